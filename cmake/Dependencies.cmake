@@ -1,0 +1,18 @@
+# Debian's packages (cmake/debian-packages.txt lists them); nothing is downloaded here.
+find_package(Threads REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(tl-expected REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+
+# Asio has no CMake package in Debian: headers only.
+find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
+add_library(sdskit_asio INTERFACE)
+target_include_directories(sdskit_asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
+target_compile_definitions(sdskit_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_link_libraries(sdskit_asio INTERFACE Threads::Threads)

@@ -1,0 +1,35 @@
+# Warnings, sanitizers and the shape that every sdskit library has.
+
+add_library(sdskit_options INTERFACE)
+target_compile_options(sdskit_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+if(SDSKIT_WERROR)
+  target_compile_options(sdskit_options INTERFACE -Werror)
+endif()
+if(SDSKIT_SANITIZE)
+  add_compile_options(-fsanitize=${SDSKIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SDSKIT_SANITIZE})
+endif()
+# The same floating-point results on every machine: never fuse a multiply and an add behind our back.
+add_compile_options(-ffp-contract=off)
+
+# sdskit_library(<folder name> <exported name> SOURCES ... [PUBLIC libs] [PRIVATE libs])
+# makes target <folder name>, alias sds::<exported name>, with the public headers in include/.
+function(sdskit_library target alias)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(sds::${alias} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${alias})
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} $<BUILD_INTERFACE:sdskit_options>)
+  install(TARGETS ${target} EXPORT sdskitTargets
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/include)
+    install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  endif()
+endfunction()

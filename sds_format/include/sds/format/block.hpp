@@ -1,0 +1,49 @@
+// A block: the unit of record and replay.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sds/format/bytes.hpp"
+
+namespace sds {
+
+/// One block as a cursor hands it out. `data` stays valid until the cursor's next call.
+struct BlockView {
+  std::uint32_t timeslot = 0;  ///< as it came from the device
+  std::uint64_t tick = 0;      ///< the timeslot unwrapped to 64 bits
+  ByteView data;
+};
+
+/// A run of blocks of one stream: what a data section holds, decoded. Block i has `sizes[i]` bytes of `bytes`.
+struct BlockRun {
+  std::vector<std::uint32_t> timeslots;
+  std::vector<std::uint32_t> sizes;
+  Bytes bytes;
+  std::uint64_t first_tick = 0;
+  std::uint64_t last_tick = 0;
+  bool unsorted = false;  ///< some block's tick is below its predecessor's
+
+  [[nodiscard]] std::size_t count() const { return timeslots.size(); }
+  /// Size of these blocks as a plain `.sds` file.
+  [[nodiscard]] std::uint64_t raw_bytes() const { return bytes.size() + 8 * std::uint64_t{timeslots.size()}; }
+  void clear() {
+    timeslots.clear();
+    sizes.clear();
+    bytes.clear();
+    unsorted = false;
+  }
+  void append(std::uint32_t timeslot, std::uint64_t tick, ByteView data) {
+    if (timeslots.empty()) {
+      first_tick = tick;
+    } else if (tick < last_tick) {
+      unsorted = true;
+    }
+    last_tick = tick;
+    timeslots.push_back(timeslot);
+    sizes.push_back(static_cast<std::uint32_t>(data.size()));
+    append_bytes(bytes, data);
+  }
+};
+
+}  // namespace sds

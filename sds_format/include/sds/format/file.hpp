@@ -1,0 +1,84 @@
+// Files as sdskit needs them: positioned reads that many cursors may share, and an append-only sink that a
+// test can replace to make any write fail.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "sds/format/bytes.hpp"
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+/// A file open for reading. Thread-safe: reads carry their own position.
+class InputFile {
+ public:
+  static Expected<std::shared_ptr<const InputFile>> open(const std::filesystem::path& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  /// The size now; a file that is still being recorded grows.
+  [[nodiscard]] Expected<std::uint64_t> size() const;
+
+  /// Reads up to `out.size()` bytes at `offset`; fewer only at the end of the file.
+  [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// Reads exactly `out.size()` bytes at `offset`; anything less is an error.
+  [[nodiscard]] Expected<void> read_exactly(std::uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  InputFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
+/// Where a writer puts its bytes. Two implementations: OutputFile, and the tests' failing disk.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  /// Appends all of `bytes`, or fails; after a failure the end of the sink is undefined until truncate().
+  [[nodiscard]] virtual Expected<void> append(ByteView bytes) = 0;
+  /// Cuts the sink back to `size` bytes.
+  [[nodiscard]] virtual Expected<void> truncate(std::uint64_t size) = 0;
+  /// Makes what was appended survive a power cut.
+  [[nodiscard]] virtual Expected<void> sync() = 0;
+  /// Flushes and closes; the first error that the system kept back comes out here.
+  [[nodiscard]] virtual Expected<void> close() = 0;
+  [[nodiscard]] virtual const std::filesystem::path& path() const = 0;
+};
+
+enum class IfExists { fail, overwrite };
+
+/// A file open for appending; closed by the destructor if close() was not called.
+class OutputFile final : public ByteSink {
+ public:
+  static Expected<std::unique_ptr<OutputFile>> create(const std::filesystem::path& path, IfExists if_exists);
+  /// Wraps standard output; truncate() and sync() do nothing.
+  static std::unique_ptr<OutputFile> standard_output();
+  ~OutputFile() override;
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  [[nodiscard]] Expected<void> append(ByteView bytes) override;
+  [[nodiscard]] Expected<void> truncate(std::uint64_t size) override;
+  [[nodiscard]] Expected<void> sync() override;
+  [[nodiscard]] Expected<void> close() override;
+  [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
+
+ private:
+  OutputFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
+/// Reads a whole small file; fails with ErrorCode::limit if it is larger than `max_bytes`.
+Expected<std::string> read_small_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+}  // namespace sds

@@ -1,0 +1,75 @@
+// One way to read every recording: plain `.sds` files with their metadata beside them, and `.sdsz`, look the same
+// from here. Tools and player use this and never ask which one it is.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sds/format/plain.hpp"
+#include "sds/format/sdsz_reader.hpp"
+
+namespace sds {
+
+/// A stream of an opened recording.
+struct StreamInfo {
+  std::string id;  ///< what the command line calls it: the name, or name.label where names repeat
+  StreamDescription description;
+  std::optional<Metadata> metadata;
+  std::optional<Error> metadata_error;  ///< why `metadata` is absent although there is a metadata file
+  std::filesystem::path path;           ///< the file that holds it
+  std::uint64_t raw_bytes = 0;          ///< as a plain `.sds`
+  std::optional<std::uint64_t> block_count;  ///< known without reading only in `.sdsz`
+
+  [[nodiscard]] Frequency tick_frequency() const { return metadata ? metadata->tick_frequency : Frequency{}; }
+  /// The name that `unpack` gives its file.
+  [[nodiscard]] std::string file_name() const;
+};
+
+/// Reads the blocks of one stream in order. Damage does not stop it: what cannot be read is skipped and listed.
+class BlockCursor {
+ public:
+  virtual ~BlockCursor() = default;
+  /// The next block, or nothing at the end; its data stays valid until the next call. Errors are I/O errors only.
+  [[nodiscard]] virtual Expected<std::optional<BlockView>> next() = 0;
+  /// What could not be read so far.
+  [[nodiscard]] virtual std::vector<Damage> damages() const = 0;
+  /// After the end: the torn tail, if there is one.
+  [[nodiscard]] virtual std::optional<Tail> tail() const = 0;
+  /// After the end: hands the tail's bytes, in pieces, to `take`.
+  [[nodiscard]] virtual Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) = 0;
+};
+
+class Recording {
+ public:
+  struct Options {
+    std::optional<std::filesystem::path> metadata;  ///< used for every plain `.sds` instead of the one beside it
+    bool walk = false;                              ///< `.sdsz`: ignore the index
+  };
+
+  /// Opens one `.sdsz`, or any number of `.sds` as the streams of one recording.
+  static Expected<Recording> open(std::span<const std::filesystem::path> paths, const Options& options);
+  static Expected<Recording> open(const std::filesystem::path& path, const Options& options);
+  static Expected<Recording> open(const std::filesystem::path& path);
+
+  [[nodiscard]] const std::vector<StreamInfo>& streams() const { return streams_; }
+  /// The index of the stream called `id` (or `name`, or `name.label`); the error lists what there is.
+  [[nodiscard]] Expected<std::size_t> find_stream(const std::string& id) const;
+  [[nodiscard]] Expected<std::unique_ptr<BlockCursor>> cursor(std::size_t stream) const;
+  /// The `.sdsz` behind this recording; null if it is made of plain files.
+  [[nodiscard]] const std::shared_ptr<const SdszReader>& sdsz() const { return sdsz_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::vector<StreamInfo> streams_;
+  std::shared_ptr<const SdszReader> sdsz_;
+};
+
+/// True if the file starts with the `.sdsz` magic or is named `.sdsz`.
+bool is_sdsz(const std::filesystem::path& path);
+
+}  // namespace sds

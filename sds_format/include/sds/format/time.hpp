@@ -1,0 +1,59 @@
+// Time as recordings have it: integer ticks of a rational frequency. Floating-point seconds are made only here,
+// at the edge, and only for people and text files.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+/// A positive frequency in Hz as an exact fraction in lowest terms; numerator and denominator are below 2^31.
+struct Frequency {
+  std::uint32_t numerator = 1000;
+  std::uint32_t denominator = 1;
+
+  /// Parses a decimal number such as "1000", "12.5" or "1e6" exactly.
+  /// Fails on zero, negatives, non-numbers and fractions that need more than 31 bits.
+  static Expected<Frequency> parse(std::string_view text);
+
+  [[nodiscard]] double hz() const { return static_cast<double>(numerator) / denominator; }
+  bool operator==(const Frequency&) const = default;
+};
+
+/// The instant `tick / frequency` seconds, compared exactly.
+struct Instant {
+  std::uint64_t tick = 0;
+  Frequency frequency;
+};
+
+std::strong_ordering compare(const Instant& a, const Instant& b);
+
+/// Seconds of sample `index` of a block: tick / tick_frequency + index / sample_frequency, as the double nearest to
+/// the exact fraction wherever that fraction fits 53 bits a side (weeks at common rates), else within one ulp.
+double seconds(std::uint64_t tick, const Frequency& tick_frequency, std::uint64_t index,
+               const Frequency& sample_frequency);
+double seconds(std::uint64_t tick, const Frequency& tick_frequency);
+
+/// Unwraps 32-bit device timeslots into 64-bit ticks.
+///
+/// A step back by more than half the range is taken for a wrap-around; a smaller one is kept as it is
+/// (out-of-order blocks are reported by `sds check`, not repaired here).
+class TickUnwrapper {
+ public:
+  TickUnwrapper() = default;
+  /// Continues after a block whose tick is known, so that a recording can be read from the middle.
+  explicit TickUnwrapper(std::uint64_t last_tick) : last_(last_tick), started_(true) {}
+
+  /// Returns the tick of `timeslot`: congruent to it modulo 2^32.
+  std::uint64_t next(std::uint32_t timeslot);
+
+ private:
+  std::uint64_t last_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace sds

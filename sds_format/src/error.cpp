@@ -1,0 +1,41 @@
+#include "sds/format/error.hpp"
+
+#include <fmt/format.h>
+
+namespace sds {
+
+std::string Error::to_string() const {
+  std::string text;
+  if (!path.empty()) text += path.string() + ": ";
+  if (offset) text += fmt::format("at byte {}: ", *offset);
+  return text + message;
+}
+
+int Error::exit_code() const {
+  switch (code) {
+    case ErrorCode::usage:
+      return 2;
+    case ErrorCode::bad_input:
+    case ErrorCode::unsupported:
+    case ErrorCode::limit:
+      return 3;
+    case ErrorCode::io:
+      return 4;
+    case ErrorCode::algorithm:
+      return 1;
+    case ErrorCode::interrupted:
+      return 130;
+  }
+  return 4;
+}
+
+tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem::path path,
+                           std::optional<std::uint64_t> offset) {
+  return tl::unexpected<Error>(Error{code, std::move(message), std::move(path), offset});
+}
+
+tl::unexpected<Error> fail_errno(int errno_value, const std::string& what, std::filesystem::path path) {
+  return fail(ErrorCode::io, what + ": " + std::generic_category().message(errno_value), std::move(path));
+}
+
+}  // namespace sds

@@ -1,0 +1,179 @@
+#include "sds/format/recording.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "sds/format/limits.hpp"
+#include "sds/format/names.hpp"
+
+namespace sds {
+
+namespace {
+
+class PlainCursor final : public BlockCursor {
+ public:
+  explicit PlainCursor(PlainReader reader) : reader_(std::move(reader)) {}
+  Expected<std::optional<BlockView>> next() override { return reader_.next(); }
+  std::vector<Damage> damages() const override { return {}; }
+  std::optional<Tail> tail() const override { return reader_.tail(); }
+  Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) override {
+    if (!reader_.tail()) return {};
+    Bytes piece;
+    std::uint64_t offset = reader_.tail()->offset;
+    for (std::uint64_t left = reader_.tail()->bytes; left > 0;) {
+      piece.resize(std::min<std::uint64_t>(left, 1u << 20));
+      if (auto got = reader_.file()->read_exactly(offset, piece); !got) return got;
+      if (auto taken = take(piece); !taken) return taken;
+      offset += piece.size();
+      left -= piece.size();
+    }
+    return {};
+  }
+
+ private:
+  PlainReader reader_;
+};
+
+class PackedCursor final : public BlockCursor {
+ public:
+  PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream)
+      : reader_(reader), stream_(stream), cursor_(reader, stream) {}
+  Expected<std::optional<BlockView>> next() override { return cursor_.next(); }
+  std::vector<Damage> damages() const override { return cursor_.damages(); }
+  std::optional<Tail> tail() const override {
+    const auto& pieces = reader_->streams()[stream_].tail;
+    if (pieces.empty()) return std::nullopt;
+    Tail tail{pieces.front().offset, 0, "the recorded stream ends in an incomplete block"};
+    for (const auto& piece : pieces) tail.bytes += piece.header.raw_bytes;
+    return tail;
+  }
+  Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) override {
+    return cursor_.read_tail(take);
+  }
+
+ private:
+  std::shared_ptr<const SdszReader> reader_;
+  std::size_t stream_;
+  SdszCursor cursor_;
+};
+
+void parse_metadata(StreamInfo& stream) {
+  if (stream.description.metadata_file_name.empty()) return;
+  auto metadata = Metadata::parse(stream.description.metadata_text, stream.description.metadata_file_name);
+  if (metadata) {
+    stream.metadata = std::move(*metadata);
+  } else {
+    stream.metadata_error = metadata.error();
+  }
+}
+
+Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recording::Options& options) {
+  auto reader = PlainReader::open(path);  // so that a missing file is an error now, and not at the first block
+  if (!reader) return fail(reader);
+  StreamInfo stream;
+  stream.path = path;
+  stream.raw_bytes = reader->file_bytes();
+  SdsFileName name = parse_sds_file_name(path);
+  auto metadata = options.metadata ? options.metadata : find_metadata(path, name);
+  stream.description.name = name.stream;
+  stream.description.label = name.label;
+  stream.description.playback = name.playback;
+  stream.description.file_name = path.filename().string();
+  if (metadata) {
+    auto text = read_small_file(*metadata, limits::max_metadata_bytes);
+    if (!text) return fail(text);
+    stream.description.metadata_file_name = metadata->filename().string();
+    stream.description.metadata_text = std::move(*text);
+    parse_metadata(stream);
+    if (stream.metadata_error) stream.metadata_error->path = *metadata;
+  }
+  return stream;
+}
+
+void name_streams(std::vector<StreamInfo>& streams) {
+  std::map<std::string, int> uses;
+  for (const auto& stream : streams) ++uses[stream.description.name];
+  std::map<std::string, int> taken;
+  for (auto& stream : streams) {
+    const auto& d = stream.description;
+    stream.id = uses[d.name] == 1 ? d.name : d.name + (d.label.empty() ? "" : "." + d.label) + (d.playback ? ".p" : "");
+    const int again = taken[stream.id]++;
+    if (again > 0) stream.id += fmt::format("#{}", again + 1);
+  }
+}
+
+}  // namespace
+
+std::string StreamInfo::file_name() const {
+  if (!description.file_name.empty()) return description.file_name;
+  return SdsFileName{description.name, description.label, description.playback}.to_string();
+}
+
+bool is_sdsz(const std::filesystem::path& path) {
+  if (path.extension() == ".sdsz") return true;
+  auto file = InputFile::open(path);
+  if (!file) return false;
+  std::array<std::byte, 8> start{};
+  auto got = (*file)->read(0, start);
+  return got && *got == start.size() && std::memcmp(start.data(), SectionHeader::magic.data(), start.size()) == 0;
+}
+
+Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths, const Options& options) {
+  Recording recording;
+  if (paths.empty()) return fail(ErrorCode::usage, "no recording is named");
+  recording.path_ = paths.front();
+  if (paths.size() == 1 && is_sdsz(paths.front())) {
+    auto reader = SdszReader::open(paths.front(), {.walk = options.walk});
+    if (!reader) return fail(reader);
+    recording.sdsz_ = std::move(*reader);
+    for (const auto& packed : recording.sdsz_->streams()) {
+      StreamInfo stream;
+      stream.description = packed.description;
+      stream.path = paths.front();
+      stream.raw_bytes = packed.raw_bytes;
+      stream.block_count = packed.block_count;
+      parse_metadata(stream);
+      if (stream.metadata_error) stream.metadata_error->path = paths.front() / stream.metadata_error->path;
+      recording.streams_.push_back(std::move(stream));
+    }
+  } else {
+    for (const auto& path : paths) {
+      if (is_sdsz(path))
+        return fail(ErrorCode::usage, "a .sdsz recording stands alone; it cannot be joined with other files", path);
+      auto stream = open_plain(path, options);
+      if (!stream) return fail(stream);
+      recording.streams_.push_back(std::move(*stream));
+    }
+  }
+  name_streams(recording.streams_);
+  return recording;
+}
+
+Expected<Recording> Recording::open(const std::filesystem::path& path, const Options& options) {
+  return open(std::span(&path, 1), options);
+}
+
+Expected<Recording> Recording::open(const std::filesystem::path& path) { return open(path, Options{}); }
+
+Expected<std::size_t> Recording::find_stream(const std::string& id) const {
+  for (std::size_t i = 0; i < streams_.size(); ++i)
+    if (streams_[i].id == id) return i;
+  std::string names;
+  for (const auto& stream : streams_) {
+    const auto& d = stream.description;
+    if (d.name + "." + d.label == id) return static_cast<std::size_t>(&stream - streams_.data());
+    names += (names.empty() ? "" : ", ") + stream.id;
+  }
+  return fail(ErrorCode::usage, fmt::format("no stream '{}'; there is: {}", id, names.empty() ? "none" : names), path_);
+}
+
+Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream) const {
+  if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream);
+  auto reader = PlainReader::open(streams_[stream].path);
+  if (!reader) return fail(reader);
+  return std::make_unique<PlainCursor>(std::move(*reader));
+}
+
+}  // namespace sds
