@@ -1,0 +1,39 @@
+// A fixed set of threads that encode sections for a writer.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "sds/format/sdsz_writer.hpp"
+
+namespace sds {
+
+/// Runs work on `threads` threads, first come first served. The destructor finishes what was given and joins.
+/// The queue is bounded by its users: a writer never has more than concurrency() + 1 sections on their way.
+class WorkerPool final : public Executor {
+ public:
+  explicit WorkerPool(unsigned threads);
+  ~WorkerPool() override;
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  void run(std::function<void()> work) override;
+  [[nodiscard]] unsigned concurrency() const override { return static_cast<unsigned>(threads_.size()); }
+
+ private:
+  void work_loop();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> queue_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+/// A pool of `threads` threads, or null for 1 thread or fewer: work then runs inline. 0 means one for each core.
+std::unique_ptr<WorkerPool> make_worker_pool(unsigned threads);
+
+}  // namespace sds
