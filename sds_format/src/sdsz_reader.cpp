@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sds/format/limits.hpp"
+#include "sds/format/names.hpp"
 
 namespace sds {
 
@@ -73,6 +74,10 @@ void SdszReader::take_section(const IndexEntry& entry) {
                             p->get("playback") == "1",            p->get("file").value_or(""),
                             p->get("metadata-file").value_or(""), p->get("metadata").value_or("")};
       stream.has_description = true;
+      if (auto ok = check_stream_name(stream.description.name); !ok) {
+        damaged(ok.error().message);
+        stream.description.name = fmt::format("unnamed_{}", header.stream);
+      }
       return;
     }
     case SectionKind::data:

@@ -1,0 +1,153 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "sds/tools/check.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Options {
+  InputOptions input;
+  std::string tick_frequency;
+  bool json = false;
+};
+
+void line(const char* label, const std::string& text) { fmt::print("  {:<19}: {}\n", label, text); }
+
+void print_stream(const StreamCheck& s) {
+  const double tick_s = 1.0 / s.tick_frequency.hz();
+  const auto time = [&](double ticks) { return human_seconds(ticks * tick_s); };
+  fmt::print("stream {}\n", s.id);
+  line("Size", human_bytes(s.file_bytes));
+  line("Blocks", grouped(s.blocks) + (s.empty_blocks > 0 ? fmt::format(" ({} empty)", grouped(s.empty_blocks)) : ""));
+  if (s.blocks == 0) return;
+  line("Data", human_bytes(s.data_bytes));
+  if (s.min_block_bytes == s.max_block_bytes) {
+    line("Block size", fmt::format("{} bytes", s.min_block_bytes));
+  } else {
+    line("Block size", fmt::format("{} to {} bytes, mean {:.1f}", s.min_block_bytes, s.max_block_bytes,
+                                   static_cast<double>(s.data_bytes) / static_cast<double>(s.blocks)));
+  }
+  if (s.blocks > 1) {
+    const double span = s.interval_ticks * static_cast<double>(s.blocks - 1);
+    line("Recording time", time(span));
+    line("Recording interval", time(s.interval_ticks));
+    if (span > 0)
+      line("Data rate", fmt::format("{}/s", human_bytes(static_cast<std::uint64_t>(
+                                               static_cast<double>(s.data_bytes) / (span + s.interval_ticks) / tick_s))));
+    line("Max jitter", s.jitter.ticks == 0
+                           ? "not detected"
+                           : fmt::format("{}, at block {}", time(static_cast<double>(s.jitter.ticks)), s.jitter.block));
+    if (s.longest_delta.count > 0 && static_cast<double>(s.longest_delta.ticks) > s.interval_ticks)
+      line("Max delta time",
+           fmt::format("{}, before block {}", time(static_cast<double>(s.longest_delta.ticks)), s.longest_delta.block));
+  }
+  if (s.duplicates.count > 0)
+    line("Duplicate timeslots", fmt::format("{}, first at block {}", grouped(s.duplicates.count), s.duplicates.block));
+  if (s.wraps.count > 0)
+    line("Wrap-arounds", fmt::format("{} of the 32-bit timeslot, first at block {}", s.wraps.count, s.wraps.block));
+  if (s.gaps.count > 0)
+    line("Gaps", fmt::format("{}, the longest {} before block {}", grouped(s.gaps.count),
+                             time(static_cast<double>(s.gaps.ticks)), s.gaps.block));
+  if (!s.has_metadata && !s.metadata_error) line("Metadata", "none: block contents were not checked");
+  for (const auto& note : s.metadata_notes) line("Metadata", note);
+}
+
+void print_text(const std::string& path, const RecordingCheck& result) {
+  fmt::print("{}\n", path);
+  if (result.sections > 0) line("Sections verified", grouped(result.sections));
+  for (const auto& note : result.notes) line("Note", note);
+  for (const auto& stream : result.streams) print_stream(stream);
+  for (const auto& damage : result.damages) fmt::print("  ERROR: at byte {}: {}\n", damage.offset, damage.reason);
+  for (const auto& stream : result.streams)
+    for (const auto& problem : stream.problems()) fmt::print("  ERROR: {}: {}\n", stream.id, problem);
+  fmt::print("{}\n", result.sound() ? "sound" : "NOT SOUND");
+}
+
+nlohmann::json to_json(const Finding& f) { return {{"count", f.count}, {"block", f.block}, {"ticks", f.ticks}}; }
+
+nlohmann::json to_json(const std::string& path, const RecordingCheck& result) {
+  nlohmann::json json{{"recording", path}, {"sound", result.sound()}, {"sections", result.sections},
+                      {"notes", result.notes}, {"problems", nlohmann::json::array()}};
+  for (const auto& damage : result.damages)
+    json["problems"].push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
+  json["streams"] = nlohmann::json::array();
+  for (const auto& s : result.streams)
+    json["streams"].push_back({{"id", s.id},
+                               {"problems", s.problems()},
+                               {"file_bytes", s.file_bytes},
+                               {"blocks", s.blocks},
+                               {"data_bytes", s.data_bytes},
+                               {"min_block_bytes", s.min_block_bytes},
+                               {"max_block_bytes", s.max_block_bytes},
+                               {"empty_blocks", s.empty_blocks},
+                               {"tick_frequency_hz", s.tick_frequency.hz()},
+                               {"first_tick", s.first_tick},
+                               {"last_tick", s.last_tick},
+                               {"interval_ticks", s.interval_ticks},
+                               {"jitter", to_json(s.jitter)},
+                               {"longest_delta", to_json(s.longest_delta)},
+                               {"duplicates", to_json(s.duplicates)},
+                               {"descending", to_json(s.descending)},
+                               {"wraps", to_json(s.wraps)},
+                               {"gaps", to_json(s.gaps)},
+                               {"misfits", to_json(s.misfits)},
+                               {"metadata", s.has_metadata},
+                               {"metadata_notes", s.metadata_notes}});
+  return json;
+}
+
+int run_check(const Options& o) {
+  CheckOptions options;
+  if (!o.tick_frequency.empty()) {
+    auto frequency = Frequency::parse(o.tick_frequency);
+    if (!frequency) return fail_with({ErrorCode::usage, frequency.error().message, {}, {}});
+    options.tick_frequency = *frequency;
+  }
+  int exit_code = 0;
+  nlohmann::json all = nlohmann::json::array();
+  for (const auto& path : o.input.paths) {
+    auto recording = o.input.open_one(path);
+    auto result = recording ? Expected<RecordingCheck>{} : fail(recording);
+    if (recording) {
+      Progress progress("checking " + path.filename().string(), total_bytes(*recording));
+      result = check(*recording, options, progress.callback());
+    }
+    if (!result) {
+      exit_code = std::max(exit_code, fail_with(result.error()));
+      if (result.error().code == ErrorCode::interrupted) return exit_code;
+      continue;
+    }
+    if (!result->sound()) exit_code = std::max(exit_code, 1);
+    if (o.json) {
+      all.push_back(to_json(path.string(), *result));
+    } else {
+      print_text(path.string(), *result);
+    }
+  }
+  if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  return exit_code;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Run& run) {
+  auto* command = app.add_subcommand("check", "Check whether recordings are sound: structure, checksums, time, sizes");
+  auto o = std::make_shared<Options>();
+  o->input.add_to(*command, "Recordings to check, each by itself (.sds or .sdsz)", true);
+  command->add_option("-t,--tick-rate", o->tick_frequency, "Tick frequency in Hz, instead of the metadata's (else 1000)")
+      ->type_name("HZ");
+  command->add_flag("--json", o->json, "Report as JSON: an array with one entry a recording");
+  command->footer(
+      "Unsound, exit code 1: a torn end, damaged sections, recorded losses, timeslots that descend (a wrap-around at\n"
+      "2^32 is none), block sizes that do not fit the metadata, metadata that cannot be read. Jitter, gaps in time,\n"
+      "duplicate timeslots and empty blocks are reported, but sound.");
+  command->callback([o, &run] { run = [o] { return run_check(*o); }; });
+}
+
+}  // namespace sds::cli

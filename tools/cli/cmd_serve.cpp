@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <csignal>
+#include <memory>
+#include <thread>
+
+#include "command.hpp"
+#include "keyboard.hpp"
+#include "sds/recorder/sdsio_message.hpp"
+#include "sds/recorder/server.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Options {
+  ServerOptions server;
+  std::string interface;
+  std::string format = "sdsz";
+  unsigned level = 1;
+  unsigned flush_ms = 200;
+  bool verbose = false;
+  bool quiet = false;
+};
+
+// Takes SIGINT and SIGTERM on a thread of its own and stops the server. Made before any other thread, so that they
+// all leave the signals to it.
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  }
+  void watch(Server& server) {
+    thread_ = std::thread([this, &server] {
+      while (!stopping_) {
+        const timespec wait{0, 100'000'000};
+        if (sigtimedwait(&signals_, nullptr, &wait) < 0) continue;
+        spdlog::info("stopping: closing what is being recorded");
+        server.stop();
+        pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);  // a second Ctrl-C kills
+        return;
+      }
+    });
+  }
+  ~StopOnSignal() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+
+ private:
+  sigset_t signals_{};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+void on_key(Server& server, char key) {
+  const auto change = [&](std::uint32_t set, std::uint32_t clear, const std::string& what) {
+    spdlog::info("key {}: {}", key, what);
+    server.change_flags(set, clear);
+  };
+  switch (key) {
+    case 'R':
+    case 'r':
+      return change(sdsio::flag_start, sdsio::flag_playback, "start recording");
+    case 'P':
+    case 'p':
+      return change(sdsio::flag_start | sdsio::flag_playback, 0, "start playback");
+    case 'S':
+    case 's':
+      return change(0, sdsio::flag_start, "stop");
+    case 'T':
+    case 't':
+      return change(sdsio::flag_reset, 0, "reset the device");
+    case 'X':
+    case 'x':
+      spdlog::info("key {}: exit", key);
+      return server.stop();
+    default:
+      break;
+  }
+  if (key >= 'A' && key <= 'H') change(1u << (key - 'A'), 0, fmt::format("set flag {}", key - 'A'));
+  if (key >= 'a' && key <= 'h') change(0, 1u << (key - 'a'), fmt::format("clear flag {}", key - 'a'));
+}
+
+void print_where(const ServerOptions& options, std::uint16_t port) {
+  fmt::print("listening on {}:{}, recording {} to {}\n", options.address, port,
+             options.packed ? "one .sdsz a session" : "plain .sds files",
+             std::filesystem::absolute(options.directory).lexically_normal().string());
+  if (options.address.rfind("127.", 0) == 0) {
+    fmt::print("only this machine can connect. To let a board on the network in, use one of:\n");
+    bool any = false;
+    for (const auto& [interface, address] : list_interfaces()) {
+      if (address.rfind("127.", 0) == 0) continue;
+      fmt::print("  sds serve socket --netif {}    (the board connects to {}:{})\n", interface, address, port);
+      any = true;
+    }
+    if (!any) fmt::print("  sds serve socket --ipaddr 0.0.0.0    (all interfaces; none has an address now)\n");
+  } else {
+    fmt::print("every device that reaches this address can connect: SDSIO has no authentication\n");
+  }
+  std::fflush(stdout);
+}
+
+int run_serve(const Options& o) {
+  ServerOptions options = o.server;
+  if (!o.interface.empty()) {
+    auto address = address_of_interface(o.interface);
+    if (!address) return fail_with(address.error());
+    options.address = *address;
+  }
+  options.packed = o.format == "sdsz";
+  options.level = static_cast<Level>(o.level);
+  options.flush_interval = std::chrono::milliseconds(o.flush_ms);
+  if (o.verbose) spdlog::set_level(spdlog::level::debug);
+  if (o.quiet) spdlog::set_level(spdlog::level::warn);
+  StopOnSignal signals;
+  auto server = Server::create(options);
+  if (!server) return fail_with(server.error());
+  print_where(options, (*server)->port());
+  signals.watch(**server);
+  const Keyboard keyboard([&](char key) { on_key(**server, key); });
+  if (keyboard.active())
+    fmt::print("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
+  auto served = (*server)->run();
+  server->reset();
+  return served ? 0 : fail_with(served.error());
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Run& run) {
+  auto* serve = app.add_subcommand("serve", "Record from devices, and play back to them, over the SDSIO protocol");
+  serve->require_subcommand(1);
+  auto* socket = serve->add_subcommand("socket", "SDSIO over TCP");
+  auto o = std::make_shared<Options>();
+  auto* address = socket->add_option("--ipaddr", o->server.address, "IPv4 address to listen on")
+                      ->type_name("IP")
+                      ->capture_default_str();
+  socket->add_option("--netif", o->interface, "Listen on the address of this network interface")
+      ->type_name("NAME")
+      ->excludes(address);
+  socket->add_option("--port", o->server.port, "TCP port; 0: any free one")->type_name("N")->capture_default_str();
+  socket->add_option("--workdir", o->server.directory, "Directory of recordings and their <stream>.sds.yml files")
+      ->type_name("DIR")
+      ->capture_default_str();
+  socket
+      ->add_option("--format", o->format,
+                   "sdsz: recording.<n>.sdsz for each session; sds: <stream>.<n>.sds as Arm's server writes them")
+      ->check(CLI::IsMember({"sds", "sdsz"}))
+      ->capture_default_str();
+  socket->add_option("-l,--level", o->level, "Compression: 0 store, 1 fast, 2 dense")
+      ->check(CLI::Range(0, 2))
+      ->capture_default_str();
+  socket->add_option("--threads", o->server.threads, "Threads that compress; 0: one for each core")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  socket
+      ->add_option("--flush-interval", o->flush_ms,
+                   "How often what came is made safe from a kill of this process, in ms")
+      ->check(CLI::Range(1, 3600000))
+      ->capture_default_str();
+  socket->add_flag("--sync", o->server.sync, "Also make it safe from a power cut (fdatasync at each flush)");
+  socket->add_flag("-p,--playback", o->server.playback,
+                   "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
+  socket->add_flag("-x,--exit-after-playback", o->server.exit_after_playback, "End when all of them were played");
+  socket->add_option("--sessions", o->server.sessions, "End after this many connections that recorded; 0: never")
+      ->type_name("N")
+      ->capture_default_str();
+  socket->add_flag("-v,--verbose", o->verbose, "Log flags, idle rates and pings too");
+  socket->add_flag("-q,--quiet", o->quiet, "Log only warnings and errors");
+  socket->footer(
+      "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept either\n"
+      "way, and a loss is recorded with it. Ctrl-C closes open sessions and ends.\n\n"
+      "Example: sds serve socket --netif eth0 --workdir recordings");
+  socket->callback([o, &run] { run = [o] { return run_serve(*o); }; });
+}
+
+}  // namespace sds::cli

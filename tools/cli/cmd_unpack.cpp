@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "sds/tools/pack.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Options {
+  InputOptions input;
+  std::filesystem::path directory = ".";
+  bool force = false;
+  bool json = false;
+};
+
+int run_unpack(const Options& o) {
+  auto recording = o.input.open();
+  if (!recording) return fail_with(recording.error());
+  Progress progress("unpacking", total_bytes(*recording));
+  auto report = unpack(*recording, o.directory, o.force, progress.callback());
+  if (!report) return fail_with(report.error());
+  for (const auto& note : report->notes) warn(note);
+  if (o.json) {
+    nlohmann::json files = nlohmann::json::array();
+    for (const auto& stream : recording->streams()) files.push_back((o.directory / stream.file_name()).string());
+    fmt::print("{}\n", nlohmann::json{{"files", files},
+                                      {"blocks", report->blocks},
+                                      {"raw_bytes", report->raw_bytes},
+                                      {"notes", report->notes}}
+                           .dump(2));
+    return 0;
+  }
+  for (const auto& stream : recording->streams())
+    fmt::print("{}{}\n", (o.directory / stream.file_name()).string(),
+               stream.description.metadata_file_name.empty() ? ""
+                                                             : "  (with " + stream.description.metadata_file_name + ")");
+  return 0;
+}
+
+}  // namespace
+
+void add_unpack(CLI::App& app, Run& run) {
+  auto* command = app.add_subcommand("unpack", "Unpack a .sdsz recording into plain .sds files and their metadata");
+  auto o = std::make_shared<Options>();
+  o->input.add_to(*command, "The .sdsz recording", false);
+  command->add_option("-d,--directory", o->directory, "Where to; made if needed")->type_name("DIR")->capture_default_str();
+  command->add_flag("-f,--force", o->force, "Replace existing files");
+  command->add_flag("--json", o->json, "Report as JSON");
+  command->footer("Example: sds unpack walk.sdsz -d plain");
+  command->callback([o, &run] { run = [o] { return run_unpack(*o); }; });
+}
+
+}  // namespace sds::cli

@@ -1,0 +1,69 @@
+#include "command.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace sds::cli {
+
+int fail_with(const Error& error) {
+  fmt::print(stderr, "sds: error: {}\n", error.to_string());
+  return error.exit_code();
+}
+
+void warn(const std::string& message) { fmt::print(stderr, "sds: warning: {}\n", message); }
+
+void InputOptions::add_to(CLI::App& command, const std::string& description, bool many) {
+  auto* option = command.add_option("recording", paths, description)->required();
+  if (!many) option->expected(1);
+  command
+      .add_option("-y,--yaml", metadata,
+                  "Metadata file for plain .sds input, instead of the <stream>.sds.yml beside it")
+      ->type_name("FILE");
+}
+
+Recording::Options InputOptions::options() const {
+  Recording::Options options;
+  if (!metadata.empty()) options.metadata = metadata;
+  return options;
+}
+
+Expected<Recording> InputOptions::open() const { return Recording::open(paths, options()); }
+
+Expected<Recording> InputOptions::open_one(const std::filesystem::path& path) const {
+  return Recording::open(path, options());
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (value < 1e3) return fmt::format("{} B", bytes);
+  if (value < 1e6) return fmt::format("{:.1f} kB", value / 1e3);
+  if (value < 1e9) return fmt::format("{:.1f} MB", value / 1e6);
+  return fmt::format("{:.2f} GB", value / 1e9);
+}
+
+std::string human_seconds(double seconds) {
+  const double size = std::abs(seconds);
+  if (size >= 3600) {
+    const auto whole = static_cast<std::int64_t>(seconds);
+    return fmt::format("{} h {:02} min {:02} s", whole / 3600, whole / 60 % 60, whole % 60);
+  }
+  if (size >= 120) return fmt::format("{} min {:.1f} s", static_cast<int>(seconds) / 60, std::fmod(seconds, 60.0));
+  if (size >= 1) return fmt::format("{:.3f} s", seconds);
+  if (size >= 1e-3 || size == 0) return fmt::format("{:.3g} ms", seconds * 1e3);
+  return fmt::format("{:.3g} us", seconds * 1e6);
+}
+
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
+std::uint64_t total_bytes(const Recording& recording) {
+  std::uint64_t total = 0;
+  for (const auto& stream : recording.streams()) total += stream.raw_bytes;
+  return total;
+}
+
+}  // namespace sds::cli

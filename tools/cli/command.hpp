@@ -1,0 +1,53 @@
+// What the subcommands share: how they are registered, how they open recordings and report errors.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sds/format/recording.hpp"
+
+namespace sds::cli {
+
+/// A parsed command line, ready to run; the value is the exit code.
+using Run = std::function<int()>;
+
+void add_check(CLI::App& app, Run& run);
+void add_compare(CLI::App& app, Run& run);
+void add_export(CLI::App& app, Run& run);
+void add_info(CLI::App& app, Run& run);
+void add_pack(CLI::App& app, Run& run);
+void add_replay(CLI::App& app, Run& run);
+void add_serve(CLI::App& app, Run& run);
+void add_unpack(CLI::App& app, Run& run);
+
+/// "sds: error: ..." on stderr; returns the error's exit code.
+int fail_with(const Error& error);
+/// "sds: warning: ..." on stderr.
+void warn(const std::string& message);
+
+/// The options of every command that reads a recording.
+struct InputOptions {
+  std::vector<std::filesystem::path> paths;
+  std::filesystem::path metadata;
+  void add_to(CLI::App& command, const std::string& description, bool many);
+  [[nodiscard]] Expected<Recording> open() const;
+  /// Each path as a recording of its own.
+  [[nodiscard]] Expected<Recording> open_one(const std::filesystem::path& path) const;
+  [[nodiscard]] Recording::Options options() const;
+};
+
+/// "12.3 MB"
+std::string human_bytes(std::uint64_t bytes);
+/// "1 h 02 min 03 s", "12.345 s", "3.2 ms"
+std::string human_seconds(double seconds);
+/// 1234567 as "1,234,567"
+std::string grouped(std::uint64_t number);
+
+/// Total size of a recording's streams as plain `.sds`, for progress.
+std::uint64_t total_bytes(const Recording& recording);
+
+}  // namespace sds::cli

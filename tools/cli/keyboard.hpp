@@ -1,0 +1,26 @@
+// Single keys from a terminal, for `sds serve`.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+namespace sds::cli {
+
+/// Reads keys, without waiting for Enter, on a thread of its own until destroyed. Does nothing where standard input
+/// is no terminal.
+class Keyboard {
+ public:
+  explicit Keyboard(std::function<void(char)> on_key);
+  ~Keyboard();
+  Keyboard(const Keyboard&) = delete;
+  Keyboard& operator=(const Keyboard&) = delete;
+  [[nodiscard]] bool active() const { return thread_.joinable(); }
+
+ private:
+  std::function<void(char)> on_key_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace sds::cli

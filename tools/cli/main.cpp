@@ -1,0 +1,48 @@
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <exception>
+
+#include "command.hpp"
+#include "progress.hpp"
+
+int main(int argc, char** argv) {
+  // Results go to stdout, everything else to stderr.
+  auto logger = spdlog::stderr_color_mt("sds");
+  logger->set_pattern("%^%H:%M:%S.%e%$ %v");
+  spdlog::set_default_logger(logger);
+
+  CLI::App app{
+      "sds records, replays, checks, compares and exports Synchronous Data Streams: timestamped sensor and audio data\n"
+      "from embedded devices, as plain .sds files or in compressed .sdsz recordings."};
+  app.name("sds");
+  app.set_version_flag("--version", "sds (sdskit) " SDSKIT_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  app.footer(
+      "Exit codes: 0 done; 1 the answer is no (a check failed, outputs differ); 2 wrong usage; 3 bad input;\n"
+      "4 I/O or system error; 130 interrupted.  `sds COMMAND --help` explains a command.");
+  app.get_formatter()->column_width(36);
+  sds::cli::Run run;
+  sds::cli::add_serve(app, run);
+  sds::cli::add_info(app, run);
+  sds::cli::add_check(app, run);
+  sds::cli::add_pack(app, run);
+  sds::cli::add_unpack(app, run);
+  sds::cli::add_replay(app, run);
+  sds::cli::add_compare(app, run);
+  sds::cli::add_export(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  sds::cli::catch_interrupts();
+  try {
+    return run();
+  } catch (const std::bad_alloc&) {
+    return sds::cli::fail_with({sds::ErrorCode::io, "out of memory", {}, {}});
+  } catch (const std::exception& error) {
+    return sds::cli::fail_with({sds::ErrorCode::io, std::string("unexpected: ") + error.what(), {}, {}});
+  }
+}

@@ -1,0 +1,65 @@
+// Is a recording sound? Everything that Arm's sds-check reports (documentation/utilities.md, "SDS-Check"), and what a
+// checksummed, described recording lets one know beyond that.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sds/format/recording.hpp"
+#include "sds/tools/progress.hpp"
+
+namespace sds {
+
+/// Something found at a block, counted from 0.
+struct Finding {
+  std::uint64_t count = 0;  ///< how often it was found
+  std::uint64_t block = 0;  ///< the first, or the worst, of them
+  std::uint64_t ticks = 0;  ///< its size, where it has one
+};
+
+struct StreamCheck {
+  std::string id;
+  Frequency tick_frequency;
+  std::uint64_t file_bytes = 0;  ///< as plain `.sds`
+  std::uint64_t blocks = 0;
+  std::uint64_t data_bytes = 0;  ///< without block headers
+  std::uint32_t min_block_bytes = 0;
+  std::uint32_t max_block_bytes = 0;
+  std::uint64_t empty_blocks = 0;
+  std::uint64_t first_tick = 0;
+  std::uint64_t last_tick = 0;
+  double interval_ticks = 0;  ///< mean; 0 for fewer than two blocks
+  Finding jitter;             ///< the block farthest from an even spacing
+  Finding longest_delta;      ///< the block farthest from its predecessor
+  Finding duplicates;         ///< blocks with their predecessor's timeslot
+  Finding descending;         ///< blocks whose tick lies before their predecessor's: unsound
+  Finding wraps;              ///< wrap-arounds of the 32-bit timeslot
+  Finding gaps;               ///< steps of more than 1.5 intervals and 2 ticks; `block` and `ticks` of the longest
+  Finding misfits;            ///< blocks that are no whole number of samples: unsound
+  std::optional<Tail> tail;   ///< unsound
+  std::vector<std::string> recorded_losses;  ///< gaps that the recorder noted: unsound
+  std::vector<Damage> damages;               ///< unsound
+  std::optional<Error> metadata_error;       ///< unsound
+  bool has_metadata = false;
+  std::vector<std::string> metadata_notes;
+
+  [[nodiscard]] std::vector<std::string> problems() const;  ///< what makes the stream unsound, as sentences
+};
+
+struct RecordingCheck {
+  std::vector<StreamCheck> streams;
+  std::vector<Damage> damages;       ///< of the container
+  std::vector<std::string> notes;    ///< of the container, not unsound in themselves
+  std::uint64_t sections = 0;        ///< whose checksums were verified; 0 for plain files
+
+  [[nodiscard]] bool sound() const;
+};
+
+struct CheckOptions {
+  std::optional<Frequency> tick_frequency;  ///< instead of the metadata's
+};
+
+Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress);
+
+}  // namespace sds

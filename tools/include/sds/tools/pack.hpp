@@ -1,0 +1,36 @@
+// Between plain `.sds` files and `.sdsz`: lossless both ways, metadata files included.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "sds/format/recording.hpp"
+#include "sds/tools/progress.hpp"
+
+namespace sds {
+
+struct PackOptions {
+  Level level = Level::fast;
+  std::uint32_t section_bytes = 1u << 20;
+  unsigned threads = 0;  ///< 0: one for each core; the bytes written are the same for any number
+  bool force = false;    ///< replace an existing output
+};
+
+struct PackReport {
+  std::uint64_t streams = 0;
+  std::uint64_t blocks = 0;
+  std::uint64_t raw_bytes = 0;     ///< as plain `.sds`
+  std::uint64_t stored_bytes = 0;  ///< of the `.sdsz`
+  std::vector<std::string> notes;  ///< what a user should know: torn tails, unreadable metadata
+};
+
+/// Writes all streams of `input` into one `.sdsz`. The output appears under its name only when it is complete.
+Expected<PackReport> pack(const Recording& input, const std::filesystem::path& output, const PackOptions& options,
+                          const OnProgress& on_progress);
+
+/// Writes every stream of `input` as a `.sds` file, and the metadata files, into `directory` (made if needed).
+/// Damaged sections are left out and noted.
+Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory, bool force,
+                            const OnProgress& on_progress);
+
+}  // namespace sds

@@ -1,0 +1,211 @@
+#include "sds/tools/pack.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "sds/format/names.hpp"
+#include "sds/recorder/worker_pool.hpp"
+
+namespace sds {
+
+namespace {
+
+// A file under a temporary name that takes its real one when all is done, and goes away otherwise.
+class PartialFile {
+ public:
+  explicit PartialFile(std::filesystem::path final_path) : final_(std::move(final_path)), partial_(final_) {
+    partial_ += ".partial";
+  }
+  ~PartialFile() {
+    std::error_code ignored;
+    if (!kept_) std::filesystem::remove(partial_, ignored);
+  }
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return partial_; }
+  Expected<void> keep() {
+    std::error_code error;
+    std::filesystem::rename(partial_, final_, error);
+    if (error) return fail_errno(error.value(), "cannot rename to its final name", partial_);
+    kept_ = true;
+    return {};
+  }
+
+ private:
+  std::filesystem::path final_;
+  std::filesystem::path partial_;
+  bool kept_ = false;
+};
+
+Expected<void> refuse_existing(const std::filesystem::path& path, bool force) {
+  std::error_code ignored;
+  if (!force && std::filesystem::exists(path, ignored))
+    return fail(ErrorCode::io, "exists already (--force replaces it)", path);
+  return {};
+}
+
+Expected<void> check_unique_names(const Recording& input) {
+  std::set<std::string> names;
+  for (const auto& stream : input.streams()) {
+    const std::string name = stream.file_name();
+    if (auto ok = check_file_name(name); !ok) {
+      ok.error().path = stream.path;
+      return ok;
+    }
+    if (!names.insert(name).second)
+      return fail(ErrorCode::usage, fmt::format("two inputs are named {}: they could not both be unpacked", name),
+                  stream.path);
+  }
+  return {};
+}
+
+void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport& report) {
+  if (stream.metadata_error)
+    report.notes.push_back(stream.metadata_error->to_string() + ": kept as text, blocks are stored as plain bytes");
+  for (const auto& damage : cursor.damages())
+    report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
+  if (const auto tail = cursor.tail())
+    report.notes.push_back(fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
+}
+
+Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter& writer, PackReport& report,
+                           const OnProgress& on_progress) {
+  const StreamInfo& stream = input.streams()[index];
+  StreamDescription description = stream.description;
+  description.file_name = stream.file_name();
+  // The name is in the file's name already unless somebody chose another.
+  if (SdsFileName{description.name, description.label, description.playback}.to_string() == description.file_name)
+    description.file_name.clear();
+  auto id = writer.add_stream(description);
+  if (!id) return fail(id);
+  auto cursor = input.cursor(index);
+  if (!cursor) return fail(cursor);
+  std::uint64_t unreported = 0;
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) break;
+    if (auto done = writer.append(*id, (*block)->timeslot, (*block)->data); !done) return done;
+    ++report.blocks;
+    unreported += (*block)->data.size() + 8;
+    if (unreported < (1u << 18)) continue;
+    if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
+  }
+  if (input.sdsz()) {
+    for (const auto& gap : input.sdsz()->streams()[index].gaps)
+      if (auto done = writer.add_gap(*id, gap.reason); !done) return done;
+  }
+  auto done = (*cursor)->read_tail([&](ByteView bytes) { return writer.append_tail(*id, bytes); });
+  if (!done) return done;
+  note_stream(stream, **cursor, report);
+  return writer.seal(*id);
+}
+
+Expected<void> unpack_stream(const Recording& input, std::size_t index, const std::filesystem::path& path,
+                             PackReport& report, const OnProgress& on_progress) {
+  auto cursor = input.cursor(index);
+  if (!cursor) return fail(cursor);
+  PartialFile file(path);
+  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
+  if (!sink) return fail(sink);
+  PlainWriter writer(std::move(*sink));
+  std::uint64_t unreported = 0;
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) break;
+    if (auto done = writer.append((*block)->timeslot, (*block)->data); !done) return done;
+    ++report.blocks;
+    report.raw_bytes += (*block)->data.size() + 8;
+    unreported += (*block)->data.size() + 8;
+    if (unreported < (1u << 18)) continue;
+    if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
+  }
+  auto done = (*cursor)->read_tail([&](ByteView bytes) {
+    report.raw_bytes += bytes.size();
+    return writer.append_raw(bytes);
+  });
+  if (!done) return done;
+  note_stream(input.streams()[index], **cursor, report);
+  if (auto closed = writer.close(); !closed) return closed;
+  return file.keep();
+}
+
+Expected<void> write_text(const std::filesystem::path& path, const std::string& text) {
+  PartialFile file(path);
+  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
+  if (!sink) return fail(sink);
+  if (auto done = (*sink)->append(as_bytes(text)); !done) return done;
+  if (auto done = (*sink)->close(); !done) return done;
+  return file.keep();
+}
+
+}  // namespace
+
+Expected<PackReport> pack(const Recording& input, const std::filesystem::path& output, const PackOptions& options,
+                          const OnProgress& on_progress) {
+  if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  if (auto ok = check_unique_names(input); !ok) return fail(ok);
+  const auto pool = make_worker_pool(options.threads);
+  SdszWriterOptions writer_options;
+  writer_options.level = options.level;
+  writer_options.section_bytes = options.section_bytes;
+  writer_options.if_exists = IfExists::overwrite;
+  writer_options.executor = pool.get();
+  // Nothing of the moment or the machine goes into the file: the same input gives the same bytes.
+  Properties session = input.sdsz() ? input.sdsz()->session() : Properties{};
+  if (!input.sdsz()) session.set("tool", "sdskit pack");
+  PartialFile file(output);
+  auto writer = SdszWriter::create(file.path(), session, writer_options);
+  if (!writer) return fail(writer);
+  PackReport report;
+  for (std::size_t i = 0; i < input.streams().size(); ++i)
+    if (auto done = pack_stream(input, i, *writer, report, on_progress); !done) return fail(done);
+  report.streams = input.streams().size();
+  report.raw_bytes = writer->raw_bytes();
+  if (auto closed = writer->close(); !closed) return fail(closed);
+  report.stored_bytes = writer->stored_bytes();
+  if (auto kept = file.keep(); !kept) return fail(kept);
+  return report;
+}
+
+Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory, bool force,
+                            const OnProgress& on_progress) {
+  if (auto ok = check_unique_names(input); !ok) return fail(ok);
+  std::map<std::string, const std::string*> metadata;
+  for (const auto& stream : input.streams()) {
+    const auto& d = stream.description;
+    if (d.metadata_file_name.empty()) continue;
+    if (auto ok = check_file_name(d.metadata_file_name); !ok) return fail(ok);
+    const auto [place, fresh] = metadata.emplace(d.metadata_file_name, &d.metadata_text);
+    if (!fresh && *place->second != d.metadata_text)
+      return fail(ErrorCode::bad_input, fmt::format("two streams have different metadata files of the name {}",
+                                                    d.metadata_file_name),
+                  input.path());
+  }
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return fail_errno(error.value(), "cannot make the directory", directory);
+  for (const auto& stream : input.streams())
+    if (auto ok = refuse_existing(directory / stream.file_name(), force); !ok) return fail(ok);
+  for (const auto& [name, text] : metadata)
+    if (auto ok = refuse_existing(directory / name, force); !ok) return fail(ok);
+  PackReport report;
+  report.streams = input.streams().size();
+  for (std::size_t i = 0; i < input.streams().size(); ++i)
+    if (auto done = unpack_stream(input, i, directory / input.streams()[i].file_name(), report, on_progress); !done)
+      return fail(done);
+  for (const auto& [name, text] : metadata)
+    if (auto done = write_text(directory / name, *text); !done) return fail(done);
+  if (input.sdsz()) {
+    for (const auto& damage : input.sdsz()->damages())
+      report.notes.push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
+    auto size = input.sdsz()->file()->size();
+    report.stored_bytes = size ? *size : 0;
+  }
+  return report;
+}
+
+}  // namespace sds
