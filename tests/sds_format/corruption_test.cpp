@@ -1,0 +1,174 @@
+// `.sdsz` recordings with damage: what is lost, what is kept, and that nothing else happens.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "sds/format/sdsz_reader.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::TestBlock;
+
+class Corruption : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    blocks_ = test::wave_blocks(400, 10, 3);
+    SdszWriterOptions options;
+    options.section_bytes = 4096;
+    test::write_packed(path_, blocks_, test::int16_metadata(3), options);
+    original_ = test::read_file(path_);
+    auto reader = SdszReader::open(path_, {});
+    ASSERT_TRUE(reader);
+    entries_ = (*reader)->sections().entries;
+  }
+
+  void damage(std::uint64_t offset, char flip = 0x5A) {
+    std::string broken = original_;
+    broken[offset] = static_cast<char>(broken[offset] ^ flip);
+    test::write_file(path_, broken);
+  }
+
+  [[nodiscard]] const IndexEntry& data_section(std::size_t n) const {
+    for (const auto& entry : entries_)
+      if (entry.header.kind == SectionKind::data && n-- == 0) return entry;
+    return entries_.front();
+  }
+
+  // Reads what can be read; true if that is the original without the blocks of one section.
+  void expect_loss_of_section(const IndexEntry& lost) {
+    auto recording = Recording::open(path_);
+    ASSERT_TRUE(recording) << recording.error().to_string();
+    auto cursor = recording->cursor(0);
+    const auto got = test::read_blocks(**cursor);
+    EXPECT_EQ(got.size(), blocks_.size() - lost.header.block_count);
+    EXPECT_TRUE(std::includes(blocks_.begin(), blocks_.end(), got.begin(), got.end(),
+                              [](const auto& a, const auto& b) { return a.timeslot < b.timeslot; }));
+    const auto damages = (*cursor)->damages();
+    EXPECT_EQ(damages.size() + recording->sdsz()->damages().size(), 1u);
+  }
+
+  test::TempDir dir_;
+  std::filesystem::path path_ = dir_ / "a.sdsz";
+  std::vector<TestBlock> blocks_;
+  std::string original_;
+  std::vector<IndexEntry> entries_;
+};
+
+TEST_F(Corruption, ADamagedPayloadCostsOnlyItsSection) {
+  const auto& lost = data_section(2);
+  damage(lost.offset + SectionHeader::bytes + 100);
+  expect_loss_of_section(lost);
+}
+
+TEST_F(Corruption, ADamagedHeaderCostsOnlyItsSectionEvenWithoutAnIndex) {
+  const auto& lost = data_section(2);
+  std::string broken = original_;
+  broken[lost.offset + 20] ^= 1;
+  broken.resize(broken.size() - 80);  // the footer, too
+  test::write_file(path_, broken);
+  expect_loss_of_section(lost);
+}
+
+TEST_F(Corruption, ALostIndexIsRebuilt) {
+  for (const std::size_t cut : {1u, 79u, 80u, 81u, 300u}) {
+    test::write_file(path_, original_.substr(0, original_.size() - cut));
+    EXPECT_EQ(test::read_blocks(path_), blocks_) << cut;
+    auto reader = SdszReader::open(path_, {});
+    EXPECT_FALSE((*reader)->complete());
+    EXPECT_FALSE((*reader)->sections().from_index);
+  }
+}
+
+TEST_F(Corruption, ADamagedIndexIsRebuilt) {
+  for (const auto& entry : entries_) {
+    if (entry.header.kind != SectionKind::index) continue;
+    damage(entry.offset + SectionHeader::bytes + 3);
+    EXPECT_EQ(test::read_blocks(path_), blocks_);
+    damage(entry.offset + 30);
+    EXPECT_EQ(test::read_blocks(path_), blocks_);
+  }
+}
+
+TEST_F(Corruption, ALostFirstStreamOrSessionSectionIsReplacedByItsCopy) {
+  for (const auto& entry : entries_) {
+    if (entry.header.kind != SectionKind::stream && entry.header.kind != SectionKind::session) continue;
+    damage(entry.offset + SectionHeader::bytes + 2);
+    EXPECT_EQ(test::read_blocks(path_), blocks_);
+  }
+}
+
+TEST_F(Corruption, GarbageBetweenSectionsIsSteppedOver) {
+  const auto& before = data_section(3);
+  std::string broken = original_.substr(0, before.offset) + std::string(1000, '\x89') + original_.substr(before.offset);
+  test::write_file(path_, broken);
+  EXPECT_EQ(test::read_blocks(path_), blocks_);
+  auto reader = SdszReader::open(path_, {});
+  ASSERT_EQ((*reader)->damages().size(), 1u);
+  EXPECT_EQ((*reader)->damages()[0].offset, before.offset);
+  EXPECT_EQ((*reader)->damages()[0].bytes, 1000u);
+}
+
+TEST_F(Corruption, TruncatedAnywhereKeepsTheSectionsBefore) {
+  for (std::size_t size = 0; size < original_.size(); size += 97) {
+    test::write_file(path_, original_.substr(0, size));
+    auto recording = Recording::open(path_);
+    if (!recording) continue;  // not even the session section is there
+    std::size_t expected = 0;
+    for (const auto& entry : entries_)
+      if (entry.header.kind == SectionKind::data &&
+          entry.offset + SectionHeader::bytes + entry.header.stored_bytes <= size)
+        expected += entry.header.block_count;
+    if (recording->streams().empty()) continue;
+    auto cursor = recording->cursor(0);
+    const auto got = test::read_blocks(**cursor);
+    ASSERT_EQ(got.size(), expected) << size;
+    EXPECT_TRUE(std::equal(got.begin(), got.end(), blocks_.begin()));
+  }
+}
+
+TEST_F(Corruption, EveryFlippedBitIsNoticedOrHarmless) {
+  test::Random random(1);
+  for (int round = 0; round < 600; ++round) {
+    damage(random.below(original_.size()), static_cast<char>(1u << random.below(8)));
+    auto recording = Recording::open(path_, {.metadata = {}, .walk = random.below(2) == 0});
+    if (!recording || recording->streams().empty()) continue;
+    auto cursor = recording->cursor(0);
+    const auto got = test::read_blocks(**cursor);
+    // Never a block that was not recorded.
+    for (const auto& block : got)
+      ASSERT_TRUE(std::find(blocks_.begin(), blocks_.end(), block) != blocks_.end()) << round;
+    if (got.size() != blocks_.size())
+      EXPECT_FALSE((*cursor)->damages().empty() && recording->sdsz()->damages().empty()) << round;
+  }
+}
+
+TEST_F(Corruption, RandomBytesAreNoRecording) {
+  test::Random random(2);
+  std::string noise(5000, '\0');
+  for (auto& c : noise) c = static_cast<char>(random.next());
+  test::write_file(path_, noise);
+  auto recording = Recording::open(path_);
+  ASSERT_FALSE(recording);
+  EXPECT_EQ(recording.error().code, ErrorCode::bad_input);
+  test::write_file(path_, "");
+  EXPECT_NE(Recording::open(path_).error().to_string().find("an empty file is no .sdsz recording"), std::string::npos);
+}
+
+TEST_F(Corruption, ALaterFormatVersionIsNamed) {
+  std::string later = original_;
+  later[8] = 9;
+  SectionHeader header;
+  const auto sum = checksum(as_bytes(std::string_view(later).substr(0, 56)));
+  store_le(later.data() + 56, sum);
+  test::write_file(path_, later.substr(0, SectionHeader::bytes + 20));
+  auto reader = SdszReader::open(path_, {});
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().code, ErrorCode::unsupported);
+  EXPECT_NE(reader.error().message.find("format version 9"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sds

@@ -1,0 +1,56 @@
+// Writers on a disk that fills up: one clear error, and a file that is whole up to there.
+#include <gtest/gtest.h>
+
+#include "sds/format/sdsz_reader.hpp"
+#include "support/memory_sink.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+TEST(DiskFull, TheErrorIsReportedOnceAndWhatIsThereStaysReadable) {
+  const test::TempDir dir;
+  const auto blocks = test::wave_blocks(300, 10, 3);
+  for (std::size_t capacity = 0; capacity < 12000; capacity += 333) {
+    auto disk = std::make_shared<test::Disk>();
+    disk->capacity = capacity;
+    SdszWriterOptions options;
+    options.section_bytes = 2048;
+    auto writer = SdszWriter::create(std::make_unique<test::MemorySink>(disk), {}, options);
+    if (!writer) {
+      EXPECT_EQ(writer.error().code, ErrorCode::io);
+      continue;
+    }
+    auto id = writer->add_stream({"Test", "0", false, "", "Test.sds.yml", test::int16_metadata(3)});
+    Expected<void> done = id ? Expected<void>{} : fail(id);
+    for (std::size_t i = 0; done && i < blocks.size(); ++i)
+      done = writer->append(*id, blocks[i].timeslot, as_bytes(blocks[i].data));
+    if (done) done = writer->close();
+    if (done) {
+      EXPECT_LE(disk->bytes.size(), capacity);
+    } else {
+      EXPECT_EQ(done.error().message, "No space left on device");
+    }
+    test::write_file(dir / "a.sdsz", std::string(as_text(disk->bytes)));
+    auto reader = SdszReader::open(dir / "a.sdsz", {});
+    if (disk->bytes.empty()) continue;
+    ASSERT_TRUE(reader) << capacity;
+    EXPECT_TRUE((*reader)->damages().empty()) << capacity;  // whole sections only
+    if ((*reader)->streams().empty()) continue;
+    const auto got = test::read_blocks(dir / "a.sdsz");
+    EXPECT_TRUE(std::equal(got.begin(), got.end(), blocks.begin())) << capacity;
+  }
+}
+
+TEST(DiskFull, APlainWriterReportsItAtTheLatestWhenClosed) {
+  auto disk = std::make_shared<test::Disk>();
+  disk->capacity = 100;
+  PlainWriter writer(std::make_unique<test::MemorySink>(disk));
+  const Bytes data(200);
+  ASSERT_TRUE(writer.append(1, data));
+  EXPECT_FALSE(writer.close());
+}
+
+}  // namespace
+}  // namespace sds

@@ -1,0 +1,218 @@
+// `.sdsz` recordings that nothing bad happened to.
+#include <gtest/gtest.h>
+
+#include "sds/format/sdsz_reader.hpp"
+#include "sds/recorder/worker_pool.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::read_blocks;
+using test::TestBlock;
+using test::wave_blocks;
+using test::write_packed;
+
+void expect_round_trip(const std::vector<TestBlock>& blocks, const std::string& metadata, std::uint32_t section_bytes) {
+  const test::TempDir dir;
+  for (const Level level : {Level::store, Level::fast, Level::dense}) {
+    SdszWriterOptions options;
+    options.level = level;
+    options.section_bytes = section_bytes;
+    write_packed(dir / "a.sdsz", blocks, metadata, options);
+    EXPECT_EQ(read_blocks(dir / "a.sdsz"), blocks);
+  }
+}
+
+TEST(Sdsz, RoundTripsBlocksOfWholeSamples) { expect_round_trip(wave_blocks(500, 20, 6), test::int16_metadata(6), 1u << 16); }
+
+TEST(Sdsz, RoundTripsWithoutMetadata) { expect_round_trip(wave_blocks(100, 20, 3), "", 1u << 16); }
+
+TEST(Sdsz, RoundTripsWithMetadataThatCannotBeRead) { expect_round_trip(wave_blocks(10, 5, 1), "sds: [", 1u << 16); }
+
+TEST(Sdsz, RoundTripsBlocksThatDoNotFitTheLayout) {
+  auto blocks = wave_blocks(200, 7, 3);
+  for (std::size_t i = 0; i < blocks.size(); i += 3) blocks[i].data.resize(blocks[i].data.size() - i % 6);
+  blocks[10].data.clear();
+  expect_round_trip(blocks, test::int16_metadata(3), 4096);
+}
+
+TEST(Sdsz, RoundTripsEmptyAndZeroLengthBlocks) {
+  expect_round_trip({}, test::int16_metadata(1), 1u << 16);
+  expect_round_trip({{5, ""}}, test::int16_metadata(1), 1u << 16);
+  expect_round_trip({{5, ""}, {5, ""}, {5, ""}}, "", 1u << 16);
+}
+
+TEST(Sdsz, RoundTripsUnsortedDuplicateAndWrappingTimeslots) {
+  auto blocks = wave_blocks(100, 4, 2);
+  blocks[3].timeslot = 0xFFFFFFFF;
+  blocks[4].timeslot = 0;
+  blocks[50].timeslot = blocks[49].timeslot;
+  blocks[51].timeslot = 7;
+  expect_round_trip(blocks, test::int16_metadata(2), 512);
+}
+
+TEST(Sdsz, RoundTripsEveryTypeInOneSample) {
+  const std::string yaml = R"(sds:
+  name: all
+  content:
+    - {value: a, type: int8_t}
+    - {value: b, type: "uint16_t:3"}
+    - {value: c, type: "uint16_t:9"}
+    - {value: d, type: float, dim-x: 3, dim-y: 2}
+    - {value: e, type: uint8_t, dim-x: 100}
+    - {value: f, type: double}
+    - {value: g, type: int64_t}
+)";
+  test::Random random(5);
+  std::vector<TestBlock> blocks;
+  for (std::uint32_t i = 0; i < 90; ++i) {
+    TestBlock block{i, std::string((1 + 2 + 24 + 100 + 8 + 8) * (i % 4), '\0')};
+    for (auto& c : block.data) c = static_cast<char>(random.below(4) == 0 ? random.next() : 0);
+    blocks.push_back(block);
+  }
+  expect_round_trip(blocks, yaml, 2000);
+}
+
+TEST(Sdsz, TicksOfEverySectionContinueAcrossTheWrapAround) {
+  const test::TempDir dir;
+  std::vector<TestBlock> blocks;
+  for (std::uint32_t i = 0; i < 1000; ++i) blocks.push_back({0xFFFFFF00u + i, "ab"});
+  SdszWriterOptions options;
+  options.section_bytes = 500;
+  write_packed(dir / "a.sdsz", blocks, test::int16_metadata(1), options);
+  auto recording = Recording::open(dir / "a.sdsz");
+  ASSERT_TRUE(recording);
+  auto cursor = recording->cursor(0);
+  for (std::uint64_t i = 0; i < 1000; ++i) EXPECT_EQ((**(*cursor)->next()).tick, 0xFFFFFF00u + i);
+}
+
+TEST(Sdsz, KeepsSeveralStreamsTheirMetadataAndSession) {
+  const test::TempDir dir;
+  Properties session;
+  session.set("device", "board 7");
+  session.set("free key", "caf\xC3\xA9");
+  auto writer = SdszWriter::create(dir / "a.sdsz", session, {});
+  ASSERT_TRUE(writer);
+  const std::string yaml = test::int16_metadata(1) + "# a comment\r\n";
+  const auto a = *writer->add_stream({"A", "0", false, "", "A.sds.yml", yaml});
+  const auto b = *writer->add_stream({"B", "x", true, "odd name.sds", "", ""});
+  ASSERT_TRUE(writer->append(b, 1, as_bytes("bb")));
+  ASSERT_TRUE(writer->append(a, 1, as_bytes("aa")));
+  ASSERT_TRUE(writer->add_gap(a, "the cable"));
+  ASSERT_TRUE(writer->add_clock(a, 1234567890123456789u));
+  ASSERT_TRUE(writer->append(a, 9, as_bytes("cc")));
+  ASSERT_TRUE(writer->close());
+  auto reader = SdszReader::open(dir / "a.sdsz", {});
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_TRUE((*reader)->complete());
+  EXPECT_TRUE((*reader)->sections().from_index);
+  EXPECT_EQ((*reader)->session().get("free key"), "caf\xC3\xA9");
+  const auto& streams = (*reader)->streams();
+  ASSERT_EQ(streams.size(), 2u);
+  EXPECT_EQ(streams[0].description.metadata_text, yaml);
+  EXPECT_TRUE(streams[1].description.playback);
+  EXPECT_EQ(streams[1].description.file_name, "odd name.sds");
+  ASSERT_EQ(streams[0].gaps.size(), 1u);
+  EXPECT_EQ(streams[0].gaps[0].reason, "the cable");
+  EXPECT_EQ(streams[0].clocks.at(0).utc_ns, 1234567890123456789u);
+  EXPECT_EQ(streams[0].block_count, 2u);
+  EXPECT_EQ(streams[0].raw_bytes, 20u);
+}
+
+TEST(Sdsz, GivesTheSameBytesWhateverTheThreads) {
+  const test::TempDir dir;
+  const auto blocks = wave_blocks(3000, 20, 6);
+  SdszWriterOptions options;
+  options.section_bytes = 1u << 14;
+  write_packed(dir / "one.sdsz", blocks, test::int16_metadata(6), options);
+  const std::string one = test::read_file(dir / "one.sdsz");
+  for (const unsigned threads : {2u, 3u, 8u}) {
+    WorkerPool pool(threads);
+    options.executor = &pool;
+    write_packed(dir / "many.sdsz", blocks, test::int16_metadata(6), options);
+    EXPECT_EQ(test::read_file(dir / "many.sdsz"), one) << threads;
+  }
+}
+
+TEST(Sdsz, StatisticsInTheIndexAreThoseOfTheValues) {
+  const test::TempDir dir;
+  SdszWriterOptions options;
+  options.section_bytes = 1000;
+  write_packed(dir / "a.sdsz", wave_blocks(100, 20, 2), test::int16_metadata(2), options);
+  auto reader = SdszReader::open(dir / "a.sdsz", {});
+  ASSERT_TRUE(reader);
+  auto statistics = load_statistics(*(*reader)->file(), 0);
+  ASSERT_TRUE(statistics) << statistics.error().to_string();
+  ASSERT_EQ(statistics->size(), (*reader)->streams()[0].data.size());
+  std::uint64_t count = 0;
+  for (const auto& section : *statistics) {
+    ASSERT_EQ(section.statistics.size(), 2u);
+    count += section.statistics[0].count;
+    EXPECT_LE(section.statistics[0].min, section.statistics[0].max);
+  }
+  EXPECT_EQ(count, 2000u);
+}
+
+TEST(Sdsz, LargeIndexesAreSplitAndChained) {
+  const test::TempDir dir;
+  SdszWriterOptions options;
+  options.section_bytes = 64;
+  const auto blocks = wave_blocks(12000, 10, 4);
+  write_packed(dir / "a.sdsz", blocks, test::int16_metadata(4), options);
+  auto reader = SdszReader::open(dir / "a.sdsz", {});
+  ASSERT_TRUE(reader);
+  EXPECT_TRUE((*reader)->sections().from_index);
+  int indexes = 0;
+  for (const auto& entry : (*reader)->sections().entries) indexes += entry.header.kind == SectionKind::index ? 1 : 0;
+  EXPECT_GT(indexes, 1);
+  EXPECT_EQ(read_blocks(dir / "a.sdsz"), blocks);
+}
+
+TEST(Sdsz, KeepsATornTail) {
+  const test::TempDir dir;
+  auto writer = SdszWriter::create(dir / "a.sdsz", {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes("whole")));
+  ASSERT_TRUE(writer->append_tail(id, as_bytes("torn")));
+  EXPECT_FALSE(writer->append(id, 2, as_bytes("never")));
+  ASSERT_TRUE(writer->close());
+  auto recording = Recording::open(dir / "a.sdsz");
+  auto cursor = recording->cursor(0);
+  EXPECT_EQ(read_blocks(**cursor).size(), 1u);
+  ASSERT_TRUE((*cursor)->tail());
+  EXPECT_EQ((*cursor)->tail()->bytes, 4u);
+  std::string tail;
+  ASSERT_TRUE((*cursor)->read_tail([&](ByteView bytes) {
+    tail += as_text(bytes);
+    return Expected<void>{};
+  }));
+  EXPECT_EQ(tail, "torn");
+}
+
+TEST(Sdsz, RefusesABlockAboveTheLimit) {
+  const test::TempDir dir;
+  auto writer = SdszWriter::create(dir / "a.sdsz", {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  const Bytes large((32u << 20) + 1);
+  EXPECT_EQ(writer->append(id, 1, large).error().code, ErrorCode::limit);
+  ASSERT_TRUE(writer->append(id, 1, ByteView(large).first(32u << 20)));
+  ASSERT_TRUE(writer->close());
+  EXPECT_EQ(read_blocks(dir / "a.sdsz")[0].data.size(), 32u << 20);
+}
+
+TEST(Recording, NamesStreamsSoThatEachCanBeChosen) {
+  const test::TempDir dir;
+  for (const char* name : {"A.0.sds", "A.1.sds", "B.0.sds"}) test::write_file(dir / name, test::plain({{1, "x"}}));
+  const std::vector<std::filesystem::path> paths{dir / "A.0.sds", dir / "A.1.sds", dir / "B.0.sds"};
+  auto recording = Recording::open(paths, {});
+  ASSERT_TRUE(recording);
+  EXPECT_EQ(recording->streams()[0].id, "A.0");
+  EXPECT_EQ(recording->streams()[2].id, "B");
+  EXPECT_EQ(*recording->find_stream("B.0"), 2u);
+  EXPECT_EQ(recording->find_stream("C").error().message, "no stream 'C'; there is: A.0, A.1, B");
+}
+
+}  // namespace
+}  // namespace sds

@@ -1,0 +1,134 @@
+// Recordings whose writer was killed: the write-ahead log gives back what no section holds yet.
+#include "sds/format/wal.hpp"
+
+#include <gtest/gtest.h>
+
+#include "sds/format/sdsz_reader.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::TestBlock;
+
+class WriteAheadLog : public ::testing::Test {
+ protected:
+  SdszWriter open_writer(std::uint32_t section_bytes) {
+    SdszWriterOptions options;
+    options.write_ahead_log = true;
+    options.section_bytes = section_bytes;
+    Properties session;
+    session.set("id", "session 1");
+    auto writer = SdszWriter::create(path_, session, options);
+    EXPECT_TRUE(writer) << writer.error().to_string();
+    return std::move(*writer);
+  }
+
+  test::TempDir dir_;
+  std::filesystem::path path_ = dir_ / "a.sdsz";
+};
+
+TEST_F(WriteAheadLog, GivesBackWhatWasFlushedBeforeAKill) {
+  const auto blocks = test::wave_blocks(100, 5, 2);
+  {
+    auto writer = open_writer(1u << 20);
+    const auto id = *writer.add_stream({"Test", "0", false, "", "Test.sds.yml", test::int16_metadata(2)});
+    for (std::size_t i = 0; i < 60; ++i) ASSERT_TRUE(writer.append(id, blocks[i].timeslot, as_bytes(blocks[i].data)));
+    ASSERT_TRUE(writer.flush());
+    for (std::size_t i = 60; i < 100; ++i) ASSERT_TRUE(writer.append(id, blocks[i].timeslot, as_bytes(blocks[i].data)));
+    ASSERT_TRUE(writer.flush());
+    EXPECT_EQ(test::read_blocks(path_), blocks);  // a reader beside the writer sees them, too
+  }  // destroyed without close(): as after a kill
+  EXPECT_EQ(test::read_blocks(path_), blocks);
+  auto reader = SdszReader::open(path_, {});
+  EXPECT_FALSE((*reader)->complete());
+  EXPECT_EQ((*reader)->streams()[0].block_count, 100u);
+}
+
+TEST_F(WriteAheadLog, BlocksSealedMeanwhileAreNotGivenTwice) {
+  const auto blocks = test::wave_blocks(1000, 5, 2);
+  for (const std::size_t flush_every : {1u, 7u, 100u}) {
+    std::filesystem::remove(path_);
+    {
+      auto writer = open_writer(1000);
+      const auto a = *writer.add_stream({"A", "0", false, "", "A.sds.yml", test::int16_metadata(2)});
+      const auto b = *writer.add_stream({"B", "0", false, "", "", ""});
+      for (std::size_t i = 0; i < blocks.size(); ++i) {
+        ASSERT_TRUE(writer.append(a, blocks[i].timeslot, as_bytes(blocks[i].data)));
+        if (i % 50 == 0) ASSERT_TRUE(writer.append(b, blocks[i].timeslot, as_bytes("slow")));
+        if (i % flush_every == 0) ASSERT_TRUE(writer.flush());
+      }
+      ASSERT_TRUE(writer.flush());
+    }
+    EXPECT_EQ(test::read_blocks(path_, 0), blocks);
+    EXPECT_EQ(test::read_blocks(path_, 1).size(), 20u);
+  }
+}
+
+TEST_F(WriteAheadLog, IsGoneAfterACleanClose) {
+  auto writer = open_writer(1000);
+  const auto id = *writer.add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer.append(id, 1, as_bytes("x")));
+  ASSERT_TRUE(writer.flush());
+  EXPECT_TRUE(std::filesystem::exists(wal_path(path_)));
+  ASSERT_TRUE(writer.close());
+  EXPECT_FALSE(std::filesystem::exists(wal_path(path_)));
+}
+
+TEST_F(WriteAheadLog, StaysSmallHoweverLongTheRecording) {
+  auto writer = open_writer(1u << 16);
+  const auto id = *writer.add_stream({"A", "0", false, "", "", ""});
+  const Bytes data(10000);
+  std::uintmax_t largest = 0;
+  for (std::uint32_t i = 0; i < 5000; ++i) {
+    ASSERT_TRUE(writer.append(id, i, data));
+    if (i % 3 != 0) continue;
+    ASSERT_TRUE(writer.flush());
+    largest = std::max(largest, std::filesystem::file_size(wal_path(path_)));
+  }
+  EXPECT_LT(largest, 10u << 20);
+  ASSERT_TRUE(writer.close());
+}
+
+TEST_F(WriteAheadLog, ATornOrDamagedFrameEndsItQuietly) {
+  const auto blocks = test::wave_blocks(20, 5, 2);
+  {
+    auto writer = open_writer(1u << 20);
+    const auto id = *writer.add_stream({"Test", "0", false, "", "", ""});
+    for (const auto& block : blocks) {
+      ASSERT_TRUE(writer.append(id, block.timeslot, as_bytes(block.data)));
+      ASSERT_TRUE(writer.flush());
+    }
+  }
+  const std::string log = test::read_file(wal_path(path_));
+  for (std::size_t size = 0; size < log.size(); size += 13) {
+    test::write_file(wal_path(path_), log.substr(0, size));
+    const auto got = test::read_blocks(path_);
+    ASSERT_TRUE(std::equal(got.begin(), got.end(), blocks.begin())) << size;
+  }
+  std::string broken = log;
+  broken[log.size() / 2] ^= 4;
+  test::write_file(wal_path(path_), broken);
+  const auto got = test::read_blocks(path_);
+  EXPECT_LT(got.size(), blocks.size());
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), blocks.begin()));
+}
+
+TEST_F(WriteAheadLog, AStaleLogOfAnotherRecordingIsIgnored) {
+  {
+    auto writer = open_writer(1u << 20);
+    const auto id = *writer.add_stream({"Test", "0", false, "", "", ""});
+    ASSERT_TRUE(writer.append(id, 1, as_bytes("old")));
+    ASSERT_TRUE(writer.flush());
+  }
+  const std::string stale = test::read_file(wal_path(path_));
+  test::write_packed(path_, {{5, "new"}}, "");
+  std::string unfinished = test::read_file(path_);
+  test::write_file(path_, unfinished.substr(0, unfinished.size() - 80));  // as if its writer had been killed, too
+  test::write_file(wal_path(path_), stale);
+  EXPECT_EQ(test::read_blocks(path_), (std::vector<TestBlock>{{5, "new"}}));
+}
+
+}  // namespace
+}  // namespace sds

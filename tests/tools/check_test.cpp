@@ -1,0 +1,133 @@
+#include "sds/tools/check.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "sds/tools/stream_checker.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::plain;
+
+class CheckTest : public ::testing::Test {
+ protected:
+  RecordingCheck check_plain(const std::string& bytes, const std::string& yaml = "") {
+    test::write_file(dir_ / "T.0.sds", bytes);
+    if (!yaml.empty()) test::write_file(dir_ / "T.sds.yml", yaml);
+    return run(dir_ / "T.0.sds");
+  }
+  RecordingCheck run(const std::filesystem::path& path) {
+    auto recording = Recording::open(path);
+    EXPECT_TRUE(recording) << recording.error().to_string();
+    auto result = check(*recording, {}, {});
+    EXPECT_TRUE(result);
+    return *result;
+  }
+  test::TempDir dir_;
+};
+
+TEST_F(CheckTest, ASoundRecordingIsSound) {
+  const auto result = check_plain(plain(test::wave_blocks(100, 10, 2)), test::int16_metadata(2));
+  EXPECT_TRUE(result.sound());
+  EXPECT_EQ(result.streams[0].blocks, 100u);
+  EXPECT_EQ(result.streams[0].interval_ticks, 100);
+  EXPECT_EQ(result.streams[0].jitter.ticks, 0u);
+  EXPECT_EQ(result.streams[0].gaps.count, 0u);
+}
+
+TEST_F(CheckTest, EmptyAndOneRecordFilesAreSound) {
+  EXPECT_TRUE(check_plain("").sound());
+  EXPECT_TRUE(check_plain(plain({{7, "one"}})).sound());
+  EXPECT_TRUE(check_plain(plain({{7, ""}})).sound());
+}
+
+TEST_F(CheckTest, ATruncatedFileIsNot) {
+  const auto result = check_plain(plain({{1, "abc"}, {2, "def"}}).substr(0, 20));
+  EXPECT_FALSE(result.sound());
+  EXPECT_EQ(result.streams[0].problems().at(0), "at byte 11: block size 3 runs past the end of the file (1 bytes left)");
+}
+
+TEST_F(CheckTest, DescendingTimeslotsAreNotButAWrapAroundIs) {
+  const auto descending = check_plain(plain({{10, "a"}, {5, "b"}, {20, "c"}}));
+  EXPECT_FALSE(descending.sound());
+  EXPECT_EQ(descending.streams[0].descending.block, 1u);
+  const auto wrapping = check_plain(plain({{0xFFFFFFF6, "a"}, {0, "b"}, {10, "c"}}));
+  EXPECT_TRUE(wrapping.sound());
+  EXPECT_EQ(wrapping.streams[0].wraps.count, 1u);
+  EXPECT_EQ(wrapping.streams[0].interval_ticks, 10);
+}
+
+TEST_F(CheckTest, BlockSizesThatDoNotFitTheMetadataAreNot) {
+  const auto result = check_plain(plain({{1, "abcd"}, {2, "abcde"}}), test::int16_metadata(2));
+  EXPECT_FALSE(result.sound());
+  EXPECT_EQ(result.streams[0].misfits.block, 1u);
+}
+
+TEST_F(CheckTest, WrongYamlIsNot) {
+  const auto result = check_plain(plain({{1, "abcd"}}), "sds: nonsense");
+  EXPECT_FALSE(result.sound());
+  EXPECT_NE(result.streams[0].problems().at(0).find("T.sds.yml"), std::string::npos);
+}
+
+TEST_F(CheckTest, GapsJitterAndDuplicatesAreReportedAndSound) {
+  std::vector<test::TestBlock> blocks;
+  for (std::uint32_t i = 0; i < 100; ++i) blocks.push_back({i * 10 + (i >= 50 ? 500u : 0u) + (i == 20 ? 4u : 0u), "x"});
+  blocks[70].timeslot = blocks[69].timeslot;
+  const auto result = check_plain(plain(blocks));
+  EXPECT_TRUE(result.sound());
+  EXPECT_EQ(result.streams[0].gaps.count, 2u);  // the long one, and the step over the duplicate
+  EXPECT_EQ(result.streams[0].gaps.block, 50u);
+  EXPECT_EQ(result.streams[0].gaps.ticks, 510u);
+  EXPECT_EQ(result.streams[0].duplicates.count, 1u);
+  EXPECT_EQ(result.streams[0].duplicates.block, 70u);
+  EXPECT_EQ(result.streams[0].longest_delta.block, 50u);
+}
+
+TEST_F(CheckTest, DamageInAPackedRecordingIsFound) {
+  SdszWriterOptions options;
+  options.section_bytes = 2000;
+  test::write_packed(dir_ / "a.sdsz", test::wave_blocks(200, 10, 2), test::int16_metadata(2), options);
+  EXPECT_TRUE(run(dir_ / "a.sdsz").sound());
+  const std::string good = test::read_file(dir_ / "a.sdsz");
+  for (std::size_t at = 100; at < good.size(); at += 211) {
+    std::string bad = good;
+    bad[at] ^= 0x10;
+    test::write_file(dir_ / "a.sdsz", bad);
+    EXPECT_FALSE(run(dir_ / "a.sdsz").sound()) << at;
+  }
+}
+
+TEST_F(CheckTest, ARecordedLossIsNotSound) {
+  auto writer = SdszWriter::create(dir_ / "a.sdsz", {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes("x")));
+  ASSERT_TRUE(writer->add_gap(id, "cable pulled"));
+  ASSERT_TRUE(writer->close());
+  const auto result = run(dir_ / "a.sdsz");
+  EXPECT_FALSE(result.sound());
+  EXPECT_EQ(result.streams[0].problems().at(0), "recorded loss: cable pulled");
+}
+
+TEST(DeviationFinder, FindsWhatTwoPassesWouldFind) {
+  test::Random random(4);
+  for (int round = 0; round < 200; ++round) {
+    const std::size_t n = 2 + random.below(60);
+    std::vector<std::int64_t> values;
+    for (std::size_t i = 0; i < n; ++i)
+      values.push_back(static_cast<std::int64_t>(i * 100) + static_cast<std::int64_t>(random.below(80)) - 40);
+    DeviationFinder finder;
+    for (std::size_t i = 0; i < n; ++i) finder.add(i, values[i]);
+    const double slope = static_cast<double>(values[n - 1] - values[0]) / static_cast<double>(n - 1);
+    double largest = 0;
+    for (std::size_t i = 0; i < n; ++i)
+      largest = std::max(largest, std::round(std::abs(static_cast<double>(values[i] - values[0]) - slope * static_cast<double>(i))));
+    EXPECT_NEAR(static_cast<double>(finder.largest().ticks), largest, 1) << round;
+  }
+}
+
+}  // namespace
+}  // namespace sds

@@ -1,0 +1,97 @@
+#include "sds/tools/compare.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::TestBlock;
+
+const char* const kYaml =
+    "sds:\n  name: T\n  content:\n    - {value: x, type: int8_t, scale: 0.5}\n    - {value: y, type: int8_t}\n";
+
+class CompareTest : public ::testing::Test {
+ protected:
+  RecordingComparison compare(const std::vector<TestBlock>& a, const std::vector<TestBlock>& b, CompareOptions options = {},
+                              const std::string& yaml = kYaml) {
+    if (!yaml.empty()) test::write_file(dir_ / "A.sds.yml", yaml);
+    test::write_file(dir_ / "A.0.sds", test::plain(a));
+    test::write_packed(dir_ / "b.sdsz", b, yaml);
+    auto ra = Recording::open(dir_ / "A.0.sds");
+    auto rb = Recording::open(dir_ / "b.sdsz");
+    auto result = compare_recordings(*ra, *rb, options, {});
+    EXPECT_TRUE(result);
+    return *result;
+  }
+  test::TempDir dir_;
+};
+
+TEST_F(CompareTest, EqualRecordingsAreEqualWhateverTheirContainer) {
+  const auto result = compare({{1, "ab"}, {2, "cdef"}}, {{1, "ab"}, {2, "cdef"}});
+  EXPECT_TRUE(result.equal());
+  EXPECT_EQ(result.streams[0].identical, 2u);
+  EXPECT_EQ(result.streams[0].channels[0].values, 3u);
+}
+
+TEST_F(CompareTest, ReportsMaxMeanAndFirstDifferencePerChannel) {
+  const auto result = compare({{1000, "aa"}, {2000, "aaaa"}}, {{1000, "aa"}, {2000, "aaea"}});
+  EXPECT_FALSE(result.equal());
+  const auto& x = result.streams[0].channels[0];
+  EXPECT_EQ(x.different, 1u);
+  EXPECT_EQ(x.max_difference, 2.0);  // four steps of 0.5
+  EXPECT_DOUBLE_EQ(x.mean_difference, 2.0 / 3);
+  ASSERT_TRUE(x.first);
+  EXPECT_EQ(x.first->tick, 2000u);
+  EXPECT_EQ(x.first->seconds, 2.0);
+  EXPECT_EQ(x.first->sample, 1u);
+  EXPECT_EQ(x.first->a, 48.5);
+  EXPECT_EQ(x.first->b, 50.5);
+  EXPECT_EQ(result.streams[0].channels[1].different, 0u);
+}
+
+TEST_F(CompareTest, TolerancesAreInPhysicalUnits) {
+  const std::vector<TestBlock> a{{1, "aa"}};
+  const std::vector<TestBlock> b{{1, "ca"}};
+  EXPECT_FALSE(compare(a, b, {{{"x", 0.99}}, 0, {}}).equal());
+  EXPECT_TRUE(compare(a, b, {{{"x", 1.0}}, 0, {}}).equal());
+  EXPECT_FALSE(compare(a, b, {{{"y", 5.0}}, 0, {}}).equal());
+  EXPECT_TRUE(compare(a, b, {{}, 0.05, {}}).equal());
+  EXPECT_FALSE(compare(a, b, {{}, 0.01, {}}).equal());
+}
+
+TEST_F(CompareTest, BlocksOnlyInOneAreCountedWithTheFirst) {
+  const auto result = compare({{1, "aa"}, {2, "aa"}, {4, "aa"}}, {{2, "aa"}, {3, "aa"}, {4, "aa"}, {5, "aa"}});
+  EXPECT_FALSE(result.equal());
+  EXPECT_EQ(result.streams[0].blocks, 2u);
+  EXPECT_EQ(result.streams[0].only_a, 1u);
+  EXPECT_EQ(result.streams[0].first_only_a, 1u);
+  EXPECT_EQ(result.streams[0].only_b, 2u);
+  EXPECT_EQ(result.streams[0].first_only_b, 3u);
+}
+
+TEST_F(CompareTest, DifferentSizesAreDifferent) {
+  const auto result = compare({{1, "aaaa"}}, {{1, "aa"}});
+  EXPECT_FALSE(result.equal());
+  EXPECT_EQ(result.streams[0].size_mismatches, 1u);
+}
+
+TEST_F(CompareTest, WithoutMetadataBytesAreCompared) {
+  const auto result = compare({{1, "abc"}}, {{1, "abd"}}, {}, "");
+  EXPECT_FALSE(result.equal());
+  EXPECT_EQ(result.streams[0].channels[0].name, "bytes");
+  EXPECT_EQ(result.streams[0].channels[0].different, 1u);
+}
+
+TEST_F(CompareTest, NanEqualsNanAndNothingElse) {
+  const std::string yaml = "sds:\n  name: T\n  content:\n    - {value: f, type: float}\n";
+  const std::string nan("\0\0\xC0\x7F", 4);
+  const std::string one("\0\0\x80\x3F", 4);
+  EXPECT_TRUE(compare({{1, nan}, {2, one}}, {{1, nan}, {2, one}}, {}, yaml).equal());
+  EXPECT_FALSE(compare({{1, nan}}, {{1, one}}, {{{"f", 1e300}}, 0, {}}, yaml).equal());
+}
+
+}  // namespace
+}  // namespace sds

@@ -1,0 +1,109 @@
+#include "sds/tools/pack.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+class PackTest : public ::testing::Test {
+ protected:
+  void expect_round_trip(const std::vector<std::string>& names) {
+    std::vector<std::filesystem::path> paths;
+    for (const auto& name : names) paths.push_back(dir_ / name);
+    auto input = Recording::open(paths, {});
+    ASSERT_TRUE(input) << input.error().to_string();
+    PackOptions options;
+    options.force = true;
+    auto packed = pack(*input, dir_ / "a.sdsz", options, {});
+    ASSERT_TRUE(packed) << packed.error().to_string();
+    auto recording = Recording::open(dir_ / "a.sdsz");
+    ASSERT_TRUE(recording);
+    ASSERT_TRUE(unpack(*recording, dir_ / "out", true, {}));
+    for (const auto& name : names) EXPECT_EQ(test::read_file(dir_ / "out" / name), test::read_file(dir_ / name)) << name;
+  }
+  test::TempDir dir_;
+};
+
+TEST_F(PackTest, GivesBackEveryFileByteForByte) {
+  test::write_file(dir_ / "A.0.sds", test::plain(test::wave_blocks(300, 20, 6)));
+  test::write_file(dir_ / "A.sds.yml", test::int16_metadata(6) + "\r\n# comment \xE2\x82\xAC\n");
+  test::write_file(dir_ / "A.1.p.sds", test::plain({{5, "odd"}, {4, ""}, {4, "size"}}));
+  test::write_file(dir_ / "torn.0.sds", test::plain({{1, "abc"}, {2, "def"}}).substr(0, 20));
+  test::write_file(dir_ / "empty.x.y.sds", "");
+  test::write_file(dir_ / "nolabel.sds", test::plain({{1, "z"}}));
+  test::write_file(dir_ / "notsds.bin", "arbitrary bytes, of no structure");
+  expect_round_trip({"A.0.sds", "A.1.p.sds", "torn.0.sds", "empty.x.y.sds", "nolabel.sds", "notsds.bin"});
+  EXPECT_EQ(test::read_file(dir_ / "out" / "A.sds.yml"), test::read_file(dir_ / "A.sds.yml"));
+}
+
+TEST_F(PackTest, KeepsMetadataThatCannotBeRead) {
+  test::write_file(dir_ / "A.0.sds", test::plain({{1, "abc"}}));
+  test::write_file(dir_ / "A.sds.yml", std::string("sds: \xFF\xFE\0 not text", 18));
+  expect_round_trip({"A.0.sds"});
+  EXPECT_EQ(test::read_file(dir_ / "out" / "A.sds.yml"), test::read_file(dir_ / "A.sds.yml"));
+}
+
+TEST_F(PackTest, KeepsATailLargerThanASection) {
+  test::write_file(dir_ / "A.0.sds", test::plain({{1, "abc"}}) + test::le32(2) + test::le32(0x7FFFFFFF) + std::string(3'000'000, 't'));
+  expect_round_trip({"A.0.sds"});
+}
+
+TEST_F(PackTest, TheSameInputGivesTheSameBytesWhateverTheThreads) {
+  test::write_file(dir_ / "A.0.sds", test::plain(test::wave_blocks(5000, 20, 6)));
+  test::write_file(dir_ / "A.sds.yml", test::int16_metadata(6));
+  auto input = Recording::open(dir_ / "A.0.sds");
+  std::string first;
+  for (const unsigned threads : {1u, 2u, 5u}) {
+    PackOptions options;
+    options.threads = threads;
+    options.section_bytes = 1u << 16;
+    options.force = true;
+    ASSERT_TRUE(pack(*input, dir_ / "a.sdsz", options, {}));
+    if (first.empty()) first = test::read_file(dir_ / "a.sdsz");
+    EXPECT_EQ(test::read_file(dir_ / "a.sdsz"), first) << threads;
+  }
+}
+
+TEST_F(PackTest, RefusesToReplaceOutputsUnlessToldTo) {
+  test::write_file(dir_ / "A.0.sds", test::plain({{1, "x"}}));
+  test::write_file(dir_ / "a.sdsz", "precious");
+  auto input = Recording::open(dir_ / "A.0.sds");
+  EXPECT_EQ(pack(*input, dir_ / "a.sdsz", {}, {}).error().message, "exists already (--force replaces it)");
+  EXPECT_EQ(test::read_file(dir_ / "a.sdsz"), "precious");
+  EXPECT_FALSE(unpack(*input, dir_.path(), false, {}));
+}
+
+TEST_F(PackTest, AnInterruptionLeavesNothingHalfDone) {
+  test::write_file(dir_ / "A.0.sds", test::plain(test::wave_blocks(5000, 20, 6)));
+  auto input = Recording::open(dir_ / "A.0.sds");
+  const auto stop = [](std::uint64_t) { return Expected<void>(fail(ErrorCode::interrupted, "interrupted")); };
+  EXPECT_EQ(pack(*input, dir_ / "a.sdsz", {}, stop).error().code, ErrorCode::interrupted);
+  EXPECT_EQ(unpack(*input, dir_ / "out", false, stop).error().code, ErrorCode::interrupted);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "a.sdsz"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "a.sdsz.partial"));
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / "out"));
+}
+
+TEST_F(PackTest, InputsOfOneNameAreRefused) {
+  std::filesystem::create_directory(dir_ / "other");
+  test::write_file(dir_ / "A.0.sds", "");
+  test::write_file(dir_ / "other" / "A.0.sds", "");
+  const std::vector<std::filesystem::path> paths{dir_ / "A.0.sds", dir_ / "other" / "A.0.sds"};
+  auto input = Recording::open(paths, {});
+  EXPECT_EQ(pack(*input, dir_ / "a.sdsz", {}, {}).error().code, ErrorCode::usage);
+}
+
+TEST_F(PackTest, AHostileFileNameDoesNotLeaveTheDirectory) {
+  auto writer = SdszWriter::create(dir_ / "evil.sdsz", {}, {});
+  ASSERT_TRUE(writer->add_stream({"A", "0", false, "../escaped.sds", "", ""}));
+  ASSERT_TRUE(writer->close());
+  auto recording = Recording::open(dir_ / "evil.sdsz");
+  EXPECT_FALSE(unpack(*recording, dir_ / "out", false, {}));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "escaped.sds"));
+}
+
+}  // namespace
+}  // namespace sds
