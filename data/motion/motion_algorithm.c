@@ -43,7 +43,7 @@ static void run_network(const int8_t input[MOTION_FEATURES], int16_t scores[MOTI
   }
 }
 
-int32_t ExecuteAlgorithm(uint8_t *in_buf, uint32_t in_num, uint8_t *out_buf, uint32_t out_num) {
+int32_t ExecuteAlgorithm(uint8_t* in_buf, uint32_t in_num, uint8_t* out_buf, uint32_t out_num) {
   int16_t samples[160 * MOTION_AXES];
   int8_t features[MOTION_FEATURES];
   int16_t scores[MOTION_CLASSES];

@@ -14,7 +14,7 @@ static int8_t clip(int32_t value) { return (int8_t)(value < -128 ? -128 : value 
 
 static int32_t floor_div(int32_t a, int32_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
-void motion_features(const int16_t *samples, uint32_t frames, int8_t features[MOTION_FEATURES]) {
+void motion_features(const int16_t* samples, uint32_t frames, int8_t features[MOTION_FEATURES]) {
   int axis;
   for (axis = 0; axis < MOTION_AXES; ++axis) {
     int32_t sum = 0;

@@ -12,6 +12,6 @@
  *   [0] mean / 256
  *   [1] 8 * log2(1 + mean absolute deviation from the mean), at most 127
  *   [2] crossings of the mean by more than 24 steps, times 512, per frame; at most 127 */
-void motion_features(const int16_t *samples, uint32_t frames, int8_t features[MOTION_FEATURES]);
+void motion_features(const int16_t* samples, uint32_t frames, int8_t features[MOTION_FEATURES]);
 
 #endif

@@ -32,10 +32,10 @@ struct Reply {
 
 // At the start of the shared memory: what the host saw last.
 struct Control {
-  std::uint32_t fault_signal;   // 0: none
+  std::uint32_t fault_signal;    // 0: none
   std::uint32_t fault_is_write;  // 0 no, 1 yes, 2 not known on this machine
-  std::uint64_t fault_offset;   // in the shared memory; max value: outside of it
-  char message[1024];           // why the library could not be loaded
+  std::uint64_t fault_offset;    // in the shared memory; max value: outside of it
+  char message[1024];            // why the library could not be loaded
 };
 
 }  // namespace sds::host

@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -84,9 +84,9 @@ class ProcessAlgorithm final : public Algorithm {
     std::byte* out = memory_ + host::output_end - output.size();
     std::copy(input.begin(), input.end(), memory_ + host::input_end - input.size());
     std::fill_n(out, output.size(), std::byte{0});
-    auto reply = call({host::Call::execute, static_cast<std::uint32_t>(input.size()),
-                       static_cast<std::uint32_t>(output.size())},
-                      "ExecuteAlgorithm");
+    auto reply =
+        call({host::Call::execute, static_cast<std::uint32_t>(input.size()), static_cast<std::uint32_t>(output.size())},
+             "ExecuteAlgorithm");
     if (!reply) return fail(reply);
     std::copy_n(out, output.size(), output.begin());
     return reply->result;
@@ -137,13 +137,14 @@ class ProcessAlgorithm final : public Algorithm {
     pollfd waiting{socket_.get(), POLLIN, 0};
     const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
     for (;;) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       const int ready = ::poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
       if (ready < 0 && errno == EINTR) continue;
       if (ready > 0) break;
       end();
-      return fail(ErrorCode::algorithm, fmt::format("{} did not return within {} ms", function, options_.timeout.count()),
-                  options_.library);
+      return fail(ErrorCode::algorithm,
+                  fmt::format("{} did not return within {} ms", function, options_.timeout.count()), options_.library);
     }
     host::Reply reply;
     if (::recv(socket_.get(), &reply, sizeof reply, 0) != static_cast<ssize_t>(sizeof reply)) return died(function);

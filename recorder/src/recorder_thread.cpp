@@ -140,7 +140,7 @@ void RecorderThread::perform(Work& work) {
     }
     case Work::Kind::batch:
       for (const auto& slice : work.batch.slices) {
-        if (!session_) return;  // it was given up; on_error said so
+        if (!session_) return;                         // it was given up; on_error said so
         if (open_.count(slice.handle) == 0) continue;  // the connection refuses these and says so
         if (slice.close) {
           finish_stream(slice.handle, "");

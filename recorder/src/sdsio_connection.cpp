@@ -243,7 +243,8 @@ void SdsioConnection::info(const Header& header, ByteView text) {
     const auto status = load_le<std::int32_t>(text.data());
     const auto line = load_le<std::uint32_t>(text.data() + 4);
     std::string file(as_text(text.subspan(8)));
-    std::replace_if(file.begin(), file.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
+    std::replace_if(
+        file.begin(), file.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
     spdlog::error("{}: the device reports {} at {}:{}", peer_,
                   status == 0 ? std::string("a failed assertion") : fmt::format("error {}", status), file, line);
   }

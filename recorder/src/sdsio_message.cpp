@@ -9,8 +9,8 @@ namespace sds::sdsio {
 namespace {
 
 Header decode(const std::byte* p) {
-  return {static_cast<Command>(load_le<std::uint32_t>(p)), load_le<std::uint32_t>(p + 4),
-          load_le<std::uint32_t>(p + 8), load_le<std::uint32_t>(p + 12)};
+  return {static_cast<Command>(load_le<std::uint32_t>(p)), load_le<std::uint32_t>(p + 4), load_le<std::uint32_t>(p + 8),
+          load_le<std::uint32_t>(p + 12)};
 }
 
 Expected<void> check(const Header& header) {
@@ -20,9 +20,8 @@ Expected<void> check(const Header& header) {
                                                   "its place in it",
                                                   number));
   if (header.command != Command::write && header.size > max_text_bytes)
-    return fail(ErrorCode::bad_input,
-                fmt::format("SDSIO command {} announces {} bytes; at most {} make sense", number, header.size,
-                            max_text_bytes));
+    return fail(ErrorCode::bad_input, fmt::format("SDSIO command {} announces {} bytes; at most {} make sense", number,
+                                                  header.size, max_text_bytes));
   return {};
 }
 

@@ -25,7 +25,10 @@ class Client : public std::enable_shared_from_this<Client> {
  public:
   Client(asio::io_context& io, tcp::socket socket, ServerShared& shared, std::function<void(Client&)> on_end,
          std::function<void()> on_playback_done)
-      : io_(io), socket_(std::move(socket)), timer_(io), on_end_(std::move(on_end)),
+      : io_(io),
+        socket_(std::move(socket)),
+        timer_(io),
+        on_end_(std::move(on_end)),
         on_playback_done_(std::move(on_playback_done)) {
     std::error_code ignored;
     const auto endpoint = socket_.remote_endpoint(ignored);
@@ -85,10 +88,9 @@ class Client : public std::enable_shared_from_this<Client> {
  private:
   void receive() {
     const auto buffer = connection_->buffer();
-    socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()),
-                            [self = shared_from_this()](std::error_code error, std::size_t count) {
-                              self->on_received(error, count);
-                            });
+    socket_.async_read_some(
+        asio::buffer(buffer.data(), buffer.size()),
+        [self = shared_from_this()](std::error_code error, std::size_t count) { self->on_received(error, count); });
   }
 
   void on_received(std::error_code error, std::size_t count) {
@@ -273,7 +275,8 @@ Expected<std::string> address_of_interface(const std::string& name) {
     if (interface == name) return address;
     names += (names.empty() ? "" : ", ") + interface;
   }
-  return fail(ErrorCode::usage, fmt::format("no network interface '{}' with an IPv4 address; there is: {}", name, names));
+  return fail(ErrorCode::usage,
+              fmt::format("no network interface '{}' with an IPv4 address; there is: {}", name, names));
 }
 
 }  // namespace sds

@@ -172,7 +172,9 @@ struct ParsedPayload {
 };
 
 Expected<ParsedPayload> parse_payload(ByteView payload) {
-  const auto bad = [](std::string_view why) { return fail(ErrorCode::bad_input, fmt::format("data section: {}", why)); };
+  const auto bad = [](std::string_view why) {
+    return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
+  };
   ByteReader reader(payload);
   const auto columns = reader.number<std::uint32_t>();
   const auto statistics = reader.number<std::uint32_t>();
@@ -207,7 +209,9 @@ Expected<ParsedPayload> parse_payload(ByteView payload) {
 
 Expected<void> DataSectionCoder::decode(const SectionHeader& header, ByteView payload, const Layout& layout,
                                         BlockRun& run) {
-  const auto bad = [](std::string_view why) { return fail(ErrorCode::bad_input, fmt::format("data section: {}", why)); };
+  const auto bad = [](std::string_view why) {
+    return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
+  };
   run.clear();
   if (checksum(payload) != header.payload_checksum) return bad("payload checksum mismatch");
   auto parsed = parse_payload(payload);

@@ -105,7 +105,8 @@ Expected<std::string> read_small_file(const std::filesystem::path& path, std::si
   auto size = (*file)->size();
   if (!size) return fail(size);
   if (*size > max_bytes)
-    return fail(ErrorCode::limit, fmt::format("{} bytes, more than the {} bytes that are read", *size, max_bytes), path);
+    return fail(ErrorCode::limit, fmt::format("{} bytes, more than the {} bytes that are read", *size, max_bytes),
+                path);
   std::string text(*size, '\0');
   auto got = (*file)->read(0, std::as_writable_bytes(std::span(text)));
   if (!got) return fail(got);

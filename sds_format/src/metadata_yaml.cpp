@@ -185,8 +185,8 @@ class Builder {
     for (std::size_t p = 0; p < image.stride_bytes.size(); ++p)
       bytes += std::uint64_t{image.stride_bytes[p]} * plane_rows(image.pixel_format, image.height, p);
     if (bytes > limits::max_sample_bytes)
-      problem(node, fmt::format("a frame of {} bytes, more than the {} that are supported", bytes,
-                                limits::max_sample_bytes));
+      problem(node,
+              fmt::format("a frame of {} bytes, more than the {} that are supported", bytes, limits::max_sample_bytes));
     image.frame_bytes = static_cast<std::size_t>(bytes);
     Channel channel;
     channel.name = name;
@@ -207,8 +207,8 @@ class Builder {
   // one that does not fit the rest of the unit starts the next.
   void place_bit_field(Channel& channel) {
     const auto unit_bits = static_cast<unsigned>(8 * size_of(channel.type));
-    const bool joins = open_unit_bits_ != 0 && open_unit_type_ == channel.type &&
-                       open_unit_bits_ + channel.bits <= unit_bits;
+    const bool joins =
+        open_unit_bits_ != 0 && open_unit_type_ == channel.type && open_unit_bits_ + channel.bits <= unit_bits;
     if (!joins) {
       open_unit_bits_ = 0;
       open_unit_type_ = channel.type;
@@ -243,8 +243,8 @@ void parse_document(const YAML::Node& root, Metadata& metadata) {
   if (!sds.IsMap()) problem(sds, "'sds:' must hold 'name:' and 'content:'");
   Builder builder(metadata);
   builder.note_unknown_keys(root, {"sds"});
-  builder.note_unknown_keys(sds, {"name", "description", "block-frequency", "sample-frequency", "tick-frequency",
-                                  "frequency", "content"});
+  builder.note_unknown_keys(
+      sds, {"name", "description", "block-frequency", "sample-frequency", "tick-frequency", "frequency", "content"});
   if (sds["name"].IsDefined()) {
     metadata.name = text_of(sds["name"], "name");
   } else {

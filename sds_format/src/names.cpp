@@ -60,7 +60,8 @@ std::optional<std::filesystem::path> find_metadata(const std::filesystem::path& 
 Expected<void> check_stream_name(const std::string& name) {
   if (name.empty()) return fail(ErrorCode::bad_input, "the stream name is empty");
   if (name.size() > limits::max_name_bytes)
-    return fail(ErrorCode::limit, fmt::format("a stream name of {} bytes; at most {}", name.size(), limits::max_name_bytes));
+    return fail(ErrorCode::limit,
+                fmt::format("a stream name of {} bytes; at most {}", name.size(), limits::max_name_bytes));
   if (name[0] == '.' || std::any_of(name.begin(), name.end(), is_reserved) || find_invalid_utf8(name))
     return fail(ErrorCode::bad_input, "the stream name has characters that a file name must not have");
   return {};

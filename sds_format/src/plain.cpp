@@ -26,8 +26,8 @@ Expected<PlainReader> PlainReader::open(const std::filesystem::path& path) {
 
 Expected<void> PlainReader::refill(std::size_t wanted) {
   if (begin_ > 0) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
-              buffer_.begin());
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
     buffer_offset_ += begin_;
     end_ -= begin_;
     begin_ = 0;
@@ -109,9 +109,8 @@ Expected<void> BlockParser::push(ByteView bytes, const OnBlock& on_block) {
   while (!raw_) {
     // A block that began in an earlier piece is completed first; whole blocks are handed on without a copy.
     if (!rest_.empty()) {
-      const std::size_t wanted = rest_.size() < kHeaderBytes
-                                     ? kHeaderBytes - rest_.size()
-                                     : static_cast<std::size_t>(missing_bytes());
+      const std::size_t wanted =
+          rest_.size() < kHeaderBytes ? kHeaderBytes - rest_.size() : static_cast<std::size_t>(missing_bytes());
       const std::size_t taken = std::min(wanted, bytes.size());
       append_bytes(rest_, bytes.first(taken));
       bytes = bytes.subspan(taken);

@@ -159,7 +159,8 @@ Expected<SectionTable> sections_by_walking(const InputFile& file, std::uint64_t 
       const std::uint64_t left = file_bytes - at - SectionHeader::bytes;
       if (header->stored_bytes <= left) {
         if (last_sequence && header->sequence != *last_sequence + 1 && table.damages.empty())
-          table.damages.push_back({at, 0, fmt::format("section {} follows section {}", header->sequence, *last_sequence)});
+          table.damages.push_back(
+              {at, 0, fmt::format("section {} follows section {}", header->sequence, *last_sequence)});
         last_sequence = header->sequence;
         if (header->kind == SectionKind::footer) {
           table.complete = at + SectionHeader::bytes + header->stored_bytes == file_bytes;
@@ -223,13 +224,12 @@ Expected<std::vector<IndexedStatistics>> load_statistics(const InputFile& file, 
   auto footer = read_footer(file, *size);
   if (!footer) return fail(footer);
   std::vector<IndexedStatistics> all;
-  auto done = for_each_index(file, footer->last_index, *size,
-                             [&](const SectionHeader&, std::uint64_t, IndexSection& index) {
-                               for (std::size_t i = 0; i < index.entries.size(); ++i)
-                                 if (index.entries[i].header.stream == stream &&
-                                     index.entries[i].header.kind == SectionKind::data)
-                                   all.push_back({index.entries[i].offset, std::move(index.statistics[i])});
-                             });
+  auto done =
+      for_each_index(file, footer->last_index, *size, [&](const SectionHeader&, std::uint64_t, IndexSection& index) {
+        for (std::size_t i = 0; i < index.entries.size(); ++i)
+          if (index.entries[i].header.stream == stream && index.entries[i].header.kind == SectionKind::data)
+            all.push_back({index.entries[i].offset, std::move(index.statistics[i])});
+      });
   if (!done) return fail(done);
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.section_offset < b.section_offset; });
   return all;

@@ -16,9 +16,10 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
   auto table = load_sections(**file, options.walk);
   if (!table) return fail(table);
   if (table->entries.empty())
-    return fail(ErrorCode::bad_input,
-                table->end == 0 ? "an empty file is no .sdsz recording" : "no .sdsz section found: not a .sdsz recording",
-                path, 0);
+    return fail(
+        ErrorCode::bad_input,
+        table->end == 0 ? "an empty file is no .sdsz recording" : "no .sdsz section found: not a .sdsz recording", path,
+        0);
   std::shared_ptr<SdszReader> reader(new SdszReader());
   reader->file_ = std::move(*file);
   reader->table_ = std::move(*table);
@@ -28,9 +29,9 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
   for (std::size_t id = 0; id < reader->streams_.size(); ++id) {
     if (!reader->streams_[id].has_description) {
       reader->streams_[id].description.name = fmt::format("lost_{}", id);
-      reader->damages_.push_back(
-          {0, 0, fmt::format("the description of stream {} is lost; its {} blocks cannot be decoded", id,
-                             reader->streams_[id].block_count)});
+      reader->damages_.push_back({0, 0,
+                                  fmt::format("the description of stream {} is lost; its {} blocks cannot be decoded",
+                                              id, reader->streams_[id].block_count)});
     }
   }
   if (!reader->complete()) reader->take_log();
@@ -70,9 +71,9 @@ void SdszReader::take_section(const IndexEntry& entry) {
       auto layout = Layout::decode(as_bytes(p->get("layout").value_or("")));
       if (!layout) return damaged(layout.error().message);
       stream.layout = std::move(*layout);
-      stream.description = {p->get("name").value_or(""),          p->get("label").value_or(""),
-                            p->get("playback") == "1",            p->get("file").value_or(""),
-                            p->get("metadata-file").value_or(""), p->get("metadata").value_or("")};
+      stream.description = {
+          p->get("name").value_or(""), p->get("label").value_or(""),         p->get("playback") == "1",
+          p->get("file").value_or(""), p->get("metadata-file").value_or(""), p->get("metadata").value_or("")};
       stream.has_description = true;
       if (auto ok = check_stream_name(stream.description.name); !ok) {
         damaged(ok.error().message);

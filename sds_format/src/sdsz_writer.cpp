@@ -22,11 +22,11 @@ constexpr std::uint64_t kWalRewriteBytes = std::uint64_t{8} << 20;
 
 struct OpenStream {
   Layout layout;
-  Bytes description;               // the payload of its stream section
+  Bytes description;  // the payload of its stream section
   TickUnwrapper ticks;
-  BlockRun run;                    // blocks not yet given to the encoder
+  BlockRun run;                     // blocks not yet given to the encoder
   std::uint64_t sealed_blocks = 0;  // blocks before run's first
-  std::size_t logged_blocks = 0;   // of run, in the write-ahead log
+  std::size_t logged_blocks = 0;    // of run, in the write-ahead log
   std::size_t logged_bytes = 0;
   std::uint64_t last_tick = 0;
   bool has_tail = false;
@@ -245,7 +245,8 @@ Expected<void> SdszWriter::append(StreamId id, std::uint32_t timeslot, ByteView 
                                 : fmt::format("a block of {} bytes; at most {}", data.size(), limits::max_block_bytes),
                 state_->sink->path());
   // Seal first where a large block would push the section past its limit.
-  if (stream.run.count() > 0 && stream.run.raw_bytes() + 8 + data.size() > 2 * std::uint64_t{state_->options.section_bytes})
+  if (stream.run.count() > 0 &&
+      stream.run.raw_bytes() + 8 + data.size() > 2 * std::uint64_t{state_->options.section_bytes})
     if (auto sealed = state_->seal(id); !sealed) return sealed;
   stream.last_tick = stream.ticks.next(timeslot);
   stream.run.append(timeslot, stream.last_tick, data);
@@ -260,7 +261,8 @@ Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
   state_->raw += bytes.size();
   while (!bytes.empty()) {
     const ByteView piece = bytes.first(std::min<std::size_t>(bytes.size(), state_->options.section_bytes));
-    if (auto done = state_->write_small(SectionKind::tail, id, piece, state_->streams[id].last_tick); !done) return done;
+    if (auto done = state_->write_small(SectionKind::tail, id, piece, state_->streams[id].last_tick); !done)
+      return done;
     bytes = bytes.subspan(piece.size());
   }
   return {};

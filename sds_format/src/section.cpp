@@ -8,6 +8,11 @@
 
 namespace sds {
 
+namespace {
+// Below this a person with a hex editor is served better than the disk.
+constexpr std::size_t kWorthCompressing = 512;
+}  // namespace
+
 std::string_view name_of(SectionKind kind) {
   switch (kind) {
     case SectionKind::session:
@@ -82,13 +87,15 @@ Expected<SectionHeader> SectionHeader::decode(std::span<const std::byte, bytes> 
 
 Bytes seal_payload(ByteView payload, SectionHeader& header) {
   header.raw_bytes = static_cast<std::uint32_t>(payload.size());
-  Bytes packed(ZSTD_compressBound(payload.size()));
-  const std::size_t size = ZSTD_compress(packed.data(), packed.size(), payload.data(), payload.size(), 3);
-  if (!ZSTD_isError(size) && size < payload.size()) {
-    packed.resize(size);
-    header.flags |= SectionHeader::flag_zstd;
-  } else {
-    packed.assign(payload.begin(), payload.end());
+  Bytes packed(payload.begin(), payload.end());
+  if (payload.size() >= kWorthCompressing) {
+    Bytes smaller(ZSTD_compressBound(payload.size()));
+    const std::size_t size = ZSTD_compress(smaller.data(), smaller.size(), payload.data(), payload.size(), 3);
+    if (!ZSTD_isError(size) && size < payload.size()) {
+      smaller.resize(size);
+      packed.swap(smaller);
+      header.flags |= SectionHeader::flag_zstd;
+    }
   }
   header.stored_bytes = static_cast<std::uint32_t>(packed.size());
   header.payload_checksum = checksum(packed);

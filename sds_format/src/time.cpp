@@ -20,9 +20,8 @@ double quotient(Wide numerator, Wide denominator) {
   const auto whole = static_cast<std::uint64_t>(numerator / denominator);
   const Wide rest = numerator % denominator;
   // The remainder is below the denominator, which is below 2^62: both fit 64 bits.
-  return static_cast<double>(whole) +
-         static_cast<double>(static_cast<std::uint64_t>(rest)) /
-             static_cast<double>(static_cast<std::uint64_t>(denominator));
+  return static_cast<double>(whole) + static_cast<double>(static_cast<std::uint64_t>(rest)) /
+                                          static_cast<double>(static_cast<std::uint64_t>(denominator));
 }
 
 }  // namespace
@@ -60,7 +59,8 @@ Expected<Frequency> Frequency::parse(std::string_view text) {
     ++i;
     if (i < text.size() && (text[i] == '+' || text[i] == '-')) sign = text[i++] == '-' ? -1 : 1;
     if (i == text.size()) return bad("the exponent is missing");
-    for (; i < text.size() && text[i] >= '0' && text[i] <= '9' && value < 1000; ++i) value = value * 10 + (text[i] - '0');
+    for (; i < text.size() && text[i] >= '0' && text[i] <= '9' && value < 1000; ++i)
+      value = value * 10 + (text[i] - '0');
     exponent += sign * value;
   }
   if (i != text.size()) return bad("a number is expected");

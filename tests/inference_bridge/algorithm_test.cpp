@@ -50,7 +50,9 @@ TEST(ProcessAlgorithm, OverWritesAreCaughtWithTheirDistance) {
 #endif
 }
 
-TEST(ProcessAlgorithm, AnErrorThatItReturnsIsPassedOn) { EXPECT_EQ(run_three(options_for("bad_returns_error")), "returned -1"); }
+TEST(ProcessAlgorithm, AnErrorThatItReturnsIsPassedOn) {
+  EXPECT_EQ(run_three(options_for("bad_returns_error")), "returned -1");
+}
 
 TEST(ProcessAlgorithm, AnAbortIsNamed) {
   EXPECT_EQ(run_three(options_for("bad_aborts")), "ExecuteAlgorithm crashed: Aborted (signal 6)");

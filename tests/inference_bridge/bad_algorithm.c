@@ -1,7 +1,6 @@
 /* Algorithms that misbehave in one way each, chosen by a macro; and a good one behind it all: the output is the sum of
  * the input's bytes so far in this run. */
 #define _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,13 +27,13 @@ void ResetAlgorithm(void) {
 }
 #endif
 
-int32_t ExecuteAlgorithm(uint8_t *in_buf, uint32_t in_num, uint8_t *out_buf, uint32_t out_num) {
+int32_t ExecuteAlgorithm(uint8_t* in_buf, uint32_t in_num, uint8_t* out_buf, uint32_t out_num) {
   uint32_t i;
   uint32_t last = in_num;
 #ifdef OVER_READ
   if (in_buf[0] == '3') last = in_num + 2;
 #endif
-  for (i = 0; i < last; ++i) sum += ((volatile uint8_t *)in_buf)[i];
+  for (i = 0; i < last; ++i) sum += ((volatile uint8_t*)in_buf)[i];
 #ifdef RETURNS_ERROR
   if (in_buf[0] == '3') return -1;
 #endif
@@ -48,7 +47,7 @@ int32_t ExecuteAlgorithm(uint8_t *in_buf, uint32_t in_num, uint8_t *out_buf, uin
   while (in_buf[0] == '3') usleep(1000);
 #endif
 #ifdef OVER_WRITE
-  if (in_buf[0] == '3') ((volatile uint8_t *)out_buf)[out_num] = 1;
+  if (in_buf[0] == '3') ((volatile uint8_t*)out_buf)[out_num] = 1;
 #endif
   for (i = 0; i < out_num; ++i) out_buf[i] = (uint8_t)(sum >> (8 * (i % 4)));
   return 0;

@@ -31,7 +31,8 @@ class ReplayRun : public ::testing::Test {
 };
 
 TEST_F(ReplayRun, OutputsCarryTheTimeslotsOfTheirInputs) {
-  StreamDescription stream{"Out", "0", true, "", "Out.sds.yml", "sds:\n  name: Out\n  content:\n    - {value: s, type: uint32_t}\n"};
+  StreamDescription stream{"Out", "0",           true,
+                           "",    "Out.sds.yml", "sds:\n  name: Out\n  content:\n    - {value: s, type: uint32_t}\n"};
   auto outputs = OutputRecorder::create(dir_ / "out", stream, {}, IfExists::fail);
   ASSERT_TRUE(outputs) << outputs.error().to_string();
   const auto report = run("bad_prints", &*outputs);

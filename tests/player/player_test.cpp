@@ -45,7 +45,8 @@ class PlayerTest : public ::testing::Test {
 };
 
 TEST_F(PlayerTest, DeliversByTimeThenStreamThenOrdinal) {
-  const std::vector<std::filesystem::path> paths{add("A", {{1, "a"}, {3, "b"}, {3, "c"}}), add("B", {{1, "d"}, {2, "e"}, {3, "f"}})};
+  const std::vector<std::filesystem::path> paths{add("A", {{1, "a"}, {3, "b"}, {3, "c"}}),
+                                                 add("B", {{1, "d"}, {2, "e"}, {3, "f"}})};
   auto recording = Recording::open(paths, {});
   EXPECT_EQ(play(*recording).order, "adebcf");
   EXPECT_EQ(play(*recording, {{1, 0}, 0}).order, "daefbc");
@@ -59,12 +60,14 @@ TEST_F(PlayerTest, ComparesDifferentTickFrequenciesExactly) {
 }
 
 TEST_F(PlayerTest, GoesOnAcrossTheWrapAround) {
-  const std::vector<std::filesystem::path> paths{add("A", {{0xFFFFFFFE, "a"}, {2, "b"}}), add("B", {{0xFFFFFFFF, "c"}, {1, "d"}})};
+  const std::vector<std::filesystem::path> paths{add("A", {{0xFFFFFFFE, "a"}, {2, "b"}}),
+                                                 add("B", {{0xFFFFFFFF, "c"}, {1, "d"}})};
   EXPECT_EQ(play(*Recording::open(paths, {})).order, "acdb");
 }
 
 TEST_F(PlayerTest, NeverReordersOneStream) {
-  const std::vector<std::filesystem::path> paths{add("A", {{5, "a"}, {2, "b"}, {6, "c"}}), add("B", {{3, "d"}, {7, "e"}})};
+  const std::vector<std::filesystem::path> paths{add("A", {{5, "a"}, {2, "b"}, {6, "c"}}),
+                                                 add("B", {{3, "d"}, {7, "e"}})};
   EXPECT_EQ(play(*Recording::open(paths, {})).order, "dabce");
 }
 

@@ -118,6 +118,7 @@ TEST_F(ServerTest, RecordsSeveralStreamsIntoOneRecording) {
     }
     device.close(a);
     device.close(b);
+    device.wait();
   }
   stop();
   EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz", 0).size(), 1000u);
@@ -161,6 +162,7 @@ TEST_F(ServerTest, AStreamClosedAndOpenedAgainAtOnceStartsANewSession) {
     EXPECT_NE(a, b);
     device.write(b, 2, "second");
     device.close(b);
+    device.wait();
   }
   stop();
   EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "first"}}));
@@ -235,6 +237,7 @@ TEST_F(ServerTest, AFloodIsHeldBackAndNothingIsLost) {
     const auto a = device.open("A");
     for (std::uint32_t i = 0; i < kBlocks; ++i) device.write(a, i, data);
     device.close(a);
+    device.wait();
   }
   stop();
   auto recording = Recording::open(dir_ / "recording.0.sdsz");

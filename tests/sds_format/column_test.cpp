@@ -53,7 +53,8 @@ TEST(Column, RoundTripsEveryTypeLengthAndShape) {
       expect_round_trip(type, make(type, n, [&](auto i) { return i * 3 + random.below(9) - 4; }), "ramp with noise");
       expect_round_trip(type, make(type, n, [&](auto i) { return i % 100 == 99 ? random.next() : i / 50; }), "spikes");
       std::int64_t walk = 0;
-      expect_round_trip(type, make(type, n, [&](auto) { return walk += static_cast<std::int64_t>(random.below(41)) - 20; }),
+      expect_round_trip(type,
+                        make(type, n, [&](auto) { return walk += static_cast<std::int64_t>(random.below(41)) - 20; }),
                         "random walk");
     }
   }
@@ -61,15 +62,22 @@ TEST(Column, RoundTripsEveryTypeLengthAndShape) {
 
 TEST(Column, RoundTripsFloatsBitForBit) {
   test::Random random(9);
-  std::vector<float> special{0.0f, -0.0f, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                             std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(),
-                             std::bit_cast<float>(0x7FC12345u), std::bit_cast<float>(0xFF800001u)};
-  for (int i = 0; i < 3000; ++i) special.push_back(static_cast<float>(static_cast<int>(random.below(4000)) - 2000) * 0.061f);
+  std::vector<float> special{0.0f,
+                             -0.0f,
+                             std::numeric_limits<float>::infinity(),
+                             -std::numeric_limits<float>::infinity(),
+                             std::numeric_limits<float>::denorm_min(),
+                             std::numeric_limits<float>::max(),
+                             std::bit_cast<float>(0x7FC12345u),
+                             std::bit_cast<float>(0xFF800001u)};
+  for (int i = 0; i < 3000; ++i)
+    special.push_back(static_cast<float>(static_cast<int>(random.below(4000)) - 2000) * 0.061f);
   Bytes bytes(special.size() * 4);
   std::memcpy(bytes.data(), special.data(), bytes.size());
   expect_round_trip(ScalarType::f32, bytes, "specials among quantised floats");
   std::vector<float> quantised;
-  for (int i = 0; i < 5000; ++i) quantised.push_back(static_cast<float>(20.0 + 0.01 * static_cast<double>(random.below(300))));
+  for (int i = 0; i < 5000; ++i)
+    quantised.push_back(static_cast<float>(20.0 + 0.01 * static_cast<double>(random.below(300))));
   bytes.resize(quantised.size() * 4);
   std::memcpy(bytes.data(), quantised.data(), bytes.size());
   expect_round_trip(ScalarType::f32, bytes, "quantised floats");

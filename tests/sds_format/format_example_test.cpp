@@ -17,7 +17,8 @@ Bytes write_example() {
   Properties session;
   session.set("tool", "example");
   auto writer = SdszWriter::create(std::make_unique<test::MemorySink>(disk), session, {});
-  const auto id = *writer->add_stream({"T", "0", false, "", "T.sds.yml", "sds:\n  name: T\n  content:\n  - {value: t, type: int16_t}\n"});
+  const auto id = *writer->add_stream(
+      {"T", "0", false, "", "T.sds.yml", "sds:\n  name: T\n  content:\n  - {value: t, type: int16_t}\n"});
   Bytes block;
   for (const int value : {100, 101, 103}) append_le(block, static_cast<std::int16_t>(value));
   EXPECT_TRUE(writer->append(id, 10, block));

@@ -65,31 +65,38 @@ TEST(Metadata, ReadsArraysAudioAndTheOlderForms) {
   const auto tof = parse("sds:\n  name: ToF\n  content:\n    - {value: d, type: uint16_t, dim-x: 8, dim-y: 4}\n");
   ASSERT_TRUE(tof);
   EXPECT_EQ(tof->sample_bytes, 64u);
-  const auto audio = parse("sds:\n  name: S\n  sample-frequency: 44100\n  content:\n  - audio:\n      bit-depth: 24\n"
-                           "      channels: 2\n      format: pcm\n");
+  const auto audio = parse(
+      "sds:\n  name: S\n  sample-frequency: 44100\n  content:\n  - audio:\n      bit-depth: 24\n"
+      "      channels: 2\n      format: pcm\n");
   ASSERT_TRUE(audio);
   EXPECT_EQ(audio->sample_bytes, 6u);
   EXPECT_EQ(audio->channels[1].name, "audio_2");
-  const auto old = parse("sds:\n  name: F\n  frequency: 12.5\n  content:\n    - value: Frame\n      type: uint8_t\n"
-                         "      image:\n        pixel_format: NV12\n        width: 4\n        height: 3\n"
-                         "        planes:\n          - stride_bytes: 4\n          - stride_bytes: 4\n");
+  const auto old = parse(
+      "sds:\n  name: F\n  frequency: 12.5\n  content:\n    - value: Frame\n      type: uint8_t\n"
+      "      image:\n        pixel_format: NV12\n        width: 4\n        height: 3\n"
+      "        planes:\n          - stride_bytes: 4\n          - stride_bytes: 4\n");
   ASSERT_TRUE(old) << old.error().to_string();
   EXPECT_TRUE(old->legacy_frequency);
   EXPECT_EQ(old->image->frame_bytes, 4u * 3 + 4 * 2);  // the second plane has half the rows, rounded up
 }
 
 TEST(Metadata, WrongYamlGivesOneErrorWithItsLine) {
-  EXPECT_EQ(error_of("sds:\n  name: x\n  content: []\n"), "Test.sds.yml: line 3: 'content:' must be a list of at least one entry");
-  EXPECT_NE(error_of("sds:\n  name: x\n  content:\n    - value: a\n      type: int12_t\n").find("line 5: 'type: int12_t' is unknown"),
+  EXPECT_EQ(error_of("sds:\n  name: x\n  content: []\n"),
+            "Test.sds.yml: line 3: 'content:' must be a list of at least one entry");
+  EXPECT_NE(error_of("sds:\n  name: x\n  content:\n    - value: a\n      type: int12_t\n")
+                .find("line 5: 'type: int12_t' is unknown"),
             std::string::npos);
   EXPECT_NE(error_of("sds: [1, 2").find("Test.sds.yml: line"), std::string::npos);
   EXPECT_NE(error_of("").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(error_of("just text").find("no 'sds:'"), std::string::npos);
-  EXPECT_NE(error_of("sds:\n  name: x\n  tick-frequency: fast\n  content:\n    - {value: a, type: float}\n").find("line 3"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of("sds:\n  name: x\n  tick-frequency: fast\n  content:\n    - {value: a, type: float}\n").find("line 3"),
+      std::string::npos);
   EXPECT_NE(error_of("sds:\n  content:\n    - {value: a, type: \"float:3\"}\n").find("bit-field"), std::string::npos);
-  EXPECT_NE(error_of("sds:\n  content:\n    - {value: a, type: \"uint8_t:9\"}\n").find("1 to 8 bits"), std::string::npos);
-  EXPECT_NE(error_of("sds:\n  content:\n    - {value: a, type: float, dim-x: 0}\n").find("at least 1"), std::string::npos);
+  EXPECT_NE(error_of("sds:\n  content:\n    - {value: a, type: \"uint8_t:9\"}\n").find("1 to 8 bits"),
+            std::string::npos);
+  EXPECT_NE(error_of("sds:\n  content:\n    - {value: a, type: float, dim-x: 0}\n").find("at least 1"),
+            std::string::npos);
 }
 
 TEST(Metadata, NonUtf8YamlIsRefusedWithTheOffset) {
@@ -101,7 +108,9 @@ TEST(Metadata, NonUtf8YamlIsRefusedWithTheOffset) {
 
 TEST(Metadata, HostileSizesAreRefusedWithoutAllocating) {
   EXPECT_FALSE(parse("sds:\n  content:\n    - {value: a, type: double, dim-x: 4000000000, dim-y: 4000000000}\n"));
-  EXPECT_FALSE(parse("sds:\n  content:\n    - image: {pixel_format: RGB888, width: 1, height: 4000000000, stride_bytes: 4000000000}\n"));
+  EXPECT_FALSE(
+      parse("sds:\n  content:\n    - image: {pixel_format: RGB888, width: 1, height: 4000000000, stride_bytes: "
+            "4000000000}\n"));
   EXPECT_FALSE(parse("sds:\n  content:\n    - audio: {bit-depth: 16, channels: 4000000000}\n"));
   EXPECT_FALSE(parse(std::string(2'000'000, ' ')));
   EXPECT_FALSE(parse(std::string(100'000, '[')));

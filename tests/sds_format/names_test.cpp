@@ -34,7 +34,8 @@ TEST(FindMetadata, TheLongestMatchingNameWins) {
 }
 
 TEST(CheckNames, RefuseWhatWouldLeaveTheDirectory) {
-  for (const char* name : {"", "../x", "a/b", "a\\b", ".hidden", "a:b", "x\n", "\xFF"}) EXPECT_FALSE(check_stream_name(name)) << name;
+  for (const char* name : {"", "../x", "a/b", "a\\b", ".hidden", "a:b", "x\n", "\xFF"})
+    EXPECT_FALSE(check_stream_name(name)) << name;
   EXPECT_TRUE(check_stream_name("Microphone 1"));
   for (const char* name : {"", ".", "..", "a/b", "/etc/passwd"}) EXPECT_FALSE(check_file_name(name)) << name;
   EXPECT_TRUE(check_file_name("A.0.sds"));

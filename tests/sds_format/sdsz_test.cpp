@@ -25,7 +25,9 @@ void expect_round_trip(const std::vector<TestBlock>& blocks, const std::string& 
   }
 }
 
-TEST(Sdsz, RoundTripsBlocksOfWholeSamples) { expect_round_trip(wave_blocks(500, 20, 6), test::int16_metadata(6), 1u << 16); }
+TEST(Sdsz, RoundTripsBlocksOfWholeSamples) {
+  expect_round_trip(wave_blocks(500, 20, 6), test::int16_metadata(6), 1u << 16);
+}
 
 TEST(Sdsz, RoundTripsWithoutMetadata) { expect_round_trip(wave_blocks(100, 20, 3), "", 1u << 16); }
 

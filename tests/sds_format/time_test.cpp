@@ -52,8 +52,8 @@ TEST(Frequency, ParsesDecimalsExactly) {
 }
 
 TEST(Frequency, RefusesWhatIsNoFrequency) {
-  for (const char* text : {"", "0", "-5", "abc", "1.2.3", "1e", "1e999", "99999999999999999999", "0.0000000000001", "nan",
-                           "12 Hz"})
+  for (const char* text :
+       {"", "0", "-5", "abc", "1.2.3", "1e", "1e999", "99999999999999999999", "0.0000000000001", "nan", "12 Hz"})
     EXPECT_FALSE(Frequency::parse(text)) << text;
 }
 

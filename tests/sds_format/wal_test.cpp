@@ -39,7 +39,7 @@ TEST_F(WriteAheadLog, GivesBackWhatWasFlushedBeforeAKill) {
     for (std::size_t i = 60; i < 100; ++i) ASSERT_TRUE(writer.append(id, blocks[i].timeslot, as_bytes(blocks[i].data)));
     ASSERT_TRUE(writer.flush());
     EXPECT_EQ(test::read_blocks(path_), blocks);  // a reader beside the writer sees them, too
-  }  // destroyed without close(): as after a kill
+  }                                               // destroyed without close(): as after a kill
   EXPECT_EQ(test::read_blocks(path_), blocks);
   auto reader = SdszReader::open(path_, {});
   EXPECT_FALSE((*reader)->complete());

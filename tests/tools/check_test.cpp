@@ -48,7 +48,8 @@ TEST_F(CheckTest, EmptyAndOneRecordFilesAreSound) {
 TEST_F(CheckTest, ATruncatedFileIsNot) {
   const auto result = check_plain(plain({{1, "abc"}, {2, "def"}}).substr(0, 20));
   EXPECT_FALSE(result.sound());
-  EXPECT_EQ(result.streams[0].problems().at(0), "at byte 11: block size 3 runs past the end of the file (1 bytes left)");
+  EXPECT_EQ(result.streams[0].problems().at(0),
+            "at byte 11: block size 3 runs past the end of the file (1 bytes left)");
 }
 
 TEST_F(CheckTest, DescendingTimeslotsAreNotButAWrapAroundIs) {
@@ -124,7 +125,8 @@ TEST(DeviationFinder, FindsWhatTwoPassesWouldFind) {
     const double slope = static_cast<double>(values[n - 1] - values[0]) / static_cast<double>(n - 1);
     double largest = 0;
     for (std::size_t i = 0; i < n; ++i)
-      largest = std::max(largest, std::round(std::abs(static_cast<double>(values[i] - values[0]) - slope * static_cast<double>(i))));
+      largest = std::max(
+          largest, std::round(std::abs(static_cast<double>(values[i] - values[0]) - slope * static_cast<double>(i))));
     EXPECT_NEAR(static_cast<double>(finder.largest().ticks), largest, 1) << round;
   }
 }

@@ -15,8 +15,8 @@ const char* const kYaml =
 
 class CompareTest : public ::testing::Test {
  protected:
-  RecordingComparison compare(const std::vector<TestBlock>& a, const std::vector<TestBlock>& b, CompareOptions options = {},
-                              const std::string& yaml = kYaml) {
+  RecordingComparison compare(const std::vector<TestBlock>& a, const std::vector<TestBlock>& b,
+                              CompareOptions options = {}, const std::string& yaml = kYaml) {
     if (!yaml.empty()) test::write_file(dir_ / "A.sds.yml", yaml);
     test::write_file(dir_ / "A.0.sds", test::plain(a));
     test::write_packed(dir_ / "b.sdsz", b, yaml);

@@ -16,7 +16,8 @@ using test::TestBlock;
 
 class CsvTest : public ::testing::Test {
  protected:
-  Expected<CsvReport> run(const std::string& yaml, const std::vector<TestBlock>& blocks, const CsvOptions& options = {}) {
+  Expected<CsvReport> run(const std::string& yaml, const std::vector<TestBlock>& blocks,
+                          const CsvOptions& options = {}) {
     test::write_file(dir_ / "T.sds.yml", yaml);
     test::write_file(dir_ / "T.0.sds", test::plain(blocks));
     auto recording = Recording::open(dir_ / "T.0.sds");
@@ -101,7 +102,8 @@ TEST_F(CsvTest, ZeroLengthBlocksGiveNoRowsAndOddOnesAreNoted) {
 }
 
 TEST_F(CsvTest, ImagesAndMissingMetadataAreRefused) {
-  const std::string yaml = "sds:\n  name: T\n  content:\n    - image: {pixel_format: RAW8, width: 2, height: 2, stride_bytes: 2}\n";
+  const std::string yaml =
+      "sds:\n  name: T\n  content:\n    - image: {pixel_format: RAW8, width: 2, height: 2, stride_bytes: 2}\n";
   EXPECT_EQ(run(yaml, {{0, "abcd"}}).error().code, ErrorCode::unsupported);
   std::filesystem::remove(dir_ / "T.sds.yml");
   test::write_file(dir_ / "U.0.sds", "");

@@ -22,7 +22,8 @@ class PackTest : public ::testing::Test {
     auto recording = Recording::open(dir_ / "a.sdsz");
     ASSERT_TRUE(recording);
     ASSERT_TRUE(unpack(*recording, dir_ / "out", true, {}));
-    for (const auto& name : names) EXPECT_EQ(test::read_file(dir_ / "out" / name), test::read_file(dir_ / name)) << name;
+    for (const auto& name : names)
+      EXPECT_EQ(test::read_file(dir_ / "out" / name), test::read_file(dir_ / name)) << name;
   }
   test::TempDir dir_;
 };
@@ -47,7 +48,8 @@ TEST_F(PackTest, KeepsMetadataThatCannotBeRead) {
 }
 
 TEST_F(PackTest, KeepsATailLargerThanASection) {
-  test::write_file(dir_ / "A.0.sds", test::plain({{1, "abc"}}) + test::le32(2) + test::le32(0x7FFFFFFF) + std::string(3'000'000, 't'));
+  test::write_file(dir_ / "A.0.sds",
+                   test::plain({{1, "abc"}}) + test::le32(2) + test::le32(0x7FFFFFFF) + std::string(3'000'000, 't'));
   expect_round_trip({"A.0.sds"});
 }
 

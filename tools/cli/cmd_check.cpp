@@ -38,8 +38,9 @@ void print_stream(const StreamCheck& s) {
     line("Recording time", time(span));
     line("Recording interval", time(s.interval_ticks));
     if (span > 0)
-      line("Data rate", fmt::format("{}/s", human_bytes(static_cast<std::uint64_t>(
-                                               static_cast<double>(s.data_bytes) / (span + s.interval_ticks) / tick_s))));
+      line("Data rate",
+           fmt::format("{}/s", human_bytes(static_cast<std::uint64_t>(static_cast<double>(s.data_bytes) /
+                                                                      (span + s.interval_ticks) / tick_s))));
     line("Max jitter", s.jitter.ticks == 0
                            ? "not detected"
                            : fmt::format("{}, at block {}", time(static_cast<double>(s.jitter.ticks)), s.jitter.block));
@@ -72,8 +73,11 @@ void print_text(const std::string& path, const RecordingCheck& result) {
 nlohmann::json to_json(const Finding& f) { return {{"count", f.count}, {"block", f.block}, {"ticks", f.ticks}}; }
 
 nlohmann::json to_json(const std::string& path, const RecordingCheck& result) {
-  nlohmann::json json{{"recording", path}, {"sound", result.sound()}, {"sections", result.sections},
-                      {"notes", result.notes}, {"problems", nlohmann::json::array()}};
+  nlohmann::json json{{"recording", path},
+                      {"sound", result.sound()},
+                      {"sections", result.sections},
+                      {"notes", result.notes},
+                      {"problems", nlohmann::json::array()}};
   for (const auto& damage : result.damages)
     json["problems"].push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
   json["streams"] = nlohmann::json::array();
@@ -140,7 +144,8 @@ void add_check(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("check", "Check whether recordings are sound: structure, checksums, time, sizes");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "Recordings to check, each by itself (.sds or .sdsz)", true);
-  command->add_option("-t,--tick-rate", o->tick_frequency, "Tick frequency in Hz, instead of the metadata's (else 1000)")
+  command
+      ->add_option("-t,--tick-rate", o->tick_frequency, "Tick frequency in Hz, instead of the metadata's (else 1000)")
       ->type_name("HZ");
   command->add_flag("--json", o->json, "Report as JSON: an array with one entry a recording");
   command->footer(

@@ -53,24 +53,34 @@ void print_text(const RecordingComparison& result) {
 }
 
 // JSON has no infinity.
-nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(text_of(value)); }
+nlohmann::json number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(text_of(value));
+}
 
 nlohmann::json to_json(const RecordingComparison& result) {
   nlohmann::json json{{"equal", result.equal()}, {"only_a", result.only_a}, {"only_b", result.only_b}};
   json["streams"] = nlohmann::json::array();
   for (const auto& s : result.streams) {
-    nlohmann::json stream{{"a", s.a}, {"b", s.b}, {"equal", s.equal()}, {"blocks", s.blocks},
-                          {"identical", s.identical}, {"blocks_only_a", s.only_a}, {"blocks_only_b", s.only_b},
-                          {"size_mismatches", s.size_mismatches}, {"notes", s.notes}};
+    nlohmann::json stream{{"a", s.a},
+                          {"b", s.b},
+                          {"equal", s.equal()},
+                          {"blocks", s.blocks},
+                          {"identical", s.identical},
+                          {"blocks_only_a", s.only_a},
+                          {"blocks_only_b", s.only_b},
+                          {"size_mismatches", s.size_mismatches},
+                          {"notes", s.notes}};
     if (s.first_only_a) stream["first_only_a_tick"] = *s.first_only_a;
     if (s.first_only_b) stream["first_only_b_tick"] = *s.first_only_b;
     stream["channels"] = nlohmann::json::array();
     for (const auto& c : s.channels) {
-      nlohmann::json channel{{"name", c.name}, {"values", c.values}, {"different", c.different},
+      nlohmann::json channel{{"name", c.name},
+                             {"values", c.values},
+                             {"different", c.different},
                              {"max_difference", number(c.max_difference)},
                              {"mean_difference", number(c.mean_difference)}};
       if (c.first)
-        channel["first"] = {{"tick", c.first->tick},     {"seconds", c.first->seconds}, {"sample", c.first->sample},
+        channel["first"] = {{"tick", c.first->tick},       {"seconds", c.first->seconds}, {"sample", c.first->sample},
                             {"element", c.first->element}, {"a", number(c.first->a)},     {"b", number(c.first->b)}};
       stream["channels"].push_back(channel);
     }
@@ -93,8 +103,7 @@ Expected<CompareOptions> parse(const Options& o) {
   }
   for (const auto& text : o.streams) {
     const std::size_t equals = text.find('=');
-    options.streams.emplace_back(text.substr(0, equals),
-                                 equals == std::string::npos ? text : text.substr(equals + 1));
+    options.streams.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
   }
   return options;
 }
@@ -142,8 +151,9 @@ void add_compare(CLI::App& app, Run& run) {
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("R");
   command->add_flag("--json", o->json, "Report as JSON");
-  command->footer("Exit code 0 if equal within the tolerances, 1 if not.\n\n"
-                  "Example: sds compare replayed.sdsz session.sdsz -s ML_Out --tolerance idle=0.01");
+  command->footer(
+      "Exit code 0 if equal within the tolerances, 1 if not.\n\n"
+      "Example: sds compare replayed.sdsz session.sdsz -s ML_Out --tolerance idle=0.01");
   command->callback([o, &run] { run = [o] { return run_compare(*o); }; });
 }
 

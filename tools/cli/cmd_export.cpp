@@ -80,7 +80,7 @@ int run_csv(const Options& o) {
     // Exporting everything leaves out what has no table form, and says so; asking for it is an error.
     if (outputs.size() > 1 && o.streams.empty() && (!info.metadata || info.metadata->image)) {
       warn(fmt::format("stream {} is left out: {}", info.id,
-                       info.metadata ? "it holds images"
+                       info.metadata         ? "it holds images"
                        : info.metadata_error ? info.metadata_error->to_string()
                                              : "it has no metadata"));
       continue;
@@ -128,8 +128,9 @@ void add_export(CLI::App& app, Run& run) {
   csv->add_option("--start-timeslot", o->start, "Leave out samples before this time, in seconds")->type_name("S");
   csv->add_option("--stop-timeslot", o->stop, "Leave out samples at this time and later, in seconds")->type_name("S");
   csv->add_flag("--json", o->json, "Report as JSON");
-  csv->footer("Values are physical: raw * scale + offset. Numbers are the shortest that read back exactly.\n\n"
-              "Example: sds export csv walk.sdsz -s Imu -o imu.csv --normalize");
+  csv->footer(
+      "Values are physical: raw * scale + offset. Numbers are the shortest that read back exactly.\n\n"
+      "Example: sds export csv walk.sdsz -s Imu -o imu.csv --normalize");
   csv->callback([o, &run] { run = [o] { return run_csv(*o); }; });
 }
 

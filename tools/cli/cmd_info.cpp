@@ -173,9 +173,10 @@ void print_stream(const StreamInfo& info, const StreamFacts& facts) {
       break;
     }
     const ColumnFacts* column = column_of(channel, facts);
-    const std::string scale = channel.offset == 0 ? fmt::format("{}", channel.scale)
-                                                  : fmt::format("{} + {}", channel.scale, channel.offset);
-    std::string row = fmt::format("    {:<16} {:<12} {:<12} {:<10}", channel.name, type_text(channel), scale, channel.unit);
+    const std::string scale =
+        channel.offset == 0 ? fmt::format("{}", channel.scale) : fmt::format("{} + {}", channel.scale, channel.offset);
+    std::string row =
+        fmt::format("    {:<16} {:<12} {:<12} {:<10}", channel.name, type_text(channel), scale, channel.unit);
     if (column != nullptr) row += fmt::format("  {:<24}  {}", column->pipeline, range_text(channel, column));
     row.erase(row.find_last_not_of(' ') + 1);
     fmt::print("{}\n", row);
@@ -189,7 +190,8 @@ void print_session(const Recording& recording) {
   fmt::print("{}: .sdsz recording, {} stream{}, {}", recording.path().string(), recording.streams().size(),
              recording.streams().size() == 1 ? "" : "s", human_bytes(size ? *size : 0));
   if (size && *size > 0)
-    fmt::print(" ({} as plain .sds, ratio {:.2f})", human_bytes(raw), static_cast<double>(raw) / static_cast<double>(*size));
+    fmt::print(" ({} as plain .sds, ratio {:.2f})", human_bytes(raw),
+               static_cast<double>(raw) / static_cast<double>(*size));
   fmt::print("\n");
   for (const auto& [key, value] : reader->session().items())
     fmt::print("  {:<14} {}\n", key == "start-utc-ns" ? "start" : key, key == "start-utc-ns" ? utc_text(value) : value);
@@ -197,7 +199,8 @@ void print_session(const Recording& recording) {
   for (const auto& stream : reader->streams())
     for (const auto& gap : stream.gaps)
       fmt::print("  loss           {} after tick {}: {}\n", stream.description.name, gap.after_tick, gap.reason);
-  for (const auto& damage : reader->damages()) fmt::print("  damage         at byte {}: {}\n", damage.offset, damage.reason);
+  for (const auto& damage : reader->damages())
+    fmt::print("  damage         at byte {}: {}\n", damage.offset, damage.reason);
 }
 
 nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
@@ -220,8 +223,11 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
   if (info.metadata->block_frequency) json["block_frequency_hz"] = info.metadata->block_frequency->hz();
   json["channels"] = nlohmann::json::array();
   for (const auto& channel : info.metadata->channels) {
-    nlohmann::json c{{"name", channel.name}, {"type", type_text(channel)}, {"scale", channel.scale},
-                     {"offset", channel.offset}, {"unit", channel.unit}};
+    nlohmann::json c{{"name", channel.name},
+                     {"type", type_text(channel)},
+                     {"scale", channel.scale},
+                     {"offset", channel.offset},
+                     {"unit", channel.unit}};
     if (const ColumnFacts* column = column_of(channel, facts); column != nullptr) {
       c["pipeline"] = column->pipeline;
       if (column->known && column->statistics.count > 0 && channel.count() == 1) {

@@ -57,7 +57,9 @@ void add_pack(CLI::App& app, Run& run) {
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sds files to pack as the streams of one recording, or a .sdsz to repack", true);
   command->add_option("-o,--output", o->output, "The .sdsz to write")->required()->type_name("FILE");
-  command->add_option("-l,--level", o->level, "0 store, 1 fast, 2 dense")->check(CLI::Range(0, 2))->capture_default_str();
+  command->add_option("-l,--level", o->level, "0 store, 1 fast, 2 dense")
+      ->check(CLI::Range(0, 2))
+      ->capture_default_str();
   command
       ->add_option("--threads", o->threads,
                    "Threads that compress; 0: one for each core. The bytes written are the same for any number")

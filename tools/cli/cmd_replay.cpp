@@ -38,9 +38,8 @@ Expected<OutputSpec> parse_output(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   OutputSpec spec;
   const char* end = text.data() + text.size();
-  if (colon == std::string::npos ||
-      std::from_chars(text.data() + colon + 1, end, spec.bytes).ptr != end || colon + 1 == text.size() ||
-      spec.bytes > limits::max_block_bytes)
+  if (colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, spec.bytes).ptr != end ||
+      colon + 1 == text.size() || spec.bytes > limits::max_block_bytes)
     return fail(ErrorCode::usage, fmt::format("--out '{}' is not STREAM:BYTES, for example ML_Out:9", text));
   spec.name = text.substr(0, colon);
   if (auto ok = check_stream_name(spec.name); !ok) return fail(ErrorCode::usage, ok.error().message);
@@ -79,7 +78,8 @@ Expected<StreamDescription> describe_output(const Options& o, const OutputSpec& 
   }
   // For plain files, the YAML of the output stream usually lies in the same folder.
   SdsFileName name{spec.name, "", false};
-  if (const auto found = find_metadata(input.path.parent_path() / (spec.name + ".sds"), name); found && !recording.sdsz()) {
+  if (const auto found = find_metadata(input.path.parent_path() / (spec.name + ".sds"), name);
+      found && !recording.sdsz()) {
     auto text = read_small_file(*found, limits::max_metadata_bytes);
     if (!text) return fail(text);
     description.metadata_text = std::move(*text);
@@ -102,10 +102,8 @@ void print_run(const RunReport& r, unsigned number, unsigned of) {
                human_seconds(r.recorded_seconds), r.recorded_seconds / r.wall_seconds);
   for (const auto& failure : r.failures)
     fmt::print("  FAILED    block {} (timeslot {}): {}\n", failure.ordinal, failure.timeslot, failure.reason);
-  if (r.failure_count > r.failures.size())
-    fmt::print("  FAILED    ... {} blocks in all\n", grouped(r.failure_count));
-  for (const auto& damage : r.damages)
-    fmt::print("  DAMAGE    at byte {}: {}\n", damage.offset, damage.reason);
+  if (r.failure_count > r.failures.size()) fmt::print("  FAILED    ... {} blocks in all\n", grouped(r.failure_count));
+  for (const auto& damage : r.damages) fmt::print("  DAMAGE    at byte {}: {}\n", damage.offset, damage.reason);
 }
 
 nlohmann::json to_json(const RunReport& r) {
@@ -148,8 +146,7 @@ Expected<std::vector<RunReport>> run_all(const Options& o, const Recording& reco
       session.set("tool", "sdskit replay");
       session.set("input", recording.path().filename().string());
       session.set("algorithm", o.algorithm.filename().string());
-      auto created =
-          OutputRecorder::create(o.output, output, session, o.force ? IfExists::overwrite : IfExists::fail);
+      auto created = OutputRecorder::create(o.output, output, session, o.force ? IfExists::overwrite : IfExists::fail);
       if (!created) return fail(created);
       outputs.emplace(std::move(*created));
       output_file = outputs->file();
@@ -173,8 +170,10 @@ int run_replay_command(const Options& o) {
   if (!recording) return fail_with(recording.error());
   RunOptions run_options;
   if (o.in_stream.empty() && recording->streams().size() != 1)
-    return fail_with({ErrorCode::usage, "the recording has several streams: choose the algorithm's input with --in",
-                      recording->path(), {}});
+    return fail_with({ErrorCode::usage,
+                      "the recording has several streams: choose the algorithm's input with --in",
+                      recording->path(),
+                      {}});
   if (!o.in_stream.empty()) {
     auto found = recording->find_stream(o.in_stream);
     if (!found) return fail_with(found.error());
@@ -199,8 +198,10 @@ int run_replay_command(const Options& o) {
                 r.output_fingerprint == reports->front().output_fingerprint;
   }
   if (o.json) {
-    nlohmann::json json{{"recording", recording->path().string()}, {"stream", input.id},
-                        {"algorithm", o.algorithm.string()}, {"output", output_file.string()},
+    nlohmann::json json{{"recording", recording->path().string()},
+                        {"stream", input.id},
+                        {"algorithm", o.algorithm.string()},
+                        {"output", output_file.string()},
                         {"runs", nlohmann::json::array()}};
     for (const auto& r : *reports) json["runs"].push_back(to_json(r));
     if (o.repeat > 1) json["identical"] = identical;
@@ -222,8 +223,9 @@ void add_replay(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("replay", "Replay a recording into an algorithm and record its outputs");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
-  command->add_option("-a,--algorithm", o->algorithm,
-                      "Shared library with InitAlgorithm, ResetAlgorithm and ExecuteAlgorithm (Arm's algorithm.h)")
+  command
+      ->add_option("-a,--algorithm", o->algorithm,
+                   "Shared library with InitAlgorithm, ResetAlgorithm and ExecuteAlgorithm (Arm's algorithm.h)")
       ->required()
       ->type_name("LIB");
   command->add_option("-i,--in", o->in_stream, "Stream that is the algorithm's input; may be left out if there is one")
@@ -231,10 +233,12 @@ void add_replay(CLI::App& app, Run& run) {
   command->add_option("--out", o->out_stream, "Name of the output stream, and bytes of one output")
       ->required()
       ->type_name("STREAM:BYTES");
-  command->add_option("--out-yaml", o->out_metadata,
-                      "Metadata of the output stream (default: that of a stream of its name in the recording)")
+  command
+      ->add_option("--out-yaml", o->out_metadata,
+                   "Metadata of the output stream (default: that of a stream of its name in the recording)")
       ->type_name("FILE");
-  command->add_option("-o,--output", o->output, "Where the outputs go: a .sdsz, or a directory for <stream>.<label>.p.sds")
+  command
+      ->add_option("-o,--output", o->output, "Where the outputs go: a .sdsz, or a directory for <stream>.<label>.p.sds")
       ->type_name("OUT");
   command->add_option("--repeat", o->repeat, "Run this often and demand equal fingerprints")
       ->check(CLI::Range(1, 1000))
@@ -247,7 +251,8 @@ void add_replay(CLI::App& app, Run& run) {
   command->add_flag("-f,--force", o->force, "Replace existing outputs");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(
-      "The algorithm runs in a child process; a crash, a hang or an access past the end of a block is reported with the\n"
+      "The algorithm runs in a child process; a crash, a hang or an access past the end of a block is reported with "
+      "the\n"
       "block it happened on, and what it put out before is kept. Exit code 1 if it failed or the runs differ.\n\n"
       "Example: sds replay walk.sdsz -a build/release/lib/motion.so --in Imu --out ML_Out:9 -o out.sdsz --repeat 2");
   command->callback([o, &run] { run = [o] { return run_replay_command(*o); }; });

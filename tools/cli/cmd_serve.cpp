@@ -177,7 +177,8 @@ void add_serve(CLI::App& app, Run& run) {
   socket->add_flag("-v,--verbose", o->verbose, "Log flags, idle rates and pings too");
   socket->add_flag("-q,--quiet", o->quiet, "Log only warnings and errors");
   socket->footer(
-      "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept either\n"
+      "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept "
+      "either\n"
       "way, and a loss is recorded with it. Ctrl-C closes open sessions and ends.\n\n"
       "Example: sds serve socket --netif eth0 --workdir recordings");
   socket->callback([o, &run] { run = [o] { return run_serve(*o); }; });

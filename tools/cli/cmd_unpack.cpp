@@ -28,17 +28,17 @@ int run_unpack(const Options& o) {
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& stream : recording->streams()) files.push_back((o.directory / stream.file_name()).string());
-    fmt::print("{}\n", nlohmann::json{{"files", files},
-                                      {"blocks", report->blocks},
-                                      {"raw_bytes", report->raw_bytes},
-                                      {"notes", report->notes}}
-                           .dump(2));
+    fmt::print(
+        "{}\n",
+        nlohmann::json{
+            {"files", files}, {"blocks", report->blocks}, {"raw_bytes", report->raw_bytes}, {"notes", report->notes}}
+            .dump(2));
     return 0;
   }
   for (const auto& stream : recording->streams())
-    fmt::print("{}{}\n", (o.directory / stream.file_name()).string(),
-               stream.description.metadata_file_name.empty() ? ""
-                                                             : "  (with " + stream.description.metadata_file_name + ")");
+    fmt::print(
+        "{}{}\n", (o.directory / stream.file_name()).string(),
+        stream.description.metadata_file_name.empty() ? "" : "  (with " + stream.description.metadata_file_name + ")");
   return 0;
 }
 
@@ -48,7 +48,9 @@ void add_unpack(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("unpack", "Unpack a .sdsz recording into plain .sds files and their metadata");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sdsz recording", false);
-  command->add_option("-d,--directory", o->directory, "Where to; made if needed")->type_name("DIR")->capture_default_str();
+  command->add_option("-d,--directory", o->directory, "Where to; made if needed")
+      ->type_name("DIR")
+      ->capture_default_str();
   command->add_flag("-f,--force", o->force, "Replace existing files");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer("Example: sds unpack walk.sdsz -d plain");

@@ -10,20 +10,41 @@ namespace sds {
 
 namespace {
 
-// Verifies the checksums of the sections that no cursor reads; data sections are verified as they are decoded.
-Expected<void> check_sections(const SdszReader& reader, RecordingCheck& result, const OnProgress& on_progress) {
-  for (const auto& entry : reader.sections().entries) {
+// Looks at every section as it stands in the file, not as the index says: headers, checksums, sequence. Data sections
+// are verified as they are decoded.
+Expected<void> check_container(const SdszReader& reader, RecordingCheck& result, const OnProgress& on_progress) {
+  result.damages = reader.damages();
+  const auto add = [&](const Damage& damage) {
+    const auto known = [&](const Damage& other) {
+      return other.offset == damage.offset && other.bytes == damage.bytes;
+    };
+    if (std::none_of(result.damages.begin(), result.damages.end(), known)) result.damages.push_back(damage);
+  };
+  auto walked = load_sections(*reader.file(), true);
+  if (!walked) return fail(walked);
+  for (const auto& damage : walked->damages) add(damage);
+  for (const auto& entry : walked->entries) {
     ++result.sections;
     if (entry.header.kind == SectionKind::data) continue;
     auto payload = reader.payload(entry);
-    if (!payload) {
-      if (payload.error().code == ErrorCode::io) return fail(payload);
-      const auto known = [&](const Damage& damage) { return damage.offset == entry.offset; };
-      if (std::none_of(result.damages.begin(), result.damages.end(), known))
-        result.damages.push_back(
-            {entry.offset, SectionHeader::bytes + entry.header.stored_bytes, payload.error().message});
-    }
+    if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+    if (!payload) add({entry.offset, SectionHeader::bytes + entry.header.stored_bytes, payload.error().message});
     if (auto go_on = report(on_progress, 0); !go_on) return go_on;
+  }
+  if (walked->complete) {
+    auto indexed = load_sections(*reader.file(), false);
+    if (!indexed) return fail(indexed);
+    if (!indexed->from_index) add({0, 0, "the index is lost or damaged; the recording can be read without it"});
+    return {};
+  }
+  result.notes.push_back(reader.log_file() != nullptr
+                             ? "not closed: still being recorded, or its recorder was killed; what was not yet in the "
+                               "file comes from the log beside it"
+                             : "not closed: still being recorded, or its recorder was killed");
+  // An unfinished section at the end of a file that is being written is no damage.
+  if (!result.damages.empty() && result.damages.back().offset + result.damages.back().bytes == walked->end) {
+    result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", result.damages.back().bytes));
+    result.damages.pop_back();
   }
   return {};
 }
@@ -32,22 +53,8 @@ Expected<void> check_sections(const SdszReader& reader, RecordingCheck& result, 
 
 Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress) {
   RecordingCheck result;
-  if (const auto& reader = recording.sdsz()) {
-    result.damages = reader->damages();
-    if (!reader->complete()) {
-      const bool logged = reader->log_file() != nullptr;
-      result.notes.push_back(logged ? "not closed: still being recorded, or its recorder was killed; what was not yet "
-                                      "in the file comes from the log beside it"
-                                    : "not closed: still being recorded, or its recorder was killed");
-      // The end of a file that is being written is no damage.
-      if (!result.damages.empty() && result.damages.back().offset + result.damages.back().bytes == reader->sections().end)
-        result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", result.damages.back().bytes)),
-            result.damages.pop_back();
-    } else if (!reader->sections().from_index) {
-      result.damages.push_back({0, 0, "the index is lost or damaged; the recording was read without it"});
-    }
-    if (auto done = check_sections(*reader, result, on_progress); !done) return fail(done);
-  }
+  if (recording.sdsz())
+    if (auto done = check_container(*recording.sdsz(), result, on_progress); !done) return fail(done);
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
     auto cursor = recording.cursor(i);
     if (!cursor) return fail(cursor);

@@ -81,7 +81,8 @@ class ValueComparer {
       const double va = raw_value(channel, a, i) * channel.scale + channel.offset;
       const double vb = raw_value(channel, b, i) * channel.scale + channel.offset;
       if (va == vb || (std::isnan(va) && std::isnan(vb))) continue;
-      const double difference = std::isnan(va) || std::isnan(vb) ? std::numeric_limits<double>::infinity() : std::abs(va - vb);
+      const double difference =
+          std::isnan(va) || std::isnan(vb) ? std::numeric_limits<double>::infinity() : std::abs(va - vb);
       result.max_difference = std::max(result.max_difference, difference);
       sums_[c] += difference;
       if (difference <= tolerances_[c].absolute ||
@@ -112,7 +113,8 @@ Metadata bytes_metadata() {
   return metadata;
 }
 
-void note_tolerances_without_channel(const Metadata& metadata, const CompareOptions& options, StreamComparison& result) {
+void note_tolerances_without_channel(const Metadata& metadata, const CompareOptions& options,
+                                     StreamComparison& result) {
   for (const auto& [name, value] : options.absolute) {
     const auto is_named = [&, &wanted = name](const Channel& channel) { return channel.name == wanted; };
     if (std::none_of(metadata.channels.begin(), metadata.channels.end(), is_named))

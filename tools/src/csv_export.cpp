@@ -94,10 +94,12 @@ struct BlockTimes {
 class Exporter {
  public:
   Exporter(const StreamInfo& stream, const Metadata& metadata, const CsvOptions& options, ByteSink& sink)
-      : metadata_(metadata), options_(options), times_(options.times), tick_frequency_(stream.tick_frequency()),
+      : metadata_(metadata),
+        options_(options),
+        times_(options.times),
+        tick_frequency_(stream.tick_frequency()),
         writer_(metadata, sink) {
-    if (times_ == SampleTimes::metadata)
-      times_ = metadata.sample_frequency ? SampleTimes::rate : SampleTimes::block;
+    if (times_ == SampleTimes::metadata) times_ = metadata.sample_frequency ? SampleTimes::rate : SampleTimes::block;
     if (metadata.sample_frequency) rate_ = *metadata.sample_frequency;
   }
 
@@ -213,7 +215,8 @@ Expected<CsvReport> export_csv(const Recording& recording, std::size_t index, By
   for (const auto& damage : (*cursor)->damages())
     report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (const auto tail = (*cursor)->tail())
-    report.notes.push_back(fmt::format("{}: the torn end is left out: at byte {}: {}", stream.id, tail->offset, tail->reason));
+    report.notes.push_back(
+        fmt::format("{}: the torn end is left out: at byte {}: {}", stream.id, tail->offset, tail->reason));
   if (report.odd_blocks > 0)
     report.notes.push_back(fmt::format("{}: {} blocks have bytes left over after their last whole sample of {} bytes",
                                        stream.id, report.odd_blocks, metadata.sample_bytes));

@@ -67,7 +67,8 @@ void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport
   for (const auto& damage : cursor.damages())
     report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (const auto tail = cursor.tail())
-    report.notes.push_back(fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
+    report.notes.push_back(
+        fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
 }
 
 Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter& writer, PackReport& report,
@@ -181,8 +182,8 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
     if (auto ok = check_file_name(d.metadata_file_name); !ok) return fail(ok);
     const auto [place, fresh] = metadata.emplace(d.metadata_file_name, &d.metadata_text);
     if (!fresh && *place->second != d.metadata_text)
-      return fail(ErrorCode::bad_input, fmt::format("two streams have different metadata files of the name {}",
-                                                    d.metadata_file_name),
+      return fail(ErrorCode::bad_input,
+                  fmt::format("two streams have different metadata files of the name {}", d.metadata_file_name),
                   input.path());
   }
   std::error_code error;

@@ -138,8 +138,8 @@ std::vector<std::string> StreamCheck::problems() const {
   if (tail) list.push_back(fmt::format("at byte {}: {}", tail->offset, tail->reason));
   for (const auto& loss : recorded_losses) list.push_back("recorded loss: " + loss);
   if (descending.count > 0)
-    list.push_back(fmt::format("timeslot not in ascending order in block {} ({} in all)", descending.block,
-                               descending.count));
+    list.push_back(
+        fmt::format("timeslot not in ascending order in block {} ({} in all)", descending.block, descending.count));
   if (misfits.count > 0)
     list.push_back(fmt::format("size of block {} is not a whole number of samples as the metadata has them ({} in all)",
                                misfits.block, misfits.count));

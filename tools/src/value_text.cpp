@@ -47,8 +47,10 @@ char* ChannelText::write_slow(char* out, const std::byte* sample, std::size_t in
   if (channel_.type == ScalarType::f32 && channel_.is_raw()) return write_number(out, load_le<float>(p));
   if (whole_ && channel_.bits == 0) {
     // 64-bit integers do not all fit a double.
-    if (channel_.type == ScalarType::u64) return std::to_chars(out, out + max_number_chars, load_le<std::uint64_t>(p)).ptr;
-    if (channel_.type == ScalarType::i64) return std::to_chars(out, out + max_number_chars, load_le<std::int64_t>(p)).ptr;
+    if (channel_.type == ScalarType::u64)
+      return std::to_chars(out, out + max_number_chars, load_le<std::uint64_t>(p)).ptr;
+    if (channel_.type == ScalarType::i64)
+      return std::to_chars(out, out + max_number_chars, load_le<std::int64_t>(p)).ptr;
   }
   const double raw = raw_value(channel_, sample, index);
   if (whole_) return std::to_chars(out, out + max_number_chars, static_cast<std::int64_t>(raw)).ptr;

@@ -15,26 +15,26 @@
 #include "sim_signals.h"
 #include "socket_transport.h"
 
-#define IMU_FRAMES 160u   /* 100 ms a block: what the algorithm takes at once */
-#define MIC_SAMPLES 320u  /* 20 ms a block */
-#define STEP_MS 20u       /* the device's main loop */
-#define OUTPUT_BYTES 9u   /* data/motion/ML_Out.sds.yml */
+#define IMU_FRAMES 160u  /* 100 ms a block: what the algorithm takes at once */
+#define MIC_SAMPLES 320u /* 20 ms a block */
+#define STEP_MS 20u      /* the device's main loop */
+#define OUTPUT_BYTES 9u  /* data/motion/ML_Out.sds.yml */
 
 typedef struct {
-  const char *host;
+  const char* host;
   uint16_t port;
   double seconds;
   uint64_t seed;
   int real_time;
   int wait_for_start;
   uint32_t first_timeslot;
-  const char *motions; /* file to write the true motion of each IMU block to */
+  const char* motions; /* file to write the true motion of each IMU block to */
 } options_t;
 
 enum { IMU, MIC, TEMPERATURE, OUTPUT, STREAMS };
-static const char *const stream_names[STREAMS] = {"Imu", "Microphone", "Temperature", "ML_Out"};
+static const char* const stream_names[STREAMS] = {"Imu", "Microphone", "Temperature", "ML_Out"};
 
-static void usage(FILE *out) {
+static void usage(FILE* out) {
   fprintf(out,
           "usage: sds-sim-device [options]\n"
           "A simulated device that streams Imu, Microphone, Temperature and ML_Out to an SDSIO server.\n\n"
@@ -49,18 +49,18 @@ static void usage(FILE *out) {
           "  --help                this text\n");
 }
 
-static int parse_number(const char *text, double low, double high, double *value) {
-  char *end = NULL;
+static int parse_number(const char* text, double low, double high, double* value) {
+  char* end = NULL;
   errno = 0;
   *value = strtod(text, &end);
   return errno == 0 && end != text && *end == '\0' && *value >= low && *value <= high ? 0 : -1;
 }
 
-static int parse_options(int argc, char **argv, options_t *o) {
+static int parse_options(int argc, char** argv, options_t* o) {
   int i;
   for (i = 1; i < argc; ++i) {
-    const char *name = argv[i];
-    const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+    const char* name = argv[i];
+    const char* value = i + 1 < argc ? argv[i + 1] : NULL;
     double number = 0;
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
       usage(stdout);
@@ -96,7 +96,7 @@ static int parse_options(int argc, char **argv, options_t *o) {
   return 0;
 }
 
-static void sleep_until(const struct timespec *start, uint64_t ms) {
+static void sleep_until(const struct timespec* start, uint64_t ms) {
   struct timespec until = *start;
   until.tv_sec += (time_t)(ms / 1000);
   until.tv_nsec += (long)(ms % 1000) * 1000000L;
@@ -108,7 +108,7 @@ static void sleep_until(const struct timespec *start, uint64_t ms) {
   }
 }
 
-static int wait_for_start(sds_device_t *device) {
+static int wait_for_start(sds_device_t* device) {
   const struct timespec pause = {0, 100 * 1000 * 1000};
   while ((device->flags & SDS_DEVICE_FLAG_START) == 0) {
     if (sds_device_exchange(device) < 0) return -1;
@@ -118,8 +118,8 @@ static int wait_for_start(sds_device_t *device) {
 }
 
 /* One turn of the main loop; returns a negative value when the connection is lost. */
-static int32_t stream_step(sds_device_t *device, const uint32_t *handles, uint32_t step, const options_t *o,
-                           sim_imu_t *imu, sim_mic_t *mic, sim_temperature_t *temperature, FILE *motions) {
+static int32_t stream_step(sds_device_t* device, const uint32_t* handles, uint32_t step, const options_t* o,
+                           sim_imu_t* imu, sim_mic_t* mic, sim_temperature_t* temperature, FILE* motions) {
   const uint32_t timeslot = o->first_timeslot + step * STEP_MS;
   int16_t samples[MIC_SAMPLES];
   int32_t result;
@@ -136,14 +136,14 @@ static int32_t stream_step(sds_device_t *device, const uint32_t *handles, uint32
     result = sds_device_write(device, handles[IMU], timeslot, frames, sizeof frames);
     if (result >= 0) result = sds_device_write(device, handles[TEMPERATURE], timeslot, &degrees, sizeof degrees);
     memset(output, 0, sizeof output);
-    if (ExecuteAlgorithm((uint8_t *)frames, sizeof frames, output, sizeof output) != 0)
+    if (ExecuteAlgorithm((uint8_t*)frames, sizeof frames, output, sizeof output) != 0)
       fprintf(stderr, "sds-sim-device: the algorithm failed at timeslot %" PRIu32 "\n", timeslot);
     if (result >= 0) result = sds_device_write(device, handles[OUTPUT], timeslot, output, sizeof output);
   }
   return result;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   static socket_transport_t transport;
   options_t o = {"127.0.0.1", 5050, 20, 1, 1, 0, 0, NULL};
   sds_transport_t interface;
@@ -153,7 +153,7 @@ int main(int argc, char **argv) {
   sim_mic_t mic;
   sim_temperature_t temperature;
   struct timespec start;
-  FILE *motions = NULL;
+  FILE* motions = NULL;
   uint32_t step;
   uint32_t steps;
   int i;

@@ -1,7 +1,7 @@
 #include "sim_signals.h"
 
 /* xorshift64* (Marsaglia 2003; Vigna 2016). */
-static uint32_t next_random(uint64_t *state) {
+static uint32_t next_random(uint64_t* state) {
   uint64_t x = *state;
   x ^= x >> 12;
   x ^= x << 25;
@@ -10,12 +10,12 @@ static uint32_t next_random(uint64_t *state) {
   return (uint32_t)((x * 0x2545F4914F6CDD1Dull) >> 32);
 }
 
-static int32_t between(uint64_t *state, int32_t low, int32_t high) {
+static int32_t between(uint64_t* state, int32_t low, int32_t high) {
   return low + (int32_t)(next_random(state) % (uint32_t)(high - low + 1));
 }
 
 /* Nearly Gaussian noise with a standard deviation of about `sigma_q4` / 16: the sum of four uniform bytes. */
-static int32_t noise(uint64_t *state, int32_t sigma_q4) {
+static int32_t noise(uint64_t* state, int32_t sigma_q4) {
   const uint32_t r = next_random(state);
   const int32_t sum = (int32_t)((r & 255) + (r >> 8 & 255) + (r >> 16 & 255) + (r >> 24)) - 510;
   return (sum * sigma_q4) / (148 * 16);
@@ -37,7 +37,7 @@ static uint32_t step(int32_t centi_hz, uint32_t rate) {
   return (uint32_t)(((uint64_t)(uint32_t)centi_hz << 32) / (100u * (uint64_t)rate));
 }
 
-void sim_imu_init(sim_imu_t *imu, uint64_t seed) {
+void sim_imu_init(sim_imu_t* imu, uint64_t seed) {
   int i;
   imu->random = seed * 0x9E3779B97F4A7C15ull + 1;
   imu->samples_left = 0;
@@ -50,7 +50,7 @@ void sim_imu_init(sim_imu_t *imu, uint64_t seed) {
   for (i = 0; i < 8; ++i) (void)next_random(&imu->random);
 }
 
-static void next_motion(sim_imu_t *imu) {
+static void next_motion(sim_imu_t* imu) {
   /* Rows: motion; columns: smallest and largest amplitude of each axis. */
   static const int16_t ranges[SIM_MOTIONS][SIM_IMU_AXES][2] = {
       {{0, 6}, {0, 6}, {0, 6}, {0, 4}, {0, 4}, {0, 4}},
@@ -76,7 +76,7 @@ static void next_motion(sim_imu_t *imu) {
   imu->phase_step[1] = 2 * imu->phase_step[0];
 }
 
-int sim_imu_block(sim_imu_t *imu, int16_t *out, uint32_t frames, int *changed) {
+int sim_imu_block(sim_imu_t* imu, int16_t* out, uint32_t frames, int* changed) {
   static const uint32_t lag[SIM_IMU_AXES] = {0, 0x40000000u, 0x15000000u, 0x80000000u, 0x2A000000u, 0x60000000u};
   static const int32_t sigma_q4[SIM_IMU_AXES] = {80, 80, 96, 56, 56, 64};
   uint32_t t;
@@ -100,7 +100,7 @@ int sim_imu_block(sim_imu_t *imu, int16_t *out, uint32_t frames, int *changed) {
   return imu->motion;
 }
 
-void sim_mic_init(sim_mic_t *mic, uint64_t seed) {
+void sim_mic_init(sim_mic_t* mic, uint64_t seed) {
   int i;
   mic->random = seed * 0xD1342543DE82EF95ull + 3;
   mic->samples_left = 0;
@@ -110,7 +110,7 @@ void sim_mic_init(sim_mic_t *mic, uint64_t seed) {
   for (i = 0; i < 8; ++i) (void)next_random(&mic->random);
 }
 
-void sim_mic_block(sim_mic_t *mic, int16_t *out, uint32_t samples) {
+void sim_mic_block(sim_mic_t* mic, int16_t* out, uint32_t samples) {
   uint32_t t;
   for (t = 0; t < samples; ++t) {
     int i;
@@ -130,14 +130,14 @@ void sim_mic_block(sim_mic_t *mic, int16_t *out, uint32_t samples) {
   }
 }
 
-void sim_temperature_init(sim_temperature_t *sensor, uint64_t seed) {
+void sim_temperature_init(sim_temperature_t* sensor, uint64_t seed) {
   int i;
   sensor->random = seed * 0xA0761D6478BD642Full + 5;
   sensor->centi_degrees_q8 = 2250 * 256;
   for (i = 0; i < 8; ++i) (void)next_random(&sensor->random);
 }
 
-float sim_temperature_next(sim_temperature_t *sensor) {
+float sim_temperature_next(sim_temperature_t* sensor) {
   sensor->centi_degrees_q8 += noise(&sensor->random, 16 * 90);
   return (float)((sensor->centi_degrees_q8 + 128) / 256) * 0.01f;
 }

@@ -34,16 +34,16 @@ typedef struct {
   int32_t centi_degrees_q8;
 } sim_temperature_t;
 
-void sim_imu_init(sim_imu_t *imu, uint64_t seed);
+void sim_imu_init(sim_imu_t* imu, uint64_t seed);
 /* Fills `frames` frames of 6 axes: acceleration (8 g / 32768 a step), then turn rate (2000 dps / 32768 a step).
  * Returns the motion of the last frame; `changed` is set if the motion changed within the block. */
-int sim_imu_block(sim_imu_t *imu, int16_t *out, uint32_t frames, int *changed);
+int sim_imu_block(sim_imu_t* imu, int16_t* out, uint32_t frames, int* changed);
 
-void sim_mic_init(sim_mic_t *mic, uint64_t seed);
-void sim_mic_block(sim_mic_t *mic, int16_t *out, uint32_t samples);
+void sim_mic_init(sim_mic_t* mic, uint64_t seed);
+void sim_mic_block(sim_mic_t* mic, int16_t* out, uint32_t samples);
 
-void sim_temperature_init(sim_temperature_t *sensor, uint64_t seed);
+void sim_temperature_init(sim_temperature_t* sensor, uint64_t seed);
 /* Degrees Celsius, in steps of 0.01. */
-float sim_temperature_next(sim_temperature_t *sensor);
+float sim_temperature_next(sim_temperature_t* sensor);
 
 #endif

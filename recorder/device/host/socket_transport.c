@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int socket_transport_connect(socket_transport_t *transport, const char *address, uint16_t port, int timeout_ms) {
+int socket_transport_connect(socket_transport_t* transport, const char* address, uint16_t port, int timeout_ms) {
   struct sockaddr_in peer;
   const struct timespec pause = {0, 50 * 1000 * 1000};
   const int on = 1;
@@ -25,7 +25,7 @@ int socket_transport_connect(socket_transport_t *transport, const char *address,
     transport->socket = socket(AF_INET, SOCK_STREAM, 0);
     transport->used = 0;
     if (transport->socket < 0) return -1;
-    if (connect(transport->socket, (const struct sockaddr *)&peer, sizeof peer) == 0) break;
+    if (connect(transport->socket, (const struct sockaddr*)&peer, sizeof peer) == 0) break;
     close(transport->socket);
     if (errno != ECONNREFUSED || timeout_ms <= 0) return -1;
     nanosleep(&pause, NULL);
@@ -35,7 +35,7 @@ int socket_transport_connect(socket_transport_t *transport, const char *address,
   return 0;
 }
 
-static int send_now(socket_transport_t *transport, const uint8_t *data, size_t size) {
+static int send_now(socket_transport_t* transport, const uint8_t* data, size_t size) {
   while (size > 0) {
     const ssize_t put = send(transport->socket, data, size, MSG_NOSIGNAL);
     if (put < 0 && errno == EINTR) continue;
@@ -46,28 +46,28 @@ static int send_now(socket_transport_t *transport, const uint8_t *data, size_t s
   return 0;
 }
 
-int socket_transport_flush(socket_transport_t *transport) {
+int socket_transport_flush(socket_transport_t* transport) {
   const uint32_t used = transport->used;
   transport->used = 0;
   return send_now(transport, transport->buffer, used);
 }
 
-static int32_t transport_send(void *context, const void *data, uint32_t size) {
-  socket_transport_t *transport = (socket_transport_t *)context;
+static int32_t transport_send(void* context, const void* data, uint32_t size) {
+  socket_transport_t* transport = (socket_transport_t*)context;
   if (size > sizeof transport->buffer - transport->used && socket_transport_flush(transport) != 0) return -1;
-  if (size > sizeof transport->buffer) return send_now(transport, (const uint8_t *)data, size) == 0 ? (int32_t)size : -1;
+  if (size > sizeof transport->buffer) return send_now(transport, (const uint8_t*)data, size) == 0 ? (int32_t)size : -1;
   memcpy(transport->buffer + transport->used, data, size);
   transport->used += size;
   return (int32_t)size;
 }
 
-static int32_t transport_receive(void *context, void *data, uint32_t size, int wait) {
-  socket_transport_t *transport = (socket_transport_t *)context;
+static int32_t transport_receive(void* context, void* data, uint32_t size, int wait) {
+  socket_transport_t* transport = (socket_transport_t*)context;
   uint32_t done = 0;
   if (socket_transport_flush(transport) != 0) return -1;
   while (done < size) {
     const int flags = !wait && done == 0 ? MSG_DONTWAIT : 0;
-    const ssize_t got = recv(transport->socket, (uint8_t *)data + done, size - done, flags);
+    const ssize_t got = recv(transport->socket, (uint8_t*)data + done, size - done, flags);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
     if (got <= 0) return -1;
@@ -76,7 +76,7 @@ static int32_t transport_receive(void *context, void *data, uint32_t size, int w
   return (int32_t)size;
 }
 
-void socket_transport_disconnect(socket_transport_t *transport) {
+void socket_transport_disconnect(socket_transport_t* transport) {
   if (transport->socket < 0) return;
   (void)socket_transport_flush(transport);
   (void)shutdown(transport->socket, SHUT_WR);
@@ -84,7 +84,7 @@ void socket_transport_disconnect(socket_transport_t *transport) {
   transport->socket = -1;
 }
 
-sds_transport_t socket_transport_interface(socket_transport_t *transport) {
+sds_transport_t socket_transport_interface(socket_transport_t* transport) {
   const sds_transport_t interface = {transport_send, transport_receive, transport};
   return interface;
 }

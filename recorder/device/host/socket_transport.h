@@ -12,9 +12,9 @@ typedef struct {
 } socket_transport_t;
 
 /* Connects to an IPv4 address, trying for up to `timeout_ms`. Returns 0, or -1 with errno set. */
-int socket_transport_connect(socket_transport_t *transport, const char *address, uint16_t port, int timeout_ms);
-int socket_transport_flush(socket_transport_t *transport);
-void socket_transport_disconnect(socket_transport_t *transport);
-sds_transport_t socket_transport_interface(socket_transport_t *transport);
+int socket_transport_connect(socket_transport_t* transport, const char* address, uint16_t port, int timeout_ms);
+int socket_transport_flush(socket_transport_t* transport);
+void socket_transport_disconnect(socket_transport_t* transport);
+sds_transport_t socket_transport_interface(socket_transport_t* transport);
 
 #endif

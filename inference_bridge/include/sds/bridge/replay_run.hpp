@@ -22,14 +22,14 @@ struct AlgorithmFailure {
 struct RunReport {
   std::string input_fingerprint;
   std::string output_fingerprint;
-  std::uint64_t blocks = 0;         ///< delivered to the algorithm
+  std::uint64_t blocks = 0;  ///< delivered to the algorithm
   std::uint64_t input_bytes = 0;
-  std::uint64_t outputs = 0;        ///< recorded
-  double recorded_seconds = 0;      ///< from the first block's time to the last one's
+  std::uint64_t outputs = 0;    ///< recorded
+  double recorded_seconds = 0;  ///< from the first block's time to the last one's
   std::uint64_t failure_count = 0;
   std::vector<AlgorithmFailure> failures;  ///< the first 100
-  bool finished = false;            ///< false: the algorithm crashed or hung on the last failure's block
-  std::vector<Damage> damages;      ///< parts of the recording that could not be read
+  bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
+  std::vector<Damage> damages;             ///< parts of the recording that could not be read
   // Measured, and therefore different in every run:
   DurationHistogram durations;
   double wall_seconds = 0;
@@ -38,9 +38,9 @@ struct RunReport {
 };
 
 struct RunOptions {
-  std::size_t input_stream = 0;     ///< of the recording
-  std::uint32_t output_bytes = 0;   ///< of each execution
-  double speed = 0;                 ///< see Player::Options
+  std::size_t input_stream = 0;                                    ///< of the recording
+  std::uint32_t output_bytes = 0;                                  ///< of each execution
+  double speed = 0;                                                ///< see Player::Options
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;  ///< an error stops the run
 };
 

@@ -25,10 +25,10 @@ struct ServerShared {
 class SdsioConnection final : private sdsio::MessageHandler {
  public:
   struct Transport {
-    std::function<void(ByteView)> send;            ///< called on the receive thread
-    std::function<void()> resume;                  ///< any thread: retry() may succeed now
-    std::function<void(const Error&)> give_up;     ///< any thread: writing failed, drop the device
-    std::function<void()> playback_done;           ///< receive thread: all playback files were played
+    std::function<void(ByteView)> send;         ///< called on the receive thread
+    std::function<void()> resume;               ///< any thread: retry() may succeed now
+    std::function<void(const Error&)> give_up;  ///< any thread: writing failed, drop the device
+    std::function<void()> playback_done;        ///< receive thread: all playback files were played
   };
   SdsioConnection(ServerShared& shared, std::string peer, Transport transport);
   ~SdsioConnection() override;

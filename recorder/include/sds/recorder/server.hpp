@@ -18,14 +18,14 @@ struct ServerOptions {
   std::string address = "127.0.0.1";  ///< IPv4 address to bind to
   std::uint16_t port = 5050;          ///< 0: any free port
   std::filesystem::path directory = ".";
-  bool packed = true;                 ///< one `.sdsz` a session; false: plain `.sds`
+  bool packed = true;  ///< one `.sdsz` a session; false: plain `.sds`
   Level level = Level::fast;
-  unsigned threads = 0;               ///< that encode sections; 0: one for each core
+  unsigned threads = 0;  ///< that encode sections; 0: one for each core
   std::chrono::milliseconds flush_interval{200};
-  bool sync = false;                  ///< fdatasync at each flush
-  bool playback = false;              ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
+  bool sync = false;      ///< fdatasync at each flush
+  bool playback = false;  ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
   bool exit_after_playback = false;
-  unsigned sessions = 0;              ///< stop after this many recorded connections; 0: never
+  unsigned sessions = 0;  ///< stop after this many recorded connections; 0: never
 };
 
 /// Accepts devices until stopped. One thread receives for all of them; each connection has a writer thread behind a

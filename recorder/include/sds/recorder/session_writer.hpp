@@ -15,8 +15,8 @@ namespace sds {
 struct SessionSummary {
   std::vector<std::filesystem::path> files;
   std::uint64_t blocks = 0;
-  std::uint64_t raw_bytes = 0;     ///< received, as plain `.sds`
-  std::uint64_t stored_bytes = 0;  ///< on disk
+  std::uint64_t raw_bytes = 0;      ///< received, as plain `.sds`
+  std::uint64_t stored_bytes = 0;   ///< on disk
   std::vector<std::string> losses;  ///< "ML_In: the connection ended inside a block (20 of 48 bytes received)"
 };
 
@@ -41,9 +41,9 @@ struct SessionOptions {
   bool playback = false;  ///< recorded during playback: `.p` in the names
   std::uint32_t label = 0;
   Level level = Level::fast;
-  bool sync = false;      ///< fdatasync at each flush
+  bool sync = false;  ///< fdatasync at each flush
   Executor* executor = nullptr;
-  std::string device;     ///< where the session came from, e.g. the peer's address
+  std::string device;  ///< where the session came from, e.g. the peer's address
 };
 
 /// Plain files `<stream>.<label>[.p].sds` in the directory; one that exists is kept as `.bak` (theory.md, Filenames).

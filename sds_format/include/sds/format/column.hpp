@@ -12,9 +12,9 @@
 namespace sds {
 
 enum class ColumnCodec : std::uint8_t {
-  raw = 0,        ///< the values as they are
-  constant = 1,   ///< one value, repeated
-  zstd = 2,       ///< byte shuffle by element size, then zstd
+  raw = 0,         ///< the values as they are
+  constant = 1,    ///< one value, repeated
+  zstd = 2,        ///< byte shuffle by element size, then zstd
   delta_zstd = 3,  ///< difference to the previous value `order` times, zigzag, byte shuffle, zstd
 };
 

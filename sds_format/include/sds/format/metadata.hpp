@@ -27,13 +27,13 @@ bool is_signed(ScalarType type);
 struct Channel {
   std::string name;
   ScalarType type = ScalarType::u8;
-  unsigned bits = 0;              ///< width of a bit-field in bits; 0 if the channel is no bit-field
-  unsigned bit_offset = 0;        ///< bit-fields: position of the lowest bit in the storage unit at `byte_offset`
-  std::size_t byte_offset = 0;    ///< of the first element, within a sample
+  unsigned bits = 0;            ///< width of a bit-field in bits; 0 if the channel is no bit-field
+  unsigned bit_offset = 0;      ///< bit-fields: position of the lowest bit in the storage unit at `byte_offset`
+  std::size_t byte_offset = 0;  ///< of the first element, within a sample
   std::uint32_t dim_x = 1;
   std::uint32_t dim_y = 1;
   double scale = 1.0;
-  double offset = 0.0;            ///< physical value = raw * scale + offset
+  double offset = 0.0;  ///< physical value = raw * scale + offset
   std::string unit;
 
   [[nodiscard]] std::size_t count() const { return std::size_t{dim_x} * dim_y; }
@@ -54,15 +54,15 @@ struct ImageFormat {
 struct Metadata {
   std::string name;
   std::string description;
-  Frequency tick_frequency;                     ///< default 1000 Hz
-  std::optional<Frequency> sample_frequency;    ///< from `sample-frequency:`, or the older `frequency:`
+  Frequency tick_frequency;                   ///< default 1000 Hz
+  std::optional<Frequency> sample_frequency;  ///< from `sample-frequency:`, or the older `frequency:`
   std::optional<Frequency> block_frequency;
-  bool legacy_frequency = false;                ///< `sample_frequency` came from `frequency:`
+  bool legacy_frequency = false;  ///< `sample_frequency` came from `frequency:`
   std::vector<Channel> channels;
   std::optional<ImageFormat> image;
   bool is_audio = false;
-  std::size_t sample_bytes = 0;                 ///< bytes of one sample
-  std::vector<std::string> notes;               ///< unknown keys and oddities, with line numbers
+  std::size_t sample_bytes = 0;    ///< bytes of one sample
+  std::vector<std::string> notes;  ///< unknown keys and oddities, with line numbers
 
   /// Parses the text of a `.sds.yml`. Errors carry the line; `path` is only for messages.
   static Expected<Metadata> parse(std::string_view yaml, const std::filesystem::path& path);

@@ -19,9 +19,9 @@ struct StreamInfo {
   std::string id;  ///< what the command line calls it: the name, or name.label where names repeat
   StreamDescription description;
   std::optional<Metadata> metadata;
-  std::optional<Error> metadata_error;  ///< why `metadata` is absent although there is a metadata file
-  std::filesystem::path path;           ///< the file that holds it
-  std::uint64_t raw_bytes = 0;          ///< as a plain `.sds`
+  std::optional<Error> metadata_error;       ///< why `metadata` is absent although there is a metadata file
+  std::filesystem::path path;                ///< the file that holds it
+  std::uint64_t raw_bytes = 0;               ///< as a plain `.sds`
   std::optional<std::uint64_t> block_count;  ///< known without reading only in `.sdsz`
 
   [[nodiscard]] Frequency tick_frequency() const { return metadata ? metadata->tick_frequency : Frequency{}; }

@@ -40,10 +40,10 @@ class IndexBuilder {
 /// The sections of a recording in file order.
 struct SectionTable {
   std::vector<IndexEntry> entries;
-  std::vector<Damage> damages;       ///< stretches without valid sections
-  bool complete = false;             ///< there is a footer: the recording was closed cleanly
-  bool from_index = false;           ///< read from the index; false: by walking the file
-  std::uint64_t end = 0;             ///< file size that was looked at
+  std::vector<Damage> damages;  ///< stretches without valid sections
+  bool complete = false;        ///< there is a footer: the recording was closed cleanly
+  bool from_index = false;      ///< read from the index; false: by walking the file
+  std::uint64_t end = 0;        ///< file size that was looked at
 };
 
 /// Reads the index through the footer, or walks the file if there is none or `walk` is asked for.

@@ -33,7 +33,7 @@ struct SdszStream {
   std::vector<IndexEntry> tail;
   std::vector<Gap> gaps;
   std::vector<ClockPair> clocks;
-  std::vector<WalPiece> log;     ///< blocks that stand only in the write-ahead log
+  std::vector<WalPiece> log;  ///< blocks that stand only in the write-ahead log
   std::uint64_t block_count = 0;
   std::uint64_t raw_bytes = 0;     ///< as a plain `.sds`
   std::uint64_t stored_bytes = 0;  ///< in this file

@@ -40,7 +40,7 @@ struct SectionHeader {
   std::uint32_t stored_bytes = 0;  ///< of the payload in the file
   std::uint32_t raw_bytes = 0;     ///< data: of the blocks as plain `.sds`; else of the payload decompressed
   std::uint32_t block_count = 0;
-  std::uint32_t sequence = 0;      ///< ordinal of this section in the file, from 0
+  std::uint32_t sequence = 0;  ///< ordinal of this section in the file, from 0
   std::uint64_t first_tick = 0;
   std::uint64_t last_tick = 0;
   std::uint64_t payload_checksum = 0;  ///< XXH3-64 of the stored payload

@@ -49,9 +49,9 @@ struct StreamCheck {
 
 struct RecordingCheck {
   std::vector<StreamCheck> streams;
-  std::vector<Damage> damages;       ///< of the container
-  std::vector<std::string> notes;    ///< of the container, not unsound in themselves
-  std::uint64_t sections = 0;        ///< whose checksums were verified; 0 for plain files
+  std::vector<Damage> damages;     ///< of the container
+  std::vector<std::string> notes;  ///< of the container, not unsound in themselves
+  std::uint64_t sections = 0;      ///< whose checksums were verified; 0 for plain files
 
   [[nodiscard]] bool sound() const;
 };

@@ -18,8 +18,8 @@ struct Tolerance {
 };
 
 struct CompareOptions {
-  std::map<std::string, double> absolute;  ///< by channel name: absolute tolerance in physical units
-  double relative = 0;                     ///< for every channel
+  std::map<std::string, double> absolute;                    ///< by channel name: absolute tolerance in physical units
+  double relative = 0;                                       ///< for every channel
   std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: those of equal names
 };
 
@@ -44,15 +44,15 @@ struct ChannelComparison {
 struct StreamComparison {
   std::string a;  ///< ids
   std::string b;
-  std::uint64_t blocks = 0;      ///< with a partner of the same tick
-  std::uint64_t identical = 0;   ///< of them, byte for byte
+  std::uint64_t blocks = 0;     ///< with a partner of the same tick
+  std::uint64_t identical = 0;  ///< of them, byte for byte
   std::uint64_t only_a = 0;
   std::uint64_t only_b = 0;
   std::optional<std::uint64_t> first_only_a;  ///< tick
   std::optional<std::uint64_t> first_only_b;
-  std::uint64_t size_mismatches = 0;          ///< pairs of different sizes
+  std::uint64_t size_mismatches = 0;  ///< pairs of different sizes
   std::optional<std::uint64_t> first_size_mismatch;
-  std::vector<ChannelComparison> channels;    ///< one named "bytes" where there is no metadata
+  std::vector<ChannelComparison> channels;  ///< one named "bytes" where there is no metadata
   std::vector<std::string> notes;
 
   [[nodiscard]] bool equal() const;

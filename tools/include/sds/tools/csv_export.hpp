@@ -18,9 +18,9 @@ enum class SampleTimes {
 
 struct CsvOptions {
   SampleTimes times = SampleTimes::metadata;
-  bool normalize = false;            ///< times count from the stream's first block
-  std::optional<double> start;       ///< seconds: earlier samples are left out
-  std::optional<double> stop;        ///< seconds: this and later samples are left out
+  bool normalize = false;       ///< times count from the stream's first block
+  std::optional<double> start;  ///< seconds: earlier samples are left out
+  std::optional<double> stop;   ///< seconds: this and later samples are left out
 };
 
 struct CsvReport {

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# From nothing to a replayed recording: installs what is missing, builds, then records from a simulated device,
+# checks, replays, compares and exports. Everything it writes is in build/ and quickstart-data/.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+run() { printf '\033[32m$ %s\033[0m\n' "$*"; "$@"; }
+
+say "1. Install and build"
+cmake/install-packages.sh build
+mkdir -p build
+if ! cmake --preset release -DSDSKIT_BUILD_TESTS=OFF -DSDSKIT_BUILD_BENCH=OFF -B build/quickstart > build/quickstart.log 2>&1 ||
+   ! cmake --build build/quickstart >> build/quickstart.log 2>&1; then
+  cat build/quickstart.log
+  exit 1
+fi
+bin=build/quickstart/bin
+echo "built $bin/sds"
+
+data=quickstart-data
+rm -rf "$data"
+mkdir "$data"
+cp data/motion/*.sds.yml "$data"
+
+say "2. Record: a simulated device streams an IMU, a microphone and a thermometer over SDSIO/TCP"
+echo "It also runs the example algorithm on its own IMU data and streams the outputs (ML_Out)."
+"$bin/sds" serve socket --port 0 --workdir "$data" --sessions 1 > "$data/serve.txt" 2> "$data/serve.log" &
+server=$!
+trap 'kill $server 2> /dev/null || true' EXIT
+for _ in $(seq 100); do grep -q '^listening' "$data/serve.txt" && break; sleep 0.05; done
+port=$(sed -n 's/^listening on [0-9.]*:\([0-9]*\),.*/\1/p' "$data/serve.txt")
+printf '\033[32m$ %s\033[0m\n' "$bin/sds serve socket --port $port --workdir $data --sessions 1 &"
+cat "$data/serve.txt"
+run "$bin/sds-sim-device" --port "$port" --seconds 60 --seed 7 --speed max
+wait $server
+trap - EXIT
+cat "$data/serve.log"
+recording=$data/recording.0.sdsz
+
+say "3. Look at the recording, and check that it is sound"
+run "$bin/sds" info "$recording"
+run "$bin/sds" check "$recording"
+
+say "4. Replay it into the algorithm, twice: the fingerprints must be equal"
+run "$bin/sds" replay "$recording" --algorithm build/quickstart/lib/motion.so --in Imu --out ML_Out:9 \
+  -o "$data/replayed.sdsz" --repeat 2
+
+say "5. Compare the outputs with those that the device recorded live"
+run "$bin/sds" compare "$data/replayed.sdsz" "$recording" --stream ML_Out
+
+say "6. Export everything as CSV"
+run "$bin/sds" export csv "$recording" -o "$data/csv"
+run head -n 4 "$data/csv/ML_Out.csv"
+
+say "Done"
+echo "The recording is $recording; 'sds --help' lists the commands, README.md goes on from here."
