@@ -1,1 +1,159 @@
-import sys; sys.exit(0)
+"""Wrong input and wrong usage: one clear error, the right exit code, nothing left behind."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import MOTION, SDS, Case, main, plain, run
+
+YAML = "sds:\n  name: T\n  content:\n    - value: v\n      type: int16_t\n"
+
+
+class Usage(Case):
+    def test_help_and_version(self):
+        self.assertIn("serve", run("--help")[0])
+        self.assertRegex(run("--version")[0], r"^sds \(sdskit\) \d+\.\d+\.\d+\n$")
+        for command in (["serve", "socket"], ["info"], ["check"], ["pack"], ["unpack"], ["replay"], ["compare"],
+                        ["export", "csv"]):
+            self.assertIn("Usage:", run(*command, "--help")[0])
+
+    def test_wrong_usage_exits_with_2(self):
+        run(expect=2)
+        run("unknown", expect=2)
+        run("pack", "x.sds", expect=2)
+        run("pack", "x.sds", "-o", "y.sdsz", "--level", "7", expect=2)
+        run("export", expect=2)
+        run("export", "csv", "x.sds", "--times", "sometimes", expect=2)
+        run("serve", "socket", "--netif", "nosuch0", expect=2)
+        self.write("a.0.sds", plain((1, b"ab")))
+        a = self.path("a.0.sds")
+        self.assertIn("STREAM:BYTES", run("replay", a, "-a", MOTION, "--out", "Out", expect=2)[1])
+        self.assertIn("no stream 'x'", run("replay", a, "-a", MOTION, "--in", "x", "--out", "O:1", expect=2)[1])
+        self.assertIn("CHANNEL=ABS", run("compare", a, a, "--tolerance", "v", expect=2)[1])
+
+
+class Input(Case):
+    def test_missing_files_exit_with_4(self):
+        for command in (["info"], ["check"], ["unpack"], ["export", "csv"]):
+            _, err = run(*command, self.path("none.sds"), expect=4)
+            self.assertIn("none.sds: cannot open: No such file or directory", err)
+
+    def test_truncated(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain((1, b"ab"), (2, b"cd"))[:-1])
+        out, _ = run("check", a, expect=1)
+        self.assertIn("ERROR: T: at byte 10: block size 2 runs past the end of the file (1 bytes left)", out)
+        out, err = run("export", "csv", a)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertIn("torn end", err)
+
+    def test_empty(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", b"")
+        self.assertIn("sound", run("check", a)[0])
+        run("info", a)
+        self.assertEqual(run("export", "csv", a)[0], "timeslot,v\n")
+        run("pack", a, "-o", self.path("e.sdsz"))
+        self.assertIn("sound", run("check", self.path("e.sdsz"))[0])
+        self.write("empty.sdsz", b"")
+        self.assertIn("an empty file is no .sdsz recording", run("info", self.path("empty.sdsz"), expect=3)[1])
+
+    def test_bit_flipped_recording(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain(*((i, bytes([i % 256, 0]) * 50) for i in range(2000))))
+        run("pack", a, "-o", self.path("a.sdsz"), "--section-kib", "16")
+        good = self.read("a.sdsz")
+        bad = bytearray(good)
+        bad[len(bad) // 2] ^= 1
+        self.write("a.sdsz", bytes(bad))
+        out, _ = run("check", self.path("a.sdsz"), expect=1)
+        self.assertIn("NOT SOUND", out)
+        _, err = run("unpack", self.path("a.sdsz"), "-d", self.path("out"))
+        self.assertIn("checksum mismatch", err)
+
+    def test_zero_length_blocks(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain((1, b""), (2, b"ab"), (3, b"")))
+        self.assertIn("3 (2 empty)", run("check", a)[0])
+        self.assertEqual(run("export", "csv", a)[0], "timeslot,v\n0.002,25185\n")
+
+    def test_wrong_yaml(self):
+        self.write("T.sds.yml", "sds:\n  name: T\n  content:\n    - value: v\n      type: int12_t\n")
+        a = self.write("T.0.sds", plain((1, b"ab")))
+        for command in (["check"],):
+            self.assertIn("line 5: 'type: int12_t' is unknown", run(*command, a, expect=1)[0])
+        _, err = run("export", "csv", a, expect=3)
+        self.assertIn("T.sds.yml: line 5", err)
+        _, err = run("pack", a, "-o", self.path("a.sdsz"))
+        self.assertIn("kept as text", err)
+        run("unpack", self.path("a.sdsz"), "-d", self.path("out"))
+        self.assertEqual(self.read("out", "T.sds.yml"), self.read("T.sds.yml"))
+
+    def test_non_utf8(self):
+        self.write("T.sds.yml", b"sds:\n  name: caf\xe9\n")
+        a = self.write("T.0.sds", plain((1, b"ab")))
+        self.assertIn("not valid UTF-8", run("check", a, expect=1)[0])
+        json.loads(run("check", a, "--json", expect=1)[0])
+        odd = self.write("odd\udcff.0.sds", plain((1, b"ab")))
+        json.loads(run("info", odd, "--json")[0])
+
+    def test_wrapping_and_unsorted(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain((2**32 - 1, b"ab"), (0, b"cd")))
+        self.assertIn("Wrap-arounds", run("check", a)[0])
+        b = self.write("T.1.sds", plain((5, b"ab"), (3, b"cd"), (6, b"ef")))
+        self.assertIn("timeslot not in ascending order in block 1", run("check", b, expect=1)[0])
+        self.assertEqual(len(run("export", "csv", b)[0].splitlines()), 4)
+
+    def test_metadata_by_option(self):
+        yaml = self.write("other.yml", YAML)
+        a = self.write("T.0.sds", plain((1, b"ab")))
+        self.assertIn("no metadata", run("export", "csv", a, expect=3)[1])
+        self.assertEqual(run("export", "csv", a, "-y", yaml)[0], "timeslot,v\n0.001,25185\n")
+
+    def test_algorithms_that_are_none(self):
+        a = self.write("T.0.sds", plain((1, b"ab")))
+        self.assertIn("no such algorithm library", run("replay", a, "-a", "none.so", "--out", "O:1", expect=4)[1])
+        text = self.write("text.so", "no library")
+        self.assertIn("cannot be loaded", run("replay", a, "-a", text, "--out", "O:1", expect=3)[1])
+        out, _ = run("replay", a, "-a", MOTION, "--out", "O:9", expect=1)
+        self.assertIn("FAILED    block 0 (timeslot 1): ExecuteAlgorithm returned -1", out)
+
+    def test_full_disk(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full here")
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain(*((i, b"abcd" * 100) for i in range(3000))))
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([SDS, "export", "csv", a], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("No space left on device", done.stderr)
+
+    def test_a_closed_pipe_ends_quietly(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain(*((i, b"abcd" * 1000) for i in range(3000))))
+        done = subprocess.run(f"{SDS} export csv {a} | head -n 2", shell=True, capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(len(done.stdout.splitlines()), 2)
+
+    def test_ctrl_c_leaves_nothing_half_done(self):
+        block = os.urandom(1 << 20)
+        with open(self.path("T.0.sds"), "wb") as f:
+            for i in range(400):
+                f.write(plain((i, block)))
+        process = subprocess.Popen([SDS, "pack", self.path("T.0.sds"), "-o", self.path("a.sdsz"), "--level", "2"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not os.path.exists(self.path("a.sdsz.partial")):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if process.returncode != 0:  # else it was faster than we
+            self.assertEqual(process.returncode, 130)
+            self.assertIn("interrupted", err)
+            self.assertFalse(os.path.exists(self.path("a.sdsz")))
+        self.assertFalse(os.path.exists(self.path("a.sdsz.partial")))
+
+
+if __name__ == "__main__":
+    main()

@@ -37,11 +37,15 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
     if (!indexed->from_index) add({0, 0, "the index is lost or damaged; the recording can be read without it"});
     return {};
   }
-  result.notes.push_back(reader.log_file() != nullptr
-                             ? "not closed: still being recorded, or its recorder was killed; what was not yet in the "
-                               "file comes from the log beside it"
-                             : "not closed: still being recorded, or its recorder was killed");
-  // An unfinished section at the end of a file that is being written is no damage.
+  // A recorder that lives, or was killed, leaves its log beside the file; without one, the end was lost later.
+  std::error_code ignored;
+  if (!std::filesystem::exists(wal_path(reader.file()->path()), ignored)) {
+    add({walked->end, 0, "the recording has no end: it was cut off"});
+    return {};
+  }
+  result.notes.push_back(
+      "not closed: still being recorded, or its recorder was killed; what is not yet in the file comes from the log "
+      "beside it");
   if (!result.damages.empty() && result.damages.back().offset + result.damages.back().bytes == walked->end) {
     result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", result.damages.back().bytes));
     result.damages.pop_back();

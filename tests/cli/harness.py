@@ -1,0 +1,103 @@
+"""What the command-line tests share: running programs, and small recordings as bytes."""
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build/release"
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+SHARED = os.path.join(SOURCE, "..", "shared")
+SDS = os.path.join(BUILD, "bin", "sds")
+DEVICE = os.path.join(BUILD, "bin", "sds-sim-device")
+MOTION = os.path.join(BUILD, "lib", "motion.so")
+
+
+def run(*args, expect=0, **kwargs):
+    """Runs sds; fails unless it exits with `expect`. Returns (stdout, stderr) as text."""
+    done = subprocess.run([SDS, *map(str, args)], capture_output=True, text=True, timeout=300, **kwargs)
+    if done.returncode != expect:
+        raise AssertionError(f"sds {' '.join(map(str, args))}: exit code {done.returncode}, expected {expect}\n"
+                             f"{done.stdout}\n{done.stderr}")
+    return done.stdout, done.stderr
+
+
+def plain(*blocks):
+    """Blocks (timeslot, bytes) as a plain .sds file."""
+    return b"".join(struct.pack("<II", t & 0xFFFFFFFF, len(d)) + d for t, d in blocks)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="sdskit-cli-")
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, *names):
+        return os.path.join(self.folder.name, *names)
+
+    def write(self, name, content):
+        mode = "wb" if isinstance(content, bytes) else "w"
+        with open(self.path(name), mode) as f:
+            f.write(content)
+        return self.path(name)
+
+    def read(self, *names):
+        with open(self.path(*names), "rb") as f:
+            return f.read()
+
+
+class Server:
+    """`sds serve socket` on a free port; a context manager that stops it with SIGINT."""
+
+    def __init__(self, workdir, *options, **popen):
+        self.log_path = os.path.join(workdir, "serve.log")
+        self.log = open(self.log_path, "w")
+        self.process = subprocess.Popen([SDS, "serve", "socket", "--port", "0", "--workdir", workdir, *options],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        **popen)
+        self.first_line = self.process.stdout.readline()
+        match = re.match(r"listening on [\d.]+:(\d+),", self.first_line)
+        if match is None:
+            raise AssertionError(f"the server does not listen: {self.first_line}")
+        self.port = match.group(1)
+
+    def stop(self, signal_number=2):
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        code = self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self.log.close()
+        return code
+
+    def log_text(self):
+        with open(self.log_path) as f:
+            return f.read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def device(server, *options, expect=0):
+    done = subprocess.run([DEVICE, "--port", server.port, *map(str, options)], capture_output=True, text=True,
+                          timeout=120)
+    if done.returncode != expect:
+        raise AssertionError(f"sds-sim-device: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+
+def wait_until(condition, what, seconds=30):
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for: {what}")
+
+
+def main():
+    del sys.argv[1:]
+    unittest.main(verbosity=1)
