@@ -100,11 +100,17 @@ Table run_end_to_end(const std::string& folder, int rounds) {
   const double csv_bytes = static_cast<double>(must(export_csv(source, 0, null, {}, {})).text_bytes);
 
   const std::vector<Task> tasks{
-      {"memcpy", bytes, [&] { std::memcpy(copy.data(), raw.data(), raw.size()); keep(copy.data()); }},
+      {"memcpy", bytes,
+       [&] {
+         std::memcpy(copy.data(), raw.data(), raw.size());
+         keep(copy.data());
+       }},
       {"zstd -1, compress", bytes,
        [&] { compressed_size = ZSTD_compress(compressed.data(), compressed.size(), raw.data(), raw.size(), 1); }},
       {"zstd -1, decompress", bytes,
-       [&] { keep(compressed.data() + ZSTD_decompress(copy.data(), copy.size(), compressed.data(), compressed_size)); }},
+       [&] {
+         keep(compressed.data() + ZSTD_decompress(copy.data(), copy.size(), compressed.data(), compressed_size));
+       }},
       {"file copy", bytes,
        [&] {
          std::filesystem::copy_file(plain, base / "bench_copy", std::filesystem::copy_options::overwrite_existing);
@@ -127,8 +133,9 @@ Table run_end_to_end(const std::string& folder, int rounds) {
   const auto seconds = median_seconds(tasks, rounds);
   const double memcpy_rate = tasks[0].bytes / seconds[0];
   const double zstd_rate = tasks[1].bytes / seconds[1];
-  Table table(fmt::format("Tools: {:.0f} MB of 6-axis int16 IMU in 240-byte blocks; medians of {}", bytes / 1e6, rounds),
-              {"", "MB/s", "of memcpy", "of zstd -1"});
+  Table table(
+      fmt::format("Tools: {:.0f} MB of 6-axis int16 IMU in 240-byte blocks; medians of {}", bytes / 1e6, rounds),
+      {"", "MB/s", "of memcpy", "of zstd -1"});
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const double rate = tasks[i].bytes / seconds[i];
     table.add({tasks[i].name, fmt::format("{:.0f}", rate / 1e6), fmt::format("{:.3f}", rate / memcpy_rate),

@@ -55,8 +55,8 @@ int32_t ExecuteAlgorithm(uint8_t* in_buf, uint32_t in_num, uint8_t* out_buf, uin
   motion_features(samples, frames, features);
   for (i = 0; i < MOTION_FEATURES; ++i) {
     /* A one-pole low-pass: a quarter new, three quarters history. */
-    const int16_t fresh = (int16_t)(features[i] * 16);
-    smoothed[i] = has_history ? (int16_t)(smoothed[i] + (fresh - smoothed[i]) / 4) : fresh;
+    const int fresh = features[i] * 16;
+    smoothed[i] = (int16_t)(has_history ? smoothed[i] + (fresh - smoothed[i]) / 4 : fresh);
     features[i] = (int8_t)(smoothed[i] / 16);
   }
   has_history = 1;

@@ -1,0 +1,77 @@
+// The SDSIO server on loopback, driven by the device library.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "harness.hpp"
+#include "sds/format/bytes.hpp"
+#include "sds/recorder/server.hpp"
+
+extern "C" {
+#include "sds_device.h"
+#include "socket_transport.h"
+}
+
+namespace sds::bench {
+
+namespace {
+
+constexpr std::uint32_t kBlocks = 100'000;
+constexpr std::uint32_t kBlockBytes = 1000;
+constexpr int kStreams = 3;
+
+// Streams 300 MB of blocks that look like sensor data, and waits until the server has taken all.
+void stream(std::uint16_t port) {
+  auto transport = std::make_unique<socket_transport_t>();
+  if (socket_transport_connect(transport.get(), "127.0.0.1", port, 2000) != 0) give_up("cannot connect");
+  const sds_transport_t interface = socket_transport_interface(transport.get());
+  sds_device_t device;
+  sds_device_init(&device, &interface);
+  std::uint32_t handles[kStreams];
+  const char* const names[kStreams] = {"A", "B", "C"};
+  for (int s = 0; s < kStreams; ++s)
+    if (sds_device_open(&device, names[s], SDS_DEVICE_WRITE, &handles[s]) != 0) give_up("cannot open a stream");
+  std::vector<std::int16_t> samples(kBlockBytes / 2 + kBlocks % 251 + 251);
+  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<std::int16_t>((i * 37) % 1000 + i * i % 7);
+  for (std::uint32_t i = 0; i < kBlocks; ++i)
+    for (const std::uint32_t handle : handles)
+      if (sds_device_write(&device, handle, i, samples.data() + i % 251, kBlockBytes) < 0) give_up("cannot write");
+  for (const std::uint32_t handle : handles) sds_device_close(&device, handle);
+  if (sds_device_ping(&device) != 0) give_up("the server went away");
+  socket_transport_disconnect(transport.get());
+}
+
+}  // namespace
+
+Table run_serve(int rounds) {
+  const double bytes = static_cast<double>(kBlocks) * kStreams * (kBlockBytes + 8);
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("sds-bench-{}", ::getpid());
+  std::vector<Task> tasks;
+  for (const bool packed : {false, true}) {
+    tasks.push_back({packed ? "serve, .sdsz" : "serve, plain .sds", bytes, [packed, folder] {
+                       std::filesystem::create_directories(folder);
+                       ServerOptions options;
+                       options.port = 0;
+                       options.directory = folder;
+                       options.packed = packed;
+                       auto server = must(Server::create(options));
+                       std::thread thread([&] { (void)server->run(); });
+                       stream(server->port());
+                       server->stop();
+                       thread.join();
+                       server.reset();  // everything is on disk after this
+                       std::filesystem::remove_all(folder);
+                     }});
+  }
+  const auto seconds = median_seconds(tasks, rounds);
+  Table table(
+      fmt::format("Server: 3 streams of 1 kB blocks over loopback, {:.0f} MB; medians of {}", bytes / 1e6, rounds),
+      {"", "MB/s"});
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    table.add({tasks[i].name, fmt::format("{:.0f}", tasks[i].bytes / seconds[i] / 1e6)});
+  return table;
+}
+
+}  // namespace sds::bench
