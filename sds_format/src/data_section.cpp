@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels.hpp"
 #include "sds/format/limits.hpp"
 
 namespace sds {
@@ -80,13 +81,18 @@ struct Shape {
 
 Shape shape_of(const std::vector<std::uint32_t>& sizes, std::size_t sample_bytes) {
   Shape shape;
-  for (const std::uint32_t size : sizes) {
-    if (sample_bytes == 0) {
-      shape.rest += size;
-      continue;
+  // Divisions are slow and sizes repeat: divide only when the size changes.
+  std::uint32_t size = 0;
+  std::uint32_t samples = 0;
+  std::uint32_t rest = 0;
+  for (const std::uint32_t next : sizes) {
+    if (next != size) {
+      size = next;
+      samples = sample_bytes == 0 ? 0 : static_cast<std::uint32_t>(size / sample_bytes);
+      rest = static_cast<std::uint32_t>(size - samples * sample_bytes);
     }
-    shape.samples += size / sample_bytes;
-    shape.rest += size % sample_bytes;
+    shape.samples += samples;
+    shape.rest += rest;
   }
   shape.all_fit = shape.rest == 0 && sample_bytes != 0;
   return shape;
@@ -107,11 +113,62 @@ void for_each_rest(const std::vector<std::uint32_t>& sizes, std::size_t sample_b
 
 ByteView bytes_of(const std::vector<std::uint32_t>& values) { return std::as_bytes(std::span(values)); }
 
-void append_column_header(Bytes& out, const ColumnHeader& header) {
-  append_le(out, static_cast<std::uint8_t>(header.codec));
-  append_le(out, header.order);
-  append_le(out, std::uint16_t{0});
-  append_le(out, header.stored_bytes);
+// Where each column stands in the buffer of all columns: aligned, so that floats can be read in place.
+std::vector<std::size_t> column_offsets(const Layout& layout, std::uint64_t samples) {
+  std::vector<std::size_t> offsets;
+  std::size_t at = 0;
+  for (const auto& column : layout.columns) {
+    offsets.push_back(at);
+    at += (samples * column.bytes() + 63) / 64 * 64;
+  }
+  offsets.push_back(at);
+  return offsets;
+}
+
+// Neighbouring columns that are moved together: up to eight single 16-bit ones, or any one.
+struct ColumnGroup {
+  std::size_t first = 0;
+  std::size_t count = 1;
+  bool words = false;  // 16-bit columns
+};
+
+std::vector<ColumnGroup> column_groups(const Layout& layout) {
+  std::vector<ColumnGroup> groups;
+  for (std::size_t c = 0; c < layout.columns.size(); ++c) {
+    const bool word = layout.columns[c].elements == 1 && size_of(layout.columns[c].type) == 2;
+    if (word && !groups.empty() && groups.back().words && groups.back().count < 8) {
+      ++groups.back().count;
+    } else {
+      groups.push_back({c, 1, word});
+    }
+  }
+  return groups;
+}
+
+// Visits all samples in tiles that stay in the first cache while every group of columns takes its part of them:
+// f(group, first sample, offset of that sample in the blocks, number of samples).
+template <class F>
+void for_each_tile(const BlockRun& run, const Layout& layout, const Shape& shape, F&& f) {
+  const std::size_t tile = std::max<std::size_t>(1, 8192 / std::max<std::size_t>(1, layout.sample_bytes));
+  const auto groups = column_groups(layout);
+  std::size_t sample = 0;
+  for_each_sample_run(run.sizes, run.bytes.size(), layout.sample_bytes, shape.all_fit,
+                      [&](std::size_t at, std::size_t n) {
+                        for (std::size_t done = 0; done < n; done += tile) {
+                          const std::size_t count = std::min(tile, n - done);
+                          for (const auto& group : groups)
+                            f(group, sample + done, at + done * layout.sample_bytes, count);
+                        }
+                        sample += n;
+                      });
+}
+
+void store_column_header(std::byte* p, const ColumnHeader& header) {
+  store_le(p, static_cast<std::uint8_t>(header.codec));
+  store_le(p + 1, static_cast<std::uint8_t>(header.predictor));
+  store_le(p + 2, static_cast<std::uint8_t>(header.quantised ? 1 : 0));
+  store_le(p + 3, std::uint8_t{0});
+  store_le(p + 4, header.stored_bytes);
 }
 
 }  // namespace
@@ -120,36 +177,59 @@ EncodedSection DataSectionCoder::encode(const BlockRun& run, std::uint32_t strea
   const std::size_t sample_bytes = layout.sample_bytes;
   const Shape shape = shape_of(run.sizes, sample_bytes);
   EncodedSection section;
-  std::vector<ColumnHeader> headers;
-  Bytes coded;
-  coded.reserve(run.bytes.size() / 2);
-  headers.push_back(coder_.encode(ScalarType::u32, bytes_of(run.timeslots), level, coded));
-  headers.push_back(coder_.encode(ScalarType::u32, bytes_of(run.sizes), level, coded));
-  column_.resize(shape.rest);
-  for_each_rest(run.sizes, sample_bytes, [&](std::size_t from, std::size_t to, std::size_t count) {
-    std::memcpy(column_.data() + to, run.bytes.data() + from, count);
-  });
-  headers.push_back(coder_.encode(ScalarType::u8, column_, level, coded));
-  const bool with_statistics = layout.columns.size() <= kMaxStatistics;
-  for (const auto& column : layout.columns) {
-    const std::size_t width = column.bytes();
-    column_.resize(shape.samples * width);
-    std::size_t done = 0;
-    for_each_sample_run(run.sizes, run.bytes.size(), sample_bytes, shape.all_fit, [&](std::size_t at, std::size_t n) {
-      gather_column(run.bytes.data() + at + column.byte_offset, sample_bytes, n, width, column_.data() + done * width);
-      done += n;
-    });
-    if (with_statistics && column.elements == 1) section.statistics.push_back(statistics_of(column.type, column_));
-    headers.push_back(coder_.encode(column.type, column_, level, coded));
+  std::vector<bool> has_statistics(layout.columns.size());
+  std::size_t statistics_count = 0;
+  for (std::size_t c = 0; c < layout.columns.size(); ++c) {
+    has_statistics[c] = layout.columns.size() <= kMaxStatistics && layout.columns[c].elements == 1;
+    statistics_count += has_statistics[c] ? 1 : 0;
   }
+  // The headers' room comes first; the columns are coded right behind it.
   Bytes& payload = section.payload;
-  payload.reserve(coded.size() + 8 + headers.size() * ColumnHeader::bytes +
-                  section.statistics.size() * ColumnStatistics::stored_bytes);
-  append_le(payload, static_cast<std::uint32_t>(headers.size()));
-  append_le(payload, static_cast<std::uint32_t>(section.statistics.size()));
-  for (const auto& header : headers) append_column_header(payload, header);
-  for (const auto& statistics : section.statistics) statistics.encode(payload);
-  append_bytes(payload, coded);
+  payload.reserve(run.bytes.size() / 2 + 4096);
+  const std::size_t column_count = kFixedColumns + layout.columns.size();
+  payload.resize(8 + column_count * ColumnHeader::bytes + statistics_count * ColumnStatistics::stored_bytes);
+  std::size_t header_at = 8;
+  const auto add_column = [&](ScalarType type, ByteView values) {
+    const ColumnHeader header = coder_.encode(type, values, level, payload);
+    store_column_header(payload.data() + header_at, header);
+    header_at += ColumnHeader::bytes;
+  };
+  add_column(ScalarType::u32, bytes_of(run.timeslots));
+  add_column(ScalarType::u32, bytes_of(run.sizes));
+  columns_.resize(std::max<std::size_t>(columns_.size(), shape.rest));
+  if (shape.rest > 0)
+    for_each_rest(run.sizes, sample_bytes, [&](std::size_t from, std::size_t to, std::size_t count) {
+      std::memcpy(columns_.data() + to, run.bytes.data() + from, count);
+    });
+  add_column(ScalarType::u8, ByteView(columns_).first(shape.rest));
+  const auto offsets = column_offsets(layout, shape.samples);
+  columns_.resize(std::max(columns_.size(), offsets.back()));
+  for_each_tile(run, layout, shape, [&](const ColumnGroup& group, std::size_t first, std::size_t at, std::size_t n) {
+    const auto& column = layout.columns[group.first];
+    const std::byte* from = run.bytes.data() + at + column.byte_offset;
+    std::byte* to = columns_.data() + offsets[group.first] + first * column.bytes();
+    if (column.bytes() == sample_bytes) {
+      std::memcpy(to, from, n * sample_bytes);
+    } else if (group.words) {
+      kernels::best().gather_16(reinterpret_cast<const std::uint8_t*>(from), sample_bytes, n, group.count,
+                                reinterpret_cast<std::uint8_t*>(to), offsets[group.first + 1] - offsets[group.first]);
+    } else {
+      gather_column(from, sample_bytes, n, column.bytes(), to);
+    }
+  });
+  for (std::size_t c = 0; c < layout.columns.size(); ++c) {
+    const ByteView values = ByteView(columns_).subspan(offsets[c], shape.samples * layout.columns[c].bytes());
+    if (has_statistics[c]) section.statistics.push_back(statistics_of(layout.columns[c].type, values));
+    add_column(layout.columns[c].type, values);
+  }
+  store_le(payload.data(), static_cast<std::uint32_t>(column_count));
+  store_le(payload.data() + 4, static_cast<std::uint32_t>(statistics_count));
+  for (std::size_t i = 0; i < statistics_count; ++i) {
+    Bytes stored;
+    section.statistics[i].encode(stored);
+    std::copy(stored.begin(), stored.end(),
+              payload.begin() + static_cast<std::ptrdiff_t>(header_at + i * ColumnStatistics::stored_bytes));
+  }
 
   SectionHeader& header = section.header;
   header.kind = SectionKind::data;
@@ -186,8 +266,9 @@ Expected<ParsedPayload> parse_payload(ByteView payload) {
   for (std::uint32_t i = 0; i < *columns; ++i) {
     ColumnHeader header;
     header.codec = static_cast<ColumnCodec>(*reader.number<std::uint8_t>());
-    header.order = *reader.number<std::uint8_t>();
-    (void)reader.number<std::uint16_t>();
+    header.predictor = static_cast<Predictor>(*reader.number<std::uint8_t>());
+    header.quantised = *reader.number<std::uint8_t>() != 0;
+    (void)reader.number<std::uint8_t>();
     header.stored_bytes = *reader.number<std::uint32_t>();
     parsed.summary.columns.push_back(header);
   }
@@ -209,10 +290,20 @@ Expected<ParsedPayload> parse_payload(ByteView payload) {
 
 Expected<void> DataSectionCoder::decode(const SectionHeader& header, ByteView payload, const Layout& layout,
                                         BlockRun& run) {
+  // Whatever goes wrong from here, the run is not half filled: it keeps its buffers, but has no blocks.
+  run.timeslots.clear();
+  run.sizes.clear();
+  run.unsorted = false;
+  auto done = decode_into(header, payload, layout, run);
+  if (!done) run.clear();
+  return done;
+}
+
+Expected<void> DataSectionCoder::decode_into(const SectionHeader& header, ByteView payload, const Layout& layout,
+                                             BlockRun& run) {
   const auto bad = [](std::string_view why) {
     return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
   };
-  run.clear();
   if (checksum(payload) != header.payload_checksum) return bad("payload checksum mismatch");
   auto parsed = parse_payload(payload);
   if (!parsed) return fail(parsed);
@@ -231,23 +322,32 @@ Expected<void> DataSectionCoder::decode(const SectionHeader& header, ByteView pa
   if (total + 8 * std::uint64_t{header.block_count} != header.raw_bytes) return bad("block sizes do not add up");
   const Shape shape = shape_of(run.sizes, layout.sample_bytes);
   run.bytes.resize(total);
-  column_.resize(shape.rest);
-  if (auto done = decode_column(2, ScalarType::u8, column_); !done) return done;
-  for_each_rest(run.sizes, layout.sample_bytes, [&](std::size_t to, std::size_t from, std::size_t count) {
-    std::memcpy(run.bytes.data() + to, column_.data() + from, count);
-  });
-  for (std::size_t c = 0; c < layout.columns.size(); ++c) {
-    const auto& column = layout.columns[c];
-    const std::size_t width = column.bytes();
-    column_.resize(shape.samples * width);
-    if (auto done = decode_column(kFixedColumns + c, column.type, column_); !done) return done;
-    std::size_t at_sample = 0;
-    for_each_sample_run(run.sizes, total, layout.sample_bytes, shape.all_fit, [&](std::size_t at, std::size_t n) {
-      scatter_column(column_.data() + at_sample * width, layout.sample_bytes, n, width,
-                     run.bytes.data() + at + column.byte_offset);
-      at_sample += n;
+  columns_.resize(std::max<std::size_t>(columns_.size(), shape.rest));
+  if (auto done = decode_column(2, ScalarType::u8, std::span(columns_).first(shape.rest)); !done) return done;
+  if (shape.rest > 0)
+    for_each_rest(run.sizes, layout.sample_bytes, [&](std::size_t to, std::size_t from, std::size_t count) {
+      std::memcpy(run.bytes.data() + to, columns_.data() + from, count);
     });
+  const auto offsets = column_offsets(layout, shape.samples);
+  columns_.resize(std::max(columns_.size(), offsets.back()));
+  for (std::size_t c = 0; c < layout.columns.size(); ++c) {
+    const auto values = std::span(columns_).subspan(offsets[c], shape.samples * layout.columns[c].bytes());
+    if (auto done = decode_column(kFixedColumns + c, layout.columns[c].type, values); !done) return done;
   }
+  for_each_tile(run, layout, shape, [&](const ColumnGroup& group, std::size_t first, std::size_t at, std::size_t n) {
+    const auto& column = layout.columns[group.first];
+    const std::byte* from = columns_.data() + offsets[group.first] + first * column.bytes();
+    std::byte* to = run.bytes.data() + at + column.byte_offset;
+    if (column.bytes() == layout.sample_bytes) {
+      std::memcpy(to, from, n * column.bytes());
+    } else if (group.words) {
+      kernels::best().scatter_16(reinterpret_cast<const std::uint8_t*>(from),
+                                 offsets[group.first + 1] - offsets[group.first], n, group.count,
+                                 reinterpret_cast<std::uint8_t*>(to), layout.sample_bytes);
+    } else {
+      scatter_column(from, layout.sample_bytes, n, column.bytes(), to);
+    }
+  });
   run.first_tick = header.first_tick;
   run.last_tick = header.last_tick;
   run.unsorted = (header.flags & SectionHeader::flag_unsorted) != 0;

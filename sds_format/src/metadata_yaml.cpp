@@ -237,6 +237,41 @@ class Builder {
   std::size_t open_unit_offset_ = 0;
 };
 
+// `unit: %` is what people write, and YAML reserves the character: quotes such values, and notes the lines.
+std::string quote_reserved(std::string_view yaml, std::vector<std::string>& notes) {
+  std::string out;
+  int line_number = 0;
+  while (!yaml.empty()) {
+    const std::string_view line = yaml.substr(0, yaml.find('\n'));
+    yaml.remove_prefix(std::min(yaml.size(), line.size() + 1));
+    ++line_number;
+    const std::size_t colon = line.find(": ");
+    const std::size_t value = colon == std::string_view::npos ? colon : line.find_first_not_of(' ', colon + 1);
+    const bool reserved =
+        value != std::string_view::npos && std::string_view("%@`").find(line[value]) != std::string_view::npos;
+    if (reserved && line.find('\'') == std::string_view::npos) {
+      std::string_view text = line.substr(value);
+      while (!text.empty() && (text.back() == ' ' || text.back() == '\r')) text.remove_suffix(1);
+      out += fmt::format("{}'{}'", line.substr(0, value), text);
+      notes.push_back(fmt::format("line {}: '{}' should be in quotes", line_number, text.substr(0, 20)));
+    } else {
+      out += line;
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+YAML::Node load(std::string_view yaml, Metadata& metadata) {
+  try {
+    return YAML::Load(std::string(yaml));
+  } catch (const YAML::Exception&) {
+    const std::string repaired = quote_reserved(yaml, metadata.notes);
+    if (metadata.notes.empty()) throw;
+    return YAML::Load(repaired);
+  }
+}
+
 void parse_document(const YAML::Node& root, Metadata& metadata) {
   if (!root.IsMap() || !root["sds"].IsDefined()) problem(root, "no 'sds:' at the top");
   const YAML::Node sds = root["sds"];
@@ -278,7 +313,7 @@ Expected<Metadata> Metadata::parse(std::string_view yaml, const std::filesystem:
   if (const auto bad = find_invalid_utf8(yaml)) return fail(ErrorCode::bad_input, "not valid UTF-8", path, *bad);
   Metadata metadata;
   try {
-    parse_document(YAML::Load(std::string(yaml)), metadata);
+    parse_document(load(yaml, metadata), metadata);
   } catch (const MetadataProblem& p) {
     return fail(ErrorCode::bad_input, (p.line >= 0 ? fmt::format("line {}: ", p.line + 1) : std::string()) + p.message,
                 path);

@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto type = static_cast<sds::ScalarType>(data[0] % 12);
   sds::ColumnHeader header;
   header.codec = static_cast<sds::ColumnCodec>(data[1] % 16);
-  header.order = data[2];
+  header.predictor = static_cast<sds::Predictor>(data[2]);
   header.stored_bytes = static_cast<std::uint32_t>(size - 8);
   const std::size_t count = sds::load_le<std::uint16_t>(data + 4);
   sds::Bytes values(count * sds::size_of(type));

@@ -128,7 +128,7 @@ TEST(Column, HostileStoredBytesAreErrorsAndNothingElse) {
             break;
           default:
             broken_header.codec = static_cast<ColumnCodec>(random.below(12));
-            broken_header.order = static_cast<std::uint8_t>(random.next());
+            broken_header.predictor = static_cast<Predictor>(random.below(6));
             break;
         }
         // Any result is fine, as long as there is one: sanitizers watch the memory.
@@ -137,7 +137,8 @@ TEST(Column, HostileStoredBytesAreErrorsAndNothingElse) {
     }
   }
   Bytes out(100);
-  EXPECT_FALSE(coder.decode({static_cast<ColumnCodec>(200), 0, 4}, ScalarType::i16, as_bytes("1234"), out));
+  EXPECT_FALSE(
+      coder.decode({static_cast<ColumnCodec>(200), Predictor::none, false, 4}, ScalarType::i16, as_bytes("1234"), out));
 }
 
 TEST(Statistics, CountNanApartAndKeepTheExtremes) {

@@ -124,6 +124,13 @@ TEST(Metadata, UnknownKeysAreNotedAndKept) {
   EXPECT_EQ(m->notes[0], "line 3: unknown key 'color'");
 }
 
+TEST(Metadata, AnUnquotedPercentSignIsReadAndNoted) {
+  const auto m = parse("sds:\n  name: x\n  content:\n    - value: humidity\n      type: float\n      unit: %\n");
+  ASSERT_TRUE(m) << m.error().to_string();
+  EXPECT_EQ(m->channels[0].unit, "%");
+  EXPECT_EQ(m->notes.at(0), "line 6: '%' should be in quotes");
+}
+
 TEST(RawValue, DecodesEveryType) {
   const auto m = parse(R"(sds:
   name: all

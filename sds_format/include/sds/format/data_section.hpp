@@ -29,8 +29,11 @@ class DataSectionCoder {
                                       BlockRun& run);
 
  private:
+  [[nodiscard]] Expected<void> decode_into(const SectionHeader& header, ByteView payload, const Layout& layout,
+                                           BlockRun& run);
+
   ColumnCoder coder_;
-  Bytes column_;
+  Bytes columns_;  // all columns of a section, one behind the other
 };
 
 /// What a data section says about itself without being decoded.
