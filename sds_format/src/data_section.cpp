@@ -149,7 +149,8 @@ std::vector<ColumnGroup> column_groups(const Layout& layout) {
 // f(group, first sample, offset of that sample in the blocks, number of samples).
 template <class F>
 void for_each_tile(const BlockRun& run, const Layout& layout, const Shape& shape, F&& f) {
-  const std::size_t tile = std::max<std::size_t>(1, 8192 / std::max<std::size_t>(1, layout.sample_bytes));
+  if (layout.columns.empty()) return;
+  const std::size_t tile = std::max<std::size_t>(1, 8192 / layout.sample_bytes);
   const auto groups = column_groups(layout);
   std::size_t sample = 0;
   for_each_sample_run(run.sizes, run.bytes.size(), layout.sample_bytes, shape.all_fit,

@@ -35,4 +35,4 @@ sds:
     - {value: temperature, type: float}
     - {value: position, type: double}
 YAML
-"$1" pack v1.imu.0.sds v1.slow.0.sds v1.opaque.x.p.sds -o v1.sdsz --level 2 --section-kib 16 --force
+"$1" pack v1.imu.0.sds v1.slow.0.sds v1.opaque.x.p.sds -o v1.sdsz --level 2 --force
