@@ -50,9 +50,7 @@ std::string Table::json() const {
   return nlohmann::json{{"title", title_}, {"rows", rows}}.dump(2);
 }
 
-void keep(const void* p) {
-  asm volatile("" : : "g"(p) : "memory");
-}
+void keep(const void* p) { asm volatile("" : : "g"(p) : "memory"); }
 
 void give_up(const std::string& message) {
   std::fprintf(stderr, "sds-bench: %s\n", message.c_str());

@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <spdlog/spdlog.h>
+
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "harness.hpp"
@@ -33,11 +36,18 @@ void stream(std::uint16_t port) {
   const char* const names[kStreams] = {"A", "B", "C"};
   for (int s = 0; s < kStreams; ++s)
     if (sds_device_open(&device, names[s], SDS_DEVICE_WRITE, &handles[s]) != 0) give_up("cannot open a stream");
-  std::vector<std::int16_t> samples(kBlockBytes / 2 + kBlocks % 251 + 251);
-  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<std::int16_t>((i * 37) % 1000 + i * i % 7);
+  // A second of noisy waves, of which every block sends another part.
+  std::vector<std::int16_t> samples(1u << 20);
+  std::uint32_t random = 1;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    random = random * 1664525u + 1013904223u;
+    samples[i] = static_cast<std::int16_t>(static_cast<int>((i * i / 977) % 4000) + static_cast<int>(random >> 27));
+  }
   for (std::uint32_t i = 0; i < kBlocks; ++i)
     for (const std::uint32_t handle : handles)
-      if (sds_device_write(&device, handle, i, samples.data() + i % 251, kBlockBytes) < 0) give_up("cannot write");
+      if (sds_device_write(&device, handle, i,
+                           samples.data() + (i * 499 + handle * 131) % (samples.size() - kBlockBytes), kBlockBytes) < 0)
+        give_up("cannot write");
   for (const std::uint32_t handle : handles) sds_device_close(&device, handle);
   if (sds_device_ping(&device) != 0) give_up("the server went away");
   socket_transport_disconnect(transport.get());
@@ -48,10 +58,14 @@ void stream(std::uint16_t port) {
 Table run_serve(int rounds) {
   const double bytes = static_cast<double>(kBlocks) * kStreams * (kBlockBytes + 8);
   const auto folder = std::filesystem::temp_directory_path() / fmt::format("sds-bench-{}", ::getpid());
+  spdlog::set_level(spdlog::level::err);
   std::vector<Task> tasks;
   for (const bool packed : {false, true}) {
     tasks.push_back({packed ? "serve, .sdsz" : "serve, plain .sds", bytes, [packed, folder] {
                        std::filesystem::create_directories(folder);
+                       for (const char* name : {"A", "B", "C"})
+                         std::ofstream(folder / (std::string(name) + ".sds.yml"))
+                             << "sds:\n  name: x\n  content:\n    - {value: v, type: int16_t}\n";
                        ServerOptions options;
                        options.port = 0;
                        options.directory = folder;

@@ -216,6 +216,22 @@ struct ColumnCoder::State {
     }
   }
 
+  /// Leaves the residuals of linear prediction in place if they cost less than those of `predictor`, else those.
+  void choose_by_cost(std::size_t n, Predictor& predictor) {
+    constexpr std::uint64_t kBitsOfCost = kernels::miniblock / 4;  // a quarter of a bit for each value of a miniblock
+    predict(n, predictor);
+    const std::uint64_t simple = cost(residuals, n) * kBitsOfCost;
+    std::swap(residuals, other_residuals);
+    (void)linear.estimate_bits(integers.data(), n, kernels::max_order);
+    predict(n, Predictor::linear, kernels::max_order);
+    if (cost(residuals, n) * kBitsOfCost + 8 * parameters.size() < simple) {
+      predictor = Predictor::linear;
+    } else {
+      std::swap(residuals, other_residuals);
+      parameters.clear();
+    }
+  }
+
   /// False if the column has no integer form, or is better off with the general codec.
   bool encode_residuals(ScalarType type, ByteView values, Level level, ColumnHeader& header, Bytes& out) {
     const std::size_t n = values.size() / size_of(type);
@@ -227,13 +243,17 @@ struct ColumnCoder::State {
     header.codec = ColumnCodec::residuals;
     header.quantised = form.quantum != 0;
     header.predictor = choice.predictor;
-    // Linear prediction costs about half the speed. The fast level takes it only where little else helps, and it much.
-    const int max_order = level == Level::dense ? kernels::max_order : 8;
-    const double worth = level == Level::dense ? 0.02 : 0.5;
-    if (n >= LinearPredictor::min_values && (level == Level::dense || choice.bits > 8) &&
-        linear.estimate_bits(integers.data(), n, max_order) < choice.bits - worth)
-      header.predictor = Predictor::linear;
-    predict(n, header.predictor, max_order);
+    const bool long_enough = n >= LinearPredictor::min_values;
+    if (level == Level::dense && long_enough) {
+      choose_by_cost(n, header.predictor);
+    } else {
+      // Linear prediction costs about half the speed: the fast level takes it only where little else helps, and it
+      // much.
+      constexpr int kFastOrder = 8;
+      if (long_enough && choice.bits > 8 && linear.estimate_bits(integers.data(), n, kFastOrder) < choice.bits - 0.5)
+        header.predictor = Predictor::linear;
+      predict(n, header.predictor, kFastOrder);
+    }
     form.encode(out);
     append_le(out, static_cast<std::uint32_t>(parameters.size()));
     append_bytes(out, parameters);

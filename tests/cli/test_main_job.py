@@ -48,6 +48,16 @@ class MainJob(Case):
         self.assertEqual(self.read("plain", "Imu.0.sds"), self.read("kept.0.sds"))
         self.assertEqual(self.read("plain", "ML_Out.0.sds"), self.read("ML_Out.0.sds"))
 
+    def test_bench_measures_every_level_and_info_names_the_pipelines(self):
+        self.record("--seconds", 20)
+        recording = self.path("recording.0.sdsz")
+        levels = json.loads(run("bench", recording, "--rounds", 1, "--json")[0])
+        self.assertEqual([level["level"] for level in levels], [0, 1, 2])
+        sizes = [level["stored_bytes"] for level in levels]
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        channels = json.loads(run("info", recording, "--json")[0])[0]["streams"][0]["channels"]
+        self.assertTrue(all("classes" in channel["pipeline"] for channel in channels))
+
     def test_times_go_on_across_the_wrap_around(self):
         self.record("--seconds", 4, "--first-timeslot", 2**32 - 2000)
         check = json.loads(run("check", self.path("recording.0.sdsz"), "--json")[0])[0]

@@ -44,7 +44,9 @@ class Serve(Case):
             connection = self.connect(server)
             handle = open_stream(connection, "A")
             write(connection, handle, plain((1, b"one"), (2, b"two")))
-            time.sleep(0.2)
+            recording = self.path("recording.0.sdsz")
+            wait_until(lambda: json.loads(run("info", recording, "--json")[0])[0]["streams"][0]["blocks"] == 2,
+                       "the server has both blocks")
             self.assertEqual(server.stop(), 0)
         info = json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])[0]
         self.assertTrue(info["complete"])
@@ -99,6 +101,7 @@ class Serve(Case):
             slow.sendall(struct.pack("<IIII", 2, handle, 0, 0))
             for process in processes:
                 self.assertEqual(process.wait(timeout=60), 0)
+            wait_until(lambda: server.log_text().count(" session  ") == 4, "the server has closed all four sessions")
         blocks = []
         for n in range(4):
             self.assertIn("sound", run("check", self.path(f"recording.{n}.sdsz"))[0])

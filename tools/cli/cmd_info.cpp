@@ -165,8 +165,8 @@ void print_stream(const StreamInfo& info, const StreamFacts& facts) {
     fmt::print("  image {} {} x {}, {} a frame\n", info.metadata->image->pixel_format, info.metadata->image->width,
                info.metadata->image->height, human_bytes(info.metadata->image->frame_bytes));
   std::size_t shown = 0;
-  fmt::print("    {:<16} {:<12} {:<12} {:<10}{}\n", "channel", "type", "scale", "unit",
-             facts.columns.empty() ? "" : "  stored as                 range");
+  fmt::print("    {:<16} {:<12} {:<16} {:<16}{}\n", "channel", "type", "scale", "unit",
+             facts.columns.empty() ? "" : "stored as               range");
   for (const auto& channel : info.metadata->channels) {
     if (++shown > 64) {
       fmt::print("    ... and {} more\n", info.metadata->channels.size() - 64);
@@ -176,8 +176,8 @@ void print_stream(const StreamInfo& info, const StreamFacts& facts) {
     const std::string scale =
         channel.offset == 0 ? fmt::format("{}", channel.scale) : fmt::format("{} + {}", channel.scale, channel.offset);
     std::string row =
-        fmt::format("    {:<16} {:<12} {:<12} {:<10}", channel.name, type_text(channel), scale, channel.unit);
-    if (column != nullptr) row += fmt::format("  {:<24}  {}", column->pipeline, range_text(channel, column));
+        fmt::format("    {:<16} {:<12} {:<16} {:<16}", channel.name, type_text(channel), scale, channel.unit);
+    if (column != nullptr) row += fmt::format("{:<23} {}", column->pipeline, range_text(channel, column));
     row.erase(row.find_last_not_of(' ') + 1);
     fmt::print("{}\n", row);
   }

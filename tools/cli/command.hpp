@@ -15,6 +15,7 @@ namespace sds::cli {
 /// A parsed command line, ready to run; the value is the exit code.
 using Run = std::function<int()>;
 
+void add_bench(CLI::App& app, Run& run);
 void add_check(CLI::App& app, Run& run);
 void add_compare(CLI::App& app, Run& run);
 void add_export(CLI::App& app, Run& run);

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   sds::cli::add_replay(app, run);
   sds::cli::add_compare(app, run);
   sds::cli::add_export(app, run);
+  sds::cli::add_bench(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
