@@ -120,11 +120,12 @@ int main(int argc, char** argv) {
         if (reply.loaded != 0) reply.result = functions.init();
         break;
       case Call::reset:
-        functions.reset();
+        if (functions.reset != nullptr) functions.reset();
         break;
       case Call::execute:
-        reply.result = functions.execute(memory + input_end - request.input_bytes, request.input_bytes,
-                                         memory + output_end - request.output_bytes, request.output_bytes);
+        if (functions.execute != nullptr)
+          reply.result = functions.execute(memory + input_end - request.input_bytes, request.input_bytes,
+                                           memory + output_end - request.output_bytes, request.output_bytes);
         break;
     }
     std::fflush(stdout);

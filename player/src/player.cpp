@@ -44,7 +44,7 @@ Expected<bool> Player::advance(Source& source) {
 bool Player::later(std::size_t a, std::size_t b) const {
   const auto order = compare(Instant{sources_[a].due_tick, sources_[a].frequency},
                              Instant{sources_[b].due_tick, sources_[b].frequency});
-  return order != 0 ? order > 0 : a > b;
+  return order == std::strong_ordering::equal ? a > b : order == std::strong_ordering::greater;
 }
 
 Expected<std::optional<ReplayEvent>> Player::next() {

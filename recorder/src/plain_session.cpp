@@ -70,7 +70,9 @@ class PlainSession final : public SessionWriter {
     if (!sink) return fail(sink);
     spdlog::info("record   {} -> {}", name, path.string());
     summary_.files.push_back(path);
-    streams_[handle] = PlainStream{name, std::make_unique<PlainWriter>(std::move(*sink)), {}, 0};
+    PlainStream& stream = streams_[handle];
+    stream.name = name;
+    stream.writer = std::make_unique<PlainWriter>(std::move(*sink));
     return {};
   }
 
