@@ -166,8 +166,8 @@ struct ColumnCoder::State {
     std::uint64_t total = 0;
     for (const std::uint32_t sum : sums) {
       const std::uint32_t m = sum + 16;
-      const int exponent = std::bit_width(m) - 1;
-      total += static_cast<unsigned>(4 * exponent) + ((m >> (exponent - 2)) & 3);
+      const int exponent = std::max(4, static_cast<int>(std::bit_width(m)) - 1);  // m is at least 16
+      total += static_cast<unsigned>(4 * exponent) + ((m >> static_cast<unsigned>(exponent - 2)) & 3);
     }
     return total;
   }

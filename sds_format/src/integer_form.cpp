@@ -209,7 +209,7 @@ Expected<IntegerForm> IntegerForm::decode(ByteReader& in, ScalarType type, std::
   const auto values = indexes ? in.take(size_of(type) * *exceptions) : std::nullopt;
   if (!values) return bad();
   for (std::uint32_t i = 0; i < *exceptions; ++i) {
-    form.exception_index.push_back(load_le<std::uint32_t>(indexes->data() + 4 * i));
+    form.exception_index.push_back(load_le<std::uint32_t>(indexes->data() + std::size_t{4} * i));
     if (form.exception_index.back() >= count) return bad();
   }
   form.exception_values.assign(values->begin(), values->end());
@@ -229,7 +229,7 @@ bool IntegerConverter::to_integers(ScalarType type, ByteView values, IntegerForm
         y[i] = static_cast<std::int16_t>(load_le<std::uint16_t>(values.data() + 2 * i) ^ 0x8000);
       return true;
     case ScalarType::i8:
-      for (std::size_t i = 0; i < n; ++i) y[i] = load_le<std::int8_t>(values.data() + i);
+      for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<std::int16_t>(load_le<std::int8_t>(values.data() + i));
       return true;
     case ScalarType::u8:
       for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<std::uint8_t>(values[i]);
