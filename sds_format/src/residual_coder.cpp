@@ -18,7 +18,7 @@ constexpr std::uint32_t kSmallClass = 256;  // miniblocks: fewer are not worth a
 // Two classes an octave of the mean. Classes of one k differ only in their statistics.
 int class_of(std::uint32_t sum) {
   const std::uint32_t m = sum + 16;
-  const int exponent = std::bit_width(m) - 1;
+  const int exponent = std::max(4, static_cast<int>(std::bit_width(m)) - 1);  // m is at least 16
   const int half = static_cast<int>(m >> (exponent - 1)) & 1;
   return exponent < 5 ? 0 : 2 * (exponent - 5) + half + 1;
 }
@@ -179,7 +179,7 @@ Expected<void> ResidualCoder::decode(ByteView in, std::size_t n, std::uint16_t* 
     next[classes_[b]] += miniblock;
     std::uint16_t* block = z + b * miniblock;
     const bool any = kernels_.join(high, packed, k, block);
-    packed += 16 * k;
+    packed += std::ptrdiff_t{16} * k;
     if (!any) continue;
     for (std::size_t i = 0; i < miniblock; ++i) {
       if (high[i] != 255) continue;

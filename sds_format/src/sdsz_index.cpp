@@ -172,9 +172,8 @@ Expected<SectionTable> sections_by_walking(const InputFile& file, std::uint64_t 
       }
       reason = fmt::format("the file ends inside a {} section ({} of {} bytes)", name_of(header->kind), left,
                            header->stored_bytes);
-    } else if (header.error().code == ErrorCode::io) {
-      return fail(header);
-    } else if (header.error().code == ErrorCode::unsupported && table.entries.empty()) {
+    } else if (header.error().code == ErrorCode::io ||
+               (header.error().code == ErrorCode::unsupported && table.entries.empty())) {
       return fail(header);
     } else {
       reason = header.error().message;

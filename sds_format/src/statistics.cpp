@@ -60,7 +60,7 @@ ColumnStatistics of_floats(ByteView values) {
   high.fill(-std::numeric_limits<T>::infinity());
   const std::size_t n = values.size() / sizeof(T);
   const auto take = [&](std::size_t lane, T value) {
-    const bool ok = value == value;
+    const bool ok = !std::isnan(value);
     low[lane] = value < low[lane] ? value : low[lane];
     high[lane] = value > high[lane] ? value : high[lane];
     sum[lane] += ok ? static_cast<double>(value) : 0.0;

@@ -148,13 +148,13 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
     const auto order = !a.has()   ? std::strong_ordering::greater
                        : !b.has() ? std::strong_ordering::less
                                   : compare(a.instant(), b.instant());
-    if (order < 0) {
+    if (order == std::strong_ordering::less) {
       if (result.only_a++ == 0) result.first_only_a = a.block().tick;
       unreported += a.block().data.size() + 8;
       if (auto ok = a.advance(); !ok) return fail(ok);
       continue;
     }
-    if (order > 0) {
+    if (order == std::strong_ordering::greater) {
       if (result.only_b++ == 0) result.first_only_b = b.block().tick;
       if (auto ok = b.advance(); !ok) return fail(ok);
       continue;
