@@ -158,7 +158,8 @@ struct ColumnCoder::State {
     return header;
   }
 
-  /// What the class coder will make of the residuals, in units of half a bit for each miniblock.
+  /// What the class coder will make of the residuals, in units of a quarter of a bit for each value of a
+  /// miniblock.
   std::uint64_t cost(const std::vector<std::uint16_t>& z, std::size_t n) {
     const std::size_t blocks = padded(n) / kernels::miniblock;
     sums.resize(blocks);

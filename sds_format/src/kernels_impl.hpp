@@ -414,13 +414,15 @@ static inline U32x8 multiply_add(U32x8 a, U32x8 b) {
 
 static inline U32x8 load_words(const std::int16_t* p) { return reinterpret_cast<U32x8>(load_frame(p)); }
 
-template <int Order>
-static void predict_order(const std::int16_t* y, std::size_t frames, const std::int16_t* c, int shift,
-                          std::uint16_t* z) {
+// Goes through the frames behind y's history with the prediction of each: advance(t, prediction) gives back the frame
+// itself, 16 bits in each 32, which the next predictions are made from.
+template <int Order, class Advance>
+static inline void for_each_prediction(const std::int16_t* y, std::size_t frames, const std::int16_t* c, int shift,
+                                       Advance advance) {
   constexpr int kPairs = Order / 2;
   U32x8 coefficient[kPairs];
   for (int j = 0; j < kPairs; ++j) coefficient[j] = pair_of(load_words(c + 16 * j), load_words(c + 16 * j + 8));
-  // past[j]: the frames 2 j + 1 and 2 j + 2 before the present one; two histories, for even and odd frames.
+  // Pair j: the frames 2 j + 1 and 2 j + 2 before the present one; two histories, for even and odd frames.
   U32x8 even[kPairs];
   U32x8 odd[kPairs];
   for (int j = 0; j < kPairs; ++j) {
@@ -429,17 +431,14 @@ static void predict_order(const std::int16_t* y, std::size_t frames, const std::
   }
   const U32x8 half = U32x8{} + (1u << (shift - 1));
   U32x8 before = load_words(y - 8);
-  const auto step = [&](std::size_t t, U32x8* past) {
+  const auto step = [&](std::size_t t, const U32x8* past) {
     U32x8 sum = half;
 #pragma GCC unroll 8
-    for (int j = 0; j < kPairs; ++j) sum += multiply_add(past[j], coefficient[j]);
-    const U32x8 prediction = reinterpret_cast<U32x8>(reinterpret_cast<I32x8>(sum) >> shift);
-    const U16x8 now = *reinterpret_cast<const U16x8*>(y + 8 * t);
-    const U16x8 d = now - __builtin_convertvector(prediction, U16x8);
-    *reinterpret_cast<U16x8*>(z + 8 * t) = (d << 1) ^ (U16x8{} - (d >> 15));
-    const U32x8 wide = __builtin_convertvector(now, U32x8);
-    const U32x8 newest = pair_of(wide, before);
-    before = wide;
+    for (int j = kPairs - 1; j >= 1; --j) sum += multiply_add(past[j], coefficient[j]);
+    sum += multiply_add(past[0], coefficient[0]);  // the newest last: only it has to be waited for
+    const U32x8 now = advance(t, reinterpret_cast<U32x8>(reinterpret_cast<I32x8>(sum) >> shift));
+    const U32x8 newest = pair_of(now, before);
+    before = now;
     return newest;
   };
   std::size_t t = 0;
@@ -458,46 +457,27 @@ static void predict_order(const std::int16_t* y, std::size_t frames, const std::
 }
 
 template <int Order>
+static void predict_order(const std::int16_t* y, std::size_t frames, const std::int16_t* c, int shift,
+                          std::uint16_t* z) {
+  for_each_prediction<Order>(y, frames, c, shift, [&](std::size_t t, U32x8 prediction) {
+    const U16x8 now = *reinterpret_cast<const U16x8*>(y + 8 * t);
+    const U16x8 d = now - __builtin_convertvector(prediction, U16x8);
+    *reinterpret_cast<U16x8*>(z + 8 * t) = (d << 1) ^ (U16x8{} - (d >> 15));
+    return __builtin_convertvector(now, U32x8);
+  });
+}
+
+template <int Order>
 static void reconstruct_order(const std::uint16_t* z, std::size_t frames, const std::int16_t* c, int shift,
                               std::int16_t* y) {
-  constexpr int kPairs = Order / 2;
-  U32x8 coefficient[kPairs];
-  for (int j = 0; j < kPairs; ++j) coefficient[j] = pair_of(load_words(c + 16 * j), load_words(c + 16 * j + 8));
-  U32x8 even[kPairs];
-  U32x8 odd[kPairs];
-  for (int j = 0; j < kPairs; ++j) {
-    even[j] = pair_of(load_words(y - 16 * j - 8), load_words(y - 16 * j - 16));
-    odd[j] = j == 0 ? U32x8{} : pair_of(load_words(y - 16 * j), load_words(y - 16 * j - 8));
-  }
-  const U32x8 half = U32x8{} + (1u << (shift - 1));
-  U32x8 before = load_words(y - 8);
-  const auto step = [&](std::size_t t, U32x8* past) {
-    U32x8 sum = half;
-#pragma GCC unroll 8
-    for (int j = kPairs - 1; j >= 1; --j) sum += multiply_add(past[j], coefficient[j]);
-    sum += multiply_add(past[0], coefficient[0]);  // the newest last: only it has to be waited for
-    const U32x8 prediction = reinterpret_cast<U32x8>(reinterpret_cast<I32x8>(sum) >> shift);
+  for_each_prediction<Order>(y, frames, c, shift, [&](std::size_t t, U32x8 prediction) {
     const U16x8 coded = *reinterpret_cast<const U16x8*>(z + 8 * t);
     const U16x8 d = (coded >> 1) ^ (U16x8{} - (coded & 1));
     // In 32 bits to the end: narrowing and widening would lie between one frame and the next.
     const U32x8 now = prediction + __builtin_convertvector(d, U32x8);
     *reinterpret_cast<U16x8*>(y + 8 * t) = __builtin_convertvector(now, U16x8);
-    const U32x8 newest = pair_of(now, before);
-    before = now;
-    return newest;
-  };
-  std::size_t t = 0;
-  for (; t + 2 <= frames; t += 2) {
-    odd[0] = step(t, even);
-    const U32x8 newest = step(t + 1, odd);
-#pragma GCC unroll 8
-    for (int j = kPairs - 1; j >= 1; --j) {
-      even[j] = even[j - 1];
-      odd[j] = odd[j - 1];
-    }
-    even[0] = newest;
-  }
-  if (t < frames) (void)step(t, even);
+    return now;
+  });
 }
 
 static void predict(const std::int16_t* y, std::size_t frames, const std::int16_t* c, int order, int shift,
