@@ -122,7 +122,14 @@ Table run_end_to_end(const std::string& folder, int rounds) {
          all.threads = 0;
          must(pack(source, packed, all, {}));
        }},
-      {"unpack", bytes, [&] { must(unpack(recording, base / "bench_unpacked", true, {})); }},
+      {"unpack, 1 thread", bytes,
+       [&] {
+         must(unpack(recording, base / "bench_unpacked", {1, true}, {}));
+       }},
+      {"unpack, all cores", bytes,
+       [&] {
+         must(unpack(recording, base / "bench_unpacked", {0, true}, {}));
+       }},
       {"check, plain .sds", bytes, [&] { must(check(source, {}, {})); }},
       {"check, .sdsz", bytes, [&] { must(check(recording, {}, {})); }},
       {"replay delivery, plain .sds", bytes, [&] { deliver(source); }},

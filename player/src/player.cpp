@@ -15,7 +15,7 @@ Expected<Player> Player::open(const Recording& recording, const Options& options
     std::iota(streams.begin(), streams.end(), std::size_t{0});
   }
   for (const std::size_t stream : streams) {
-    auto cursor = recording.cursor(stream);
+    auto cursor = recording.cursor(stream, options.executor);
     if (!cursor) return fail(cursor);
     Source source;
     source.cursor = std::move(*cursor);

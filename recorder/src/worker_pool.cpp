@@ -3,7 +3,7 @@
 namespace sds {
 
 WorkerPool::WorkerPool(unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { work_loop(); });
+  for (unsigned i = 1; i < threads; ++i) threads_.emplace_back([this] { work_loop(); });
 }
 
 WorkerPool::~WorkerPool() {
@@ -21,6 +21,18 @@ void WorkerPool::run(std::function<void()> work) {
     queue_.push_back(std::move(work));
   }
   changed_.notify_one();
+}
+
+bool WorkerPool::help() {
+  std::function<void()> work;
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty()) return false;
+    work = std::move(queue_.front());
+    queue_.pop_front();
+  }
+  work();
+  return true;
 }
 
 void WorkerPool::work_loop() {

@@ -233,13 +233,15 @@ struct ColumnCoder::State {
     }
   }
 
-  /// False if the column has no integer form, or is better off with the general codec.
+  /// False if the column has no integer form, or is better off with the general codec. Appends nothing if the column is
+  /// best stored as it is.
   bool encode_residuals(ScalarType type, ByteView values, Level level, ColumnHeader& header, Bytes& out) {
     const std::size_t n = values.size() / size_of(type);
     IntegerForm form;
     integers.resize(padded(n));
     if (!converter.to_integers(type, values, form, integers.data())) return false;
     const Choice choice = choose_difference(n);
+    if (is_noise(type, n, choice.bits)) return true;  // raw, which is what `header` says so far
     if (prefers_general(type, values, choice.bits)) return false;
     header.codec = ColumnCodec::residuals;
     header.quantised = form.quantum != 0;
@@ -260,6 +262,14 @@ struct ColumnCoder::State {
     append_bytes(out, parameters);
     residual_coder.encode(residuals.data(), n, out);
     return true;
+  }
+
+  /// True if no predictor saves anything: the values fill their type evenly.
+  bool is_noise(ScalarType type, std::size_t n, double predicted_bits) {
+    const auto width_bits = static_cast<double>(8 * size_of(type));
+    if (predicted_bits <= width_bits) return false;
+    return n < LinearPredictor::min_values ||
+           linear.estimate_bits(integers.data(), n, kernels::max_order) > width_bits - 0.25;
   }
 
   /// True if matches, which only zstd finds, clearly beat prediction: few distinct values, long runs, repeated

@@ -73,7 +73,7 @@ struct Table {
 /// The plain version, and the AVX2 one (null where the compiler or the machine has none).
 const Table& plain();
 const Table* avx2();
-/// The fastest that this machine can run.
+/// The fastest that this machine can run; the plain version if the environment says SDSKIT_KERNELS=plain.
 const Table& best();
 
 }  // namespace sds::kernels

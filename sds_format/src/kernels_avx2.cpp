@@ -1,5 +1,8 @@
 #include "kernels.hpp"
 
+#include <cstdlib>
+#include <string_view>
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -25,8 +28,12 @@ const Table* avx2() { return nullptr; }
 #endif
 
 const Table& best() {
-  const Table* fast = avx2();
-  return fast != nullptr ? *fast : plain();
+  static const Table& chosen = [&]() -> const Table& {
+    const char* wish = std::getenv("SDSKIT_KERNELS");
+    const Table* fast = avx2();
+    return fast == nullptr || (wish != nullptr && std::string_view(wish) == "plain") ? plain() : *fast;
+  }();
+  return chosen;
 }
 
 }  // namespace sds::kernels

@@ -38,8 +38,8 @@ class PlainCursor final : public BlockCursor {
 
 class PackedCursor final : public BlockCursor {
  public:
-  PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream)
-      : reader_(reader), stream_(stream), cursor_(reader, stream) {}
+  PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream, Executor* executor)
+      : reader_(reader), stream_(stream), cursor_(reader, stream, executor) {}
   Expected<std::optional<BlockView>> next() override { return cursor_.next(); }
   std::vector<Damage> damages() const override { return cursor_.damages(); }
   std::optional<Tail> tail() const override {
@@ -169,8 +169,8 @@ Expected<std::size_t> Recording::find_stream(const std::string& id) const {
   return fail(ErrorCode::usage, fmt::format("no stream '{}'; there is: {}", id, names.empty() ? "none" : names), path_);
 }
 
-Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream) const {
-  if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream);
+Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream, Executor* executor) const {
+  if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream, executor);
   auto reader = PlainReader::open(streams_[stream].path);
   if (!reader) return fail(reader);
   return std::make_unique<PlainCursor>(std::move(*reader));

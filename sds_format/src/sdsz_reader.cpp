@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -140,8 +142,32 @@ Expected<Bytes> SdszReader::payload(const IndexEntry& entry) const {
   return opened;
 }
 
-SdszCursor::SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream)
-    : reader_(std::move(reader)), stream_(stream) {}
+// Tells the cursor's thread that a section is decoded. Outlives the cursor where work is still on its way.
+struct SdszCursor::Finished {
+  std::mutex mutex;
+  std::condition_variable changed;
+};
+
+// A section on its way through a decoder; it keeps coder and buffers for the next one. `finished` is guarded by the
+// mutex of Finished.
+struct SdszCursor::Decoding {
+  IndexEntry entry;
+  DataSectionCoder coder;
+  Bytes stored;
+  BlockRun run;
+  Expected<void> outcome;
+  bool finished = false;
+
+  void decode(const SdszReader& reader, const Layout& layout) {
+    run.clear();
+    stored.resize(entry.header.stored_bytes);
+    outcome = reader.file()->read_exactly(entry.offset + SectionHeader::bytes, stored);
+    if (outcome) outcome = coder.decode(entry.header, stored, layout, run);
+  }
+};
+
+SdszCursor::SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor)
+    : reader_(std::move(reader)), stream_(stream), executor_(executor), finished_(std::make_shared<Finished>()) {}
 
 Expected<std::optional<BlockView>> SdszCursor::next() {
   while (next_block_ == run_.count())
@@ -155,25 +181,69 @@ Expected<std::optional<BlockView>> SdszCursor::next() {
   return block;
 }
 
+// Has the sections that come next decoded: one for the caller, and as many ahead as the executor has threads.
+void SdszCursor::start_decoding() {
+  const SdszStream& stream = reader_->streams()[stream_];
+  const std::size_t wanted = executor_ == nullptr ? 1 : 1 + executor_->concurrency();
+  while (decodings_.size() < wanted && next_section_ < stream.data.size()) {
+    std::shared_ptr<Decoding> decoding;
+    if (spare_decodings_.empty()) {
+      decoding = std::make_shared<Decoding>();
+    } else {
+      decoding = std::move(spare_decodings_.back());
+      spare_decodings_.pop_back();
+    }
+    decoding->entry = stream.data[next_section_++];
+    decoding->finished = false;
+    decodings_.push_back(decoding);
+    if (executor_ == nullptr) {
+      decoding->decode(*reader_, stream.layout);
+      decoding->finished = true;
+      continue;
+    }
+    executor_->run([decoding, reader = reader_, index = stream_, finished = finished_] {
+      decoding->decode(*reader, reader->streams()[index].layout);
+      const std::lock_guard lock(finished->mutex);
+      decoding->finished = true;
+      finished->changed.notify_all();
+    });
+  }
+}
+
+void SdszCursor::wait_for(const Decoding& decoding) {
+  for (;;) {
+    std::unique_lock lock(finished_->mutex);
+    if (decoding.finished) return;
+    lock.unlock();
+    if (executor_->help()) continue;
+    lock.lock();
+    finished_->changed.wait(lock, [&] { return decoding.finished; });
+    return;
+  }
+}
+
 bool SdszCursor::load_next() {
   const SdszStream& stream = reader_->streams()[stream_];
   next_block_ = 0;
   next_byte_ = 0;
   run_.clear();
   if (!stream.has_description) return false;
-  while (next_section_ < stream.data.size()) {
-    const IndexEntry& entry = stream.data[next_section_++];
+  for (;;) {
+    start_decoding();
+    if (decodings_.empty()) break;
+    const std::shared_ptr<Decoding> decoding = std::move(decodings_.front());
+    decodings_.pop_front();
+    wait_for(*decoding);
+    spare_decodings_.push_back(decoding);
+    const IndexEntry& entry = decoding->entry;
     sealed_blocks_ += entry.header.block_count;
-    stored_.resize(entry.header.stored_bytes);
-    auto done = reader_->file()->read_exactly(entry.offset + SectionHeader::bytes, stored_);
-    if (done) done = coder_.decode(entry.header, stored_, stream.layout, run_);
-    if (done) {
+    if (decoding->outcome) {
+      std::swap(run_, decoding->run);
       ticks_ = TickUnwrapper(entry.header.first_tick);
       return true;
     }
-    run_.clear();
     damages_.push_back({entry.offset, SectionHeader::bytes + entry.header.stored_bytes,
-                        fmt::format("{}; {} blocks are lost (ticks {} to {})", done.error().message,
+                        fmt::format("{}; {} blocks are lost (ticks {} to {})", decoding->outcome.error().message,
                                     entry.header.block_count, entry.header.first_tick, entry.header.last_tick)});
   }
   while (next_piece_ < stream.log.size())

@@ -65,6 +65,8 @@ struct SdszWriter::State {
 
   ~State() {
     // Encoders on other threads point at our jobs.
+    while (options.executor != nullptr && options.executor->help()) {
+    }
     std::unique_lock lock(mutex);
     job_done.wait(lock, [&] {
       for (const auto& job : jobs)
@@ -159,7 +161,7 @@ struct SdszWriter::State {
       return commit(0);
     }
     options.executor->run(std::move(work));
-    return commit(options.executor->concurrency() + 1);
+    return commit(options.executor->concurrency());
   }
 
   // Writes finished sections in order until at most `may_wait` are still on their way.
@@ -169,6 +171,9 @@ struct SdszWriter::State {
         std::unique_lock lock(mutex);
         if (!jobs.front()->done) {
           if (jobs.size() <= may_wait) return {};
+          lock.unlock();
+          if (options.executor->help()) continue;
+          lock.lock();
           job_done.wait(lock, [&] { return jobs.front()->done; });
         }
       }

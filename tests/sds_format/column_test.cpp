@@ -154,5 +154,16 @@ TEST(Statistics, CountNanApartAndKeepTheExtremes) {
   EXPECT_EQ(statistics_of(ScalarType::u16, {}).count, 0u);
 }
 
+TEST(ColumnCoder, NoiseIsStoredAsItIsAtOnce) {
+  test::Random random(3);
+  Bytes values(20000);
+  for (auto& b : values) b = static_cast<std::byte>(random.next());
+  ColumnCoder coder;
+  Bytes stored;
+  const ColumnHeader header = coder.encode(ScalarType::i16, values, Level::fast, stored);
+  EXPECT_EQ(header.codec, ColumnCodec::raw);
+  EXPECT_EQ(stored, values);
+}
+
 }  // namespace
 }  // namespace sds

@@ -1,6 +1,7 @@
 // `.sdsz` recordings that nothing bad happened to.
 #include <gtest/gtest.h>
 
+#include "sds/format/recording.hpp"
 #include "sds/format/sdsz_reader.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "support/recordings.hpp"
@@ -135,6 +136,38 @@ TEST(Sdsz, GivesTheSameBytesWhateverTheThreads) {
     options.executor = &pool;
     write_packed(dir / "many.sdsz", blocks, test::int16_metadata(6), options);
     EXPECT_EQ(test::read_file(dir / "many.sdsz"), one) << threads;
+  }
+}
+
+TEST(Sdsz, ReadingAheadGivesTheSameBlocksAndDamages) {
+  const test::TempDir dir;
+  const auto blocks = wave_blocks(3000, 20, 6);
+  SdszWriterOptions options;
+  options.section_bytes = 1u << 14;
+  write_packed(dir / "a.sdsz", blocks, test::int16_metadata(6), options);
+  // A byte of the seventh data section is wrong.
+  std::string bytes = test::read_file(dir / "a.sdsz");
+  {
+    auto reader = SdszReader::open(dir / "a.sdsz", {});
+    ASSERT_TRUE(reader);
+    bytes[(*reader)->streams()[0].data.at(6).offset + SectionHeader::bytes + 100] ^= 1;
+  }
+  test::write_file(dir / "b.sdsz", bytes);
+  auto recording = Recording::open(dir / "b.sdsz");
+  ASSERT_TRUE(recording);
+  auto plain_cursor = recording->cursor(0);
+  const auto expected = read_blocks(**plain_cursor);
+  EXPECT_LT(expected.size(), blocks.size());
+  for (const unsigned threads : {1u, 2u, 5u}) {
+    WorkerPool pool(threads);
+    auto cursor = recording->cursor(0, &pool);
+    EXPECT_EQ(read_blocks(**cursor), expected) << threads;
+    const auto damages = (*cursor)->damages();
+    ASSERT_EQ(damages.size(), 1u);
+    EXPECT_EQ(damages[0].reason, (*plain_cursor)->damages().at(0).reason);
+    // One that is given up with sections on their way.
+    auto given_up = recording->cursor(0, &pool);
+    EXPECT_TRUE((*given_up)->next());
   }
 }
 

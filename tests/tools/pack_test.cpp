@@ -21,7 +21,7 @@ class PackTest : public ::testing::Test {
     ASSERT_TRUE(packed) << packed.error().to_string();
     auto recording = Recording::open(dir_ / "a.sdsz");
     ASSERT_TRUE(recording);
-    ASSERT_TRUE(unpack(*recording, dir_ / "out", true, {}));
+    ASSERT_TRUE(unpack(*recording, dir_ / "out", {0, true}, {}));
     for (const auto& name : names)
       EXPECT_EQ(test::read_file(dir_ / "out" / name), test::read_file(dir_ / name)) << name;
   }
@@ -75,7 +75,7 @@ TEST_F(PackTest, RefusesToReplaceOutputsUnlessToldTo) {
   auto input = Recording::open(dir_ / "A.0.sds");
   EXPECT_EQ(pack(*input, dir_ / "a.sdsz", {}, {}).error().message, "exists already (--force replaces it)");
   EXPECT_EQ(test::read_file(dir_ / "a.sdsz"), "precious");
-  EXPECT_FALSE(unpack(*input, dir_.path(), false, {}));
+  EXPECT_FALSE(unpack(*input, dir_.path(), {}, {}));
 }
 
 TEST_F(PackTest, AnInterruptionLeavesNothingHalfDone) {
@@ -83,7 +83,7 @@ TEST_F(PackTest, AnInterruptionLeavesNothingHalfDone) {
   auto input = Recording::open(dir_ / "A.0.sds");
   const auto stop = [](std::uint64_t) { return Expected<void>(fail(ErrorCode::interrupted, "interrupted")); };
   EXPECT_EQ(pack(*input, dir_ / "a.sdsz", {}, stop).error().code, ErrorCode::interrupted);
-  EXPECT_EQ(unpack(*input, dir_ / "out", false, stop).error().code, ErrorCode::interrupted);
+  EXPECT_EQ(unpack(*input, dir_ / "out", {}, stop).error().code, ErrorCode::interrupted);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "a.sdsz"));
   EXPECT_FALSE(std::filesystem::exists(dir_ / "a.sdsz.partial"));
   EXPECT_TRUE(std::filesystem::is_empty(dir_ / "out"));
@@ -103,7 +103,7 @@ TEST_F(PackTest, AHostileFileNameDoesNotLeaveTheDirectory) {
   ASSERT_TRUE(writer->add_stream({"A", "0", false, "../escaped.sds", "", ""}));
   ASSERT_TRUE(writer->close());
   auto recording = Recording::open(dir_ / "evil.sdsz");
-  EXPECT_FALSE(unpack(*recording, dir_ / "out", false, {}));
+  EXPECT_FALSE(unpack(*recording, dir_ / "out", {}, {}));
   EXPECT_FALSE(std::filesystem::exists(dir_ / "escaped.sds"));
 }
 

@@ -14,6 +14,7 @@ namespace {
 struct Options {
   InputOptions input;
   std::filesystem::path directory = ".";
+  unsigned threads = 0;
   bool force = false;
   bool json = false;
 };
@@ -22,7 +23,7 @@ int run_unpack(const Options& o) {
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   Progress progress("unpacking", total_bytes(*recording));
-  auto report = unpack(*recording, o.directory, o.force, progress.callback());
+  auto report = unpack(*recording, o.directory, {o.threads, o.force}, progress.callback());
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   if (o.json) {
@@ -50,6 +51,9 @@ void add_unpack(CLI::App& app, Run& run) {
   o->input.add_to(*command, "The .sdsz recording", false);
   command->add_option("-d,--directory", o->directory, "Where to; made if needed")
       ->type_name("DIR")
+      ->capture_default_str();
+  command->add_option("--threads", o->threads, "Threads that decompress; 0: one for each core")
+      ->check(CLI::Range(0, 256))
       ->capture_default_str();
   command->add_flag("-f,--force", o->force, "Replace existing files");
   command->add_flag("--json", o->json, "Report as JSON");

@@ -105,8 +105,8 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
 }
 
 Expected<void> unpack_stream(const Recording& input, std::size_t index, const std::filesystem::path& path,
-                             PackReport& report, const OnProgress& on_progress) {
-  auto cursor = input.cursor(index);
+                             Executor* executor, PackReport& report, const OnProgress& on_progress) {
+  auto cursor = input.cursor(index, executor);
   if (!cursor) return fail(cursor);
   PartialFile file(path);
   auto sink = OutputFile::create(file.path(), IfExists::overwrite);
@@ -172,8 +172,8 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   return report;
 }
 
-Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory, bool force,
-                            const OnProgress& on_progress) {
+Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
+                            const UnpackOptions& options, const OnProgress& on_progress) {
   if (auto ok = check_unique_names(input); !ok) return fail(ok);
   std::map<std::string, const std::string*> metadata;
   for (const auto& stream : input.streams()) {
@@ -190,13 +190,16 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
   std::filesystem::create_directories(directory, error);
   if (error) return fail_errno(error.value(), "cannot make the directory", directory);
   for (const auto& stream : input.streams())
-    if (auto ok = refuse_existing(directory / stream.file_name(), force); !ok) return fail(ok);
+    if (auto ok = refuse_existing(directory / stream.file_name(), options.force); !ok) return fail(ok);
   for (const auto& [name, text] : metadata)
-    if (auto ok = refuse_existing(directory / name, force); !ok) return fail(ok);
+    if (auto ok = refuse_existing(directory / name, options.force); !ok) return fail(ok);
+  const auto pool = make_worker_pool(options.threads);
   PackReport report;
   report.streams = input.streams().size();
   for (std::size_t i = 0; i < input.streams().size(); ++i)
-    if (auto done = unpack_stream(input, i, directory / input.streams()[i].file_name(), report, on_progress); !done)
+    if (auto done =
+            unpack_stream(input, i, directory / input.streams()[i].file_name(), pool.get(), report, on_progress);
+        !done)
       return fail(done);
   for (const auto& [name, text] : metadata)
     if (auto done = write_text(directory / name, *text); !done) return fail(done);

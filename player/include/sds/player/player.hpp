@@ -27,6 +27,7 @@ class Player {
   struct Options {
     std::vector<std::size_t> streams;  ///< of the recording, in the order that breaks ties; empty: all
     double speed = 0;                  ///< 1: as recorded, 0.5: half as fast; 0: as fast as it goes
+    Executor* executor = nullptr;      ///< decodes ahead; must outlive the player
   };
   /// `recording` must outlive the player.
   static Expected<Player> open(const Recording& recording, const Options& options);

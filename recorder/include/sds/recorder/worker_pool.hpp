@@ -3,16 +3,19 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
-#include "sds/format/sdsz_writer.hpp"
+#include "sds/format/executor.hpp"
 
 namespace sds {
 
-/// Runs work on `threads` threads, first come first served. The destructor finishes what was given and joins.
-/// The queue is bounded by its users: a writer never has more than concurrency() + 1 sections on their way.
+/// Runs work on `threads` threads, first come first served; the thread that waits for the work is one of them, the
+/// others are the pool's own. The destructor finishes what was given and joins. The queue is bounded by its users: a
+/// writer never has more than concurrency() + 1 sections on their way.
 class WorkerPool final : public Executor {
  public:
   explicit WorkerPool(unsigned threads);
@@ -21,7 +24,8 @@ class WorkerPool final : public Executor {
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   void run(std::function<void()> work) override;
-  [[nodiscard]] unsigned concurrency() const override { return static_cast<unsigned>(threads_.size()); }
+  bool help() override;
+  [[nodiscard]] unsigned concurrency() const override { return static_cast<unsigned>(threads_.size()) + 1; }
 
  private:
   void work_loop();

@@ -1,11 +1,13 @@
 // Reads a `.sdsz` recording: closed, still growing, or left behind by a kill.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "sds/format/data_section.hpp"
+#include "sds/format/executor.hpp"
 #include "sds/format/plain.hpp"
 #include "sds/format/sdsz_index.hpp"
 #include "sds/format/sdsz_writer.hpp"
@@ -74,10 +76,12 @@ class SdszReader {
   std::vector<Damage> damages_;
 };
 
-/// Reads the blocks of one stream in order, a section at a time. A damaged section is skipped and listed.
+/// Reads the blocks of one stream in order, a section at a time. A damaged section is skipped and listed. With an
+/// executor, which must outlive the cursor, the next concurrency() sections are decoded ahead on its threads: memory
+/// for that many more, the same blocks in the same order.
 class SdszCursor {
  public:
-  SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream);
+  SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor = nullptr);
 
   [[nodiscard]] Expected<std::optional<BlockView>> next();
   [[nodiscard]] const std::vector<Damage>& damages() const { return damages_; }
@@ -85,15 +89,23 @@ class SdszCursor {
   [[nodiscard]] Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) const;
 
  private:
+  struct Decoding;
+  struct Finished;
+
   bool load_next();
   bool load_log_piece(const WalPiece& piece);
+  void start_decoding();
+  void wait_for(const Decoding& decoding);
 
   std::shared_ptr<const SdszReader> reader_;
   std::size_t stream_;
+  Executor* executor_;
   std::size_t next_section_ = 0;
   std::size_t next_piece_ = 0;
   std::uint64_t sealed_blocks_ = 0;
-  DataSectionCoder coder_;
+  std::deque<std::shared_ptr<Decoding>> decodings_;  ///< in the order of their sections
+  std::vector<std::shared_ptr<Decoding>> spare_decodings_;
+  std::shared_ptr<Finished> finished_;
   BlockRun run_;
   Bytes stored_;
   std::size_t next_block_ = 0;

@@ -8,6 +8,7 @@
 #include "sds/format/block.hpp"
 #include "sds/format/column.hpp"
 #include "sds/format/data_section.hpp"
+#include "sds/format/executor.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/properties.hpp"
 
@@ -21,15 +22,6 @@ struct StreamDescription {
   std::string file_name;           ///< the `.sds` file it came from; empty: made from name and label
   std::string metadata_file_name;  ///< "ML_In.sds.yml"; empty if there is no metadata
   std::string metadata_text;       ///< the YAML exactly as given
-};
-
-/// Runs work for a writer, possibly on other threads. `run` may return before `work` is done; the writer waits.
-/// Two implementations: none (work runs inline) and recorder's WorkerPool.
-class Executor {
- public:
-  virtual ~Executor() = default;
-  virtual void run(std::function<void()> work) = 0;
-  [[nodiscard]] virtual unsigned concurrency() const = 0;
 };
 
 struct SdszWriterOptions {

@@ -16,6 +16,11 @@ struct PackOptions {
   bool force = false;    ///< replace an existing output
 };
 
+struct UnpackOptions {
+  unsigned threads = 0;  ///< that decode ahead; 0: one for each core
+  bool force = false;    ///< replace existing files
+};
+
 struct PackReport {
   std::uint64_t streams = 0;
   std::uint64_t blocks = 0;
@@ -30,7 +35,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
 
 /// Writes every stream of `input` as a `.sds` file, and the metadata files, into `directory` (made if needed).
 /// Damaged sections are left out and noted.
-Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory, bool force,
-                            const OnProgress& on_progress);
+Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
+                            const UnpackOptions& options, const OnProgress& on_progress);
 
 }  // namespace sds
