@@ -1,6 +1,5 @@
 // sds-algorithm-host LIBRARY: the process in which an untrusted algorithm runs. Started by sdskit with a socket and a
 // shared memory as descriptors 3 and 4; of no use by hand.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -10,13 +9,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 
 #include "host_protocol.hpp"
+#include "loaded_library.hpp"
 
 namespace {
 
@@ -54,34 +54,53 @@ void watch_faults() {
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
 }
 
-template <class Function>
-Function find(void* library, const char* name) {
-  return reinterpret_cast<Function>(dlsym(library, name));
+bool protect_guards() {
+  bool ok = mprotect(memory + control_bytes, page_bytes, PROT_NONE) == 0;
+  for (std::size_t slot = 0; slot <= big_slot; ++slot)
+    for (std::size_t buffer = 0; buffer < buffers; ++buffer)
+      ok = ok && mprotect(memory + buffer_end(slot, buffer), page_bytes, PROT_NONE) == 0;
+  return ok;
 }
 
-struct Functions {
-  std::int32_t (*init)() = nullptr;
-  void (*reset)() = nullptr;
-  std::int32_t (*execute)(std::uint8_t*, std::uint32_t, std::uint8_t*, std::uint32_t) = nullptr;
-};
+void copy_text(char* to, std::size_t size, const std::string& text) { std::snprintf(to, size, "%s", text.c_str()); }
 
-bool load(const char* path, Functions& functions) {
-  char* message = control().message;
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    std::snprintf(message, sizeof control().message, "%s", dlerror());
-    return false;
+// A limit on what malloc and its like may take; sanitizers' own mappings would count, too.
+void limit_memory() {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  if (control().memory_limit == 0) return;
+  const rlimit limit{control().memory_limit, control().memory_limit};
+  setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
+
+bool open_library(sds::LoadedLibrary& library, const char* path) {
+  Control& c = control();
+  limit_memory();
+  const std::string failure = library.open(path, c.configuration, {c.arm_output_name, c.arm_output_bytes});
+  copy_text(c.message, sizeof c.message, failure);
+  if (!failure.empty()) return false;
+  c.input_count = static_cast<std::uint32_t>(library.inputs().size());
+  c.output_count = static_cast<std::uint32_t>(library.outputs().size());
+  for (std::size_t i = 0; i < library.inputs().size(); ++i)
+    copy_text(c.input_names[i], sizeof c.input_names[i], library.inputs()[i]);
+  for (std::size_t i = 0; i < library.outputs().size(); ++i) {
+    copy_text(c.output_names[i], sizeof c.output_names[i], library.outputs()[i].name);
+    c.output_max_bytes[i] = library.outputs()[i].max_bytes;
   }
-  functions.init = find<decltype(functions.init)>(library, "InitAlgorithm");
-  functions.reset = find<decltype(functions.reset)>(library, "ResetAlgorithm");
-  functions.execute = find<decltype(functions.execute)>(library, "ExecuteAlgorithm");
-  const char* missing = functions.init == nullptr      ? "InitAlgorithm"
-                        : functions.reset == nullptr   ? "ResetAlgorithm"
-                        : functions.execute == nullptr ? "ExecuteAlgorithm"
-                                                       : nullptr;
-  if (missing == nullptr) return true;
-  std::snprintf(message, sizeof control().message, "it has no function %s (see algorithm.h)", missing);
-  return false;
+  return true;
+}
+
+void execute(sds::LoadedLibrary& library, std::size_t index) {
+  Slot& slot = control().slots[index];
+  const sds_block block{slot.input_port, slot.input_bytes, memory + buffer_end(index, 0) - slot.input_bytes,
+                        slot.tick,       slot.numerator,   slot.denominator};
+  sds_output outputs[max_ports];
+  for (std::size_t i = 0; i < library.outputs().size(); ++i)
+    outputs[i] = {memory + buffer_end(index, 1 + i) - slot.output_bytes[i], slot.output_bytes[i], 0};
+  const auto start = std::chrono::steady_clock::now();
+  slot.status = library.execute(block, outputs);
+  slot.duration_ns = static_cast<std::uint64_t>((std::chrono::steady_clock::now() - start).count());
+  for (std::size_t i = 0; i < library.outputs().size(); ++i) slot.output_bytes[i] = outputs[i].bytes;
 }
 
 bool receive(Request& request) {
@@ -106,30 +125,31 @@ int main(int argc, char** argv) {
   if (mapped == MAP_FAILED) return 4;
   memory = static_cast<std::uint8_t*>(mapped);
   close(memory_descriptor);
-  for (const std::size_t guard : {page_bytes, input_end, output_end})
-    if (mprotect(memory + guard, page_bytes, PROT_NONE) != 0) return 4;
+  if (!protect_guards()) return 4;
   fcntl(socket_descriptor, F_SETFD, FD_CLOEXEC);
   watch_faults();
-  Functions functions;
+  sds::LoadedLibrary library;
   Request request;
   while (receive(request)) {
     Reply reply;
     switch (request.call) {
       case Call::init:
-        reply.loaded = load(argv[1], functions) ? 1 : 0;
-        if (reply.loaded != 0) reply.result = functions.init();
+        reply.failed = open_library(library, argv[1]) ? 0 : 1;
         break;
       case Call::reset:
-        if (functions.reset != nullptr) functions.reset();
+        library.reset();
         break;
       case Call::execute:
-        if (functions.execute != nullptr)
-          reply.result = functions.execute(memory + input_end - request.input_bytes, request.input_bytes,
-                                           memory + output_end - request.output_bytes, request.output_bytes);
+        for (std::uint32_t i = 0; i < request.count; ++i) {
+          execute(library, request.slots[i]);
+          control().completed.store(i + 1, std::memory_order_release);
+        }
         break;
     }
     std::fflush(stdout);
     if (send(socket_descriptor, &reply, sizeof reply, MSG_NOSIGNAL) < 0) break;
   }
-  return 0;
+  // Not through static destructors: an algorithm's library may hang in them.
+  std::fflush(nullptr);
+  _exit(0);
 }

@@ -1,8 +1,11 @@
 // What ProcessAlgorithm and sds-algorithm-host say to each other: fixed records over a socket, blocks in shared memory.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+
+#include "sds/sds_algorithm.h"
 
 namespace sds::host {
 
@@ -10,32 +13,71 @@ inline constexpr int socket_descriptor = 3;
 inline constexpr int memory_descriptor = 4;
 inline constexpr std::size_t page_bytes = 65536;  // a multiple of every page size in use
 inline constexpr std::size_t max_buffer_bytes = std::size_t{32} << 20;
+inline constexpr std::size_t max_ports = SDS_ALGORITHM_MAX_PORTS;
+inline constexpr std::size_t buffers = 1 + max_ports;  // of a slot: the input, and an output for each port
 
-// The shared memory: control page, guard, input, guard, output, guard. A buffer of n bytes is the last n bytes of its
-// area, so that the byte behind it is in the guard.
-inline constexpr std::size_t input_end = 2 * page_bytes + max_buffer_bytes;
-inline constexpr std::size_t output_end = input_end + page_bytes + max_buffer_bytes;
-inline constexpr std::size_t memory_bytes = output_end + page_bytes;
+// The shared memory: the control record, then 128 slots for blocks and outputs of up to 64 KiB, then one slot for
+// larger ones. A slot is a row of buffers, each followed by a guard. A buffer of n bytes is the last n bytes of its
+// area, so that the byte behind it is in the guard. Only pages that are used take memory.
+inline constexpr std::size_t small_slots = 128;
+inline constexpr std::size_t big_slot = small_slots;
+inline constexpr std::size_t control_bytes = 4 * page_bytes;
+inline constexpr std::size_t small_buffer_bytes = page_bytes;
+
+constexpr std::size_t buffer_bytes(std::size_t slot) {
+  return slot == big_slot ? max_buffer_bytes : small_buffer_bytes;
+}
+constexpr std::size_t slot_begin(std::size_t slot) {
+  return control_bytes + page_bytes + slot * buffers * (small_buffer_bytes + page_bytes);
+}
+// The end of a slot's buffer: 0 is the input, 1 + n the output of port n.
+constexpr std::size_t buffer_end(std::size_t slot, std::size_t buffer) {
+  return slot_begin(slot) + buffer * (buffer_bytes(slot) + page_bytes) + buffer_bytes(slot);
+}
+inline constexpr std::size_t memory_bytes = buffer_end(big_slot, buffers - 1) + page_bytes;
 
 enum class Call : std::uint32_t { init = 1, reset = 2, execute = 3 };
 
 struct Request {
   Call call = Call::init;
-  std::uint32_t input_bytes = 0;
-  std::uint32_t output_bytes = 0;
+  std::uint32_t count = 0;               // execute: so many slots
+  std::uint8_t slots[small_slots] = {};  // in the order of their blocks
 };
 
 struct Reply {
-  std::int32_t result = 0;
-  std::uint32_t loaded = 0;  // init: 1 if the library could be loaded
+  std::uint32_t failed = 0;  // init: 1 if Control::message says why
 };
 
-// At the start of the shared memory: what the host saw last.
-struct Control {
-  std::uint32_t fault_signal;    // 0: none
-  std::uint32_t fault_is_write;  // 0 no, 1 yes, 2 not known on this machine
-  std::uint64_t fault_offset;    // in the shared memory; max value: outside of it
-  char message[1024];            // why the library could not be loaded
+struct Slot {
+  std::uint64_t tick;
+  std::uint32_t numerator;
+  std::uint32_t denominator;
+  std::uint32_t input_port;
+  std::uint32_t input_bytes;
+  std::uint32_t output_bytes[max_ports];  // before: capacity, afterwards: what was written
+  std::int32_t status;
+  std::uint64_t duration_ns;
 };
+
+// At the start of the shared memory. The parent trusts nothing in it beyond its own bounds checks.
+struct Control {
+  std::uint32_t fault_signal;            // 0: none
+  std::uint32_t fault_is_write;          // 0 no, 1 yes, 2 not known on this machine
+  std::uint64_t fault_offset;            // in the shared memory; max value: outside of it
+  std::atomic<std::uint32_t> completed;  // executions of the present request that have returned
+  char message[1024];                    // why the library could not be used
+  char configuration[32768];             // in: for create()
+  char arm_output_name[64];              // in
+  std::uint32_t arm_output_bytes;        // in
+  std::uint64_t memory_limit;            // in: bytes of data, 0: none
+  std::uint32_t input_count;             // out, with the names
+  std::uint32_t output_count;
+  char input_names[max_ports][64];
+  char output_names[max_ports][64];
+  std::uint32_t output_max_bytes[max_ports];
+  Slot slots[small_slots + 1];
+};
+static_assert(sizeof(Control) <= control_bytes);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 
 }  // namespace sds::host

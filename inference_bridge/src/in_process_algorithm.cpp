@@ -1,8 +1,9 @@
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
+#include "loaded_library.hpp"
 #include "sds/bridge/algorithm.hpp"
 
 namespace sds {
@@ -11,61 +12,81 @@ namespace {
 
 class InProcessAlgorithm final : public Algorithm {
  public:
-  explicit InProcessAlgorithm(void* library) : library_(library) {}
-  ~InProcessAlgorithm() override { ::dlclose(library_); }
-  InProcessAlgorithm(const InProcessAlgorithm&) = delete;
-  InProcessAlgorithm& operator=(const InProcessAlgorithm&) = delete;
-
-  Expected<void> bind(const std::filesystem::path& path) {
-    if (!find(init_, "InitAlgorithm") || !find(reset_, "ResetAlgorithm") || !find(execute_, "ExecuteAlgorithm"))
-      return fail(ErrorCode::bad_input,
-                  fmt::format("cannot be loaded: it has no function {} (see algorithm.h)", missing_), path);
-    if (const std::int32_t result = init_(); result != 0)
-      return fail(ErrorCode::algorithm, fmt::format("InitAlgorithm returned {}", result), path);
+  Expected<void> open(const LibraryOptions& options) {
+    std::error_code error;
+    const auto path = std::filesystem::absolute(options.library, error);
+    if (error || !std::filesystem::is_regular_file(path, error))
+      return fail(ErrorCode::io, "no such algorithm library", options.library);
+    const std::string failure = library_.open(path.c_str(), options.configuration.c_str(),
+                                              {options.arm_output.name, options.arm_output.max_bytes});
+    if (!failure.empty()) return fail(ErrorCode::bad_input, failure, options.library);
+    for (const auto& port : library_.outputs()) outputs_.push_back({port.name, port.max_bytes, ""});
+    buffers_.resize(outputs_.size());
+    for (std::size_t i = 0; i < outputs_.size(); ++i) buffers_[i].resize(outputs_[i].max_bytes);
     return {};
   }
+
+  const std::vector<std::string>& inputs() const override { return library_.inputs(); }
+  const std::vector<OutputPort>& outputs() const override { return outputs_; }
 
   Expected<void> reset() override {
-    reset_();
+    library_.reset();
     return {};
   }
 
-  Expected<int> execute(ByteView input, std::span<std::byte> output) override {
-    // The interface takes a mutable input: the algorithm gets a copy of its own.
-    input_.assign(input.begin(), input.end());
-    std::fill(output.begin(), output.end(), std::byte{0});
-    return execute_(reinterpret_cast<std::uint8_t*>(input_.data()), static_cast<std::uint32_t>(input.size()),
-                    reinterpret_cast<std::uint8_t*>(output.data()), static_cast<std::uint32_t>(output.size()));
+  bool can_submit(std::size_t) const override { return !submitted_; }
+
+  Expected<void> submit(const AlgorithmInput& input) override {
+    // Arm's interface takes a mutable input: the algorithm gets a copy of its own.
+    input_.assign(input.data.begin(), input.data.end());
+    const sds_block block{input.port,
+                          static_cast<std::uint32_t>(input_.size()),
+                          reinterpret_cast<const std::uint8_t*>(input_.data()),
+                          input.tick,
+                          input.frequency.numerator,
+                          input.frequency.denominator};
+    std::array<sds_output, SDS_ALGORITHM_MAX_PORTS> outputs;
+    for (std::size_t i = 0; i < buffers_.size(); ++i) {
+      std::fill(buffers_[i].begin(), buffers_[i].end(), std::byte{0});
+      outputs[i] = {reinterpret_cast<std::uint8_t*>(buffers_[i].data()), outputs_[i].max_bytes, 0};
+    }
+    const auto start = std::chrono::steady_clock::now();
+    status_ = library_.execute(block, outputs.data());
+    duration_ = std::chrono::steady_clock::now() - start;
+    for (std::size_t i = 0; i < buffers_.size(); ++i) written_[i] = outputs[i].bytes;
+    submitted_ = true;
+    return {};
+  }
+
+  Expected<AlgorithmResult> take() override {
+    submitted_ = false;
+    AlgorithmResult result;
+    result.status = status_;
+    result.duration = duration_;
+    if (status_ == INT32_MIN) result.message = "it claims to have written more than there was room for";
+    if (status_ != 0) return result;
+    for (std::size_t i = 0; i < buffers_.size(); ++i)
+      if (written_[i] > 0)
+        result.outputs.push_back({static_cast<std::uint32_t>(i), ByteView(buffers_[i]).first(written_[i])});
+    return result;
   }
 
  private:
-  template <class Function>
-  bool find(Function& function, const char* name) {
-    function = reinterpret_cast<Function>(::dlsym(library_, name));
-    missing_ = name;
-    return function != nullptr;
-  }
-
-  void* library_;
+  LoadedLibrary library_;
+  std::vector<OutputPort> outputs_;
   Bytes input_;
-  const char* missing_ = "";
-  std::int32_t (*init_)() = nullptr;
-  void (*reset_)() = nullptr;
-  std::int32_t (*execute_)(std::uint8_t*, std::uint32_t, std::uint8_t*, std::uint32_t) = nullptr;
+  std::vector<Bytes> buffers_;
+  std::array<std::uint32_t, SDS_ALGORITHM_MAX_PORTS> written_{};
+  std::int32_t status_ = 0;
+  std::chrono::nanoseconds duration_{0};
+  bool submitted_ = false;
 };
 
 }  // namespace
 
-Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const AlgorithmOptions& options) {
-  std::error_code error;
-  const auto path = std::filesystem::absolute(options.library, error);
-  if (error || !std::filesystem::is_regular_file(path, error))
-    return fail(ErrorCode::io, "no such algorithm library", options.library);
-  void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
-    return fail(ErrorCode::bad_input, std::string("cannot be loaded: ") + ::dlerror(), options.library);
-  auto algorithm = std::make_unique<InProcessAlgorithm>(library);
-  if (auto bound = algorithm->bind(options.library); !bound) return fail(bound);
+Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const LibraryOptions& options) {
+  auto algorithm = std::make_unique<InProcessAlgorithm>();
+  if (auto opened = algorithm->open(options); !opened) return fail(opened);
   return std::unique_ptr<Algorithm>(std::move(algorithm));
 }
 

@@ -4,7 +4,8 @@
 
 namespace sds {
 
-Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& path, const StreamDescription& stream,
+Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& path,
+                                                const std::vector<StreamDescription>& streams,
                                                 const Properties& session, IfExists if_exists) {
   OutputRecorder recorder;
   if (path.extension() == ".sdsz") {
@@ -12,33 +13,46 @@ Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& pat
     options.if_exists = if_exists;
     auto writer = SdszWriter::create(path, session, options);
     if (!writer) return fail(writer);
-    auto id = writer->add_stream(stream);
-    if (!id) return fail(id);
-    recorder.file_ = path;
-    recorder.id_ = *id;
+    for (const auto& stream : streams) {
+      auto id = writer->add_stream(stream);
+      if (!id) return fail(id);
+      recorder.ids_.push_back(*id);
+    }
+    recorder.files_.push_back(path);
     recorder.packed_ = std::make_unique<SdszWriter>(std::move(*writer));
     return recorder;
   }
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return fail_errno(error.value(), "cannot make the directory", path);
-  recorder.file_ = path / SdsFileName{stream.name, stream.label, stream.playback}.to_string();
-  auto sink = OutputFile::create(recorder.file_, if_exists);
-  if (!sink) return fail(sink);
-  recorder.plain_ = std::make_unique<PlainWriter>(std::move(*sink));
-  if (!stream.metadata_file_name.empty()) {
-    auto metadata = OutputFile::create(path / stream.metadata_file_name, IfExists::overwrite);
-    if (!metadata) return fail(metadata);
-    if (auto done = (*metadata)->append(as_bytes(stream.metadata_text)); !done) return fail(done);
-    if (auto done = (*metadata)->close(); !done) return fail(done);
-  }
+  for (const auto& stream : streams)
+    if (auto created = recorder.create_plain(path, stream, if_exists); !created) return fail(created);
   return recorder;
 }
 
-Expected<void> OutputRecorder::append(std::uint32_t timeslot, ByteView data) {
-  return packed_ ? packed_->append(id_, timeslot, data) : plain_->append(timeslot, data);
+Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directory, const StreamDescription& stream,
+                                            IfExists if_exists) {
+  files_.push_back(directory / SdsFileName{stream.name, stream.label, stream.playback}.to_string());
+  auto sink = OutputFile::create(files_.back(), if_exists);
+  if (!sink) return fail(sink);
+  plain_.push_back(std::make_unique<PlainWriter>(std::move(*sink)));
+  if (stream.metadata_file_name.empty()) return {};
+  auto metadata = OutputFile::create(directory / stream.metadata_file_name, IfExists::overwrite);
+  if (!metadata) return fail(metadata);
+  if (auto done = (*metadata)->append(as_bytes(stream.metadata_text)); !done) return done;
+  return (*metadata)->close();
 }
 
-Expected<void> OutputRecorder::close() { return packed_ ? packed_->close() : plain_->close(); }
+Expected<void> OutputRecorder::append(std::size_t stream, std::uint32_t timeslot, ByteView data) {
+  return packed_ ? packed_->append(ids_[stream], timeslot, data) : plain_[stream]->append(timeslot, data);
+}
+
+Expected<void> OutputRecorder::close() {
+  if (packed_) return packed_->close();
+  Expected<void> outcome;
+  for (auto& writer : plain_)
+    if (auto closed = writer->close(); !closed && outcome) outcome = closed;
+  return outcome;
+}
 
 }  // namespace sds

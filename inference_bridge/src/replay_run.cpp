@@ -2,71 +2,172 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <deque>
+
+#include "sds/format/section.hpp"
+
 namespace sds {
 
 namespace {
-constexpr std::size_t kMaxListedFailures = 100;
 
-void note_failure(RunReport& report, const ReplayEvent& event, std::string reason) {
-  ++report.failure_count;
-  if (report.failures.size() < kMaxListedFailures)
-    report.failures.push_back({event.ordinal, event.block.timeslot, std::move(reason)});
-}
+constexpr std::size_t kMaxListedFailures = 100;
+constexpr std::size_t kMaxHashes = 1'000'000;
+
+// A block whose result has not come yet.
+struct Pending {
+  std::size_t input = 0;
+  std::uint64_t ordinal = 0;
+  std::uint32_t timeslot = 0;
+  std::uint64_t tick = 0;
+  Frequency frequency;
+  std::uint64_t blocks = 0;  // delivered up to this one
+};
+
+class Run {
+ public:
+  Run(const Recording& recording, Algorithm& algorithm, OutputRecorder* outputs, const RunOptions& options)
+      : recording_(recording), algorithm_(algorithm), outputs_(outputs), options_(options) {}
+
+  Expected<RunReport> run() {
+    using Clock = std::chrono::steady_clock;
+    Player::Options player_options;
+    player_options.streams = options_.input_streams;
+    player_options.speed = options_.speed;
+    player_options.executor = options_.executor;
+    auto player = Player::open(recording_, player_options);
+    if (!player) return fail(player);
+    if (auto reset = algorithm_.reset(); !reset) return fail(reset);
+    next_gap_.resize(options_.input_streams.size());
+    const auto start = Clock::now();
+    for (;;) {
+      auto event = player->next();
+      if (!event) return fail(event);
+      if (!*event) break;
+      if (auto fed = feed(**event, player->damage_count()); !fed) return fail(fed);
+      if (ended_) break;
+    }
+    if (auto drained = drain(); !drained) return fail(drained);
+    report_.finished = !ended_;
+    report_.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    // How far the player had run ahead of a crash is a matter of chance.
+    if (!ended_) report_.input_fingerprint = player->fingerprint();
+    report_.output_fingerprint = output_fingerprint_.hex();
+    report_.damages = player->damages();
+    report_.peak_memory = algorithm_.peak_memory();
+    return std::move(report_);
+  }
+
+ private:
+  Expected<void> feed(const ReplayEvent& event, std::size_t damages) {
+    const BlockView& block = event.block;
+    const std::size_t stream = options_.input_streams[event.stream];
+    const Frequency frequency = recording_.streams()[stream].tick_frequency();
+    const double now_seconds = seconds(block.tick, frequency);
+    if (report_.blocks == 0) first_seconds_ = now_seconds;
+    report_.recorded_seconds = now_seconds - first_seconds_;
+    ++report_.blocks;
+    report_.input_bytes += block.data.size();
+    if (options_.on_progress)
+      if (auto go_on = options_.on_progress(block.data.size() + 8); !go_on) return go_on;
+    if (passes_gap(event.stream, block.tick) || damages != damages_seen_) {
+      damages_seen_ = damages;
+      ++report_.gaps;
+      if (auto drained = drain(); !drained || ended_) return drained;
+      if (auto noted = algorithm_.note_gap(); !noted) return noted;
+    }
+    if (block.data.empty()) return {};
+    while (!pending_.empty() && !algorithm_.can_submit(block.data.size()))
+      if (auto taken = take_one(); !taken || ended_) return taken;
+    const AlgorithmInput input{static_cast<std::uint32_t>(event.stream), block.tick, frequency, block.data};
+    pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
+    if (auto submitted = algorithm_.submit(input); !submitted) return end_with(submitted.error());
+    // In time with the recording, a result is due before the next block is.
+    return options_.speed > 0 ? drain() : Expected<void>{};
+  }
+
+  // True where a block is the first one behind a loss that the recording knows of.
+  bool passes_gap(std::size_t input, std::uint64_t tick) {
+    if (!recording_.sdsz()) return false;
+    const auto& gaps = recording_.sdsz()->streams()[options_.input_streams[input]].gaps;
+    bool passed = false;
+    for (; next_gap_[input] < gaps.size() && gaps[next_gap_[input]].after_tick < tick; ++next_gap_[input])
+      passed = true;
+    return passed;
+  }
+
+  Expected<void> drain() {
+    while (!pending_.empty() && !ended_)
+      if (auto taken = take_one(); !taken) return taken;
+    return {};
+  }
+
+  Expected<void> take_one() {
+    auto result = algorithm_.take();
+    if (!result) return end_with(result.error());
+    const Pending block = pending_.front();
+    pending_.pop_front();
+    report_.durations.add(result->duration);
+    if (result->status != 0) {
+      note_failure(block, result->describe_failure());
+      return {};
+    }
+    for (const auto& output : result->outputs) {
+      output_fingerprint_.add(output.port, block.tick + output.ticks_later, block.frequency, output.data);
+      ++report_.outputs;
+      if (report_.output_hashes.size() < kMaxHashes) report_.output_hashes.push_back(checksum(output.data));
+      if (outputs_ != nullptr)
+        if (auto recorded = outputs_->append(
+                output.port, static_cast<std::uint32_t>(block.timeslot + output.ticks_later), output.data);
+            !recorded)
+          return recorded;
+    }
+    return {};
+  }
+
+  // The algorithm is gone: the oldest block without a result is the one that did it.
+  Expected<void> end_with(const Error& error) {
+    if (error.code != ErrorCode::algorithm) return tl::unexpected<Error>(error);
+    ended_ = true;
+    // What had been taken in after the block that failed was not executed.
+    report_.blocks = pending_.front().blocks;
+    note_failure(pending_.front(), error.message);
+    pending_.clear();
+    return {};
+  }
+
+  void note_failure(const Pending& block, std::string reason) {
+    ++report_.failure_count;
+    if (report_.failures.size() < kMaxListedFailures)
+      report_.failures.push_back({block.input, block.ordinal, block.timeslot, std::move(reason)});
+  }
+
+  const Recording& recording_;
+  Algorithm& algorithm_;
+  OutputRecorder* outputs_;
+  const RunOptions& options_;
+  RunReport report_;
+  Fingerprint output_fingerprint_;
+  std::deque<Pending> pending_;
+  std::vector<std::size_t> next_gap_;
+  std::size_t damages_seen_ = 0;
+  double first_seconds_ = 0;
+  bool ended_ = false;
+};
+
 }  // namespace
 
 Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm, OutputRecorder* outputs,
                                const RunOptions& options) {
-  using Clock = std::chrono::steady_clock;
-  Player::Options player_options;
-  player_options.streams = {options.input_stream};
-  player_options.speed = options.speed;
-  auto player = Player::open(recording, player_options);
-  if (!player) return fail(player);
-  if (auto reset = algorithm.reset(); !reset) return fail(reset);
-  RunReport report;
-  Fingerprint output_fingerprint;
-  Bytes output(options.output_bytes);
-  const Frequency frequency = recording.streams()[options.input_stream].tick_frequency();
-  double first_seconds = 0;
-  const auto start = Clock::now();
-  for (;;) {
-    auto event = player->next();
-    if (!event) return fail(event);
-    if (!*event) {
-      report.finished = true;
-      break;
-    }
-    const BlockView& block = (*event)->block;
-    const double now_seconds = seconds(block.tick, frequency);
-    if (report.blocks == 0) first_seconds = now_seconds;
-    report.recorded_seconds = now_seconds - first_seconds;
-    ++report.blocks;
-    report.input_bytes += block.data.size();
-    if (options.on_progress)
-      if (auto go_on = options.on_progress(block.data.size() + 8); !go_on) return fail(go_on);
-    if (block.data.empty()) continue;
-    const auto before = Clock::now();
-    auto result = algorithm.execute(block.data, output);
-    report.durations.add(Clock::now() - before);
-    if (!result) {
-      if (result.error().code != ErrorCode::algorithm) return fail(result);
-      note_failure(report, **event, result.error().message);
-      break;
-    }
-    if (*result != 0) {
-      note_failure(report, **event, fmt::format("ExecuteAlgorithm returned {}", *result));
-      continue;
-    }
-    output_fingerprint.add(0, block.tick, frequency, output);
-    ++report.outputs;
-    if (outputs != nullptr)
-      if (auto recorded = outputs->append(block.timeslot, output); !recorded) return fail(recorded);
-  }
-  report.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  report.input_fingerprint = player->fingerprint();
-  report.output_fingerprint = output_fingerprint.hex();
-  report.damages = player->damages();
-  return report;
+  return Run(recording, algorithm, outputs, options).run();
+}
+
+std::optional<std::uint64_t> first_difference(const RunReport& a, const RunReport& b) {
+  const std::size_t common = std::min(a.output_hashes.size(), b.output_hashes.size());
+  for (std::size_t i = 0; i < common; ++i)
+    if (a.output_hashes[i] != b.output_hashes[i]) return i;
+  if (a.output_hashes.size() != b.output_hashes.size()) return common;
+  return std::nullopt;
 }
 
 }  // namespace sds

@@ -82,6 +82,12 @@ void Player::wait_until_due(const Source& source) {
                                              std::chrono::duration<double>((due - *start_seconds_) / speed_)));
 }
 
+std::size_t Player::damage_count() const {
+  std::size_t count = 0;
+  for (const auto& source : sources_) count += source.cursor->damage_count();
+  return count;
+}
+
 std::vector<Damage> Player::damages() const {
   std::vector<Damage> all;
   for (const auto& source : sources_) {

@@ -17,6 +17,7 @@ class PlainCursor final : public BlockCursor {
   explicit PlainCursor(PlainReader reader) : reader_(std::move(reader)) {}
   Expected<std::optional<BlockView>> next() override { return reader_.next(); }
   std::vector<Damage> damages() const override { return {}; }
+  std::size_t damage_count() const override { return 0; }
   std::optional<Tail> tail() const override { return reader_.tail(); }
   Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) override {
     if (!reader_.tail()) return {};
@@ -42,6 +43,7 @@ class PackedCursor final : public BlockCursor {
       : reader_(reader), stream_(stream), cursor_(reader, stream, executor) {}
   Expected<std::optional<BlockView>> next() override { return cursor_.next(); }
   std::vector<Damage> damages() const override { return cursor_.damages(); }
+  std::size_t damage_count() const override { return cursor_.damages().size(); }
   std::optional<Tail> tail() const override {
     const auto& pieces = reader_->streams()[stream_].tail;
     if (pieces.empty()) return std::nullopt;

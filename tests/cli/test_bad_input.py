@@ -118,7 +118,7 @@ class Input(Case):
         text = self.write("text.so", "no library")
         self.assertIn("cannot be loaded", run("replay", a, "-a", text, "--out", "O:1", expect=3)[1])
         out, _ = run("replay", a, "-a", MOTION, "--out", "O:9", expect=1)
-        self.assertIn("FAILED    block 0 (timeslot 1): ExecuteAlgorithm returned -1", out)
+        self.assertIn("FAILED    block 0 (timeslot 1): the algorithm returned -1", out)
 
     def test_full_disk(self):
         if not os.path.exists("/dev/full"):

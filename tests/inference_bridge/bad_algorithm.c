@@ -3,6 +3,8 @@
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "algorithm.h"
@@ -45,6 +47,28 @@ int32_t ExecuteAlgorithm(uint8_t* in_buf, uint32_t in_num, uint8_t* out_buf, uin
 #endif
 #ifdef HANGS
   while (in_buf[0] == '3') usleep(1000);
+#endif
+#ifdef ALLOCATES
+  while (in_buf[0] == '3') {
+    void* more = malloc(1 << 20);
+    if (more == NULL) return -12;
+    memset(more, 1, 1 << 20);
+  }
+#endif
+#ifdef UNINITIALISED
+  {
+    /* What an earlier owner of the memory left there. */
+    volatile uint8_t* fresh = malloc(1000);
+    sum += fresh[500];
+    free((void*)fresh);
+  }
+#endif
+#ifdef READS_CLOCK
+  {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    sum += (uint32_t)now.tv_nsec;
+  }
 #endif
 #ifdef OVER_WRITE
   if (in_buf[0] == '3') ((volatile uint8_t*)out_buf)[out_num] = 1;

@@ -19,12 +19,13 @@ class ReplayRun : public ::testing::Test {
 
   Expected<RunReport> run(const std::string& library, OutputRecorder* outputs = nullptr) {
     auto recording = Recording::open(dir_ / "In.0.sds");
-    auto algorithm = start_process_algorithm(
-        {std::filesystem::path(SDSKIT_LIB_DIR) / (library + ".so"), std::chrono::milliseconds(1000)});
+    LibraryOptions library_options;
+    library_options.library = std::filesystem::path(SDSKIT_LIB_DIR) / (library + ".so");
+    library_options.arm_output = {"Out", 4, ""};
+    library_options.timeout = std::chrono::milliseconds(1000);
+    auto algorithm = start_process_algorithm(library_options);
     if (!algorithm) return fail(algorithm);
-    RunOptions options;
-    options.output_bytes = 4;
-    return run_replay(*recording, **algorithm, outputs, options);
+    return run_replay(*recording, **algorithm, outputs, {});
   }
 
   test::TempDir dir_;
@@ -33,7 +34,7 @@ class ReplayRun : public ::testing::Test {
 TEST_F(ReplayRun, OutputsCarryTheTimeslotsOfTheirInputs) {
   StreamDescription stream{"Out", "0",           true,
                            "",    "Out.sds.yml", "sds:\n  name: Out\n  content:\n    - {value: s, type: uint32_t}\n"};
-  auto outputs = OutputRecorder::create(dir_ / "out", stream, {}, IfExists::fail);
+  auto outputs = OutputRecorder::create(dir_ / "out", {stream}, {}, IfExists::fail);
   ASSERT_TRUE(outputs) << outputs.error().to_string();
   const auto report = run("bad_prints", &*outputs);
   ASSERT_TRUE(report) << report.error().to_string();
@@ -75,7 +76,7 @@ TEST_F(ReplayRun, AReturnedErrorSkipsThatOutputAndGoesOn) {
   EXPECT_TRUE(report->finished);
   EXPECT_FALSE(report->ok());
   EXPECT_EQ(report->outputs, 3u);
-  EXPECT_EQ(report->failures.at(0).reason, "ExecuteAlgorithm returned -1");
+  EXPECT_EQ(report->failures.at(0).reason, "the algorithm returned -1");
 }
 
 TEST_F(ReplayRun, AHangFailsTheRun) {

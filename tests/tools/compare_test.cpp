@@ -13,6 +13,18 @@ using test::TestBlock;
 const char* const kYaml =
     "sds:\n  name: T\n  content:\n    - {value: x, type: int8_t, scale: 0.5}\n    - {value: y, type: int8_t}\n";
 
+CompareOptions absolute(const std::string& channel, double tolerance) {
+  CompareOptions options;
+  options.absolute[channel] = tolerance;
+  return options;
+}
+
+CompareOptions relative(double tolerance) {
+  CompareOptions options;
+  options.relative = tolerance;
+  return options;
+}
+
 class CompareTest : public ::testing::Test {
  protected:
   RecordingComparison compare(const std::vector<TestBlock>& a, const std::vector<TestBlock>& b,
@@ -55,11 +67,11 @@ TEST_F(CompareTest, ReportsMaxMeanAndFirstDifferencePerChannel) {
 TEST_F(CompareTest, TolerancesAreInPhysicalUnits) {
   const std::vector<TestBlock> a{{1, "aa"}};
   const std::vector<TestBlock> b{{1, "ca"}};
-  EXPECT_FALSE(compare(a, b, {{{"x", 0.99}}, 0, {}}).equal());
-  EXPECT_TRUE(compare(a, b, {{{"x", 1.0}}, 0, {}}).equal());
-  EXPECT_FALSE(compare(a, b, {{{"y", 5.0}}, 0, {}}).equal());
-  EXPECT_TRUE(compare(a, b, {{}, 0.05, {}}).equal());
-  EXPECT_FALSE(compare(a, b, {{}, 0.01, {}}).equal());
+  EXPECT_FALSE(compare(a, b, absolute("x", 0.99)).equal());
+  EXPECT_TRUE(compare(a, b, absolute("x", 1.0)).equal());
+  EXPECT_FALSE(compare(a, b, absolute("y", 5.0)).equal());
+  EXPECT_TRUE(compare(a, b, relative(0.05)).equal());
+  EXPECT_FALSE(compare(a, b, relative(0.01)).equal());
 }
 
 TEST_F(CompareTest, BlocksOnlyInOneAreCountedWithTheFirst) {
@@ -90,7 +102,38 @@ TEST_F(CompareTest, NanEqualsNanAndNothingElse) {
   const std::string nan("\0\0\xC0\x7F", 4);
   const std::string one("\0\0\x80\x3F", 4);
   EXPECT_TRUE(compare({{1, nan}, {2, one}}, {{1, nan}, {2, one}}, {}, yaml).equal());
-  EXPECT_FALSE(compare({{1, nan}}, {{1, one}}, {{{"f", 1e300}}, 0, {}}, yaml).equal());
+  EXPECT_FALSE(compare({{1, nan}}, {{1, one}}, absolute("f", 1e300), yaml).equal());
+}
+
+TEST_F(CompareTest, EachSideIsReadByItsOwnMetadata) {
+  // The same physical values: bytes at a scale of 0.5 on one side, floats under other places on the other.
+  test::write_file(dir_ / "A.0.sds", test::plain({{1, std::string("\x02\x07", 2)}, {2, std::string("\xFE\x01", 2)}}));
+  test::write_file(dir_ / "A.sds.yml", kYaml);
+  const auto floats = [](float y, float z, float x) {
+    std::string bytes;
+    for (const float f : {y, z, x}) bytes.append(reinterpret_cast<const char*>(&f), 4);
+    return bytes;
+  };
+  const std::string yaml =
+      "sds:\n  name: B\n  content:\n    - {value: y, type: float}\n    - {value: z, type: float}\n"
+      "    - {value: x, type: float}\n";
+  test::write_packed(dir_ / "b.sdsz", {{1, floats(7, 99, 1)}, {2, floats(1, 99, -1.25)}}, yaml);
+  auto ra = Recording::open(dir_ / "A.0.sds");
+  auto rb = Recording::open(dir_ / "b.sdsz");
+  CompareOptions options;
+  options.argmax = true;
+  auto result = compare_recordings(*ra, *rb, options, {});
+  ASSERT_TRUE(result);
+  const auto& stream = result->streams.at(0);
+  ASSERT_EQ(stream.channels.size(), 2u);
+  EXPECT_EQ(stream.channels[0].name, "x");
+  EXPECT_EQ(stream.channels[0].max_difference, 0.25);
+  EXPECT_EQ(stream.channels[0].different, 1u);
+  EXPECT_EQ(stream.channels[0].first->tick, 2u);
+  EXPECT_EQ(stream.channels[1].different, 0u);
+  EXPECT_EQ(stream.decisions, 2u);
+  EXPECT_EQ(stream.agreeing, 2u);
+  EXPECT_EQ(stream.notes.size(), 1u) << "that z is only in B";
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <memory>
@@ -6,9 +8,11 @@
 
 #include "command.hpp"
 #include "progress.hpp"
-#include "sds/bridge/replay_run.hpp"
+#include "report.hpp"
+#include "sds/bridge/replay_job.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
+#include "sds/recorder/worker_pool.hpp"
 
 namespace sds::cli {
 
@@ -16,34 +20,40 @@ namespace {
 
 struct Options {
   InputOptions input;
-  std::filesystem::path algorithm;
-  std::string in_stream;
+  std::string algorithm;
+  std::string model;
+  std::string pipeline;
+  std::string worker;
+  std::string engine;
+  std::string a;
+  std::string b;
+  std::string configuration;
+  std::vector<std::string> in_streams;
   std::string out_stream;
   std::filesystem::path out_metadata;
   std::filesystem::path output;
   std::string speed = "max";
   unsigned repeat = 1;
+  bool require_identical = false;
+  bool check_reset = false;
   unsigned timeout_ms = 10000;
+  std::uint64_t memory_mib = 2048;
+  unsigned threads = 0;
   bool in_process = false;
   bool force = false;
   bool json = false;
 };
 
-struct OutputSpec {
-  std::string name;
-  std::uint32_t bytes = 0;
-};
-
-Expected<OutputSpec> parse_output(const std::string& text) {
+Expected<OutputPort> parse_output(const std::string& text) {
   const std::size_t colon = text.rfind(':');
-  OutputSpec spec;
+  OutputPort port;
   const char* end = text.data() + text.size();
-  if (colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, spec.bytes).ptr != end ||
-      colon + 1 == text.size() || spec.bytes > limits::max_block_bytes)
+  if (colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, port.max_bytes).ptr != end ||
+      colon + 1 == text.size() || port.max_bytes == 0 || port.max_bytes > limits::max_block_bytes)
     return fail(ErrorCode::usage, fmt::format("--out '{}' is not STREAM:BYTES, for example ML_Out:9", text));
-  spec.name = text.substr(0, colon);
-  if (auto ok = check_stream_name(spec.name); !ok) return fail(ErrorCode::usage, ok.error().message);
-  return spec;
+  port.name = text.substr(0, colon);
+  if (auto ok = check_stream_name(port.name); !ok) return fail(ErrorCode::usage, ok.error().message);
+  return port;
 }
 
 Expected<double> parse_speed(const std::string& text) {
@@ -54,167 +64,229 @@ Expected<double> parse_speed(const std::string& text) {
   return speed;
 }
 
-// The outputs' metadata: the file that was named, else that of a stream of the same name in the recording (what the
-// device recorded live), else none.
-Expected<StreamDescription> describe_output(const Options& o, const OutputSpec& spec, const Recording& recording,
-                                            const StreamInfo& input) {
-  StreamDescription description;
-  description.name = spec.name;
-  description.label = input.description.label.empty() ? "0" : input.description.label;
-  description.playback = true;
-  if (!o.out_metadata.empty()) {
-    auto text = read_small_file(o.out_metadata, limits::max_metadata_bytes);
-    if (!text) return fail(text);
-    if (auto parsed = Metadata::parse(*text, o.out_metadata); !parsed) return fail(parsed);
-    description.metadata_text = std::move(*text);
-    description.metadata_file_name = spec.name + ".sds.yml";
-    return description;
-  }
-  for (const auto& stream : recording.streams()) {
-    if (stream.description.name != spec.name || stream.description.metadata_file_name.empty()) continue;
-    description.metadata_text = stream.description.metadata_text;
-    description.metadata_file_name = stream.description.metadata_file_name;
-    return description;
-  }
-  // For plain files, the YAML of the output stream usually lies in the same folder.
-  SdsFileName name{spec.name, "", false};
-  if (const auto found = find_metadata(input.path.parent_path() / (spec.name + ".sds"), name);
-      found && !recording.sdsz()) {
-    auto text = read_small_file(*found, limits::max_metadata_bytes);
-    if (!text) return fail(text);
-    description.metadata_text = std::move(*text);
-    description.metadata_file_name = found->filename().string();
-  }
-  return description;
-}
-
-void print_run(const RunReport& r, unsigned number, unsigned of) {
-  if (of > 1) fmt::print("run {} of {}\n", number, of);
-  fmt::print("  blocks    {} delivered ({}), {} outputs\n", grouped(r.blocks), human_bytes(r.input_bytes),
-             grouped(r.outputs));
-  fmt::print("  input     {}\n  output    {}\n", r.input_fingerprint, r.output_fingerprint);
-  const auto us = [&](double fraction) { return static_cast<double>(r.durations.percentile(fraction).count()) / 1e3; };
-  if (r.durations.count() > 0)
-    fmt::print("  execution p50 {:.1f} us, p90 {:.1f} us, p99 {:.1f} us, max {:.1f} us\n", us(0.5), us(0.9), us(0.99),
-               static_cast<double>(r.durations.max().count()) / 1e3);
-  if (r.recorded_seconds > 0)
-    fmt::print("  time      {} for {} of recording: {:.0f} times real time\n", human_seconds(r.wall_seconds),
-               human_seconds(r.recorded_seconds), r.recorded_seconds / r.wall_seconds);
-  for (const auto& failure : r.failures)
-    fmt::print("  FAILED    block {} (timeslot {}): {}\n", failure.ordinal, failure.timeslot, failure.reason);
-  if (r.failure_count > r.failures.size()) fmt::print("  FAILED    ... {} blocks in all\n", grouped(r.failure_count));
-  for (const auto& damage : r.damages) fmt::print("  DAMAGE    at byte {}: {}\n", damage.offset, damage.reason);
-}
-
-nlohmann::json to_json(const RunReport& r) {
-  nlohmann::json failures = nlohmann::json::array();
-  for (const auto& failure : r.failures)
-    failures.push_back({{"block", failure.ordinal}, {"timeslot", failure.timeslot}, {"reason", failure.reason}});
-  nlohmann::json damages = nlohmann::json::array();
-  for (const auto& damage : r.damages) damages.push_back({{"offset", damage.offset}, {"reason", damage.reason}});
-  const auto ns = [&](double fraction) { return r.durations.percentile(fraction).count(); };
-  return {{"ok", r.ok()},
-          {"input_fingerprint", r.input_fingerprint},
-          {"output_fingerprint", r.output_fingerprint},
-          {"blocks", r.blocks},
-          {"input_bytes", r.input_bytes},
-          {"outputs", r.outputs},
-          {"recorded_seconds", r.recorded_seconds},
-          {"failure_count", r.failure_count},
-          {"failures", failures},
-          {"damages", damages},
-          {"measured",
-           {{"wall_seconds", r.wall_seconds},
-            {"p50_ns", ns(0.5)},
-            {"p90_ns", ns(0.9)},
-            {"p99_ns", ns(0.99)},
-            {"max_ns", r.durations.max().count()}}}};
-}
-
-Expected<std::vector<RunReport>> run_all(const Options& o, const Recording& recording, const RunOptions& run_options,
-                                         const StreamDescription& output, std::filesystem::path& output_file) {
-  std::vector<RunReport> reports;
-  for (unsigned i = 0; i < o.repeat; ++i) {
-    // A fresh process each time: what an algorithm keeps across reset would show as different outputs.
-    const AlgorithmOptions algorithm_options{o.algorithm, std::chrono::milliseconds(o.timeout_ms)};
-    auto algorithm =
-        o.in_process ? load_in_process_algorithm(algorithm_options) : start_process_algorithm(algorithm_options);
-    if (!algorithm) return fail(algorithm);
-    std::optional<OutputRecorder> outputs;
-    if (i == 0 && !o.output.empty()) {
-      Properties session;
-      session.set("tool", "sdskit replay");
-      session.set("input", recording.path().filename().string());
-      session.set("algorithm", o.algorithm.filename().string());
-      auto created = OutputRecorder::create(o.output, output, session, o.force ? IfExists::overwrite : IfExists::fail);
-      if (!created) return fail(created);
-      outputs.emplace(std::move(*created));
-      output_file = outputs->file();
+std::vector<std::string> split_words(const std::string& text) {
+  std::vector<std::string> words;
+  std::string word;
+  for (const char c : text + " ") {
+    if (c != ' ') {
+      word += c;
+    } else if (!word.empty()) {
+      words.push_back(std::exchange(word, {}));
     }
-    auto report = run_replay(recording, **algorithm, outputs ? &*outputs : nullptr, run_options);
-    if (outputs)
-      if (auto closed = outputs->close(); !closed && report) return fail(closed);
-    if (!report) return fail(report);
-    reports.push_back(std::move(*report));
-    if (!reports.back().ok()) break;
   }
-  return reports;
+  return words;
+}
+
+// "@file" is the text of a file.
+Expected<std::string> read_configuration(const std::string& text) {
+  return text.starts_with('@') ? read_small_file(text.substr(1), limits::max_metadata_bytes)
+                               : Expected<std::string>(text);
+}
+
+Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
+  AlgorithmSpec spec = parse_algorithm(text);
+  if (!o.model.empty() && text == o.model) spec.kind = AlgorithmSpec::Kind::model;
+  if (!o.pipeline.empty() && text == o.pipeline) spec.kind = AlgorithmSpec::Kind::pipeline;
+  if (!o.worker.empty() && text == o.worker) {
+    spec = {};
+    spec.kind = AlgorithmSpec::Kind::worker;
+    spec.command = split_words(text);
+  }
+  if (spec.engine.empty() && spec.kind != AlgorithmSpec::Kind::library && spec.kind != AlgorithmSpec::Kind::worker)
+    spec.engine = o.engine;
+  spec.timeout = std::chrono::milliseconds(o.timeout_ms);
+  spec.memory_limit = o.memory_mib << 20;
+  spec.in_process = o.in_process;
+  auto configuration = read_configuration(o.configuration);
+  if (!configuration) return fail(configuration);
+  spec.configuration = std::move(*configuration);
+  if (o.out_stream.empty()) return spec;
+  auto output = parse_output(o.out_stream);
+  if (!output) return fail(output);
+  spec.arm_output = std::move(*output);
+  return spec;
+}
+
+Expected<ReplayJob> make_job(const Options& o, const std::string& algorithm) {
+  ReplayJob job;
+  auto spec = make_spec(o, algorithm);
+  if (!spec) return fail(spec);
+  job.algorithm = std::move(*spec);
+  auto speed = parse_speed(o.speed);
+  if (!speed) return fail(speed);
+  job.speed = *speed;
+  job.inputs = o.in_streams;
+  job.out_metadata = o.out_metadata;
+  job.if_exists = o.force ? IfExists::overwrite : IfExists::fail;
+  job.repeat = std::max(o.repeat, o.require_identical ? 2u : 1u);
+  job.check_reset = o.check_reset;
+  return job;
+}
+
+std::string where(const std::optional<std::uint64_t>& output) {
+  return output ? fmt::format(", first at output {}", *output) : std::string();
+}
+
+void print_job(const ReplayJobResult& result, const std::string& name, const Recording& recording) {
+  fmt::print("{} of {} into {}\n", fmt::join(result.inputs, ", "), recording.path().string(), name);
+  for (std::size_t i = 0; i < result.runs.size(); ++i) {
+    if (result.runs.size() > 1) fmt::print("run {} of {}\n", i + 1, result.runs.size());
+    print_run(result.runs[i]);
+  }
+  for (const auto& file : result.files) fmt::print("outputs recorded in {}\n", file.string());
+  if (result.runs.size() > 1)
+    fmt::print("{}\n", result.identical
+                           ? "fingerprints are equal: the replay is deterministic"
+                           : "FINGERPRINTS DIFFER: the algorithm is not deterministic" + where(result.first_different));
+  if (!result.reset_is_clean)
+    fmt::print("RESET IS NOT CLEAN: a second run after a reset differs{}\n", where(result.first_different));
+}
+
+nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, const Recording& recording) {
+  nlohmann::json json{{"recording", recording.path().string()},
+                      {"streams", result.inputs},
+                      {"algorithm", name},
+                      {"ok", result.ok()},
+                      {"outputs", nlohmann::json::array()},
+                      {"files", nlohmann::json::array()},
+                      {"runs", nlohmann::json::array()}};
+  for (const auto& port : result.outputs) json["outputs"].push_back({{"name", port.name}, {"bytes", port.max_bytes}});
+  for (const auto& file : result.files) json["files"].push_back(file.string());
+  for (const auto& run : result.runs) json["runs"].push_back(run_json(run));
+  if (result.runs.size() > 1) json["identical"] = result.identical;
+  json["reset_is_clean"] = result.reset_is_clean;
+  if (result.first_different) json["first_different_output"] = *result.first_different;
+  return json;
+}
+
+void print_json(const nlohmann::json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+int replay_one(const Options& o, const std::string& algorithm, const Recording& recording) {
+  auto job = make_job(o, algorithm);
+  if (!job) return fail_with(job.error());
+  const auto pool = make_worker_pool(o.threads);
+  job->executor = pool.get();
+  job->output = o.output;
+  Progress progress("replaying", total_bytes(recording) * (job->repeat + (job->check_reset ? 1 : 0)));
+  job->on_progress = progress.callback();
+  auto result = run_job(recording, *job);
+  if (!result) return fail_with(result.error());
+  const std::string name = job->algorithm.path.empty() ? job->algorithm.name() : job->algorithm.path.string();
+  if (o.json) {
+    print_json(job_json(*result, name, recording));
+  } else {
+    print_job(*result, name, recording);
+  }
+  return result->ok() ? 0 : 1;
+}
+
+// A folder that goes away again.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sds-replay-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+int replay_both(const Options& o, const Recording& recording) {
+  const ScratchFolder scratch;
+  if (scratch.path().empty()) return fail_with({ErrorCode::io, "cannot make a folder for the outputs", {}, {}});
+  const auto pool = make_worker_pool(o.threads);
+  nlohmann::json json;
+  std::vector<Recording> outputs;
+  bool ok = true;
+  for (const auto* side : {"a", "b"}) {
+    const std::string& algorithm = *side == 'a' ? o.a : o.b;
+    auto job = make_job(o, algorithm);
+    if (!job) return fail_with(job.error());
+    job->executor = pool.get();
+    job->output = (o.output.empty() ? scratch.path() : o.output) / (std::string(side) + ".sdsz");
+    if (!o.output.empty()) {
+      std::error_code error;
+      std::filesystem::create_directories(o.output, error);
+      if (error) return fail_with(fail_errno(error.value(), "cannot make the directory", o.output).value());
+    }
+    auto progress = std::make_unique<Progress>(fmt::format("replaying {}", side), total_bytes(recording) * job->repeat);
+    job->on_progress = progress->callback();
+    auto result = run_job(recording, *job);
+    if (!result) return fail_with(result.error());
+    progress.reset();
+    ok = ok && result->ok();
+    if (o.json) {
+      json[side] = job_json(*result, algorithm, recording);
+    } else {
+      fmt::print("{}: ", *side == 'a' ? "A" : "B");
+      print_job(*result, algorithm, recording);
+    }
+    auto output = Recording::open(job->output);
+    if (!output) return fail_with(output.error());
+    outputs.push_back(std::move(*output));
+  }
+  CompareOptions options;
+  options.argmax = true;
+  auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
+  if (!comparison) return fail_with(comparison.error());
+  if (o.json) {
+    json["comparison"] = comparison_json(*comparison);
+    print_json(json);
+  } else {
+    print_comparison(*comparison);
+  }
+  return ok && comparison->equal() ? 0 : 1;
 }
 
 int run_replay_command(const Options& o) {
-  auto output = parse_output(o.out_stream);
-  if (!output) return fail_with(output.error());
-  auto speed = parse_speed(o.speed);
-  if (!speed) return fail_with(speed.error());
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
-  RunOptions run_options;
-  if (o.in_stream.empty() && recording->streams().size() != 1)
-    return fail_with({ErrorCode::usage,
-                      "the recording has several streams: choose the algorithm's input with --in",
-                      recording->path(),
-                      {}});
-  if (!o.in_stream.empty()) {
-    auto found = recording->find_stream(o.in_stream);
-    if (!found) return fail_with(found.error());
-    run_options.input_stream = *found;
-  }
-  const StreamInfo& input = recording->streams()[run_options.input_stream];
-  auto description = describe_output(o, *output, *recording, input);
-  if (!description) return fail_with(description.error());
-  run_options.output_bytes = output->bytes;
-  run_options.speed = *speed;
-  Progress progress("replaying " + input.id, input.raw_bytes * o.repeat);
-  run_options.on_progress = progress.callback();
-  std::filesystem::path output_file;
-  auto reports = run_all(o, *recording, run_options, *description, output_file);
-  if (!reports) return fail_with(reports.error());
+  if (!o.a.empty()) return replay_both(o, *recording);
+  for (const auto* algorithm : {&o.algorithm, &o.model, &o.pipeline, &o.worker})
+    if (!algorithm->empty()) return replay_one(o, *algorithm, *recording);
+  return fail_with({ErrorCode::usage,
+                    "nothing to replay into: give --algorithm, --model, --pipeline, --worker, or --a and --b",
+                    {},
+                    {}});
+}
 
-  bool ok = true;
-  bool identical = true;
-  for (const auto& r : *reports) {
-    ok = ok && r.ok();
-    identical = identical && r.input_fingerprint == reports->front().input_fingerprint &&
-                r.output_fingerprint == reports->front().output_fingerprint;
-  }
-  if (o.json) {
-    nlohmann::json json{{"recording", recording->path().string()},
-                        {"stream", input.id},
-                        {"algorithm", o.algorithm.string()},
-                        {"output", output_file.string()},
-                        {"runs", nlohmann::json::array()}};
-    for (const auto& r : *reports) json["runs"].push_back(to_json(r));
-    if (o.repeat > 1) json["identical"] = identical;
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  } else {
-    fmt::print("{} of {} into {}\n", input.id, recording->path().string(), o.algorithm.string());
-    for (unsigned i = 0; i < reports->size(); ++i) print_run((*reports)[i], i + 1, o.repeat);
-    if (!output_file.empty()) fmt::print("outputs recorded in {}\n", output_file.string());
-    if (reports->size() > 1)
-      fmt::print("{}\n", identical ? "fingerprints are equal: the replay is deterministic"
-                                   : "FINGERPRINTS DIFFER: the algorithm is not deterministic");
-  }
-  return ok && identical ? 0 : 1;
+void add_what(CLI::App& command, Options& o) {
+  auto* what = command.add_option_group("What runs");
+  what->add_option(
+          "-a,--algorithm", o.algorithm,
+          "Shared library with Arm's three functions (algorithm.h) or with sds_algorithm(); a .tflite, .onnx or "
+          ".yml is taken for a model or a pipeline")
+      ->type_name("FILE");
+  what->add_option("-m,--model", o.model, "Model for an inference engine")->type_name("FILE");
+  what->add_option("-p,--pipeline", o.pipeline, "Pipeline of windows, models and algorithms (docs/pipelines.md)")
+      ->type_name("FILE");
+  what->add_option("--worker", o.worker, "Command that speaks the worker protocol (docs/worker-protocol.md)")
+      ->type_name("COMMAND");
+  what->require_option(0, 1);
+  auto* a = command
+                .add_option("--a", o.a,
+                            "Replay into A and B and compare their outputs; FILE is as for --algorithm, "
+                            "MODEL@ENGINE names an engine")
+                ->type_name("FILE");
+  auto* b = command.add_option("--b", o.b, "See --a")->type_name("FILE");
+  a->needs(b);
+  for (const auto* option : what->get_options()) a->excludes(const_cast<CLI::Option*>(option));
+  b->needs(a);
+  command
+      .add_option("--engine", o.engine, "For models: tflm (default), litert, litert-ref (reference kernels) or onnx")
+      ->type_name("ENGINE");
+  command.add_option("--config", o.configuration, "Configuration text for the algorithm; @FILE reads it from a file")
+      ->type_name("TEXT");
 }
 
 }  // namespace
@@ -223,38 +295,53 @@ void add_replay(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("replay", "Replay a recording into an algorithm and record its outputs");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
+  add_what(*command, *o);
   command
-      ->add_option("-a,--algorithm", o->algorithm,
-                   "Shared library with InitAlgorithm, ResetAlgorithm and ExecuteAlgorithm (Arm's algorithm.h)")
-      ->required()
-      ->type_name("LIB");
-  command->add_option("-i,--in", o->in_stream, "Stream that is the algorithm's input; may be left out if there is one")
+      ->add_option("-i,--in", o->in_streams,
+                   "Streams that are the algorithm's inputs, in its order; may be left out where their names say it")
       ->type_name("STREAM");
-  command->add_option("--out", o->out_stream, "Name of the output stream, and bytes of one output")
-      ->required()
+  command
+      ->add_option(
+          "--out", o->out_stream,
+          "Name of the output stream and bytes of one output: what a library with Arm's functions does not say")
       ->type_name("STREAM:BYTES");
   command
       ->add_option("--out-yaml", o->out_metadata,
-                   "Metadata of the output stream (default: that of a stream of its name in the recording)")
+                   "Metadata of the output stream (default: the algorithm's, or that of a stream of its name)")
       ->type_name("FILE");
   command
-      ->add_option("-o,--output", o->output, "Where the outputs go: a .sdsz, or a directory for <stream>.<label>.p.sds")
+      ->add_option(
+          "-o,--output", o->output,
+          "Where the outputs go: a .sdsz, or a directory for <stream>.<label>.p.sds; with --a and --b a directory "
+          "for a.sdsz and b.sdsz")
       ->type_name("OUT");
   command->add_option("--repeat", o->repeat, "Run this often and demand equal fingerprints")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command->add_flag("--require-identical", o->require_identical, "Same as --repeat 2, if there is no --repeat");
+  command->add_flag("--check-reset", o->check_reset, "Also demand that a run after a reset gives the same");
   command->add_option("--speed", o->speed, "`max`, or a multiple of real time: 1 as recorded")->capture_default_str();
   command->add_option("--timeout", o->timeout_ms, "Longest time for one call of the algorithm, in ms")
       ->check(CLI::Range(1, 86400000))
       ->capture_default_str();
-  command->add_flag("--in-process", o->in_process, "Run the algorithm in this process: no guard, no time-out");
+  command->add_option("--memory", o->memory_mib, "Most memory that a library may allocate, in MiB; 0: any")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--threads", o->threads, "Threads that decompress the recording; 0: one for each core")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  command->add_flag("--in-process", o->in_process, "Run a library in this process: no guard, no time-out");
   command->add_flag("-f,--force", o->force, "Replace existing outputs");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(
-      "The algorithm runs in a child process; a crash, a hang or an access past the end of a block is reported with "
+      "Libraries run in a child process, models and workers in one of their own; a crash, a hang or an access past "
       "the\n"
-      "block it happened on, and what it put out before is kept. Exit code 1 if it failed or the runs differ.\n\n"
-      "Example: sds replay walk.sdsz -a build/release/lib/motion.so --in Imu --out ML_Out:9 -o out.sdsz --repeat 2");
+      "end of a block is reported with the block it happened on, and what came out before is kept. Exit code 1 if it\n"
+      "failed, the runs differ, or A and B do.\n\n"
+      "Examples:\n"
+      "  sds replay walk.sdsz -a build/release/lib/motion.so --in Imu --out ML_Out:9 -o out.sdsz --repeat 2\n"
+      "  sds replay talk.sdsz -p data/keyword.yml -o out.sdsz\n"
+      "  sds replay talk.sdsz --in Features --a model.tflite@tflm --b model.tflite@litert");
   command->callback([o, &run] { run = [o] { return run_replay_command(*o); }; });
 }
 

@@ -34,59 +34,104 @@ class Side {
   bool has_ = false;
 };
 
+// A channel in both recordings: each has its own type, scale and place in a sample.
+struct ChannelPair {
+  const Channel* a;
+  const Channel* b;
+  Tolerance tolerance;
+  double sum = 0;  // of differences
+};
+
+// Channels of equal names; by position where no name is the same.
+std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, StreamComparison& result) {
+  std::vector<ChannelPair> pairs;
+  for (const auto& channel : a.channels)
+    for (const auto& other : b.channels)
+      if (channel.name == other.name && channel.count() == other.count()) {
+        pairs.push_back({&channel, &other, {}});
+        break;
+      }
+  if (pairs.empty() && a.channels.size() == b.channels.size())
+    for (std::size_t c = 0; c < a.channels.size(); ++c)
+      if (a.channels[c].count() == b.channels[c].count()) pairs.push_back({&a.channels[c], &b.channels[c], {}});
+  if (pairs.size() != a.channels.size() || pairs.size() != b.channels.size())
+    result.notes.push_back(fmt::format("A has {} channels, B has {}: the {} in common are compared", a.channels.size(),
+                                       b.channels.size(), pairs.size()));
+  return pairs;
+}
+
 class ValueComparer {
  public:
-  ValueComparer(const Metadata& metadata, const CompareOptions& options, StreamComparison& result)
-      : metadata_(metadata), result_(result) {
-    for (const auto& channel : metadata.channels) {
-      result.channels.push_back({channel.name, 0, 0, 0, 0, {}});
-      const auto found = options.absolute.find(channel.name);
-      tolerances_.push_back({found == options.absolute.end() ? 0 : found->second, options.relative});
+  ValueComparer(const Metadata& a, const Metadata& b, const CompareOptions& options, StreamComparison& result)
+      : a_(a), b_(b), result_(result), pairs_(pair_channels(a, b, result)), argmax_(options.argmax) {
+    for (auto& pair : pairs_) {
+      result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}});
+      const auto found = options.absolute.find(pair.a->name);
+      pair.tolerance = {found == options.absolute.end() ? options.absolute_all : found->second, options.relative};
+      same_ = same_ && pair.a->type == pair.b->type && pair.a->bits == pair.b->bits &&
+              pair.a->bit_offset == pair.b->bit_offset && pair.a->byte_offset == pair.b->byte_offset &&
+              pair.a->scale == pair.b->scale && pair.a->offset == pair.b->offset;
     }
-    sums_.resize(metadata.channels.size());
+    same_ = same_ && a.sample_bytes == b.sample_bytes && pairs_.size() == a.channels.size() &&
+            pairs_.size() == b.channels.size();
   }
 
+  /// True if equal bytes mean equal values.
+  [[nodiscard]] bool same_layout() const { return same_; }
+
   void compare(const BlockView& a, const BlockView& b, double time) {
-    const std::size_t samples = a.data.size() / metadata_.sample_bytes;
-    for (std::size_t s = 0; s < samples; ++s)
-      for (std::size_t c = 0; c < metadata_.channels.size(); ++c)
-        compare_channel(c, a.data.data() + s * metadata_.sample_bytes, b.data.data() + s * metadata_.sample_bytes,
-                        {a.tick, time, s, 0, 0, 0});
-    // Bytes behind the last whole sample have no meaning, but must be the same.
-    const std::size_t rest = samples * metadata_.sample_bytes;
-    if (std::memcmp(a.data.data() + rest, b.data.data() + rest, a.data.size() - rest) != 0) {
-      ++result_.size_mismatches;
-      if (!result_.first_size_mismatch) result_.first_size_mismatch = a.tick;
+    const std::size_t samples = a.data.size() / a_.sample_bytes;
+    if (samples != b.data.size() / b_.sample_bytes) return note_mismatch(a.tick);
+    for (std::size_t s = 0; s < samples; ++s) {
+      const std::byte* in_a = a.data.data() + s * a_.sample_bytes;
+      const std::byte* in_b = b.data.data() + s * b_.sample_bytes;
+      for (std::size_t c = 0; c < pairs_.size(); ++c) compare_channel(c, in_a, in_b, {a.tick, time, s, 0, 0, 0});
+      if (argmax_) compare_leaders(in_a, in_b);
     }
+    // Bytes behind the last whole sample have no meaning, but must be the same.
+    const ByteView rest_a = a.data.subspan(samples * a_.sample_bytes);
+    const ByteView rest_b = b.data.subspan(samples * b_.sample_bytes);
+    if (!std::equal(rest_a.begin(), rest_a.end(), rest_b.begin(), rest_b.end())) note_mismatch(a.tick);
   }
 
   void count_identical(const BlockView& block) {
-    const std::size_t samples = block.data.size() / metadata_.sample_bytes;
-    for (std::size_t c = 0; c < metadata_.channels.size(); ++c)
-      result_.channels[c].values += samples * metadata_.channels[c].count();
+    const std::size_t samples = block.data.size() / a_.sample_bytes;
+    for (std::size_t c = 0; c < pairs_.size(); ++c) result_.channels[c].values += samples * pairs_[c].a->count();
+    if (!argmax_) return;
+    result_.decisions += samples;
+    result_.agreeing += samples;
+  }
+
+  void note_mismatch(std::uint64_t tick) {
+    ++result_.size_mismatches;
+    if (!result_.first_size_mismatch) result_.first_size_mismatch = tick;
   }
 
   void finish() {
-    for (std::size_t c = 0; c < sums_.size(); ++c)
+    for (std::size_t c = 0; c < pairs_.size(); ++c)
       if (result_.channels[c].values > 0)
-        result_.channels[c].mean_difference = sums_[c] / static_cast<double>(result_.channels[c].values);
+        result_.channels[c].mean_difference = pairs_[c].sum / static_cast<double>(result_.channels[c].values);
   }
 
  private:
+  static double value(const Channel& channel, const std::byte* sample, std::size_t i) {
+    return raw_value(channel, sample, i) * channel.scale + channel.offset;
+  }
+
   void compare_channel(std::size_t c, const std::byte* a, const std::byte* b, FirstDifference where) {
-    const Channel& channel = metadata_.channels[c];
+    ChannelPair& pair = pairs_[c];
     ChannelComparison& result = result_.channels[c];
-    for (std::size_t i = 0; i < channel.count(); ++i) {
+    for (std::size_t i = 0; i < pair.a->count(); ++i) {
       ++result.values;
-      const double va = raw_value(channel, a, i) * channel.scale + channel.offset;
-      const double vb = raw_value(channel, b, i) * channel.scale + channel.offset;
+      const double va = value(*pair.a, a, i);
+      const double vb = value(*pair.b, b, i);
       if (va == vb || (std::isnan(va) && std::isnan(vb))) continue;
       const double difference =
           std::isnan(va) || std::isnan(vb) ? std::numeric_limits<double>::infinity() : std::abs(va - vb);
       result.max_difference = std::max(result.max_difference, difference);
-      sums_[c] += difference;
-      if (difference <= tolerances_[c].absolute ||
-          difference <= tolerances_[c].relative * std::max(std::abs(va), std::abs(vb)))
+      pair.sum += difference;
+      if (difference <= pair.tolerance.absolute ||
+          difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb)))
         continue;
       ++result.different;
       if (result.first) continue;
@@ -97,10 +142,28 @@ class ValueComparer {
     }
   }
 
-  const Metadata& metadata_;
+  // Which of all values is the largest: the class that scores decide for.
+  void compare_leaders(const std::byte* a, const std::byte* b) {
+    std::size_t position = 0;
+    std::size_t leader_a = 0;
+    std::size_t leader_b = 0;
+    double best_a = -std::numeric_limits<double>::infinity();
+    double best_b = best_a;
+    for (const auto& pair : pairs_)
+      for (std::size_t i = 0; i < pair.a->count(); ++i, ++position) {
+        if (const double va = value(*pair.a, a, i); va > best_a) best_a = va, leader_a = position;
+        if (const double vb = value(*pair.b, b, i); vb > best_b) best_b = vb, leader_b = position;
+      }
+    ++result_.decisions;
+    result_.agreeing += leader_a == leader_b ? 1 : 0;
+  }
+
+  const Metadata& a_;
+  const Metadata& b_;
   StreamComparison& result_;
-  std::vector<Tolerance> tolerances_;
-  std::vector<double> sums_;
+  std::vector<ChannelPair> pairs_;
+  bool argmax_;
+  bool same_ = true;
 };
 
 // Without metadata a block is bytes.
@@ -135,12 +198,11 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   if (!cb) return fail(cb);
   Side a(std::move(*ca), sa.tick_frequency());
   Side b(std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
-  const Metadata metadata = sa.metadata ? *sa.metadata : sb.metadata ? *sb.metadata : bytes_metadata();
+  const Metadata metadata_a = sa.metadata ? *sa.metadata : sb.metadata ? *sb.metadata : bytes_metadata();
+  const Metadata metadata_b = sb.metadata ? *sb.metadata : metadata_a;
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
-  if (sa.metadata && sb.metadata && sa.metadata->sample_bytes != sb.metadata->sample_bytes)
-    result.notes.push_back("the metadata describe different samples; the first is used");
-  note_tolerances_without_channel(metadata, options, result);
-  ValueComparer values(metadata, options, result);
+  note_tolerances_without_channel(metadata_a, options, result);
+  ValueComparer values(metadata_a, metadata_b, options, result);
   if (auto ok = a.advance(); !ok) return fail(ok);
   if (auto ok = b.advance(); !ok) return fail(ok);
   std::uint64_t unreported = 0;
@@ -162,9 +224,9 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
     ++result.blocks;
     const ByteView da = a.block().data;
     const ByteView db = b.block().data;
-    if (da.size() != db.size()) {
-      if (result.size_mismatches++ == 0) result.first_size_mismatch = a.block().tick;
-    } else if (std::equal(da.begin(), da.end(), db.begin())) {
+    if (values.same_layout() && da.size() != db.size()) {
+      values.note_mismatch(a.block().tick);
+    } else if (values.same_layout() && std::equal(da.begin(), da.end(), db.begin())) {
       ++result.identical;
       values.count_identical(a.block());
     } else {

@@ -1,40 +1,108 @@
-// The algorithm under test, as a replay sees it. Today: a shared library with Arm's three functions
-// (SDS-Framework documentation/template.md), run in a child process or in this one.
+// The algorithm under test, as a replay sees it, whatever it is made of: a shared library in a child process or in this
+// one, a worker process in any language, a pipeline of these. A target on the wire will be one more.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "sds/format/bytes.hpp"
 #include "sds/format/error.hpp"
+#include "sds/format/time.hpp"
 
 namespace sds {
 
-/// Called by one thread. Every error has ErrorCode::algorithm unless the machine itself refuses.
+/// A block on its way into an algorithm.
+struct AlgorithmInput {
+  std::uint32_t port = 0;  ///< which of the algorithm's inputs
+  std::uint64_t tick = 0;
+  Frequency frequency;  ///< of the ticks
+  ByteView data;
+};
+
+struct AlgorithmOutput {
+  std::uint32_t port = 0;  ///< which of the algorithm's outputs
+  ByteView data;
+  std::uint64_t ticks_later = 0;  ///< than the block: what came of a sample inside of it, where samples have times
+};
+
+/// What an algorithm made of one block.
+struct AlgorithmResult {
+  std::int32_t status = 0;               ///< 0, or the algorithm's own error number: then there are no outputs
+  std::string message;                   ///< what it says about its error; may be empty
+  std::vector<AlgorithmOutput> outputs;  ///< in the order in which they came about
+  std::chrono::nanoseconds duration{0};  ///< of the call alone, measured where it ran
+  [[nodiscard]] std::string describe_failure() const;  ///< of a status that is not 0
+};
+
+struct OutputPort {
+  std::string name;             ///< of the output stream
+  std::uint32_t max_bytes = 0;  ///< of one output block; 0: not known beforehand
+  std::string metadata;         ///< YAML of the stream, where the algorithm knows it; else empty
+};
+
+/// Called by one thread. Blocks go in with submit() and their results come out of take() in the same order; several may
+/// be on their way at once, which is what makes a child process cheap. Errors of submit() and take() mean that the
+/// algorithm crashed or hung and cannot be called again (ErrorCode::algorithm), or that the machine refused.
 class Algorithm {
  public:
   virtual ~Algorithm() = default;
-  /// Forgets everything that earlier blocks left behind.
+
+  /// Names of the inputs; empty names where the algorithm does not name them.
+  [[nodiscard]] virtual const std::vector<std::string>& inputs() const = 0;
+  [[nodiscard]] virtual const std::vector<OutputPort>& outputs() const = 0;
+  /// Forgets everything that earlier blocks left behind. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> reset() = 0;
-  /// Runs on one block. `output` is zeroed first and is what the algorithm wrote afterwards.
-  /// The value is what ExecuteAlgorithm returned: 0, or its own error. An Error means that it crashed or hung and
-  /// cannot be called again.
-  [[nodiscard]] virtual Expected<int> execute(ByteView input, std::span<std::byte> output) = 0;
+  /// True if a block of `bytes` may be submitted now; always true if none is on its way.
+  [[nodiscard]] virtual bool can_submit(std::size_t bytes) const = 0;
+  /// Hands over a block; its data is copied.
+  [[nodiscard]] virtual Expected<void> submit(const AlgorithmInput& input) = 0;
+  /// The result of the oldest block on its way; its data stays valid until the next call. An error belongs to that
+  /// block.
+  [[nodiscard]] virtual Expected<AlgorithmResult> take() = 0;
+  /// Tells of a loss in the input: what the algorithm remembers from before it must not be mixed with what follows.
+  /// Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
+  [[nodiscard]] virtual Expected<void> note_gap() { return {}; }
+  /// Largest resident memory of the algorithm's process so far, in bytes; 0 where it has none of its own.
+  [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
+
+  /// submit() and take() of one block.
+  [[nodiscard]] Expected<AlgorithmResult> execute(const AlgorithmInput& input);
 };
 
-struct AlgorithmOptions {
+struct LibraryOptions {
   std::filesystem::path library;
+  std::string configuration;  ///< handed to create() of sds_algorithm.h
+  /// Output of a library with Arm's three functions, which does not say how much it writes.
+  OutputPort arm_output{"Out", 0, ""};
   /// Longest time that one call may take; only a child process can be stopped.
   std::chrono::milliseconds timeout{10000};
+  std::uint64_t memory_limit = std::uint64_t{2} << 30;  ///< bytes of data in a child process; 0: none
+  /// Not 0: fresh memory is filled with this byte, so that reading it uninitialised shows (child process only).
+  std::uint8_t fill_memory = 0;
 };
 
-/// Loads the library in a child process whose input and output buffers end at a guard page: a crash, a hang, or an
-/// access past the end of a block becomes an error that names it. What the algorithm prints goes to stderr.
-Expected<std::unique_ptr<Algorithm>> start_process_algorithm(const AlgorithmOptions& options);
+/// Loads the library, with Arm's three functions or sds_algorithm.h, in a child process whose input and output buffers
+/// end at guard pages: a crash, a hang, or an access past the end of a block becomes an error that names it. Up to 128
+/// blocks run ahead of the child in shared memory. What the algorithm prints goes to stderr.
+Expected<std::unique_ptr<Algorithm>> start_process_algorithm(const LibraryOptions& options);
 
 /// Loads the library into this process: fastest, and no protection at all.
-Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const AlgorithmOptions& options);
+Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const LibraryOptions& options);
+
+struct WorkerOptions {
+  std::vector<std::string> command;  ///< program and arguments
+  std::string configuration;         ///< JSON, handed over in the greeting
+  std::chrono::milliseconds timeout{30000};
+  std::chrono::milliseconds start_timeout{120000};  ///< for the greeting: interpreters load slowly
+};
+
+/// Starts a program that speaks the worker protocol (docs/worker-protocol.md) on its standard input and output.
+Expected<std::unique_ptr<Algorithm>> start_worker_algorithm(const WorkerOptions& options);
+/// Same, and gives the greeting's JSON text: engines describe their models there.
+Expected<std::unique_ptr<Algorithm>> start_worker_algorithm(const WorkerOptions& options, std::string& greeting);
 
 }  // namespace sds

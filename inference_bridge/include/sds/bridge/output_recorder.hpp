@@ -3,30 +3,35 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "sds/format/plain.hpp"
 #include "sds/format/sdsz_writer.hpp"
 
 namespace sds {
 
-/// Writes one stream of outputs: into a `.sdsz` if the path ends so, else as `<stream>.<label>.p.sds`, with its
+/// Writes streams of outputs: into one `.sdsz` if the path ends so, else each as `<stream>.<label>.p.sds`, with its
 /// metadata beside it, into the directory that the path names (made if needed).
 class OutputRecorder {
  public:
-  static Expected<OutputRecorder> create(const std::filesystem::path& path, const StreamDescription& stream,
-                                         const Properties& session, IfExists if_exists);
-  [[nodiscard]] Expected<void> append(std::uint32_t timeslot, ByteView data);
+  static Expected<OutputRecorder> create(const std::filesystem::path& path,
+                                         const std::vector<StreamDescription>& streams, const Properties& session,
+                                         IfExists if_exists);
+  /// `stream` is an index into the streams given at creation.
+  [[nodiscard]] Expected<void> append(std::size_t stream, std::uint32_t timeslot, ByteView data);
   [[nodiscard]] Expected<void> close();
-  /// The file that holds the outputs.
-  [[nodiscard]] const std::filesystem::path& file() const { return file_; }
+  /// The files that hold the outputs.
+  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return files_; }
 
  private:
   OutputRecorder() = default;
-  std::filesystem::path file_;
+  Expected<void> create_plain(const std::filesystem::path& directory, const StreamDescription& stream,
+                              IfExists if_exists);
+
+  std::vector<std::filesystem::path> files_;
   std::unique_ptr<SdszWriter> packed_;
-  SdszWriter::StreamId id_ = 0;
-  std::unique_ptr<PlainWriter> plain_;
+  std::vector<SdszWriter::StreamId> ids_;
+  std::vector<std::unique_ptr<PlainWriter>> plain_;
 };
 
 }  // namespace sds

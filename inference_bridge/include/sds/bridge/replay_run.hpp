@@ -14,40 +14,49 @@ namespace sds {
 
 /// A block on which the algorithm failed.
 struct AlgorithmFailure {
+  std::size_t input = 0;  ///< which of the run's input streams
   std::uint64_t ordinal = 0;
   std::uint32_t timeslot = 0;
   std::string reason;
 };
 
 struct RunReport {
-  std::string input_fingerprint;
+  std::string input_fingerprint;  ///< empty if the algorithm crashed or hung
   std::string output_fingerprint;
   std::uint64_t blocks = 0;  ///< delivered to the algorithm
   std::uint64_t input_bytes = 0;
-  std::uint64_t outputs = 0;    ///< recorded
+  std::uint64_t outputs = 0;    ///< output blocks of all ports
   double recorded_seconds = 0;  ///< from the first block's time to the last one's
+  std::uint64_t gaps = 0;       ///< losses in the recording that the algorithm was told of
   std::uint64_t failure_count = 0;
   std::vector<AlgorithmFailure> failures;  ///< the first 100
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
   std::vector<Damage> damages;             ///< parts of the recording that could not be read
+  /// One number for each output block, in order, up to a million: where two runs begin to differ.
+  std::vector<std::uint64_t> output_hashes;
   // Measured, and therefore different in every run:
   DurationHistogram durations;
   double wall_seconds = 0;
+  std::uint64_t peak_memory = 0;  ///< of the algorithm's process, in bytes; 0: not known
 
   [[nodiscard]] bool ok() const { return finished && failure_count == 0 && damages.empty(); }
 };
 
 struct RunOptions {
-  std::size_t input_stream = 0;                                    ///< of the recording
-  std::uint32_t output_bytes = 0;                                  ///< of each execution
+  std::vector<std::size_t> input_streams{0};                       ///< of the recording, for the algorithm's inputs
   double speed = 0;                                                ///< see Player::Options
+  Executor* executor = nullptr;                                    ///< decodes ahead
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;  ///< an error stops the run
 };
 
-/// Resets the algorithm, feeds it every block of the input stream, and records each output under the timeslot of the
-/// block that caused it. An empty block (no sample in its timeslot) is delivered and counted, but not executed on.
-/// `outputs` may be null. An algorithm that fails is in the report; errors are those of files.
+/// Resets the algorithm, feeds it every block of the input streams in their total order, and records each output under
+/// the timeslot of the block that caused it. An empty block (no sample in its timeslot) is delivered and counted, but
+/// not executed on. Where the recording has a loss, the algorithm is told. `outputs` may be null. An algorithm that
+/// fails is in the report; errors are those of files.
 Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm, OutputRecorder* outputs,
                                const RunOptions& options);
+
+/// The first output block in which two runs differ, counted from 0; nothing if none of those that are known differs.
+std::optional<std::uint64_t> first_difference(const RunReport& a, const RunReport& b);
 
 }  // namespace sds

@@ -39,6 +39,7 @@ class Player {
   [[nodiscard]] std::string fingerprint() const { return fingerprint_.hex(); }
   /// What could not be read and was therefore not delivered.
   [[nodiscard]] std::vector<Damage> damages() const;
+  [[nodiscard]] std::size_t damage_count() const;
 
  private:
   struct Source {

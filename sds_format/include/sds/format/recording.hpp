@@ -37,6 +37,7 @@ class BlockCursor {
   [[nodiscard]] virtual Expected<std::optional<BlockView>> next() = 0;
   /// What could not be read so far.
   [[nodiscard]] virtual std::vector<Damage> damages() const = 0;
+  [[nodiscard]] virtual std::size_t damage_count() const = 0;
   /// After the end: the torn tail, if there is one.
   [[nodiscard]] virtual std::optional<Tail> tail() const = 0;
   /// After the end: hands the tail's bytes, in pieces, to `take`.

@@ -19,7 +19,9 @@ struct Tolerance {
 
 struct CompareOptions {
   std::map<std::string, double> absolute;                    ///< by channel name: absolute tolerance in physical units
+  double absolute_all = 0;                                   ///< for channels that `absolute` does not name
   double relative = 0;                                       ///< for every channel
+  bool argmax = false;                                       ///< also count samples with the same largest value
   std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: those of equal names
 };
 
@@ -53,6 +55,8 @@ struct StreamComparison {
   std::uint64_t size_mismatches = 0;  ///< pairs of different sizes
   std::optional<std::uint64_t> first_size_mismatch;
   std::vector<ChannelComparison> channels;  ///< one named "bytes" where there is no metadata
+  std::uint64_t decisions = 0;              ///< with CompareOptions::argmax: samples
+  std::uint64_t agreeing = 0;               ///< of them, with the same value the largest in both
   std::vector<std::string> notes;
 
   [[nodiscard]] bool equal() const;
@@ -66,8 +70,9 @@ struct RecordingComparison {
   [[nodiscard]] bool equal() const;
 };
 
-/// Blocks are paired by tick, and among blocks of one tick by order. Two recordings of one stream each are compared
-/// whatever the streams are called.
+/// Blocks are paired by tick, and among blocks of one tick by order; channels by name, or by position where no name is
+/// the same. Physical values are compared: each recording may store them in a type and scale of its own. Two recordings
+/// of one stream each are compared whatever the streams are called.
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress);
 

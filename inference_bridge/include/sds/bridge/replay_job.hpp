@@ -1,0 +1,59 @@
+// From "this algorithm, that recording" to runs and recorded outputs: what `sds replay` and `sds test` have in common.
+#pragma once
+
+#include "sds/bridge/engine.hpp"
+#include "sds/bridge/replay_run.hpp"
+
+namespace sds {
+
+/// What to run, and how to start it.
+struct AlgorithmSpec {
+  enum class Kind { library, model, pipeline, worker };
+  Kind kind = Kind::library;
+  std::filesystem::path path;        ///< of the library, model or pipeline file
+  std::vector<std::string> command;  ///< of a worker
+  std::string engine;                ///< of models; empty: default_engine()
+  std::string configuration;
+  OutputPort arm_output;  ///< of a library with Arm's three functions
+  std::chrono::milliseconds timeout{10000};
+  std::uint64_t memory_limit = std::uint64_t{2} << 30;
+  bool in_process = false;  ///< libraries only
+
+  /// What it is called in reports: the file's name, with the engine if there is one.
+  [[nodiscard]] std::string name() const;
+};
+
+/// By its ending: .tflite and .onnx are models, .yml and .yaml pipelines, everything else libraries.
+/// "model.tflite@litert" names an engine.
+AlgorithmSpec parse_algorithm(const std::string& text);
+
+struct ReplayJob {
+  AlgorithmSpec algorithm;
+  std::vector<std::string> inputs;  ///< ids of streams; empty: those that the algorithm names, or the only one
+  std::filesystem::path output;     ///< see OutputRecorder; empty: outputs are not recorded
+  std::filesystem::path
+      out_metadata;  ///< YAML of the first output; empty: the algorithm's own, or that of a stream of its name
+  IfExists if_exists = IfExists::fail;
+  unsigned repeat = 1;       ///< runs, each from a fresh start
+  bool check_reset = false;  ///< one more run on the same instance after a reset: it must be equal
+  double speed = 0;
+  Executor* executor = nullptr;
+  std::function<Expected<void>(std::uint64_t bytes)> on_progress;
+};
+
+struct ReplayJobResult {
+  std::vector<RunReport> runs;
+  std::vector<std::string> inputs;               ///< ids of the streams that were fed
+  std::vector<OutputPort> outputs;               ///< of the algorithm
+  std::vector<std::filesystem::path> files;      ///< that hold the outputs
+  bool identical = true;                         ///< all runs have the same fingerprints
+  bool reset_is_clean = true;                    ///< false: the run after a reset differs
+  std::optional<std::uint64_t> first_different;  ///< output block in which two runs differ
+
+  [[nodiscard]] bool ok() const;
+};
+
+/// Runs stop at the first that fails. Errors are those of files and of algorithms that do not start or do not fit.
+Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& job);
+
+}  // namespace sds

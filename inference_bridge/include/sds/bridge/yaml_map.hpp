@@ -1,0 +1,60 @@
+// Reads the YAML of pipelines and suites strictly: unknown keys and wrong types are errors with their line.
+// Used inside parse functions that turn YamlProblem into an Error; nothing of it crosses a public boundary.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+/// Thrown where the text does not say what it should; `line` counts from 1, 0 where not known.
+struct YamlProblem {
+  int line = 0;
+  std::string message;
+};
+
+[[noreturn]] void yaml_problem(const YAML::Node& where, std::string message);
+/// Scalars of a list; a single scalar is a list of one.
+std::vector<std::string> yaml_strings(const YAML::Node& node, const std::string& key);
+double yaml_number(const YAML::Node& node, const std::string& key);
+/// A whole number from `least` to `most`.
+std::uint64_t yaml_integer(const YAML::Node& node, const std::string& key, std::uint64_t least, std::uint64_t most);
+std::string yaml_string(const YAML::Node& node, const std::string& key);
+
+/// A mapping whose keys are asked for one by one; what was never asked for is an unknown key.
+class YamlMap {
+ public:
+  /// `what` is for messages: "stage 'window'". A node that is no mapping is a problem.
+  YamlMap(YAML::Node node, std::string what);
+
+  [[nodiscard]] YAML::Node find(const std::string& key);  ///< undefined if absent
+  [[nodiscard]] YAML::Node need(const std::string& key);
+  [[nodiscard]] std::string string(const std::string& key, const std::string& otherwise);
+  [[nodiscard]] double number(const std::string& key, double otherwise);
+  [[nodiscard]] std::optional<double> number(const std::string& key);
+  [[nodiscard]] std::uint64_t integer(const std::string& key, std::uint64_t otherwise, std::uint64_t least,
+                                      std::uint64_t most);
+  [[nodiscard]] std::vector<std::string> strings(const std::string& key);
+  [[nodiscard]] bool flag(const std::string& key, bool otherwise);
+  [[nodiscard]] const YAML::Node& node() const { return node_; }
+  /// A problem if there is a key that nobody asked for.
+  void finish() const;
+
+ private:
+  YAML::Node node_;
+  std::string what_;
+  std::set<std::string> known_;
+};
+
+/// Reads a YAML file (at most 1 MiB) and hands its root to `parse`; problems become errors that name file and line.
+Expected<void> read_yaml_file(const std::filesystem::path& path, const std::function<void(const YAML::Node&)>& parse);
+
+}  // namespace sds

@@ -1,0 +1,67 @@
+// A program that was started to run an algorithm: its end, what it took, and waiting for its answers.
+#pragma once
+
+#include <spawn.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+/// Closes a file descriptor when it goes.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept;
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A running child. The destructor kills it.
+class ChildProcess {
+ public:
+  ChildProcess() = default;
+  ~ChildProcess() { end(); }
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  struct Redirection {
+    int from = -1;  ///< a descriptor of ours
+    int to = -1;    ///< its number in the child
+  };
+  /// Starts `command` (looked for in PATH) with standard input from /dev/null and standard output on stderr, but for
+  /// the redirections. `environment` has "NAME=value" entries that are added to ours.
+  Expected<void> start(const std::vector<std::string>& command, const std::vector<Redirection>& redirections,
+                       const std::vector<std::string>& environment);
+
+  [[nodiscard]] bool running() const { return pid_ >= 0; }
+  /// Kills it if it runs.
+  void end();
+  /// Waits until it ends by itself; its wait status.
+  int wait();
+  /// Same, but kills it when it has not ended after `patience`.
+  int wait_or_end(std::chrono::milliseconds patience);
+  /// Largest resident set in bytes; of a running child as the kernel tells it now.
+  [[nodiscard]] std::uint64_t peak_memory() const;
+
+ private:
+  int reap();
+  pid_t pid_ = -1;
+  std::uint64_t peak_ = 0;
+};
+
+/// "ended the process with exit code 3", "crashed: Aborted (signal 6)".
+std::string describe_exit(int wait_status);
+
+/// Milliseconds until `deadline`, never negative, for poll().
+int milliseconds_until(std::chrono::steady_clock::time_point deadline);
+
+}  // namespace sds

@@ -1,0 +1,48 @@
+// What flows between the stages of a pipeline: rows of numbers of one type, with the time of the last of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sds/format/bytes.hpp"
+#include "sds/format/metadata.hpp"
+
+namespace sds::pipeline {
+
+/// The kind of all frames between two stages. A row is a sample: `columns` elements of one type.
+struct FrameType {
+  ScalarType type = ScalarType::u8;
+  std::size_t rows = 0;  ///< of each frame; 0: any number (blocks of a stream)
+  std::size_t columns = 1;
+  std::vector<double> scale{1.0};  ///< physical value = stored * scale + offset; one for all columns, or one for each
+  std::vector<double> offset{0.0};
+  std::vector<std::string> names;  ///< of the columns; may be empty
+  /// Ticks from one row to the next, as a fraction; 0 where a block's rows have no times of their own.
+  std::uint64_t ticks_numerator = 0;
+  std::uint64_t ticks_denominator = 1;
+  Frequency tick_frequency;
+
+  /// The tick of row `row` of a frame, rounded down.
+  [[nodiscard]] std::uint64_t tick_of(std::uint64_t first, std::size_t row) const;
+  [[nodiscard]] std::size_t elements() const { return rows * columns; }
+  [[nodiscard]] std::size_t row_bytes() const { return columns * size_of(type); }
+  [[nodiscard]] double scale_of(std::size_t column) const { return scale[scale.size() == 1 ? 0 : column]; }
+  [[nodiscard]] double offset_of(std::size_t column) const { return offset[offset.size() == 1 ? 0 : column]; }
+  /// "int16_t [480 x 1]"
+  [[nodiscard]] std::string to_string() const;
+  /// Metadata of a stream of such frames.
+  [[nodiscard]] std::string to_yaml(const std::string& name) const;
+};
+
+struct Frame {
+  std::uint64_t tick = 0;  ///< of the first row where rows have times; else of the block that brought it
+  ByteView data;
+};
+
+/// A stored value as a number, before scale and offset. `p` has size_of(type) bytes.
+double load_value(ScalarType type, const std::byte* p);
+/// The nearest value that the type has: integers are rounded half away from zero and clipped; NaN becomes 0 there.
+void store_value(ScalarType type, double value, std::byte* p);
+
+}  // namespace sds::pipeline

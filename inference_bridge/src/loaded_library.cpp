@@ -1,0 +1,89 @@
+#include "loaded_library.hpp"
+
+#include <dlfcn.h>
+
+#include <array>
+
+namespace sds {
+
+namespace {
+
+template <class Function>
+Function find(void* library, const char* name) {
+  return reinterpret_cast<Function>(dlsym(library, name));
+}
+
+}  // namespace
+
+LoadedLibrary::~LoadedLibrary() {
+  if (table_ != nullptr && instance_ != nullptr) table_->destroy(instance_);
+  if (library_ != nullptr) dlclose(library_);
+}
+
+std::string LoadedLibrary::open(const char* path, const char* configuration, const Port& arm_output) {
+  library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library_ == nullptr) return std::string("cannot be loaded: ") + dlerror();
+  if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr)
+    return open_table(make_table(SDS_ALGORITHM_VERSION), configuration);
+  auto* init = find<std::int32_t (*)()>(library_, "InitAlgorithm");
+  arm_reset_ = find<decltype(arm_reset_)>(library_, "ResetAlgorithm");
+  arm_execute_ = find<decltype(arm_execute_)>(library_, "ExecuteAlgorithm");
+  const char* missing = init == nullptr           ? "InitAlgorithm"
+                        : arm_reset_ == nullptr   ? "ResetAlgorithm"
+                        : arm_execute_ == nullptr ? "ExecuteAlgorithm"
+                                                  : nullptr;
+  if (missing != nullptr)
+    return std::string("cannot be loaded: it has no function ") + missing +
+           " (see algorithm.h; or export sds_algorithm, see sds_algorithm.h)";
+  inputs_ = {""};
+  outputs_ = {arm_output};
+  const std::int32_t result = init();
+  return result == 0 ? "" : "InitAlgorithm returned " + std::to_string(result);
+}
+
+std::string LoadedLibrary::open_table(const sds_algorithm_table* table, const char* configuration) {
+  if (table == nullptr)
+    return "its sds_algorithm() does not work with version " + std::to_string(SDS_ALGORITHM_VERSION) +
+           " of the interface";
+  if (table->version != SDS_ALGORITHM_VERSION)
+    return "it is made for version " + std::to_string(table->version) +
+           " of sds_algorithm.h; this sdskit has version " + std::to_string(SDS_ALGORITHM_VERSION);
+  if (table->input_count == 0 || table->input_count > SDS_ALGORITHM_MAX_PORTS || table->input_names == nullptr ||
+      table->output_count > SDS_ALGORITHM_MAX_PORTS || (table->output_count > 0 && table->outputs == nullptr) ||
+      table->create == nullptr || table->reset == nullptr || table->execute == nullptr || table->destroy == nullptr)
+    return "its table has missing functions, no input, or more than " + std::to_string(SDS_ALGORITHM_MAX_PORTS) +
+           " inputs or outputs";
+  for (std::uint32_t i = 0; i < table->input_count; ++i)
+    inputs_.emplace_back(table->input_names[i] != nullptr ? table->input_names[i] : "");
+  for (std::uint32_t i = 0; i < table->output_count; ++i)
+    outputs_.push_back({table->outputs[i].name != nullptr ? table->outputs[i].name : "", table->outputs[i].max_bytes});
+  std::array<char, 512> error{};
+  instance_ = table->create(configuration, error.data(), error.size());
+  if (instance_ == nullptr) {
+    error.back() = 0;
+    return std::string("create() failed: ") + (error[0] != 0 ? error.data() : "it gives no reason");
+  }
+  table_ = table;
+  return "";
+}
+
+void LoadedLibrary::reset() {
+  if (table_ != nullptr) {
+    table_->reset(instance_);
+  } else {
+    arm_reset_();
+  }
+}
+
+std::int32_t LoadedLibrary::execute(const sds_block& block, sds_output* outputs) {
+  if (table_ != nullptr) {
+    const std::int32_t result = table_->execute(instance_, &block, outputs);
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+      if (outputs[i].bytes > outputs[i].capacity) return INT32_MIN;
+    return result;
+  }
+  outputs[0].bytes = outputs[0].capacity;
+  return arm_execute_(const_cast<std::uint8_t*>(block.data), block.bytes, outputs[0].data, outputs[0].capacity);
+}
+
+}  // namespace sds

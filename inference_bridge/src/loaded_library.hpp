@@ -1,0 +1,48 @@
+// A shared library with an algorithm in it, of either interface. Used by the algorithm host, which links nothing else
+// of sdskit, and by the in-process adapter.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sds/sds_algorithm.h"
+
+namespace sds {
+
+class LoadedLibrary {
+ public:
+  LoadedLibrary() = default;
+  ~LoadedLibrary();
+  LoadedLibrary(const LoadedLibrary&) = delete;
+  LoadedLibrary& operator=(const LoadedLibrary&) = delete;
+
+  struct Port {
+    std::string name;
+    std::uint32_t max_bytes = 0;
+  };
+
+  /// Loads, checks and initialises; the reason of a failure, or an empty text. `arm_output` is what one output of a
+  /// library with Arm's functions has.
+  std::string open(const char* path, const char* configuration, const Port& arm_output);
+
+  [[nodiscard]] const std::vector<std::string>& inputs() const { return inputs_; }
+  [[nodiscard]] const std::vector<Port>& outputs() const { return outputs_; }
+  void reset();
+  /// `outputs` has outputs().size() entries, zeroed, with `bytes` 0. The input may be written to by Arm's interface.
+  std::int32_t execute(const sds_block& block, sds_output* outputs);
+
+ private:
+  std::string open_table(const sds_algorithm_table* table, const char* configuration);
+
+  void* library_ = nullptr;
+  std::int32_t (*arm_execute_)(std::uint8_t*, std::uint32_t, std::uint8_t*, std::uint32_t) = nullptr;
+  void (*arm_reset_)() = nullptr;
+  const sds_algorithm_table* table_ = nullptr;
+  void* instance_ = nullptr;
+  std::vector<std::string> inputs_;
+  std::vector<Port> outputs_;
+};
+
+}  // namespace sds

@@ -1,0 +1,258 @@
+#include "sds/bridge/replay_job.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "sds/bridge/pipeline.hpp"
+#include "sds/format/limits.hpp"
+#include "sds/format/names.hpp"
+
+namespace sds {
+
+namespace {
+
+struct Started {
+  std::unique_ptr<Algorithm> algorithm;
+  std::vector<std::size_t> streams;
+};
+
+Expected<std::vector<std::size_t>> find_streams(const Recording& recording, const std::vector<std::string>& ids) {
+  std::vector<std::size_t> streams;
+  for (const auto& id : ids) {
+    auto found = recording.find_stream(id);
+    if (!found) return fail(found);
+    streams.push_back(*found);
+  }
+  return streams;
+}
+
+// The streams for inputs of these names (empty: the algorithm does not name it).
+Expected<std::vector<std::size_t>> streams_for(const Recording& recording, const ReplayJob& job,
+                                               const std::vector<std::string>& names) {
+  if (!job.inputs.empty()) {
+    if (job.inputs.size() != names.size())
+      return fail(
+          ErrorCode::usage,
+          fmt::format("the algorithm has {} input{}, and {} stream{} given with --in", names.size(),
+                      names.size() == 1 ? "" : "s", job.inputs.size(), job.inputs.size() == 1 ? " is" : "s are"),
+          job.algorithm.path);
+    return find_streams(recording, job.inputs);
+  }
+  // One input and one stream: no name is needed.
+  if (names.size() == 1 && recording.streams().size() == 1) return std::vector<std::size_t>{0};
+  if (std::find(names.begin(), names.end(), "") != names.end())
+    return fail(ErrorCode::usage, "the recording has several streams: choose the algorithm's input with --in",
+                recording.path());
+  return find_streams(recording, names);
+}
+
+Expected<Started> start_library(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
+  const AlgorithmSpec& spec = job.algorithm;
+  LibraryOptions options;
+  options.library = spec.path;
+  options.configuration = spec.configuration;
+  options.arm_output = spec.arm_output;
+  options.timeout = spec.timeout;
+  options.memory_limit = spec.memory_limit;
+  options.fill_memory = fill_memory;
+  auto algorithm = spec.in_process ? load_in_process_algorithm(options) : start_process_algorithm(options);
+  if (!algorithm) return fail(algorithm);
+  const auto& outputs = (*algorithm)->outputs();
+  if (outputs.size() == 1 && outputs[0].name == spec.arm_output.name && outputs[0].max_bytes == 0)
+    return fail(ErrorCode::usage,
+                "a library with Arm's three functions does not say what it puts out: give --out STREAM:BYTES",
+                spec.path);
+  auto streams = streams_for(recording, job, (*algorithm)->inputs());
+  if (!streams) return fail(streams);
+  return Started{std::move(*algorithm), std::move(*streams)};
+}
+
+Expected<Started> start_worker(const Recording& recording, const ReplayJob& job) {
+  WorkerOptions options;
+  options.command = job.algorithm.command;
+  options.configuration = job.algorithm.configuration;
+  options.timeout = job.algorithm.timeout;
+  auto algorithm = start_worker_algorithm(options);
+  if (!algorithm) return fail(algorithm);
+  // A worker's names for its inputs are its own where the recording does not have them.
+  std::vector<std::string> names = (*algorithm)->inputs();
+  if (names.size() == 1 && !recording.find_stream(names[0])) names[0] = "";
+  auto streams = streams_for(recording, job, names);
+  if (!streams) return fail(streams);
+  return Started{std::move(*algorithm), std::move(*streams)};
+}
+
+Expected<Started> start_model_or_pipeline(const Recording& recording, const ReplayJob& job) {
+  const AlgorithmSpec& spec = job.algorithm;
+  std::vector<std::string> names{""};
+  if (spec.kind == AlgorithmSpec::Kind::pipeline) {
+    auto inputs = pipeline_inputs(spec.path);
+    if (!inputs) return fail(inputs);
+    names = std::move(*inputs);
+  }
+  auto streams = streams_for(recording, job, names);
+  if (!streams) return fail(streams);
+  std::vector<const StreamInfo*> layouts;
+  for (const std::size_t stream : *streams) layouts.push_back(&recording.streams()[stream]);
+  if (spec.kind == AlgorithmSpec::Kind::pipeline) {
+    auto made = make_pipeline(spec.path, layouts, {spec.engine, spec.timeout});
+    if (!made) return fail(made);
+    return Started{std::move(*made), std::move(*streams)};
+  }
+  ModelOptions options;
+  options.model = spec.path;
+  options.engine = spec.engine.empty() ? default_engine(spec.path) : spec.engine;
+  options.timeout = spec.timeout;
+  ModelInfo info;
+  auto made = make_model_pipeline(options, *layouts[0], info);
+  if (!made) return fail(made);
+  return Started{std::move(*made), std::move(*streams)};
+}
+
+Expected<Started> start(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
+  switch (job.algorithm.kind) {
+    case AlgorithmSpec::Kind::library:
+      return start_library(recording, job, fill_memory);
+    case AlgorithmSpec::Kind::worker:
+      return start_worker(recording, job);
+    case AlgorithmSpec::Kind::model:
+    case AlgorithmSpec::Kind::pipeline:
+      break;
+  }
+  return start_model_or_pipeline(recording, job);
+}
+
+Expected<void> take_metadata(StreamDescription& description, const std::filesystem::path& file) {
+  auto text = read_small_file(file, limits::max_metadata_bytes);
+  if (!text) return fail(text);
+  if (auto parsed = Metadata::parse(*text, file); !parsed) return fail(parsed);
+  description.metadata_text = std::move(*text);
+  description.metadata_file_name = description.name + ".sds.yml";
+  return {};
+}
+
+// An output's metadata: what the algorithm says, else that of a stream of its name in the recording (what the device
+// recorded live), else that of a file of its name beside the recording, else none.
+Expected<StreamDescription> describe_output(const OutputPort& port, const Recording& recording,
+                                            const StreamInfo& input) {
+  StreamDescription description;
+  description.name = port.name;
+  description.label = input.description.label.empty() ? "0" : input.description.label;
+  description.playback = true;
+  if (!port.metadata.empty()) {
+    if (auto parsed = Metadata::parse(port.metadata, port.name + ".sds.yml"); !parsed) return fail(parsed);
+    description.metadata_text = port.metadata;
+    description.metadata_file_name = port.name + ".sds.yml";
+    return description;
+  }
+  for (const auto& stream : recording.streams()) {
+    if (stream.description.name != port.name || stream.description.metadata_file_name.empty()) continue;
+    description.metadata_text = stream.description.metadata_text;
+    description.metadata_file_name = stream.description.metadata_file_name;
+    return description;
+  }
+  SdsFileName name{port.name, "", false};
+  const auto found = find_metadata(input.path.parent_path() / (port.name + ".sds"), name);
+  if (!found || recording.sdsz()) return description;
+  if (auto taken = take_metadata(description, *found); !taken) return fail(taken);
+  description.metadata_file_name = found->filename().string();
+  return description;
+}
+
+Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, const Started& started) {
+  std::vector<StreamDescription> streams;
+  const StreamInfo& input = recording.streams()[started.streams[0]];
+  for (const auto& port : started.algorithm->outputs()) {
+    if (auto ok = check_stream_name(port.name); !ok) {
+      ok.error().message = "the algorithm's output cannot be recorded: " + ok.error().message;
+      return fail(ok);
+    }
+    auto description = describe_output(port, recording, input);
+    if (!description) return fail(description);
+    streams.push_back(std::move(*description));
+  }
+  if (!job.out_metadata.empty() && !streams.empty())
+    if (auto taken = take_metadata(streams[0], job.out_metadata); !taken) return fail(taken);
+  Properties session;
+  session.set("tool", "sdskit replay");
+  session.set("input", recording.path().filename().string());
+  session.set("algorithm", job.algorithm.name());
+  return OutputRecorder::create(job.output, streams, session, job.if_exists);
+}
+
+void compare_runs(const RunReport& run, const RunReport& first, bool& equal,
+                  std::optional<std::uint64_t>& first_different) {
+  if (run.input_fingerprint == first.input_fingerprint && run.output_fingerprint == first.output_fingerprint) return;
+  equal = false;
+  if (!first_different) first_different = first_difference(run, first);
+}
+
+}  // namespace
+
+std::string AlgorithmSpec::name() const {
+  if (kind == Kind::worker) return command.empty() ? "worker" : fmt::format("{}", fmt::join(command, " "));
+  const std::string file = path.filename().string();
+  return engine.empty() || kind == Kind::library ? file : file + "@" + engine;
+}
+
+AlgorithmSpec parse_algorithm(const std::string& text) {
+  AlgorithmSpec spec;
+  std::string file = text;
+  if (const auto at = text.rfind('@'); at != std::string::npos && at > 0) {
+    const auto& engines = engine_names();
+    if (std::find(engines.begin(), engines.end(), text.substr(at + 1)) != engines.end()) {
+      spec.engine = text.substr(at + 1);
+      file = text.substr(0, at);
+    }
+  }
+  spec.path = file;
+  const auto ending = spec.path.extension();
+  if (ending == ".tflite" || ending == ".onnx") spec.kind = AlgorithmSpec::Kind::model;
+  if (ending == ".yml" || ending == ".yaml") spec.kind = AlgorithmSpec::Kind::pipeline;
+  return spec;
+}
+
+bool ReplayJobResult::ok() const {
+  return identical && reset_is_clean && std::all_of(runs.begin(), runs.end(), [](const auto& run) { return run.ok(); });
+}
+
+Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& job) {
+  ReplayJobResult result;
+  RunOptions options;
+  options.speed = job.speed;
+  options.executor = job.executor;
+  options.on_progress = job.on_progress;
+  for (unsigned i = 0; i < job.repeat; ++i) {
+    // From a fresh start each time, over memory with other contents: what was never initialised shows.
+    auto started = start(recording, job, static_cast<std::uint8_t>(job.repeat > 1 ? 1 + i % 255 : 0));
+    if (!started) return fail(started);
+    options.input_streams = started->streams;
+    std::optional<OutputRecorder> outputs;
+    if (i == 0) {
+      for (const std::size_t stream : started->streams) result.inputs.push_back(recording.streams()[stream].id);
+      result.outputs = started->algorithm->outputs();
+    }
+    if (i == 0 && !job.output.empty()) {
+      auto created = record_outputs(recording, job, *started);
+      if (!created) return fail(created);
+      outputs.emplace(std::move(*created));
+      result.files = outputs->files();
+    }
+    auto run = run_replay(recording, *started->algorithm, outputs ? &*outputs : nullptr, options);
+    if (outputs)
+      if (auto closed = outputs->close(); !closed && run) return fail(closed);
+    if (!run) return fail(run);
+    result.runs.push_back(std::move(*run));
+    if (!result.runs.back().ok()) return result;
+    compare_runs(result.runs.back(), result.runs.front(), result.identical, result.first_different);
+    if (!job.check_reset || i + 1 < job.repeat) continue;
+    auto again = run_replay(recording, *started->algorithm, nullptr, options);
+    if (!again) return fail(again);
+    compare_runs(*again, result.runs.back(), result.reset_is_clean, result.first_different);
+  }
+  return result;
+}
+
+}  // namespace sds

@@ -1,0 +1,442 @@
+#include "stages.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "sds/format/limits.hpp"
+
+namespace sds::pipeline {
+
+namespace {
+
+tl::unexpected<Error> misfit(std::string message) { return fail(ErrorCode::bad_input, std::move(message)); }
+
+// Collects rows and emits windows of them. The tick of a window is that of its last row.
+class WindowStage final : public Stage {
+ public:
+  WindowStage(std::size_t length, std::size_t stride) : length_(length), stride_(stride) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    in_ = in;
+    if (length_ * in.row_bytes() > limits::max_block_bytes)
+      return misfit(fmt::format("a window of {} rows of {} bytes is larger than 32 MiB", length_, in.row_bytes()));
+    FrameType out = in;
+    out.rows = length_;
+    out.ticks_numerator = 0;
+    out.ticks_denominator = 1;
+    return out;
+  }
+
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    const std::size_t row_bytes = in_.row_bytes();
+    const std::size_t rows = frame.data.size() / row_bytes;
+    std::size_t row = 0;
+    while (row < rows) {
+      if (skip_ > 0) {  // a stride longer than the window leaves rows out
+        const std::size_t skipped = std::min(skip_, rows - row);
+        skip_ -= skipped;
+        row += skipped;
+        continue;
+      }
+      const std::size_t missing = length_ - rows_.size() / row_bytes;
+      const std::size_t taken = std::min(missing, rows - row);
+      append_bytes(rows_, frame.data.subspan(row * row_bytes, taken * row_bytes));
+      row += taken;
+      if (taken < missing) return {};
+      if (auto emitted = emit({in_.tick_of(frame.tick, row - 1), rows_}); !emitted) return emitted;
+      const std::size_t dropped = std::min(stride_, length_);
+      rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(dropped * row_bytes));
+      skip_ = stride_ - dropped;
+    }
+    return {};
+  }
+
+  Expected<void> reset() override {
+    rows_.clear();
+    skip_ = 0;
+    return {};
+  }
+
+ private:
+  std::size_t length_;
+  std::size_t stride_;
+  FrameType in_;
+  Bytes rows_;
+  std::size_t skip_ = 0;
+};
+
+// Frames as rows: a window over them, told as one row.
+class StackStage final : public Stage {
+ public:
+  StackStage(std::size_t count, std::size_t stride) : count_(count), window_(count, stride) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    if (in.rows == 0) return misfit("only windows can be stacked, not a stream's blocks: put a window stage before it");
+    FrameType flat = in;
+    flat.columns = in.elements();
+    flat.rows = 1;
+    flat.names.clear();
+    flat.ticks_numerator = 0;
+    if (in.scale.size() > 1 || in.offset.size() > 1)
+      return misfit("columns of different scales cannot be stacked: put a convert stage before it");
+    if (auto bound = window_.bind(flat); !bound) return bound;
+    flat.columns *= count_;
+    return flat;
+  }
+  Expected<void> push(const Frame& frame, const Emit& emit) override { return window_.push(frame, emit); }
+  Expected<void> reset() override { return window_.reset(); }
+
+ private:
+  std::size_t count_;
+  WindowStage window_;
+};
+
+class SelectStage final : public Stage {
+ public:
+  explicit SelectStage(std::vector<std::string> names) : names_(std::move(names)) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    in_ = in;
+    FrameType out = in;
+    out.columns = names_.size();
+    out.names = names_;
+    out.scale.clear();
+    out.offset.clear();
+    for (const auto& name : names_) {
+      const auto found = std::find(in.names.begin(), in.names.end(), name);
+      if (found == in.names.end())
+        return misfit(fmt::format("there is no column '{}'; there is: {}", name, fmt::join(in.names, ", ")));
+      columns_.push_back(static_cast<std::size_t>(found - in.names.begin()));
+      out.scale.push_back(in.scale_of(columns_.back()));
+      out.offset.push_back(in.offset_of(columns_.back()));
+    }
+    if (std::equal(out.scale.begin() + 1, out.scale.end(), out.scale.begin())) out.scale.resize(1);
+    if (std::equal(out.offset.begin() + 1, out.offset.end(), out.offset.begin())) out.offset.resize(1);
+    return out;
+  }
+
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    const std::size_t width = size_of(in_.type);
+    const std::size_t rows = frame.data.size() / in_.row_bytes();
+    selected_.resize(rows * columns_.size() * width);
+    std::byte* out = selected_.data();
+    for (std::size_t r = 0; r < rows; ++r)
+      for (const std::size_t c : columns_) {
+        const ByteView value = frame.data.subspan(r * in_.row_bytes() + c * width, width);
+        out = std::copy(value.begin(), value.end(), out);
+      }
+    return emit({frame.tick, selected_});
+  }
+
+  Expected<void> reset() override { return {}; }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<std::size_t> columns_;
+  FrameType in_;
+  Bytes selected_;
+};
+
+class ConvertStage final : public Stage {
+ public:
+  explicit ConvertStage(const Conversion& conversion) : to_(conversion) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    in_ = in;
+    FrameType out = in;
+    out.type = to_.type;
+    out.scale = {to_.scale};
+    out.offset = {-to_.zero_point * to_.scale};
+    return out;
+  }
+
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    const std::size_t from = size_of(in_.type);
+    const std::size_t to = size_of(to_.type);
+    const std::size_t count = frame.data.size() / from;
+    converted_.resize(count * to);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t column = i % in_.columns;
+      const double physical =
+          load_value(in_.type, frame.data.data() + i * from) * in_.scale_of(column) + in_.offset_of(column);
+      store_value(to_.type, (physical * to_.gain + to_.bias) / to_.scale + to_.zero_point, converted_.data() + i * to);
+    }
+    return emit({frame.tick, converted_});
+  }
+
+  Expected<void> reset() override { return {}; }
+
+ private:
+  Conversion to_;
+  FrameType in_;
+  Bytes converted_;
+};
+
+// What the stages that look at scores have in common: a frame as physical values.
+class ScoreStage : public Stage {
+ protected:
+  Expected<void> bind_scores(const FrameType& in) {
+    if (in.rows != 1) return misfit(fmt::format("it takes one row of scores, and gets {}", in.to_string()));
+    in_ = in;
+    scores_.resize(in.columns);
+    return {};
+  }
+  const std::vector<double>& scores(const Frame& frame) {
+    const std::size_t width = size_of(in_.type);
+    for (std::size_t c = 0; c < in_.columns; ++c)
+      scores_[c] = load_value(in_.type, frame.data.data() + c * width) * in_.scale_of(c) + in_.offset_of(c);
+    return scores_;
+  }
+  static std::size_t leader(const std::vector<double>& scores) {
+    return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  }
+  Expected<FrameType> bind_to_class(const FrameType& in) {
+    if (auto bound = bind_scores(in); !bound) return fail(bound);
+    if (in.columns > 256) return misfit(fmt::format("{} classes are more than a uint8_t can number", in.columns));
+    FrameType out;
+    out.rows = 1;
+    out.names = {"class"};
+    out.tick_frequency = in.tick_frequency;
+    return out;
+  }
+  FrameType in_;
+
+ private:
+  std::vector<double> scores_;
+};
+
+class ArgmaxStage final : public ScoreStage {
+ public:
+  Expected<FrameType> bind(const FrameType& in) override { return bind_to_class(in); }
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    const auto best = static_cast<std::byte>(leader(scores(frame)));
+    return emit({frame.tick, ByteView(&best, 1)});
+  }
+  Expected<void> reset() override { return {}; }
+};
+
+class SmoothStage final : public ScoreStage {
+ public:
+  explicit SmoothStage(std::size_t count) : count_(count) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    if (auto bound = bind_scores(in); !bound) return fail(bound);
+    FrameType out = in;
+    out.type = ScalarType::f32;
+    out.scale = {1.0};
+    out.offset = {0.0};
+    return out;
+  }
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    last_.push_back(scores(frame));
+    if (last_.size() > count_) last_.pop_front();
+    mean_.resize(in_.columns * sizeof(float));
+    for (std::size_t c = 0; c < in_.columns; ++c) {
+      double sum = 0;  // anew each time: a running sum would depend on all that came before
+      for (const auto& scores : last_) sum += scores[c];
+      store_value(ScalarType::f32, sum / static_cast<double>(last_.size()), mean_.data() + c * sizeof(float));
+    }
+    return emit({frame.tick, mean_});
+  }
+  Expected<void> reset() override {
+    last_.clear();
+    return {};
+  }
+
+ private:
+  std::size_t count_;
+  std::deque<std::vector<double>> last_;
+  Bytes mean_;
+};
+
+class DebounceStage final : public ScoreStage {
+ public:
+  explicit DebounceStage(Debounce debounce) : rule_(std::move(debounce)) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    for (const auto& name : rule_.ignore) {
+      const auto found = std::find(in.names.begin(), in.names.end(), name);
+      if (found == in.names.end())
+        return misfit(fmt::format("there is no class '{}' to ignore; there is: {}", name, fmt::join(in.names, ", ")));
+      ignored_.push_back(static_cast<std::size_t>(found - in.names.begin()));
+    }
+    return bind_to_class(in);
+  }
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    const auto& now = scores(frame);
+    const std::size_t best = leader(now);
+    const bool counts =
+        now[best] >= rule_.threshold && std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
+    in_a_row_ = counts ? (best == candidate_ ? in_a_row_ + 1 : 1) : 0;
+    candidate_ = best;
+    if (held_ > 0) {
+      --held_;
+      return {};
+    }
+    if (in_a_row_ < rule_.count) return {};
+    held_ = rule_.hold;
+    in_a_row_ = 0;
+    const auto found = static_cast<std::byte>(best);
+    return emit({frame.tick, ByteView(&found, 1)});
+  }
+  Expected<void> reset() override {
+    in_a_row_ = held_ = candidate_ = 0;
+    return {};
+  }
+
+ private:
+  Debounce rule_;
+  std::vector<std::size_t> ignored_;
+  std::size_t candidate_ = 0;
+  std::size_t in_a_row_ = 0;
+  std::size_t held_ = 0;
+};
+
+// Runs an algorithm on each frame and passes one of its outputs on.
+class ExecuteStage : public Stage {
+ public:
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    AlgorithmInput input;
+    input.tick = frame.tick;
+    input.frequency = out_.tick_frequency;
+    input.data = frame.data;
+    auto result = algorithm_->execute(input);
+    if (!result) return fail(result);
+    if (result->status != 0) return fail(ErrorCode::bad_input, result->describe_failure());
+    for (const auto& output : result->outputs) {
+      if (output.port != port_) continue;
+      if (out_.rows != 0 && output.data.size() != out_.elements() * size_of(out_.type))
+        return fail(ErrorCode::bad_input,
+                    fmt::format("an output of {} bytes, where {} was expected", output.data.size(), out_.to_string()));
+      if (auto emitted = emit({frame.tick, output.data}); !emitted) return emitted;
+    }
+    return {};
+  }
+  Expected<void> reset() override { return algorithm_->reset(); }
+  std::uint64_t peak_memory() const override { return algorithm_->peak_memory(); }
+
+ protected:
+  std::unique_ptr<Algorithm> algorithm_;
+  std::uint32_t port_ = 0;
+  FrameType out_;
+};
+
+class RunModelStage final : public ExecuteStage {
+ public:
+  RunModelStage(ModelStage model, ModelInfo* info) : model_(std::move(model)), info_out_(info) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    ModelInfo info;
+    auto started = start_model(model_.options, info);
+    if (!started) return fail(started);
+    algorithm_ = std::move(*started);
+    if (info_out_ != nullptr) *info_out_ = info;
+    const std::string name = model_.options.model.filename().string();
+    if (info.inputs.size() != 1)
+      return misfit(fmt::format("{} has {} inputs; a stage has one", name, info.inputs.size()));
+    const TensorInfo& tensor = info.inputs[0];
+    const auto type = tensor.type();
+    if (!type) return misfit(fmt::format("{} takes {}, a type that streams do not have", name, tensor.to_string()));
+    if (in.elements() != tensor.elements())
+      return misfit(fmt::format("{} takes {}, which is {} values; it gets {}, which is {}", name, tensor.to_string(),
+                                tensor.elements(), in.to_string(),
+                                in.rows == 0 ? "any number" : std::to_string(in.elements())));
+    if (in.type != *type)
+      if (auto bound = bind_conversion(in, tensor, *type, name); !bound) return fail(bound);
+    return bind_output(in, info, name);
+  }
+
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    if (!convert_) return ExecuteStage::push(frame, emit);
+    return convert_->push(frame, [&](const Frame& converted) { return ExecuteStage::push(converted, emit); });
+  }
+
+ private:
+  // The tensor's own quantisation, of the physical values.
+  Expected<void> bind_conversion(const FrameType& in, const TensorInfo& tensor, ScalarType type,
+                                 const std::string& name) {
+    if (!is_float(type) && tensor.scale.size() != 1)
+      return misfit(fmt::format("{} takes {} without a scale, and gets {}: put a convert stage before it", name,
+                                tensor.to_string(), in.to_string()));
+    Conversion conversion;
+    conversion.type = type;
+    if (!is_float(type)) {
+      conversion.scale = tensor.scale[0];
+      conversion.zero_point = tensor.zero_point[0];
+    }
+    convert_ = make_convert(conversion);
+    if (auto bound = convert_->bind(in); !bound) return fail(bound);
+    return {};
+  }
+
+  Expected<FrameType> bind_output(const FrameType& in, const ModelInfo& info, const std::string& name) {
+    if (model_.output >= info.outputs.size())
+      return misfit(fmt::format("{} has {} outputs; there is no number {}", name, info.outputs.size(), model_.output));
+    const TensorInfo& tensor = info.outputs[model_.output];
+    const auto type = tensor.type();
+    if (!type) return misfit(fmt::format("{} gives {}, a type that streams do not have", name, tensor.to_string()));
+    port_ = static_cast<std::uint32_t>(model_.output);
+    out_.type = *type;
+    out_.rows = 1;
+    out_.columns = tensor.elements();
+    out_.tick_frequency = in.tick_frequency;
+    if (tensor.scale.size() == 1) {
+      out_.scale = {tensor.scale[0]};
+      out_.offset = {-tensor.zero_point[0] * tensor.scale[0]};
+    }
+    if (!model_.labels.empty() && model_.labels.size() != out_.columns)
+      return misfit(fmt::format("{} labels for the {} values that {} gives", model_.labels.size(), out_.columns, name));
+    out_.names = model_.labels;
+    return out_;
+  }
+
+  ModelStage model_;
+  ModelInfo* info_out_;
+  StagePtr convert_;
+};
+
+class RunAlgorithmStage final : public ExecuteStage {
+ public:
+  explicit RunAlgorithmStage(AlgorithmStage algorithm) : stage_(std::move(algorithm)) {}
+
+  Expected<FrameType> bind(const FrameType& in) override {
+    auto started = stage_.start();
+    if (!started) return fail(started);
+    algorithm_ = std::move(*started);
+    const auto& outputs = algorithm_->outputs();
+    const auto found = stage_.port.empty() ? outputs.begin()
+                                           : std::find_if(outputs.begin(), outputs.end(),
+                                                          [&](const auto& o) { return o.name == stage_.port; });
+    if (found == outputs.end())
+      return misfit(stage_.port.empty() ? fmt::format("{} has no output", stage_.what)
+                                        : fmt::format("{} has no output '{}'", stage_.what, stage_.port));
+    port_ = static_cast<std::uint32_t>(found - outputs.begin());
+    out_ = stage_.output;
+    out_.tick_frequency = in.tick_frequency;
+    return out_;
+  }
+
+ private:
+  AlgorithmStage stage_;
+};
+
+}  // namespace
+
+StagePtr make_window(std::size_t length, std::size_t stride) { return std::make_unique<WindowStage>(length, stride); }
+StagePtr make_stack(std::size_t count, std::size_t stride) { return std::make_unique<StackStage>(count, stride); }
+StagePtr make_select(std::vector<std::string> names) { return std::make_unique<SelectStage>(std::move(names)); }
+StagePtr make_convert(const Conversion& conversion) { return std::make_unique<ConvertStage>(conversion); }
+StagePtr make_argmax() { return std::make_unique<ArgmaxStage>(); }
+StagePtr make_smooth(std::size_t count) { return std::make_unique<SmoothStage>(count); }
+StagePtr make_debounce(Debounce debounce) { return std::make_unique<DebounceStage>(std::move(debounce)); }
+StagePtr make_model(ModelStage model, ModelInfo* info) {
+  return std::make_unique<RunModelStage>(std::move(model), info);
+}
+StagePtr make_algorithm_stage(AlgorithmStage algorithm) {
+  return std::make_unique<RunAlgorithmStage>(std::move(algorithm));
+}
+
+}  // namespace sds::pipeline

@@ -1,0 +1,74 @@
+// The stages of a pipeline. Each is bound once to the kind of frames that it gets, and then fed.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "frames.hpp"
+#include "sds/bridge/engine.hpp"
+
+namespace sds::pipeline {
+
+/// Takes a frame on to whatever comes next. Errors: bad_input for a frame that cannot be worked on (the run goes on),
+/// algorithm where something crashed or hung (it is over).
+using Emit = std::function<Expected<void>(const Frame&)>;
+
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  /// Fixes the kind of frames that come in, and says which come out; the message says what does not fit.
+  virtual Expected<FrameType> bind(const FrameType& in) = 0;
+  virtual Expected<void> push(const Frame& frame, const Emit& emit) = 0;
+  /// Forgets all frames so far.
+  virtual Expected<void> reset() = 0;
+  [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
+};
+
+using StagePtr = std::unique_ptr<Stage>;
+
+/// Windows of `length` rows, every `stride` rows; the tick of a window is that of its last row.
+StagePtr make_window(std::size_t length, std::size_t stride);
+/// Windows of `count` frames, every `stride` frames, their elements one behind the other in one row.
+StagePtr make_stack(std::size_t count, std::size_t stride);
+/// Only the columns of these names.
+StagePtr make_select(std::vector<std::string> names);
+
+struct Conversion {
+  ScalarType type = ScalarType::f32;
+  double scale = 1.0;  ///< of the result: physical value = (stored - zero_point) * scale
+  double zero_point = 0.0;
+  double gain = 1.0;  ///< the result's physical value = physical value * gain + bias
+  double bias = 0.0;
+};
+StagePtr make_convert(const Conversion& conversion);
+/// The number of the column with the largest value, the first of equals, as one uint8.
+StagePtr make_argmax();
+/// The mean of the last `count` frames' physical values, as floats; of fewer at the beginning.
+StagePtr make_smooth(std::size_t count);
+
+struct Debounce {
+  double threshold = 0.5;
+  std::size_t count = 1;            ///< frames in a row in which a class must lead with at least the threshold
+  std::size_t hold = 0;             ///< frames after a detection in which there is no other
+  std::vector<std::string> ignore;  ///< classes that are no detection
+};
+/// One uint8, the number of a class, each time a class is detected; nothing in between.
+StagePtr make_debounce(Debounce debounce);
+
+struct ModelStage {
+  ModelOptions options;
+  std::vector<std::string> labels;  ///< of the output's elements
+  std::size_t output = 0;           ///< which output tensor goes on
+};
+/// `info`, if given, gets the model's description.
+StagePtr make_model(ModelStage model, ModelInfo* info = nullptr);
+
+struct AlgorithmStage {
+  std::string what;  ///< for messages
+  std::function<Expected<std::unique_ptr<Algorithm>>()> start;
+  std::string port;  ///< name of the output that goes on; empty: the first
+  FrameType output;  ///< rows and columns of its blocks
+};
+StagePtr make_algorithm_stage(AlgorithmStage algorithm);
+
+}  // namespace sds::pipeline

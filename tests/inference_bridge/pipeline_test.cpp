@@ -1,0 +1,234 @@
+// Pipelines without models: windows, conversions, scores, times, alignment, and what is wrong with a file.
+#include "sds/bridge/pipeline.hpp"
+
+#include <gtest/gtest.h>
+
+#include "sds/bridge/replay_job.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+struct Out {
+  std::uint64_t tick;
+  std::vector<double> values;
+  bool operator==(const Out&) const = default;
+};
+
+void PrintTo(const Out& out, std::ostream* stream) {
+  *stream << out.tick << ":";
+  for (const double v : out.values) *stream << " " << v;
+}
+
+class PipelineTest : public ::testing::Test {
+ protected:
+  // Blocks of int16 samples of one channel "a" at 1 kHz of a 1 MHz clock, counted through from `first`.
+  void write_stream(const std::string& name, const std::vector<std::pair<std::uint32_t, int>>& ticks_and_sizes,
+                    int first = 0) {
+    std::vector<test::TestBlock> blocks;
+    int next = first;
+    for (const auto& [tick, size] : ticks_and_sizes) {
+      std::string data;
+      for (int i = 0; i < size; ++i, ++next) {
+        data.push_back(static_cast<char>(next & 0xFF));
+        data.push_back(static_cast<char>((next >> 8) & 0xFF));
+      }
+      blocks.push_back({tick, data});
+    }
+    test::write_file(dir_ / (name + ".0.sds"), test::plain(blocks));
+    test::write_file(dir_ / (name + ".sds.yml"),
+                     "sds:\n  name: s\n  tick-frequency: 1000000\n  sample-frequency: 1000\n  content:\n"
+                     "    - {value: a, type: int16_t, scale: 0.5, offset: 1}\n");
+  }
+
+  std::filesystem::path write_pipeline(const std::string& stages, const std::string& input = "S") {
+    test::write_file(dir_ / "p.yml", "pipeline:\n  name: Out\n  input: " + input + "\n  stages:\n" + stages);
+    return dir_ / "p.yml";
+  }
+
+  Expected<Recording> open(const std::vector<std::string>& streams) {
+    std::vector<std::filesystem::path> paths;
+    for (const auto& stream : streams) paths.push_back(dir_ / (stream + ".0.sds"));
+    return Recording::open(paths, {});
+  }
+
+  // The physical values that come out of the last stage.
+  std::vector<Out> run(const std::string& stages, const std::vector<std::string>& streams = {"S"},
+                       const std::string& input = "S", const std::string& id = "") {
+    ReplayJob job;
+    job.algorithm = parse_algorithm(write_pipeline(stages, input).string());
+    job.output = dir_ / "out.sdsz";
+    job.if_exists = IfExists::overwrite;
+    auto recording = open(streams);
+    auto result = run_job(*recording, job);
+    if (!result) {
+      ADD_FAILURE() << result.error().to_string();
+      return {};
+    }
+    failures_ = result->runs[0].failures;
+    gaps_ = result->runs[0].gaps;
+    return read(id);
+  }
+
+  std::vector<Out> read(const std::string& id) {
+    auto outputs = Recording::open(dir_ / "out.sdsz");
+    const std::size_t index = id.empty() ? outputs->streams().size() - 1 : *outputs->find_stream(id);
+    const auto& metadata = *outputs->streams()[index].metadata;
+    EXPECT_TRUE(metadata.notes.empty());
+    auto cursor = outputs->cursor(index);
+    std::vector<Out> all;
+    for (;;) {
+      auto block = (*cursor)->next();
+      if (!*block) return all;
+      Out out{(*block)->tick, {}};
+      EXPECT_EQ((*block)->data.size(), metadata.sample_bytes);
+      for (const auto& channel : metadata.channels)
+        for (std::size_t i = 0; i < channel.count(); ++i)
+          out.values.push_back(raw_value(channel, (*block)->data.data(), i) * channel.scale + channel.offset);
+      all.push_back(out);
+    }
+  }
+
+  std::string error_of(const std::string& stages, const std::string& input = "S") {
+    auto recording = open({"S"});
+    auto made = make_pipeline(write_pipeline(stages, input), {&recording->streams()[0]}, {});
+    return made ? "fine" : made.error().message;
+  }
+
+  test::TempDir dir_;
+  std::vector<AlgorithmFailure> failures_;
+  std::uint64_t gaps_ = 0;
+};
+
+TEST_F(PipelineTest, WindowsAreCutAcrossBlocksAndCarryTheTimeOfTheirLastSample) {
+  write_stream("S", {{1000, 3}, {4000, 1}, {5000, 6}});  // samples 0 to 9 at 1, 2, ... 10 ms
+  const std::vector<Out> expected{{4000, {1, 1.5, 2, 2.5}}, {7000, {2.5, 3, 3.5, 4}}, {10000, {4, 4.5, 5, 5.5}}};
+  EXPECT_EQ(run("    - window: {length: 4, stride: 3}\n"), expected);
+}
+
+TEST_F(PipelineTest, AStrideLongerThanTheWindowLeavesSamplesOut) {
+  write_stream("S", {{0, 4}, {4000, 7}});
+  const std::vector<Out> expected{{1000, {1, 1.5}}, {6000, {3.5, 4}}};
+  EXPECT_EQ(run("    - window: {length: 2, stride: 5}\n"), expected);
+}
+
+TEST_F(PipelineTest, TheSizesOfBlocksDoNotMatter) {
+  write_stream("S", {{0, 100}});
+  const auto once = run("    - window: {length: 7, stride: 2}\n    - stack: {count: 3, stride: 2}\n");
+  std::vector<std::pair<std::uint32_t, int>> pieces;
+  for (std::uint32_t i = 0; i < 100; ++i) pieces.emplace_back(i * 1000, 1);
+  write_stream("S", pieces);
+  EXPECT_EQ(run("    - window: {length: 7, stride: 2}\n    - stack: {count: 3, stride: 2}\n"), once);
+  EXPECT_EQ(once.size(), 23u);
+  EXPECT_EQ(once[0].values.size(), 21u);
+}
+
+TEST_F(PipelineTest, ConversionsRoundClipAndScale) {
+  write_stream("S", {{0, 5}}, -2);  // physical 0, 0.5, 1, 1.5, 2
+  EXPECT_EQ(run("    - window: {length: 5}\n    - convert: {to: int8, scale: 0.25, zero-point: -128}\n")[0].values,
+            (std::vector<double>{0, 0.5, 1, 1.5, 2}));
+  EXPECT_EQ(run("    - window: {length: 5}\n    - convert: {to: uint8, gain: 200, bias: -10}\n")[0].values,
+            (std::vector<double>{0, 90, 190, 255, 255}));
+  EXPECT_EQ(run("    - window: {length: 5}\n    - convert: {to: float, gain: 0.5}\n")[0].values,
+            (std::vector<double>{0, 0.25, 0.5, 0.75, 1}));
+}
+
+TEST_F(PipelineTest, ScoresAreSmoothedDecidedAndDebounced) {
+  write_stream("S", {{0, 6}});
+  // Windows of two are rows of two scores once stacked: (1, 1.5), (2, 2.5), (3, 3.5).
+  const std::string scores = "    - window: {length: 2}\n    - stack: {count: 1}\n";
+  EXPECT_EQ(run(scores + "    - smooth: {count: 2}\n"),
+            (std::vector<Out>{{1000, {1, 1.5}}, {3000, {1.5, 2}}, {5000, {2.5, 3}}}));
+  EXPECT_EQ(run(scores + "    - argmax: true\n"), (std::vector<Out>{{1000, {1}}, {3000, {1}}, {5000, {1}}}));
+  EXPECT_EQ(run(scores + "    - debounce: {threshold: 2.5}\n"), (std::vector<Out>{{3000, {1}}, {5000, {1}}}));
+  EXPECT_EQ(run(scores + "    - debounce: {threshold: 0, count: 2, hold: 5}\n"), (std::vector<Out>{{3000, {1}}}));
+}
+
+TEST_F(PipelineTest, AnyStageCanBeRecorded) {
+  write_stream("S", {{0, 6}});
+  const auto last = run("    - {window: {length: 2}, record: Windows}\n    - stack: {count: 1}\n    - argmax: true\n");
+  EXPECT_EQ(last.size(), 3u);
+  EXPECT_EQ(read("Windows").size(), 3u);
+  EXPECT_EQ(read("Windows")[1], (Out{3000, {2, 2.5}}));
+}
+
+TEST_F(PipelineTest, ACompiledAlgorithmIsAStage) {
+  write_stream("S", {{0, 6}});
+  const auto out = run("    - window: {length: 2}\n    - algorithm: " SDSKIT_LIB_DIR
+                       "/bad_prints.so\n      output: {type: uint32, labels: [sum]}\n");
+  EXPECT_EQ(out, (std::vector<Out>{{1000, {1}}, {3000, {6}}, {5000, {15}}}));
+}
+
+TEST_F(PipelineTest, StreamsOfDifferentRatesAreJoinedByTheNewestSampleInHand) {
+  write_stream("S", {{2000, 4}, {6000, 4}});
+  std::vector<test::TestBlock> slow{{1000, std::string("\x0A\0", 2)}, {4500, std::string("\x14\0", 2)}};
+  test::write_file(dir_ / "T.0.sds", test::plain(slow));
+  test::write_file(dir_ / "T.sds.yml",
+                   "sds:\n  name: t\n  tick-frequency: 1000000\n  sample-frequency: 100\n  content:\n"
+                   "    - {value: b, type: int16_t}\n");
+  const auto out = run("    - window: {length: 1}\n", {"S", "T"}, "[S, T]");
+  ASSERT_EQ(out.size(), 8u);
+  EXPECT_EQ(out[0], (Out{2000, {1, 10}}));
+  EXPECT_EQ(out[3], (Out{5000, {2.5, 10}})) << "the block of 4.5 ms came only after the one of 2 ms";
+  EXPECT_EQ(out[4], (Out{6000, {3, 20}}));
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PipelineTest, AGapBeginsWindowsAnew) {
+  const std::string yaml = "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n    - {value: a, type: uint8_t}\n";
+  auto writer = SdszWriter::create(dir_ / "gap.sdsz", {}, {});
+  auto id = writer->add_stream({"S", "0", false, "", "S.sds.yml", yaml});
+  ASSERT_TRUE(writer->append(*id, 0, as_bytes("abc")));
+  ASSERT_TRUE(writer->add_gap(*id, "lost"));
+  ASSERT_TRUE(writer->append(*id, 10, as_bytes("defgh")));
+  ASSERT_TRUE(writer->close());
+  ReplayJob job;
+  job.algorithm = parse_algorithm(write_pipeline("    - window: {length: 2}\n").string());
+  job.output = dir_ / "out.sdsz";
+  auto result = run_job(*Recording::open(dir_ / "gap.sdsz"), job);
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(result->runs[0].gaps, 1u);
+  EXPECT_EQ(read(""), (std::vector<Out>{{1, {'a', 'b'}}, {11, {'d', 'e'}}, {13, {'f', 'g'}}}));
+}
+
+TEST_F(PipelineTest, ABlockOfOddBytesFailsAloneAndIsNamed) {
+  write_stream("S", {{0, 4}});
+  test::write_file(dir_ / "S.0.sds", test::plain({{0, "abcd"}, {4000, "xyz"}, {6000, "efgh"}}));
+  EXPECT_EQ(run("    - window: {length: 2}\n").size(), 2u);
+  ASSERT_EQ(failures_.size(), 1u);
+  EXPECT_EQ(failures_[0].ordinal, 1u);
+  EXPECT_EQ(failures_[0].reason,
+            "the algorithm returned -1: a block of 3 bytes is no whole number of samples of 2 bytes");
+}
+
+TEST_F(PipelineTest, ProblemsNameTheirLine) {
+  write_stream("S", {{0, 4}});
+  EXPECT_EQ(error_of("    - window: {length: 2}\n"), "fine");
+  EXPECT_EQ(error_of("    - window: {length: 0}\n"), "line 5: 'length: 0' must be a whole number from 1 to 16777216");
+  EXPECT_EQ(error_of("    - window: {size: 2}\n"), "line 5: stage 'window' needs 'length:'");
+  EXPECT_EQ(error_of("    - window: {length: 2, size: 1}\n"),
+            "line 5: stage 'window' has no key 'size'; it has: length, stride");
+  EXPECT_EQ(error_of("    - argmax: true\n"), "line 5: it takes one row of scores, and gets int16_t [any x 1]");
+  EXPECT_EQ(error_of("    - select: [b]\n"), "line 5: there is no column 'b'; there is: a");
+  EXPECT_EQ(error_of("    - {}\n"),
+            "line 5: a stage needs one of: window, stack, select, convert, model, argmax, smooth, debounce, algorithm, "
+            "worker");
+  EXPECT_EQ(error_of("    - {argmax: true, window: {length: 2}}\n"),
+            "line 5: one stage does one thing: this one has two");
+  EXPECT_EQ(error_of("    - convert: {to: complex}\n"),
+            "line 5: no type 'complex'; there is: int8, uint8, int16, uint16, int32, uint32, float, double");
+  EXPECT_EQ(error_of("    - {window: {length: 2}, record: a/b}\n").find("line 5: "), 0u);
+  EXPECT_EQ(error_of("    - model: m.tflite\n      engine: fast\n"),
+            "line 5: no engine 'fast'; there is: tflm, litert, litert-ref, onnx");
+  EXPECT_EQ(error_of("    - window: {length: 16777216}\n    - stack: {count: 3}\n").find("line 6: a window of 3 rows"),
+            0u);
+  EXPECT_EQ(error_of("    - window: [\n").find("line "), 0u);
+  EXPECT_EQ(error_of("  not: [a list]\n").find("line "), 0u);
+  test::write_file(dir_ / "p.yml", "pipelines: {}\n");
+  EXPECT_EQ(pipeline_inputs(dir_ / "p.yml").error().message, "line 1: the file needs 'pipeline:'");
+  EXPECT_EQ(pipeline_inputs(dir_ / "none.yml").error().code, ErrorCode::io);
+}
+
+}  // namespace
+}  // namespace sds

@@ -1,0 +1,133 @@
+#include "report.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "command.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+std::string text_of(double value) { return fmt::format("{}", value); }
+
+void print_channel(const ChannelComparison& c) {
+  fmt::print("  {:<20} {:>12} {:>12} {:>14} {:>14}\n", c.name, grouped(c.values), grouped(c.different),
+             fmt::format("{:.6g}", c.max_difference), fmt::format("{:.6g}", c.mean_difference));
+  if (c.first)
+    fmt::print("    first difference: tick {} ({} s), sample {}{}: {} against {}\n", c.first->tick,
+               text_of(c.first->seconds), c.first->sample,
+               c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", text_of(c.first->a),
+               text_of(c.first->b));
+}
+
+// JSON has no infinity.
+nlohmann::json number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(text_of(value));
+}
+
+}  // namespace
+
+void print_comparison(const RecordingComparison& result) {
+  for (const auto& s : result.streams) {
+    fmt::print("stream {}{}: {} blocks compared, {} identical\n", s.a, s.a == s.b ? "" : " against " + s.b,
+               grouped(s.blocks), grouped(s.identical));
+    for (const auto& note : s.notes) fmt::print("  note: {}\n", note);
+    if (s.only_a > 0) fmt::print("  {} blocks only in A, first at tick {}\n", grouped(s.only_a), *s.first_only_a);
+    if (s.only_b > 0) fmt::print("  {} blocks only in B, first at tick {}\n", grouped(s.only_b), *s.first_only_b);
+    if (s.size_mismatches > 0)
+      fmt::print("  {} blocks of different sizes or odd bytes, first at tick {}\n", grouped(s.size_mismatches),
+                 *s.first_size_mismatch);
+    fmt::print("  {:<20} {:>12} {:>12} {:>14} {:>14}\n", "channel", "values", "different", "max |A-B|", "mean |A-B|");
+    for (const auto& channel : s.channels) print_channel(channel);
+    if (s.decisions > 0)
+      fmt::print("  the same channel is the largest in {} of {} samples ({:.2f} %)\n", grouped(s.agreeing),
+                 grouped(s.decisions), 100.0 * static_cast<double>(s.agreeing) / static_cast<double>(s.decisions));
+  }
+  for (const auto& id : result.only_a) fmt::print("stream {} only in A\n", id);
+  for (const auto& id : result.only_b) fmt::print("stream {} only in B\n", id);
+  fmt::print("{}\n", result.equal() ? "equal" : "DIFFERENT");
+}
+
+nlohmann::json comparison_json(const RecordingComparison& result) {
+  nlohmann::json json{{"equal", result.equal()}, {"only_a", result.only_a}, {"only_b", result.only_b}};
+  json["streams"] = nlohmann::json::array();
+  for (const auto& s : result.streams) {
+    nlohmann::json stream{{"a", s.a},
+                          {"b", s.b},
+                          {"equal", s.equal()},
+                          {"blocks", s.blocks},
+                          {"identical", s.identical},
+                          {"blocks_only_a", s.only_a},
+                          {"blocks_only_b", s.only_b},
+                          {"size_mismatches", s.size_mismatches},
+                          {"notes", s.notes}};
+    if (s.decisions > 0) stream["argmax"] = {{"samples", s.decisions}, {"agreeing", s.agreeing}};
+    if (s.first_only_a) stream["first_only_a_tick"] = *s.first_only_a;
+    if (s.first_only_b) stream["first_only_b_tick"] = *s.first_only_b;
+    stream["channels"] = nlohmann::json::array();
+    for (const auto& c : s.channels) {
+      nlohmann::json channel{{"name", c.name},
+                             {"values", c.values},
+                             {"different", c.different},
+                             {"max_difference", number(c.max_difference)},
+                             {"mean_difference", number(c.mean_difference)}};
+      if (c.first)
+        channel["first"] = {{"tick", c.first->tick},       {"seconds", c.first->seconds}, {"sample", c.first->sample},
+                            {"element", c.first->element}, {"a", number(c.first->a)},     {"b", number(c.first->b)}};
+      stream["channels"].push_back(channel);
+    }
+    json["streams"].push_back(stream);
+  }
+  return json;
+}
+
+void print_run(const RunReport& r) {
+  fmt::print("  blocks    {} delivered ({}), {} outputs\n", grouped(r.blocks), human_bytes(r.input_bytes),
+             grouped(r.outputs));
+  if (!r.input_fingerprint.empty())
+    fmt::print("  input     {}\n  output    {}\n", r.input_fingerprint, r.output_fingerprint);
+  const auto us = [&](double fraction) { return static_cast<double>(r.durations.percentile(fraction).count()) / 1e3; };
+  if (r.durations.count() > 0)
+    fmt::print("  execution p50 {:.1f} us, p90 {:.1f} us, p99 {:.1f} us, max {:.1f} us\n", us(0.5), us(0.9), us(0.99),
+               static_cast<double>(r.durations.max().count()) / 1e3);
+  if (r.recorded_seconds > 0)
+    fmt::print("  time      {} for {} of recording: {:.0f} times real time\n", human_seconds(r.wall_seconds),
+               human_seconds(r.recorded_seconds), r.recorded_seconds / r.wall_seconds);
+  if (r.peak_memory > 0) fmt::print("  memory    {} at most\n", human_bytes(r.peak_memory));
+  if (r.gaps > 0) fmt::print("  gaps      {} in the recording: windows began anew behind them\n", grouped(r.gaps));
+  for (const auto& failure : r.failures)
+    fmt::print("  FAILED    block {} (timeslot {}): {}\n", failure.ordinal, failure.timeslot, failure.reason);
+  if (r.failure_count > r.failures.size()) fmt::print("  FAILED    ... {} blocks in all\n", grouped(r.failure_count));
+  for (const auto& damage : r.damages) fmt::print("  DAMAGE    at byte {}: {}\n", damage.offset, damage.reason);
+}
+
+nlohmann::json run_json(const RunReport& r) {
+  nlohmann::json failures = nlohmann::json::array();
+  for (const auto& failure : r.failures)
+    failures.push_back({{"block", failure.ordinal}, {"timeslot", failure.timeslot}, {"reason", failure.reason}});
+  nlohmann::json damages = nlohmann::json::array();
+  for (const auto& damage : r.damages) damages.push_back({{"offset", damage.offset}, {"reason", damage.reason}});
+  const auto ns = [&](double fraction) { return r.durations.percentile(fraction).count(); };
+  return {{"ok", r.ok()},
+          {"input_fingerprint", r.input_fingerprint},
+          {"output_fingerprint", r.output_fingerprint},
+          {"blocks", r.blocks},
+          {"input_bytes", r.input_bytes},
+          {"outputs", r.outputs},
+          {"recorded_seconds", r.recorded_seconds},
+          {"gaps", r.gaps},
+          {"failure_count", r.failure_count},
+          {"failures", failures},
+          {"damages", damages},
+          {"measured",
+           {{"wall_seconds", r.wall_seconds},
+            {"peak_memory", r.peak_memory},
+            {"p50_ns", ns(0.5)},
+            {"p90_ns", ns(0.9)},
+            {"p99_ns", ns(0.99)},
+            {"max_ns", r.durations.max().count()}}}};
+}
+
+}  // namespace sds::cli
