@@ -1,4 +1,4 @@
-#include "child_process.hpp"
+#include "sds/bridge/child_process.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -78,12 +78,16 @@ void ChildProcess::end() {
 
 int ChildProcess::wait() { return pid_ < 0 ? 0 : reap(); }
 
+bool ChildProcess::has_ended() const {
+  if (pid_ < 0) return true;
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
 int ChildProcess::wait_or_end(std::chrono::milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (running() && std::chrono::steady_clock::now() < deadline) {
-    siginfo_t info{};
-    if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
-      return reap();
+    if (has_ended()) return reap();
     ::usleep(1000);
   }
   if (running()) ::kill(pid_, SIGKILL);

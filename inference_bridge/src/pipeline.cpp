@@ -421,6 +421,10 @@ class PlanReader {
         stage.string("engine", options_.engine.empty() ? default_engine(model.options.model) : options_.engine);
     model.options.timeout = options_.timeout;
     model.labels = stage.strings("labels");
+    const std::string input = stage.string("input", "");
+    if (input != "" && input != "stored" && input != "physical")
+      yaml_problem(node, fmt::format("'input: {}' must be stored or physical", input));
+    model.quantise = input == "physical";
     model.output = stage.integer("output", 0, 0, 63);
     const auto& names = engine_names();
     if (std::find(names.begin(), names.end(), model.options.engine) == names.end())
@@ -430,7 +434,7 @@ class PlanReader {
 
   StagePtr make_library(const YAML::Node& node, YamlMap& stage) {
     LibraryOptions options;
-    options.library = resolve(yaml_string(node, "algorithm"));
+    options.library = find_algorithm_library(yaml_string(node, "algorithm"), folder_);
     options.configuration = stage.string("config", "");
     options.timeout = options_.timeout;
     AlgorithmStage made = read_output(stage, options.library.filename().string());

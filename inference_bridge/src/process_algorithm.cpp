@@ -14,9 +14,9 @@
 #include <deque>
 #include <optional>
 
-#include "child_process.hpp"
 #include "host_protocol.hpp"
 #include "sds/bridge/algorithm.hpp"
+#include "sds/bridge/child_process.hpp"
 
 namespace sds {
 

@@ -344,7 +344,7 @@ class RunModelStage final : public ExecuteStage {
       return misfit(fmt::format("{} takes {}, which is {} values; it gets {}, which is {}", name, tensor.to_string(),
                                 tensor.elements(), in.to_string(),
                                 in.rows == 0 ? "any number" : std::to_string(in.elements())));
-    if (in.type != *type)
+    if (in.type != *type || model_.quantise)
       if (auto bound = bind_conversion(in, tensor, *type, name); !bound) return fail(bound);
     return bind_output(in, info, name);
   }

@@ -59,6 +59,7 @@ struct ModelStage {
   ModelOptions options;
   std::vector<std::string> labels;  ///< of the output's elements
   std::size_t output = 0;           ///< which output tensor goes on
+  bool quantise = false;  ///< also where the types are the same: convert physical values by the tensor's scale
 };
 /// `info`, if given, gets the model's description.
 StagePtr make_model(ModelStage model, ModelInfo* info = nullptr);

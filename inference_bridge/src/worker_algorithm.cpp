@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "child_process.hpp"
 #include "sds/bridge/algorithm.hpp"
+#include "sds/bridge/child_process.hpp"
 #include "sds/format/limits.hpp"
 
 namespace sds {

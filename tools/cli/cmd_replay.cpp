@@ -225,6 +225,7 @@ int replay_both(const Options& o, const Recording& recording) {
     if (!result) return fail_with(result.error());
     progress.reset();
     ok = ok && result->ok();
+    if (o.output.empty()) result->files.clear();  // they are gone when this ends
     if (o.json) {
       json[side] = job_json(*result, algorithm, recording);
     } else {

@@ -23,6 +23,7 @@ void add_info(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);
 void add_pack(CLI::App& app, Run& run);
 void add_replay(CLI::App& app, Run& run);
+void add_test(CLI::App& app, Run& run);
 void add_serve(CLI::App& app, Run& run);
 void add_unpack(CLI::App& app, Run& run);
 

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   sds::cli::add_pack(app, run);
   sds::cli::add_unpack(app, run);
   sds::cli::add_replay(app, run);
+  sds::cli::add_test(app, run);
   sds::cli::add_model(app, run);
   sds::cli::add_compare(app, run);
   sds::cli::add_export(app, run);

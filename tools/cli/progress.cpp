@@ -12,14 +12,16 @@ namespace sds::cli {
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t interrupt_seen = 0;
 
 extern "C" void on_interrupt(int signal) {
-  interrupted = 1;
+  interrupt_seen = 1;
   std::signal(signal, SIG_DFL);
 }
 
 }  // namespace
+
+bool interrupted() { return interrupt_seen != 0; }
 
 void catch_interrupts() {
   std::signal(SIGINT, on_interrupt);
@@ -38,7 +40,7 @@ Progress::~Progress() {
 }
 
 Expected<void> Progress::add(std::uint64_t bytes) {
-  if (interrupted != 0) return fail(ErrorCode::interrupted, "interrupted");
+  if (interrupt_seen != 0) return fail(ErrorCode::interrupted, "interrupted");
   done_ += bytes;
   if (!terminal_) return {};
   const auto now = std::chrono::steady_clock::now();

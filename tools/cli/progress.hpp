@@ -11,6 +11,8 @@ namespace sds::cli {
 /// From now on the first SIGINT or SIGTERM makes running work end with ErrorCode::interrupted, so that it can clean up
 /// behind itself; a second one kills.
 void catch_interrupts();
+/// True once a signal has come.
+bool interrupted();
 
 /// Shows nothing in the first second, and nothing at all where stderr is no terminal.
 class Progress {

@@ -85,6 +85,10 @@ struct LibraryOptions {
   std::uint8_t fill_memory = 0;
 };
 
+/// The library that a file in `folder` names: relative to that folder; a bare name that is not there is looked for in
+/// the lib folder beside the running program.
+std::filesystem::path find_algorithm_library(const std::filesystem::path& name, const std::filesystem::path& folder);
+
 /// Loads the library, with Arm's three functions or sds_algorithm.h, in a child process whose input and output buffers
 /// end at guard pages: a crash, a hang, or an access past the end of a block becomes an error that names it. Up to 128
 /// blocks run ahead of the child in shared memory. What the algorithm prints goes to stderr.

@@ -43,6 +43,8 @@ class ChildProcess {
                        const std::vector<std::string>& environment);
 
   [[nodiscard]] bool running() const { return pid_ >= 0; }
+  /// True once it has ended by itself (or was never started); wait() then returns at once.
+  [[nodiscard]] bool has_ended() const;
   /// Kills it if it runs.
   void end();
   /// Waits until it ends by itself; its wait status.

@@ -1,0 +1,301 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "sds/bridge/child_process.hpp"
+#include "sds/format/file.hpp"
+#include "sds/tools/suite.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Outputs {
+  std::filesystem::path junit;
+  std::filesystem::path html;
+  std::filesystem::path results;
+  bool json = false;
+};
+
+struct Options {
+  std::filesystem::path suite;
+  unsigned jobs = 0;
+  std::string shard;
+  bool update = false;
+  bool list = false;
+  std::string filter;
+  Outputs outputs;
+  std::size_t run_index = 0;  // hidden: a child process runs one test
+  std::filesystem::path run_result;
+};
+
+struct Shard {
+  std::size_t index = 0;
+  std::size_t of = 1;
+};
+
+Expected<Shard> parse_shard(const std::string& text) {
+  Shard shard;
+  if (text.empty()) return shard;
+  const char* end = text.data() + text.size();
+  const auto [slash, error] = std::from_chars(text.data(), end, shard.index);
+  if (error != std::errc{} || slash == end || *slash != '/' || std::from_chars(slash + 1, end, shard.of).ptr != end ||
+      shard.index == 0 || shard.index > shard.of)
+    return fail(ErrorCode::usage, fmt::format("--shard '{}' is not i/n with i from 1 to n", text));
+  --shard.index;
+  return shard;
+}
+
+Expected<void> write_text(const std::filesystem::path& path, const std::string& text) {
+  if (path.empty()) return {};
+  auto file = OutputFile::create(path, IfExists::overwrite);
+  if (!file) return fail(file);
+  if (auto done = (*file)->append(as_bytes(text)); !done) return done;
+  return (*file)->close();
+}
+
+std::string dump(const nlohmann::json& json) {
+  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+const char* status_text(TestResult::Status status) {
+  return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "FAILED" : "ERROR ";
+}
+
+void print_result(const TestResult& r) {
+  std::string judged;
+  if (r.decisions.size() == 1) judged = "  " + r.decisions[0].predicted;
+  fmt::print("{}  {}{}\n", status_text(r.status), r.name, judged);
+  for (const auto& reason : r.reasons) fmt::print("          {}\n", reason);
+  for (const auto& note : r.notes) fmt::print("          note: {}\n", note);
+}
+
+std::string percent(double share) { return std::isnan(share) ? "-" : fmt::format("{:.1f} %", 100 * share); }
+
+void print_matrix(const SuiteSummary& s) {
+  std::size_t width = 6;
+  for (const auto& name : s.classes) width = std::max(width, name.size() + 2);
+  std::size_t first = 18;
+  for (const auto& name : s.labels) first = std::max(first, name.size() + 1);
+  fmt::print("\n{:<{}}", "label \\ predicted", first);
+  for (const auto& name : s.classes) fmt::print("{:>{}}", name, width);
+  fmt::print("\n");
+  for (std::size_t l = 0; l < s.labels.size(); ++l) {
+    fmt::print("{:<{}}", s.labels[l], first);
+    for (const auto count : s.confusion[l]) fmt::print("{:>{}}", count, width);
+    fmt::print("\n");
+  }
+  fmt::print("\n{:<{}}{:>10}{:>11}{:>9}{:>9}\n", "class", first, "decisions", "precision", "recall", "ROC-AUC");
+  for (const auto& c : s.by_class)
+    fmt::print("{:<{}}{:>10}{:>11}{:>9}{:>9}\n", c.name, first, c.count, percent(c.precision), percent(c.recall),
+               std::isnan(c.auc) ? "-" : fmt::format("{:.4f}", c.auc));
+}
+
+void print_summary(const std::vector<TestResult>& results) {
+  const SuiteSummary s = summarize(results);
+  if (s.decisions > 0) print_matrix(s);
+  fmt::print("\n");
+  if (s.decisions > 0)
+    fmt::print("accuracy  {:.2f} % ({} of {} decisions)\n",
+               100.0 * static_cast<double>(s.right) / static_cast<double>(s.decisions), grouped(s.right),
+               grouped(s.decisions));
+  if (s.executions > 0)
+    fmt::print("latency   median {:.1f} us, largest p99 {:.1f} us, {} executions\n", s.p50_us, s.p99_us,
+               grouped(s.executions));
+  fmt::print("{} passed, {} failed, {} with errors\n", s.passed, s.failed, s.errors);
+}
+
+int report(std::vector<TestResult> results, const Outputs& outputs) {
+  std::stable_sort(results.begin(), results.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.suite, a.index) < std::tie(b.suite, b.index);
+  });
+  if (outputs.json) {
+    fmt::print("{}", dump(results_to_json(results)));
+  } else {
+    for (const auto& result : results) print_result(result);
+    print_summary(results);
+  }
+  for (const auto& [path, text] :
+       {std::pair{outputs.junit, outputs.junit.empty() ? "" : junit_xml(results)},
+        std::pair{outputs.html, outputs.html.empty() ? "" : html_report(results)},
+        std::pair{outputs.results, outputs.results.empty() ? "" : dump(results_to_json(results))}})
+    if (auto written = write_text(path, text); !written) return fail_with(written.error());
+  return std::all_of(results.begin(), results.end(),
+                     [](const auto& r) { return r.status == TestResult::Status::passed; })
+             ? 0
+             : 1;
+}
+
+Expected<std::vector<TestResult>> read_results(const std::filesystem::path& path) {
+  auto text = read_small_file(path, std::size_t{1} << 30);
+  if (!text) return fail(text);
+  auto results = results_from_json(nlohmann::json::parse(*text, nullptr, false));
+  if (!results) results.error().path = path;
+  return results;
+}
+
+// Runs each test in a process of its own, `jobs` at a time: what one test does cannot reach another.
+class Runner {
+ public:
+  Runner(const Options& options, const Suite& suite, std::vector<std::size_t> tests)
+      : options_(options), suite_(suite), tests_(std::move(tests)), results_(tests_.size()) {}
+
+  Expected<std::vector<TestResult>> run() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sds-suite-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) return fail(ErrorCode::io, "cannot make a folder for the results");
+    folder_ = pattern;
+    std::error_code error;
+    program_ = std::filesystem::read_symlink("/proc/self/exe", error).string();
+    std::vector<std::thread> threads;
+    const unsigned jobs = options_.jobs > 0 ? options_.jobs : std::max(1u, std::thread::hardware_concurrency());
+    for (unsigned i = 0; i < std::min<std::size_t>(jobs, tests_.size()); ++i) threads.emplace_back([this] { work(); });
+    for (auto& thread : threads) thread.join();
+    std::filesystem::remove_all(folder_, error);
+    if (interrupted()) return fail(ErrorCode::interrupted, "interrupted");
+    return std::move(results_);
+  }
+
+ private:
+  void work() {
+    for (;;) {
+      const std::size_t next = next_++;
+      if (next >= tests_.size() || interrupted()) return;
+      results_[next] = run_one(tests_[next]);
+    }
+  }
+
+  TestResult run_one(std::size_t index) {
+    const auto file = folder_ / std::to_string(index);
+    std::vector<std::string> command{
+        program_, "test", options_.suite.string(), "--run-one", std::to_string(index), "--run-result", file.string()};
+    if (options_.update) command.emplace_back("--update");
+    ChildProcess child;
+    std::string problem;
+    if (auto started = child.start(command, {}, {}); !started) {
+      problem = started.error().to_string();
+    } else {
+      while (!child.has_ended() && !interrupted()) ::usleep(500);
+      if (interrupted()) return {};
+      const int status = child.wait();
+      if (status != 0) problem = "the process of the test " + describe_exit(status);
+    }
+    if (problem.empty()) {
+      auto results = read_results(file);
+      if (results && results->size() == 1) return std::move(results->front());
+      problem = results ? "the process of the test left no result" : results.error().to_string();
+    }
+    TestResult result;
+    result.suite = suite_.name;
+    result.case_name = suite_.tests[index].case_name;
+    result.name = suite_.tests[index].name;
+    result.index = index;
+    result.reasons = {problem};
+    return result;
+  }
+
+  const Options& options_;
+  const Suite& suite_;
+  std::vector<std::size_t> tests_;
+  std::vector<TestResult> results_;
+  std::filesystem::path folder_;
+  std::string program_;
+  std::atomic<std::size_t> next_{0};
+};
+
+int run_suite(const Options& o) {
+  auto suite = load_suite(o.suite);
+  if (!suite) return fail_with(suite.error());
+  if (!o.run_result.empty()) {
+    if (o.run_index >= suite->tests.size()) return fail_with({ErrorCode::usage, "no such test", o.suite, {}});
+    const TestResult result = run_test(suite->tests[o.run_index], o.run_index, {o.update});
+    auto written = write_text(o.run_result, dump(results_to_json({result})));
+    return written ? 0 : fail_with(written.error());
+  }
+  auto shard = parse_shard(o.shard);
+  if (!shard) return fail_with(shard.error());
+  for (const auto& note : suite->notes) warn(note);
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < suite->tests.size(); ++i)
+    if (i % shard->of == shard->index && suite->tests[i].name.find(o.filter) != std::string::npos) chosen.push_back(i);
+  if (o.list) {
+    for (const std::size_t i : chosen) fmt::print("{}\n", suite->tests[i].name);
+    return 0;
+  }
+  if (chosen.empty() && shard->of == 1)
+    return fail_with({ErrorCode::usage, fmt::format("no test's name contains '{}'", o.filter), o.suite, {}});
+  auto results = Runner(o, *suite, std::move(chosen)).run();
+  if (!results) return fail_with(results.error());
+  return report(std::move(*results), o.outputs);
+}
+
+int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& outputs) {
+  std::vector<TestResult> all;
+  std::set<std::pair<std::string, std::size_t>> seen;
+  for (const auto& part : parts) {
+    auto results = read_results(part);
+    if (!results) return fail_with(results.error());
+    for (auto& result : *results) {
+      if (!seen.emplace(result.suite, result.index).second)
+        return fail_with(
+            {ErrorCode::bad_input, fmt::format("the test {} is in another part, too", result.name), part, {}});
+      all.push_back(std::move(result));
+    }
+  }
+  return report(std::move(all), outputs);
+}
+
+void add_outputs(CLI::App& command, Outputs& outputs) {
+  command.add_option("--junit", outputs.junit, "Write JUnit XML for the CI system")->type_name("FILE");
+  command.add_option("--html", outputs.html, "Write a report for people: one self-contained page")->type_name("FILE");
+  command.add_option("--results", outputs.results, "Write all results, for `sds test merge`")->type_name("FILE");
+  command.add_flag("--json", outputs.json, "Print the results as JSON");
+}
+
+}  // namespace
+
+void add_test(CLI::App& app, Run& run) {
+  auto* command = app.add_subcommand("test", "Run a suite of recordings, algorithms and expectations");
+  auto o = std::make_shared<Options>();
+  command->add_option("suite", o->suite, "The suite (docs/suites.md)")->type_name("FILE");
+  command->add_option("-j,--jobs", o->jobs, "Tests at the same time; 0: one for each core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command->add_option("--shard", o->shard, "Run only part i of n: every n-th test")->type_name("i/n");
+  command->add_option("--filter", o->filter, "Run only tests whose name contains this")->type_name("TEXT");
+  command->add_flag("--update", o->update, "Replace the expected outputs by what comes out now, and show what changes");
+  command->add_flag("--list", o->list, "List the tests and do not run them");
+  add_outputs(*command, o->outputs);
+  command->add_option("--run-one", o->run_index)->group("");
+  command->add_option("--run-result", o->run_result)->group("");
+  command->footer(
+      "Results come in the order of the suite, whatever --jobs. Exit code 0 if all passed, 1 if not.\n\n"
+      "Examples:\n"
+      "  sds test data/motion-suite.yml --junit out.xml --html report.html\n"
+      "  sds test suite.yml --shard 2/4 --results part2.json\n"
+      "  sds test merge part1.json part2.json part3.json part4.json --html report.html");
+  auto* merge = command->add_subcommand("merge", "Join the results of a suite that was run in parts");
+  auto parts = std::make_shared<std::vector<std::filesystem::path>>();
+  auto outputs = std::make_shared<Outputs>();
+  merge->add_option("parts", *parts, "What --results wrote")->required()->type_name("FILE...");
+  add_outputs(*merge, *outputs);
+  merge->callback([parts, outputs, &run] { run = [parts, outputs] { return run_merge(*parts, *outputs); }; });
+  command->callback([o, merge, &run] {
+    if (merge->parsed()) return;
+    run = [o] {
+      if (o->suite.empty()) return fail_with({ErrorCode::usage, "no suite: sds test SUITE.yml", {}, {}});
+      return run_suite(*o);
+    };
+  });
+}
+
+}  // namespace sds::cli
