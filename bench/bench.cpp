@@ -10,9 +10,10 @@ namespace {
 
 void usage() {
   std::puts(
-      "usage: sds-bench tools|codecs|serve [options]\n"
+      "usage: sds-bench tools|codecs|replay|serve [options]\n"
       "  tools   pack, unpack, check, replay delivery and CSV export against memcpy and zstd -1\n"
       "  codecs  column codecs and their peers, in memory, one thread\n"
+      "  replay  delivery of blocks, and what running an algorithm adds\n"
       "  serve   the SDSIO server on loopback\n"
       "options:\n"
       "  --data DIR     folder of .sds files (codecs: all that lie there), or where scratch files go (tools)\n"
@@ -53,6 +54,8 @@ int main(int argc, char** argv) {
     tables.push_back(sds::bench::run_end_to_end(folder, rounds));
   } else if (what == "codecs") {
     tables = sds::bench::run_codecs(folder, files, rounds);
+  } else if (what == "replay") {
+    tables = sds::bench::run_replay_bench(folder, rounds);
   } else if (what == "serve") {
     tables.push_back(sds::bench::run_serve(rounds));
   } else {

@@ -46,6 +46,7 @@ decltype(auto) must(T&& result) {
 
 Table run_end_to_end(const std::string& folder, int rounds);
 std::vector<Table> run_codecs(const std::string& folder, const std::vector<std::string>& files, int rounds);
+std::vector<Table> run_replay_bench(const std::string& folder, int rounds);
 Table run_serve(int rounds);
 
 }  // namespace sds::bench

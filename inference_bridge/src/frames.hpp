@@ -38,6 +38,7 @@ struct FrameType {
 struct Frame {
   std::uint64_t tick = 0;  ///< of the first row where rows have times; else of the block that brought it
   ByteView data;
+  std::uint64_t block = 0;  ///< number of the submitted block that brought it about
 };
 
 /// A stored value as a number, before scale and offset. `p` has size_of(type) bytes.

@@ -179,7 +179,7 @@ class Alignment {
   Bytes joined_;
 };
 
-class Pipeline final : public Algorithm {
+class Pipeline final : public Algorithm, private Observer {
  public:
   Expected<void> bind(Plan plan, const std::vector<const StreamInfo*>& inputs, const std::filesystem::path& path) {
     inputs_ = plan.inputs;
@@ -199,6 +199,7 @@ class Pipeline final : public Algorithm {
       type = std::move(*joined);
     }
     for (std::size_t i = 0; i < stages_.size(); ++i) {
+      stages_[i].stage->report_to(*this);
       auto bound = stages_[i].stage->bind(type);
       if (!bound) {
         Error error = bound.error();
@@ -223,6 +224,10 @@ class Pipeline final : public Algorithm {
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
 
   Expected<void> reset() override {
+    if (failure_) return tl::unexpected<Error>(*failure_);
+    blocks_.clear();
+    taken_ = false;
+    bytes_on_the_way_ = 0;
     alignment_.reset();
     for (auto& stage : stages_)
       if (auto done = stage.stage->reset(); !done) return done;
@@ -230,36 +235,46 @@ class Pipeline final : public Algorithm {
   }
   Expected<void> note_gap() override { return reset(); }
 
-  bool can_submit(std::size_t) const override { return !submitted_; }
+  bool can_submit(std::size_t bytes) const override {
+    const std::size_t waiting = blocks_.size() - (taken_ ? 1 : 0);
+    return waiting == 0 || (waiting < kMaxBlocks && bytes_on_the_way_ + bytes <= kMaxBytes && !failure_);
+  }
 
   Expected<void> submit(const AlgorithmInput& input) override {
+    if (failure_) return tl::unexpected<Error>(*failure_);
+    forget_taken();
     const auto start = std::chrono::steady_clock::now();
-    status_ = 0;
-    kept_.clear();
-    produced_.clear();
-    block_tick_ = input.tick;
-    auto done = push_block(input);
-    if (!done && done.error().code != ErrorCode::bad_input) return done;
-    if (!done) {
-      status_ = -1;
-      message_ = done.error().message;
-    }
-    duration_ = std::chrono::steady_clock::now() - start;
-    submitted_ = true;
+    blocks_.emplace_back();
+    Block& block = blocks_.back();
+    block.number = next_block_++;
+    block.tick = input.tick;
+    block.bytes = input.data.size();
+    bytes_on_the_way_ += block.bytes;
+    auto done = push_block(input, block);
+    blocks_.back().duration += std::chrono::steady_clock::now() - start;
+    // The results of blocks before the one that it died on are still to be had: take() will tell.
+    if (!done) failure_ = done.error();
     return {};
   }
 
   Expected<AlgorithmResult> take() override {
-    submitted_ = false;
+    forget_taken();
+    Block& block = blocks_.front();
+    for (std::size_t i = 0; i < stages_.size() && !failure_; ++i) {
+      auto done = stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); });
+      if (!done) failure_ = done.error();
+    }
+    if (failure_ && !is_complete(block)) return tl::unexpected<Error>(*failure_);
+    taken_ = true;
     AlgorithmResult result;
-    result.status = status_;
-    result.duration = duration_;
-    if (status_ != 0) {
-      result.message = message_;
+    result.duration = block.duration;
+    if (block.failed) {
+      result.status = -1;
+      result.message = block.message;
       return result;
     }
-    for (const auto& p : produced_)
-      result.outputs.push_back({p.port, ByteView(kept_).subspan(p.begin, p.bytes), p.ticks_later});
+    for (const auto& p : block.produced)
+      result.outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
     return result;
   }
 
@@ -270,6 +285,9 @@ class Pipeline final : public Algorithm {
   }
 
  private:
+  static constexpr std::size_t kMaxBlocks = 16;
+  static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
+
   struct Produced {
     std::uint32_t port;
     std::size_t begin;
@@ -277,23 +295,65 @@ class Pipeline final : public Algorithm {
     std::uint64_t ticks_later;
   };
 
-  Expected<void> push_block(const AlgorithmInput& input) {
+  // A block whose results are being gathered.
+  struct Block {
+    std::uint64_t number = 0;
+    std::uint64_t tick = 0;
+    std::size_t bytes = 0;
+    Bytes kept;
+    std::vector<Produced> produced;
+    bool failed = false;
+    std::string message;
+    std::chrono::nanoseconds duration{0};
+  };
+
+  Block& block_of(std::uint64_t number) { return blocks_[number - blocks_.front().number]; }
+
+  void note_failure(std::uint64_t number, const std::string& message) override {
+    Block& block = block_of(number);
+    if (!block.failed) block.message = message;
+    block.failed = true;
+  }
+  void note_duration(std::uint64_t number, std::chrono::nanoseconds duration) override {
+    block_of(number).duration += duration;
+  }
+
+  void forget_taken() {
+    if (!taken_) return;
+    taken_ = false;
+    bytes_on_the_way_ -= blocks_.front().bytes;
+    blocks_.pop_front();
+  }
+
+  [[nodiscard]] bool is_complete(const Block& block) const {
+    for (const auto& stage : stages_)
+      if (const auto oldest = stage.stage->oldest(); oldest && *oldest <= block.number) return false;
+    return true;
+  }
+
+  Expected<void> push_block(const AlgorithmInput& input, Block& block) {
     auto rows = sources_[input.port].rows(input.data);
-    if (!rows) return fail(rows);
-    Frame frame{input.tick, *rows};
+    if (!rows) {
+      note_failure(block.number, rows.error().message);
+      return {};
+    }
+    Frame frame{input.tick, *rows, block.number};
     if (sources_.size() > 1) frame.data = alignment_.push(input.port, input.tick, *rows, frame.tick);
     return frame.data.empty() ? Expected<void>{} : push(0, frame);
   }
 
   Expected<void> push(std::size_t stage, const Frame& frame) {
-    return stages_[stage].stage->push(frame, [&, stage](const Frame& out) -> Expected<void> {
-      if (ports_[stage] >= 0) {
-        produced_.push_back({static_cast<std::uint32_t>(ports_[stage]), kept_.size(), out.data.size(),
-                             out.tick >= block_tick_ ? out.tick - block_tick_ : 0});
-        append_bytes(kept_, out.data);
-      }
-      return stage + 1 < stages_.size() ? push(stage + 1, out) : Expected<void>{};
-    });
+    return stages_[stage].stage->push(frame, [&, stage](const Frame& out) { return pass_on(stage, out); });
+  }
+
+  Expected<void> pass_on(std::size_t stage, const Frame& out) {
+    if (ports_[stage] >= 0) {
+      Block& block = block_of(out.block);
+      block.produced.push_back({static_cast<std::uint32_t>(ports_[stage]), block.kept.size(), out.data.size(),
+                                out.tick >= block.tick ? out.tick - block.tick : 0});
+      append_bytes(block.kept, out.data);
+    }
+    return stage + 1 < stages_.size() ? push(stage + 1, out) : Expected<void>{};
   }
 
   std::vector<std::string> inputs_;
@@ -302,13 +362,11 @@ class Pipeline final : public Algorithm {
   std::vector<PlannedStage> stages_;
   std::vector<int> ports_;  // of each stage, or -1
   std::vector<OutputPort> outputs_;
-  std::uint64_t block_tick_ = 0;
-  Bytes kept_;
-  std::vector<Produced> produced_;
-  std::int32_t status_ = 0;
-  std::string message_;
-  std::chrono::nanoseconds duration_{0};
-  bool submitted_ = false;
+  std::deque<Block> blocks_;  // from the oldest whose results have not been forgotten
+  std::uint64_t next_block_ = 0;
+  std::size_t bytes_on_the_way_ = 0;
+  bool taken_ = false;  // the results of the oldest block have been handed out
+  std::optional<Error> failure_;
 };
 
 // Reads a pipeline file. Paths in it are relative to its folder.

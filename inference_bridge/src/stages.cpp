@@ -46,7 +46,7 @@ class WindowStage final : public Stage {
       append_bytes(rows_, frame.data.subspan(row * row_bytes, taken * row_bytes));
       row += taken;
       if (taken < missing) return {};
-      if (auto emitted = emit({in_.tick_of(frame.tick, row - 1), rows_}); !emitted) return emitted;
+      if (auto emitted = emit({in_.tick_of(frame.tick, row - 1), rows_, frame.block}); !emitted) return emitted;
       const std::size_t dropped = std::min(stride_, length_);
       rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(dropped * row_bytes));
       skip_ = stride_ - dropped;
@@ -128,7 +128,7 @@ class SelectStage final : public Stage {
         const ByteView value = frame.data.subspan(r * in_.row_bytes() + c * width, width);
         out = std::copy(value.begin(), value.end(), out);
       }
-    return emit({frame.tick, selected_});
+    return emit({frame.tick, selected_, frame.block});
   }
 
   Expected<void> reset() override { return {}; }
@@ -164,7 +164,7 @@ class ConvertStage final : public Stage {
           load_value(in_.type, frame.data.data() + i * from) * in_.scale_of(column) + in_.offset_of(column);
       store_value(to_.type, (physical * to_.gain + to_.bias) / to_.scale + to_.zero_point, converted_.data() + i * to);
     }
-    return emit({frame.tick, converted_});
+    return emit({frame.tick, converted_, frame.block});
   }
 
   Expected<void> reset() override { return {}; }
@@ -213,7 +213,7 @@ class ArgmaxStage final : public ScoreStage {
   Expected<FrameType> bind(const FrameType& in) override { return bind_to_class(in); }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
     const auto best = static_cast<std::byte>(leader(scores(frame)));
-    return emit({frame.tick, ByteView(&best, 1)});
+    return emit({frame.tick, ByteView(&best, 1), frame.block});
   }
   Expected<void> reset() override { return {}; }
 };
@@ -239,7 +239,7 @@ class SmoothStage final : public ScoreStage {
       for (const auto& scores : last_) sum += scores[c];
       store_value(ScalarType::f32, sum / static_cast<double>(last_.size()), mean_.data() + c * sizeof(float));
     }
-    return emit({frame.tick, mean_});
+    return emit({frame.tick, mean_, frame.block});
   }
   Expected<void> reset() override {
     last_.clear();
@@ -280,7 +280,7 @@ class DebounceStage final : public ScoreStage {
     held_ = rule_.hold;
     in_a_row_ = 0;
     const auto found = static_cast<std::byte>(best);
-    return emit({frame.tick, ByteView(&found, 1)});
+    return emit({frame.tick, ByteView(&found, 1), frame.block});
   }
   Expected<void> reset() override {
     in_a_row_ = held_ = candidate_ = 0;
@@ -295,33 +295,66 @@ class DebounceStage final : public ScoreStage {
   std::size_t held_ = 0;
 };
 
-// Runs an algorithm on each frame and passes one of its outputs on.
+// Runs an algorithm on each frame and passes one of its outputs on. Frames run ahead: while an algorithm works on one,
+// the stages before it prepare the next.
 class ExecuteStage : public Stage {
  public:
   Expected<void> push(const Frame& frame, const Emit& emit) override {
+    while (!algorithm_->can_submit(frame.data.size()))
+      if (auto taken = take(emit); !taken) return taken;
     AlgorithmInput input;
     input.tick = frame.tick;
     input.frequency = out_.tick_frequency;
     input.data = frame.data;
-    auto result = algorithm_->execute(input);
-    if (!result) return fail(result);
-    if (result->status != 0) return fail(ErrorCode::bad_input, result->describe_failure());
-    for (const auto& output : result->outputs) {
-      if (output.port != port_) continue;
-      if (out_.rows != 0 && output.data.size() != out_.elements() * size_of(out_.type))
-        return fail(ErrorCode::bad_input,
-                    fmt::format("an output of {} bytes, where {} was expected", output.data.size(), out_.to_string()));
-      if (auto emitted = emit({frame.tick, output.data}); !emitted) return emitted;
-    }
+    on_the_way_.push_back({frame.tick, {}, frame.block});
+    return algorithm_->submit(input);
+  }
+
+  Expected<void> drain(std::uint64_t block, const Emit& emit) override {
+    while (!on_the_way_.empty() && on_the_way_.front().block <= block)
+      if (auto taken = take(emit); !taken) return taken;
     return {};
   }
-  Expected<void> reset() override { return algorithm_->reset(); }
+
+  std::optional<std::uint64_t> oldest() const override {
+    return on_the_way_.empty() ? std::nullopt : std::optional(on_the_way_.front().block);
+  }
+
+  Expected<void> reset() override {
+    on_the_way_.clear();
+    return algorithm_->reset();
+  }
   std::uint64_t peak_memory() const override { return algorithm_->peak_memory(); }
 
  protected:
   std::unique_ptr<Algorithm> algorithm_;
   std::uint32_t port_ = 0;
   FrameType out_;
+
+ private:
+  Expected<void> take(const Emit& emit) {
+    auto result = algorithm_->take();
+    if (!result) return fail(result);
+    const Frame frame = on_the_way_.front();
+    on_the_way_.pop_front();
+    observer_->note_duration(frame.block, result->duration);
+    if (result->status != 0) {
+      observer_->note_failure(frame.block, result->describe_failure());
+      return {};
+    }
+    for (const auto& output : result->outputs) {
+      if (output.port != port_) continue;
+      if (out_.rows != 0 && output.data.size() != out_.elements() * size_of(out_.type)) {
+        observer_->note_failure(frame.block, fmt::format("an output of {} bytes, where {} was expected",
+                                                         output.data.size(), out_.to_string()));
+        continue;
+      }
+      if (auto emitted = emit({frame.tick, output.data, frame.block}); !emitted) return emitted;
+    }
+    return {};
+  }
+
+  std::deque<Frame> on_the_way_;  // without their data
 };
 
 class RunModelStage final : public ExecuteStage {

@@ -1,27 +1,46 @@
 // The stages of a pipeline. Each is bound once to the kind of frames that it gets, and then fed.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "frames.hpp"
 #include "sds/bridge/engine.hpp"
 
 namespace sds::pipeline {
 
-/// Takes a frame on to whatever comes next. Errors: bad_input for a frame that cannot be worked on (the run goes on),
-/// algorithm where something crashed or hung (it is over).
+/// Takes a frame on to whatever comes next. An error means that something crashed or hung: it is over.
 using Emit = std::function<Expected<void>(const Frame&)>;
+
+/// Where stages report what does not go on to the next one.
+struct Observer {
+  virtual ~Observer() = default;
+  /// Part of a block could not be worked on; the run goes on.
+  virtual void note_failure(std::uint64_t block, const std::string& message) = 0;
+  /// An algorithm ran so long for a block.
+  virtual void note_duration(std::uint64_t block, std::chrono::nanoseconds duration) = 0;
+};
 
 class Stage {
  public:
   virtual ~Stage() = default;
+  void report_to(Observer& observer) { observer_ = &observer; }
   /// Fixes the kind of frames that come in, and says which come out; the message says what does not fit.
   virtual Expected<FrameType> bind(const FrameType& in) = 0;
+  /// A stage that runs an algorithm may keep frames on their way to it; it emits them later, in order.
   virtual Expected<void> push(const Frame& frame, const Emit& emit) = 0;
+  /// Emits all that is on its way for blocks up to this one.
+  virtual Expected<void> drain(std::uint64_t /*block*/, const Emit& /*emit*/) { return {}; }
+  /// The block of the oldest frame that is on its way, if there is one.
+  [[nodiscard]] virtual std::optional<std::uint64_t> oldest() const { return std::nullopt; }
   /// Forgets all frames so far.
   virtual Expected<void> reset() = 0;
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
+
+ protected:
+  Observer* observer_ = nullptr;
 };
 
 using StagePtr = std::unique_ptr<Stage>;

@@ -48,8 +48,11 @@ std::uint64_t yaml_integer(const YAML::Node& node, const std::string& key, std::
   return value;
 }
 
-YamlMap::YamlMap(YAML::Node node, std::string what) : node_(std::move(node)), what_(std::move(what)) {
-  if (!node_.IsMap()) yaml_problem(node_, fmt::format("{} must be a mapping of keys to values", what_));
+YamlMap::YamlMap(YAML::Node node, std::string what) : YamlMap(node, std::move(what), node) {}
+
+YamlMap::YamlMap(YAML::Node node, std::string what, YAML::Node where)
+    : node_(std::move(node)), where_(std::move(where)), what_(std::move(what)) {
+  if (!node_.IsMap()) yaml_problem(where_, fmt::format("{} must be a mapping of keys to values", what_));
 }
 
 YAML::Node YamlMap::find(const std::string& key) {
@@ -59,7 +62,7 @@ YAML::Node YamlMap::find(const std::string& key) {
 
 YAML::Node YamlMap::need(const std::string& key) {
   YAML::Node value = find(key);
-  if (!value.IsDefined()) yaml_problem(node_, fmt::format("{} needs '{}:'", what_, key));
+  if (!value.IsDefined()) yaml_problem(where_, fmt::format("{} needs '{}:'", what_, key));
   return value;
 }
 

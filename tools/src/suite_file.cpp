@@ -35,7 +35,8 @@ class SuiteReader {
     std::set<std::string> names;
     for (const auto& node : cases) {
       if (!node.IsMap()) yaml_problem(node, "a case must be a mapping of keys to values");
-      YAML::Node merged = YAML::Clone(node);
+      YAML::Node merged(YAML::NodeType::Map);
+      for (const auto& item : node) merged[item.first] = item.second;
       for (const auto& item : defaults)
         if (!node[item.first.Scalar()].IsDefined()) merged[item.first.Scalar()] = item.second;
       read_case(merged, node, names);
@@ -45,7 +46,7 @@ class SuiteReader {
 
  private:
   void read_case(const YAML::Node& node, const YAML::Node& where, std::set<std::string>& names) {
-    YamlMap map(node, "a case");
+    YamlMap map(node, "a case", where);
     TestSpec test;
     test.suite = suite_.name;
     test.case_name = yaml_string(map.need("name"), "name");

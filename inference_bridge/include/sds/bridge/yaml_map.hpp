@@ -34,6 +34,8 @@ class YamlMap {
  public:
   /// `what` is for messages: "stage 'window'". A node that is no mapping is a problem.
   YamlMap(YAML::Node node, std::string what);
+  /// Same, of a mapping that was put together from others: what is missing is missing at `where`.
+  YamlMap(YAML::Node node, std::string what, YAML::Node where);
 
   [[nodiscard]] YAML::Node find(const std::string& key);  ///< undefined if absent
   [[nodiscard]] YAML::Node need(const std::string& key);
@@ -50,6 +52,7 @@ class YamlMap {
 
  private:
   YAML::Node node_;
+  YAML::Node where_;
   std::string what_;
   std::set<std::string> known_;
 };

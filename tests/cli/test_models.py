@@ -1,0 +1,175 @@
+"""Models in real engines: the example's twin, keyword spotting on real speech, and models that cannot be used."""
+import glob
+import json
+import os
+import struct
+import subprocess
+import unittest
+import wave
+
+from harness import MOTION, SDS, SHARED, SOURCE, Case, Server, device, main, plain, run
+
+MODEL = os.path.join(SOURCE, "data", "motion", "motion.tflite")
+TWIN = os.path.join(SOURCE, "data", "motion.yml")
+
+
+def engine_missing(engine):
+    done = subprocess.run([SDS, "model", "info", MODEL, "--engine", engine], capture_output=True, text=True)
+    return done.stderr.strip() if done.returncode != 0 else None
+
+
+def engine(name):
+    missing = engine_missing(name)
+    return unittest.skipIf(missing, f"{missing}")
+
+
+def shared(*names):
+    path = os.path.join(SHARED, *names)
+    return unittest.skipUnless(os.path.exists(path), "../shared is not there")
+
+
+class WithoutEngines(Case):
+    def test_an_engine_that_is_not_installed_is_one_sentence_with_the_command(self):
+        for name, package in (("tflm", "tflm"), ("litert-ref", "litert")):
+            _, err = run("model", "info", MODEL, "--engine", name, expect=3, env={**os.environ, "SDSKIT_ENGINES": "/none"})
+            self.assertEqual(err, f"sds: error: the engine {name} is not installed: run sds-install-engines {package}\n")
+
+    def test_unknown_engines_and_files(self):
+        self.assertIn("no engine 'fast'; there is: tflm", run("model", "info", MODEL, "--engine", "fast", expect=2)[1])
+        self.assertIn("no such model", run("model", "info", self.path("none.tflite"), expect=4)[1])
+
+
+@engine("tflm")
+class Tflm(Case):
+    def record(self, seconds=20):
+        with Server(self.folder.name, "--sessions", "1") as server:
+            for name in glob.glob(os.path.join(SOURCE, "data", "motion", "*.sds.yml")):
+                with open(name) as f:
+                    self.write(os.path.basename(name), f.read())
+            device(server, "--speed", "max", "--seconds", seconds, "--seed", 5)
+            self.assertEqual(server.process.wait(timeout=60), 0)
+        return self.path("recording.0.sdsz")
+
+    def test_the_twin_decides_as_the_compiled_algorithm_does(self):
+        recording = self.record()
+        report = json.loads(run("replay", recording, "--in", "Imu", "--out", "ML_Out:9", "--a", MOTION, "--b", TWIN, "--json",
+                                expect=1)[0])
+        stream = report["comparison"]["streams"][0]
+        self.assertEqual(stream["argmax"], {"samples": 200, "agreeing": 200})
+        self.assertEqual([c["name"] for c in stream["channels"]], ["idle", "walk", "shake", "rotate"])
+        for channel in stream["channels"]:
+            self.assertLess(channel["max_difference"], 0.34)
+        self.assertTrue(report["a"]["ok"] and report["b"]["ok"])
+
+    def test_a_pipeline_gives_one_fingerprint_whatever_the_container_threads_and_speed(self):
+        recording = self.record(10)
+        run("unpack", recording, "-d", self.path("plain"))
+        fingerprints = set()
+        for source, options in ((recording, []), (recording, ["--threads", "1"]), (recording, ["--speed", "50"]),
+                                (self.path("plain", "Imu.0.sds"), []), (recording, ["--repeat", "2", "--check-reset"])):
+            report = json.loads(run("replay", source, "--in", "Imu", "-p", TWIN, "--json", *options)[0])
+            fingerprints |= {(r["input_fingerprint"], r["output_fingerprint"]) for r in report["runs"]}
+        self.assertEqual(len(fingerprints), 1)
+
+    def test_model_info(self):
+        info = json.loads(run("model", "info", MODEL, "--json")[0])
+        self.assertEqual(info["inputs"][0]["shape"], [1, 18])
+        self.assertEqual(info["inputs"][0]["dtype"], "int8")
+        self.assertEqual(info["operators"], {"FULLY_CONNECTED": 2})
+        self.assertGreater(info["arena"]["total"], 500)
+        self.assertEqual(info["model_bytes"], os.path.getsize(MODEL))
+
+    def test_a_model_takes_windows_of_a_stream(self):
+        # 18 values a window, from blocks of 4 samples of one int8 channel.
+        a = self.write("S.0.sds", plain(*((i, bytes([i, 1, 2, 3])) for i in range(10))))
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 1000\n  content:\n    - {value: v, type: int8_t}\n")
+        out, _ = run("replay", a, "-m", MODEL, "-o", self.path("out.sdsz"))
+        self.assertIn("10 delivered", out)
+        self.assertIn("2 outputs", out)
+
+    def test_models_that_cannot_be_used(self):
+        a = self.write("S.0.sds", plain((1, b"abcd")))
+        self.write("S.sds.yml", "sds:\n  name: S\n  content:\n    - {value: v, type: int8_t, dim-x: 4}\n")
+        with open(MODEL, "rb") as f:
+            model = f.read()
+        cut = self.write("cut.tflite", model[:1000])
+        self.assertIn("cut.tflite: is damaged or cut short", run("replay", a, "-m", cut, expect=3)[1])
+        text = self.write("text.tflite", "this is no model at all")
+        self.assertIn("text.tflite: is no .tflite model", run("replay", a, "-m", text, expect=3)[1])
+        # Names both: the stream, and what the model takes.
+        _, err = run("replay", a, "-m", MODEL, expect=3)
+        self.assertIn("stream S does not fit: motion.tflite takes int8 [1, 18], which is 18 values; it gets int8_t [any x 4]", err)
+        pipeline = self.write("p.yml", "pipeline:\n  name: P\n  input: S\n  stages:\n    - window: {length: 1}\n"
+                                       f"    - model: {MODEL}\n")
+        _, err = run("replay", a, "-p", pipeline, expect=3)
+        self.assertIn("p.yml: line 6: motion.tflite takes int8 [1, 18], which is 18 values; it gets int8_t [1 x 4], which is 4", err)
+
+    def test_damaged_models_never_take_the_host_with_them(self):
+        a = self.write("S.0.sds", plain((1, bytes(18))))
+        with open(MODEL, "rb") as f:
+            model = bytearray(f.read())
+        for at in range(40, len(model), 401):
+            broken = bytearray(model)
+            broken[at] ^= 0xFF
+            name = self.write("broken.tflite", bytes(broken))
+            done = subprocess.run([SDS, "replay", a, "-m", name], capture_output=True, text=True, timeout=60)
+            self.assertIn(done.returncode, (0, 1, 3), f"byte {at}: {done.stderr}")
+
+
+@engine("tflm")
+@shared("audio")
+class Keyword(Case):
+    def setUp(self):
+        super().setUp()
+        for name in ("yes", "no", "noise", "silence"):
+            with wave.open(os.path.join(SHARED, "audio", f"{name}_1000ms.wav")) as w:
+                pcm = w.readframes(w.getnframes())
+            self.write(f"Microphone.{name}.sds", plain(*((i // 32, pcm[i:i + 640]) for i in range(0, len(pcm), 640))))
+        self.write("Microphone.sds.yml",
+                   "sds:\n  name: Microphone\n  sample-frequency: 16000\n  content:\n    - {value: mono, type: int16_t}\n")
+        for name in ("keyword.yml", "keyword-suite.yml"):
+            with open(os.path.join(SOURCE, "data", name)) as f:
+                text = f.read()
+            self.write(name, text.replace("../../shared", os.path.abspath(SHARED)).replace("../clips/", ""))
+
+    def test_yes_is_yes_and_noise_is_neither(self):
+        results = self.path("results.json")
+        run("test", self.path("keyword-suite.yml"), "--results", results)
+        with open(results) as f:
+            tests = {t["name"]: t for t in json.load(f)["tests"]}
+        said = {name: [d["predicted"] for d in t["decisions"]] for name, t in tests.items()}
+        self.assertEqual(said["words/Microphone.yes"], ["yes"])
+        self.assertEqual(said["words/Microphone.no"], ["no"])
+        self.assertEqual(said["words/Microphone.noise"], ["nothing"])
+        self.assertEqual(said["words/Microphone.silence"], ["nothing"])
+        self.assertIn(said["scores/Microphone.noise"], (["silence"], ["unknown"]))
+
+    def test_every_stride_of_a_stream_is_scored_whatever_its_blocks(self):
+        with open(self.path("Microphone.yes.sds"), "rb") as f:
+            raw = f.read()
+        pcm = b"".join(raw[at + 8:at + 648] for at in range(0, len(raw), 648)) * 3
+        outputs = []
+        for size in (640, 2048, 31998):
+            a = self.write("Microphone.long.sds", plain(*((i // 32, pcm[i:i + size]) for i in range(0, len(pcm), size))))
+            out = self.path("out.sdsz")
+            run("replay", a, "-p", self.path("keyword.yml"), "-o", out, "-f")
+            outputs.append(run("export", "csv", out, "-s", "Scores", "-o", "-")[0])
+        self.assertEqual(len(set(outputs)), 1)
+        strides = (len(pcm) // 2 - 480) // 320 + 1
+        self.assertEqual(len(outputs[0].splitlines()), 1 + strides - 48)
+
+    def test_all_models_run(self):
+        for name in sorted(glob.glob(os.path.join(SHARED, "models", "*.tflite"))):
+            info = json.loads(run("model", "info", name, "--json")[0])
+            self.assertGreater(info["arena"]["total"], 0, name)
+
+    @engine("litert")
+    def test_litert_says_what_it_cannot_run(self):
+        for model, why in (("audio_preprocessor_int8", "custom op"), ("person_detect", "quantized_dimension")):
+            _, err = run("model", "info", os.path.join(SHARED, "models", model + ".tflite"), "--engine", "litert", expect=3)
+            self.assertIn(f"{model}.tflite: cannot be run by LiteRT", err)
+            self.assertIn(why, err)
+            self.assertLess(len(err), 500)
+
+
+main()

@@ -1,0 +1,137 @@
+"""sds test: suites, shards, reports, expectations."""
+import json
+import os
+import re
+import xml.etree.ElementTree
+
+from harness import BUILD, Case, main, plain, run
+
+ECHO = os.path.join(BUILD, "lib", "bad_prints.so")     # the sum of bytes so far, as 4 bytes
+CRASH = os.path.join(BUILD, "lib", "bad_aborts.so")    # the same, but aborts on a block that begins with 3
+YAML = "sds:\n  name: {0}\n  content:\n    - {{value: {1}, type: {2}}}\n"
+
+
+class Suites(Case):
+    def setUp(self):
+        super().setUp()
+        for i in range(5):
+            self.write(f"In.{i}.sds", plain(*((t, bytes([i + t])) for t in range(1, 4))))
+        self.write("In.sds.yml", YAML.format("In", "v", "uint8_t"))
+        self.write("Sum.sds.yml", YAML.format("Sum", "sum", "uint32_t"))
+
+    def suite(self, cases, defaults=f"algorithm: {ECHO}, out: 'Sum:4'"):
+        return self.write("suite.yml", f"suite:\n  name: t\n  defaults: {{{defaults}}}\n  cases:\n" + cases)
+
+    def results(self, *args, expect=0):
+        return json.loads(run("test", *args, "--json", expect=expect)[0])["tests"]
+
+    def test_expectations_are_recorded_compared_and_updated(self):
+        suite = self.suite("    - {name: sums, recordings: 'In.*.sds', expected: 'expected/{case}-{recording}.sdsz'}\n")
+        out, _ = run("test", suite, expect=1)
+        self.assertIn("there is no", out)
+        self.assertIn("0 passed, 5 failed, 0 with errors", out)
+        out, _ = run("test", suite, "--update")
+        self.assertIn("recorded ", out)
+        self.assertTrue(os.path.exists(self.path("expected", "sums-In.4.sdsz")))
+        self.assertIn("5 passed, 0 failed", run("test", suite)[0])
+        self.write("In.2.sds", plain((1, b"\x03"), (2, b"\x04"), (3, b"\x09")))
+        tests = self.results(suite, expect=1)
+        self.assertEqual([t["status"] for t in tests], ["passed", "passed", "failed", "passed", "passed"])
+        self.assertEqual(tests[2]["reasons"],
+                         ["Sum.sum: 1 of 3 values differ by up to 4 (mean 1.33), first at tick 3: 12 expected, 16 came"])
+        out, _ = run("test", suite, "--update")
+        self.assertIn("12 expected, 16 came", out)
+        self.assertIn("replaced ", out)
+        run("test", suite)
+
+    def test_tolerances(self):
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n")
+        run("test", suite, "--update")
+        self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x03"), (3, b"\x06")))
+        run("test", suite, expect=1)
+        for tolerance in ("tolerance: 2", "tolerance: {sum: 2}", "relative-tolerance: 0.2"):
+            run("test", self.suite(f"    - {{name: c, recordings: In.1.sds, expected: e.sdsz, {tolerance}}}\n"))
+        run("test", self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, tolerance: {sum: 1}}\n"), expect=1)
+
+    def test_order_and_results_do_not_depend_on_jobs_and_shards_merge(self):
+        suite = self.suite("    - {name: b, recordings: ['In.3.sds', 'In.1.sds'], repeat: 2}\n"
+                           "    - {name: a, recordings: 'In.*.sds', repeat: 2, check-reset: true}\n")
+
+        def stable(tests):
+            return [{k: v for k, v in t.items() if k != "measured"} for t in tests]
+
+        everything = stable(self.results(suite, "--jobs", 1))
+        self.assertEqual([t["name"] for t in everything],
+                         ["b/In.3", "b/In.1", "a/In.0", "a/In.1", "a/In.2", "a/In.3", "a/In.4"])
+        self.assertEqual(stable(self.results(suite, "--jobs", 4)), everything)
+        parts = []
+        for i in (3, 1, 2):
+            parts.append(self.path(f"part{i}.json"))
+            run("test", suite, "--shard", f"{i}/3", "--results", parts[-1])
+        merged = json.loads(run("test", "merge", *parts, "--json")[0])["tests"]
+        self.assertEqual(stable(merged), everything)
+        self.assertIn("is in another part, too", run("test", "merge", parts[0], parts[0], expect=3)[1])
+        listed = run("test", suite, "--list", "--shard", "2/3")[0].split()
+        self.assertEqual(listed, ["b/In.1", "a/In.2"])
+        self.assertEqual(run("test", suite, "--list", "--filter", "a/In.3")[0], "a/In.3\n")
+
+    def test_crashes_and_missing_things_are_results_and_the_rest_goes_on(self):
+        self.write("In.9.sds", plain((1, b"1"), (2, b"3")))
+        self.write("broken.sds", plain((1, b"1"))[:6])
+        suite = self.suite(f"    - {{name: crash, recordings: In.9.sds, algorithm: {CRASH}}}\n"
+                           "    - {name: none, recordings: In.0.sds, algorithm: none.so}\n"
+                           "    - {name: fine, recordings: In.0.sds}\n")
+        junit, html = self.path("j.xml"), self.path("r.html")
+        tests = self.results(suite, "--junit", junit, "--html", html, expect=1)
+        self.assertEqual([t["status"] for t in tests], ["failed", "error", "passed"])
+        self.assertEqual(tests[0]["reasons"], ["block 1 (timeslot 2): ExecuteAlgorithm crashed: Aborted (signal 6)"])
+        self.assertIn("no such algorithm library", tests[1]["reasons"][0])
+        root = xml.etree.ElementTree.parse(junit).getroot()
+        self.assertEqual((root.get("tests"), root.get("failures"), root.get("errors")), ("3", "1", "1"))
+        self.assertEqual([c.get("name") for c in root.iter("testcase")], ["crash/In.9", "none/In.0", "fine/In.0"])
+        self.assertIn("Aborted", root.find(".//failure").get("message"))
+        page = self.read("r.html").decode()
+        self.assertTrue(page.startswith("<!DOCTYPE html>"))
+        self.assertIn("crash/In.9", page)
+        self.assertIsNone(re.search(r"(src|href)=", page), "the page needs nothing from elsewhere")
+
+    def test_labels_confusion_and_auc(self):
+        # Scores are two bytes of the sum: the low one against the high one.
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint8_t}\n    - {value: b, type: uint8_t}\n"
+                                  "    - {value: rest, type: uint16_t}\n")
+        self.write("In.a.sds", plain((1, b"\x09")))
+        self.write("In.b.sds", plain((1, b"\xff" * 3)))       # 0x02FD: low is larger, so this is wrong
+        suite = self.suite("    - {name: each, recordings: ['In.a.sds', 'In.b.sds'], label-from-file: true, classes: [a, b]}\n")
+        results = self.path("r.json")
+        out, _ = run("test", suite, "--results", results, expect=1)
+        self.assertIn("it is b and was taken for a", out)
+        self.assertIn("accuracy  50.00 % (1 of 2 decisions)", out)
+        self.assertRegex(out, r"(?m)^a +1 +50\.0 % +100\.0 % +0\.0000$")  # b scores higher for a than a does
+        self.assertRegex(out, r"(?m)^b +1 +- +0\.0 % +1\.0000$")
+        run("test", self.suite("    - {name: e, recordings: In.b.sds, label: b, accept: {b: [a, b]}, classes: [a, b]}\n"))
+        run("test", self.suite("    - {name: e, recordings: In.b.sds, label: b, classes: [a, b], limits: {accuracy: 0}}\n"))
+
+    def test_limits(self):
+        out, _ = run("test", self.suite("    - {name: c, recordings: In.0.sds, limits: {p50-us: 0.000001, memory-mib: 0.001}}\n"),
+                     expect=1)
+        self.assertIn("p50 is ", out)
+        self.assertIn("above the limit", out)
+        self.assertIn("memory is ", out)
+
+    def test_problems_of_a_suite_name_their_line(self):
+        for cases, message in (
+                ("    - {recordings: In.0.sds}\n", "line 5: a case needs 'name:'"),
+                ("    - {name: c, recordings: 'No.*.sds'}\n", "line 5: no recording matches 'No.*.sds'"),
+                ("    - {name: c, recordings: In.0.sds, expect: x}\n", "a case has no key 'expect'"),
+                ("    - {name: c, recordings: In.0.sds, model: m.tflite}\n", "line 5: a case needs one of algorithm"),
+                ("    - {name: c, recordings: In.0.sds, out: Sum}\n", "line 5: 'out: Sum' is not STREAM:BYTES"),
+                ("    - {name: c, recordings: In.0.sds}\n    - {name: c, recordings: In.1.sds}\n", "line 6: two cases are named 'c'"),
+                ("    - {name: c, recordings: In.0.sds, limits: {speed: 1}}\n", "'limits' has no key 'speed'"),
+                ("    - [\n", "line 6:")):
+            self.assertIn(message, run("test", self.suite(cases), expect=3)[1])
+        self.assertIn("--shard '3/2' is not i/n", run("test", self.suite("    - {name: c, recordings: In.0.sds}\n"), "--shard", "3/2",
+                                                      expect=2)[1])
+        self.assertIn("no results of sds test", run("test", "merge", self.write("x.json", "{}"), expect=3)[1])
+
+
+main()
