@@ -48,7 +48,8 @@ double overhead_ns(const Recording& recording, const ReplayJob& job, int rounds)
     const auto result = must(run_job(recording, job));
     const RunReport& run = result.runs.front();
     if (!run.ok()) give_up("the algorithm failed");
-    const double inside = static_cast<double>(run.durations.percentile(0.5).count()) * static_cast<double>(run.durations.count());
+    const double inside =
+        static_cast<double>(run.durations.percentile(0.5).count()) * static_cast<double>(run.durations.count());
     values.push_back((run.wall_seconds * 1e9 - inside) / static_cast<double>(run.durations.count()));
   }
   std::sort(values.begin(), values.end());
@@ -105,10 +106,11 @@ std::vector<Table> run_replay_bench(const std::string& folder, int rounds) {
       values.push_back(run.wall_seconds * 1e9 / static_cast<double>(run.durations.count()) - inside);
     }
     std::sort(values.begin(), values.end());
-    adapters.add({fmt::format("worker, beyond the invoke of {}", engine), fmt::format("{:.0f}", values[values.size() / 2])});
+    adapters.add(
+        {fmt::format("worker, beyond the invoke of {}", engine), fmt::format("{:.0f}", values[values.size() / 2])});
   }
-  for (const char* name : {"bench_24.0.sds", "bench_24.sds.yml", "bench_4096.0.sds", "bench_4096.sds.yml", "bench_24.sdsz",
-                           "bench_18.0.sds", "bench_18.sds.yml"})
+  for (const char* name : {"bench_24.0.sds", "bench_24.sds.yml", "bench_4096.0.sds", "bench_4096.sds.yml",
+                           "bench_24.sdsz", "bench_18.0.sds", "bench_18.sds.yml"})
     std::filesystem::remove(base / name, error);
   return {delivery, adapters};
 }

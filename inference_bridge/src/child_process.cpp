@@ -44,10 +44,12 @@ Expected<void> ChildProcess::start(const std::vector<std::string>& command,
   }
   std::vector<std::string> words = command;
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (auto& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::vector<std::string> added = environment;
   std::vector<char*> variables;
+  variables.reserve(added.size() + 64);
   for (auto& variable : added) variables.push_back(variable.data());
   for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
   variables.push_back(nullptr);

@@ -480,7 +480,7 @@ class PlanReader {
     model.options.timeout = options_.timeout;
     model.labels = stage.strings("labels");
     const std::string input = stage.string("input", "");
-    if (input != "" && input != "stored" && input != "physical")
+    if (!input.empty() && input != "stored" && input != "physical")
       yaml_problem(node, fmt::format("'input: {}' must be stored or physical", input));
     model.quantise = input == "physical";
     model.output = stage.integer("output", 0, 0, 63);

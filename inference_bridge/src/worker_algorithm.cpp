@@ -38,8 +38,8 @@ class WorkerAlgorithm final : public Algorithm {
     socket_ = Descriptor(pair[0]);
     Descriptor theirs(pair[1]);
     ::fcntl(socket_.get(), F_SETFL, O_NONBLOCK);
-    if (auto started = child_.start(options_.command, {{theirs.get(), 0}, {theirs.get(), 1}},
-                                    options_.environment); !started)
+    if (auto started = child_.start(options_.command, {{theirs.get(), 0}, {theirs.get(), 1}}, options_.environment);
+        !started)
       return started;
     theirs = Descriptor();  // ours alone would keep the connection open when the worker is gone
     Bytes hello;

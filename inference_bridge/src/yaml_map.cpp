@@ -48,10 +48,10 @@ std::uint64_t yaml_integer(const YAML::Node& node, const std::string& key, std::
   return value;
 }
 
-YamlMap::YamlMap(YAML::Node node, std::string what) : YamlMap(node, std::move(what), node) {}
+YamlMap::YamlMap(const YAML::Node& node, std::string what) : YamlMap(node, std::move(what), node) {}
 
-YamlMap::YamlMap(YAML::Node node, std::string what, YAML::Node where)
-    : node_(std::move(node)), where_(std::move(where)), what_(std::move(what)) {
+YamlMap::YamlMap(const YAML::Node& node, std::string what, const YAML::Node& where)
+    : node_(node), where_(where), what_(std::move(what)) {
   if (!node_.IsMap()) yaml_problem(where_, fmt::format("{} must be a mapping of keys to values", what_));
 }
 

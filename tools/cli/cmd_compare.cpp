@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -27,15 +26,7 @@ Expected<CompareOptions> parse(const Options& o) {
   CompareOptions options;
   options.relative = o.relative;
   options.argmax = o.argmax;
-  for (const auto& text : o.tolerances) {
-    const std::size_t equals = text.rfind('=');
-    double value = 0;
-    const char* end = text.data() + text.size();
-    if (equals == std::string::npos || equals == 0 ||
-        std::from_chars(text.data() + equals + 1, end, value).ptr != end || !(value >= 0))
-      return fail(ErrorCode::usage, fmt::format("--tolerance '{}' is not CHANNEL=ABS", text));
-    options.absolute[text.substr(0, equals)] = value;
-  }
+  if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail(parsed);
   for (const auto& text : o.streams) {
     const std::size_t equals = text.find('=');
     options.streams.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
@@ -79,9 +70,11 @@ void add_compare(CLI::App& app, Run& run) {
                    "Compare only this stream; ID_A=ID_B where the names differ. May be given several times")
       ->type_name("ID");
   command
-      ->add_option("--tolerance", o->tolerances,
-                   "Values of CHANNEL may differ by ABS, in physical units. May be given several times")
-      ->type_name("CHANNEL=ABS");
+      ->add_option(
+          "--tolerance", o->tolerances,
+          "Values of CHANNEL (of all, without a name) may differ by ABS, in physical units. May be given several "
+          "times")
+      ->type_name("[CHANNEL=]ABS");
   command->add_option("--relative", o->relative, "Values may differ by R times the larger of the two")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("R");

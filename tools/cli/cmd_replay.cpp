@@ -40,6 +40,8 @@ struct Options {
   std::uint64_t memory_mib = 2048;
   unsigned threads = 0;
   bool in_process = false;
+  std::vector<std::string> tolerances;
+  double relative = 0;
   bool force = false;
   bool json = false;
 };
@@ -238,6 +240,8 @@ int replay_both(const Options& o, const Recording& recording) {
   }
   CompareOptions options;
   options.argmax = true;
+  options.relative = o.relative;
+  if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail_with(parsed.error());
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
   if (!comparison) return fail_with(comparison.error());
   if (o.json) {
@@ -332,6 +336,11 @@ void add_replay(CLI::App& app, Run& run) {
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   command->add_flag("--in-process", o->in_process, "Run a library in this process: no guard, no time-out");
+  command->add_option("--tolerance", o->tolerances, "With --a and --b, as in `sds compare`")
+      ->type_name("[CHANNEL=]ABS");
+  command->add_option("--relative", o->relative, "With --a and --b, as in `sds compare`")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("R");
   command->add_flag("-f,--force", o->force, "Replace existing outputs");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(

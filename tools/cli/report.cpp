@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 
 #include "command.hpp"
@@ -81,6 +82,20 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
     json["streams"].push_back(stream);
   }
   return json;
+}
+
+Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options) {
+  for (const auto& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    const std::size_t number_at = equals == std::string::npos ? 0 : equals + 1;
+    double value = 0;
+    const char* end = text.data() + text.size();
+    if (equals == 0 || number_at == text.size() || std::from_chars(text.data() + number_at, end, value).ptr != end ||
+        !(value >= 0))
+      return fail(ErrorCode::usage, fmt::format("--tolerance '{}' is not CHANNEL=ABS", text));
+    (equals == std::string::npos ? options.absolute_all : options.absolute[text.substr(0, equals)]) = value;
+  }
+  return {};
 }
 
 void print_run(const RunReport& r) {

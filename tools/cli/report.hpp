@@ -11,6 +11,9 @@ namespace sds::cli {
 void print_comparison(const RecordingComparison& result);
 nlohmann::json comparison_json(const RecordingComparison& result);
 
+/// "CHANNEL=ABS", or "ABS" for all channels.
+Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options);
+
 void print_run(const RunReport& run);
 nlohmann::json run_json(const RunReport& run);
 

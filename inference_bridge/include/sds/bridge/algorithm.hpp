@@ -98,8 +98,8 @@ Expected<std::unique_ptr<Algorithm>> start_process_algorithm(const LibraryOption
 Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const LibraryOptions& options);
 
 struct WorkerOptions {
-  std::vector<std::string> command;  ///< program and arguments
-  std::string configuration;         ///< handed over in the greeting
+  std::vector<std::string> command;      ///< program and arguments
+  std::string configuration;             ///< handed over in the greeting
   std::vector<std::string> environment;  ///< "NAME=value", added to ours
   std::chrono::milliseconds timeout{30000};
   std::chrono::milliseconds start_timeout{120000};  ///< for the greeting: interpreters load slowly

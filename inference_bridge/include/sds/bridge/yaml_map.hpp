@@ -33,9 +33,9 @@ std::string yaml_string(const YAML::Node& node, const std::string& key);
 class YamlMap {
  public:
   /// `what` is for messages: "stage 'window'". A node that is no mapping is a problem.
-  YamlMap(YAML::Node node, std::string what);
+  YamlMap(const YAML::Node& node, std::string what);
   /// Same, of a mapping that was put together from others: what is missing is missing at `where`.
-  YamlMap(YAML::Node node, std::string what, YAML::Node where);
+  YamlMap(const YAML::Node& node, std::string what, const YAML::Node& where);
 
   [[nodiscard]] YAML::Node find(const std::string& key);  ///< undefined if absent
   [[nodiscard]] YAML::Node need(const std::string& key);
