@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <charconv>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/scratch_folder.hpp"
 
 namespace sds::cli {
 
@@ -184,28 +184,9 @@ int replay_one(const Options& o, const std::string& algorithm, const Recording& 
   return result->ok() ? 0 : 1;
 }
 
-// A folder that goes away again.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sds-replay-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 int replay_both(const Options& o, const Recording& recording) {
-  const ScratchFolder scratch;
-  if (scratch.path().empty()) return fail_with({ErrorCode::io, "cannot make a folder for the outputs", {}, {}});
+  const auto scratch = ScratchFolder::create();
+  if (!scratch) return fail_with(scratch.error());
   const auto pool = make_worker_pool(o.threads);
   nlohmann::json json;
   std::vector<Recording> outputs;
@@ -215,7 +196,7 @@ int replay_both(const Options& o, const Recording& recording) {
     auto job = make_job(o, algorithm);
     if (!job) return fail_with(job.error());
     job->executor = pool.get();
-    job->output = (o.output.empty() ? scratch.path() : o.output) / (std::string(side) + ".sdsz");
+    job->output = (o.output.empty() ? scratch->path() : o.output) / (std::string(side) + ".sdsz");
     if (!o.output.empty()) {
       std::error_code error;
       std::filesystem::create_directories(o.output, error);

@@ -14,6 +14,7 @@
 #include "progress.hpp"
 #include "sds/bridge/child_process.hpp"
 #include "sds/format/file.hpp"
+#include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/suite.hpp"
 
 namespace sds::cli {
@@ -151,16 +152,15 @@ class Runner {
       : options_(options), suite_(suite), tests_(std::move(tests)), results_(tests_.size()) {}
 
   Expected<std::vector<TestResult>> run() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sds-suite-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) return fail(ErrorCode::io, "cannot make a folder for the results");
-    folder_ = pattern;
+    const auto scratch = ScratchFolder::create();
+    if (!scratch) return fail(scratch);
+    folder_ = scratch->path();
     std::error_code error;
     program_ = std::filesystem::read_symlink("/proc/self/exe", error).string();
     std::vector<std::thread> threads;
     const unsigned jobs = options_.jobs > 0 ? options_.jobs : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < std::min<std::size_t>(jobs, tests_.size()); ++i) threads.emplace_back([this] { work(); });
     for (auto& thread : threads) thread.join();
-    std::filesystem::remove_all(folder_, error);
     if (interrupted()) return fail(ErrorCode::interrupted, "interrupted");
     return std::move(results_);
   }

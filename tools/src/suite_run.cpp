@@ -1,10 +1,10 @@
 // Runs one test of a suite and judges it.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/suite.hpp"
 
 namespace sds {
@@ -252,25 +252,6 @@ class Judge {
   bool full_ = false;
 };
 
-// A file name that goes away with what it names.
-class ScratchFile {
- public:
-  ScratchFile() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sds-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) folder_ = pattern;
-  }
-  ~ScratchFile() {
-    std::error_code ignored;
-    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
-  }
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-  [[nodiscard]] std::filesystem::path path() const { return folder_ / "outputs.sdsz"; }
-
- private:
-  std::filesystem::path folder_;
-};
-
 }  // namespace
 
 TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& options) {
@@ -289,9 +270,11 @@ TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& opti
   open_options.metadata = test.metadata;
   auto recording = Recording::open(test.recording, open_options);
   if (!recording) return end_with(recording.error());
-  const ScratchFile outputs;
+  const auto scratch = ScratchFolder::create();
+  if (!scratch) return end_with(scratch.error());
+  const auto outputs = scratch->path() / "outputs.sdsz";
   ReplayJob job = test.job;
-  job.output = outputs.path();
+  job.output = outputs;
   auto ran = run_job(*recording, job);
   if (!ran) return end_with(ran.error());
   const RunReport& run = ran->runs.front();
@@ -308,7 +291,7 @@ TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& opti
   result.p99_us = us(0.99);
   result.max_us = static_cast<double>(run.durations.max().count()) / 1e3;
   result.memory_mib = static_cast<double>(run.peak_memory) / (1 << 20);
-  Judge(test, result).judge(*ran, outputs.path(), *recording, options.update);
+  Judge(test, result).judge(*ran, outputs, *recording, options.update);
   result.status = result.reasons.empty() ? TestResult::Status::passed : TestResult::Status::failed;
   return result;
 }

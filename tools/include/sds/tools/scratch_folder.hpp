@@ -1,0 +1,24 @@
+// A folder for files that nobody keeps.
+#pragma once
+
+#include <filesystem>
+
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+/// A new folder under the system's temporary one; it goes away, with all that is in it, when this object does.
+class ScratchFolder {
+ public:
+  static Expected<ScratchFolder> create();
+  ~ScratchFolder();
+  ScratchFolder(ScratchFolder&& other) noexcept;
+  ScratchFolder& operator=(ScratchFolder&&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
+}  // namespace sds

@@ -1,0 +1,28 @@
+#include "sds/tools/scratch_folder.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+namespace sds {
+
+Expected<ScratchFolder> ScratchFolder::create() {
+  std::error_code error;
+  const auto parent = std::filesystem::temp_directory_path(error);
+  if (error) return fail_errno(error.value(), "no folder for temporary files", parent);
+  std::string pattern = (parent / "sds-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) return fail_errno(errno, "cannot make a temporary folder", pattern);
+  return ScratchFolder(pattern);
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+ScratchFolder::ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+
+}  // namespace sds
