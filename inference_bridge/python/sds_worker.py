@@ -47,17 +47,24 @@ class _Connection:
         os.dup2(null, 0)
 
     def read(self):
-        header = self._in.read(5)
-        if len(header) < 5:
+        try:
+            header = self._in.read(5)
+            size, kind = struct.unpack("<IB", header) if len(header) == 5 else (0, 0)
+            payload = self._in.read(size)
+        except ConnectionError:  # the host was ended
+            os._exit(0)
+        if kind == 0:  # the host is done
             sys.exit(0)
-        size, kind = struct.unpack("<IB", header)
-        return chr(kind), self._in.read(size)
+        return chr(kind), payload
 
     def write(self, kind, *parts):
-        self._out.write(struct.pack("<IB", sum(map(len, parts)), ord(kind)))
-        for part in parts:
-            self._out.write(part)
-        self._out.flush()
+        try:
+            self._out.write(struct.pack("<IB", sum(map(len, parts)), ord(kind)))
+            for part in parts:
+                self._out.write(part)
+            self._out.flush()
+        except BrokenPipeError:  # the host is gone: nobody is left to tell
+            os._exit(0)
 
 
 _connection = _Connection()

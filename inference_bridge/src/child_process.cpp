@@ -53,7 +53,13 @@ Expected<void> ChildProcess::start(const std::vector<std::string>& command,
   for (auto& variable : added) variables.push_back(variable.data());
   for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
   variables.push_back(nullptr);
-  const int error = ::posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(), variables.data());
+  // A process group of its own: Ctrl-C in a terminal reaches us alone, and we end the child.
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  const int error = ::posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(), variables.data());
+  ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     pid_ = -1;

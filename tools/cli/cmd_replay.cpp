@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -45,6 +46,8 @@ struct Options {
   bool force = false;
   bool json = false;
 };
+
+constexpr std::string Options::*kWhat[] = {&Options::algorithm, &Options::model, &Options::pipeline, &Options::worker};
 
 Expected<OutputPort> parse_output(const std::string& text) {
   const std::size_t colon = text.rfind(':');
@@ -235,11 +238,15 @@ int replay_both(const Options& o, const Recording& recording) {
 }
 
 int run_replay_command(const Options& o) {
+  const auto given = std::count_if(std::begin(kWhat), std::end(kWhat), [&](auto what) { return !(o.*what).empty(); });
+  if (given > 1 || (given == 1 && !o.a.empty()) || o.a.empty() != o.b.empty())
+    return fail_with(
+        {ErrorCode::usage, "give one of --algorithm, --model, --pipeline and --worker, or --a and --b", {}, {}});
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   if (!o.a.empty()) return replay_both(o, *recording);
-  for (const auto* algorithm : {&o.algorithm, &o.model, &o.pipeline, &o.worker})
-    if (!algorithm->empty()) return replay_one(o, *algorithm, *recording);
+  for (const auto what : kWhat)
+    if (!(o.*what).empty()) return replay_one(o, o.*what, *recording);
   return fail_with({ErrorCode::usage,
                     "nothing to replay into: give --algorithm, --model, --pipeline, --worker, or --a and --b",
                     {},
@@ -247,27 +254,28 @@ int run_replay_command(const Options& o) {
 }
 
 void add_what(CLI::App& command, Options& o) {
-  auto* what = command.add_option_group("What runs");
-  what->add_option(
+  const std::string group = "What runs (one of these, or --a and --b)";
+  command
+      .add_option(
           "-a,--algorithm", o.algorithm,
           "Shared library with Arm's three functions (algorithm.h) or with sds_algorithm(); a .tflite, .onnx or "
           ".yml is taken for a model or a pipeline")
-      ->type_name("FILE");
-  what->add_option("-m,--model", o.model, "Model for an inference engine")->type_name("FILE");
-  what->add_option("-p,--pipeline", o.pipeline, "Pipeline of windows, models and algorithms (docs/pipelines.md)")
-      ->type_name("FILE");
-  what->add_option("--worker", o.worker, "Command that speaks the worker protocol (docs/worker-protocol.md)")
-      ->type_name("COMMAND");
-  what->require_option(0, 1);
-  auto* a = command
-                .add_option("--a", o.a,
-                            "Replay into A and B and compare their outputs; FILE is as for --algorithm, "
-                            "MODEL@ENGINE names an engine")
-                ->type_name("FILE");
-  auto* b = command.add_option("--b", o.b, "See --a")->type_name("FILE");
-  a->needs(b);
-  for (const auto* option : what->get_options()) a->excludes(const_cast<CLI::Option*>(option));
-  b->needs(a);
+      ->type_name("FILE")
+      ->group(group);
+  command.add_option("-m,--model", o.model, "Model for an inference engine")->type_name("FILE")->group(group);
+  command.add_option("-p,--pipeline", o.pipeline, "Pipeline of windows, models and algorithms (docs/pipelines.md)")
+      ->type_name("FILE")
+      ->group(group);
+  command.add_option("--worker", o.worker, "Command that speaks the worker protocol (docs/worker-protocol.md)")
+      ->type_name("COMMAND")
+      ->group(group);
+  command
+      .add_option(
+          "--a", o.a,
+          "Replay into A and B and compare their outputs; FILE is as for --algorithm, MODEL@ENGINE names an engine")
+      ->type_name("FILE")
+      ->group(group);
+  command.add_option("--b", o.b, "See --a")->type_name("FILE")->group(group);
   command
       .add_option("--engine", o.engine, "For models: tflm (default), litert, litert-ref (reference kernels) or onnx")
       ->type_name("ENGINE");

@@ -181,7 +181,8 @@ class Runner {
     if (options_.update) command.emplace_back("--update");
     ChildProcess child;
     std::string problem;
-    if (auto started = child.start(command, {}, {}); !started) {
+    // What a test leaves behind when it is killed goes away with our folder.
+    if (auto started = child.start(command, {}, {"TMPDIR=" + folder_.string()}); !started) {
       problem = started.error().to_string();
     } else {
       while (!child.has_ended() && !interrupted()) ::usleep(500);
