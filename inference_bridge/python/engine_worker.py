@@ -96,7 +96,11 @@ class Tflm:
             except Exception as error:
                 os.write(2, str(error).encode())
         if not hasattr(self, "_interpreter"):
-            raise sds_worker.Refusal("%s cannot be run by TensorFlow Lite Micro: %s" % (path, first_line(captured.text)))
+            reason = first_line(captured.text)
+            custom = sorted(name for name in self.operators if not hasattr(load_schema().BuiltinOperator, name))
+            if "CUSTOM" in reason:  # the engine does not say which
+                reason += " (the model's custom operators: %s)" % ", ".join(custom)
+            raise sds_worker.Refusal("%s cannot be run by TensorFlow Lite Micro: %s" % (path, reason))
         self.arena = {}
         if describe:
             with Captured() as captured:

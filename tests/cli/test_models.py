@@ -163,6 +163,13 @@ class Keyword(Case):
             info = json.loads(run("model", "info", name, "--json")[0])
             self.assertGreater(info["arena"]["total"], 0, name)
 
+    def test_an_unknown_operator_is_named(self):
+        with open(os.path.join(SHARED, "models", "audio_preprocessor_int8.tflite"), "rb") as f:
+            model = self.write("unknown.tflite", f.read().replace(b"SignalWindow", b"SignalWindoX"))
+        _, err = run("replay", self.path("Microphone.yes.sds"), "-m", model, expect=3)
+        self.assertIn("unknown.tflite: cannot be run by TensorFlow Lite Micro: ", err)
+        self.assertIn("SignalWindoX", err)
+
     @engine("litert")
     def test_litert_says_what_it_cannot_run(self):
         for model, why in (("audio_preprocessor_int8", "custom op"), ("person_detect", "quantized_dimension")):
