@@ -79,7 +79,7 @@ std::vector<Table> run_replay_bench(const std::string& folder, int rounds) {
   Table adapters(fmt::format("What running an algorithm adds to each block, delivery included; medians of {}", rounds),
                  {"", "ns a block"});
   std::error_code error;
-  const auto bin = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  const auto bin = program_path().parent_path();
   ReplayJob job;
   job.algorithm.path = bin / "../lib/bench_noop.so";
   job.algorithm.arm_output = {"Out", 4, ""};

@@ -9,12 +9,16 @@ std::string AlgorithmResult::describe_failure() const {
   return fmt::format("the algorithm returned {}{}{}", status, message.empty() ? "" : ": ", message);
 }
 
+std::filesystem::path program_path() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored);
+}
+
 std::filesystem::path find_algorithm_library(const std::filesystem::path& name, const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::path found = name.is_absolute() ? name : folder / name;
   if (std::filesystem::exists(found, error) || name.has_parent_path()) return found;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const auto beside = (program.parent_path() / "../lib" / name).lexically_normal();
+  const auto beside = (program_path().parent_path() / "../lib" / name).lexically_normal();
   return std::filesystem::exists(beside, error) ? beside : found;
 }
 

@@ -18,27 +18,23 @@ namespace fs = std::filesystem;
 // Where the Python files of this build or installation are.
 std::optional<fs::path> worker_script() {
   std::error_code error;
-  const auto here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const auto here = program_path().parent_path();
   for (const auto& folder : {here / "../python", here / "../libexec/sdskit/python"})
     if (fs::exists(folder / "engine_worker.py", error)) return fs::weakly_canonical(folder / "engine_worker.py", error);
   return std::nullopt;
 }
 
-Expected<TensorInfo> parse_tensor(const nlohmann::json& json) {
-  try {
-    TensorInfo tensor;
-    tensor.name = json.at("name");
-    tensor.dtype = json.at("dtype");
-    tensor.shape = json.at("shape").get<std::vector<std::uint32_t>>();
-    tensor.bytes = json.at("bytes");
-    if (json.contains("scale")) {
-      tensor.scale = json.at("scale").get<std::vector<double>>();
-      tensor.zero_point = json.at("zero_point").get<std::vector<double>>();
-    }
-    return tensor;
-  } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorCode::bad_input, fmt::format("the engine describes its model wrongly: {}", error.what()));
+TensorInfo parse_tensor(const nlohmann::json& json) {
+  TensorInfo tensor;
+  tensor.name = json.at("name");
+  tensor.dtype = json.at("dtype");
+  tensor.shape = json.at("shape").get<std::vector<std::uint32_t>>();
+  tensor.bytes = json.at("bytes");
+  if (json.contains("scale")) {
+    tensor.scale = json.at("scale").get<std::vector<double>>();
+    tensor.zero_point = json.at("zero_point").get<std::vector<double>>();
   }
+  return tensor;
 }
 
 NpuEstimate parse_npu(const nlohmann::json& json) {
@@ -57,21 +53,20 @@ NpuEstimate parse_npu(const nlohmann::json& json) {
 }
 
 Expected<ModelInfo> parse_info(const std::string& greeting) {
-  const auto json = nlohmann::json::parse(greeting, nullptr, false);
-  ModelInfo info;
-  if (!json.is_object()) return fail(ErrorCode::bad_input, "the engine describes its model wrongly");
-  info.engine = json.value("engine", "");
-  for (const auto* side : {"inputs", "outputs"})
-    for (const auto& entry : json.value(side, nlohmann::json::array())) {
-      auto tensor = parse_tensor(entry);
-      if (!tensor) return fail(tensor);
-      (*side == 'i' ? info.inputs : info.outputs).push_back(std::move(*tensor));
-    }
-  info.operators = json.value("operators", std::map<std::string, int>{});
-  info.arena = json.value("arena", std::map<std::string, std::uint64_t>{});
-  info.model_bytes = json.value("model_bytes", std::uint64_t{0});
-  if (json.contains("npu")) info.npu = parse_npu(json["npu"]);
-  return info;
+  try {
+    const auto json = nlohmann::json::parse(greeting);
+    ModelInfo info;
+    info.engine = json.at("engine");
+    for (const auto& entry : json.at("inputs")) info.inputs.push_back(parse_tensor(entry));
+    for (const auto& entry : json.at("outputs")) info.outputs.push_back(parse_tensor(entry));
+    info.operators = json.value("operators", std::map<std::string, int>{});
+    info.arena = json.value("arena", std::map<std::string, std::uint64_t>{});
+    info.model_bytes = json.value("model_bytes", std::uint64_t{0});
+    if (json.contains("npu")) info.npu = parse_npu(json["npu"]);
+    return info;
+  } catch (const nlohmann::json::exception& error) {
+    return fail(ErrorCode::bad_input, fmt::format("the engine describes its model wrongly: {}", error.what()));
+  }
 }
 
 std::string package_of(const std::string& engine) { return engine == "litert-ref" ? "litert" : engine; }

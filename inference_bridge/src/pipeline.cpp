@@ -226,21 +226,22 @@ Expected<std::unique_ptr<Algorithm>> make_pipeline(const std::filesystem::path& 
 
 Expected<std::unique_ptr<Algorithm>> make_model_pipeline(const ModelOptions& model, const StreamInfo& input,
                                                          ModelInfo& info) {
-  // The model is started once only to learn how large a window it takes.
-  ModelOptions look = model;
-  auto looked = start_model(look, info);
-  if (!looked) return fail(looked);
+  auto algorithm = start_model(model, info);
+  if (!algorithm) return fail(algorithm);
   Source source;
   auto type = source.bind(input);
   if (!type) return fail(type);
   Plan plan;
   plan.name = "Out";
   plan.inputs = {input.id};
-  if (info.inputs.size() == 1 && info.inputs[0].elements() % type->columns == 0)
-    plan.stages.push_back(
-        {make_window(info.inputs[0].elements() / type->columns, info.inputs[0].elements() / type->columns), "", 0});
+  // A model of several inputs, or of no whole number of samples, is refused by its stage.
+  if (info.inputs.size() == 1 && info.inputs[0].elements() % type->columns == 0) {
+    const std::size_t rows = info.inputs[0].elements() / type->columns;
+    plan.stages.push_back({make_window(rows, rows), "", 0});
+  }
   ModelStage stage;
   stage.options = model;
+  stage.started = StartedModel{std::move(*algorithm), info};
   plan.stages.push_back({pipeline::make_model(std::move(stage)), "", 0});
   auto made = std::make_unique<Pipeline>();
   if (auto bound = made->bind(std::move(plan), {&input}, model.model); !bound) {

@@ -28,7 +28,7 @@ constexpr std::size_t kMaxBytesOnTheWay = std::size_t{4} << 20;
 std::filesystem::path find_host() {
   if (const char* set = std::getenv("SDS_ALGORITHM_HOST"); set != nullptr) return set;
   std::error_code error;
-  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  const auto here = program_path().parent_path();
   for (const auto& candidate : {here / "sds-algorithm-host", here / "../libexec/sdskit/sds-algorithm-host"})
     if (std::filesystem::exists(candidate, error)) return candidate;
   return here / "sds-algorithm-host";

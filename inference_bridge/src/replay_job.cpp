@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "sds/bridge/pipeline.hpp"
 #include "sds/format/limits.hpp"
@@ -212,6 +213,19 @@ AlgorithmSpec parse_algorithm(const std::string& text) {
   if (ending == ".tflite" || ending == ".onnx") spec.kind = AlgorithmSpec::Kind::model;
   if (ending == ".yml" || ending == ".yaml") spec.kind = AlgorithmSpec::Kind::pipeline;
   return spec;
+}
+
+Expected<OutputPort> parse_output_port(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  OutputPort port;
+  const char* end = text.data() + text.size();
+  if (colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, port.max_bytes).ptr != end ||
+      colon + 1 == text.size() || port.max_bytes == 0 || port.max_bytes > limits::max_block_bytes)
+    return fail(ErrorCode::usage, "is not STREAM:BYTES, for example ML_Out:9");
+  port.name = text.substr(0, colon);
+  if (auto ok = check_stream_name(port.name); !ok)
+    return fail(ErrorCode::usage, "names no stream: " + ok.error().message);
+  return port;
 }
 
 bool ReplayJobResult::ok() const {

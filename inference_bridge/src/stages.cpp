@@ -359,14 +359,17 @@ class ExecuteStage : public Stage {
 
 class RunModelStage final : public ExecuteStage {
  public:
-  RunModelStage(ModelStage model, ModelInfo* info) : model_(std::move(model)), info_out_(info) {}
+  explicit RunModelStage(ModelStage model) : model_(std::move(model)) {}
 
   Expected<FrameType> bind(const FrameType& in) override {
-    ModelInfo info;
-    auto started = start_model(model_.options, info);
-    if (!started) return fail(started);
-    algorithm_ = std::move(*started);
-    if (info_out_ != nullptr) *info_out_ = info;
+    if (!model_.started) {
+      ModelInfo described;
+      auto algorithm = start_model(model_.options, described);
+      if (!algorithm) return fail(algorithm);
+      model_.started = StartedModel{std::move(*algorithm), std::move(described)};
+    }
+    algorithm_ = std::move(model_.started->algorithm);
+    const ModelInfo& info = model_.started->info;
     const std::string name = model_.options.model.filename().string();
     if (info.inputs.size() != 1)
       return misfit(fmt::format("{} has {} inputs; a stage has one", name, info.inputs.size()));
@@ -427,7 +430,6 @@ class RunModelStage final : public ExecuteStage {
   }
 
   ModelStage model_;
-  ModelInfo* info_out_;
   StagePtr convert_;
 };
 
@@ -465,9 +467,7 @@ StagePtr make_convert(const Conversion& conversion) { return std::make_unique<Co
 StagePtr make_argmax() { return std::make_unique<ArgmaxStage>(); }
 StagePtr make_smooth(std::size_t count) { return std::make_unique<SmoothStage>(count); }
 StagePtr make_debounce(Debounce debounce) { return std::make_unique<DebounceStage>(std::move(debounce)); }
-StagePtr make_model(ModelStage model, ModelInfo* info) {
-  return std::make_unique<RunModelStage>(std::move(model), info);
-}
+StagePtr make_model(ModelStage model) { return std::make_unique<RunModelStage>(std::move(model)); }
 StagePtr make_algorithm_stage(AlgorithmStage algorithm) {
   return std::make_unique<RunAlgorithmStage>(std::move(algorithm));
 }

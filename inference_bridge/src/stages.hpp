@@ -74,14 +74,19 @@ struct Debounce {
 /// One uint8, the number of a class, each time a class is detected; nothing in between.
 StagePtr make_debounce(Debounce debounce);
 
+struct StartedModel {
+  std::unique_ptr<Algorithm> algorithm;
+  ModelInfo info;
+};
+
 struct ModelStage {
   ModelOptions options;
-  std::vector<std::string> labels;  ///< of the output's elements
-  std::size_t output = 0;           ///< which output tensor goes on
+  std::optional<StartedModel> started;  ///< absent: binding the stage starts it
+  std::vector<std::string> labels;      ///< of the output's elements
+  std::size_t output = 0;               ///< which output tensor goes on
   bool quantise = false;  ///< also where the types are the same: convert physical values by the tensor's scale
 };
-/// `info`, if given, gets the model's description.
-StagePtr make_model(ModelStage model, ModelInfo* info = nullptr);
+StagePtr make_model(ModelStage model);
 
 struct AlgorithmStage {
   std::string what;  ///< for messages

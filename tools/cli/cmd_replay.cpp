@@ -11,7 +11,6 @@
 #include "report.hpp"
 #include "sds/bridge/replay_job.hpp"
 #include "sds/format/limits.hpp"
-#include "sds/format/names.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/scratch_folder.hpp"
 
@@ -48,18 +47,6 @@ struct Options {
 };
 
 constexpr std::string Options::*kWhat[] = {&Options::algorithm, &Options::model, &Options::pipeline, &Options::worker};
-
-Expected<OutputPort> parse_output(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  OutputPort port;
-  const char* end = text.data() + text.size();
-  if (colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, port.max_bytes).ptr != end ||
-      colon + 1 == text.size() || port.max_bytes == 0 || port.max_bytes > limits::max_block_bytes)
-    return fail(ErrorCode::usage, fmt::format("--out '{}' is not STREAM:BYTES, for example ML_Out:9", text));
-  port.name = text.substr(0, colon);
-  if (auto ok = check_stream_name(port.name); !ok) return fail(ErrorCode::usage, ok.error().message);
-  return port;
-}
 
 Expected<double> parse_speed(const std::string& text) {
   double speed = 0;
@@ -106,8 +93,8 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   if (!configuration) return fail(configuration);
   spec.configuration = std::move(*configuration);
   if (o.out_stream.empty()) return spec;
-  auto output = parse_output(o.out_stream);
-  if (!output) return fail(output);
+  auto output = parse_output_port(o.out_stream);
+  if (!output) return fail(ErrorCode::usage, fmt::format("--out '{}' {}", o.out_stream, output.error().message));
   spec.arm_output = std::move(*output);
   return spec;
 }

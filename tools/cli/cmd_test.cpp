@@ -155,8 +155,7 @@ class Runner {
     const auto scratch = ScratchFolder::create();
     if (!scratch) return fail(scratch);
     folder_ = scratch->path();
-    std::error_code error;
-    program_ = std::filesystem::read_symlink("/proc/self/exe", error).string();
+    program_ = program_path().string();
     std::vector<std::thread> threads;
     const unsigned jobs = options_.jobs > 0 ? options_.jobs : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < std::min<std::size_t>(jobs, tests_.size()); ++i) threads.emplace_back([this] { work(); });

@@ -4,10 +4,8 @@
 #include <glob.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "sds/bridge/yaml_map.hpp"
-#include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/tools/suite.hpp"
 
@@ -98,14 +96,9 @@ class SuiteReader {
     const YAML::Node out = map.find("out");
     if (!out.IsDefined()) return;
     const std::string text = yaml_string(out, "out");
-    const std::size_t colon = text.rfind(':');
-    OutputPort& port = job.algorithm.arm_output;
-    const char* end = text.data() + text.size();
-    if (colon == std::string::npos || colon + 1 == text.size() ||
-        std::from_chars(text.data() + colon + 1, end, port.max_bytes).ptr != end || port.max_bytes == 0 ||
-        port.max_bytes > limits::max_block_bytes)
-      yaml_problem(out, fmt::format("'out: {}' is not STREAM:BYTES", text));
-    port.name = text.substr(0, colon);
+    auto port = parse_output_port(text);
+    if (!port) yaml_problem(out, fmt::format("'out: {}' {}", text, port.error().message));
+    job.algorithm.arm_output = std::move(*port);
   }
 
   static void read_tolerances(YamlMap& map, CompareOptions& options) {

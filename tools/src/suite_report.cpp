@@ -154,9 +154,7 @@ void add_tests(pugi::xml_node body, const std::vector<TestResult>& results) {
     auto name = Page::add(tr, "td", r.name);
     add_list(name, r.reasons, nullptr);
     add_list(name, r.notes, "note");
-    const char* status = r.status == TestResult::Status::passed   ? "passed"
-                         : r.status == TestResult::Status::failed ? "failed"
-                                                                  : "error";
+    const char* status = name_of(r.status);
     Page::add(tr, "td", status, status);
     Page::add(Page::add(tr, "td"), "code", r.algorithm);
     std::size_t right = 0;

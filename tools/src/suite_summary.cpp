@@ -100,15 +100,15 @@ void report_classes(const std::vector<TestResult>& results, SuiteSummary& summar
   }
 }
 
-const char* text_of(TestResult::Status status) {
-  return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "failed" : "error";
-}
-
 json decision_json(const Decision& d) {
   return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", d.scores}};
 }
 
 }  // namespace
+
+const char* name_of(TestResult::Status status) {
+  return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "failed" : "error";
+}
 
 SuiteSummary summarize(const std::vector<TestResult>& results) {
   SuiteSummary summary;
@@ -139,7 +139,7 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                      {"name", r.name},
                      {"algorithm", r.algorithm},
                      {"index", r.index},
-                     {"status", text_of(r.status)},
+                     {"status", name_of(r.status)},
                      {"reasons", r.reasons},
                      {"notes", r.notes},
                      {"input_fingerprint", r.input_fingerprint},

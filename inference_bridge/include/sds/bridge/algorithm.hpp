@@ -85,6 +85,9 @@ struct LibraryOptions {
   std::uint8_t fill_memory = 0;
 };
 
+/// The running program's own file: what belongs to it is found from there. Empty if the system does not tell.
+std::filesystem::path program_path();
+
 /// The library that a file in `folder` names: relative to that folder; a bare name that is not there is looked for in
 /// the lib folder beside the running program.
 std::filesystem::path find_algorithm_library(const std::filesystem::path& name, const std::filesystem::path& folder);

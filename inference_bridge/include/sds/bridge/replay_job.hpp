@@ -27,6 +27,10 @@ struct AlgorithmSpec {
 /// "model.tflite@litert" names an engine.
 AlgorithmSpec parse_algorithm(const std::string& text);
 
+/// The output of a library with Arm's functions, as command lines and suites write it: "ML_Out:9", name and bytes.
+/// An error's message goes on from the text: "is not STREAM:BYTES".
+Expected<OutputPort> parse_output_port(const std::string& text);
+
 struct ReplayJob {
   AlgorithmSpec algorithm;
   std::vector<std::string> inputs;  ///< ids of streams; empty: those that the algorithm names, or the only one

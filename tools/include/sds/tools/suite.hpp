@@ -91,6 +91,9 @@ struct TestResult {
   double memory_mib = 0;
 };
 
+/// "passed", "failed", "error"
+const char* name_of(TestResult::Status status);
+
 struct TestRun {
   bool update = false;  ///< replace expectations by what comes out now
 };
