@@ -307,6 +307,7 @@ bool IntegerConverter::floats_to_integers(ScalarType type, ByteView values, Inte
 void IntegerConverter::from_integers(ScalarType type, const IntegerForm& form, const std::int16_t* y,
                                      std::span<std::byte> values) {
   const std::size_t n = values.size() / size_of(type);
+  if (n == 0) return;
   const auto put_exceptions = [&] {
     const std::size_t width = size_of(type);
     for (std::size_t e = 0; e < form.exception_index.size(); ++e)

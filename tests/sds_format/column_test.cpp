@@ -141,6 +141,15 @@ TEST(Column, HostileStoredBytesAreErrorsAndNothingElse) {
       coder.decode({static_cast<ColumnCodec>(200), Predictor::none, false, 4}, ScalarType::i16, as_bytes("1234"), out));
 }
 
+TEST(Column, ValuesForAColumnThatHasNoneAreTakenOrRefusedWithoutTouchingMemory) {
+  const Bytes stored(25);
+  ColumnCoder coder;
+  for (const ScalarType type : kTypes)
+    for (int codec = 0; codec < 16; ++codec)
+      (void)coder.decode({static_cast<ColumnCodec>(codec), Predictor::none, false, 25}, type, stored, {});
+  EXPECT_TRUE(coder.decode({ColumnCodec::raw, Predictor::none, false, 0}, ScalarType::i16, {}, {}));
+}
+
 TEST(Statistics, CountNanApartAndKeepTheExtremes) {
   const std::vector<float> values{3.0f, std::numeric_limits<float>::quiet_NaN(), -7.5f, 2.0f};
   const auto s = statistics_of(ScalarType::f32, std::as_bytes(std::span(values)));

@@ -160,7 +160,6 @@ TEST_F(Corruption, RandomBytesAreNoRecording) {
 TEST_F(Corruption, ALaterFormatVersionIsNamed) {
   std::string later = original_;
   later[8] = 9;
-  SectionHeader header;
   const auto sum = checksum(as_bytes(std::string_view(later).substr(0, 56)));
   store_le(later.data() + 56, sum);
   test::write_file(path_, later.substr(0, SectionHeader::bytes + 20));
