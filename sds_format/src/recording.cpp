@@ -39,8 +39,9 @@ class PlainCursor final : public BlockCursor {
 
 class PackedCursor final : public BlockCursor {
  public:
-  PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream, Executor* executor)
-      : reader_(reader), stream_(stream), cursor_(reader, stream, executor) {}
+  PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream, Executor* executor,
+               SectionFilter wanted)
+      : reader_(reader), stream_(stream), cursor_(reader, stream, executor, std::move(wanted)) {}
   Expected<std::optional<BlockView>> next() override { return cursor_.next(); }
   std::vector<Damage> damages() const override { return cursor_.damages(); }
   std::size_t damage_count() const override { return cursor_.damages().size(); }
@@ -171,8 +172,9 @@ Expected<std::size_t> Recording::find_stream(const std::string& id) const {
   return fail(ErrorCode::usage, fmt::format("no stream '{}'; there is: {}", id, names.empty() ? "none" : names), path_);
 }
 
-Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream, Executor* executor) const {
-  if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream, executor);
+Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream, Executor* executor,
+                                                         SectionFilter wanted) const {
+  if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream, executor, std::move(wanted));
   auto reader = PlainReader::open(streams_[stream].path);
   if (!reader) return fail(reader);
   return std::make_unique<PlainCursor>(std::move(*reader));

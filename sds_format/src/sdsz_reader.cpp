@@ -166,8 +166,13 @@ struct SdszCursor::Decoding {
   }
 };
 
-SdszCursor::SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor)
-    : reader_(std::move(reader)), stream_(stream), executor_(executor), finished_(std::make_shared<Finished>()) {}
+SdszCursor::SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor,
+                       SectionFilter wanted)
+    : reader_(std::move(reader)),
+      stream_(stream),
+      executor_(executor),
+      wanted_(std::move(wanted)),
+      finished_(std::make_shared<Finished>()) {}
 
 Expected<std::optional<BlockView>> SdszCursor::next() {
   while (next_block_ == run_.count())
@@ -186,6 +191,10 @@ void SdszCursor::start_decoding() {
   const SdszStream& stream = reader_->streams()[stream_];
   const std::size_t wanted = executor_ == nullptr ? 1 : 1 + executor_->concurrency();
   while (decodings_.size() < wanted && next_section_ < stream.data.size()) {
+    if (wanted_ && !wanted_(stream.data[next_section_])) {
+      sealed_blocks_ += stream.data[next_section_++].header.block_count;
+      continue;
+    }
     std::shared_ptr<Decoding> decoding;
     if (spare_decodings_.empty()) {
       decoding = std::make_shared<Decoding>();

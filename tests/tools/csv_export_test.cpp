@@ -17,7 +17,7 @@ using test::TestBlock;
 class CsvTest : public ::testing::Test {
  protected:
   Expected<CsvReport> run(const std::string& yaml, const std::vector<TestBlock>& blocks,
-                          const CsvOptions& options = {}) {
+                          const SampleOptions& options = {}) {
     test::write_file(dir_ / "T.sds.yml", yaml);
     test::write_file(dir_ / "T.0.sds", test::plain(blocks));
     auto recording = Recording::open(dir_ / "T.0.sds");
@@ -27,7 +27,7 @@ class CsvTest : public ::testing::Test {
     text_ = std::string(as_text(disk->bytes));
     return report;
   }
-  std::string csv(const std::string& yaml, const std::vector<TestBlock>& blocks, const CsvOptions& options = {}) {
+  std::string csv(const std::string& yaml, const std::vector<TestBlock>& blocks, const SampleOptions& options = {}) {
     auto report = run(yaml, blocks, options);
     return report ? text_ : report.error().to_string();
   }
@@ -74,14 +74,14 @@ TEST_F(CsvTest, WithoutSampleFrequencyAllSamplesShareTheBlocksTime) {
 }
 
 TEST_F(CsvTest, InterpolatesUpToTheNextBlockAsArmsConverterDoes) {
-  CsvOptions options;
+  SampleOptions options;
   options.times = SampleTimes::interpolate;
   EXPECT_EQ(csv(test::int16_metadata(1), {{0, i16({1, 2})}, {1000, i16({3, 4})}, {3000, i16({5, 6})}}, options),
             "timeslot,c0\n0,1\n0.5,2\n1,3\n2,4\n3,5\n4,6\n");  // the last block takes the distance before it
 }
 
 TEST_F(CsvTest, NormalizesAndSelectsATimeRange) {
-  CsvOptions options;
+  SampleOptions options;
   options.normalize = true;
   options.start = 0.01;
   options.stop = 0.03;

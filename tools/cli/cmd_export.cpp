@@ -27,7 +27,7 @@ struct Options {
 // One stream into one file or standard output. What was half written is removed again, unless it is standard output.
 Expected<CsvReport> export_stream(const Recording& recording, std::size_t stream, const std::string& output,
                                   const Options& o, const OnProgress& on_progress) {
-  CsvOptions options;
+  SampleOptions options;
   options.times = o.times;
   options.normalize = o.normalize;
   options.start = o.start;

@@ -7,44 +7,11 @@
 
 #include "sds/format/names.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
 namespace {
-
-// A file under a temporary name that takes its real one when all is done, and goes away otherwise.
-class PartialFile {
- public:
-  explicit PartialFile(std::filesystem::path final_path) : final_(std::move(final_path)), partial_(final_) {
-    partial_ += ".partial";
-  }
-  ~PartialFile() {
-    std::error_code ignored;
-    if (!kept_) std::filesystem::remove(partial_, ignored);
-  }
-  PartialFile(const PartialFile&) = delete;
-  PartialFile& operator=(const PartialFile&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return partial_; }
-  Expected<void> keep() {
-    std::error_code error;
-    std::filesystem::rename(partial_, final_, error);
-    if (error) return fail_errno(error.value(), "cannot rename to its final name", partial_);
-    kept_ = true;
-    return {};
-  }
-
- private:
-  std::filesystem::path final_;
-  std::filesystem::path partial_;
-  bool kept_ = false;
-};
-
-Expected<void> refuse_existing(const std::filesystem::path& path, bool force) {
-  std::error_code ignored;
-  if (!force && std::filesystem::exists(path, ignored))
-    return fail(ErrorCode::io, "exists already (--force replaces it)", path);
-  return {};
-}
 
 Expected<void> check_unique_names(const Recording& input) {
   std::set<std::string> names;
@@ -134,15 +101,6 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   return file.keep();
 }
 
-Expected<void> write_text(const std::filesystem::path& path, const std::string& text) {
-  PartialFile file(path);
-  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
-  if (!sink) return fail(sink);
-  if (auto done = (*sink)->append(as_bytes(text)); !done) return done;
-  if (auto done = (*sink)->close(); !done) return done;
-  return file.keep();
-}
-
 }  // namespace
 
 Expected<PackReport> pack(const Recording& input, const std::filesystem::path& output, const PackOptions& options,
@@ -186,9 +144,7 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
                   fmt::format("two streams have different metadata files of the name {}", d.metadata_file_name),
                   input.path());
   }
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return fail_errno(error.value(), "cannot make the directory", directory);
+  if (auto made = make_directories(directory); !made) return fail(made);
   for (const auto& stream : input.streams())
     if (auto ok = refuse_existing(directory / stream.file_name(), options.force); !ok) return fail(ok);
   for (const auto& [name, text] : metadata)
@@ -202,7 +158,7 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
         !done)
       return fail(done);
   for (const auto& [name, text] : metadata)
-    if (auto done = write_text(directory / name, *text); !done) return fail(done);
+    if (auto done = write_text_file(directory / name, *text); !done) return fail(done);
   if (input.sdsz()) {
     for (const auto& damage : input.sdsz()->damages())
       report.notes.push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));

@@ -59,8 +59,10 @@ class Recording {
   [[nodiscard]] const std::vector<StreamInfo>& streams() const { return streams_; }
   /// The index of the stream called `id` (or `name`, or `name.label`); the error lists what there is.
   [[nodiscard]] Expected<std::size_t> find_stream(const std::string& id) const;
-  /// With an executor, which must outlive the cursor, sections of a `.sdsz` are decoded ahead on its threads.
-  [[nodiscard]] Expected<std::unique_ptr<BlockCursor>> cursor(std::size_t stream, Executor* executor = nullptr) const;
+  /// With an executor, which must outlive the cursor, sections of a `.sdsz` are decoded ahead on its threads; with a
+  /// filter, those that it does not want are left out. Plain files have no sections: all of their blocks come.
+  [[nodiscard]] Expected<std::unique_ptr<BlockCursor>> cursor(std::size_t stream, Executor* executor = nullptr,
+                                                              SectionFilter wanted = {}) const;
   /// The `.sdsz` behind this recording; null if it is made of plain files.
   [[nodiscard]] const std::shared_ptr<const SdszReader>& sdsz() const { return sdsz_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,12 +77,17 @@ class SdszReader {
   std::vector<Damage> damages_;
 };
 
+/// True for the data sections that a reader wants; the others are neither read nor decoded.
+using SectionFilter = std::function<bool(const IndexEntry& section)>;
+
 /// Reads the blocks of one stream in order, a section at a time. A damaged section is skipped and listed. With an
 /// executor, which must outlive the cursor, the next concurrency() sections are decoded ahead on its threads: memory
-/// for that many more, the same blocks in the same order.
+/// for that many more, the same blocks in the same order. An empty filter wants every section; what stands only in the
+/// write-ahead log is never filtered.
 class SdszCursor {
  public:
-  SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor = nullptr);
+  SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor = nullptr,
+             SectionFilter wanted = {});
 
   [[nodiscard]] Expected<std::optional<BlockView>> next();
   [[nodiscard]] const std::vector<Damage>& damages() const { return damages_; }
@@ -100,6 +106,7 @@ class SdszCursor {
   std::shared_ptr<const SdszReader> reader_;
   std::size_t stream_;
   Executor* executor_;
+  SectionFilter wanted_;
   std::size_t next_section_ = 0;
   std::size_t next_piece_ = 0;
   std::uint64_t sealed_blocks_ = 0;

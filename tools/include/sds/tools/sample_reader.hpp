@@ -1,0 +1,92 @@
+// The samples of a stream, a block at a time, each with its time: what every export, query and plot starts from.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sds/format/recording.hpp"
+#include "sds/tools/progress.hpp"
+
+namespace sds {
+
+enum class SampleTimes {
+  metadata,     ///< with `sample-frequency:` as `rate`, without it as `block` (schema 3.1)
+  rate,         ///< sample k of a block is at block time + k / sample frequency
+  block,        ///< all samples of a block share its time
+  interpolate,  ///< samples spread evenly up to the next block's time, as Arm's converter does
+};
+
+/// Which samples are wanted, and how their times are told.
+struct SampleOptions {
+  SampleTimes times = SampleTimes::metadata;
+  bool normalize = false;       ///< times count from the stream's first block
+  std::optional<double> start;  ///< seconds: earlier samples are left out
+  std::optional<double> stop;   ///< seconds: this and later samples are left out
+};
+
+/// Neighbouring samples of one block. Valid until the reader's next call.
+struct SampleRun {
+  std::uint64_t tick = 0;           ///< of the block
+  std::size_t first = 0;            ///< index of the first of these samples in its block
+  std::size_t count = 0;            ///< samples, at least 1
+  const std::byte* data = nullptr;  ///< `count` samples of the metadata's `sample_bytes`, one after the other
+  std::span<const double> times;    ///< seconds, one a sample
+};
+
+/// Reads one stream in order. Damage does not stop it: what cannot be read is left out and noted.
+class SampleReader {
+ public:
+  /// Fails if the stream has no usable metadata, or holds images, or `rate` is asked for where there is none.
+  /// `recording`, and `executor` if there is one, must outlive the reader.
+  static Expected<SampleReader> open(const Recording& recording, std::size_t stream, const SampleOptions& options,
+                                     OnProgress on_progress, Executor* executor = nullptr);
+
+  /// The next samples, or null at the end.
+  [[nodiscard]] Expected<const SampleRun*> next();
+
+  [[nodiscard]] const Metadata& metadata() const { return *metadata_; }
+  /// After the end: what was left out, and why, as sentences.
+  [[nodiscard]] std::vector<std::string> notes() const;
+  /// Blocks so far with bytes left over after their last whole sample.
+  [[nodiscard]] std::uint64_t odd_blocks() const { return odd_blocks_; }
+
+ private:
+  struct HeldBlock {
+    std::uint64_t tick = 0;
+    Bytes data;
+  };
+  SampleReader() = default;
+  bool fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data);
+  [[nodiscard]] double sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count) const;
+
+  std::string id_;
+  const Metadata* metadata_ = nullptr;
+  SampleOptions options_;
+  Frequency tick_frequency_;
+  std::unique_ptr<BlockCursor> cursor_;
+  OnProgress on_progress_;
+  std::uint64_t unreported_ = 0;
+  std::uint64_t odd_blocks_ = 0;
+  std::optional<std::uint64_t> origin_;
+  std::uint64_t last_distance_ = 0;
+  std::optional<HeldBlock> held_;  // to interpolate, a block waits for its successor's time
+  HeldBlock out_;
+  bool ended_ = false;
+  std::vector<double> times_;
+  SampleRun run_;
+};
+
+/// Sections of a `.sdsz` stream that surely hold nothing between `start` and `stop` (seconds) are not wanted.
+SectionFilter time_filter(const Recording& recording, std::size_t stream, std::optional<double> start,
+                          std::optional<double> stop);
+
+/// The streams named by `ids`, or all of them if there are none.
+Expected<std::vector<std::size_t>> choose_streams(const Recording& recording, const std::vector<std::string>& ids);
+
+/// Why `stream` has no table of values, as a sentence; nothing if it has one.
+std::optional<std::string> why_no_samples(const StreamInfo& stream);
+
+}  // namespace sds

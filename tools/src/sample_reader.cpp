@@ -1,0 +1,177 @@
+#include "sds/tools/sample_reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace sds {
+
+std::optional<std::string> why_no_samples(const StreamInfo& stream) {
+  if (stream.metadata_error) return stream.metadata_error->to_string();
+  if (!stream.metadata) return "it has no metadata";
+  if (stream.metadata->image) return "it holds images";
+  return std::nullopt;
+}
+
+Expected<std::vector<std::size_t>> choose_streams(const Recording& recording, const std::vector<std::string>& ids) {
+  std::vector<std::size_t> streams;
+  for (const auto& id : ids) {
+    auto found = recording.find_stream(id);
+    if (!found) return fail(found);
+    streams.push_back(*found);
+  }
+  if (ids.empty())
+    for (std::size_t i = 0; i < recording.streams().size(); ++i) streams.push_back(i);
+  return streams;
+}
+
+SectionFilter time_filter(const Recording& recording, std::size_t stream, std::optional<double> start,
+                          std::optional<double> stop) {
+  if (!recording.sdsz() || (!start && !stop)) return {};
+  const auto& sections = recording.sdsz()->streams()[stream].data;
+  const Frequency frequency = recording.streams()[stream].tick_frequency();
+  std::unordered_set<std::uint64_t> unwanted;
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const SectionHeader& header = sections[i].header;
+    if ((header.flags & SectionHeader::flag_unsorted) != 0) continue;
+    const double first = seconds(header.first_tick, frequency);
+    const double last = seconds(header.last_tick, frequency);
+    const bool late = stop && first >= *stop;
+    // The last block reaches beyond its own time: up to the next section as a rule, and with some room to spare.
+    const bool early = start && i + 1 < sections.size() &&
+                       seconds(sections[i + 1].header.first_tick, frequency) <= *start &&
+                       last + std::max(1.0, 2 * (last - first)) < *start;
+    if (late || early) unwanted.insert(sections[i].offset);
+  }
+  return [unwanted](const IndexEntry& section) { return unwanted.count(section.offset) == 0; };
+}
+
+Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_t index, const SampleOptions& options,
+                                          OnProgress on_progress, Executor* executor) {
+  const StreamInfo& stream = recording.streams()[index];
+  if (stream.metadata_error) return tl::unexpected<Error>(*stream.metadata_error);
+  if (!stream.metadata)
+    return fail(ErrorCode::bad_input,
+                fmt::format("stream {} has no metadata ({}.sds.yml, or name one with -y): its bytes cannot be decoded",
+                            stream.id, stream.description.name),
+                stream.path);
+  if (stream.metadata->image)
+    return fail(ErrorCode::unsupported,
+                fmt::format("stream {} holds images, which have no table of values (sds export images)", stream.id),
+                stream.path);
+  if (options.times == SampleTimes::rate && !stream.metadata->sample_frequency)
+    return fail(ErrorCode::usage, fmt::format("the metadata of {} has no sample-frequency", stream.id), stream.path);
+  SampleReader reader;
+  reader.id_ = stream.id;
+  reader.metadata_ = &*stream.metadata;
+  reader.options_ = options;
+  if (options.times == SampleTimes::metadata)
+    reader.options_.times = stream.metadata->sample_frequency ? SampleTimes::rate : SampleTimes::block;
+  reader.tick_frequency_ = stream.tick_frequency();
+  reader.on_progress_ = std::move(on_progress);
+  SectionFilter wanted;
+  if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
+    const std::uint64_t first = recording.sdsz()->streams()[index].data.front().header.first_tick;
+    const double shift = options.normalize ? seconds(first, reader.tick_frequency_) : 0;
+    const auto moved = [&](std::optional<double> time) { return time ? std::optional(*time + shift) : time; };
+    wanted = time_filter(recording, index, moved(options.start), moved(options.stop));
+    if (wanted) reader.origin_ = first;
+  }
+  auto cursor = recording.cursor(index, executor, std::move(wanted));
+  if (!cursor) return fail(cursor);
+  reader.cursor_ = std::move(*cursor);
+  return reader;
+}
+
+Expected<const SampleRun*> SampleReader::next() {
+  const bool interpolates = options_.times == SampleTimes::interpolate;
+  while (!ended_) {
+    auto block = cursor_->next();
+    if (!block) return fail(block);
+    if (!*block) {
+      ended_ = true;
+      if (!held_) break;
+      out_ = std::move(*held_);
+      held_.reset();
+      if (fill(out_.tick, out_.tick + last_distance_, out_.data)) return &run_;
+      break;
+    }
+    const BlockView& b = **block;
+    if (!origin_) origin_ = b.tick;
+    if (b.data.size() % metadata_->sample_bytes != 0) ++odd_blocks_;
+    unreported_ += b.data.size() + 8;
+    if (unreported_ >= (1u << 18))
+      if (auto go_on = report(on_progress_, std::exchange(unreported_, 0)); !go_on) return fail(go_on);
+    if (!interpolates) {
+      if (fill(b.tick, b.tick, b.data)) return &run_;
+      continue;
+    }
+    const bool any = held_.has_value();
+    if (any) {
+      std::swap(out_, *held_);
+      last_distance_ = b.tick > out_.tick ? b.tick - out_.tick : 0;
+    } else {
+      held_.emplace();
+    }
+    held_->tick = b.tick;
+    held_->data.assign(b.data.begin(), b.data.end());
+    if (any && fill(out_.tick, b.tick, out_.data)) return &run_;
+  }
+  return nullptr;
+}
+
+// Sets run_ to the wanted samples of a block; false if there are none.
+bool SampleReader::fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data) {
+  const std::size_t count = data.size() / metadata_->sample_bytes;
+  times_.resize(count);
+  std::size_t first = 0;
+  std::size_t end = 0;
+  for (std::size_t k = 0; k < count; ++k) {
+    const double time = sample_time(tick, next_tick, k, count);
+    times_[k] = time;
+    if ((options_.start && time < *options_.start) || (options_.stop && time >= *options_.stop)) continue;
+    if (end == 0) first = k;
+    end = k + 1;
+  }
+  if (end == 0) return false;
+  run_ = {tick, first, end - first, data.data() + first * metadata_->sample_bytes,
+          std::span<const double>(times_).subspan(first, end - first)};
+  return true;
+}
+
+double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count) const {
+  const auto offset = [&] {
+    switch (options_.times) {
+      case SampleTimes::rate:
+        return static_cast<double>(k) / metadata_->sample_frequency->hz();
+      case SampleTimes::interpolate:
+        return next_tick <= tick ? 0.0
+                                 : static_cast<double>(k) / static_cast<double>(count) *
+                                       seconds(next_tick - tick, tick_frequency_);
+      default:
+        return 0.0;
+    }
+  };
+  const std::uint64_t origin = options_.normalize ? *origin_ : 0;
+  // A block before the first one (descending timeslots) has a negative time when normalised.
+  if (tick < origin) return -seconds(origin - tick, tick_frequency_) + offset();
+  if (options_.times == SampleTimes::rate)
+    return seconds(tick - origin, tick_frequency_, k, *metadata_->sample_frequency);
+  const double time = seconds(tick - origin, tick_frequency_);
+  return k == 0 ? time : time + offset();
+}
+
+std::vector<std::string> SampleReader::notes() const {
+  std::vector<std::string> notes;
+  for (const auto& damage : cursor_->damages())
+    notes.push_back(fmt::format("{}: at byte {}: {}", id_, damage.offset, damage.reason));
+  if (const auto tail = cursor_->tail())
+    notes.push_back(fmt::format("{}: the torn end is left out: at byte {}: {}", id_, tail->offset, tail->reason));
+  if (odd_blocks_ > 0)
+    notes.push_back(fmt::format("{}: {} blocks have bytes left over after their last whole sample of {} bytes", id_,
+                                odd_blocks_, metadata_->sample_bytes));
+  return notes;
+}
+
+}  // namespace sds
