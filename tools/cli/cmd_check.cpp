@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "progress.hpp"
+#include "quality_report.hpp"
 #include "sds/tools/check.hpp"
 
 namespace sds::cli {
@@ -14,6 +15,9 @@ namespace {
 struct Options {
   InputOptions input;
   std::string tick_frequency;
+  bool quality = false;
+  std::filesystem::path profile;
+  std::vector<std::filesystem::path> against;
   bool json = false;
 };
 
@@ -106,6 +110,11 @@ nlohmann::json to_json(const std::string& path, const RecordingCheck& result) {
   return json;
 }
 
+Expected<RecordingQuality> assess_one(const Recording& recording, const std::filesystem::path& path) {
+  Progress progress("assessing " + path.filename().string(), total_bytes(recording));
+  return assess(recording, progress.callback());
+}
+
 int run_check(const Options& o) {
   CheckOptions options;
   if (!o.tick_frequency.empty()) {
@@ -113,8 +122,16 @@ int run_check(const Options& o) {
     if (!frequency) return fail_with({ErrorCode::usage, frequency.error().message, {}, {}});
     options.tick_frequency = *frequency;
   }
+  const bool with_quality = o.quality || !o.profile.empty() || !o.against.empty();
+  QualityProfile profile;
+  if (!o.profile.empty()) {
+    auto loaded = QualityProfile::load(o.profile);
+    if (!loaded) return fail_with(loaded.error());
+    profile = std::move(*loaded);
+  }
   int exit_code = 0;
   nlohmann::json all = nlohmann::json::array();
+  std::vector<RecordingQuality> assessed;
   for (const auto& path : o.input.paths) {
     auto recording = o.input.open_one(path);
     auto result = recording ? Expected<RecordingCheck>{} : fail(recording);
@@ -133,6 +150,36 @@ int run_check(const Options& o) {
     } else {
       print_text(path.string(), *result);
     }
+    if (!with_quality) continue;
+    auto quality = assess_one(*recording, path);
+    if (!quality) return fail_with(quality.error());
+    const auto broken = broken_limits(profile, *quality);
+    if (!broken.empty()) exit_code = std::max(exit_code, 1);
+    if (o.json) {
+      all.back()["quality"] = quality_json(*quality, broken);
+    } else {
+      print_quality(*quality, broken);
+    }
+    assessed.push_back(std::move(*quality));
+  }
+  if (with_quality) {
+    std::vector<RecordingQuality> reference;
+    for (const auto& path : o.against) {
+      auto recording = o.input.open_one(path);
+      if (!recording) return fail_with(recording.error());
+      auto quality = assess_one(*recording, path);
+      if (!quality) return fail_with(quality.error());
+      reference.push_back(std::move(*quality));
+    }
+    const auto drifts = drift_between(reference, assessed);
+    auto broken = broken_dataset_limits(profile, assessed);
+    for (const auto& problem : broken_drift_limits(profile, drifts)) broken.push_back(problem);
+    if (!broken.empty()) exit_code = std::max(exit_code, 1);
+    if (o.json) {
+      all.push_back({{"dataset", dataset_json(assessed, drifts, broken)}});
+    } else {
+      print_dataset(assessed, drifts, broken);
+    }
   }
   if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   return exit_code;
@@ -147,7 +194,17 @@ void add_check(CLI::App& app, Run& run) {
   command
       ->add_option("-t,--tick-rate", o->tick_frequency, "Tick frequency in Hz, instead of the metadata's (else 1000)")
       ->type_name("HZ");
-  command->add_flag("--json", o->json, "Report as JSON: an array with one entry a recording");
+  command->add_flag("--quality", o->quality,
+                    "Also report on the data: rates, missing samples, clipping, stuck values, noise, offsets; and over "
+                    "several recordings: balance of the labels");
+  command->add_option("--profile", o->profile, "Limits for the quality, in YAML (docs/quality.md); broken ones: exit code 1")
+      ->type_name("FILE");
+  command
+      ->add_option("--against", o->against,
+                   "Also report how the values' distributions have drifted from these recordings'")
+      ->type_name("RECORDING");
+  command->add_flag("--json", o->json,
+                    "Report as JSON: an array with one entry a recording, and with --quality a last one, `dataset`");
   command->footer(
       "Unsound, exit code 1: a torn end, damaged sections, recorded losses, timeslots that descend (a wrap-around at\n"
       "2^32 is none), block sizes that do not fit the metadata, metadata that cannot be read. Jitter, gaps in time,\n"

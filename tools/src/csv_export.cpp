@@ -1,9 +1,9 @@
 #include "sds/tools/csv_export.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "sds/tools/channel_values.hpp"
+#include "sds/tools/csv_reader.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -12,29 +12,9 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += c;
-    out += c;
-  }
-  out += '"';
-  return out;
-}
-
 std::string header_row(const Metadata& metadata) {
   std::string row = "timeslot";
-  for (const auto& channel : metadata.channels) {
-    if (channel.count() == 1) {
-      row += "," + quoted(channel.name);
-      continue;
-    }
-    for (std::uint32_t y = 0; y < channel.dim_y; ++y)
-      for (std::uint32_t x = 0; x < channel.dim_x; ++x)
-        row += "," + quoted(channel.dim_y == 1 ? fmt::format("{}[{}]", channel.name, x)
-                                               : fmt::format("{}[{}][{}]", channel.name, y, x));
-  }
+  for (const auto& value : all_values(metadata)) row += "," + csv_quoted(value.name(metadata));
   return row + "\n";
 }
 

@@ -1,0 +1,501 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "sds/tools/label_tools.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  InputOptions input;
+  std::vector<fs::path> files;
+  fs::path labels;  // instead of the file beside the recording
+  std::string name;
+  std::string new_name;
+  std::optional<double> from;
+  std::optional<double> to;
+  std::optional<std::uint64_t> from_tick;
+  std::optional<std::uint64_t> to_tick;
+  std::optional<double> by;
+  std::string stream;
+  std::string author;
+  std::string note;
+  std::optional<double> confidence;
+  std::vector<std::size_t> numbers;
+  bool all = false;
+  double gap = -1;
+  std::string format;
+  fs::path file;
+  bool normalize = false;
+  bool json = false;
+  ActivityOptions activity;
+  ScoreOptions scores;
+  std::string from_scores;
+};
+
+// A recording and the labels beside it.
+struct Opened {
+  Recording recording;
+  fs::path path;
+  LabelFile file;
+};
+
+Expected<Opened> open(const Options& o) {
+  auto recording = o.input.open();
+  if (!recording) return fail(recording);
+  const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
+  std::error_code ignored;
+  auto file = o.labels.empty() || fs::exists(path, ignored) ? (o.labels.empty() ? labels_of(*recording)
+                                                                               : LabelFile::load(path))
+                                                            : Expected<LabelFile>(LabelFile{});
+  if (!file) return fail(file);
+  if (file->labels.empty() && file->classes.empty() && !recording->streams().empty())
+    file->tick_frequency = recording->streams().front().tick_frequency();
+  return Opened{std::move(*recording), path, std::move(*file)};
+}
+
+int saved(const Opened& opened, const std::string& what) {
+  if (auto done = opened.file.save(opened.path); !done) return fail_with(done.error());
+  fmt::print("{}: {}, {} labels in all\n", opened.path.string(), what, opened.file.labels.size());
+  return 0;
+}
+
+std::string row(const LabelFile& file, std::size_t i) {
+  const Label& l = file.labels[i];
+  std::string extra;
+  if (!l.stream.empty()) extra += "  stream " + l.stream;
+  if (!l.author.empty()) extra += "  by " + l.author;
+  if (l.confidence) extra += fmt::format("  confidence {}", *l.confidence);
+  if (!l.note.empty()) extra += "  \"" + l.note + "\"";
+  return fmt::format("{:>5}  {:>12.3f} {:>12.3f}  {:>10}  {:<16}{}", i + 1, file.seconds_of(l.begin),
+                     file.seconds_of(l.end), human_seconds(file.seconds_of(l.end) - file.seconds_of(l.begin)), l.name,
+                     extra);
+}
+
+int run_list(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  const LabelFile& file = opened->file;
+  if (o.json) {
+    auto all = nlohmann::json::array();
+    for (const auto& l : file.labels) {
+      if (!o.name.empty() && l.name != o.name) continue;
+      nlohmann::json entry{{"class", l.name}, {"begin", l.begin}, {"end", l.end}, {"from", file.seconds_of(l.begin)},
+                           {"to", file.seconds_of(l.end)}, {"stream", l.stream}, {"author", l.author}, {"note", l.note}};
+      if (l.confidence) entry["confidence"] = *l.confidence;
+      all.push_back(entry);
+    }
+    fmt::print("{}\n", nlohmann::json{{"file", opened->path.string()}, {"labels", all}}.dump(2));
+    return 0;
+  }
+  std::error_code ignored;
+  fmt::print("{}\n", fs::exists(opened->path, ignored) ? opened->path.string() : "no label file");
+  if (file.labels.empty()) {
+    fmt::print("no labels\n");
+    return 0;
+  }
+  fmt::print("{:>5}  {:>12} {:>12}  {:>10}  {}\n", "", "from (s)", "to (s)", "", "class");
+  std::map<std::string, std::pair<std::size_t, double>> classes;
+  for (std::size_t i = 0; i < file.labels.size(); ++i) {
+    const Label& l = file.labels[i];
+    if (!o.name.empty() && l.name != o.name) continue;
+    fmt::print("{}\n", row(file, i));
+    auto& total = classes[l.name];
+    ++total.first;
+    total.second += file.seconds_of(l.end) - file.seconds_of(l.begin);
+  }
+  for (const auto& [name, total] : classes)
+    fmt::print("{}: {} labels, {}\n", name, total.first, human_seconds(total.second));
+  return 0;
+}
+
+Expected<std::uint64_t> tick(const LabelFile& file, std::optional<std::uint64_t> ticks, std::optional<double> time,
+                             const char* what) {
+  if (ticks) return *ticks;
+  if (time) return file.tick_of(*time);
+  return fail(ErrorCode::usage, fmt::format("say where the label {}: --{} S, or --{}-tick N", what,
+                                            what[0] == 'b' ? "from" : "to", what[0] == 'b' ? "from" : "to"));
+}
+
+// Warns of what is odd about the labels; they are kept all the same.
+void warn_of_problems(const Opened& opened) {
+  auto problems = check_labels(opened.file, opened.recording);
+  if (!problems) return;
+  std::size_t shown = 0;
+  for (const auto& problem : *problems)
+    if (++shown <= 5) warn(problem);
+  if (shown > 5) warn(fmt::format("... and {} more (sds label check)", shown - 5));
+}
+
+int run_add(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  Label label;
+  label.name = o.name;
+  auto begin = tick(opened->file, o.from_tick, o.from, "begins");
+  if (!begin) return fail_with(begin.error());
+  auto end = tick(opened->file, o.to_tick, o.to, "ends");
+  if (!end) return fail_with(end.error());
+  if (*end < *begin) return fail_with({ErrorCode::usage, "the label ends before it begins", {}, {}});
+  label.begin = *begin;
+  label.end = *end;
+  if (!o.stream.empty()) {
+    auto stream = opened->recording.find_stream(o.stream);
+    if (!stream) return fail_with(stream.error());
+    label.stream = opened->recording.streams()[*stream].id;
+  }
+  label.author = o.author;
+  label.note = o.note;
+  label.confidence = o.confidence;
+  opened->file.labels.push_back(label);
+  opened->file.sort();
+  warn_of_problems(*opened);
+  return saved(*opened, fmt::format("added {}", o.name));
+}
+
+// The labels that --class and the numbers choose, by index.
+Expected<std::vector<std::size_t>> chosen(const Opened& opened, const Options& o) {
+  std::vector<std::size_t> indices;
+  for (const std::size_t number : o.numbers) {
+    if (number == 0 || number > opened.file.labels.size())
+      return fail(ErrorCode::usage,
+                  fmt::format("there is no label {}; there are {}", number, opened.file.labels.size()), opened.path);
+    indices.push_back(number - 1);
+  }
+  if (!o.name.empty() || o.all)
+    for (std::size_t i = 0; i < opened.file.labels.size(); ++i)
+      if (o.all || opened.file.labels[i].name == o.name) indices.push_back(i);
+  std::sort(indices.begin(), indices.end());
+  indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+  if (indices.empty())
+    return fail(ErrorCode::usage, "no label is chosen: give numbers as `sds label list` shows them, --class, or --all",
+                opened.path);
+  return indices;
+}
+
+int run_rm(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  auto indices = chosen(*opened, o);
+  if (!indices) return fail_with(indices.error());
+  for (auto i = indices->rbegin(); i != indices->rend(); ++i)
+    opened->file.labels.erase(opened->file.labels.begin() + static_cast<std::ptrdiff_t>(*i));
+  return saved(*opened, fmt::format("removed {}", indices->size()));
+}
+
+int run_rename(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  std::size_t count = 0;
+  for (auto& label : opened->file.labels)
+    if (label.name == o.name) {
+      label.name = o.new_name;
+      ++count;
+    }
+  for (auto& name : opened->file.classes)
+    if (name == o.name) name = o.new_name;
+  if (count == 0) return fail_with({ErrorCode::usage, "no label has the class " + o.name, opened->path, {}});
+  opened->file.sort();
+  return saved(*opened, fmt::format("renamed {} from {} to {}", count, o.name, o.new_name));
+}
+
+int run_move(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  auto indices = chosen(*opened, o);
+  if (!indices) return fail_with(indices.error());
+  const bool edges = o.from || o.to || o.from_tick || o.to_tick;
+  if (edges == o.by.has_value())
+    return fail_with({ErrorCode::usage, "say --by S, or where one label begins (--from) or ends (--to)", {}, {}});
+  if (edges && indices->size() != 1)
+    return fail_with({ErrorCode::usage, "only one label can be given a new beginning or end", {}, {}});
+  LabelFile& file = opened->file;
+  for (const std::size_t i : *indices) {
+    Label& l = file.labels[i];
+    auto begin = o.by ? file.tick_of(file.seconds_of(l.begin) + *o.by)
+                      : (o.from || o.from_tick ? tick(file, o.from_tick, o.from, "begins") : Expected<std::uint64_t>(l.begin));
+    auto end = o.by ? file.tick_of(file.seconds_of(l.end) + *o.by)
+                    : (o.to || o.to_tick ? tick(file, o.to_tick, o.to, "ends") : Expected<std::uint64_t>(l.end));
+    if (!begin) return fail_with(begin.error());
+    if (!end) return fail_with(end.error());
+    if (*end < *begin) return fail_with({ErrorCode::usage, "the label would end before it begins", {}, {}});
+    l.begin = *begin;
+    l.end = *end;
+  }
+  file.sort();
+  warn_of_problems(*opened);
+  return saved(*opened, fmt::format("moved {}", indices->size()));
+}
+
+int run_merge(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  const std::size_t before = opened->file.labels.size();
+  for (const auto& path : o.files) {
+    auto other = LabelFile::load(path);
+    if (!other) return fail_with(other.error());
+    if (auto done = merge_labels(opened->file, *other); !done) return fail_with(done.error());
+  }
+  const std::size_t added = opened->file.labels.size() - before;
+  if (o.gap >= 0) join_labels(opened->file, o.gap);
+  const std::size_t joined = before + added - opened->file.labels.size();
+  warn_of_problems(*opened);
+  return saved(*opened, fmt::format("added {}, joined {}", added, joined));
+}
+
+int run_check(const Options& o) {
+  int exit_code = 0;
+  for (const auto& path : o.input.paths) {
+    auto recording = o.input.open_one(path);
+    if (!recording) return fail_with(recording.error());
+    auto file = o.labels.empty() ? labels_of(*recording) : LabelFile::load(o.labels);
+    if (!file) {
+      exit_code = std::max(exit_code, fail_with(file.error()));
+      continue;
+    }
+    auto problems = check_labels(*file, *recording);
+    if (!problems) return fail_with(problems.error());
+    for (const auto& problem : *problems) fmt::print("{}: {}\n", path.string(), problem);
+    fmt::print("{}: {} labels, {}\n", path.string(), file->labels.size(),
+               problems->empty() ? "good" : fmt::format("{} problems", problems->size()));
+    if (!problems->empty()) exit_code = std::max(exit_code, 1);
+  }
+  return exit_code;
+}
+
+int run_compare(const Options& o) {
+  auto a = LabelFile::load(o.files[0]);
+  if (!a) return fail_with(a.error());
+  auto b = LabelFile::load(o.files[1]);
+  if (!b) return fail_with(b.error());
+  const Agreement result = agreement(*a, *b);
+  if (o.json) {
+    auto table = nlohmann::json::array();
+    for (const auto& [classes, time] : result.table)
+      table.push_back({{"a", classes.first}, {"b", classes.second}, {"seconds", time}});
+    fmt::print("{}\n", nlohmann::json{{"compared_s", result.compared_s}, {"agreed_s", result.agreed_s},
+                                      {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
+                                      {"table", table}}
+                           .dump(2));
+    return 0;
+  }
+  if (result.compared_s <= 0) {
+    fmt::print("nothing to compare: neither file has a label that lasts\n");
+    return 0;
+  }
+  fmt::print("compared {}, from the first to the last label of either\n", human_seconds(result.compared_s));
+  fmt::print("agreed   {} ({:.1f} %)\n", human_seconds(result.agreed_s), 100 * result.agreed_s / result.compared_s);
+  fmt::print("kappa    {}\n", std::isfinite(result.kappa) ? fmt::format("{:.3f}", result.kappa)
+                                                          : "undefined: only one class was ever said");
+  fmt::print("{:<20} {:<20} {:>10}\n", o.files[0].filename().string(), o.files[1].filename().string(), "time");
+  const auto named = [](const std::string& name) { return name.empty() ? std::string("(none)") : name; };
+  for (const auto& [classes, time] : result.table)
+    fmt::print("{:<20} {:<20} {:>10}{}\n", named(classes.first), named(classes.second), human_seconds(time),
+               classes.first == classes.second ? "" : "  differ");
+  return 0;
+}
+
+// Where other programs' times begin: at the recording's first block with --normalize, else at the clock's zero.
+Expected<double> origin(const Opened& opened, const Options& o) {
+  if (!o.normalize) return 0.0;
+  auto span = time_span(opened.recording);
+  if (!span) return fail(span);
+  return *span ? (*span)->begin : 0.0;
+}
+
+bool is_csv(const Options& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }
+
+int run_import(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  auto text = read_small_file(o.file, LabelFile::max_bytes);
+  if (!text) return fail_with(text.error());
+  auto zero = origin(*opened, o);
+  if (!zero) return fail_with(zero.error());
+  const Frequency ticks = opened->file.tick_frequency;
+  auto read = is_csv(o) ? read_label_csv(*text, ticks, *zero, o.file) : read_audacity(*text, ticks, *zero, o.file);
+  if (!read) return fail_with(read.error());
+  if (!o.author.empty())
+    for (auto& label : read->labels) label.author = o.author;
+  const std::size_t before = opened->file.labels.size();
+  if (auto done = merge_labels(opened->file, *read); !done) return fail_with(done.error());
+  warn_of_problems(*opened);
+  return saved(*opened, fmt::format("imported {}", opened->file.labels.size() - before));
+}
+
+int run_export(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  auto zero = origin(*opened, o);
+  if (!zero) return fail_with(zero.error());
+  const std::string text = is_csv(o) ? write_label_csv(opened->file, *zero) : write_audacity(opened->file, *zero);
+  if (o.file.empty() || o.file == "-") {
+    auto sink = OutputFile::standard_output();
+    auto done = sink->append(as_bytes(text));
+    return done ? 0 : fail_with(done.error());
+  }
+  auto sink = OutputFile::create(o.file, IfExists::overwrite);
+  if (!sink) return fail_with(sink.error());
+  if (auto done = (*sink)->append(as_bytes(text)); !done) return fail_with(done.error());
+  if (auto done = (*sink)->close(); !done) return fail_with(done.error());
+  fmt::print("{}: {} labels\n", o.file.string(), opened->file.labels.size());
+  return 0;
+}
+
+int run_auto(const Options& o) {
+  auto opened = open(o);
+  if (!opened) return fail_with(opened.error());
+  LabelFile made;
+  made.tick_frequency = opened->file.tick_frequency;
+  if (!o.from_scores.empty()) {
+    // The scores may stand in another recording: the outputs of a replay.
+    auto scores = o.file.empty() ? Expected<Recording>(opened->recording) : Recording::open(o.file);
+    if (!scores) return fail_with(scores.error());
+    auto stream = scores->find_stream(o.from_scores);
+    if (!stream) return fail_with(stream.error());
+    Progress progress("labelling", scores->streams()[*stream].raw_bytes);
+    if (auto done = label_scores(*scores, *stream, o.scores, made, progress.callback()); !done)
+      return fail_with(done.error());
+  } else {
+    std::size_t index = 0;
+    if (!o.stream.empty() || opened->recording.streams().size() > 1) {
+      if (o.stream.empty())
+        return fail_with({ErrorCode::usage, "the recording has several streams: choose one with -s", {}, {}});
+      auto stream = opened->recording.find_stream(o.stream);
+      if (!stream) return fail_with(stream.error());
+      index = *stream;
+    }
+    Progress progress("labelling", opened->recording.streams()[index].raw_bytes);
+    auto report = label_activity(opened->recording, index, o.activity, made, progress.callback());
+    if (!report) return fail_with(report.error());
+    fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames), o.activity.frame_s,
+               report->floor, report->threshold);
+  }
+  if (auto done = merge_labels(opened->file, made); !done) return fail_with(done.error());
+  return saved(*opened, fmt::format("made {}", made.labels.size()));
+}
+
+void add_interval(CLI::App& command, Options& o) {
+  command.add_option("--from", o.from, "Begin, in seconds of the recording's clock")->type_name("S");
+  command.add_option("--to", o.to, "End (not included), in seconds")->type_name("S");
+  command.add_option("--from-tick", o.from_tick, "Begin, in ticks")->type_name("N");
+  command.add_option("--to-tick", o.to_tick, "End (not included), in ticks")->type_name("N");
+}
+
+// A subcommand with what all of them share.
+CLI::App* add_command(CLI::App& parent, Run& run, const char* name, const char* description,
+                      const std::shared_ptr<Options>& o, int (*function)(const Options&), bool many = false) {
+  auto* command = parent.add_subcommand(name, description);
+  o->input.add_to(*command, many ? "Recordings" : "The recording (a .sds file or one .sdsz)", many);
+  command->add_option("--labels", o->labels, "The label file, instead of <recording>.labels.yml")->type_name("FILE");
+  command->callback([o, &run, function] { run = [o, function] { return function(*o); }; });
+  return command;
+}
+
+}  // namespace
+
+void add_label(CLI::App& app, Run& run) {
+  auto* label = app.add_subcommand("label", "Say what happens when in a recording: <recording>.labels.yml");
+  label->require_subcommand(1);
+  label->footer("The file is described in docs/labels.md; it is text, made to be read, edited and kept in git.");
+  const auto options = [] { return std::make_shared<Options>(); };
+
+  auto o = options();
+  auto* add = add_command(*label, run, "add", "Add a label", o, run_add);
+  add->add_option("-c,--class", o->name, "What it is")->required()->type_name("NAME");
+  add_interval(*add, *o);
+  add->add_option("-s,--stream", o->stream, "The stream that it is about (default: the whole recording)")->type_name("ID");
+  add->add_option("--author", o->author, "Who says so")->type_name("NAME");
+  add->add_option("--note", o->note, "Anything else")->type_name("TEXT");
+  add->add_option("--confidence", o->confidence, "How sure, 0 to 1")->check(CLI::Range(0.0, 1.0));
+  add->footer("Example: sds label add walk.sdsz -c walk --from 12.5 --to 80");
+
+  o = options();
+  auto* list = add_command(*label, run, "list", "List labels, numbered, with the time of each class", o, run_list);
+  list->add_option("-c,--class", o->name, "Only this class")->type_name("NAME");
+  list->add_flag("--json", o->json, "As JSON");
+
+  o = options();
+  auto* rm = add_command(*label, run, "rm", "Remove labels", o, run_rm);
+  rm->add_option("-n,--number", o->numbers, "As `list` numbers them. May be given several times")->type_name("N");
+  rm->add_option("-c,--class", o->name, "All of this class")->type_name("NAME");
+  rm->add_flag("--all", o->all, "All");
+
+  o = options();
+  auto* rename = add_command(*label, run, "rename", "Give a class another name", o, run_rename);
+  rename->add_option("--class,-c", o->name, "The class")->required()->type_name("NAME");
+  rename->add_option("--to", o->new_name, "Its new name")->required()->type_name("NAME");
+
+  o = options();
+  auto* move = add_command(*label, run, "move", "Shift labels, or give one another begin or end", o, run_move);
+  move->add_option("-n,--number", o->numbers, "As `list` numbers them. May be given several times")->type_name("N");
+  move->add_option("-c,--class", o->name, "All of this class")->type_name("NAME");
+  move->add_flag("--all", o->all, "All");
+  move->add_option("--by", o->by, "Shift by so many seconds; negative: earlier")->type_name("S");
+  add_interval(*move, *o);
+
+  o = options();
+  auto* merge = add_command(*label, run, "merge", "Add the labels of other label files; equal ones once", o, run_merge);
+  merge->add_option("--with", o->files, "A label file. May be given several times")->type_name("FILE");
+  merge->add_option("--join", o->gap, "Make one of labels of a class that are at most so many seconds apart")->type_name("S");
+
+  o = options();
+  add_command(*label, run, "check", "Overlaps, unknown classes, intervals outside the recording: exit code 1", o, run_check,
+              true);
+
+  o = options();
+  auto* compare = label->add_subcommand("compare", "How far two annotators agree: time, Cohen's kappa, what was confused");
+  compare->add_option("files", o->files, "Two label files")->required()->expected(2)->type_name("A B");
+  compare->add_flag("--json", o->json, "As JSON");
+  compare->callback([o, &run] { run = [o] { return run_compare(*o); }; });
+
+  const auto add_exchange = [](CLI::App& command, Options& e) {
+    command.add_option("--format", e.format, "audacity (a label track) or csv; default by the file's name")
+        ->check(CLI::IsMember({"audacity", "csv"}));
+    command.add_flag("--normalize", e.normalize, "The file's times count from the recording's first block");
+  };
+  o = options();
+  auto* import = add_command(*label, run, "import", "Read an Audacity label track, or CSV", o, run_import);
+  import->add_option("-i,--input", o->file, "The file to read")->required()->type_name("FILE");
+  import->add_option("--author", o->author, "Who says so")->type_name("NAME");
+  add_exchange(*import, *o);
+
+  o = options();
+  auto* exporter = add_command(*label, run, "export", "Write an Audacity label track, or CSV", o, run_export);
+  exporter->add_option("-o,--output", o->file, "The file to write (default: standard output)")->type_name("FILE");
+  add_exchange(*exporter, *o);
+
+  o = options();
+  auto* automatic = add_command(*label, run, "auto", "Make labels from the data: activity, or an algorithm's scores", o,
+                                run_auto);
+  automatic->add_option("-s,--stream", o->stream, "The stream to segment by its energy")->type_name("ID");
+  automatic->add_option("--channel", o->activity.channels, "Only this channel. May be given several times")->type_name("NAME");
+  automatic->add_option("--frame", o->activity.frame_s, "Length of a frame in seconds (default 0.05)")->type_name("S");
+  automatic->add_option("--threshold", o->activity.threshold,
+                        "Level above which a frame is active: RMS about the frame's mean, in physical units (default: "
+                        "the 10th percentile of the frames' levels times --factor)")
+      ->type_name("X");
+  automatic->add_option("--factor", o->activity.factor, "See --threshold (default 4)")->type_name("X");
+  automatic->add_option("--min-active", o->activity.min_active_s, "Shorter activity is none (default 0.2)")->type_name("S");
+  automatic->add_option("--min-silent", o->activity.min_silent_s, "Shorter silence is none (default 0.2)")->type_name("S");
+  automatic->add_option("--active", o->activity.active, "Class of activity (default active)")->type_name("NAME");
+  automatic->add_option("--silent", o->activity.silent, "Class of silence (default: no label)")->type_name("NAME");
+  automatic->add_option("--scores", o->from_scores,
+                        "Instead: a stream of scores; the channel with the largest value is the class")
+      ->type_name("ID");
+  automatic->add_option("--scores-from", o->file, "The recording with the scores, if it is another one")->type_name("FILE");
+  automatic->add_option("--score-channel", o->scores.channels, "Only these channels are scores")->type_name("NAME");
+  automatic->add_option("--score-threshold", o->scores.threshold, "A largest score below it is no class")->type_name("X");
+  automatic->add_option("--min-duration", o->scores.min_duration_s, "Shorter labels from scores are left out")->type_name("S");
+  automatic->footer("Example: sds label auto clip.sdsz -s Microphone --active speech --silent silence");
+}
+
+}  // namespace sds::cli

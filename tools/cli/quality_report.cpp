@@ -1,0 +1,152 @@
+#include "quality_report.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+std::string percent(std::uint64_t part, std::uint64_t whole) {
+  if (part == 0) return "0";
+  const double share = 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  return share < 0.01 ? fmt::format("{}", part) : fmt::format("{:.2f} %", share);
+}
+
+void print_stream(const StreamQuality& s) {
+  fmt::print("quality of {}: {} samples in {} blocks, {}\n", s.id, grouped(s.samples), grouped(s.blocks),
+             human_seconds(s.duration_s));
+  if (s.true_hz > 0) {
+    std::string rate = fmt::format("{:.6g} Hz by the device's clock", s.true_hz);
+    if (s.nominal_hz)
+      rate += fmt::format(", nominal {:.6g} ({:+.3f} %)", *s.nominal_hz, 100 * (s.true_hz / *s.nominal_hz - 1));
+    if (s.drift_ppm != 0) rate += fmt::format(", second half {:+.0f} ppm", s.drift_ppm);
+    fmt::print("  {:<10}: {}\n", "Rate", rate);
+  }
+  fmt::print("  {:<10}: {} samples missing, {} blocks late\n", "Gaps", grouped(s.missing), grouped(s.late));
+  static constexpr std::array names{"1 %", "5 %", "10 %", "25 %", "50 %", "100 %", "more"};
+  std::string jitter;
+  for (std::size_t i = 0; i < s.jitter.size(); ++i)
+    if (s.jitter[i] > 0)
+      jitter += fmt::format("{}{}{}: {}", jitter.empty() ? "" : ", ", i + 1 < names.size() ? "to " : "", names[i], grouped(s.jitter[i]));
+  if (!jitter.empty()) fmt::print("  {:<10}: of {}: {}\n", "Jitter", human_seconds(s.interval_s), jitter);
+  if (!s.without_values.empty()) {
+    fmt::print("  {:<10}: not looked at: {}\n", "Values", s.without_values);
+    return;
+  }
+  fmt::print("  {:<16} {:>11} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n", "channel", "min", "max", "offset",
+             "deviation", "noise", "clipped", "nan/inf", "stuck", "range");
+  std::size_t shown = 0;
+  for (const auto& v : s.values) {
+    if (++shown > 40) {
+      fmt::print("  ... and {} more (--json has all)\n", s.values.size() - 40);
+      break;
+    }
+    const std::uint64_t all = v.count + v.nan + v.infinite;
+    fmt::print("  {:<16} {:>11.5g} {:>11.5g} {:>11.5g} {:>11.5g} {:>11.5g} {:>9} {:>9} {:>10} {:>7}\n",
+               v.unit.empty() ? v.name : fmt::format("{} ({})", v.name, v.unit), v.min, v.max, v.mean, v.deviation,
+               v.noise, percent(v.clipped, all), percent(v.nan + v.infinite, all),
+               v.longest_run > 1 ? human_seconds(v.longest_run_s) : "-",
+               v.range_used > 0 ? fmt::format("{:.0f} %", 100 * v.range_used) : "-");
+  }
+}
+
+nlohmann::json number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+}  // namespace
+
+void print_quality(const RecordingQuality& quality, const std::vector<std::string>& broken) {
+  for (const auto& stream : quality.streams) print_stream(stream);
+  for (const auto& problem : broken) fmt::print("  LIMIT: {}\n", problem);
+}
+
+nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<std::string>& broken) {
+  nlohmann::json json{{"device", quality.device}, {"duration_s", quality.duration_s}, {"classes", quality.classes},
+                      {"broken", broken},         {"streams", nlohmann::json::array()}};
+  for (const auto& s : quality.streams) {
+    nlohmann::json stream{{"id", s.id},
+                          {"samples", s.samples},
+                          {"blocks", s.blocks},
+                          {"duration_s", s.duration_s},
+                          {"true_hz", s.true_hz},
+                          {"nominal_hz", s.nominal_hz ? nlohmann::json(*s.nominal_hz) : nlohmann::json(nullptr)},
+                          {"drift_ppm", s.drift_ppm},
+                          {"missing_samples", s.missing},
+                          {"late_blocks", s.late},
+                          {"interval_s", s.interval_s},
+                          {"jitter_limits", StreamQuality::jitter_limits},
+                          {"jitter", s.jitter},
+                          {"channels", nlohmann::json::array()}};
+    for (const auto& v : s.values)
+      stream["channels"].push_back({{"name", v.name},
+                                    {"unit", v.unit},
+                                    {"count", v.count},
+                                    {"nan", v.nan},
+                                    {"infinite", v.infinite},
+                                    {"min", number(v.min)},
+                                    {"max", number(v.max)},
+                                    {"mean", number(v.mean)},
+                                    {"deviation", number(v.deviation)},
+                                    {"noise", number(v.noise)},
+                                    {"clipped", v.clipped},
+                                    {"longest_run", v.longest_run},
+                                    {"longest_run_s", v.longest_run_s},
+                                    {"longest_run_at_s", v.longest_run_at},
+                                    {"range_used", v.range_used}});
+    json["streams"].push_back(stream);
+  }
+  return json;
+}
+
+void print_dataset(const std::vector<RecordingQuality>& recordings, const std::vector<Drift>& drifts,
+                   const std::vector<std::string>& broken) {
+  if (recordings.size() > 1) {
+    double total = 0;
+    std::map<std::string, double> classes;
+    std::map<std::string, std::size_t> devices;
+    for (const auto& r : recordings) {
+      total += r.duration_s;
+      if (!r.device.empty()) ++devices[r.device];
+      for (const auto& [name, time] : r.classes) classes[name] += time;
+    }
+    fmt::print("dataset: {} recordings, {}\n", recordings.size(), human_seconds(total));
+    double labelled = 0;
+    for (const auto& [name, time] : classes) labelled += time;
+    for (const auto& [name, time] : classes)
+      fmt::print("  {:<16} {:>14} {:>6.1f} %\n", name, human_seconds(time), labelled > 0 ? 100 * time / labelled : 0);
+    for (const auto& [name, count] : devices) fmt::print("  device {}: {} recordings\n", name, count);
+  }
+  if (!drifts.empty()) {
+    fmt::print("drift against the reference: {:<24} {:>8} {:>8}\n", "", "PSI", "KS");
+    for (const auto& drift : drifts)
+      fmt::print("  {:<50} {:>8.3f} {:>8.3f}{}\n", drift.name, drift.psi, drift.ks,
+                 drift.psi > 0.25 ? "  large" : drift.psi > 0.1 ? "  moderate" : "");
+  }
+  for (const auto& problem : broken) fmt::print("  LIMIT: {}\n", problem);
+}
+
+nlohmann::json dataset_json(const std::vector<RecordingQuality>& recordings, const std::vector<Drift>& drifts,
+                            const std::vector<std::string>& broken) {
+  nlohmann::json json{{"recordings", recordings.size()}, {"broken", broken}, {"drift", nlohmann::json::array()}};
+  std::map<std::string, double> classes;
+  std::map<std::string, std::size_t> devices;
+  double total = 0;
+  for (const auto& r : recordings) {
+    total += r.duration_s;
+    if (!r.device.empty()) ++devices[r.device];
+    for (const auto& [name, time] : r.classes) classes[name] += time;
+  }
+  json["duration_s"] = total;
+  json["classes"] = classes;
+  json["devices"] = devices;
+  for (const auto& drift : drifts)
+    json["drift"].push_back({{"channel", drift.name}, {"psi", drift.psi}, {"ks", drift.ks}});
+  return json;
+}
+
+}  // namespace sds::cli

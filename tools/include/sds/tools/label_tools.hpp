@@ -1,0 +1,72 @@
+// Work on labels: checks, merging, agreement of annotators, other programs' files, and labels made from the data.
+#pragma once
+
+#include <map>
+
+#include "sds/tools/label_file.hpp"
+#include "sds/tools/sample_reader.hpp"
+
+namespace sds {
+
+/// Two labels of one stream (or of the whole recording) by one author that overlap, classes that `classes` does not
+/// have, labels outside of the recording or of streams that it does not have, empty ones: as sentences with the line.
+Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording);
+
+/// Adds the labels of `other` to `file`, in the frequency of `file`; equal ones once. With `gap_s`, labels of the same
+/// class, stream and author that touch, overlap or lie at most so far apart become one.
+Expected<void> merge_labels(LabelFile& file, const LabelFile& other);
+void join_labels(LabelFile& file, double gap_s);
+
+/// How far two annotators agree: at every instant, each says one class or none (overlapping labels of one annotator:
+/// the one that begins last). Time in seconds.
+struct Agreement {
+  double compared_s = 0;  ///< from the first to the last label of either
+  double agreed_s = 0;
+  double kappa = 0;  ///< Cohen's kappa (Educational and Psychological Measurement 20, 1960); NaN if undefined
+  std::map<std::pair<std::string, std::string>, double> table;  ///< seconds by (class of a, class of b); "" is none
+};
+Agreement agreement(const LabelFile& a, const LabelFile& b);
+
+/// Audacity's label track: lines of start, end (seconds) and text, separated by tabs. Lines that start with a
+/// backslash (frequency ranges) are left out. `from_zero`: times count from `origin_s` instead of the clock's zero.
+Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, double origin_s,
+                                  const std::filesystem::path& path);
+std::string write_audacity(const LabelFile& file, double origin_s);
+
+/// CSV with a header: class, from, to (seconds), and optionally stream, author, confidence, note.
+Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, double origin_s,
+                                   const std::filesystem::path& path);
+std::string write_label_csv(const LabelFile& file, double origin_s);
+
+/// Segmentation by energy: the level of a frame is the RMS about its mean of the chosen channels, in their physical
+/// units; frames above `threshold` are active. Without a threshold: the noise floor (10th percentile of the frames'
+/// levels) times `factor`.
+struct ActivityOptions {
+  std::vector<std::string> channels;  ///< empty: all
+  double frame_s = 0.05;
+  std::optional<double> threshold;
+  double factor = 4;
+  double min_active_s = 0.2;  ///< shorter activity is none
+  double min_silent_s = 0.2;  ///< shorter silence is none
+  std::string active = "active";
+  std::string silent;  ///< class of what is not active; empty: no label
+};
+struct ActivityReport {
+  double threshold = 0;
+  double floor = 0;  ///< 10th percentile of the levels
+  std::size_t frames = 0;
+};
+Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
+                                        LabelFile& labels, const OnProgress& on_progress);
+
+/// Labels from scores that an algorithm gave: each sample of `stream` names the channel with the largest value, up to
+/// the next sample; runs of one class become a label with their mean score as confidence where it lies in 0..1.
+struct ScoreOptions {
+  std::vector<std::string> channels;  ///< the scores; empty: all single-element channels
+  double threshold = -1e300;          ///< a largest value below it names no class
+  double min_duration_s = 0;
+};
+Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
+                            LabelFile& labels, const OnProgress& on_progress);
+
+}  // namespace sds

@@ -1,0 +1,266 @@
+#include "sds/tools/label_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "sds/bridge/yaml_map.hpp"
+#include "sds/tools/partial_file.hpp"
+
+namespace sds {
+
+namespace {
+
+// The text in double quotes, unless YAML reads it as the same text without.
+std::string scalar(const std::string& text) {
+  const auto harmless = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.' || c == '/';
+  };
+  const bool starts_well =
+      !text.empty() && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z') || text[0] == '_');
+  // What YAML takes for something else than text.
+  static constexpr std::array words{"y",  "n",  "yes",  "no",    "on",  "off", "true", "false", "null", "Yes", "No",
+                                    "On", "Off", "True", "False", "YES", "NO",  "ON",   "OFF",   "Y",    "N",   "Null"};
+  const bool word = std::find(words.begin(), words.end(), text) != words.end();
+  if (starts_well && !word && std::all_of(text.begin(), text.end(), harmless)) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string required_text(YamlMap& map, const std::string& key) {
+  const YAML::Node node = map.need(key);
+  std::string text = yaml_string(node, key);
+  if (text.empty()) yaml_problem(node, fmt::format("'{}:' must not be empty", key));
+  return text;
+}
+
+std::uint64_t tick_at(const LabelFile& file, YamlMap& map, const char* tick_key, const char* second_key) {
+  const YAML::Node tick_node = map.find(tick_key);
+  const YAML::Node second_node = map.find(second_key);
+  std::optional<std::uint64_t> tick;
+  if (tick_node.IsDefined()) tick = yaml_integer(tick_node, tick_key, 0, std::uint64_t{1} << 53);
+  if (!second_node.IsDefined()) {
+    if (!tick) yaml_problem(map.node(), fmt::format("neither '{}:' (ticks) nor '{}:' (seconds)", tick_key, second_key));
+    return *tick;
+  }
+  const double time = yaml_number(second_node, second_key);
+  const auto at = file.tick_of(time);
+  if (!at) yaml_problem(second_node, fmt::format("'{}:' {}", second_key, at.error().message));
+  if (tick && *at != *tick)
+    yaml_problem(second_node, fmt::format("'{}: {}' is tick {}, but '{}:' says {}: leave one of them out", second_key,
+                                          time, *at, tick_key, *tick));
+  return *at;
+}
+
+Label parse_label(const LabelFile& file, const YAML::Node& node) {
+  YamlMap map(node, "a label");
+  Label label;
+  label.line = node.Mark().line + 1;
+  label.name = required_text(map, "class");
+  label.begin = tick_at(file, map, "begin", "from");
+  label.end = tick_at(file, map, "end", "to");
+  if (label.end < label.begin)
+    yaml_problem(node, fmt::format("the label ends (tick {}) before it begins ({})", label.end, label.begin));
+  label.stream = map.string("stream", "");
+  label.author = map.string("author", "");
+  label.note = map.string("note", "");
+  label.confidence = map.number("confidence");
+  if (label.confidence && !(*label.confidence >= 0 && *label.confidence <= 1))
+    yaml_problem(map.find("confidence"), "'confidence:' must lie between 0 and 1");
+  map.finish();
+  return label;
+}
+
+void parse_root(const YAML::Node& root, LabelFile& file) {
+  if (!root.IsMap() || !root["labels"].IsDefined()) yaml_problem(root, "no 'labels:' at the top");
+  YamlMap top(root, "the file");
+  YamlMap map(top.need("labels"), "labels");
+  static_cast<void>(map.integer("version", 1, 1, 1));
+  const YAML::Node frequency = map.find("tick-frequency");
+  if (frequency.IsDefined()) {
+    auto parsed = Frequency::parse(yaml_string(frequency, "tick-frequency"));
+    if (!parsed) yaml_problem(frequency, "'tick-frequency:' " + parsed.error().message);
+    file.tick_frequency = *parsed;
+  }
+  file.classes = map.strings("classes");
+  const YAML::Node intervals = map.find("intervals");
+  if (intervals.IsDefined() && !intervals.IsNull()) {
+    if (!intervals.IsSequence()) yaml_problem(intervals, "'intervals:' must be a list");
+    if (intervals.size() > LabelFile::max_labels)
+      yaml_problem(intervals, fmt::format("more than {} labels", LabelFile::max_labels));
+    for (const auto& node : intervals) file.labels.push_back(parse_label(file, node));
+  }
+  map.finish();
+  top.finish();
+}
+
+// A label that is only a number tells recordings apart, and says nothing of what is in them.
+bool is_number(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
+  const StreamInfo& stream = recording.streams()[index];
+  const Frequency ticks = stream.tick_frequency();
+  std::optional<std::uint64_t> first;
+  std::uint64_t last = 0;
+  std::uint64_t blocks = 0;
+  std::size_t last_bytes = 0;
+  // The sealed sections' headers say nearly all; only the last one is read.
+  SectionFilter only_last;
+  if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
+    const auto& sections = recording.sdsz()->streams()[index].data;
+    first = sections.front().header.first_tick;
+    for (const auto& section : sections) {
+      if (&section != &sections.back()) blocks += section.header.block_count;
+      first = std::min(*first, section.header.first_tick);
+      last = std::max(last, section.header.last_tick);
+    }
+    only_last = [at = sections.back().offset](const IndexEntry& entry) { return entry.offset == at; };
+  }
+  auto cursor = recording.cursor(index, nullptr, only_last);
+  if (!cursor) return fail(cursor);
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) break;
+    ++blocks;
+    first = std::min(first.value_or((*block)->tick), (*block)->tick);
+    if ((*block)->tick >= last) last_bytes = (*block)->data.size();
+    last = std::max(last, (*block)->tick);
+  }
+  if (!first) return std::nullopt;
+  TimeSpan span{seconds(*first, ticks), seconds(last, ticks)};
+  if (stream.metadata && stream.metadata->sample_frequency) {
+    span.end += static_cast<double>(last_bytes / stream.metadata->sample_bytes) / stream.metadata->sample_frequency->hz();
+  } else if (blocks > 1) {
+    span.end += (span.end - span.begin) / static_cast<double>(blocks - 1);
+  } else {
+    span.end += 1 / ticks.hz();
+  }
+  return span;
+}
+
+}  // namespace
+
+bool Label::operator==(const Label& o) const {
+  return std::tie(name, begin, end, stream, author, note, confidence) ==
+         std::tie(o.name, o.begin, o.end, o.stream, o.author, o.note, o.confidence);
+}
+
+Expected<std::uint64_t> LabelFile::tick_of(double time_s) const {
+  const double tick = std::round(time_s * tick_frequency.hz());
+  if (!(tick >= 0) || tick > 9007199254740992.0)
+    return fail(ErrorCode::usage, fmt::format("{} s is no time of a recording", time_s));
+  return static_cast<std::uint64_t>(tick);
+}
+
+void LabelFile::sort() {
+  const auto key = [](const Label& l) { return std::tie(l.begin, l.end, l.name, l.stream, l.author); };
+  std::stable_sort(labels.begin(), labels.end(), [&](const Label& a, const Label& b) { return key(a) < key(b); });
+}
+
+std::string LabelFile::to_yaml() const {
+  std::string out = "labels:\n  version: 1\n";
+  out += fmt::format("  tick-frequency: {}\n", tick_frequency.hz());
+  if (!classes.empty()) {
+    out += "  classes: [";
+    for (std::size_t i = 0; i < classes.size(); ++i) out += (i == 0 ? "" : ", ") + scalar(classes[i]);
+    out += "]\n";
+  }
+  out += labels.empty() ? "  intervals: []\n" : "  intervals:\n";
+  for (const auto& l : labels) {
+    out += fmt::format("    - {{class: {}, begin: {}, end: {}, from: {}, to: {}", scalar(l.name), l.begin, l.end,
+                       seconds_of(l.begin), seconds_of(l.end));
+    if (!l.stream.empty()) out += ", stream: " + scalar(l.stream);
+    if (!l.author.empty()) out += ", author: " + scalar(l.author);
+    if (l.confidence) out += fmt::format(", confidence: {}", *l.confidence);
+    if (!l.note.empty()) out += ", note: " + scalar(l.note);
+    out += "}\n";
+  }
+  return out;
+}
+
+Expected<LabelFile> LabelFile::parse(const std::string& yaml, const std::filesystem::path& path) {
+  LabelFile file;
+  try {
+    parse_root(YAML::Load(yaml), file);
+  } catch (const YamlProblem& p) {
+    return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message, path);
+  } catch (const YAML::Exception& e) {
+    return fail(ErrorCode::bad_input, fmt::format("line {}: {}", e.mark.line + 1, e.msg), path);
+  }
+  return file;
+}
+
+Expected<LabelFile> LabelFile::load(const std::filesystem::path& path) {
+  auto text = read_small_file(path, max_bytes);
+  if (!text) return fail(text);
+  if (const auto bad = find_invalid_utf8(*text)) return fail(ErrorCode::bad_input, "not valid UTF-8", path, *bad);
+  return parse(*text, path);
+}
+
+Expected<void> LabelFile::save(const std::filesystem::path& path) const { return write_text_file(path, to_yaml()); }
+
+std::filesystem::path label_path(const std::filesystem::path& recording) {
+  std::filesystem::path path = recording;
+  path.replace_extension(".labels.yml");
+  return path;
+}
+
+Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {
+  if (stream) return stream_span(recording, *stream);
+  std::optional<TimeSpan> all;
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    auto span = stream_span(recording, i);
+    if (!span) return fail(span);
+    if (!*span) continue;
+    if (!all) all = **span;
+    all->begin = std::min(all->begin, (*span)->begin);
+    all->end = std::max(all->end, (*span)->end);
+  }
+  return all;
+}
+
+Expected<LabelFile> labels_of(const Recording& recording) {
+  const auto path = label_path(recording.path());
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) return LabelFile::load(path);
+  LabelFile file;
+  if (!recording.streams().empty()) file.tick_frequency = recording.streams().front().tick_frequency();
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    const auto& stream = recording.streams()[i];
+    const std::string& name = stream.description.label;
+    if (name.empty() || is_number(name)) continue;
+    auto span = stream_span(recording, i);
+    if (!span) return fail(span);
+    if (!*span) continue;
+    auto begin = file.tick_of((*span)->begin);
+    auto end = file.tick_of((*span)->end);
+    if (!begin || !end) return fail(begin ? end : begin);
+    Label label;
+    label.name = name;
+    label.begin = *begin;
+    label.end = std::max(*end, *begin + 1);
+    label.stream = stream.id;
+    label.note = "from the file's name";
+    file.labels.push_back(std::move(label));
+  }
+  file.sort();
+  return file;
+}
+
+}  // namespace sds

@@ -1,0 +1,496 @@
+#include "sds/tools/label_tools.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <tuple>
+
+#include "sds/tools/channel_values.hpp"
+#include "sds/tools/csv_reader.hpp"
+
+namespace sds {
+
+namespace {
+
+std::string describe(const LabelFile& file, const Label& l) {
+  const std::string place = l.line > 0 ? fmt::format("line {}: ", l.line) : "";
+  return fmt::format("{}{} [{}, {}) s", place, l.name, file.seconds_of(l.begin), file.seconds_of(l.end));
+}
+
+void find_overlaps(const LabelFile& file, std::vector<std::string>& problems) {
+  // By stream and author, in the order of their begins: the one that reaches farthest so far is what may be run into.
+  std::map<std::pair<std::string, std::string>, std::vector<const Label*>> groups;
+  for (const auto& label : file.labels) groups[{label.stream, label.author}].push_back(&label);
+  for (auto& [key, labels] : groups) {
+    std::stable_sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) { return a->begin < b->begin; });
+    const Label* farthest = nullptr;
+    for (const Label* label : labels) {
+      if (farthest != nullptr && label->begin < farthest->end)
+        problems.push_back(describe(file, *label) + " overlaps " + describe(file, *farthest));
+      if (farthest == nullptr || label->end > farthest->end) farthest = label;
+    }
+  }
+}
+
+// The class at each instant: changes[t] is the class from t on.
+std::map<double, std::string> timeline(const LabelFile& file) {
+  std::set<double> times;
+  std::vector<const Label*> labels;
+  for (const auto& label : file.labels) {
+    if (label.end == label.begin) continue;
+    labels.push_back(&label);
+    times.insert(file.seconds_of(label.begin));
+    times.insert(file.seconds_of(label.end));
+  }
+  std::stable_sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) { return a->begin < b->begin; });
+  std::map<double, std::string> changes;
+  std::vector<const Label*> open;
+  std::size_t next = 0;
+  for (const double t : times) {
+    while (next < labels.size() && file.seconds_of(labels[next]->begin) <= t) open.push_back(labels[next++]);
+    std::erase_if(open, [&](const Label* l) { return file.seconds_of(l->end) <= t; });
+    changes[t] = open.empty() ? "" : open.back()->name;
+  }
+  return changes;
+}
+
+Expected<Label> label_from(const LabelFile& file, double from, double to, double origin_s) {
+  auto begin = file.tick_of(from + origin_s);
+  if (!begin) return fail(begin);
+  auto end = file.tick_of(to + origin_s);
+  if (!end) return fail(end);
+  if (*end < *begin)
+    return fail(ErrorCode::bad_input, fmt::format("the label ends ({} s) before it begins ({} s)", to, from));
+  Label label;
+  label.begin = *begin;
+  label.end = *end;
+  return label;
+}
+
+tl::unexpected<Error> at_line(std::uint64_t line, const Error& error, const std::filesystem::path& path) {
+  return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, error.message), path);
+}
+
+Expected<void> add(LabelFile& file, Label label) {
+  if (file.labels.size() >= LabelFile::max_labels)
+    return fail(ErrorCode::limit, fmt::format("more than {} labels", LabelFile::max_labels));
+  file.labels.push_back(std::move(label));
+  return {};
+}
+
+// Runs of frames or samples of one class become labels.
+class RunLabeller {
+ public:
+  RunLabeller(LabelFile& file, std::string stream) : file_(file), stream_(std::move(stream)) {}
+  Expected<void> put(const std::string& name, double from, double to, double confidence_sum, std::uint64_t count,
+                     bool with_confidence) {
+    if (name.empty()) return {};
+    auto label = label_from(file_, from, to, 0);
+    if (!label) return fail(label);
+    if (label->end <= label->begin) return {};
+    label->name = name;
+    label->stream = stream_;
+    label->author = "sds label auto";
+    const double mean = count == 0 ? 0 : confidence_sum / static_cast<double>(count);
+    if (with_confidence && mean >= 0 && mean <= 1) label->confidence = std::round(mean * 1e4) / 1e4;
+    return add(file_, std::move(*label));
+  }
+
+ private:
+  LabelFile& file_;
+  std::string stream_;
+};
+
+}  // namespace
+
+Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording) {
+  std::vector<std::string> problems;
+  std::map<std::string, std::optional<TimeSpan>> spans;
+  auto whole = time_span(recording);
+  if (!whole) return fail(whole);
+  spans[""] = *whole;
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    auto span = time_span(recording, i);
+    if (!span) return fail(span);
+    spans[recording.streams()[i].id] = *span;
+  }
+  for (const auto& label : file.labels) {
+    if (!file.classes.empty() && std::find(file.classes.begin(), file.classes.end(), label.name) == file.classes.end())
+      problems.push_back(describe(file, label) + ": the class is not among 'classes:'");
+    if (label.begin == label.end) problems.push_back(describe(file, label) + " is empty");
+    const auto span = spans.find(label.stream);
+    if (span == spans.end()) {
+      problems.push_back(fmt::format("{}: the recording has no stream '{}'", describe(file, label), label.stream));
+    } else if (!span->second) {
+      problems.push_back(describe(file, label) + ": there is no data");
+    } else {
+      // A label may reach one tick beyond, for rounding.
+      const double tick = 1 / file.tick_frequency.hz();
+      if (file.seconds_of(label.begin) < span->second->begin - tick ||
+          file.seconds_of(label.end) > span->second->end + tick)
+        problems.push_back(fmt::format("{} lies outside of the recording, [{}, {}) s", describe(file, label),
+                                       span->second->begin, span->second->end));
+    }
+  }
+  find_overlaps(file, problems);
+  return problems;
+}
+
+Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
+  for (Label label : other.labels) {
+    if (!(other.tick_frequency == file.tick_frequency)) {
+      auto begin = file.tick_of(other.seconds_of(label.begin));
+      auto end = file.tick_of(other.seconds_of(label.end));
+      if (!begin || !end) return fail(begin ? end : begin);
+      label.begin = *begin;
+      label.end = *end;
+    }
+    label.line = 0;
+    if (std::find(file.labels.begin(), file.labels.end(), label) != file.labels.end()) continue;
+    if (auto added = add(file, std::move(label)); !added) return added;
+  }
+  // Known classes stay known; a side that knows any class leaves the result open.
+  if (!file.classes.empty() && other.classes.empty() && !other.labels.empty()) file.classes.clear();
+  if (!file.classes.empty())
+    for (const auto& name : other.classes)
+      if (std::find(file.classes.begin(), file.classes.end(), name) == file.classes.end()) file.classes.push_back(name);
+  file.sort();
+  return {};
+}
+
+void join_labels(LabelFile& file, double gap_s) {
+  file.sort();
+  std::map<std::tuple<std::string, std::string, std::string>, std::size_t> last;  // index in `joined`
+  std::vector<Label> joined;
+  for (const auto& label : file.labels) {
+    const auto key = std::make_tuple(label.name, label.stream, label.author);
+    const auto at = last.find(key);
+    if (at != last.end() &&
+        file.seconds_of(label.begin) <= file.seconds_of(joined[at->second].end) + gap_s) {
+      joined[at->second].end = std::max(joined[at->second].end, label.end);
+      if (joined[at->second].confidence != label.confidence) joined[at->second].confidence.reset();
+      if (joined[at->second].note != label.note) joined[at->second].note.clear();
+      continue;
+    }
+    last[key] = joined.size();
+    joined.push_back(label);
+  }
+  file.labels = std::move(joined);
+  file.sort();
+}
+
+Agreement agreement(const LabelFile& a, const LabelFile& b) {
+  Agreement result;
+  const auto left = timeline(a);
+  const auto right = timeline(b);
+  std::set<double> times;
+  for (const auto* line : {&left, &right})
+    for (const auto& [t, name] : *line) times.insert(t);
+  const auto class_at = [](const std::map<double, std::string>& line, double t) {
+    auto after = line.upper_bound(t);
+    return after == line.begin() ? std::string() : std::prev(after)->second;
+  };
+  std::map<std::string, double> of_a;
+  std::map<std::string, double> of_b;
+  for (auto t = times.begin(); t != times.end(); ++t) {
+    const auto end = std::next(t);
+    if (end == times.end()) break;
+    const double span = *end - *t;
+    const std::string x = class_at(left, *t);
+    const std::string y = class_at(right, *t);
+    result.table[{x, y}] += span;
+    of_a[x] += span;
+    of_b[y] += span;
+    result.compared_s += span;
+    if (x == y) result.agreed_s += span;
+  }
+  result.kappa = std::numeric_limits<double>::quiet_NaN();
+  if (result.compared_s <= 0) return result;
+  double expected = 0;
+  for (const auto& [name, time] : of_a)
+    expected += time / result.compared_s * (of_b.count(name) ? of_b[name] : 0) / result.compared_s;
+  const double observed = result.agreed_s / result.compared_s;
+  if (expected < 1) result.kappa = (observed - expected) / (1 - expected);
+  return result;
+}
+
+Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, double origin_s,
+                                  const std::filesystem::path& path) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  std::uint64_t line = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view row = std::string_view(text).substr(at, end - at);
+    at = end + 1;
+    ++line;
+    if (row.ends_with('\r')) row.remove_suffix(1);
+    if (row.empty() || row.starts_with('\\')) continue;
+    const std::size_t first = row.find('\t');
+    const std::size_t second = first == std::string_view::npos ? first : row.find('\t', first + 1);
+    if (second == std::string_view::npos)
+      return at_line(line, {ErrorCode::bad_input, "expected start, end and text, separated by tabs", {}, {}}, path);
+    auto from = parse_csv_number(row.substr(0, first));
+    auto to = parse_csv_number(row.substr(first + 1, second - first - 1));
+    if (!from || !to) return at_line(line, (from ? to : from).error(), path);
+    auto label = label_from(file, *from, *to, origin_s);
+    if (!label) return at_line(line, label.error(), path);
+    label->name = row.substr(second + 1);
+    if (label->name.empty()) label->name = "unnamed";
+    if (find_invalid_utf8(label->name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
+    if (auto added = add(file, std::move(*label)); !added) return at_line(line, added.error(), path);
+  }
+  file.sort();
+  return file;
+}
+
+std::string write_audacity(const LabelFile& file, double origin_s) {
+  std::string out;
+  for (const auto& label : file.labels) {
+    std::string name = label.name;
+    std::replace_if(name.begin(), name.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+    out += fmt::format("{:.6f}\t{:.6f}\t{}\n", file.seconds_of(label.begin) - origin_s,
+                       file.seconds_of(label.end) - origin_s, name);
+  }
+  return out;
+}
+
+Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, double origin_s,
+                                   const std::filesystem::path& path) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  std::vector<std::string> header;
+  auto done = read_csv(text, ',', path, [&](const CsvRow& row) -> Expected<bool> {
+    if (header.empty()) {
+      header.assign(row.fields.begin(), row.fields.end());
+      for (const char* needed : {"class", "from", "to"})
+        if (std::find(header.begin(), header.end(), needed) == header.end())
+          return at_line(row.line,
+                         {ErrorCode::bad_input,
+                          fmt::format("the header has no column '{}'; expected class, from, to (seconds), and perhaps "
+                                      "stream, author, confidence, note",
+                                      needed),
+                          {},
+                          {}},
+                         path);
+      return true;
+    }
+    if (row.fields.size() != header.size())
+      return at_line(row.line,
+                     {ErrorCode::bad_input,
+                      fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()),
+                      {},
+                      {}},
+                     path);
+    const auto field = [&](const char* name) {
+      const auto at = std::find(header.begin(), header.end(), name);
+      return at == header.end() ? std::string_view() : row.fields[static_cast<std::size_t>(at - header.begin())];
+    };
+    auto from = parse_csv_number(field("from"));
+    auto to = parse_csv_number(field("to"));
+    if (!from || !to) return at_line(row.line, (from ? to : from).error(), path);
+    auto label = label_from(file, *from, *to, origin_s);
+    if (!label) return at_line(row.line, label.error(), path);
+    label->name = field("class");
+    if (label->name.empty()) return at_line(row.line, {ErrorCode::bad_input, "the class is empty", {}, {}}, path);
+    label->stream = field("stream");
+    label->author = field("author");
+    label->note = field("note");
+    if (!field("confidence").empty()) {
+      auto confidence = parse_csv_number(field("confidence"));
+      if (!confidence || !(*confidence >= 0 && *confidence <= 1))
+        return at_line(row.line, {ErrorCode::bad_input, "the confidence must lie between 0 and 1", {}, {}}, path);
+      label->confidence = *confidence;
+    }
+    for (const auto* words : {&label->name, &label->stream, &label->author, &label->note})
+      if (find_invalid_utf8(*words)) return at_line(row.line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
+    if (auto added = add(file, std::move(*label)); !added) return at_line(row.line, added.error(), path);
+    return true;
+  });
+  if (!done) return fail(done);
+  if (header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", path);
+  file.sort();
+  return file;
+}
+
+std::string write_label_csv(const LabelFile& file, double origin_s) {
+  std::string out = "class,from,to,stream,author,confidence,note\n";
+  for (const auto& l : file.labels)
+    out += fmt::format("{},{},{},{},{},{},{}\n", csv_quoted(l.name), file.seconds_of(l.begin) - origin_s,
+                       file.seconds_of(l.end) - origin_s, csv_quoted(l.stream), csv_quoted(l.author),
+                       l.confidence ? fmt::format("{}", *l.confidence) : "", csv_quoted(l.note));
+  return out;
+}
+
+Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
+                                        LabelFile& labels, const OnProgress& on_progress) {
+  auto reader = SampleReader::open(recording, stream, {}, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  auto values = choose_values(metadata, options.channels);
+  if (!values) return fail(values);
+  if (!(options.frame_s > 0)) return fail(ErrorCode::usage, "a frame must last longer than 0 s");
+  struct Frame {
+    double begin;
+    float level;
+  };
+  static constexpr std::size_t max_frames = 4'000'000;
+  std::vector<Frame> frames;
+  // Of the frame that is open: sums of each value about its first, so that an offset does not cost precision.
+  std::vector<double> first(values->size());
+  std::vector<double> sums(values->size());
+  std::vector<double> squares(values->size());
+  std::size_t count = 0;
+  double frame_begin = 0;
+  double last_time = 0;
+  const auto close = [&] {
+    double power = 0;
+    for (std::size_t v = 0; v < values->size(); ++v) {
+      const double mean = sums[v] / static_cast<double>(count);
+      power += std::max(0.0, squares[v] / static_cast<double>(count) - mean * mean);
+    }
+    frames.push_back({frame_begin, static_cast<float>(std::sqrt(power))});
+    count = 0;
+  };
+  std::vector<double> column;
+  std::vector<double> rows;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    column.resize(samples.count);
+    rows.resize(samples.count * values->size());
+    for (std::size_t v = 0; v < values->size(); ++v) {
+      const auto& ref = (*values)[v];
+      physical_values(metadata.channels[ref.channel], ref.element, samples.data, samples.count, metadata.sample_bytes,
+                      column.data());
+      for (std::size_t k = 0; k < samples.count; ++k) rows[k * values->size() + v] = column[k];
+    }
+    for (std::size_t k = 0; k < samples.count; ++k) {
+      const double time = samples.times[k];
+      if (count > 0 && (time >= frame_begin + options.frame_s || time < frame_begin)) close();
+      if (count == 0) {
+        if (frames.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
+        frame_begin = time;
+        std::fill(sums.begin(), sums.end(), 0);
+        std::fill(squares.begin(), squares.end(), 0);
+        std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(k * values->size()), values->size(), first.begin());
+      }
+      for (std::size_t v = 0; v < values->size(); ++v) {
+        const double d = rows[k * values->size() + v] - first[v];
+        if (!std::isfinite(d)) continue;
+        sums[v] += d;
+        squares[v] += d * d;
+      }
+      ++count;
+      last_time = time;
+    }
+  }
+  if (count > 0) close();
+  ActivityReport report;
+  report.frames = frames.size();
+  if (frames.empty()) return report;
+  std::vector<float> levels;
+  for (const auto& frame : frames) levels.push_back(frame.level);
+  std::nth_element(levels.begin(), levels.begin() + static_cast<std::ptrdiff_t>(levels.size() / 10), levels.end());
+  report.floor = levels[levels.size() / 10];
+  report.threshold = options.threshold.value_or(report.floor * options.factor);
+  // Runs of active and silent frames; short silences first become activity, then short activities silence.
+  struct Run {
+    double begin;
+    double end;
+    bool active;
+  };
+  std::vector<Run> runs;
+  const auto append = [](std::vector<Run>& list, const Run& run) {
+    if (!list.empty() && list.back().active == run.active) {
+      list.back().end = run.end;
+    } else {
+      list.push_back(run);
+    }
+  };
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const double end = i + 1 < frames.size() ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
+                                             : std::max(last_time, frames[i].begin + options.frame_s);
+    append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
+  }
+  for (const bool silence : {true, false}) {
+    std::vector<Run> kept;
+    const double least = silence ? options.min_silent_s : options.min_active_s;
+    for (const auto& run : runs) {
+      const bool turn = run.active != silence && run.end - run.begin < least && (!silence || !kept.empty());
+      append(kept, {run.begin, run.end, turn ? !run.active : run.active});
+    }
+    runs = std::move(kept);
+  }
+  RunLabeller labeller(labels, recording.streams()[stream].id);
+  for (const auto& run : runs)
+    if (auto put = labeller.put(run.active ? options.active : options.silent, run.begin, run.end, 0, 0, false); !put)
+      return fail(put);
+  labels.sort();
+  return report;
+}
+
+Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
+                            LabelFile& labels, const OnProgress& on_progress) {
+  auto reader = SampleReader::open(recording, stream, {}, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  auto values = choose_values(metadata, options.channels);
+  if (!values) return fail(values);
+  RunLabeller labeller(labels, "");
+  std::string current;
+  double begin = 0;
+  double sum = 0;
+  std::uint64_t count = 0;
+  double last_time = 0;
+  double last_step = 0;
+  bool any = false;
+  const auto close = [&](double end) -> Expected<void> {
+    if (end - begin < options.min_duration_s) return {};
+    return labeller.put(current, begin, end, sum, count, true);
+  };
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    for (std::size_t k = 0; k < samples.count; ++k) {
+      const std::byte* sample = samples.data + k * metadata.sample_bytes;
+      std::string name;
+      double best = -std::numeric_limits<double>::infinity();
+      for (const auto& ref : *values) {
+        double value = 0;
+        physical_values(metadata.channels[ref.channel], ref.element, sample, 1, metadata.sample_bytes, &value);
+        if (!(value > best)) continue;
+        best = value;
+        name = ref.name(metadata);
+      }
+      if (!(best >= options.threshold)) name.clear();
+      const double time = samples.times[k];
+      if (any && time > last_time) last_step = time - last_time;
+      if (!any || name != current) {
+        if (any)
+          if (auto done = close(time); !done) return done;
+        current = name;
+        begin = time;
+        sum = 0;
+        count = 0;
+      }
+      any = true;
+      sum += best;
+      ++count;
+      last_time = time;
+    }
+  }
+  if (any)
+    if (auto done = close(last_time + last_step); !done) return done;
+  labels.sort();
+  return {};
+}
+
+}  // namespace sds
