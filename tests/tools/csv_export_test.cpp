@@ -83,8 +83,8 @@ TEST_F(CsvTest, InterpolatesUpToTheNextBlockAsArmsConverterDoes) {
 TEST_F(CsvTest, NormalizesAndSelectsATimeRange) {
   SampleOptions options;
   options.normalize = true;
-  options.start = 0.01;
-  options.stop = 0.03;
+  options.within.front().begin = 0.01;
+  options.within.front().end = 0.03;
   EXPECT_EQ(csv(test::int16_metadata(1), {{5000, i16({1, 2, 3, 4})}}, options), "timeslot,c0\n0.01,2\n0.02,3\n");
 }
 

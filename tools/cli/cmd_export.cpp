@@ -30,8 +30,8 @@ Expected<CsvReport> export_stream(const Recording& recording, std::size_t stream
   SampleOptions options;
   options.times = o.times;
   options.normalize = o.normalize;
-  options.start = o.start;
-  options.stop = o.stop;
+  if (o.start) options.within.front().begin = *o.start;
+  if (o.stop) options.within.front().end = *o.stop;
   if (output == "-") {
     auto sink = OutputFile::standard_output();
     return export_csv(recording, stream, *sink, options, on_progress);

@@ -26,9 +26,8 @@ Expected<std::vector<std::size_t>> choose_streams(const Recording& recording, co
   return streams;
 }
 
-SectionFilter time_filter(const Recording& recording, std::size_t stream, std::optional<double> start,
-                          std::optional<double> stop) {
-  if (!recording.sdsz() || (!start && !stop)) return {};
+SectionFilter time_filter(const Recording& recording, std::size_t stream, const TimeRanges& ranges) {
+  if (!recording.sdsz() || ranges == all_time) return {};
   const auto& sections = recording.sdsz()->streams()[stream].data;
   const Frequency frequency = recording.streams()[stream].tick_frequency();
   std::unordered_set<std::uint64_t> unwanted;
@@ -37,12 +36,11 @@ SectionFilter time_filter(const Recording& recording, std::size_t stream, std::o
     if ((header.flags & SectionHeader::flag_unsorted) != 0) continue;
     const double first = seconds(header.first_tick, frequency);
     const double last = seconds(header.last_tick, frequency);
-    const bool late = stop && first >= *stop;
     // The last block reaches beyond its own time: up to the next section as a rule, and with some room to spare.
-    const bool early = start && i + 1 < sections.size() &&
-                       seconds(sections[i + 1].header.first_tick, frequency) <= *start &&
-                       last + std::max(1.0, 2 * (last - first)) < *start;
-    if (late || early) unwanted.insert(sections[i].offset);
+    double end = last + std::max(1.0, 2 * (last - first));
+    end = i + 1 < sections.size() ? std::max(end, seconds(sections[i + 1].header.first_tick, frequency))
+                                  : std::numeric_limits<double>::infinity();
+    if (!overlaps(ranges, first, end)) unwanted.insert(sections[i].offset);
   }
   return [unwanted](const IndexEntry& section) { return unwanted.count(section.offset) == 0; };
 }
@@ -73,9 +71,10 @@ Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_
   SectionFilter wanted;
   if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
     const std::uint64_t first = recording.sdsz()->streams()[index].data.front().header.first_tick;
+    TimeRanges ranges = options.within;
     const double shift = options.normalize ? seconds(first, reader.tick_frequency_) : 0;
-    const auto moved = [&](std::optional<double> time) { return time ? std::optional(*time + shift) : time; };
-    wanted = time_filter(recording, index, moved(options.start), moved(options.stop));
+    for (auto& range : ranges) range = {range.begin + shift, range.end + shift};
+    wanted = options.sections ? options.sections : time_filter(recording, index, ranges);
     if (wanted) reader.origin_ = first;
   }
   auto cursor = recording.cursor(index, executor, std::move(wanted));
@@ -86,16 +85,19 @@ Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_
 
 Expected<const SampleRun*> SampleReader::next() {
   const bool interpolates = options_.times == SampleTimes::interpolate;
-  while (!ended_) {
+  for (;;) {
+    if (take_run()) return &run_;
+    if (ended_) return nullptr;
     auto block = cursor_->next();
     if (!block) return fail(block);
     if (!*block) {
       ended_ = true;
-      if (!held_) break;
-      out_ = std::move(*held_);
-      held_.reset();
-      if (fill(out_.tick, out_.tick + last_distance_, out_.data)) return &run_;
-      break;
+      if (held_) {
+        out_ = std::move(*held_);
+        held_.reset();
+        fill(out_.tick, out_.tick + last_distance_, out_.data);
+      }
+      continue;
     }
     const BlockView& b = **block;
     if (!origin_) origin_ = b.tick;
@@ -104,7 +106,7 @@ Expected<const SampleRun*> SampleReader::next() {
     if (unreported_ >= (1u << 18))
       if (auto go_on = report(on_progress_, std::exchange(unreported_, 0)); !go_on) return fail(go_on);
     if (!interpolates) {
-      if (fill(b.tick, b.tick, b.data)) return &run_;
+      fill(b.tick, b.tick, b.data);
       continue;
     }
     const bool any = held_.has_value();
@@ -116,27 +118,30 @@ Expected<const SampleRun*> SampleReader::next() {
     }
     held_->tick = b.tick;
     held_->data.assign(b.data.begin(), b.data.end());
-    if (any && fill(out_.tick, b.tick, out_.data)) return &run_;
+    if (any) fill(out_.tick, b.tick, out_.data);
   }
-  return nullptr;
 }
 
-// Sets run_ to the wanted samples of a block; false if there are none.
-bool SampleReader::fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data) {
-  const std::size_t count = data.size() / metadata_->sample_bytes;
-  times_.resize(count);
-  std::size_t first = 0;
-  std::size_t end = 0;
-  for (std::size_t k = 0; k < count; ++k) {
-    const double time = sample_time(tick, next_tick, k, count);
-    times_[k] = time;
-    if ((options_.start && time < *options_.start) || (options_.stop && time >= *options_.stop)) continue;
-    if (end == 0) first = k;
-    end = k + 1;
-  }
-  if (end == 0) return false;
-  run_ = {tick, first, end - first, data.data() + first * metadata_->sample_bytes,
-          std::span<const double>(times_).subspan(first, end - first)};
+// Makes a block the one that runs are taken from.
+void SampleReader::fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data) {
+  times_.resize(data.size() / metadata_->sample_bytes);
+  for (std::size_t k = 0; k < times_.size(); ++k) times_[k] = sample_time(tick, next_tick, k, times_.size());
+  next_ = 0;
+  tick_ = tick;
+  data_ = data.data();
+}
+
+// Sets run_ to the next wanted samples of the block; false if there are none left.
+bool SampleReader::take_run() {
+  const bool all = options_.within == all_time;
+  const auto wanted = [&](double time) { return all || contains(options_.within, time); };
+  while (next_ < times_.size() && !wanted(times_[next_])) ++next_;
+  if (next_ >= times_.size()) return false;
+  std::size_t end = all ? times_.size() : next_ + 1;
+  while (end < times_.size() && wanted(times_[end])) ++end;
+  run_ = {tick_, next_, end - next_, data_ + next_ * metadata_->sample_bytes,
+          std::span<const double>(times_).subspan(next_, end - next_)};
+  next_ = end;
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sds/format/recording.hpp"
+#include "sds/tools/time_ranges.hpp"
 
 namespace sds {
 
@@ -53,10 +54,6 @@ std::filesystem::path label_path(const std::filesystem::path& recording);
 
 /// When a recording begins and ends: the first block's time of any stream, and the end of the last block (one block
 /// interval behind its time, or its samples by the sample frequency). In seconds; nothing if there is no block.
-struct TimeSpan {
-  double begin = 0;
-  double end = 0;
-};
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
 
 /// The labels beside a recording. Without a file there: labels from the streams' file names, as Arm's tools name them

@@ -9,6 +9,7 @@
 
 #include "sds/format/recording.hpp"
 #include "sds/tools/progress.hpp"
+#include "sds/tools/time_ranges.hpp"
 
 namespace sds {
 
@@ -22,9 +23,9 @@ enum class SampleTimes {
 /// Which samples are wanted, and how their times are told.
 struct SampleOptions {
   SampleTimes times = SampleTimes::metadata;
-  bool normalize = false;       ///< times count from the stream's first block
-  std::optional<double> start;  ///< seconds: earlier samples are left out
-  std::optional<double> stop;   ///< seconds: this and later samples are left out
+  bool normalize = false;         ///< times count from the stream's first block
+  TimeRanges within = all_time;   ///< samples at other times are left out
+  SectionFilter sections;         ///< instead of what `within` says: the sections of a `.sdsz` to read
 };
 
 /// Neighbouring samples of one block. Valid until the reader's next call.
@@ -54,12 +55,13 @@ class SampleReader {
   [[nodiscard]] std::uint64_t odd_blocks() const { return odd_blocks_; }
 
  private:
+  bool take_run();
   struct HeldBlock {
     std::uint64_t tick = 0;
     Bytes data;
   };
   SampleReader() = default;
-  bool fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data);
+  void fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data);
   [[nodiscard]] double sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count) const;
 
   std::string id_;
@@ -75,13 +77,15 @@ class SampleReader {
   std::optional<HeldBlock> held_;  // to interpolate, a block waits for its successor's time
   HeldBlock out_;
   bool ended_ = false;
-  std::vector<double> times_;
+  std::vector<double> times_;          // of the block that runs are taken from
+  std::size_t next_ = 0;               // its first sample that was not looked at
+  std::uint64_t tick_ = 0;             // its tick
+  const std::byte* data_ = nullptr;    // and its bytes
   SampleRun run_;
 };
 
-/// Sections of a `.sdsz` stream that surely hold nothing between `start` and `stop` (seconds) are not wanted.
-SectionFilter time_filter(const Recording& recording, std::size_t stream, std::optional<double> start,
-                          std::optional<double> stop);
+/// Sections of a `.sdsz` stream that surely hold no sample within `ranges` are not wanted; empty if all are.
+SectionFilter time_filter(const Recording& recording, std::size_t stream, const TimeRanges& ranges);
 
 /// The streams named by `ids`, or all of them if there are none.
 Expected<std::vector<std::size_t>> choose_streams(const Recording& recording, const std::vector<std::string>& ids);

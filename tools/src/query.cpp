@@ -1,0 +1,442 @@
+#include "sds/tools/query.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "sds/tools/label_file.hpp"
+
+namespace sds {
+
+namespace {
+
+// A channel of the condition, found in the recording.
+struct Bound {
+  std::size_t stream = 0;
+  ChannelRef value;
+};
+
+Expected<std::vector<Bound>> bind(const Recording& recording, const Condition& condition) {
+  std::vector<Bound> bound;
+  for (const auto& name : condition.channels()) {
+    std::vector<Bound> found;
+    std::string where;
+    bool array = false;
+    for (std::size_t s = 0; s < recording.streams().size(); ++s) {
+      const StreamInfo& stream = recording.streams()[s];
+      if (why_no_samples(stream)) continue;
+      std::vector<ChannelRef> values = find_values(*stream.metadata, name);
+      if (name.starts_with(stream.id + "."))
+        for (const auto& ref : find_values(*stream.metadata, name.substr(stream.id.size() + 1))) values.push_back(ref);
+      array = array || values.size() > 1;
+      if (values.empty()) continue;
+      found.push_back({s, values.front()});
+      where += (where.empty() ? "" : ", ") + stream.id + "." + name;
+    }
+    if (array)
+      return fail(ErrorCode::usage, fmt::format("'{}' is an array: say which element, as {}[0]", name, name));
+    if (found.size() > 1)
+      return fail(ErrorCode::usage, fmt::format("'{}' could be one of {}: put the stream before it", name, where));
+    if (found.empty()) {
+      std::string there;
+      for (const auto& stream : recording.streams())
+        if (stream.metadata)
+          for (const auto& channel : stream.metadata->channels)
+            if (there.size() < 300) there += fmt::format("{}{}.{}", there.empty() ? "" : ", ", stream.id, channel.name);
+      return fail(ErrorCode::usage, fmt::format("no channel '{}'; there is: {}", name, there.empty() ? "none" : there),
+                  recording.path());
+    }
+    bound.push_back(found.front());
+  }
+  return bound;
+}
+
+// The streams below each node; nodes that stand before a node are below it or beside it.
+std::vector<std::set<std::size_t>> streams_below(const Condition& condition, const std::vector<Bound>& bound) {
+  std::vector<std::set<std::size_t>> below(condition.nodes().size());
+  for (std::size_t i = 0; i < below.size(); ++i) {
+    const auto& node = condition.nodes()[i];
+    if (node.kind == Condition::Kind::number) continue;
+    if (node.kind == Condition::Kind::channel) {
+      below[i].insert(bound[node.channel].stream);
+      continue;
+    }
+    below[i] = below[node.left];
+    below[i].insert(below[node.right].begin(), below[node.right].end());
+  }
+  return below;
+}
+
+class Evaluation {
+ public:
+  Evaluation(const Recording& recording, const Condition& condition, std::vector<Bound> bound,
+             const QueryOptions& options, const OnProgress& on_progress, QueryResult& result)
+      : recording_(recording),
+        condition_(condition),
+        bound_(std::move(bound)),
+        below_(streams_below(condition, bound_)),
+        options_(options),
+        on_progress_(on_progress),
+        result_(result) {}
+
+  Expected<TimeRanges> ranges(std::size_t root) {
+    const auto& node = condition_.nodes()[root];
+    if (below_[root].empty())
+      return fail(ErrorCode::usage, "a part of the condition is about no channel: it is always true, or never");
+    if (below_[root].size() == 1) return of_stream(root, *below_[root].begin());
+    if (is_comparison(node.kind))
+      return fail(ErrorCode::usage,
+                  "a comparison takes channels of one stream; 'and', 'or' and 'not' join several streams");
+    auto left = ranges(node.left);
+    if (!left) return left;
+    if (node.kind == Condition::Kind::logical_not) return without(all_time, *left);
+    auto right = ranges(node.right);
+    if (!right) return right;
+    return node.kind == Condition::Kind::logical_and ? both(*left, *right) : either(*left, *right);
+  }
+
+ private:
+  // Which sections of a stream must be read for a part of the condition, and what the others add.
+  struct Sections {
+    std::unordered_set<std::uint64_t> unread;
+    std::vector<double> starts;  // of the sections that are not read: where a run of samples ends at the latest
+    std::vector<TimeSpan> always;
+  };
+
+  Sections judge_sections(std::size_t root, std::size_t stream, const std::vector<ChannelRef>& values,
+                          QueryPlanEntry& plan) {
+    Sections judged;
+    if (!recording_.sdsz()) return judged;
+    const SdszStream& packed = recording_.sdsz()->streams()[stream];
+    const Frequency ticks = recording_.streams()[stream].tick_frequency();
+    auto statistics = load_statistics(*recording_.sdsz()->file(), static_cast<std::uint32_t>(stream));
+    std::unordered_map<std::uint64_t, const IndexedStatistics*> by_offset;
+    if (statistics)
+      for (const auto& entry : *statistics) by_offset[entry.section_offset] = &entry;
+    const SectionFilter in_time = time_filter(recording_, stream, options_.within);
+    for (std::size_t i = 0; i < packed.data.size(); ++i) {
+      const IndexEntry& section = packed.data[i];
+      ++plan.sections;
+      const double begin = seconds(section.header.first_tick, ticks);
+      Verdict verdict = Verdict::maybe;
+      const auto known = by_offset.find(section.offset);
+      const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
+      if (sorted && in_time && !in_time(section)) {
+        verdict = Verdict::never;
+      } else if (sorted && known != by_offset.end()) {
+        const auto of_values = ranges_of_section(*recording_.streams()[stream].metadata, packed.layout,
+                                                 known->second->statistics, values);
+        std::vector<ValueRange> ranges(condition_.channels().size());
+        for (std::size_t c = 0, v = 0; c < ranges.size(); ++c)
+          if (bound_[c].stream == stream) ranges[c] = of_values[v++];
+        verdict = condition_.verdict(root, ranges);
+      }
+      // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
+      const bool has_end = i + 1 < packed.data.size() && seconds(packed.data[i + 1].header.first_tick, ticks) > begin;
+      if (verdict == Verdict::always && !has_end) verdict = Verdict::maybe;
+      if (verdict == Verdict::maybe) {
+        ++plan.sections_read;
+        plan.bytes_read += section.header.raw_bytes;
+        continue;
+      }
+      judged.unread.insert(section.offset);
+      judged.starts.push_back(begin);
+      if (verdict == Verdict::never) {
+        ++plan.sections_never;
+        continue;
+      }
+      ++plan.sections_always;
+      judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
+      const auto& first = known->second->statistics.front();
+      matches_ += first.count + first.nan_count;
+    }
+    return judged;
+  }
+
+  Expected<TimeRanges> of_stream(std::size_t root, std::size_t stream) {
+    std::vector<ChannelRef> values;
+    for (const auto& b : bound_)
+      if (b.stream == stream) values.push_back(b.value);
+    QueryPlanEntry plan;
+    plan.stream = recording_.streams()[stream].id;
+    plan.bytes = recording_.streams()[stream].raw_bytes;
+    Sections sections = judge_sections(root, stream, values, plan);
+    if (!recording_.sdsz()) plan.bytes_read = plan.bytes;
+    SampleOptions options;
+    options.within = options_.within;
+    if (!sections.unread.empty())
+      options.sections = [&](const IndexEntry& section) { return sections.unread.count(section.offset) == 0; };
+    auto reader = SampleReader::open(recording_, stream, options, on_progress_);
+    if (!reader) return fail(reader);
+    const Metadata& metadata = reader->metadata();
+    std::sort(sections.starts.begin(), sections.starts.end());
+    std::vector<TimeSpan> spans = std::move(sections.always);
+    std::vector<std::vector<double>> columns(values.size());
+    std::vector<const double*> of_condition(condition_.channels().size());
+    std::vector<std::uint8_t> hits;
+    std::optional<double> open;  // a run of matching samples began here
+    double last_time = 0;
+    double step = 0;
+    bool any = false;
+    // Where what was true at `last_time` ends: at the next sample, or where a section begins that was not read.
+    const auto end_before = [&](double next) {
+      const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_time);
+      return start == sections.starts.end() ? next : std::min(next, *start);
+    };
+    const auto close = [&](double end) -> Expected<void> {
+      spans.push_back({*open, end});
+      open.reset();
+      if (spans.size() > max_query_ranges + sections.starts.size())
+        return fail(ErrorCode::limit,
+                    fmt::format("the condition changes more than {} times: make it calmer", max_query_ranges));
+      return {};
+    };
+    for (;;) {
+      auto run = reader->next();
+      if (!run) return fail(run);
+      if (*run == nullptr) break;
+      const SampleRun& samples = **run;
+      for (std::size_t v = 0; v < values.size(); ++v) {
+        columns[v].resize(samples.count);
+        physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
+                        metadata.sample_bytes, columns[v].data());
+      }
+      for (std::size_t c = 0, v = 0; c < bound_.size(); ++c)
+        of_condition[c] = bound_[c].stream == stream ? columns[v++].data() : nullptr;
+      condition_.evaluate(root, of_condition, samples.count, hits);
+      for (std::size_t k = 0; k < samples.count; ++k) {
+        const double time = samples.times[k];
+        if (any && time > last_time) {
+          const double held = end_before(time);
+          if (held == time) step = time - last_time;
+          // A sample holds until the next one; behind a section that was not read, it holds until that begins.
+          if (open && (hits[k] == 0 || held < time))
+            if (auto closed = close(held); !closed) return fail(closed);
+        } else if (any && time < last_time && open) {
+          if (auto closed = close(end_before(last_time + step)); !closed) return fail(closed);
+        } else if (any && time == last_time && open && hits[k] == 0) {
+          // Samples of one time: the last one of them holds.
+          if (*open < time)
+            if (auto closed = close(time); !closed) return fail(closed);
+          open.reset();
+        }
+        if (hits[k] != 0) {
+          ++matches_;
+          if (!open) open = time;
+        }
+        last_time = time;
+        any = true;
+      }
+    }
+    if (open) {
+      if (metadata.sample_frequency) step = 1 / metadata.sample_frequency->hz();
+      if (auto closed = close(end_before(last_time + step)); !closed) return fail(closed);
+    }
+    for (const auto& note : reader->notes()) result_.notes.push_back(note);
+    result_.plan.push_back(std::move(plan));
+    return normalized(std::move(spans));
+  }
+
+ public:
+  [[nodiscard]] std::uint64_t matches() const { return matches_; }
+
+ private:
+  const Recording& recording_;
+  const Condition& condition_;
+  std::vector<Bound> bound_;
+  std::vector<std::set<std::size_t>> below_;
+  const QueryOptions& options_;
+  const OnProgress& on_progress_;
+  QueryResult& result_;
+  std::uint64_t matches_ = 0;
+};
+
+// Sums about the first value, so that an offset does not cost precision.
+struct Moments {
+  std::uint64_t count = 0;
+  std::uint64_t nan_count = 0;
+  double first = 0;
+  double min = 0;
+  double max = 0;
+  double sum = 0;
+  double squares = 0;
+  void add(double value) {
+    if (std::isnan(value)) {
+      ++nan_count;
+      return;
+    }
+    if (count++ == 0) first = min = max = value;
+    min = std::min(min, value);
+    max = std::max(max, value);
+    const double d = value - first;
+    sum += d;
+    squares += d * d;
+  }
+};
+
+}  // namespace
+
+std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout& layout,
+                                          const std::vector<ColumnStatistics>& statistics,
+                                          const std::vector<ChannelRef>& values) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<ValueRange> ranges(values.size(), ValueRange{-infinity, infinity, true});
+  std::size_t single = 0;
+  for (const auto& column : layout.columns) single += column.elements == 1 ? 1 : 0;
+  if (single != statistics.size()) return ranges;
+  for (std::size_t v = 0; v < values.size(); ++v) {
+    const Channel& channel = metadata.channels[values[v].channel];
+    if (channel.bits != 0) continue;
+    const std::size_t offset = channel.byte_offset + values[v].element * size_of(channel.type);
+    std::size_t at = 0;
+    for (const auto& column : layout.columns) {
+      if (column.elements == 1 && column.byte_offset == offset && column.type == channel.type) {
+        const ColumnStatistics& s = statistics[at];
+        if (s.count == 0) {
+          ranges[v] = {infinity, -infinity, true};  // only NaN
+          break;
+        }
+        const double a = channel.is_raw() ? s.min : s.min * channel.scale + channel.offset;
+        const double b = channel.is_raw() ? s.max : s.max * channel.scale + channel.offset;
+        if (!std::isnan(a) && !std::isnan(b)) ranges[v] = {std::min(a, b), std::max(a, b), s.nan_count > 0};
+        break;
+      }
+      at += column.elements == 1 ? 1 : 0;
+    }
+  }
+  return ranges;
+}
+
+Expected<QueryResult> query(const Recording& recording, const Condition& condition, const QueryOptions& options,
+                            const OnProgress& on_progress) {
+  auto bound = bind(recording, condition);
+  if (!bound) return fail(bound);
+  QueryResult result;
+  std::set<std::size_t> streams;
+  for (const auto& b : *bound) streams.insert(b.stream);
+  for (const std::size_t s : streams) result.streams.push_back(recording.streams()[s].id);
+  Evaluation evaluation(recording, condition, std::move(*bound), options, on_progress, result);
+  auto found = evaluation.ranges(condition.root());
+  if (!found) return fail(found);
+  // What `not` leaves open at both ends is bounded by the data.
+  TimeRanges bounds = options.within;
+  if (streams.size() > 1) {
+    std::vector<TimeSpan> spans;
+    for (const std::size_t s : streams) {
+      auto span = time_span(recording, s);
+      if (!span) return fail(span);
+      if (*span) spans.push_back(**span);
+    }
+    TimeSpan whole{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+    for (const auto& span : spans) whole = {std::min(whole.begin, span.begin), std::max(whole.end, span.end)};
+    bounds = both(bounds, normalized({whole}));
+  } else {
+    result.matches = evaluation.matches();
+  }
+  result.ranges = normalized(both(*found, bounds), options.merge_gap_s);
+  if (options.min_duration_s > 0)
+    std::erase_if(result.ranges, [&](const TimeSpan& s) { return s.end - s.begin < options.min_duration_s; });
+  return result;
+}
+
+Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
+                                                     const std::vector<std::size_t>& streams, bool exact,
+                                                     const OnProgress& on_progress) {
+  std::vector<ValueSummary> summaries;
+  for (const std::size_t index : streams) {
+    const StreamInfo& stream = recording.streams()[index];
+    if (why_no_samples(stream)) continue;
+    const Metadata& metadata = *stream.metadata;
+    const auto values = all_values(metadata);
+    static constexpr std::size_t max_values = 4096;
+    if (values.size() > max_values)
+      return fail(ErrorCode::limit, fmt::format("stream {} has {} values a sample, more than {}", stream.id,
+                                                values.size(), max_values), stream.path);
+    std::vector<ValueSummary> of_stream;
+    for (const auto& ref : values) {
+      ValueSummary summary;
+      summary.stream = stream.id;
+      summary.name = ref.name(metadata);
+      summary.unit = metadata.channels[ref.channel].unit;
+      of_stream.push_back(summary);
+    }
+    bool from_index = !exact && recording.sdsz() && recording.sdsz()->streams()[index].log.empty();
+    if (from_index) {
+      auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
+      const SdszStream& packed = recording.sdsz()->streams()[index];
+      from_index = statistics && statistics->size() == packed.data.size();
+      std::vector<double> sums(values.size());
+      for (std::size_t i = 0; from_index && i < statistics->size(); ++i) {
+        const auto& entry = (*statistics)[i];
+        const auto ranges = ranges_of_section(metadata, packed.layout, entry.statistics, values);
+        for (std::size_t v = 0; v < values.size() && from_index; ++v) {
+          const Channel& channel = metadata.channels[values[v].channel];
+          std::size_t at = 0;
+          const ColumnStatistics* found = nullptr;
+          for (const auto& column : packed.layout.columns) {
+            if (column.elements != 1) continue;
+            if (at < entry.statistics.size() && channel.bits == 0 && column.type == channel.type &&
+                column.byte_offset == channel.byte_offset + values[v].element * size_of(channel.type))
+              found = &entry.statistics[at];
+            ++at;
+          }
+          if (found == nullptr) {
+            from_index = false;
+            break;
+          }
+          ValueSummary& summary = of_stream[v];
+          summary.nan_count += found->nan_count;
+          if (found->count == 0) continue;
+          summary.min = summary.count == 0 ? ranges[v].low : std::min(summary.min, ranges[v].low);
+          summary.max = summary.count == 0 ? ranges[v].high : std::max(summary.max, ranges[v].high);
+          summary.count += found->count;
+          sums[v] += channel.is_raw() ? found->sum
+                                      : found->sum * channel.scale + channel.offset * static_cast<double>(found->count);
+        }
+      }
+      for (std::size_t v = 0; v < values.size() && from_index; ++v) {
+        of_stream[v].from_index = true;
+        if (of_stream[v].count > 0) of_stream[v].mean = sums[v] / static_cast<double>(of_stream[v].count);
+      }
+    }
+    if (!from_index) {
+      auto reader = SampleReader::open(recording, index, {}, on_progress);
+      if (!reader) return fail(reader);
+      std::vector<Moments> moments(values.size());
+      std::vector<double> column;
+      for (;;) {
+        auto run = reader->next();
+        if (!run) return fail(run);
+        if (*run == nullptr) break;
+        column.resize((*run)->count);
+        for (std::size_t v = 0; v < values.size(); ++v) {
+          physical_values(metadata.channels[values[v].channel], values[v].element, (*run)->data, (*run)->count,
+                          metadata.sample_bytes, column.data());
+          for (const double value : column) moments[v].add(value);
+        }
+      }
+      for (std::size_t v = 0; v < values.size(); ++v) {
+        const Moments& m = moments[v];
+        ValueSummary& summary = of_stream[v];
+        summary.count = m.count;
+        summary.nan_count = m.nan_count;
+        summary.min = m.min;
+        summary.max = m.max;
+        if (m.count == 0) continue;
+        const auto n = static_cast<double>(m.count);
+        summary.mean = m.first + m.sum / n;
+        summary.deviation = std::sqrt(std::max(0.0, m.squares / n - (m.sum / n) * (m.sum / n)));
+      }
+    }
+    summaries.insert(summaries.end(), of_stream.begin(), of_stream.end());
+  }
+  return summaries;
+}
+
+}  // namespace sds
