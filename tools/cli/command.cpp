@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "sds/tools/label_file.hpp"
+
 namespace sds::cli {
 
 int fail_with(const Error& error) {
@@ -32,6 +34,33 @@ Expected<Recording> InputOptions::open() const { return Recording::open(paths, o
 
 Expected<Recording> InputOptions::open_one(const std::filesystem::path& path) const {
   return Recording::open(path, options());
+}
+
+void PartOptions::add_to(CLI::App& command) {
+  command.add_option("--from", from, "Only from this time on, in seconds of the recording's clock")->type_name("S");
+  command.add_option("--to", to, "Only before this time")->type_name("S");
+  command.add_option("--label", labels, "Only where a label of this class is. May be given several times")->type_name("CLASS");
+}
+
+Expected<TimeRanges> PartOptions::ranges(const Recording& recording) const {
+  TimeRanges part = all_time;
+  if (from) part.front().begin = *from;
+  if (to) part.front().end = *to;
+  if (from && to && *from >= *to) return fail(ErrorCode::usage, "--from must lie before --to");
+  if (labels.empty()) return part;
+  auto file = labels_of(recording);
+  if (!file) return fail(file);
+  std::vector<TimeSpan> spans;
+  for (const auto& name : labels) {
+    bool any = false;
+    for (const auto& label : file->labels) {
+      if (label.name != name) continue;
+      any = true;
+      spans.push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
+    }
+    if (!any) return fail(ErrorCode::usage, "no label has the class " + name, label_path(recording.path()));
+  }
+  return both(part, normalized(std::move(spans)));
 }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sds/format/recording.hpp"
+#include "sds/tools/time_ranges.hpp"
 
 namespace sds::cli {
 
@@ -18,11 +19,13 @@ using Run = std::function<int()>;
 void add_bench(CLI::App& app, Run& run);
 void add_check(CLI::App& app, Run& run);
 void add_compare(CLI::App& app, Run& run);
+void add_edit(CLI::App& app, Run& run);
 void add_export(CLI::App& app, Run& run);
 void add_info(CLI::App& app, Run& run);
 void add_label(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);
 void add_pack(CLI::App& app, Run& run);
+void add_query(CLI::App& app, Run& run);
 void add_replay(CLI::App& app, Run& run);
 void add_test(CLI::App& app, Run& run);
 void add_serve(CLI::App& app, Run& run);
@@ -42,6 +45,16 @@ struct InputOptions {
   /// Each path as a recording of its own.
   [[nodiscard]] Expected<Recording> open_one(const std::filesystem::path& path) const;
   [[nodiscard]] Recording::Options options() const;
+};
+
+/// --from, --to and --label of commands that take a part of a recording.
+struct PartOptions {
+  std::optional<double> from;
+  std::optional<double> to;
+  std::vector<std::string> labels;
+  void add_to(CLI::App& command);
+  /// Seconds of the recording's clock; labels come from the file beside the recording.
+  [[nodiscard]] Expected<TimeRanges> ranges(const Recording& recording) const;
 };
 
 /// "12.3 MB"

@@ -68,6 +68,9 @@ struct Metadata {
   static Expected<Metadata> parse(std::string_view yaml, const std::filesystem::path& path);
 };
 
+/// The metadata as the text of a `.sds.yml`: parsed again, it says the same. Images are not written.
+std::string to_yaml(const Metadata& metadata);
+
 /// The value of element `index` of `channel` in a sample, before scale and offset.
 /// `sample` must hold at least the metadata's `sample_bytes`.
 double raw_value(const Channel& channel, const std::byte* sample, std::size_t index);

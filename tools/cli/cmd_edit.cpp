@@ -1,0 +1,150 @@
+// sds cut, sds merge, sds resample: new recordings from old ones.
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "sds/tools/edit.hpp"
+#include "sds/tools/query.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Options {
+  InputOptions input;
+  PartOptions part;
+  std::filesystem::path output;
+  std::vector<std::string> streams;
+  std::string where;
+  bool no_align = false;
+  std::string rate;
+  ResampleQuality quality = ResampleQuality::best;
+  EditOptions edit;
+  bool json = false;
+};
+
+int print_report(const Expected<EditReport>& report, const Options& o) {
+  if (!report) return fail_with(report.error());
+  for (const auto& note : report->notes) warn(note);
+  if (o.json) {
+    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()}, {"streams", report->streams}, {"blocks", report->blocks},
+                                      {"raw_bytes", report->raw_bytes}, {"labels", report->labels}, {"notes", report->notes}}
+                           .dump(2));
+  } else {
+    fmt::print("{}: {} streams, {} blocks, {} as plain .sds{}\n", o.output.string(), report->streams, grouped(report->blocks),
+               human_bytes(report->raw_bytes), report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
+  }
+  return 0;
+}
+
+int run_cut(const Options& o) {
+  auto recording = o.input.open();
+  if (!recording) return fail_with(recording.error());
+  auto streams = choose_streams(*recording, o.streams);
+  if (!streams) return fail_with(streams.error());
+  auto within = o.part.ranges(*recording);
+  if (!within) return fail_with(within.error());
+  if (!o.where.empty()) {
+    auto condition = Condition::parse(o.where);
+    if (!condition) return fail_with(condition.error());
+    QueryOptions options;
+    options.within = *within;
+    Progress progress("searching", 0);
+    auto found = query(*recording, *condition, options, progress.callback());
+    if (!found) return fail_with(found.error());
+    within = found->ranges;
+  }
+  if (within->empty()) return fail_with({ErrorCode::usage, "nothing is left: no time is chosen", recording->path(), {}});
+  auto report = [&] {
+    Progress progress("cutting", total_bytes(*recording));
+    return cut(*recording, *streams, *within, o.output, o.edit, progress.callback());
+  }();
+  return print_report(report, o);
+}
+
+int run_merge(const Options& o) {
+  std::vector<MergeInput> inputs;
+  std::uint64_t bytes = 0;
+  for (const auto& path : o.input.paths) {
+    auto recording = o.input.open_one(path);
+    if (!recording) return fail_with(recording.error());
+    bytes += total_bytes(*recording);
+    inputs.push_back({std::move(*recording), path.stem().string()});
+  }
+  if (inputs.size() < 2) return fail_with({ErrorCode::usage, "give two recordings or more", {}, {}});
+  auto report = [&] {
+    Progress progress("merging", bytes);
+    return merge(inputs, !o.no_align, o.output, o.edit, progress.callback());
+  }();
+  return print_report(report, o);
+}
+
+int run_resample(const Options& o) {
+  auto recording = o.input.open();
+  if (!recording) return fail_with(recording.error());
+  auto rate = Frequency::parse(o.rate);
+  if (!rate) return fail_with({ErrorCode::usage, "--rate: " + rate.error().message, {}, {}});
+  auto streams = choose_streams(*recording, o.streams);
+  if (!streams) return fail_with(streams.error());
+  if (streams->size() != 1) return fail_with({ErrorCode::usage, "choose one stream with -s", {}, {}});
+  auto report = [&] {
+    Progress progress("resampling", recording->streams()[streams->front()].raw_bytes);
+    return resample(*recording, streams->front(), *rate, o.quality, o.output, o.edit, progress.callback());
+  }();
+  return print_report(report, o);
+}
+
+void add_output(CLI::App& command, Options& o) {
+  command.add_option("-o,--output", o.output, "The .sdsz to write")->required()->type_name("FILE");
+  command.add_flag("-f,--force", o.edit.force, "Replace an existing output");
+  command.add_flag("--json", o.json, "Report as JSON");
+}
+
+}  // namespace
+
+void add_edit(CLI::App& app, Run& run) {
+  auto o = std::make_shared<Options>();
+  auto* cutter = app.add_subcommand("cut", "A part of a recording as a recording of its own, labels included");
+  o->input.add_to(*cutter, "The recording (.sds files or one .sdsz)", true);
+  o->part.add_to(*cutter);
+  cutter->add_option("--where", o->where, "Only where this condition holds (sds query)")->type_name("CONDITION");
+  cutter->add_option("-s,--stream", o->streams, "Only this stream. May be given several times")->type_name("ID");
+  add_output(*cutter, *o);
+  cutter->footer(
+      "Blocks are kept whole, with their timeslots: a block stays if any of its samples is in the time asked for.\n\n"
+      "Example: sds cut walk.sdsz --label shake -o shake.sdsz");
+  cutter->callback([o, &run] { run = [o] { return run_cut(*o); }; });
+
+  auto m = std::make_shared<Options>();
+  auto* merger = app.add_subcommand("merge", "Several devices' recordings on one clock, in one recording");
+  m->input.add_to(*merger, "The recordings; the first one's clock is kept", true);
+  merger->add_flag("--no-align", m->no_align, "Keep all timeslots as they are, clock pairs or not");
+  add_output(*merger, *m);
+  merger->footer(
+      "Recordings made by `sds serve` hold clock pairs, device tick and UTC, by which they are moved onto the first one's\n"
+      "clock, and stretched by how much faster or slower theirs runs. Streams whose names are taken get the label of\n"
+      "their recording's file name. Labels come along.");
+  merger->callback([m, &run] { run = [m] { return run_merge(*m); }; });
+
+  auto r = std::make_shared<Options>();
+  auto* resampler = app.add_subcommand("resample", "A stream at another sample rate, as floats in physical units");
+  r->input.add_to(*resampler, "The recording (.sds files or one .sdsz)", true);
+  resampler->add_option("-s,--stream", r->streams, "The stream")->type_name("ID");
+  resampler->add_option("--rate", r->rate, "The new sample rate in Hz")->required()->type_name("HZ");
+  const std::map<std::string, ResampleQuality> qualities{
+      {"best", ResampleQuality::best}, {"medium", ResampleQuality::medium}, {"fast", ResampleQuality::fast}};
+  resampler
+      ->add_option("--quality", r->quality,
+                   "The anti-alias filter, a windowed sinc of libsamplerate: best passes 97 % of the band and keeps aliases "
+                   "144 dB down (default), medium 90 % and 121 dB, fast 80 % and 97 dB")
+      ->transform(CLI::CheckedTransformer(qualities))
+      ->type_name("best|medium|fast");
+  add_output(*resampler, *r);
+  resampler->footer("Gaps stay gaps. Example: sds resample walk.sdsz -s Imu --rate 100 -o imu100.sdsz");
+  resampler->callback([r, &run] { run = [r] { return run_resample(*r); }; });
+}
+
+}  // namespace sds::cli

@@ -1,0 +1,204 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "sds/tools/csv_export.hpp"
+#include "sds/tools/label_tools.hpp"
+#include "sds/tools/query.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Options {
+  InputOptions input;
+  std::filesystem::path path;
+  PartOptions part;
+  std::string condition;
+  double merge_gap = 0;
+  double min_duration = 0;
+  bool count = false;
+  bool rows = false;
+  bool explain = false;
+  bool exact = false;
+  std::string stream;
+  std::vector<std::string> streams;
+  std::string add_label;
+  bool json = false;
+};
+
+void print_plan(const QueryResult& result) {
+  for (const auto& entry : result.plan) {
+    if (entry.sections == 0) {
+      fmt::print(stderr, "plan: {}: no sections with statistics, all of it is read ({})\n", entry.stream,
+                 human_bytes(entry.bytes_read));
+      continue;
+    }
+    fmt::print(stderr, "plan: {}: {} of {} sections read ({} of {}); {} can hold no match, {} match throughout\n",
+               entry.stream, grouped(entry.sections_read), grouped(entry.sections), human_bytes(entry.bytes_read),
+               human_bytes(entry.bytes), grouped(entry.sections_never), grouped(entry.sections_always));
+  }
+}
+
+int print_rows(const Recording& recording, const QueryResult& result, const Options& o) {
+  std::string id = o.stream;
+  if (id.empty()) {
+    if (result.streams.size() != 1)
+      return fail_with({ErrorCode::usage, "--rows prints one stream: choose it with -s", {}, {}});
+    id = result.streams.front();
+  }
+  auto stream = recording.find_stream(id);
+  if (!stream) return fail_with(stream.error());
+  SampleOptions options;
+  options.within = result.ranges;
+  auto sink = OutputFile::standard_output();
+  auto report = export_csv(recording, *stream, *sink, options, {});
+  if (!report) return fail_with(report.error());
+  return report->rows > 0 ? 0 : 1;
+}
+
+int run_query(const Options& o) {
+  auto recording = o.input.open_one(o.path);
+  if (!recording) return fail_with(recording.error());
+  auto condition = Condition::parse(o.condition);
+  if (!condition) return fail_with(condition.error());
+  auto within = o.part.ranges(*recording);
+  if (!within) return fail_with(within.error());
+  QueryOptions options;
+  options.within = std::move(*within);
+  options.merge_gap_s = o.merge_gap;
+  options.min_duration_s = o.min_duration;
+  auto result = [&] {
+    Progress progress("searching", 0);
+    return query(*recording, *condition, options, progress.callback());
+  }();
+  if (!result) return fail_with(result.error());
+  for (const auto& note : result->notes) warn(note);
+  if (o.explain) print_plan(*result);
+  if (!o.add_label.empty()) {
+    auto labels = labels_of(*recording);
+    if (!labels) return fail_with(labels.error());
+    if (labels->labels.empty() && !recording->streams().empty())
+      labels->tick_frequency = recording->streams().front().tick_frequency();
+    LabelFile made;
+    made.tick_frequency = labels->tick_frequency;
+    for (const auto& range : result->ranges) {
+      auto begin = made.tick_of(range.begin);
+      auto end = made.tick_of(range.end);
+      if (!begin || !end) return fail_with((begin ? end : begin).error());
+      if (*begin < *end) made.labels.push_back({o.add_label, *begin, *end, "", "sds query", o.condition, {}, 0});
+    }
+    if (auto done = merge_labels(*labels, made); !done) return fail_with(done.error());
+    if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
+    fmt::print(stderr, "{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(),
+               o.add_label);
+  }
+  if (o.rows) return print_rows(*recording, *result, o);
+  const int exit_code = result->ranges.empty() ? 1 : 0;
+  if (o.json) {
+    nlohmann::json json{{"intervals", result->ranges.size()}, {"seconds", total_seconds(result->ranges)},
+                        {"streams", result->streams}};
+    if (result->streams.size() == 1) json["samples"] = result->matches;
+    if (!o.count) {
+      json["ranges"] = nlohmann::json::array();
+      for (const auto& range : result->ranges) json["ranges"].push_back({{"from", range.begin}, {"to", range.end}});
+    }
+    json["plan"] = nlohmann::json::array();
+    for (const auto& p : result->plan)
+      json["plan"].push_back({{"stream", p.stream}, {"sections", p.sections}, {"sections_read", p.sections_read},
+                              {"sections_never", p.sections_never}, {"sections_always", p.sections_always},
+                              {"bytes", p.bytes}, {"bytes_read", p.bytes_read}});
+    fmt::print("{}\n", json.dump(2));
+    return exit_code;
+  }
+  if (!o.count)
+    for (const auto& range : result->ranges)
+      fmt::print("{:.6f}\t{:.6f}\t{:.6f}\n", range.begin, range.end, range.end - range.begin);
+  fmt::print(o.count ? stdout : stderr, "{} intervals, {}{}\n", grouped(result->ranges.size()),
+             human_seconds(total_seconds(result->ranges)),
+             result->streams.size() == 1 ? fmt::format(", {} samples before gaps are joined", grouped(result->matches))
+                                         : "");
+  return exit_code;
+}
+
+int run_stats(const Options& o) {
+  auto recording = o.input.open();
+  if (!recording) return fail_with(recording.error());
+  auto streams = choose_streams(*recording, o.streams);
+  if (!streams) return fail_with(streams.error());
+  auto summaries = [&] {
+    Progress progress("reading", total_bytes(*recording));
+    return summarize_values(*recording, *streams, o.exact, progress.callback());
+  }();
+  if (!summaries) return fail_with(summaries.error());
+  if (o.json) {
+    auto all = nlohmann::json::array();
+    for (const auto& s : *summaries)
+      all.push_back({{"stream", s.stream}, {"channel", s.name}, {"unit", s.unit}, {"count", s.count},
+                     {"nan", s.nan_count}, {"min", s.min}, {"max", s.max}, {"mean", s.mean},
+                     {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
+                     {"from_index", s.from_index}});
+    fmt::print("{}\n", all.dump(2));
+    return 0;
+  }
+  std::size_t width = 7;
+  const auto full_name = [](const ValueSummary& s) {
+    return s.stream + "." + s.name + (s.unit.empty() ? "" : " (" + s.unit + ")");
+  };
+  for (const auto& s : *summaries) width = std::max(width, full_name(s).size());
+  fmt::print("{:<{}} {:>14} {:>8} {:>13} {:>13} {:>13} {:>13}\n", "channel", width, "count", "nan", "min", "max", "mean", "deviation");
+  bool any_index = false;
+  for (const auto& s : *summaries) {
+    any_index = any_index || s.from_index;
+    const std::string name = full_name(s);
+    if (s.count == 0) {
+      fmt::print("{:<{}} {:>14} {:>8}\n", name, width, 0, grouped(s.nan_count));
+      continue;
+    }
+    fmt::print("{:<{}} {:>14} {:>8} {:>13.6g} {:>13.6g} {:>13.6g} {:>13}\n", name, width, grouped(s.count), grouped(s.nan_count),
+               s.min, s.max, s.mean, s.deviation ? fmt::format("{:.6g}", *s.deviation) : "-");
+  }
+  for (const auto i : *streams)
+    if (const auto why = why_no_samples(recording->streams()[i])) warn(recording->streams()[i].id + " is left out: " + *why);
+  if (any_index) fmt::print(stderr, "from the index, without reading the data (--exact reads it, for the deviation)\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_query(CLI::App& app, Run& run) {
+  auto* command = app.add_subcommand("query", "Find when a condition on channels was true");
+  auto o = std::make_shared<Options>();
+  command->add_option("recording", o->path, "The recording: a .sdsz file is searched by its statistics")->required();
+  command->add_option("condition", o->condition, "Such as 'ax > 2 and Temperature.temperature < 30'")->required();
+  command->add_option("-y,--yaml", o->input.metadata, "Metadata file for plain .sds input")->type_name("FILE");
+  o->part.add_to(*command);
+  command->add_option("--merge-gap", o->merge_gap, "Matches at most so many seconds apart are one")->type_name("S")->check(CLI::NonNegativeNumber);
+  command->add_option("--min-duration", o->min_duration, "Leave out shorter matches (after --merge-gap)")->type_name("S")->check(CLI::NonNegativeNumber);
+  command->add_flag("--count", o->count, "Only how many, and how long");
+  command->add_flag("--rows", o->rows, "The samples in the intervals, as CSV");
+  command->add_option("-s,--stream", o->stream, "The stream that --rows prints")->type_name("ID");
+  command->add_option("--add-label", o->add_label, "Make labels of this class of the intervals")->type_name("CLASS");
+  command->add_flag("--explain", o->explain, "Tell which sections were read, on standard error");
+  command->add_flag("--json", o->json, "Report as JSON");
+  command->footer(
+      "Prints begin, end and duration in seconds. Exit code 1: never true.\n\n"
+      "Conditions: < <= > >= == !=, and or not, + - * /, abs() sqrt() min(,) max(,), numbers in physical units;\n"
+      "channels as ax, Imu.ax, scores[2], `odd name`. A sample's values hold until the next sample of its stream, so\n"
+      "streams of different rates can be joined. A comparison takes channels of one stream.\n\n"
+      "Example: sds query walk.sdsz 'abs(ax) > 1.2' --merge-gap 0.5 --min-duration 1 --explain");
+  command->callback([o, &run] { run = [o] { return run_query(*o); }; });
+
+  auto* stats = app.add_subcommand("stats", "Count, extremes and mean of every channel, from the index where it has them");
+  auto s = std::make_shared<Options>();
+  s->input.add_to(*stats, "The recording (.sds files or one .sdsz)", true);
+  stats->add_option("-s,--stream", s->streams, "Only this stream. May be given several times")->type_name("ID");
+  stats->add_flag("--exact", s->exact, "Read the data, for the standard deviation");
+  stats->add_flag("--json", s->json, "Report as JSON");
+  stats->callback([s, &run] { run = [s] { return run_stats(*s); }; });
+}
+
+}  // namespace sds::cli
