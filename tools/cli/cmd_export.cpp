@@ -1,137 +1,575 @@
+// sds export FORMAT: streams and recordings in other tools' formats, and datasets made of many recordings.
 #include <fmt/format.h>
 
-#include <map>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "command.hpp"
 #include "progress.hpp"
 #include "sds/format/names.hpp"
+#include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/csv_export.hpp"
+#include "sds/tools/dataset.hpp"
+#include "sds/tools/partial_file.hpp"
 
 namespace sds::cli {
 
 namespace {
 
+namespace fs = std::filesystem;
+
+enum class Format { csv, audio, hdf5, npz, qeexo, edge_impulse, mcap, images };
+
 struct Options {
+  Format format = Format::csv;
+  std::string extension;  // of the files, without dot
   InputOptions input;
+  PartOptions part;
   std::string output;
   std::vector<std::string> streams;
-  SampleTimes times = SampleTimes::metadata;
-  bool normalize = false;
-  std::optional<double> start;
-  std::optional<double> stop;
+  ExportOptions exports;
+  bool each = false;
+  bool cbor = false;
+  unsigned jobs = 0;
+  std::string split;
+  SplitOptions split_options;
+  WindowOptions window;
+  std::string window_text;
+  std::string stride_text;
+  std::vector<std::string> channels;
   bool json = false;
 };
 
-// One stream into one file or standard output. What was half written is removed again, unless it is standard output.
-Expected<CsvReport> export_stream(const Recording& recording, std::size_t stream, const std::string& output,
-                                  const Options& o, const OnProgress& on_progress) {
-  SampleOptions options;
-  options.times = o.times;
-  options.normalize = o.normalize;
-  if (o.start) options.within.front().begin = *o.start;
-  if (o.stop) options.within.front().end = *o.stop;
-  if (output == "-") {
-    auto sink = OutputFile::standard_output();
-    return export_csv(recording, stream, *sink, options, on_progress);
-  }
-  auto sink = OutputFile::create(output, IfExists::overwrite);
-  if (!sink) return fail(sink);
-  auto report = export_csv(recording, stream, **sink, options, on_progress);
-  if (report)
-    if (auto closed = (*sink)->close(); !closed) report = fail(closed);
-  std::error_code ignored;
-  if (!report && std::filesystem::is_regular_file(output, ignored)) std::filesystem::remove(output, ignored);
-  return report;
+bool is_per_stream(Format format) { return format == Format::csv || format == Format::audio || format == Format::edge_impulse; }
+
+// "2s", "500ms", "2" (seconds).
+Expected<double> parse_duration(const std::string& text) {
+  double factor = 1;
+  std::string number = text;
+  for (const auto& [unit, value] : {std::pair{"ms", 1e-3}, {"min", 60.0}, {"s", 1.0}})
+    if (number.ends_with(unit)) {
+      number.resize(number.size() - std::string_view(unit).size());
+      factor = value;
+      break;
+    }
+  char* end = nullptr;
+  const double value = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0' || !(value > 0) || value > 1e6)
+    return fail(ErrorCode::usage, fmt::format("'{}' is no duration; write 2s, 500ms or 1.5", text));
+  return value * factor;
 }
 
-int run_csv(const Options& o) {
-  auto recording = o.input.open();
-  if (!recording) return fail_with(recording.error());
-  std::vector<std::size_t> streams;
-  for (const auto& id : o.streams) {
-    auto found = recording->find_stream(id);
-    if (!found) return fail_with(found.error());
-    streams.push_back(*found);
+// "80/10/10" or "80/20".
+Expected<std::array<double, 3>> parse_split(const std::string& text) {
+  std::array<double, 3> shares{};
+  std::size_t count = 0;
+  double sum = 0;
+  for (std::size_t at = 0; at <= text.size() && count < 4; ++count) {
+    const std::size_t end = std::min(text.find('/', at), text.size());
+    const std::string number = text.substr(at, end - at);
+    char* stop = nullptr;
+    const double value = std::strtod(number.c_str(), &stop);
+    if (count == 3 || number.empty() || *stop != '\0' || !(value >= 0))
+      return fail(ErrorCode::usage, fmt::format("--split {}: write train/validation/test, such as 80/10/10", text));
+    shares[count] = value;
+    sum += value;
+    at = end + 1;
   }
-  if (o.streams.empty())
-    for (std::size_t i = 0; i < recording->streams().size(); ++i) streams.push_back(i);
-  if (streams.empty()) return fail_with({ErrorCode::bad_input, "there is no stream to export", recording->path(), {}});
-  std::map<std::size_t, std::string> outputs;
-  if (streams.size() == 1 && !std::filesystem::is_directory(o.output)) {
-    outputs[streams[0]] = o.output.empty() ? "-" : o.output;
-  } else {
-    if (o.output.empty() || o.output == "-")
-      return fail_with({ErrorCode::usage, "several streams: choose one with -s, or a directory with -o", {}, {}});
-    std::error_code error;
-    std::filesystem::create_directories(o.output, error);
-    if (error) return fail_with({ErrorCode::io, "cannot make the directory: " + error.message(), o.output, {}});
-    for (const auto i : streams) {
-      // The id comes from the recording: it must not lead out of the directory.
-      if (auto ok = check_file_name(recording->streams()[i].id + ".csv"); !ok) return fail_with(ok.error());
-      outputs[i] = (std::filesystem::path(o.output) / (recording->streams()[i].id + ".csv")).string();
+  if (count < 2 || !(sum > 0)) return fail(ErrorCode::usage, fmt::format("--split {}: write train/validation/test, such as 80/10/10", text));
+  if (count == 2) shares = {shares[0], 0, shares[1]};
+  return shares;
+}
+
+// The recordings: each `.sdsz` is one; `.sds` files are the streams of one recording unless --each.
+std::vector<std::vector<fs::path>> group_inputs(const Options& o) {
+  const bool plain = std::none_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); });
+  if (plain && !o.each) return {o.input.paths};
+  std::vector<std::vector<fs::path>> groups;
+  for (const auto& path : o.input.paths) groups.push_back({path});
+  return groups;
+}
+
+struct Outcome {
+  std::optional<Error> error;
+  ExportReport report;
+  std::string stem;
+};
+
+Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output, const Options& o,
+                                const OnProgress& on_progress) {
+  ExportReport result;
+  const auto finish = [&](const Expected<CsvReport>& report) -> Expected<ExportReport> {
+    if (!report) return fail(report);
+    result.samples = report->rows;
+    result.streams = 1;
+    result.notes = report->notes;
+    return result;
+  };
+  if (output == "-") {
+    auto sink = OutputFile::standard_output();
+    return finish(export_csv(recording, stream, *sink, o.exports.samples, on_progress));
+  }
+  // What is no plain file (/dev/null, a pipe) is written in place.
+  std::error_code ignored;
+  const bool in_place = fs::exists(output, ignored) && !fs::is_regular_file(output, ignored);
+  PartialFile file(output);
+  auto sink = OutputFile::create(in_place ? fs::path(output) : file.path(), IfExists::overwrite);
+  if (!sink) return fail(sink);
+  auto report = export_csv(recording, stream, **sink, o.exports.samples, on_progress);
+  if (report)
+    if (auto closed = (*sink)->close(); !closed) return fail(closed);
+  if (report && !in_place)
+    if (auto kept = file.keep(); !kept) return fail(kept);
+  result.files.push_back(output);
+  return finish(report);
+}
+
+// Everything of one recording that goes into files of its own. `folder` is empty for a single recording.
+Expected<ExportReport> export_one(const Recording& recording, const std::string& stem, const fs::path& folder, const Options& o,
+                                  const OnProgress& on_progress) {
+  Options mine = o;
+  auto within = o.part.ranges(recording);
+  if (!within) return fail(within);
+  mine.exports.samples.within = std::move(*within);
+  auto streams = choose_streams(recording, o.streams);
+  if (!streams) return fail(streams);
+  if (streams->empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
+  const auto one = [&](std::size_t stream, const std::string& output) -> Expected<ExportReport> {
+    switch (o.format) {
+      case Format::csv: return csv_file(recording, stream, output, mine, on_progress);
+      case Format::audio: return export_audio(recording, stream, output, mine.exports, on_progress);
+      default: return export_edge_impulse(recording, stream, output, o.cbor, mine.exports, on_progress);
     }
+  };
+  const bool to_folder = !folder.empty();
+  std::error_code ignored;
+  if (!is_per_stream(o.format)) {
+    fs::path output = o.output;
+    if (to_folder) {
+      output = folder / (stem + "." + o.extension);
+    } else if (fs::is_directory(output, ignored)) {
+      output /= stem + "." + o.extension;
+    }
+    if (o.format == Format::npz) return export_npz(recording, *streams, output, mine.exports, on_progress);
+    if (o.format == Format::mcap) return export_mcap(recording, *streams, output, mine.exports, on_progress);
+    if (o.format == Format::qeexo) return export_qeexo(recording, *streams, output, mine.exports, on_progress);
+    if (streams->size() > 1 || o.streams.empty()) {
+      // Images: all of the recording's image streams.
+      std::erase_if(*streams, [&](std::size_t s) {
+        return o.streams.empty() && !(recording.streams()[s].metadata && recording.streams()[s].metadata->image);
+      });
+      if (streams->empty()) return fail(ErrorCode::usage, "no stream holds images", recording.path());
+    }
+    ExportReport all;
+    for (const std::size_t stream : *streams) {
+      auto report = export_images(recording, stream, to_folder ? folder / stem : fs::path(o.output), mine.exports, on_progress);
+      if (!report) return report;
+      all.samples += report->samples;
+      all.streams += report->streams;
+      all.files.insert(all.files.end(), report->files.begin(), report->files.end());
+      all.notes.insert(all.notes.end(), report->notes.begin(), report->notes.end());
+    }
+    return all;
   }
+  if (!to_folder && streams->size() == 1 && !fs::is_directory(o.output, ignored)) {
+    if (o.output.empty() && o.format != Format::csv) return fail(ErrorCode::usage, "say where to with -o");
+    return one(streams->front(), o.output.empty() ? "-" : o.output);
+  }
+  if (!to_folder && (o.output.empty() || o.output == "-"))
+    return fail(ErrorCode::usage, "several streams: choose one with -s, or a directory with -o");
+  const fs::path directory = to_folder ? folder : fs::path(o.output);
+  if (auto made = make_directories(directory); !made) return fail(made);
+  std::string label = o.exports.label;
+  if (o.format == Format::edge_impulse && label.empty()) {
+    auto labels = labels_of(recording);
+    if (!labels) return fail(labels);
+    label = main_label(*labels);
+  }
+  ExportReport all;
+  for (const std::size_t stream : *streams) {
+    const StreamInfo& info = recording.streams()[stream];
+    // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
+    std::optional<std::string> why = why_no_samples(info);
+    if (!why && o.format != Format::csv && !info.metadata->sample_frequency &&
+        !(o.format == Format::edge_impulse && info.metadata->block_frequency))
+      why = "it has no sample-frequency";
+    if (o.streams.empty() && why) {
+      all.notes.push_back(fmt::format("stream {} is left out: {}", info.id, *why));
+      continue;
+    }
+    std::string name = to_folder ? stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
+    if (o.format == Format::edge_impulse && !label.empty()) name = label + "." + name;
+    name += "." + o.extension;
+    // Ids and labels come from the recording: they must not lead out of the directory.
+    if (auto ok = check_file_name(name); !ok) return fail(ok);
+    auto report = one(stream, (directory / name).string());
+    if (!report) return report;
+    all.samples += report->samples;
+    all.streams += report->streams;
+    all.files.insert(all.files.end(), report->files.begin(), report->files.end());
+    all.notes.insert(all.notes.end(), report->notes.begin(), report->notes.end());
+  }
+  return all;
+}
+
+void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
+  std::set<std::string> shown;
+  for (const auto& note : report.notes)
+    if (shown.insert(note).second) warn(note);
+  std::uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& file : report.files) {
+    const auto size = fs::file_size(file, ignored);
+    if (!ignored) bytes += size;
+  }
+  if (o.json) {
+    nlohmann::json files = nlohmann::json::array();
+    for (const auto& file : report.files) files.push_back(file.string());
+    all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
+  } else if (report.files.size() == 1) {
+    fmt::print("{}: {} samples, {}\n", report.files.front().string(), grouped(report.samples), human_bytes(bytes));
+  } else if (!report.files.empty()) {
+    fmt::print("{} to {}: {} files, {} samples, {}\n", report.files.front().string(), report.files.back().filename().string(),
+               grouped(report.files.size()), grouped(report.samples), human_bytes(bytes));
+  }
+}
+
+// A callback that several threads may call.
+class SharedProgress {
+ public:
+  SharedProgress(const std::string& what, std::uint64_t total) : progress_(what, total) {}
+  OnProgress callback() {
+    return [this](std::uint64_t bytes) {
+      const std::lock_guard lock(mutex_);
+      return progress_.add(bytes);
+    };
+  }
+
+ private:
+  std::mutex mutex_;
+  Progress progress_;
+};
+
+// The items of a dataset, with their parts; sorted by name, so that the order of the command line does not matter.
+Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vector<std::vector<fs::path>>& groups, Executor* executor) {
+  for (const auto& group : groups)
+    if (group.size() > 1)
+      return fail(ErrorCode::usage, "plain .sds files would be the streams of one recording: pack them, or say --each", group.front());
+  std::vector<DatasetItem> items(groups.size());
+  std::vector<std::optional<Error>> errors(groups.size());
+  SharedProgress progress("reading", 0);
+  for_each_parallel(executor, groups.size(), [&](std::size_t i) {
+    auto recording = Recording::open(groups[i], o.input.options());
+    auto item = recording ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback()) : Expected<DatasetItem>(fail(recording));
+    if (item) {
+      items[i] = std::move(*item);
+    } else {
+      errors[i] = item.error();
+    }
+  });
+  for (const auto& error : errors)
+    if (error) return tl::unexpected<Error>(*error);
+  std::sort(items.begin(), items.end(), [](const DatasetItem& a, const DatasetItem& b) { return a.name < b.name; });
+  for (std::size_t i = 1; i < items.size(); ++i)
+    if (items[i].name == items[i - 1].name)
+      return fail(ErrorCode::usage, fmt::format("two recordings are called {}: rename one", items[i].name), items[i].path);
+  assign_parts(items, o.split_options);
+  return items;
+}
+
+int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const char* format, const WindowOptions* windows) {
+  const fs::path path = fs::path(o.output) / "manifest.yml";
+  if (auto done = write_text_file(path, manifest(items, o.split_options, format, windows)); !done) return fail_with(done.error());
+  if (o.json) return 0;
+  for (std::size_t p = 0; p < part_names.size(); ++p) {
+    std::size_t count = 0;
+    double time = 0;
+    std::uint64_t cut = 0;
+    for (const auto& item : items) {
+      if (item.part != p) continue;
+      ++count;
+      time += item.seconds;
+      cut += item.windows;
+    }
+    if (count > 0)
+      fmt::print("{}: {} recordings, {}{}\n", part_names[p], count, human_seconds(time),
+                 windows != nullptr ? fmt::format(", {} windows", grouped(cut)) : "");
+  }
+  fmt::print("{}\n", path.string());
+  return 0;
+}
+
+int run_windows(Options o) {
+  auto window = parse_duration(o.window_text);
+  if (!window) return fail_with(window.error());
+  o.window.window_s = o.window.stride_s = *window;
+  if (!o.stride_text.empty()) {
+    auto stride = parse_duration(o.stride_text);
+    if (!stride) return fail_with(stride.error());
+    o.window.stride_s = *stride;
+  }
+  if (o.streams.size() > 1) return fail_with({ErrorCode::usage, "windows are cut from one stream", {}, {}});
+  if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
+  if (!o.streams.empty()) o.window.stream = o.streams.front();
+  o.window.channels = o.channels;
+  o.window.force = o.exports.force;
+  const auto pool = make_worker_pool(o.jobs);
+  auto items = plan_dataset(o, group_inputs(o), pool.get());
+  if (!items) return fail_with(items.error());
+  SharedProgress progress("cutting windows", 0);
+  auto report = export_windows(*items, o.window, o.format == Format::npz ? TensorFormat::npz : TensorFormat::hdf5, o.output, pool.get(),
+                               progress.callback());
+  if (!report) return fail_with(report.error());
+  for (const auto& note : report->notes) warn(note);
+  if (report->unlabelled > 0 && !o.window.keep_unlabelled)
+    warn(fmt::format("{} windows have no label that covers enough of them, and are left out (--unlabelled keeps them)", report->unlabelled));
+  if (report->windows == 0) return fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
+  if (o.json) {
+    nlohmann::json files = nlohmann::json::array();
+    for (const auto& file : report->files) files.push_back(file.string());
+    fmt::print("{}\n", nlohmann::json{{"files", files}, {"windows", report->windows}, {"unlabelled", report->unlabelled}, {"notes", report->notes}}.dump(2));
+  }
+  return finish_dataset(o, *items, o.format == Format::npz ? "npz" : "hdf5", &o.window);
+}
+
+int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups, const std::vector<DatasetItem>& items, Executor* executor) {
+  // One file, or one for each part.
   nlohmann::json all = nlohmann::json::array();
-  int exit_code = 0;
-  for (const auto& [stream, output] : outputs) {
-    const StreamInfo& info = recording->streams()[stream];
-    // Exporting everything leaves out what has no table form, and says so; asking for it is an error.
-    if (outputs.size() > 1 && o.streams.empty() && (!info.metadata || info.metadata->image)) {
-      warn(fmt::format("stream {} is left out: {}", info.id,
-                       info.metadata         ? "it holds images"
-                       : info.metadata_error ? info.metadata_error->to_string()
-                                             : "it has no metadata"));
-      continue;
+  for (std::size_t p = 0; p < part_names.size(); ++p) {
+    std::vector<NamedRecording> recordings;
+    Options mine = o;
+    std::uint64_t bytes = 0;
+    const std::size_t count = items.empty() ? groups.size() : items.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!items.empty() && items[i].part != p) continue;
+      const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
+      auto recording = Recording::open(paths, o.input.options());
+      if (!recording) return fail_with(recording.error());
+      auto streams = choose_streams(*recording, o.streams);
+      if (!streams) return fail_with(streams.error());
+      if (o.part.from || o.part.to || !o.part.labels.empty()) {
+        if (count > 1) return fail_with({ErrorCode::usage, "--from, --to and --label work on one recording", {}, {}});
+        auto within = o.part.ranges(*recording);
+        if (!within) return fail_with(within.error());
+        mine.exports.samples.within = *within;
+      }
+      bytes += total_bytes(*recording);
+      recordings.push_back({paths.front().stem().string(), std::move(*recording), std::move(*streams)});
     }
-    Progress progress("exporting " + info.id, info.raw_bytes);
-    auto report = export_stream(*recording, stream, output, o, progress.callback());
-    if (!report) {
-      exit_code = std::max(exit_code, fail_with(report.error()));
-      if (report.error().code == ErrorCode::interrupted) return exit_code;
-      continue;
+    if (recordings.empty()) continue;
+    fs::path output = o.output;
+    std::error_code ignored;
+    if (!items.empty()) {
+      if (auto made = make_directories(output); !made) return fail_with(made.error());
+      output /= std::string(part_names[p]) + ".h5";
+    } else if (fs::is_directory(output, ignored)) {
+      output /= recordings.front().name + ".h5";
     }
-    for (const auto& note : report->notes) warn(note);
-    if (o.json)
-      all.push_back({{"stream", info.id}, {"output", output}, {"rows", report->rows}, {"bytes", report->text_bytes}});
-    else if (output != "-")
-      fmt::print("{}: {} rows, {}\n", output, grouped(report->rows), human_bytes(report->text_bytes));
+    auto report = [&] {
+      Progress progress("exporting", bytes);
+      return export_hdf5(recordings, output, mine.exports, executor, progress.callback());
+    }();
+    if (!report) return fail_with(report.error());
+    print_files(*report, o, all);
+    if (items.empty()) break;
   }
-  if (o.json) fmt::print(outputs.begin()->second == "-" ? stderr : stdout, "{}\n", all.dump(2));
-  return exit_code;
+  if (o.json) fmt::print("{}\n", all.dump(2));
+  return items.empty() ? 0 : finish_dataset(o, items, "hdf5", nullptr);
+}
+
+int run_export(Options o) {
+  if (!o.window_text.empty()) {
+    if (!o.split.empty()) {
+      auto shares = parse_split(o.split);
+      if (!shares) return fail_with(shares.error());
+      o.split_options.shares = *shares;
+    }
+    return run_windows(std::move(o));
+  }
+  const auto groups = group_inputs(o);
+  const bool many = groups.size() > 1 || !o.split.empty();
+  if (o.format != Format::csv && o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o", {}, {}});
+  if (many && o.format != Format::hdf5 && (o.output.empty() || o.output == "-"))
+    return fail_with({ErrorCode::usage, "several recordings: choose a directory with -o", {}, {}});
+  const auto pool = make_worker_pool(o.jobs);
+  std::vector<DatasetItem> items;
+  if (!o.split.empty()) {
+    auto shares = parse_split(o.split);
+    if (!shares) return fail_with(shares.error());
+    o.split_options.shares = *shares;
+    auto planned = plan_dataset(o, groups, pool.get());
+    if (!planned) return fail_with(planned.error());
+    items = std::move(*planned);
+  }
+  if (o.format == Format::hdf5) return run_hdf5(o, groups, items, pool.get());
+  const std::size_t count = items.empty() ? groups.size() : items.size();
+  std::vector<Outcome> outcomes(count);
+  std::set<std::string> stems;
+  for (std::size_t i = 0; i < count; ++i) {
+    outcomes[i].stem = (items.empty() ? groups[i].front() : items[i].path).stem().string();
+    if (many && !stems.insert(outcomes[i].stem).second)
+      return fail_with({ErrorCode::usage, fmt::format("two recordings are called {}: rename one", outcomes[i].stem), {}, {}});
+  }
+  {
+    SharedProgress progress("exporting", 0);
+    for_each_parallel(pool.get(), count, [&](std::size_t i) {
+      const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
+      auto recording = Recording::open(paths, o.input.options());
+      Expected<ExportReport> report = ExportReport{};
+      if (!recording) {
+        report = fail(recording);
+      } else {
+        fs::path folder = many ? fs::path(o.output) : fs::path();
+        if (!items.empty()) folder /= part_names[items[i].part];
+        Expected<void> made;
+        if (many) made = make_directories(folder);
+        report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback()) : Expected<ExportReport>(fail(made));
+      }
+      if (report) {
+        outcomes[i].report = std::move(*report);
+      } else {
+        outcomes[i].error = report.error();
+      }
+    });
+  }
+  int exit_code = 0;
+  nlohmann::json all = nlohmann::json::array();
+  for (const auto& outcome : outcomes) {
+    if (outcome.error) {
+      exit_code = std::max(exit_code, fail_with(*outcome.error));
+      if (outcome.error->code == ErrorCode::interrupted) return exit_code;
+      continue;
+    }
+    print_files(outcome.report, o, all);
+  }
+  const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
+  if (o.json) fmt::print(to_stdout ? stderr : stdout, "{}\n", all.dump(2));
+  if (exit_code != 0 || items.empty()) return exit_code;
+  return finish_dataset(o, items, o.extension.c_str(), nullptr);
+}
+
+struct FormatInfo {
+  Format format;
+  const char* name;
+  const char* extension;
+  const char* description;
+  const char* footer;
+};
+
+constexpr std::array kFormats{
+    FormatInfo{Format::csv, "csv", "csv", "Comma-separated values: a time column, then one column a value",
+               "Values are physical: raw * scale + offset. Numbers are the shortest that read back exactly.\n\n"
+               "Example: sds export csv walk.sdsz -s Imu -o imu.csv --normalize"},
+    FormatInfo{Format::audio, "wav", "wav", "WAV: audio, or sensors as the channels of an audio file",
+               "Integers stay the same integers, floats the same floats. Beyond 4 GB the file is RF64.\n\n"
+               "Example: sds export wav walk.sdsz -s Microphone -o walk.wav"},
+    FormatInfo{Format::audio, "flac", "flac", "FLAC: lossless audio of up to 24 bits and 8 channels",
+               "Example: sds export flac walk.sdsz -s Microphone -o walk.flac"},
+    FormatInfo{Format::audio, "audio", "wav", "Any format of libsndfile by the output's name: .aiff .au .caf .w64 .rf64 .ogg ...",
+               "Example: sds export audio walk.sdsz -s Microphone -o walk.aiff"},
+    FormatInfo{Format::hdf5, "hdf5", "h5", "HDF5: a group a recording, a dataset a channel (h5py, MATLAB); or windows for training",
+               "Raw values with the attributes scale, offset and unit; labels as a group. All recordings go into one file.\n\n"
+               "Example: sds export hdf5 *.sdsz -o all.h5\n"
+               "Example: sds export hdf5 *.sdsz -s Imu --window 2s --stride 500ms --split 80/10/10 -o dataset"},
+    FormatInfo{Format::npz, "npz", "npz", "NumPy: a structured array a stream; or windows for training",
+               "numpy.load(FILE)['Imu']['ax'] are the raw values (--physical: scaled), ['Imu.time'] the seconds.\n\n"
+               "Example: sds export npz *.sdsz -s Imu --window 2s --stride 500ms --split 80/10/10 -o dataset"},
+    FormatInfo{Format::qeexo, "qeexo", "csv", "Qeexo AutoML's CSV, version 2, as Arm's sds-convert writes it",
+               "Example: sds export qeexo walk.sdsz -s Accelerometer -o walk.csv --class walk"},
+    FormatInfo{Format::edge_impulse, "edge-impulse", "json", "Edge Impulse's data acquisition format, JSON or CBOR",
+               "Files in a directory are called <class>.<recording>.json: Edge Impulse takes the class from the name.\n\n"
+               "Example: sds export edge-impulse *.sdsz -s Imu --split 80/20 -o upload"},
+    FormatInfo{Format::mcap, "mcap", "mcap", "MCAP with JSON messages, for Foxglove",
+               "Example: sds export mcap walk.sdsz -o walk.mcap"},
+    FormatInfo{Format::images, "images", "png", "The frames of image streams as PNG, or as they are",
+               "Example: sds export images camera.sdsz -o frames"},
+};
+
+void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
+  auto* command = exporter.add_subcommand(info.name, info.description);
+  auto o = std::make_shared<Options>();
+  o->format = info.format;
+  o->extension = info.extension;
+  o->input.add_to(*command, "Recordings: each .sdsz is one; .sds files are the streams of one", true);
+  command
+      ->add_option("-o,--output", o->output,
+                   info.format == Format::csv ? "File to write (default: standard output); a directory for several streams or recordings"
+                                              : "File to write; a directory for several streams or recordings")
+      ->type_name("FILE|DIR");
+  command->add_option("-s,--stream", o->streams, "Export only this stream. May be given several times")->type_name("ID");
+  o->part.add_to(*command);
+  if (info.format != Format::images && info.format != Format::qeexo) {
+    const std::map<std::string, SampleTimes> names{{"metadata", SampleTimes::metadata},
+                                                   {"rate", SampleTimes::rate},
+                                                   {"block", SampleTimes::block},
+                                                   {"interpolate", SampleTimes::interpolate}};
+    command
+        ->add_option("--times", o->exports.samples.times,
+                     "Times of the samples of a block: by `rate`, sample k at block time + k / sample-frequency; `block`, "
+                     "all at the block's time; `metadata`, rate if there is a sample-frequency, else block (default); "
+                     "`interpolate`, spread up to the next block as Arm's sds-convert does")
+        ->transform(CLI::CheckedTransformer(names))
+        ->type_name("metadata|rate|block|interpolate");
+  }
+  if (info.format == Format::csv || info.format == Format::hdf5 || info.format == Format::npz || info.format == Format::mcap ||
+      info.format == Format::qeexo)
+    command->add_flag("--normalize", o->exports.samples.normalize, "Let the first block's time be 0");
+  if (info.format == Format::csv) {
+    command->add_option("--start-timeslot", o->part.from, "The same as --from")->type_name("S");
+    command->add_option("--stop-timeslot", o->part.to, "The same as --to")->type_name("S");
+  } else {
+    command->add_flag("-f,--force", o->exports.force, "Replace existing outputs");
+  }
+  if (info.format == Format::audio || info.format == Format::hdf5 || info.format == Format::npz)
+    command->add_flag("--physical", o->exports.physical, "Scaled values as floats instead of raw ones");
+  if (info.format == Format::hdf5)
+    command->add_option("--deflate", o->exports.deflate, "Compression level, 0 (none) to 12 (default 1)")->check(CLI::Range(0, 12));
+  if (info.format == Format::npz) command->add_flag("--compress", o->exports.compress, "Deflate the arrays");
+  if (info.format == Format::qeexo) {
+    command->add_option("--interval", o->exports.interval_s, "Length of a row in seconds (default 0.05)")->type_name("S");
+    command->add_option("--class", o->exports.label, "The label of every row (default: the recording's labels)")->type_name("NAME");
+  }
+  if (info.format == Format::edge_impulse) {
+    command->add_flag("--cbor", o->cbor, "CBOR instead of JSON");
+    command->add_option("--class", o->exports.label, "The class in the file's name (default: the recording's main label)")->type_name("NAME");
+    command->add_option("--device-type", o->exports.device_type, "What device it was (default sdskit)")->type_name("NAME");
+  }
+  if (info.format == Format::images) command->add_flag("--raw", o->exports.raw_frames, "The frames' bytes instead of PNG");
+  if (info.format == Format::hdf5 || info.format == Format::npz) {
+    command->add_option("--window", o->window_text, "Cut windows of this length, such as 2s or 500ms: x, y, classes for training")->type_name("TIME");
+    command->add_option("--stride", o->stride_text, "From one window's begin to the next one's (default: the window)")->type_name("TIME");
+    command->add_option("--channel", o->channels, "Windows: only this channel. May be given several times")->type_name("NAME");
+    command->add_option("--label-share", o->window.min_label_share, "A window has a class if it covers at least so much of it (default 0.5)")
+        ->check(CLI::Range(0.0, 1.0));
+    command->add_flag("--unlabelled", o->window.keep_unlabelled, "Keep windows without a class, as y = -1");
+  }
+  command->add_option("--split", o->split, "Share recordings out to train/validation/test, such as 80/10/10; writes manifest.yml")->type_name("A/B/C");
+  command
+      ->add_option("--split-by", o->split_options.by,
+                   "What is kept together: recording (default), device, label (of the file's name), or a key of the session")
+      ->type_name("KEY");
+  command->add_option("--seed", o->split_options.seed, "Another seed, another split (default 1)")->type_name("N");
+  command->add_flag("--each", o->each, "Every .sds file is a recording of its own");
+  command->add_option("-j,--jobs", o->jobs, "Threads (default: one for each core)")->type_name("N");
+  command->add_flag("--json", o->json, "Report as JSON");
+  command->footer(info.footer);
+  command->callback([o, command, &run] {
+    if (std::string(command->get_name()) == "audio" && !std::filesystem::path(o->output).extension().empty())
+      o->extension = std::filesystem::path(o->output).extension().string().substr(1);
+    if (o->cbor) o->extension = "cbor";
+    run = [o] { return run_export(*o); };
+  });
 }
 
 }  // namespace
 
 void add_export(CLI::App& app, Run& run) {
-  auto* exporter = app.add_subcommand("export", "Export streams in formats that other tools read");
+  auto* exporter = app.add_subcommand("export", "Export streams and datasets in formats that other tools read");
   exporter->require_subcommand(1);
-  auto* csv = exporter->add_subcommand("csv", "Comma-separated values: a time column, then one column a value");
-  auto o = std::make_shared<Options>();
-  o->input.add_to(*csv, "The recording (.sds files or one .sdsz)", true);
-  csv->add_option("-o,--output", o->output,
-                  "File to write (default: standard output); a directory for several streams: <stream>.csv each")
-      ->type_name("FILE|DIR");
-  csv->add_option("-s,--stream", o->streams, "Export only this stream. May be given several times")->type_name("ID");
-  const std::map<std::string, SampleTimes> names{{"metadata", SampleTimes::metadata},
-                                                 {"rate", SampleTimes::rate},
-                                                 {"block", SampleTimes::block},
-                                                 {"interpolate", SampleTimes::interpolate}};
-  csv->add_option("--times", o->times,
-                  "Times of the samples of a block: by `rate`, sample k at block time + k / sample-frequency; `block`, "
-                  "all at the block's time; `metadata`, rate if there is a sample-frequency, else block (default); "
-                  "`interpolate`, spread up to the next block as Arm's sds-convert does")
-      ->transform(CLI::CheckedTransformer(names))
-      ->type_name("metadata|rate|block|interpolate");
-  csv->add_flag("--normalize", o->normalize, "Let the first block's time be 0");
-  csv->add_option("--start-timeslot", o->start, "Leave out samples before this time, in seconds")->type_name("S");
-  csv->add_option("--stop-timeslot", o->stop, "Leave out samples at this time and later, in seconds")->type_name("S");
-  csv->add_flag("--json", o->json, "Report as JSON");
-  csv->footer(
-      "Values are physical: raw * scale + offset. Numbers are the shortest that read back exactly.\n\n"
-      "Example: sds export csv walk.sdsz -s Imu -o imu.csv --normalize");
-  csv->callback([o, &run] { run = [o] { return run_csv(*o); }; });
+  exporter->footer("docs/exports.md tells what each format keeps, and has the layouts.");
+  for (const auto& info : kFormats) add_format(*exporter, info, run);
 }
 
 }  // namespace sds::cli

@@ -13,6 +13,10 @@ Expected<ScratchFolder> ScratchFolder::create() {
   std::error_code error;
   const auto parent = std::filesystem::temp_directory_path(error);
   if (error) return fail_errno(error.value(), "no folder for temporary files", parent);
+  return create_in(parent);
+}
+
+Expected<ScratchFolder> ScratchFolder::create_in(const std::filesystem::path& parent) {
   std::string pattern = (parent / "sds-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) return fail_errno(errno, "cannot make a temporary folder", pattern);
   return ScratchFolder(pattern);

@@ -7,10 +7,11 @@
 
 namespace sds {
 
-/// A new folder under the system's temporary one; it goes away, with all that is in it, when this object does.
+/// A new folder under the system's temporary one, or another; it goes away, with all that is in it, when this object does.
 class ScratchFolder {
  public:
   static Expected<ScratchFolder> create();
+  static Expected<ScratchFolder> create_in(const std::filesystem::path& parent);
   ~ScratchFolder();
   ScratchFolder(ScratchFolder&& other) noexcept;
   ScratchFolder& operator=(ScratchFolder&&) = delete;

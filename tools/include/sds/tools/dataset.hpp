@@ -1,0 +1,80 @@
+// From recordings to what a training script loads: windows with labels, and a split into train, validation and test that
+// never runs through a recording.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sds/tools/exports.hpp"
+
+namespace sds {
+
+/// How recordings are shared out. Groups are kept together; the same seed and recordings give the same parts on every
+/// machine, in whatever order they are named.
+struct SplitOptions {
+  std::array<double, 3> shares{1, 0, 0};  ///< train, validation, test; of the labelled time of each class
+  std::string by = "recording";           ///< what keeps a group together: recording, device, label (of the file's name), or a key of the session
+  std::uint64_t seed = 1;
+};
+
+inline constexpr std::array part_names{"train", "validation", "test"};
+
+/// A recording of a dataset.
+struct DatasetItem {
+  std::string name;  ///< unique in the dataset: the file's stem
+  std::filesystem::path path;
+  std::string group;
+  std::string fingerprint;                ///< of all blocks of all streams, as `sds replay` has it
+  double seconds = 0;                     ///< of the longest stream
+  std::map<std::string, double> classes;  ///< labelled seconds
+  std::size_t part = 0;                   ///< in part_names
+  std::uint64_t windows = 0;
+};
+
+/// Looks at a recording: reads it once.
+Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
+                                    const SplitOptions& options, const OnProgress& on_progress);
+
+/// Sets the items' parts. Groups come in an order that only the seed and their names decide; each goes to the part that
+/// lacks most of what it has.
+void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options);
+
+struct WindowOptions {
+  double window_s = 0;  ///< length
+  double stride_s = 0;  ///< from one window's begin to the next one's
+  std::string stream;   ///< empty: the only one
+  std::vector<std::string> channels;  ///< empty: all
+  double min_label_share = 0.5;       ///< a window has the class that covers most of it, if it covers at least so much
+  bool keep_unlabelled = false;
+  bool force = false;
+};
+
+enum class TensorFormat { npz, hdf5 };
+
+struct DatasetReport {
+  std::uint64_t windows = 0;
+  std::uint64_t unlabelled = 0;  ///< windows without a class; left out unless they are to be kept
+  std::vector<std::filesystem::path> files;
+  std::vector<std::string> notes;
+};
+
+/// Cuts every recording into windows of equally many samples, none across a gap, and writes for each part that has any
+/// `<directory>/<part>.npz` or `.h5`: x (windows, samples, channels) float32, physical; y int32, the index in `classes`,
+/// -1 without a class; recording int32, the index in `recordings`; begin float64, seconds. Recordings are worked on in
+/// parallel by `executor`; the bytes are the same for any number of threads. Sets the items' windows.
+Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options, TensorFormat format,
+                                       const std::filesystem::path& directory, Executor* executor,
+                                       const OnProgress& on_progress);
+
+/// What is in a dataset, and where it came from: YAML.
+std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format,
+                     const WindowOptions* windows);
+
+/// Runs `work(i)` for i in 0..count-1 on the executor's threads, at most concurrency() at a time; returns when all are
+/// done. Inline without an executor.
+void for_each_parallel(Executor* executor, std::size_t count, const std::function<void(std::size_t)>& work);
+
+}  // namespace sds

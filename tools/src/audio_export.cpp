@@ -1,0 +1,202 @@
+#include <fmt/format.h>
+#include <sndfile.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+
+#include "audio_formats.hpp"
+#include "sds/tools/channel_values.hpp"
+#include "sds/tools/exports.hpp"
+#include "sds/tools/partial_file.hpp"
+
+namespace sds {
+
+namespace {
+
+struct FileCloser {
+  void operator()(SNDFILE* file) const { sf_close(file); }
+};
+
+// How samples are stored: integers of up to `bits`, or floats.
+struct SampleForm {
+  bool floats = false;
+  bool doubles = false;
+  unsigned bits = 0;   // integers
+  bool bytes = false;  // all channels are unsigned bytes
+};
+
+SampleForm form_of(const Metadata& metadata, bool physical) {
+  SampleForm form;
+  form.bytes = true;
+  for (const auto& channel : metadata.channels) {
+    const bool is_double = channel.type == ScalarType::f64;
+    form.floats = form.floats || physical || is_float(channel.type);
+    form.doubles = form.doubles || is_double;
+    const unsigned bits = channel.bits != 0 ? channel.bits : static_cast<unsigned>(8 * size_of(channel.type));
+    form.bits = std::max(form.bits, is_signed(channel.type) ? bits : bits + (bits <= 8 && channel.bits == 0 ? 0 : 1));
+    form.bytes = form.bytes && channel.type == ScalarType::u8 && channel.bits == 0;
+  }
+  return form;
+}
+
+// libsndfile's subtype that holds the form in this container; 0 if there is none.
+int subtype_for(int container, const SampleForm& form, int channels, int rate) {
+  std::vector<int> candidates;
+  if (form.floats) {
+    candidates = form.doubles ? std::vector<int>{SF_FORMAT_DOUBLE, SF_FORMAT_FLOAT} : std::vector<int>{SF_FORMAT_FLOAT};
+    candidates.push_back(SF_FORMAT_VORBIS);
+    candidates.push_back(SF_FORMAT_OPUS);
+  } else {
+    if (form.bytes) candidates = {SF_FORMAT_PCM_U8, SF_FORMAT_PCM_S8};
+    if (form.bits <= 16) candidates.push_back(SF_FORMAT_PCM_16);
+    if (form.bits <= 24) candidates.push_back(SF_FORMAT_PCM_24);
+    if (form.bits <= 32) candidates.push_back(SF_FORMAT_PCM_32);
+    candidates.push_back(SF_FORMAT_DOUBLE);
+    candidates.push_back(SF_FORMAT_VORBIS);
+  }
+  for (const int subtype : candidates) {
+    SF_INFO info{};
+    info.channels = channels;
+    info.samplerate = rate;
+    info.format = container | subtype;
+    if (sf_format_check(&info) != 0) return subtype;
+  }
+  return 0;
+}
+
+int bits_of(int subtype) {
+  switch (subtype) {
+    case SF_FORMAT_PCM_U8:
+    case SF_FORMAT_PCM_S8: return 8;
+    case SF_FORMAT_PCM_16: return 16;
+    case SF_FORMAT_PCM_24: return 24;
+    default: return 32;
+  }
+}
+
+}  // namespace
+
+int audio_container(const std::filesystem::path& path) {
+  static const std::map<std::string, int> containers{
+      {".wav", SF_FORMAT_WAV},   {".flac", SF_FORMAT_FLAC}, {".aiff", SF_FORMAT_AIFF}, {".aif", SF_FORMAT_AIFF},
+      {".au", SF_FORMAT_AU},     {".snd", SF_FORMAT_AU},    {".caf", SF_FORMAT_CAF},   {".w64", SF_FORMAT_W64},
+      {".rf64", SF_FORMAT_RF64}, {".ogg", SF_FORMAT_OGG},   {".oga", SF_FORMAT_OGG},   {".voc", SF_FORMAT_VOC},
+      {".mat", SF_FORMAT_MAT5},  {".wavex", SF_FORMAT_WAVEX}};
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const auto found = containers.find(extension);
+  return found == containers.end() ? 0 : found->second;
+}
+
+Expected<ExportReport> export_audio(const Recording& recording, std::size_t index, const std::filesystem::path& output,
+                                    const ExportOptions& options, const OnProgress& on_progress) {
+  if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  const StreamInfo& stream = recording.streams()[index];
+  auto reader = SampleReader::open(recording, index, options.samples, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  if (!metadata.sample_frequency)
+    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: it is no audio", stream.id), stream.path);
+  ExportReport report;
+  const double exact_rate = metadata.sample_frequency->hz();
+  const int rate = static_cast<int>(std::min(std::max(1.0, std::round(exact_rate)), 2e9));
+  if (rate != exact_rate) report.notes.push_back(fmt::format("{}: {} Hz is written as {} Hz", stream.id, exact_rate, rate));
+  const auto values = all_values(metadata);
+  static constexpr std::size_t max_channels = 1024;
+  if (values.size() > max_channels)
+    return fail(ErrorCode::limit, fmt::format("{} values a sample; audio files have at most {} channels", values.size(), max_channels));
+  const int channels = static_cast<int>(values.size());
+  const SampleForm form = form_of(metadata, options.physical);
+  int container = audio_container(output);
+  if (container == 0)
+    return fail(ErrorCode::usage, fmt::format("'{}' is no audio format that is known: wav, flac, aiff, au, caf, w64, rf64, ogg, voc",
+                                              output.extension().string()), output);
+  // By its own size a WAV file ends at 4 GB; widening may take up to four times what the recording has.
+  if (container == SF_FORMAT_WAV && stream.raw_bytes > 1'000'000'000) container = SF_FORMAT_RF64;
+  const int subtype = subtype_for(container, form, channels, rate);
+  if (subtype == 0)
+    return fail(ErrorCode::unsupported,
+                fmt::format("{} files cannot hold {} channel{} of {} at {} Hz", output.extension().string(), channels,
+                            channels == 1 ? "" : "s", form.floats ? "floats" : fmt::format("{}-bit integers", form.bits), rate),
+                output);
+  const bool as_floats = form.floats || subtype == SF_FORMAT_DOUBLE || subtype == SF_FORMAT_VORBIS;
+  const bool lossy = subtype == SF_FORMAT_VORBIS || subtype == SF_FORMAT_OPUS;
+  if (lossy) report.notes.push_back(fmt::format("{}: compressed with loss", output.filename().string()));
+  PartialFile file(output);
+  SF_INFO info{};
+  info.channels = channels;
+  info.samplerate = rate;
+  info.format = container | subtype;
+  const std::unique_ptr<SNDFILE, FileCloser> sound(sf_open(file.path().c_str(), SFM_WRITE, &info));
+  if (!sound) return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(nullptr), output);
+  // Peaks carry the time of day; files of the same samples shall be the same.
+  sf_command(sound.get(), SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
+  if (container == SF_FORMAT_RF64) sf_command(sound.get(), SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
+  const int shift = 32 - bits_of(subtype);
+  const double middle = subtype == SF_FORMAT_PCM_U8 || (form.bytes && subtype == SF_FORMAT_PCM_S8) ? 128 : 0;
+  std::vector<double> column;
+  std::vector<double> doubles;
+  std::vector<int> integers;
+  std::uint64_t gaps = 0;
+  double expected = 0;
+  double largest = 0;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    const double length = static_cast<double>(samples.count) / exact_rate;
+    if (report.samples > 0 && std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))
+      ++gaps;
+    expected = samples.times[0] + length;
+    report.samples += samples.count;
+    column.resize(samples.count);
+    const std::size_t total = samples.count * values.size();
+    if (as_floats) {
+      doubles.resize(total);
+    } else {
+      integers.resize(total);
+    }
+    for (std::size_t v = 0; v < values.size(); ++v) {
+      Channel channel = metadata.channels[values[v].channel];
+      if (!options.physical) channel.scale = 1;
+      if (!options.physical) channel.offset = 0;
+      physical_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes, column.data());
+      for (std::size_t k = 0; k < samples.count; ++k) {
+        const double value = column[k];
+        largest = std::max(largest, std::abs(value));
+        if (as_floats) {
+          doubles[k * values.size() + v] = value;
+        } else {
+          integers[k * values.size() + v] =
+              static_cast<int>(static_cast<std::uint32_t>(static_cast<std::int64_t>(value - middle)) << shift);
+        }
+      }
+    }
+    const auto frames = static_cast<sf_count_t>(samples.count);
+    const sf_count_t written = as_floats ? sf_writef_double(sound.get(), doubles.data(), frames)
+                                         : sf_writef_int(sound.get(), integers.data(), frames);
+    if (written != frames)
+      return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
+  }
+  if (lossy && largest > 1)
+    report.notes.push_back(fmt::format("{}: values up to {:.6g} were clipped at 1", stream.id, largest));
+  for (const auto& note : reader->notes()) report.notes.push_back(note);
+  if (gaps > 0) report.notes.push_back(fmt::format("{}: {} gaps in time are closed: audio files have none", stream.id, gaps));
+  for (const auto& channel : metadata.channels)
+    if (!options.physical && !channel.is_raw()) {
+      report.notes.push_back(fmt::format("{}: raw values, scales and units are not kept (--physical writes scaled floats)", stream.id));
+      break;
+    }
+  sf_write_sync(sound.get());
+  if (sf_error(sound.get()) != 0) return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
+  if (auto kept = file.keep(); !kept) return fail(kept);
+  report.streams = 1;
+  report.files.push_back(output);
+  return report;
+}
+
+}  // namespace sds

@@ -1,0 +1,503 @@
+#include "sds/tools/dataset.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+
+#include "hdf5_columns.hpp"
+#include "json_text.hpp"
+#include "npz_writer.hpp"
+#include "sds/player/fingerprint.hpp"
+#include "sds/tools/channel_values.hpp"
+#include "sds/tools/partial_file.hpp"
+#include "sds/tools/scratch_folder.hpp"
+
+namespace sds {
+
+namespace {
+
+std::string group_of(const DatasetItem& item, const Recording& recording, const std::string& by) {
+  if (by == "recording") return item.name;
+  if (by == "label") {
+    for (const auto& stream : recording.streams())
+      if (!stream.description.label.empty()) return stream.description.label;
+    return "";
+  }
+  return recording.sdsz() ? recording.sdsz()->session().get(by).value_or("") : "";
+}
+
+// The windows of one recording: values in a scratch file, the rest in memory.
+struct WindowPart {
+  std::filesystem::path values;
+  std::uint64_t windows = 0;
+  std::vector<std::string> classes;  // one a window; empty: none
+  std::vector<double> begins;
+  std::uint64_t unlabelled = 0;
+  std::vector<std::string> channels;
+  std::size_t window_samples = 0;
+  std::size_t stride_samples = 0;
+  std::optional<Error> error;
+  std::vector<std::string> notes;
+};
+
+// Which class covers most of [begin, end), if it covers enough.
+std::string class_of(const LabelFile& labels, const std::string& stream, double begin, double end, double least) {
+  std::map<std::string, double> covered;
+  for (const auto& label : labels.labels) {
+    if (!label.stream.empty() && label.stream != stream) continue;
+    const double overlap = std::min(end, labels.seconds_of(label.end)) - std::max(begin, labels.seconds_of(label.begin));
+    if (overlap > 0) covered[label.name] += overlap;
+  }
+  const auto most = std::max_element(covered.begin(), covered.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == covered.end() || most->second < least * (end - begin) - 1e-9) return "";
+  return most->first;
+}
+
+Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options, WindowPart& part, const OnProgress& on_progress) {
+  auto recording = Recording::open(item.path);
+  if (!recording) return fail(recording);
+  std::size_t index = 0;
+  if (!options.stream.empty()) {
+    auto found = recording->find_stream(options.stream);
+    if (!found) return fail(found);
+    index = *found;
+  } else if (recording->streams().size() != 1) {
+    return fail(ErrorCode::usage, "the recording has several streams: choose one with -s", item.path);
+  }
+  auto reader = SampleReader::open(*recording, index, {}, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  if (!metadata.sample_frequency)
+    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: windows need one", recording->streams()[index].id), item.path);
+  auto values = choose_values(metadata, options.channels);
+  if (!values) return fail(values);
+  for (const auto& ref : *values) part.channels.push_back(ref.name(metadata));
+  const double rate = metadata.sample_frequency->hz();
+  part.window_samples = static_cast<std::size_t>(std::llround(options.window_s * rate));
+  part.stride_samples = static_cast<std::size_t>(std::llround(options.stride_s * rate));
+  if (part.window_samples == 0 || part.stride_samples == 0)
+    return fail(ErrorCode::usage, fmt::format("a window or stride is shorter than a sample at {} Hz", rate), item.path);
+  const std::size_t row = values->size();
+  if (part.window_samples * row > (std::size_t{4} << 20))
+    return fail(ErrorCode::limit, "a window of more than 4 million values", item.path);
+  auto labels = labels_of(*recording);
+  if (!labels) return fail(labels);
+  auto sink = OutputFile::create(part.values, IfExists::overwrite);
+  if (!sink) return fail(sink);
+  const std::string& stream = recording->streams()[index].id;
+  std::vector<float> window;  // the samples since `begin`, without a gap
+  double begin = 0;
+  double expected = 0;
+  std::size_t skip = 0;  // samples until the next window begins, where the stride is longer than the window
+  bool any = false;
+  std::vector<double> column;
+  Bytes out;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    const double length = static_cast<double>(samples.count) / rate;
+    if (any && std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz())) {
+      window.clear();
+      skip = 0;
+    }
+    any = true;
+    expected = samples.times[0] + length;
+    std::size_t at = 0;
+    while (at < samples.count) {
+      const std::size_t skipped = std::min(skip, samples.count - at);
+      skip -= skipped;
+      at += skipped;
+      if (at == samples.count) break;
+      if (window.empty()) begin = samples.times[at];
+      const std::size_t have = window.size() / row;
+      const std::size_t n = std::min(part.window_samples - have, samples.count - at);
+      column.resize(n);
+      window.resize((have + n) * row);
+      for (std::size_t v = 0; v < row; ++v) {
+        const auto& ref = (*values)[v];
+        physical_values(metadata.channels[ref.channel], ref.element, samples.data + at * metadata.sample_bytes, n, metadata.sample_bytes,
+                        column.data());
+        for (std::size_t k = 0; k < n; ++k) window[(have + k) * row + v] = static_cast<float>(column[k]);
+      }
+      at += n;
+      if (have + n < part.window_samples) break;
+      const double end = begin + static_cast<double>(part.window_samples) / rate;
+      std::string name = class_of(*labels, stream, begin, end, options.min_label_share);
+      if (name.empty()) ++part.unlabelled;
+      if (!name.empty() || options.keep_unlabelled) {
+        out.clear();
+        for (const float value : window) append_le(out, value);
+        if (auto done = (*sink)->append(out); !done) return done;
+        part.classes.push_back(std::move(name));
+        part.begins.push_back(begin);
+        ++part.windows;
+      }
+      if (part.stride_samples < part.window_samples) {
+        window.erase(window.begin(), window.begin() + static_cast<std::ptrdiff_t>(part.stride_samples * row));
+        begin += static_cast<double>(part.stride_samples) / rate;
+      } else {
+        window.clear();
+        skip = part.stride_samples - part.window_samples;
+      }
+    }
+  }
+  part.notes = reader->notes();
+  return (*sink)->close();
+}
+
+// Hands the values of the windows of one part, in the items' order, to `take`, in pieces of whole windows.
+Expected<void> for_each_values(const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts, std::size_t which,
+                               const std::function<Expected<void>(ByteView)>& take) {
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].part != which || parts[i].windows == 0) continue;
+    auto file = InputFile::open(parts[i].values);
+    if (!file) return fail(file);
+    const std::size_t window_bytes = parts[i].window_samples * parts[i].channels.size() * sizeof(float);
+    Bytes piece(std::max<std::size_t>(1, (std::size_t{1} << 18) / window_bytes) * window_bytes);
+    for (std::uint64_t at = 0, all = parts[i].windows * window_bytes; at < all; at += piece.size()) {
+      piece.resize(std::min<std::uint64_t>(piece.size(), all - at));
+      if (auto got = (*file)->read_exactly(at, piece); !got) return got;
+      if (auto done = take(piece); !done) return done;
+    }
+  }
+  return {};
+}
+
+// What goes beside the windows' values.
+struct Beside {
+  std::uint64_t windows = 0;
+  std::vector<std::int32_t> y;
+  std::vector<std::int32_t> recording;
+  std::vector<double> begin;
+};
+
+Bytes packed_strings(const std::vector<std::string>& texts, std::size_t& width) {
+  width = 1;
+  for (const auto& text : texts) width = std::max(width, text.size());
+  Bytes out;
+  for (std::string text : texts) {
+    text.resize(width, '\0');
+    append_bytes(out, as_bytes(text));
+  }
+  return out;
+}
+
+template <class T>
+Bytes packed(const std::vector<T>& numbers) {
+  Bytes out;
+  for (const T number : numbers) append_le(out, number);
+  return out;
+}
+
+struct Names {
+  std::vector<std::string> classes;
+  std::vector<std::string> recordings;
+  std::vector<std::string> channels;
+};
+
+Expected<void> write_npz(const std::filesystem::path& path, const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
+                         std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples) {
+  auto npz = NpzWriter::create(path, false);
+  if (!npz) return fail(npz);
+  NpzWriter& out = **npz;
+  const std::string count = fmt::format("({},)", beside.windows);
+  if (auto done = out.begin("x", "'<f4'", fmt::format("({}, {}, {})", beside.windows, window_samples, names.channels.size()),
+                            beside.windows * window_samples * names.channels.size() * sizeof(float));
+      !done)
+    return done;
+  if (auto done = for_each_values(items, parts, which, [&](ByteView bytes) { return out.append(bytes); }); !done) return done;
+  if (auto done = out.put("y", "'<i4'", count, packed(beside.y)); !done) return done;
+  if (auto done = out.put("recording", "'<i4'", count, packed(beside.recording)); !done) return done;
+  if (auto done = out.put("begin", "'<f8'", count, packed(beside.begin)); !done) return done;
+  for (const auto& [name, texts] : {std::pair{"classes", &names.classes}, {"recordings", &names.recordings}, {"channels", &names.channels}}) {
+    std::size_t width = 0;
+    const Bytes bytes = packed_strings(*texts, width);
+    if (auto done = out.put(name, fmt::format("'|S{}'", width), fmt::format("({},)", texts->size()), bytes); !done) return done;
+  }
+  return out.close();
+}
+
+Expected<void> write_hdf5(const std::filesystem::path& path, const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
+                          std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples, Executor* executor) {
+  using namespace hdf5;
+  try {
+    const Handle file = create_file(path);
+    put_attribute(file, "creator", std::string("sdskit"));
+    {
+      ChunkWriter writer(executor);
+      Column x(file, "x", ScalarType::f32, {window_samples, names.channels.size()}, 1, writer);
+      const std::size_t window_bytes = window_samples * names.channels.size() * sizeof(float);
+      auto done = for_each_values(items, parts, which, [&](ByteView bytes) -> Expected<void> {
+        while (!bytes.empty()) {
+          const std::size_t n = std::min(x.room(), bytes.size() / window_bytes);
+          std::copy_n(bytes.begin(), n * window_bytes, x.extend(n));
+          x.commit();
+          bytes = bytes.subspan(n * window_bytes);
+        }
+        return {};
+      });
+      if (!done) return done;
+      x.finish();
+      Column y(file, "y", ScalarType::i32, {}, 1, writer);
+      Column recording(file, "recording", ScalarType::i32, {}, 1, writer);
+      for (std::size_t i = 0; i < beside.windows; ++i) {
+        store_le(y.extend(1), beside.y[i]);
+        y.commit();
+        store_le(recording.extend(1), beside.recording[i]);
+        recording.commit();
+      }
+      y.finish();
+      recording.finish();
+      writer.finish();
+    }
+    write_numbers(file, "begin", beside.begin);
+    write_strings(file, "classes", names.classes);
+    write_strings(file, "recordings", names.recordings);
+    write_strings(file, "channels", names.channels);
+    check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write the file");
+  } catch (const HdfProblem& problem) {
+    return fail(ErrorCode::io, problem.message, path);
+  }
+  return {};
+}
+
+}  // namespace
+
+void for_each_parallel(Executor* executor, std::size_t count, const std::function<void(std::size_t)>& work) {
+  if (executor == nullptr) {
+    for (std::size_t i = 0; i < count; ++i) work(i);
+    return;
+  }
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t running = 0;
+  } state;
+  const auto wait_below = [&](std::size_t limit) {
+    for (;;) {
+      std::unique_lock lock(state.mutex);
+      if (state.running < limit) return;
+      lock.unlock();
+      if (executor->help()) continue;
+      lock.lock();
+      state.changed.wait(lock, [&] { return state.running < limit; });
+      return;
+    }
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    wait_below(executor->concurrency());
+    {
+      const std::lock_guard lock(state.mutex);
+      ++state.running;
+    }
+    executor->run([&, i] {
+      work(i);
+      const std::lock_guard lock(state.mutex);
+      --state.running;
+      state.changed.notify_all();
+    });
+  }
+  wait_below(1);
+}
+
+Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording, const SplitOptions& options,
+                                    const OnProgress& on_progress) {
+  DatasetItem item;
+  item.name = path.stem().string();
+  item.path = path;
+  Fingerprint fingerprint;
+  for (std::size_t s = 0; s < recording.streams().size(); ++s) {
+    auto cursor = recording.cursor(s);
+    if (!cursor) return fail(cursor);
+    const Frequency ticks = recording.streams()[s].tick_frequency();
+    for (;;) {
+      auto block = (*cursor)->next();
+      if (!block) return fail(block);
+      if (!*block) break;
+      fingerprint.add(static_cast<std::uint32_t>(s), (*block)->tick, ticks, (*block)->data);
+      if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
+    }
+    auto span = time_span(recording, s);
+    if (!span) return fail(span);
+    if (*span) item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
+  }
+  item.fingerprint = fingerprint.hex();
+  auto labels = labels_of(recording);
+  if (!labels) return fail(labels);
+  for (const auto& label : labels->labels) item.classes[label.name] += labels->seconds_of(label.end) - labels->seconds_of(label.begin);
+  item.group = group_of(item, recording, options.by);
+  if (item.group.empty())
+    return fail(ErrorCode::usage, fmt::format("the recording says nothing of its '{}', by which the split is to be made", options.by), path);
+  return item;
+}
+
+void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options) {
+  struct Group {
+    std::uint64_t order = 0;
+    std::string name;
+    std::vector<DatasetItem*> items;
+    std::map<std::string, double> classes;
+  };
+  std::map<std::string, Group> by_name;
+  std::map<std::string, double> totals;
+  for (auto& item : items) {
+    Group& group = by_name[item.group];
+    group.name = item.group;
+    group.items.push_back(&item);
+    auto classes = item.classes;
+    if (classes.empty()) classes[""] = item.seconds;
+    for (const auto& [name, time] : classes) {
+      group.classes[name] += time;
+      totals[name] += time;
+    }
+  }
+  std::vector<Group> groups;
+  for (auto& [name, group] : by_name) {
+    group.order = XXH3_64bits_withSeed(name.data(), name.size(), options.seed);
+    groups.push_back(std::move(group));
+  }
+  std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return std::tie(a.order, a.name) < std::tie(b.order, b.name); });
+  double sum = 0;
+  for (const double share : options.shares) sum += share;
+  std::array<std::map<std::string, double>, 3> have;
+  for (auto& group : groups) {
+    std::size_t best = 0;
+    double most = -1e300;
+    for (std::size_t p = 0; p < 3; ++p) {
+      if (options.shares[p] <= 0) continue;
+      // How much of what the group has is lacking, relative to what the part is to get.
+      double lack = 0;
+      for (const auto& [name, time] : group.classes) {
+        const double wanted = options.shares[p] / sum * totals[name];
+        if (wanted > 0) lack += time * (1 - (have[p][name] + 0.5 * time) / wanted);
+      }
+      if (lack > most) {
+        most = lack;
+        best = p;
+      }
+    }
+    for (const auto& [name, time] : group.classes) have[best][name] += time;
+    for (DatasetItem* item : group.items) item->part = best;
+  }
+}
+
+Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options, TensorFormat format,
+                                       const std::filesystem::path& directory, Executor* executor, const OnProgress& on_progress) {
+  const char* extension = format == TensorFormat::npz ? ".npz" : ".h5";
+  for (const char* name : part_names)
+    if (auto ok = refuse_existing(directory / (std::string(name) + extension), options.force); !ok) return fail(ok);
+  if (auto made = make_directories(directory); !made) return fail(made);
+  // Beside the outputs, where there is room for them.
+  auto scratch = ScratchFolder::create_in(directory);
+  if (!scratch) return fail(scratch);
+  std::vector<WindowPart> parts(items.size());
+  std::mutex progress_mutex;
+  std::optional<Error> stopped;
+  const OnProgress shared_progress = [&](std::uint64_t bytes) -> Expected<void> {
+    const std::lock_guard lock(progress_mutex);
+    if (stopped) return tl::unexpected<Error>(*stopped);
+    auto go_on = report(on_progress, bytes);
+    if (!go_on) stopped = go_on.error();
+    return go_on;
+  };
+  for_each_parallel(executor, items.size(), [&](std::size_t i) {
+    parts[i].values = scratch->path() / fmt::format("{}.f32", i);
+    if (auto done = cut_windows(items[i], options, parts[i], shared_progress); !done) parts[i].error = done.error();
+  });
+  DatasetReport report;
+  Names names;
+  std::set<std::string> classes;
+  const WindowPart* first = nullptr;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const WindowPart& part = parts[i];
+    if (part.error) return tl::unexpected<Error>(*part.error);
+    if (first == nullptr) {
+      first = &part;
+      names.channels = part.channels;
+    } else if (part.channels != first->channels || part.window_samples != first->window_samples) {
+      return fail(ErrorCode::bad_input,
+                  fmt::format("{} has windows of {} samples and {} channels, {} of {} and {}: one dataset needs one shape (sds resample)",
+                              items[i].name, part.window_samples, part.channels.size(), items.front().name, first->window_samples,
+                              first->channels.size()),
+                  items[i].path);
+    }
+    items[i].windows = part.windows;
+    names.recordings.push_back(items[i].name);
+    report.windows += part.windows;
+    report.unlabelled += part.unlabelled;
+    for (const auto& name : part.classes)
+      if (!name.empty()) classes.insert(name);
+    report.notes.insert(report.notes.end(), part.notes.begin(), part.notes.end());
+  }
+  names.classes.assign(classes.begin(), classes.end());
+  for (std::size_t p = 0; p < part_names.size(); ++p) {
+    Beside beside;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (items[i].part != p) continue;
+      beside.windows += parts[i].windows;
+      for (std::size_t w = 0; w < parts[i].windows; ++w) {
+        const auto at = std::lower_bound(names.classes.begin(), names.classes.end(), parts[i].classes[w]);
+        beside.y.push_back(parts[i].classes[w].empty() ? -1 : static_cast<std::int32_t>(at - names.classes.begin()));
+        beside.recording.push_back(static_cast<std::int32_t>(i));
+        beside.begin.push_back(parts[i].begins[w]);
+      }
+    }
+    if (beside.windows == 0) continue;
+    PartialFile file(directory / (std::string(part_names[p]) + extension));
+    auto done = format == TensorFormat::npz ? write_npz(file.path(), items, parts, p, beside, names, first->window_samples)
+                                            : write_hdf5(file.path(), items, parts, p, beside, names, first->window_samples, executor);
+    if (!done) return fail(done);
+    if (auto kept = file.keep(); !kept) return fail(kept);
+    report.files.push_back(file.final_path());
+  }
+  return report;
+}
+
+std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format, const WindowOptions* windows) {
+  std::string out = "dataset:\n  version: 1\n";
+  out += fmt::format("  format: {}\n  seed: {}\n  split-by: {}\n", format, split.seed, json_string(split.by));
+  out += fmt::format("  shares: [{}, {}, {}]\n", split.shares[0], split.shares[1], split.shares[2]);
+  if (windows != nullptr) {
+    out += fmt::format("  window: {{seconds: {}, stride: {}, label-share: {}, unlabelled: {}", windows->window_s, windows->stride_s,
+                       windows->min_label_share, windows->keep_unlabelled);
+    if (!windows->stream.empty()) out += ", stream: " + json_string(windows->stream);
+    out += "}\n";
+  }
+  out += "  parts:\n";
+  const auto class_list = [](const std::map<std::string, double>& classes) {
+    std::string list;
+    for (const auto& [name, time] : classes) list += fmt::format("{}{}: {:.3f}", list.empty() ? "" : ", ", json_string(name), time);
+    return "{" + list + "}";
+  };
+  for (std::size_t p = 0; p < part_names.size(); ++p) {
+    std::size_t recordings = 0;
+    double time = 0;
+    std::uint64_t count = 0;
+    std::map<std::string, double> classes;
+    for (const auto& item : items) {
+      if (item.part != p) continue;
+      ++recordings;
+      time += item.seconds;
+      count += item.windows;
+      for (const auto& [name, s] : item.classes) classes[name] += s;
+    }
+    if (recordings == 0) continue;
+    out += fmt::format("    {}: {{recordings: {}, seconds: {:.3f}{}, class-seconds: {}}}\n", part_names[p], recordings, time,
+                       windows != nullptr ? fmt::format(", windows: {}", count) : "", class_list(classes));
+  }
+  out += "  recordings:\n";
+  for (const auto& item : items)
+    out += fmt::format("    - {{name: {}, source: {}, part: {}, group: {}, fingerprint: \"{}\", seconds: {:.3f}{}, class-seconds: {}}}\n",
+                       json_string(item.name), json_string(item.path.filename().string()), part_names[item.part], json_string(item.group),
+                       item.fingerprint, item.seconds, windows != nullptr ? fmt::format(", windows: {}", item.windows) : "", class_list(item.classes));
+  return out;
+}
+
+}  // namespace sds

@@ -1,0 +1,169 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "sds/tools/channel_values.hpp"
+#include "sds/tools/csv_reader.hpp"
+#include "sds/tools/exports.hpp"
+#include "sds/tools/partial_file.hpp"
+#include "sds/tools/value_text.hpp"
+
+namespace sds {
+
+namespace {
+
+// Qeexo's names for sensors that it knows (Arm's documentation/utilities.md, sds-convert); others in lower case.
+std::string column_name(const std::string& sensor) {
+  static const std::map<std::string, std::string> names{{"Accelerometer", "accel"},
+                                                        {"Gyroscope", "gyro"},
+                                                        {"Magnometer", "magno"},
+                                                        {"Analog microphone", "microphone_analog"},
+                                                        {"Ambient light", "ambient"},
+                                                        {"Low power accelerometer", "accel_lowpower"},
+                                                        {"High sensitivity accelerometer", "accel_highsensitive"}};
+  const auto found = names.find(sensor);
+  if (found != names.end()) return found->second;
+  std::string lower = sensor;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return lower;
+}
+
+// A stream being read: its next block, and how its samples look as text.
+struct Sensor {
+  SampleReader reader;
+  std::vector<ChannelText> texts;
+  std::vector<std::size_t> elements;
+  double tick_ms = 1;
+  const SampleRun* run = nullptr;
+  std::uint64_t odd = 0;
+};
+
+// Appends "[1, 2], [3, 4]" or "1, 2".
+void append_samples(Sensor& sensor, std::string& cell) {
+  const std::size_t bytes = sensor.reader.metadata().sample_bytes;
+  std::size_t values = 0;
+  for (const std::size_t n : sensor.elements) values += n;
+  std::array<char, max_number_chars> number{};
+  for (std::size_t k = 0; k < sensor.run->count; ++k) {
+    if (cell.size() > 1) cell += ", ";
+    if (values > 1) cell += '[';
+    bool first = true;
+    for (std::size_t c = 0; c < sensor.texts.size(); ++c)
+      for (std::size_t e = 0; e < sensor.elements[c]; ++e) {
+        if (!first) cell += ", ";
+        first = false;
+        cell.append(number.data(), sensor.texts[c].write(number.data(), sensor.run->data + k * bytes, e));
+      }
+    if (values > 1) cell += ']';
+  }
+}
+
+}  // namespace
+
+std::string main_label(const LabelFile& labels) {
+  std::map<std::string, double> times;
+  for (const auto& label : labels.labels) times[label.name] += labels.seconds_of(label.end) - labels.seconds_of(label.begin);
+  const auto most = std::max_element(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == times.end() ? "" : most->first;
+}
+
+Expected<ExportReport> export_qeexo(const Recording& recording, const std::vector<std::size_t>& streams,
+                                    const std::filesystem::path& output, const ExportOptions& options,
+                                    const OnProgress& on_progress) {
+  if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  const double interval = std::round(options.interval_s * 1000);
+  if (!(interval >= 1)) return fail(ErrorCode::usage, "the interval must be at least 1 ms");
+  ExportReport report;
+  std::vector<Sensor> sensors;
+  std::string header = "timeslot";
+  std::optional<double> first;
+  for (const std::size_t index : streams) {
+    const StreamInfo& stream = recording.streams()[index];
+    if (const auto why = why_no_samples(stream)) {
+      report.notes.push_back(fmt::format("stream {} is left out: {}", stream.id, *why));
+      continue;
+    }
+    SampleOptions sample_options = options.samples;
+    sample_options.times = SampleTimes::block;
+    sample_options.normalize = false;
+    auto reader = SampleReader::open(recording, index, sample_options, on_progress);
+    if (!reader) return fail(reader);
+    Sensor sensor{std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, 0};
+    for (Channel channel : sensor.reader.metadata().channels) {
+      channel.scale = 1;  // raw values, as Arm's converter has them
+      channel.offset = 0;
+      sensor.texts.emplace_back(channel);
+      sensor.elements.push_back(channel.count());
+    }
+    header += "," + csv_quoted(column_name(stream.description.name));
+    sensors.push_back(std::move(sensor));
+  }
+  if (sensors.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
+  for (auto& sensor : sensors) {
+    auto run = sensor.reader.next();
+    if (!run) return fail(run);
+    sensor.run = *run;
+    if (sensor.run != nullptr) first = std::min(first.value_or(1e300), static_cast<double>(sensor.run->tick) * sensor.tick_ms);
+    ++report.streams;
+  }
+  auto labels = labels_of(recording);
+  if (!labels) return fail(labels);
+  PartialFile file(output);
+  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
+  if (!sink) return fail(sink);
+  std::string text = header + ",label\r\n";
+  double base = std::floor(first.value_or(0) / interval) * interval;
+  const double origin = options.samples.normalize ? base : 0;
+  while (std::any_of(sensors.begin(), sensors.end(), [](const Sensor& s) { return s.run != nullptr; })) {
+    const double end = base + interval;
+    std::vector<std::string> cells;
+    bool any = false;
+    std::size_t row_bytes = 0;
+    for (auto& sensor : sensors) {
+      std::string cell = "[";
+      while (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end) {
+        append_samples(sensor, cell);
+        any = true;
+        report.samples += sensor.run->count;
+        row_bytes += cell.size();
+        if (cell.size() > (std::size_t{64} << 20))
+          return fail(ErrorCode::limit, "a row would be longer than 64 MiB: choose a shorter interval");
+        auto run = sensor.reader.next();
+        if (!run) return fail(run);
+        sensor.run = *run;
+      }
+      cells.push_back(cell + "]");
+    }
+    if (any) {
+      text += fmt::format("{}", end - origin);
+      for (const auto& cell : cells) text += cell.find(',') == std::string::npos ? "," + cell : ",\"" + cell + "\"";
+      std::string name = options.label;
+      for (const auto& label : labels->labels)
+        if (name.empty() && labels->seconds_of(label.begin) <= base / 1000 && base / 1000 < labels->seconds_of(label.end)) name = label.name;
+      text += "," + csv_quoted(name) + "\r\n";
+    }
+    base = end;
+    if (!any) {
+      // A gap: on to the interval in which something happens.
+      double next = 1e300;
+      for (const auto& sensor : sensors)
+        if (sensor.run != nullptr) next = std::min(next, static_cast<double>(sensor.run->tick) * sensor.tick_ms);
+      if (next < 1e300) base = std::max(base, std::floor(next / interval) * interval);
+    }
+    if (text.size() > (1u << 18)) {
+      if (auto done = (*sink)->append(as_bytes(text)); !done) return fail(done);
+      text.clear();
+    }
+  }
+  if (auto done = (*sink)->append(as_bytes(text)); !done) return fail(done);
+  if (auto done = (*sink)->close(); !done) return fail(done);
+  if (auto kept = file.keep(); !kept) return fail(kept);
+  for (const auto& sensor : sensors)
+    for (const auto& note : sensor.reader.notes()) report.notes.push_back(note);
+  report.files.push_back(output);
+  return report;
+}
+
+}  // namespace sds
