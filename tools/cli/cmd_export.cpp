@@ -311,6 +311,8 @@ int run_windows(Options o) {
     o.window.stride_s = *stride;
   }
   if (o.streams.size() > 1) return fail_with({ErrorCode::usage, "windows are cut from one stream", {}, {}});
+  if (o.part.from || o.part.to || !o.part.labels.empty())
+    return fail_with({ErrorCode::usage, "windows are cut from whole recordings: sds cut makes parts of them", {}, {}});
   if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;

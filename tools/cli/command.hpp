@@ -21,6 +21,7 @@ void add_check(CLI::App& app, Run& run);
 void add_compare(CLI::App& app, Run& run);
 void add_edit(CLI::App& app, Run& run);
 void add_export(CLI::App& app, Run& run);
+void add_import(CLI::App& app, Run& run);
 void add_info(CLI::App& app, Run& run);
 void add_label(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   sds::cli::add_query(app, run);
   sds::cli::add_edit(app, run);
   sds::cli::add_export(app, run);
+  sds::cli::add_import(app, run);
   sds::cli::add_bench(app, run);
   try {
     app.parse(argc, argv);

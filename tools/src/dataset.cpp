@@ -386,6 +386,21 @@ void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options) 
     for (const auto& [name, time] : group.classes) have[best][name] += time;
     for (DatasetItem* item : group.items) item->part = best;
   }
+  for (std::size_t p = 0; p < 3; ++p) {
+    std::array<std::vector<Group*>, 3> of_part;
+    for (auto& group : groups) of_part[group.items.front()->part].push_back(&group);
+    if (options.shares[p] <= 0 || !of_part[p].empty()) continue;
+    // From the part with most groups, the one with the least time.
+    auto& fullest = *std::max_element(of_part.begin(), of_part.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    if (fullest.size() < 2) continue;
+    const auto time = [](const Group* group) {
+      double total = 0;
+      for (const auto& [name, seconds] : group->classes) total += seconds;
+      return total;
+    };
+    Group* least = *std::min_element(fullest.begin(), fullest.end(), [&](const Group* a, const Group* b) { return time(a) < time(b); });
+    for (DatasetItem* item : least->items) item->part = p;
+  }
 }
 
 Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options, TensorFormat format,

@@ -27,7 +27,7 @@ struct DatasetItem {
   std::string name;  ///< unique in the dataset: the file's stem
   std::filesystem::path path;
   std::string group;
-  std::string fingerprint;                ///< of all blocks of all streams, as `sds replay` has it
+  std::string fingerprint;                ///< of all blocks of all streams, one stream after the other
   double seconds = 0;                     ///< of the longest stream
   std::map<std::string, double> classes;  ///< labelled seconds
   std::size_t part = 0;                   ///< in part_names
@@ -39,7 +39,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
                                     const SplitOptions& options, const OnProgress& on_progress);
 
 /// Sets the items' parts. Groups come in an order that only the seed and their names decide; each goes to the part that
-/// lacks most of what it has.
+/// lacks most of what it has. No part that is to have something stays empty where there are groups enough.
 void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options);
 
 struct WindowOptions {

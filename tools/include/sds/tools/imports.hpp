@@ -1,0 +1,74 @@
+// Recordings from other tools' files. Every function writes a `.sdsz` that appears when it is complete, and says in its
+// notes what it could not keep. Input is read twice in pieces: first to see what types and rates there are.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sds/format/sdsz_writer.hpp"
+#include "sds/tools/progress.hpp"
+
+namespace sds {
+
+enum class ImportType { automatic, i16, i32, f32, f64 };
+
+/// What becomes of a column.
+struct ImportColumn {
+  std::string name;
+  std::string unit;
+};
+
+struct ImportOptions {
+  std::string stream;                          ///< name of the stream; empty: the file's stem (or what the file says)
+  std::optional<Frequency> rate;               ///< the sample rate; instead of times, or where the file says none
+  std::optional<Frequency> tick_frequency;     ///< default: 1 kHz if that holds all times exactly, else 1 MHz
+  ImportType type = ImportType::automatic;     ///< automatic: the smallest that holds every value of the column exactly
+  char delimiter = 0;                          ///< CSV; 0: the comma, semicolon or tab that the header has most of
+  std::string time_column;                     ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
+  std::string time_unit;                       ///< s, ms, us, ns; empty: by the column's name ("t_ms", "time (us)"), else s
+  std::map<std::string, ImportColumn> columns;  ///< CSV, by their header: those to take, and how to call them; empty: all
+  double interval_s = 0.05;                    ///< Qeexo: length of a row
+  Level level = Level::fast;
+  bool force = false;  ///< replace an existing output
+};
+
+struct ImportReport {
+  std::uint64_t streams = 0;
+  std::uint64_t samples = 0;
+  std::uint64_t labels = 0;
+  std::vector<std::string> notes;
+};
+
+/// A table with a header. Rows of another width, text that is no number, and decimal commas are errors with their line;
+/// an empty field is NaN.
+Expected<ImportReport> import_csv(const std::filesystem::path& input, const std::filesystem::path& output,
+                                  const ImportOptions& options, const OnProgress& on_progress);
+
+/// Any file that libsndfile reads. Integers stay integers, floats floats; times are exact: ticks count samples.
+Expected<ImportReport> import_audio(const std::filesystem::path& input, const std::filesystem::path& output,
+                                    const ImportOptions& options, const OnProgress& on_progress);
+
+/// Qeexo AutoML's CSV, version 2: a stream a column, labels into the label file.
+Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output,
+                                    const ImportOptions& options, const OnProgress& on_progress);
+
+/// Edge Impulse's data acquisition format, JSON or CBOR.
+Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, const std::filesystem::path& output,
+                                           const ImportOptions& options, const OnProgress& on_progress);
+
+/// The channels of an MCAP file whose messages are JSON: a stream a topic, a channel a number in the messages, by its path.
+/// Chunks may be compressed with zstd or lz4.
+Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output,
+                                   const ImportOptions& options, const OnProgress& on_progress);
+
+/// LabRecorder's XDF: a stream a stream; streams of strings (markers) become labels. Clock offsets are applied.
+Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std::filesystem::path& output,
+                                  const ImportOptions& options, const OnProgress& on_progress);
+
+/// Reads the columns, time and rate of import_csv from YAML (docs/imports.md); errors name the line.
+Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions& options);
+
+}  // namespace sds

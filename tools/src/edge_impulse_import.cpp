@@ -1,0 +1,166 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "table_import.hpp"
+
+namespace sds {
+
+namespace {
+
+// Follows a document of any size from front to back; only names, the interval and one row are kept.
+class Reader final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  Reader(std::vector<ImportTable>& tables, const ImportOptions& options, const std::filesystem::path& path, const OnImportRow& on_row,
+         const OnProgress& on_progress)
+      : tables_(tables), options_(options), path_(path), on_row_(on_row), on_progress_(on_progress) {}
+
+  bool null() override { return value(std::nan("")); }
+  bool boolean(bool v) override { return value(v ? 1 : 0); }
+  bool number_integer(number_integer_t v) override { return value(static_cast<double>(v)); }
+  bool number_unsigned(number_unsigned_t v) override { return value(static_cast<double>(v)); }
+  bool number_float(number_float_t v, const string_t&) override { return value(v); }
+  bool string(string_t& v) override {
+    if (in_sensor() && key_ == "name") names_.back().name = v;
+    if (in_sensor() && key_ == "units" && v != "N/A" && v != "wav") names_.back().unit = v;
+    if (in_values()) return stop("a value is text");
+    return true;
+  }
+  bool binary(binary_t&) override { return stop("binary data was not expected"); }
+  bool start_object(std::size_t) override {
+    if (path_is({"payload", "sensors"}) && arrays_ == 1 && names_.size() < 4097) names_.push_back({});
+    return push(key_, true);
+  }
+  bool key(string_t& v) override {
+    key_ = v;
+    return true;
+  }
+  bool end_object() override { return pop(); }
+  bool start_array(std::size_t) override {
+    if (path_is({"payload"}) && (key_ == "values" || key_ == "sensors")) section_ = key_;
+    if (!push(key_, false)) return false;
+    if (!section_.empty() && path_is({"payload", section_.c_str()})) ++arrays_;
+    if (in_values() && arrays_ > 2) return stop("values are nested too deep");
+    if (in_values() && arrays_ == 2) row_.clear();
+    return true;
+  }
+  bool end_array() override {
+    const bool row_ends = in_values() && arrays_ == 2;
+    if (!section_.empty() && path_is({"payload", section_.c_str()}) && arrays_ > 0) --arrays_;
+    if (!pop()) return false;
+    if (arrays_ == 0) section_.clear();
+    return !row_ends || finish_row();
+  }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
+    if (!error_) error_ = Error{ErrorCode::bad_input, std::string("not what the format wants: ") + error.what(), path_, position};
+    return false;
+  }
+
+  Expected<void> finish() {
+    if (error_) return tl::unexpected<Error>(*error_);
+    if (rows_ == 0) return fail(ErrorCode::bad_input, "no 'values' in a 'payload': this is no Edge Impulse acquisition", path_);
+    return {};
+  }
+
+ private:
+  struct Level {
+    std::string key;
+    bool object;
+  };
+  // The keys of the objects around this place; an array adds nothing to its own key.
+  [[nodiscard]] bool path_is(std::initializer_list<const char*> keys) const {
+    std::size_t at = 0;
+    const auto wanted = keys.begin();
+    for (const auto& level : levels_) {
+      if (level.key.empty()) continue;
+      if (at >= keys.size() || level.key != wanted[at]) return false;
+      ++at;
+    }
+    return at == keys.size();
+  }
+  [[nodiscard]] bool in_values() const { return section_ == "values" && arrays_ > 0; }
+  [[nodiscard]] bool in_sensor() const { return section_ == "sensors" && arrays_ == 1 && !names_.empty(); }
+  bool push(const std::string& key, bool object) {
+    if (levels_.size() > 32) return stop("nested too deep");
+    levels_.push_back({key, object});
+    key_.clear();
+    return true;
+  }
+  bool pop() {
+    levels_.pop_back();
+    key_.clear();
+    return true;
+  }
+  bool stop(const std::string& message) {
+    if (!error_) error_ = Error{ErrorCode::bad_input, rows_ > 0 ? fmt::format("sample {}: {}", rows_ + 1, message) : message, path_, {}};
+    return false;
+  }
+  bool value(double v) {
+    if (!in_values()) {
+      if (path_is({"payload"}) && key_ == "interval_ms") interval_ms_ = v;
+      return true;
+    }
+    row_.push_back(v);
+    if (row_.size() > 4096) return stop("more than 4096 values");
+    // One sensor: a list of numbers, not of lists.
+    return arrays_ == 2 || finish_row();
+  }
+  bool finish_row() {
+    if (rows_ == 0) {
+      if (!(interval_ms_ > 0)) return stop("no 'interval_ms' before the values");
+      ImportTable table;
+      table.name = options_.stream.empty() ? path_.stem().string() : options_.stream;
+      table.description = "Imported from " + path_.filename().string();
+      table.columns = names_;
+      table.columns.resize(row_.size());
+      auto rate = Frequency::parse(fmt::format("{:.6g}", 1000 / interval_ms_));
+      if (rate) table.rate = *rate;
+      tables_.push_back(std::move(table));
+      width_ = row_.size();
+    }
+    if (row_.size() != width_) return stop(fmt::format("{} values, {} before", row_.size(), width_));
+    auto taken = on_row_(0, static_cast<double>(rows_) * interval_ms_ / 1000, row_);
+    if (taken && ++rows_ % 4096 == 0) taken = report(on_progress_, 4096 * 8 * width_);
+    if (!taken) {
+      error_ = taken.error();
+      return false;
+    }
+    row_.clear();
+    return true;
+  }
+
+  std::vector<ImportTable>& tables_;
+  const ImportOptions& options_;
+  const std::filesystem::path& path_;
+  const OnImportRow& on_row_;
+  const OnProgress& on_progress_;
+  std::vector<Level> levels_;
+  std::string key_;
+  std::string section_;  // "values" or "sensors" of the payload while inside
+  int arrays_ = 0;       // how deep in its arrays
+  std::vector<ImportColumn> names_;
+  double interval_ms_ = 0;
+  std::vector<double> row_;
+  std::size_t width_ = 0;
+  std::uint64_t rows_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
+                                           const OnProgress& on_progress) {
+  const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
+    std::ifstream file(input, std::ios::binary);
+    if (!file) return fail(ErrorCode::io, "cannot open", input);
+    // CBOR begins with a map, JSON with a brace or white space.
+    const bool cbor = (file.peek() & 0xE0) == 0xA0;
+    Reader reader(tables, options, input, on_row, on_progress);
+    nlohmann::json::sax_parse(file, &reader, cbor ? nlohmann::json::input_format_t::cbor : nlohmann::json::input_format_t::json);
+    return reader.finish();
+  };
+  return import_tables(output, options, "sdskit import edge-impulse", rows, nullptr);
+}
+
+}  // namespace sds

@@ -1,0 +1,278 @@
+#include <fmt/format.h>
+#include <lz4frame.h>
+#include <zstd.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "mcap_format.hpp"
+#include "sds/format/file.hpp"
+#include "table_import.hpp"
+
+namespace sds {
+
+namespace {
+
+using mcap::Opcode;
+
+constexpr std::uint64_t kMaxRecord = std::uint64_t{64} << 20;
+constexpr std::size_t kMaxChannels = 4096;
+constexpr std::size_t kMaxNumbers = 4096;
+
+std::optional<std::string> take_string(ByteReader& reader) {
+  const auto size = reader.number<std::uint32_t>();
+  const auto bytes = size ? reader.take(*size) : std::nullopt;
+  if (!bytes) return std::nullopt;
+  return std::string(as_text(*bytes));
+}
+
+// All numbers of a message, by their path: "x", "position.x", "scores[0]".
+void flatten(const nlohmann::json& json, const std::string& path, std::vector<std::pair<std::string, double>>& numbers, bool& other) {
+  if (numbers.size() > kMaxNumbers) return;
+  if (json.is_number()) {
+    numbers.emplace_back(path, json.get<double>());
+  } else if (json.is_boolean()) {
+    numbers.emplace_back(path, json.get<bool>() ? 1 : 0);
+  } else if (json.is_null()) {
+    numbers.emplace_back(path, std::nan(""));
+  } else if (json.is_object()) {
+    for (const auto& [key, value] : json.items()) flatten(value, path.empty() ? key : path + "." + key, numbers, other);
+  } else if (json.is_array()) {
+    for (std::size_t i = 0; i < json.size(); ++i) flatten(json[i], fmt::format("{}[{}]", path, i), numbers, other);
+  } else {
+    other = true;
+  }
+}
+
+struct JsonChannel {
+  std::string topic;
+  bool json = false;
+  std::optional<std::size_t> table;
+  std::vector<std::string> paths;  // of the table's columns
+  std::string metadata;            // the SDS metadata, if sdskit wrote the file
+};
+
+// One pass over a file, record by record; chunks are decompressed one at a time.
+class McapReader {
+ public:
+  McapReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row, const OnProgress& on_progress,
+             std::set<std::string>& notes)
+      : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), notes_(notes) {}
+
+  Expected<void> read() {
+    auto file = InputFile::open(path_);
+    if (!file) return fail(file);
+    std::array<std::byte, 8> start{};
+    auto got = (*file)->read(0, start);
+    if (!got) return fail(got);
+    if (*got != start.size() || std::memcmp(start.data(), mcap::magic.data(), start.size()) != 0)
+      return fail(ErrorCode::bad_input, "does not begin as an MCAP file does", path_, 0);
+    Bytes content;
+    for (std::uint64_t at = start.size();;) {
+      std::array<std::byte, 9> head{};
+      auto bytes = (*file)->read(at, head);
+      if (!bytes) return fail(bytes);
+      if (*bytes < head.size()) {
+        notes_.insert("the file has no end: it was cut off, and what is there is kept");
+        return {};
+      }
+      const auto opcode = static_cast<Opcode>(head[0]);
+      const std::uint64_t size = load_le<std::uint64_t>(head.data() + 1);
+      if (opcode == Opcode::footer || opcode == Opcode::data_end) return {};
+      const bool wanted = opcode == Opcode::schema || opcode == Opcode::channel || opcode == Opcode::message || opcode == Opcode::chunk;
+      if (wanted) {
+        if (size > kMaxRecord) return fail(ErrorCode::limit, fmt::format("a record of {} bytes, more than {} MiB", size, kMaxRecord >> 20), path_, at);
+        content.resize(size);
+        auto whole = (*file)->read(at + head.size(), content);
+        if (!whole) return fail(whole);
+        if (*whole < size) {
+          notes_.insert("the file has no end: it was cut off, and what is there is kept");
+          return {};
+        }
+        if (auto done = record(opcode, content, at, true); !done) return done;
+        if (auto go_on = report(on_progress_, size); !go_on) return go_on;
+      } else if (size > (std::uint64_t{1} << 60)) {
+        return fail(ErrorCode::bad_input, fmt::format("a record of {} bytes", size), path_, at);
+      }
+      at += head.size() + size;
+    }
+  }
+
+ private:
+  tl::unexpected<Error> bad(const std::string& what, std::uint64_t at) const { return fail(ErrorCode::bad_input, what, path_, at); }
+
+  Expected<void> record(Opcode opcode, ByteView content, std::uint64_t at, bool chunks) {
+    switch (opcode) {
+      case Opcode::channel: return channel(content, at);
+      case Opcode::message: return message(content, at);
+      case Opcode::chunk: return chunks ? chunk(content, at) : bad("a chunk within a chunk", at);
+      default: return {};
+    }
+  }
+
+  Expected<void> channel(ByteView content, std::uint64_t at) {
+    ByteReader reader(content);
+    const auto id = reader.number<std::uint16_t>();
+    const auto schema = reader.number<std::uint16_t>();
+    const auto topic = take_string(reader);
+    const auto encoding = topic ? take_string(reader) : std::nullopt;
+    if (!id || !schema || !encoding) return bad("a channel record that is cut short", at);
+    if (channels_.count(*id) > 0) return {};
+    if (channels_.size() >= kMaxChannels) return fail(ErrorCode::limit, fmt::format("more than {} channels", kMaxChannels), path_, at);
+    JsonChannel channel;
+    channel.topic = find_invalid_utf8(*topic) ? fmt::format("channel_{}", *id) : *topic;
+    channel.json = *encoding == "json";
+    if (!channel.json) notes_.insert(fmt::format("topic {} is left out: its messages are '{}', not JSON", channel.topic, encoding->substr(0, 40)));
+    const auto map = reader.number<std::uint32_t>();
+    const auto items = map ? reader.take(*map) : std::nullopt;
+    if (items) {
+      ByteReader pairs(*items);
+      for (auto key = take_string(pairs); key; key = take_string(pairs)) {
+        auto value = take_string(pairs);
+        if (!value) break;
+        if (*key == "sds-metadata") channel.metadata = std::move(*value);
+      }
+    }
+    channels_.emplace(*id, std::move(channel));
+    return {};
+  }
+
+  Expected<void> message(ByteView content, std::uint64_t at) {
+    ByteReader reader(content);
+    const auto id = reader.number<std::uint16_t>();
+    const auto sequence = reader.number<std::uint32_t>();
+    const auto log_time = reader.number<std::uint64_t>();
+    const auto publish_time = reader.number<std::uint64_t>();
+    if (!id || !sequence || !log_time || !publish_time) return bad("a message record that is cut short", at);
+    const auto found = channels_.find(*id);
+    if (found == channels_.end()) return bad(fmt::format("a message of channel {}, which is not described", *id), at);
+    JsonChannel& channel = found->second;
+    if (!channel.json) return {};
+    const auto json = nlohmann::json::parse(as_text(content.subspan(content.size() - reader.left())), nullptr, false);
+    if (json.is_discarded()) return bad(fmt::format("a message of topic {} that is no JSON", channel.topic), at);
+    numbers_.clear();
+    bool other = false;
+    flatten(json, "", numbers_, other);
+    if (other) notes_.insert(fmt::format("topic {}: text in its messages is not kept", channel.topic));
+    if (numbers_.size() > kMaxNumbers) return fail(ErrorCode::limit, fmt::format("a message of topic {} has more than {} numbers", channel.topic, kMaxNumbers), path_, at);
+    if (!channel.table) {
+      if (numbers_.empty()) return {};
+      channel.table = tables_.size();
+      ImportTable table;
+      table.name = channel.topic;
+      table.description = "Imported from " + path_.filename().string();
+      // What sdskit wrote comes back with its units, rate and order.
+      std::optional<Metadata> metadata;
+      if (auto parsed = Metadata::parse(channel.metadata, path_); !channel.metadata.empty() && parsed) metadata = std::move(*parsed);
+      for (const auto& [name, value] : numbers_) channel.paths.push_back(name.empty() ? "value" : name);
+      if (metadata) {
+        if (metadata->sample_frequency) table.rate = metadata->sample_frequency;
+        if (!metadata->description.empty()) table.description = metadata->description;
+        const auto rank = [&](const std::string& name) {
+          std::size_t r = 0;
+          while (r < metadata->channels.size() && metadata->channels[r].name != name.substr(0, name.find('['))) ++r;
+          return r;
+        };
+        std::stable_sort(channel.paths.begin(), channel.paths.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+        for (const auto& name : channel.paths) table.columns.push_back({name, rank(name) < metadata->channels.size() ? metadata->channels[rank(name)].unit : ""});
+      } else {
+        for (const auto& name : channel.paths) table.columns.push_back({name, ""});
+      }
+      tables_.push_back(std::move(table));
+    }
+    row_.assign(channel.paths.size(), std::nan(""));
+    for (const auto& [name, value] : numbers_) {
+      const auto column = std::find(channel.paths.begin(), channel.paths.end(), name.empty() ? "value" : name);
+      if (column == channel.paths.end()) {
+        notes_.insert(fmt::format("topic {}: '{}' is not in its first message, and is not kept", channel.topic, name.substr(0, 60)));
+      } else {
+        row_[static_cast<std::size_t>(column - channel.paths.begin())] = value;
+      }
+    }
+    // Whole and fractional seconds apart: UTC in nanoseconds has more digits than a double.
+    const double time = static_cast<double>(*log_time / 1'000'000'000) + static_cast<double>(*log_time % 1'000'000'000) * 1e-9;
+    auto taken = on_row_(*channel.table, time, row_);
+    if (!taken && taken.error().path.empty()) taken.error().path = path_;
+    return taken;
+  }
+
+  Expected<void> chunk(ByteView content, std::uint64_t at) {
+    ByteReader reader(content);
+    const auto start = reader.number<std::uint64_t>();
+    const auto end = reader.number<std::uint64_t>();
+    const auto size = reader.number<std::uint64_t>();
+    const auto crc = reader.number<std::uint32_t>();
+    const auto compression = crc ? take_string(reader) : std::nullopt;
+    const auto stored = compression ? reader.number<std::uint64_t>() : std::nullopt;
+    const auto bytes = stored && *stored <= reader.left() ? reader.take(*stored) : std::nullopt;
+    if (!start || !end || !size || !bytes) return bad("a chunk that is cut short", at);
+    if (*size > kMaxRecord) return fail(ErrorCode::limit, fmt::format("a chunk of {} bytes, more than {} MiB", *size, kMaxRecord >> 20), path_, at);
+    ByteView records = *bytes;
+    if (*compression == "zstd") {
+      plain_.resize(*size);
+      const std::size_t got = ZSTD_decompress(plain_.data(), plain_.size(), bytes->data(), bytes->size());
+      if (ZSTD_isError(got) != 0 || got != *size) return bad("a chunk that zstd cannot decompress", at);
+      records = plain_;
+    } else if (*compression == "lz4") {
+      if (!unpack_lz4(*bytes, *size)) return bad("a chunk that lz4 cannot decompress", at);
+      records = plain_;
+    } else if (!compression->empty()) {
+      return fail(ErrorCode::unsupported, fmt::format("chunks are compressed with '{}'; zstd and lz4 are known", compression->substr(0, 20)), path_, at);
+    }
+    while (!records.empty()) {
+      ByteReader head(records);
+      const auto opcode = head.number<std::uint8_t>();
+      const auto length = head.number<std::uint64_t>();
+      const auto record_bytes = length && *length <= head.left() ? head.take(*length) : std::nullopt;
+      if (!opcode || !record_bytes) return bad("a record that does not fit its chunk", at);
+      if (auto done = record(static_cast<Opcode>(*opcode), *record_bytes, at, false); !done) return done;
+      records = records.last(head.left());
+    }
+    return {};
+  }
+
+  bool unpack_lz4(ByteView bytes, std::uint64_t size) {
+    LZ4F_dctx* context = nullptr;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)) != 0) return false;
+    const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> owner(context, LZ4F_freeDecompressionContext);
+    plain_.resize(size);
+    std::size_t done = 0;
+    while (!bytes.empty()) {
+      std::size_t room = plain_.size() - done;
+      std::size_t used = bytes.size();
+      const std::size_t result = LZ4F_decompress(context, plain_.data() + done, &room, bytes.data(), &used, nullptr);
+      if (LZ4F_isError(result) != 0 || (room == 0 && used == 0)) return false;
+      done += room;
+      bytes = bytes.subspan(used);
+      if (result == 0) break;
+    }
+    return done == size;
+  }
+
+  const std::filesystem::path& path_;
+  std::vector<ImportTable>& tables_;
+  const OnImportRow& on_row_;
+  const OnProgress& on_progress_;
+  std::set<std::string>& notes_;
+  std::map<std::uint16_t, JsonChannel> channels_;
+  Bytes plain_;
+  std::vector<std::pair<std::string, double>> numbers_;
+  std::vector<double> row_;
+};
+
+}  // namespace
+
+Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
+                                   const OnProgress& on_progress) {
+  std::set<std::string> notes;
+  const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
+    return McapReader(input, tables, on_row, on_progress, notes).read();
+  };
+  auto report = import_tables(output, options, "sdskit import mcap", rows, nullptr);
+  if (!report && report.error().path.empty()) report.error().path = input;
+  if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
+  return report;
+}
+
+}  // namespace sds

@@ -1,0 +1,327 @@
+#include "table_import.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "sds/format/limits.hpp"
+#include "sds/format/names.hpp"
+#include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/partial_file.hpp"
+#include "sds/tools/value_text.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr double kUtcFrom = 1e8;  // seconds: nobody's device runs for three years, and UTC is beyond since 1973
+constexpr std::uint64_t kBlockSamples = 4096;
+
+// What one pass over a column tells of the types that hold it.
+struct ColumnFacts {
+  bool integers = true;
+  bool exact_floats = true;  // every value is a float
+  bool short_floats = true;  // every value's shortest text is that of a float: 0.1
+  double min = 0;
+  double max = 0;
+
+  void add(double value) {
+    if (std::isnan(value) || std::isinf(value)) {
+      integers = false;
+      return;
+    }
+    min = std::min(min, value);
+    max = std::max(max, value);
+    if (value != std::trunc(value) || std::signbit(value) != (value < 0)) integers = false;
+    const auto narrow = static_cast<float>(value);
+    if (static_cast<double>(narrow) != value) exact_floats = false;
+    if (!short_floats) return;
+    std::array<char, max_number_chars> text{};
+    const char* end = write_number(text.data(), narrow);
+    double back = 0;
+    std::from_chars(text.data(), end, back);
+    if (back != value) short_floats = false;
+  }
+
+  [[nodiscard]] ScalarType type() const {
+    if (integers && min >= -32768 && max <= 32767) return ScalarType::i16;
+    if (integers && min >= -2147483648.0 && max <= 2147483647.0) return ScalarType::i32;
+    return exact_floats || short_floats ? ScalarType::f32 : ScalarType::f64;
+  }
+};
+
+struct TableFacts {
+  std::vector<ColumnFacts> columns;
+  std::uint64_t rows = 0;
+  double first = 0;
+  double last = 0;
+  bool milliseconds = true;  // every time is a whole number of them
+  std::uint64_t backwards = 0;
+  std::vector<double> steps;  // the first ones
+
+  void add(double time, std::span<const double> values) {
+    if (rows == 0) {
+      first = time;
+      columns.resize(values.size());
+    } else {
+      if (time < last) ++backwards;
+      if (steps.size() < 2000) steps.push_back(time - last);
+    }
+    last = time;
+    ++rows;
+    if (milliseconds && std::abs(time * 1000 - std::round(time * 1000)) > 1e-6 * std::max(1.0, std::abs(time))) milliseconds = false;
+    for (std::size_t c = 0; c < values.size(); ++c) columns[c].add(values[c]);
+  }
+
+  // The rate of samples that are evenly spaced for the most part.
+  [[nodiscard]] std::optional<Frequency> rate() const {
+    std::vector<double> sorted;
+    for (const double step : steps)
+      if (step > 0) sorted.push_back(step);
+    if (sorted.size() < 2) return std::nullopt;
+    std::sort(sorted.begin(), sorted.end());
+    const double median = sorted[sorted.size() / 2];
+    double sum = 0;
+    std::size_t near = 0;
+    for (const double step : sorted)
+      if (std::abs(step - median) <= 0.01 * median) {
+        sum += step;
+        ++near;
+      }
+    if (2 * near < steps.size()) return std::nullopt;
+    const double hz = static_cast<double>(near) / sum;
+    // People's rates are round: steps were rounded when they were written.
+    for (const double round : {1.0, 10.0, 100.0, 1000.0}) {
+      const double rounded = std::round(hz * round) / round;
+      if (rounded > 0 && std::abs(rounded / hz - 1) < 2e-5) {
+        auto parsed = Frequency::parse(fmt::format("{}", rounded));
+        if (parsed) return *parsed;
+      }
+    }
+    auto parsed = Frequency::parse(fmt::format("{:.4f}", hz));
+    return parsed ? std::optional(*parsed) : std::nullopt;
+  }
+};
+
+template <class T>
+void put(Bytes& out, double value) {
+  append_le(out, static_cast<T>(value));
+}
+
+// Gathers rows of one table into blocks.
+class BlockMaker {
+ public:
+  BlockMaker(SdszWriter& writer, SdszWriter::StreamId id, const Metadata& metadata, double origin)
+      : writer_(writer), id_(id), metadata_(metadata), origin_(origin) {}
+
+  Expected<void> add(double time, std::span<const double> values) {
+    const double at = time - origin_;
+    if (samples_ > 0) {
+      const double rate = metadata_.sample_frequency ? metadata_.sample_frequency->hz() : 0;
+      // A block goes on while samples come where the rate has them, to within a tick or a hundredth of a step.
+      const bool goes_on = rate > 0 && samples_ < kBlockSamples &&
+                           std::abs(at - (begin_ + static_cast<double>(samples_) / rate)) <=
+                               std::max(0.01 / rate, 0.51 / metadata_.tick_frequency.hz());
+      if (!goes_on)
+        if (auto done = seal(); !done) return done;
+    }
+    if (samples_ == 0) begin_ = at;
+    for (std::size_t c = 0; c < values.size(); ++c) {
+      const double v = values[c];
+      switch (metadata_.channels[c].type) {
+        case ScalarType::i16: put<std::int16_t>(block_, v); break;
+        case ScalarType::i32: put<std::int32_t>(block_, v); break;
+        case ScalarType::f32: put<float>(block_, v); break;
+        default: put<double>(block_, v); break;
+      }
+    }
+    ++samples_;
+    return {};
+  }
+
+  Expected<void> seal() {
+    if (samples_ == 0) return {};
+    const double tick = std::round(begin_ * metadata_.tick_frequency.hz());
+    // Timeslots wrap around; times before the origin come from sources whose times go backwards.
+    const auto timeslot = static_cast<std::uint32_t>(static_cast<std::uint64_t>(static_cast<std::int64_t>(tick)));
+    auto done = writer_.append(id_, timeslot, block_);
+    block_.clear();
+    samples_ = 0;
+    last_tick_ = tick;
+    return done;
+  }
+
+  /// When the last sealed block began, in seconds from the origin, as its tick says.
+  [[nodiscard]] double last_begin() const { return last_tick_ / metadata_.tick_frequency.hz(); }
+
+ private:
+  SdszWriter& writer_;
+  SdszWriter::StreamId id_;
+  const Metadata& metadata_;
+  double origin_;
+  double begin_ = 0;
+  double last_tick_ = 0;
+  std::uint64_t samples_ = 0;
+  Bytes block_;
+};
+
+bool holds(ScalarType type, const ColumnFacts& facts) {
+  switch (type) {
+    case ScalarType::i16: return facts.integers && facts.min >= -32768 && facts.max <= 32767;
+    case ScalarType::i32: return facts.integers && facts.min >= -2147483648.0 && facts.max <= 2147483647.0;
+    default: return true;
+  }
+}
+
+ScalarType scalar_type(ImportType type) {
+  return type == ImportType::i16 ? ScalarType::i16 : type == ImportType::i32 ? ScalarType::i32 : type == ImportType::f32 ? ScalarType::f32 : ScalarType::f64;
+}
+
+}  // namespace
+
+std::string safe_stream_name(const std::string& name) {
+  std::string safe = name;
+  while (safe.starts_with('/')) safe.erase(0, 1);
+  for (char& c : safe)
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || std::string_view("/\\:*?\"<>|").find(c) != std::string_view::npos) c = '_';
+  if (safe.size() > 200) safe.resize(200);
+  while (!safe.empty() && find_invalid_utf8(safe)) safe.pop_back();
+  while (safe.starts_with('.')) safe.erase(0, 1);
+  return check_stream_name(safe) ? safe : "imported";
+}
+
+Expected<ImportReport> import_tables(const std::filesystem::path& output, const ImportOptions& options, const std::string& tool,
+                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels) {
+  if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  ImportReport report;
+  std::vector<ImportTable> tables;
+  std::vector<TableFacts> facts;
+  auto looked = for_each_row(tables, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
+    if (facts.size() <= table) facts.resize(table + 1);
+    if (!std::isfinite(time) || std::abs(time) > 1e11)
+      return fail(ErrorCode::bad_input, fmt::format("{} s is no time of a sample", time));
+    facts[table].add(time, values);
+    return {};
+  });
+  if (!looked) return fail(looked);
+  facts.resize(tables.size());
+  std::optional<double> earliest;
+  bool milliseconds = true;
+  for (const auto& f : facts) {
+    if (f.rows == 0) continue;
+    earliest = std::min(earliest.value_or(f.first), f.first);
+    milliseconds = milliseconds && f.milliseconds;
+    report.samples += f.rows;
+  }
+  if (!earliest) return fail(ErrorCode::bad_input, "there are no samples in it");
+  const Frequency ticks = options.tick_frequency.value_or(milliseconds ? Frequency{1000, 1} : Frequency{1000000, 1});
+  // The origin is a whole second, so that times keep their fractions.
+  const bool utc = *earliest > kUtcFrom;
+  const bool far = *earliest < 0 || *earliest * ticks.hz() > 4.0e9;
+  const double origin = utc || far ? std::floor(*earliest) : 0;
+  if (utc) {
+    report.notes.push_back(fmt::format("times are UTC: the recording begins at {} s, and says so in a clock pair", origin));
+  } else if (far) {
+    report.notes.push_back(fmt::format("times are moved by {} s", -origin));
+  }
+  Properties session;
+  session.set("tool", tool);
+  if (utc) session.set("start-utc-ns", fmt::format("{}", static_cast<std::uint64_t>(origin) * 1'000'000'000));
+  if (origin != 0) session.set("time-origin-s", fmt::format("{}", origin));
+  const auto pool = make_worker_pool(0);
+  PartialFile file(output);
+  SdszWriterOptions writer_options;
+  writer_options.level = options.level;
+  writer_options.if_exists = IfExists::overwrite;
+  writer_options.executor = pool.get();
+  auto writer = SdszWriter::create(file.path(), session, writer_options);
+  if (!writer) return fail(writer);
+  std::vector<Metadata> metadata(tables.size());
+  std::vector<SdszWriter::StreamId> ids(tables.size());
+  std::set<std::string> names;
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    if (facts[t].rows == 0) {
+      report.notes.push_back(fmt::format("{}: no samples, left out", tables[t].name));
+      continue;
+    }
+    Metadata& m = metadata[t];
+    const std::string name = safe_stream_name(tables[t].name);
+    m.name = name;
+    for (int n = 2; !names.insert(m.name).second; ++n) m.name = fmt::format("{}_{}", name, n);
+    m.description = tables[t].description;
+    m.tick_frequency = ticks;
+    m.sample_frequency = options.rate ? options.rate : facts[t].rate();
+    if (tables[t].rate && !options.rate) m.sample_frequency = tables[t].rate;
+    std::set<std::string> channels;
+    for (std::size_t c = 0; c < tables[t].columns.size(); ++c) {
+      Channel channel;
+      channel.name = tables[t].columns[c].name.empty() ? fmt::format("column_{}", c + 1) : tables[t].columns[c].name;
+      const std::string base = channel.name;
+      for (int n = 2; !channels.insert(channel.name).second; ++n) channel.name = fmt::format("{}_{}", base, n);
+      channel.unit = tables[t].columns[c].unit;
+      const ColumnFacts& f = facts[t].columns[c];
+      channel.type = options.type == ImportType::automatic ? f.type() : scalar_type(options.type);
+      if (!holds(channel.type, f))
+        return fail(ErrorCode::usage, fmt::format("column {} does not fit {}: it goes from {} to {}{}", channel.name, name_of(channel.type), f.min,
+                                                  f.max, f.integers ? "" : ", not in whole numbers"));
+      m.sample_bytes += size_of(channel.type);
+      m.channels.push_back(channel);
+    }
+    if (facts[t].backwards > 0)
+      report.notes.push_back(fmt::format("{}: times go back {} times; they are kept as they are", m.name, facts[t].backwards));
+    StreamDescription description;
+    description.name = m.name;
+    description.label = "0";
+    description.metadata_file_name = m.name + ".sds.yml";
+    description.metadata_text = to_yaml(m);
+    auto id = writer->add_stream(description);
+    if (!id) return fail(id);
+    ids[t] = *id;
+    ++report.streams;
+  }
+  std::vector<BlockMaker> makers;
+  for (std::size_t t = 0; t < tables.size(); ++t) makers.emplace_back(*writer, ids[t], metadata[t], origin);
+  std::vector<ImportTable> again;
+  auto written = for_each_row(again, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
+    if (table >= makers.size() || values.size() != metadata[table].channels.size())
+      return fail(ErrorCode::bad_input, "the file changed while it was read");
+    return makers[table].add(time, values);
+  });
+  if (!written) return fail(written);
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    if (facts[t].rows == 0) continue;
+    if (auto done = makers[t].seal(); !done) return fail(done);
+    // Of the last block: its time as the stream's ticks have it.
+    if (utc) {
+      auto paired = writer->add_clock(ids[t], static_cast<std::uint64_t>(origin) * 1'000'000'000 + static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin())));
+      if (!paired) return fail(paired);
+    }
+  }
+  if (auto closed = writer->close(); !closed) return fail(closed);
+  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (labels == nullptr || labels->empty()) return report;
+  LabelFile out;
+  out.tick_frequency = ticks;
+  for (const auto& label : *labels) {
+    auto begin = out.tick_of(label.begin_s - origin);
+    auto end = out.tick_of(label.end_s - origin);
+    if (!begin || !end) {
+      report.notes.push_back(fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
+      continue;
+    }
+    if (out.labels.size() >= LabelFile::max_labels) {
+      report.notes.push_back(fmt::format("more than {} labels: the others are left out", LabelFile::max_labels));
+      break;
+    }
+    out.labels.push_back({label.name, *begin, std::max(*begin, *end), "", tool, "", {}, 0});
+  }
+  out.sort();
+  report.labels = out.labels.size();
+  if (auto saved = out.save(label_path(output)); !saved) return fail(saved);
+  return report;
+}
+
+}  // namespace sds

@@ -1,0 +1,41 @@
+// What all imports of numbers share: rows with a time, seen twice, become streams with the smallest fitting types.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "sds/tools/imports.hpp"
+#include "sds/tools/label_file.hpp"
+
+namespace sds {
+
+/// A stream to be.
+struct ImportTable {
+  std::string name;
+  std::string description;
+  std::vector<ImportColumn> columns;
+  std::optional<Frequency> rate;  ///< where the file states it
+};
+
+/// Gets row after row of table `table`; tables may be added to `tables` before their first row. Rows of a table have as
+/// many values as it has columns. Called twice, and must give the same rows.
+using OnImportRow = std::function<Expected<void>(std::size_t table, double time_s, std::span<const double> values)>;
+using ForEachRow = std::function<Expected<void>(std::vector<ImportTable>& tables, const OnImportRow& on_row)>;
+
+/// Labels in the source's seconds.
+struct ImportedLabel {
+  std::string name;
+  double begin_s = 0;
+  double end_s = 0;
+};
+
+/// Writes the tables to `output`. Evenly spaced samples go into blocks with a sample frequency, others into a block each.
+/// Times beyond 10^8 s are taken for UTC: the recording then begins at tick 0, with a clock pair.
+Expected<ImportReport> import_tables(const std::filesystem::path& output, const ImportOptions& options, const std::string& tool,
+                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels);
+
+/// A name that a stream can have: what check_stream_name refuses becomes an underscore.
+std::string safe_stream_name(const std::string& name);
+
+}  // namespace sds
