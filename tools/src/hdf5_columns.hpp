@@ -59,6 +59,12 @@ inline std::string hdf_reason() {
         return 0;
       },
       &reason);
+  // Its drivers tell all of a write's circumstances; what people need is what the system said.
+  const std::size_t said = reason.find("error message = '");
+  if (said != std::string::npos) {
+    const std::size_t begin = said + std::string_view("error message = '").size();
+    reason = reason.substr(begin, reason.find('\'', begin) - begin);
+  }
   return reason.substr(0, 300);
 }
 
@@ -317,6 +323,9 @@ inline void write_numbers(hid_t parent, const char* name, const std::vector<doub
 }
 
 inline Handle create_file(const std::filesystem::path& path) {
+  // A file that could not be written (disk full) cannot be closed either, and HDF5 would try again at the program's end,
+  // and crash over it. Every file is flushed and closed here; nothing is left for then.
+  [[maybe_unused]] static const herr_t no_exit_handler = H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
   return {check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), "create the file"), H5Fclose};
 }

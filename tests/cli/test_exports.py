@@ -1,0 +1,402 @@
+"""Every export is read back with the format's own library: values, times and attributes must be what went in."""
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import unittest
+
+import peers
+
+peers.use()
+
+import cbor2
+import h5py
+import mcap.reader
+import numpy as np
+import soundfile
+import yaml
+
+from harness import Case, SDS, SHARED, SOURCE, main, plain, run
+
+MIXED = """sds:
+  name: Mixed
+  description: "a little of everything"
+  sample-frequency: 100
+  content:
+    - {value: a, type: int16_t, scale: 0.5, offset: 1, unit: G}
+    - {value: flag, type: "uint8_t:1"}
+    - {value: count, type: "uint8_t:7"}
+    - {value: grid, type: uint8_t, dim-x: 3, dim-y: 2}
+    - {value: f, type: float, unit: "%"}
+    - {value: "d/e", type: double}
+"""
+MIXED_ROW = struct.Struct("<hB6Bfd")
+
+
+def mixed_rows(count):
+    return [(i % 5000 - 50, i % 2 | (i % 100) << 1, *[(i + k) % 256 for k in range(6)],
+             np.float32(i) / 3 if i != 7 else math.nan, i * 1e100) for i in range(count)]
+
+
+class Exports(Case):
+    def mixed(self, count=1000, block=10):
+        rows = mixed_rows(count)
+        self.write("Mixed.sds.yml", MIXED)
+        blocks = [(1000 * i // 100, b"".join(MIXED_ROW.pack(*r) for r in rows[i:i + block]))
+                  for i in range(0, count, block)]
+        self.write("Mixed.0.sds", plain(*blocks))
+        run("pack", self.path("Mixed.0.sds"), "-o", self.path("mixed.sdsz"))
+        run("label", "add", self.path("mixed.sdsz"), "-c", "walk", "--from", 1, "--to", 4, "--author", "ann")
+        run("label", "add", self.path("mixed.sdsz"), "-c", "rest", "--from", 4, "--to", 9.5, "--confidence", 0.5)
+        return rows
+
+    def audio(self, bits, channels, frames=5000, rate=16000):
+        width = (bits + 7) // 8
+        rng = np.random.default_rng(bits + channels)
+        low, high = (0, 2**bits) if bits == 8 else (-2**(bits - 1), 2**(bits - 1))
+        samples = rng.integers(low, high, size=(frames, channels), dtype=np.int64)
+        samples[0], samples[1] = low, high - 1
+        self.write("Mic.sds.yml", f"sds:\n  name: Mic\n  sample-frequency: {rate}\n  content:\n"
+                                  f"    - audio: {{bit-depth: {bits}, channels: {channels}, format: pcm}}\n")
+        data = b"".join(int(v).to_bytes(width, "little", signed=bits > 8) for v in samples.reshape(-1))
+        block = 160 * width * channels
+        self.write("Mic.0.sds", plain(*[(10 * i, data[i * block:(i + 1) * block])
+                                        for i in range((len(data) + block - 1) // block)]))
+        return samples
+
+    def test_hdf5_holds_every_type_with_times_attributes_and_labels(self):
+        rows = self.mixed()
+        run("export", "hdf5", self.path("mixed.sdsz"), "-o", self.path("m.h5"))
+        with h5py.File(self.path("m.h5")) as f:
+            g = f["mixed/Mixed"]
+            self.assertEqual(g.attrs["sample_frequency"], 100)
+            self.assertEqual(g.attrs["metadata"].decode() if isinstance(g.attrs["metadata"], bytes)
+                             else g.attrs["metadata"], MIXED)
+            np.testing.assert_array_equal(g["time"], np.arange(1000) / 100)
+            np.testing.assert_array_equal(g["a"], [r[0] for r in rows])
+            self.assertEqual(g["a"].dtype, np.int16)
+            self.assertEqual((g["a"].attrs["scale"], g["a"].attrs["offset"]), (0.5, 1))
+            np.testing.assert_array_equal(g["flag"], [r[1] & 1 for r in rows])
+            np.testing.assert_array_equal(g["count"], [r[1] >> 1 for r in rows])
+            np.testing.assert_array_equal(g["grid"], np.array([r[2:8] for r in rows]).reshape(-1, 2, 3))
+            np.testing.assert_array_equal(g["f"], np.array([r[8] for r in rows], np.float32))
+            np.testing.assert_array_equal(g["d_e"], [r[9] for r in rows])
+            self.assertEqual([bytes(c).decode() if isinstance(c, bytes) else c for c in f["mixed/labels/class"][:]],
+                             ["walk", "rest"])
+            np.testing.assert_array_equal(f["mixed/labels/begin"], [1, 4])
+            np.testing.assert_array_equal(f["mixed/labels/end"], [4, 9.5])
+            self.assertEqual(g["a"].compression, "gzip")
+            self.assertTrue(g["a"].shuffle)
+
+    def test_hdf5_is_the_same_for_any_number_of_threads_and_level_and_physical(self):
+        rows = self.mixed(count=200_000, block=100)
+        for level in (0, 1, 9):
+            contents = []
+            for jobs in (1, 3):
+                run("export", "hdf5", self.path("mixed.sdsz"), "-o", self.path("t.h5"), "-f", "-j", jobs, "--deflate", level)
+                contents.append(self.read("t.h5"))
+            self.assertEqual(contents[0], contents[1])
+            with h5py.File(self.path("t.h5")) as f:
+                np.testing.assert_array_equal(f["mixed/Mixed/a"], [r[0] for r in rows])
+        run("export", "hdf5", self.path("mixed.sdsz"), "-o", self.path("p.h5"), "--physical")
+        with h5py.File(self.path("p.h5")) as f:
+            np.testing.assert_array_equal(f["mixed/Mixed/a"], [r[0] * 0.5 + 1 for r in rows])
+
+    def test_npz_is_a_structured_array_a_stream(self):
+        rows = self.mixed()
+        for extra in ([], ["--compress"]):
+            run("export", "npz", self.path("mixed.sdsz"), "-o", self.path("m.npz"), "-f", *extra)
+            z = np.load(self.path("m.npz"))
+            a = z["Mixed"]
+            np.testing.assert_array_equal(a["a"], [r[0] for r in rows])
+            np.testing.assert_array_equal(a["count"], [r[1] >> 1 for r in rows])
+            np.testing.assert_array_equal(a["grid"], np.array([r[2:8] for r in rows]).reshape(-1, 2, 3))
+            np.testing.assert_array_equal(a["f"], np.array([r[8] for r in rows], np.float32))
+            np.testing.assert_array_equal(z["Mixed.time"], np.arange(1000) / 100)
+            self.assertEqual(bytes(z["Mixed.metadata"]).decode(), MIXED)
+            self.assertEqual(list(z["labels.class"]), [b"walk", b"rest"])
+            np.testing.assert_array_equal(z["labels.time"], [[1, 4], [4, 9.5]])
+        run("export", "npz", self.path("mixed.sdsz"), "-o", self.path("part.npz"), "--label", "walk", "--physical")
+        part = np.load(self.path("part.npz"))
+        np.testing.assert_array_equal(part["Mixed"]["a"], [r[0] * 0.5 + 1 for r in rows[100:400]])
+
+    def test_audio_is_bit_exact_in_every_width_and_container(self):
+        for bits, channels in ((8, 1), (16, 1), (16, 2), (24, 1), (24, 3), (32, 2)):
+            samples = self.audio(bits, channels)
+            formats = ["wav", "aiff", "caf", "w64"] + (["flac"] if bits <= 24 else [])
+            for extension in formats:
+                out = self.path(f"a.{extension}")
+                run("export", "audio", self.path("Mic.0.sds"), "-o", out, "-f")
+                got, rate = soundfile.read(out, dtype="int32", always_2d=True)
+                self.assertEqual(rate, 16000)
+                expected = (samples - 128 if bits == 8 else samples) << (32 - bits)
+                np.testing.assert_array_equal(got, expected, f"{bits} bits, {channels} channels, {extension}")
+        samples = self.audio(32, 2)
+        _, err = run("export", "flac", self.path("Mic.0.sds"), "-o", self.path("no.flac"), expect=3)
+        self.assertIn("cannot hold 2 channels of 32-bit integers", err)
+        self.assertFalse(os.path.exists(self.path("no.flac")))
+
+    def test_float_sensors_become_float_wav(self):
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 52.5\n  content:\n    - {value: x, type: float}\n")
+        values = np.array([0.1, -3.5, 1e30, math.inf], np.float32)
+        self.write("S.0.sds", plain((0, values.tobytes())))
+        _, err = run("export", "wav", self.path("S.0.sds"), "-o", self.path("s.wav"))
+        self.assertIn("52.5 Hz is written as 53 Hz", err)
+        got, _ = soundfile.read(self.path("s.wav"), dtype="float32")
+        np.testing.assert_array_equal(got, values)
+
+    def test_mcap_messages_have_the_values_and_times_of_the_samples(self):
+        rows = self.mixed()
+        self.write("T.sds.yml", "sds:\n  name: T\n  content:\n    - {value: t, type: int16_t, scale: 0.01}\n")
+        self.write("T.0.sds", plain(*[(100 * i, struct.pack("<h", 2000 + i)) for i in range(100)]))
+        run("export", "mcap", self.path("Mixed.0.sds"), self.path("T.0.sds"), "-o", self.path("m.mcap"))
+        with open(self.path("m.mcap"), "rb") as f:
+            reader = mcap.reader.make_reader(f, validate_crcs=True)
+            summary = reader.get_summary()
+            self.assertEqual(summary.statistics.message_count, 1100)
+            self.assertEqual({c.topic for c in summary.channels.values()}, {"/Mixed", "/T"})
+            schema = json.loads(next(iter(summary.schemas.values())).data)
+            self.assertEqual(schema["type"], "object")
+            got = {"/Mixed": [], "/T": []}
+            times = []
+            for _, channel, message in reader.iter_messages():
+                times.append(message.log_time)
+                got[channel.topic].append((message.log_time, json.loads(message.data)))
+            self.assertEqual(times, sorted(times))
+            for i, (time, values) in enumerate(got["/Mixed"]):
+                self.assertEqual(time, i * 10_000_000)
+                self.assertEqual(values["a"], rows[i][0] * 0.5 + 1)
+                self.assertEqual(values["grid"], list(rows[i][2:8]))
+                if i == 7:
+                    self.assertIsNone(values["f"])
+                else:
+                    self.assertEqual(np.float32(values["f"]), rows[i][8])
+            self.assertEqual([v["t"] for _, v in got["/T"]], [(2000 + i) * 0.01 for i in range(100)])
+
+    def test_edge_impulse_in_both_encodings(self):
+        self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 62.5\n  content:\n"
+                                  "    - {value: x, type: int16_t, scale: 0.25, unit: G}\n    - {value: y, type: float}\n")
+        rows = [(i, i / 7) for i in range(500)]
+        self.write("Imu.0.sds", plain(*[(16 * i, struct.pack("<hf", *rows[i])) for i in range(500)]))
+        run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e.json"))
+        run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e.cbor"), "--cbor")
+        with open(self.path("e.cbor"), "rb") as f:
+            binary = cbor2.load(f)
+        for document in (json.loads(self.read("e.json")), binary):
+            self.assertEqual(document["protected"]["ver"], "v1")
+            payload = document["payload"]
+            self.assertEqual(payload["interval_ms"], 16)
+            self.assertEqual(payload["sensors"], [{"name": "x", "units": "G"}, {"name": "y", "units": "N/A"}])
+            self.assertEqual(payload["values"], [[i * 0.25, float(np.float32(y))] for i, y in rows])
+
+    def test_qeexo_rows_are_what_arms_converter_makes(self):
+        self.write("Accelerometer.sds.yml", "sds:\n  name: Accelerometer\n  sample-frequency: 20\n  content:\n" +
+                   "".join(f"    - {{value: {c}, type: int16_t, scale: 0.1}}\n" for c in "xyz"))
+        self.write("Temperature.sds.yml", "sds:\n  name: Temperature\n  content:\n    - {value: t, type: int16_t}\n")
+        self.write("Accelerometer.0.sds", plain(*[(1010 + 50 * i, struct.pack("<hhhhhh", i, -i, 2 * i, 1, 2, 3)) for i in range(4)]))
+        self.write("Temperature.0.sds", plain((1005, struct.pack("<h", 21)), (1110, struct.pack("<h", 22))))
+        run("export", "qeexo", self.path("Accelerometer.0.sds"), self.path("Temperature.0.sds"), "-o", self.path("q.csv"),
+            "--class", "still")
+        self.assertEqual(self.read("q.csv").decode().split("\r\n"), [
+            "timeslot,accel,temperature,label",
+            '1050,"[[0, 0, 0], [1, 2, 3]]",[21],still',
+            '1100,"[[1, -1, 2], [1, 2, 3]]",[],still',
+            '1150,"[[2, -2, 4], [1, 2, 3]]",[22],still',
+            '1200,"[[3, -3, 6], [1, 2, 3]]",[],still',
+            ""])
+
+    def frames(self, pixel_format, strides, data, width=4, height=2):
+        layout = f"stride_bytes: {strides[0]}" if len(strides) == 1 else \
+            "planes: [" + ", ".join(f"{{stride_bytes: {s}}}" for s in strides) + "]"
+        self.write("Cam.sds.yml", f"sds:\n  name: Cam\n  content:\n    - image: {{pixel_format: {pixel_format}, width: {width}, "
+                                  f"height: {height}, {layout}}}\n")
+        self.write("Cam.0.sds", plain((0, data), (40, data)))
+        run("export", "images", self.path("Cam.0.sds"), "-o", self.path("frames"), "-f")
+        self.assertEqual(sorted(os.listdir(self.path("frames"))), ["Cam.000000.png", "Cam.000001.png"])
+        return read_png(self.read("frames", "Cam.000001.png"))
+
+    def test_frames_become_pictures_in_every_pixel_format(self):
+        rgb = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
+        padded = b"".join(row.tobytes() + b"\xEE\xEE" for row in rgb)
+        np.testing.assert_array_equal(self.frames("RGB888", [14], padded), rgb)
+        np.testing.assert_array_equal(self.frames("BGR888", [12], rgb[:, :, ::-1].tobytes()), rgb)
+        gray = np.arange(8, dtype=np.uint8).reshape(2, 4)
+        np.testing.assert_array_equal(self.frames("RAW8", [4], gray.tobytes()), gray)
+        r565 = np.array([[0xF800, 0x07E0, 0x001F, 0xFFFF], [0, 0x8410, 0xF81F, 0x07FF]], "<u2")
+        got = self.frames("RGB565", [8], r565.tobytes())
+        np.testing.assert_array_equal(got[0], [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]])
+        # One colour in all YUV layouts: Y 81, U 90, V 240 is red in BT.601's limited range.
+        y, u, v = 81, 90, 240
+        for name, strides, data in (
+                ("YUYV", [8], bytes([y, u, y, v] * 4)), ("UYVY", [8], bytes([u, y, v, y] * 4)),
+                ("NV12", [4, 4], bytes([y] * 8 + [u, v] * 2)), ("NV21", [4, 4], bytes([y] * 8 + [v, u] * 2)),
+                ("I420", [4, 2, 2], bytes([y] * 8 + [u] * 2 + [v] * 2))):
+            got = self.frames(name, strides, data).astype(int)
+            self.assertLessEqual(np.abs(got - [255, 0, 0]).max(), 2, name)
+        # Full range: Y 76, U 85, V 255.
+        got = self.frames("YUV444", [12], bytes([76, 85, 255] * 8)).astype(int)
+        self.assertLessEqual(np.abs(got - [254, 0, 0]).max(), 2)
+        got = self.frames("YUV444P", [4, 4, 4], bytes([76] * 8 + [85] * 8 + [255] * 8)).astype(int)
+        self.assertLessEqual(np.abs(got - [254, 0, 0]).max(), 2)
+        run("export", "images", self.path("Cam.0.sds"), "-o", self.path("raw"), "--raw")
+        self.assertEqual(self.read("raw", "Cam.000000.raw"), bytes([76] * 8 + [85] * 8 + [255] * 8))
+
+    def test_windows_are_cut_labelled_and_split_by_recording(self):
+        names = []
+        for n in range(10):
+            rows = [(i + 1000 * n,) for i in range(500)]
+            self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t, scale: 2}\n")
+            # The second half comes half a second late: no window may reach across.
+            blocks = [(10 * i + (500 if i >= 250 else 0), b"".join(struct.pack("<h", *r) for r in rows[i:i + 10])) for i in range(0, 500, 10)]
+            self.write("Imu.0.sds", plain(*blocks))
+            run("pack", self.path("Imu.0.sds"), "-o", self.path(f"r{n}.sdsz"))
+            run("label", "add", self.path(f"r{n}.sdsz"), "-c", "even" if n % 2 == 0 else "odd", "--from", 0, "--to", 2)
+            run("label", "add", self.path(f"r{n}.sdsz"), "-c", "late", "--from", 3, "--to", 5.5)
+            names.append(self.path(f"r{n}.sdsz"))
+        def tensors(name, order, *extra):
+            run("export", "npz", *order, "--window", "1s", "--stride", "500ms", "--split", "60/20/20", "-o", self.path(name), *extra)
+            return {p: np.load(self.path(name, p + ".npz")) for p in ("train", "validation", "test")}
+        parts = tensors("ds", names, "-j", 1)
+        seen = {}
+        total = 0
+        for part, z in parts.items():
+            self.assertEqual(list(z["classes"]), [b"even", b"late", b"odd"])
+            self.assertEqual(z["x"].shape[1:], (100, 1))
+            total += len(z["x"])
+            for x, y, recording, begin in zip(z["x"], z["y"], z["recording"], z["begin"]):
+                self.assertEqual(seen.setdefault(recording, part), part, "a split runs through a recording")
+                first = round(begin * 100) - (50 if begin >= 3 else 0) + 1000 * int(z["recordings"][recording][1:])
+                np.testing.assert_array_equal(x[:, 0], 2.0 * np.arange(first, first + 100))
+                expected = b"late" if begin >= 2.5 else (b"even" if int(z["recordings"][recording][1:]) % 2 == 0 else b"odd")
+                self.assertEqual(z["classes"][y], expected)
+        # Four windows before the gap (the one from 1.5 s on is labelled for half of it) and four behind it.
+        self.assertEqual(total, 10 * 8)
+        self.assertEqual(len(seen), 10)
+        with open(self.path("ds", "manifest.yml")) as f:
+            manifest = yaml.safe_load(f)["dataset"]
+        self.assertEqual([manifest["parts"][p]["recordings"] for p in ("train", "validation", "test")], [6, 2, 2])
+        self.assertEqual(len({r["fingerprint"] for r in manifest["recordings"]}), 10)
+        again = tensors("again", names[::-1], "-j", 3)
+        for part in parts:
+            self.assertEqual(self.read("ds", part + ".npz"), self.read("again", part + ".npz"))
+        self.assertEqual(self.read("ds", "manifest.yml"), self.read("again", "manifest.yml"))
+        other = tensors("other", names, "--seed", 2)
+        self.assertNotEqual([list(z["recordings"][z["recording"]]) for z in parts.values()],
+                            [list(z["recordings"][z["recording"]]) for z in other.values()])
+        run("export", "hdf5", *names, "--window", "1s", "--stride", "500ms", "--split", "60/20/20", "-o", self.path("h5"))
+        for part, z in parts.items():
+            with h5py.File(self.path("h5", part + ".h5")) as f:
+                for key in ("x", "y", "recording", "begin"):
+                    np.testing.assert_array_equal(f[key], z[key])
+
+    def test_files_of_many_recordings_go_into_the_parts_folders(self):
+        self.mixed()
+        for n in range(5):
+            run("cut", self.path("mixed.sdsz"), "--from", n, "--to", n + 2, "-o", self.path(f"c{n}.sdsz"))
+        inputs = [self.path(f"c{n}.sdsz") for n in range(5)]
+        run("export", "csv", *inputs, "--split", "60/40", "-o", self.path("csv"))
+        files = {part: sorted(os.listdir(self.path("csv", part))) for part in ("train", "test")}
+        self.assertEqual(sorted(files["train"] + files["test"]), [f"c{n}.csv" for n in range(5)])
+        self.assertTrue(files["train"] and files["test"])
+
+    def test_what_exists_is_not_replaced_and_wrong_requests_are_said_so(self):
+        self.mixed()
+        self.write("m.h5", "precious")
+        for command in (["hdf5", "-o", self.path("m.h5")], ["npz", "-o", self.path("m.h5")], ["mcap", "-o", self.path("m.h5")],
+                        ["qeexo", "-o", self.path("m.h5")], ["edge-impulse", "-o", self.path("m.h5")]):
+            _, err = run("export", command[0], self.path("mixed.sdsz"), *command[1:], expect=4)
+            self.assertIn("exists already", err)
+        self.assertEqual(self.read("m.h5"), b"precious")
+        _, err = run("export", "wav", self.path("mixed.sdsz"), "-o", self.path("x.xyz"), expect=2)
+        self.assertIn("no audio format", err)
+        _, err = run("export", "images", self.path("mixed.sdsz"), "-o", self.path("d"), expect=2)
+        self.assertIn("no stream holds images", err)
+        _, err = run("export", "npz", self.path("mixed.sdsz"), "--window", "0s", "-o", self.path("d"), expect=2)
+        self.assertIn("no duration", err)
+        _, err = run("export", "npz", self.path("mixed.sdsz"), "--split", "1/2/3/4", "-o", self.path("d"), expect=2)
+        self.assertIn("80/10/10", err)
+        self.assertFalse([n for n in os.listdir(self.folder.name) if n.endswith(".partial")])
+
+    def test_a_full_disk_leaves_nothing_behind(self):
+        self.mixed(count=20_000)
+        for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav"):
+            out = self.path("full." + name)
+            command = f"ulimit -f 64; exec {SDS} export {name} {self.path('mixed.sdsz')} -o {out}" + \
+                      (".wav" if name == "wav" else "")
+            done = subprocess.run(["bash", "-c", "trap '' XFSZ; " + command], capture_output=True, text=True, timeout=120)
+            self.assertEqual(done.returncode, 4, f"{name}: {done.stderr}")
+            self.assertIn("sds: error:", done.stderr)
+        self.assertFalse([n for n in os.listdir(self.folder.name) if n.startswith("full.")])
+
+    @unittest.skipUnless(os.path.isdir(SHARED), "needs ../shared")
+    def test_real_recordings_go_through_every_format_that_fits(self):
+        recordings = os.path.join(SHARED, "recordings")
+        motion = os.path.join(recordings, "motion", "ML_In.0.sds")
+        keyword = os.path.join(recordings, "keyword", "ML_In.0.sds")
+        run("export", "hdf5", motion, "-o", self.path("m.h5"))
+        run("export", "npz", motion, "-o", self.path("m.npz"))
+        run("export", "mcap", motion, "-o", self.path("m.mcap"))
+        run("export", "edge-impulse", motion, "-o", self.path("m.json"))
+        run("export", "wav", keyword, "-o", self.path("k.wav"))
+        rows = [line.split(",") for line in run("export", "csv", motion)[0].splitlines()[1:]]
+        with h5py.File(self.path("m.h5")) as f:
+            g = f["ML_In.0/ML_In"]
+            channels = [n for n in ("x", "y", "z")]
+            self.assertEqual(len(g["time"]), len(rows))
+            for c, name in enumerate(channels):
+                np.testing.assert_allclose(np.float32(g[name][:] * g[name].attrs["scale"]),
+                                           np.array([float(r[c + 1]) for r in rows], np.float32), rtol=1e-6)
+        with open(self.path("m.mcap"), "rb") as f:
+            self.assertEqual(mcap.reader.make_reader(f).get_summary().statistics.message_count, len(rows))
+        samples, rate = soundfile.read(self.path("k.wav"), dtype="int16")
+        data = b"".join(block for block in blocks_of(keyword))
+        self.assertEqual(rate, 16000)
+        np.testing.assert_array_equal(samples, np.frombuffer(data, "<i2"))
+
+
+def blocks_of(path):
+    with open(path, "rb") as f:
+        content = f.read()
+    at = 0
+    while at + 8 <= len(content):
+        _, size = struct.unpack_from("<II", content, at)
+        yield content[at + 8:at + 8 + size]
+        at += 8 + size
+
+
+def read_png(content):
+    """8-bit gray or RGB without interlacing, which is all that is written here (PNG specification, 9.2)."""
+    import zlib
+    at, parts = 8, []
+    while at < len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        body = content[at + 8:at + 8 + length]
+        if kind == b"IHDR":
+            width, height, depth, color = struct.unpack_from(">IIBB", body)
+            assert depth == 8 and color in (0, 2), (depth, color)
+        if kind == b"IDAT":
+            parts.append(body)
+        at += 12 + length
+    step = 3 if color == 2 else 1
+    raw = zlib.decompress(b"".join(parts))
+    rows, previous = [], bytearray(width * step)
+    for y in range(height):
+        kind = raw[y * (width * step + 1)]
+        line = bytearray(raw[y * (width * step + 1) + 1:(y + 1) * (width * step + 1)])
+        for x in range(len(line)):
+            a = line[x - step] if x >= step else 0
+            b = previous[x]
+            c = previous[x - step] if x >= step else 0
+            p = a + b - c
+            paeth = a if abs(p - a) <= abs(p - b) and abs(p - a) <= abs(p - c) else b if abs(p - b) <= abs(p - c) else c
+            line[x] = (line[x] + (0, a, b, (a + b) // 2, paeth)[kind]) & 255
+        rows.append(line)
+        previous = line
+    image = np.array(rows, np.uint8)
+    return image.reshape(height, width, 3) if step == 3 else image
+
+
+if __name__ == "__main__":
+    main()
