@@ -24,7 +24,7 @@ constexpr std::uint64_t kBlockSamples = 4096;
 struct ColumnFacts {
   bool integers = true;
   bool exact_floats = true;  // every value is a float
-  bool short_floats = true;  // every value's shortest text is that of a float: 0.1
+  bool short_floats = true;  // every value is the shortest text of some float: 0.1
   double min = 0;
   double max = 0;
 
@@ -46,10 +46,11 @@ struct ColumnFacts {
     if (back != value) short_floats = false;
   }
 
-  [[nodiscard]] ScalarType type() const {
+  /// `binary`: the numbers were never text, so a float is kept as what it is.
+  [[nodiscard]] ScalarType type(bool binary) const {
     if (integers && min >= -32768 && max <= 32767) return ScalarType::i16;
     if (integers && min >= -2147483648.0 && max <= 2147483647.0) return ScalarType::i32;
-    return exact_floats || short_floats ? ScalarType::f32 : ScalarType::f64;
+    return (binary ? exact_floats : short_floats) ? ScalarType::f32 : ScalarType::f64;
   }
 };
 
@@ -91,7 +92,7 @@ struct TableFacts {
         sum += step;
         ++near;
       }
-    if (2 * near < steps.size()) return std::nullopt;
+    if (5 * near < 4 * steps.size()) return std::nullopt;
     const double hz = static_cast<double>(near) / sum;
     // People's rates are round: steps were rounded when they were written.
     for (const double round : {1.0, 10.0, 100.0, 1000.0}) {
@@ -121,10 +122,10 @@ class BlockMaker {
     const double at = time - origin_;
     if (samples_ > 0) {
       const double rate = metadata_.sample_frequency ? metadata_.sample_frequency->hz() : 0;
-      // A block goes on while samples come where the rate has them, to within a tick or a hundredth of a step.
+      // A block goes on while samples come where the rate has them: no time is moved by more than a tick.
       const bool goes_on = rate > 0 && samples_ < kBlockSamples &&
                            std::abs(at - (begin_ + static_cast<double>(samples_) / rate)) <=
-                               std::max(0.01 / rate, 0.51 / metadata_.tick_frequency.hz());
+                               1.01 / metadata_.tick_frequency.hz();
       if (!goes_on)
         if (auto done = seal(); !done) return done;
     }
@@ -263,7 +264,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
       for (int n = 2; !channels.insert(channel.name).second; ++n) channel.name = fmt::format("{}_{}", base, n);
       channel.unit = tables[t].columns[c].unit;
       const ColumnFacts& f = facts[t].columns[c];
-      channel.type = options.type == ImportType::automatic ? f.type() : scalar_type(options.type);
+      channel.type = options.type == ImportType::automatic ? f.type(tables[t].binary) : scalar_type(options.type);
       if (!holds(channel.type, f))
         return fail(ErrorCode::usage, fmt::format("column {} does not fit {}: it goes from {} to {}{}", channel.name, name_of(channel.type), f.min,
                                                   f.max, f.integers ? "" : ", not in whole numbers"));

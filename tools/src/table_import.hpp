@@ -16,6 +16,7 @@ struct ImportTable {
   std::string description;
   std::vector<ImportColumn> columns;
   std::optional<Frequency> rate;  ///< where the file states it
+  bool binary = false;            ///< its numbers were never text
 };
 
 /// Gets row after row of table `table`; tables may be added to `tables` before their first row. Rows of a table have as

@@ -133,6 +133,7 @@ class XdfReader {
     const auto found = forms.find(form);
     if (found == forms.end()) return bad(fmt::format("stream {} has the unknown format '{}'", *id, form.substr(0, 20)));
     stream.form = found->second;
+    stream.table.binary = true;
     stream.table.name = info.child("name").text().as_string("stream");
     stream.table.description = fmt::format("{} ({}), imported from {}", info.child("type").text().as_string(), info.child("source_id").text().as_string(), path_.filename().string());
     if (stream.rate > 0) {

@@ -1,0 +1,336 @@
+"""Imports: files made by the formats' own libraries, our exports on their way back, and files that are wrong."""
+import io
+import json
+import math
+import os
+import struct
+import subprocess
+import unittest
+
+import peers
+
+peers.use()
+
+import cbor2
+import numpy as np
+import pyxdf
+import soundfile
+from mcap.writer import CompressionType, Writer
+
+from harness import Case, SDS, SHARED, main, plain, run
+
+
+class Imports(Case):
+    def csv_of(self, recording, *options):
+        return run("export", "csv", recording, *options)[0]
+
+    def imported(self, form, name, content, *options, expect=0):
+        path = self.write(name, content)
+        out = self.path("in.sdsz")
+        _, err = run("import", form, path, "-o", out, "-f", *options, expect=expect)
+        return out if expect == 0 else err
+
+    # CSV
+
+    def test_a_csv_export_comes_back_the_same(self):
+        self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 1600\n  content:\n"
+                                  "    - {value: ax, type: int16_t, scale: 0.000244140625}\n    - {value: t, type: float}\n"
+                                  "    - {value: n, type: uint8_t}\n")
+        self.write("Imu.0.sds", plain(*[(100 * i + (1 if i > 5 else 0), b"".join(
+            struct.pack("<hfB", (k * 37 + i) % 3000 - 1500, k / 10, k % 256) for k in range(160))) for i in range(20)]))
+        first = self.csv_of(self.path("Imu.0.sds"))
+        back = self.imported("csv", "imu.csv", first, "-s", "Imu")
+        self.assertEqual(self.csv_of(back), first)
+        run("check", back)
+
+    def test_irregular_times_units_and_columns_by_flags_and_by_map(self):
+        text = "t_ms;Accel X;skip;Temp\n0;1,5;a;20\n"
+        err = self.imported("csv", "a.csv", text, expect=3)
+        self.assertIn("a.csv: line 2: column Accel X: '1,5' is no number (decimal commas are not read", err)
+        text = "t_ms\tAccel X\tskip\tTemp\n5\t1.5\ta\t20\n7\t-2\tb\tnan\n400\t3.25\tc\t\n"
+        back = self.imported("csv", "a.csv", text, "--column", "Accel X=ax:G", "--column", "Temp=t:degC")
+        self.assertEqual(self.csv_of(back), "timeslot,ax,t\n0.005,1.5,20\n0.007,-2,nan\n0.4,3.25,nan\n")
+        self.write("map.yml", "import:\n  stream: Board\n  time: {column: t_ms, unit: ms}\n  columns:\n"
+                              "    - {column: Accel X, name: ax, unit: G}\n    - {column: Temp, name: t, unit: degC}\n")
+        mapped = self.imported("csv", "a.csv", text, "--map", self.path("map.yml"))
+        self.assertEqual(self.csv_of(mapped), self.csv_of(back))
+        self.assertIn("stream Board", run("info", mapped)[0])
+        self.write("map.yml", "import:\n  time: {column: t_ms, unti: ms}\n")
+        err = self.imported("csv", "a.csv", text, "--map", self.path("map.yml"), expect=3)
+        self.assertIn("map.yml: line 2: ", err)
+
+    def test_without_times_a_rate_is_needed_and_enough(self):
+        text = "x,y\n" + "".join(f"{i},{i / 4}\n" for i in range(100))
+        err = self.imported("csv", "x.csv", text, expect=3)
+        self.assertIn("line 1: no column is called time", err)
+        back = self.imported("csv", "x.csv", text, "--rate", "50")
+        rows = [line.split(",") for line in self.csv_of(back).splitlines()[1:]]
+        self.assertEqual([(float(a), float(b), float(c)) for a, b, c in rows], [(i / 50, i, i / 4) for i in range(100)])
+
+    def test_values_keep_their_numbers_in_the_smallest_type(self):
+        values = {"small": [1, -2, 3], "large": [70000, -1, 0], "huge": [2**40, 1, -1], "tenth": [0.1, 0.2, -0.3],
+                  "exact": [0.5, 0.25, 1e30], "double": [math.pi, 0.1, 1e-300], "odd": ["nan", "-inf", 2]}
+        text = ",".join(["time", *values]) + "\n" + "".join(
+            f"{k}," + ",".join(str(v[k]) for v in values.values()) + "\n" for k in range(3))
+        back = self.imported("csv", "v.csv", text)
+        _, *rows = [line.split(",") for line in self.csv_of(back).splitlines()]
+        for k, row in enumerate(rows):
+            for got, column in zip(row[1:], values.values()):
+                a, b = float(got), float(column[k])
+                self.assertTrue(a == b or (math.isnan(a) and math.isnan(b)), (got, column[k]))
+        yaml = "".join(run("info", back)[0])
+        for kind in ("int16_t", "int32_t", "float", "double"):
+            self.assertIn(kind, yaml)
+        err = self.imported("csv", "v.csv", text, "--type", "int16", expect=2)
+        self.assertIn("column large does not fit int16_t: it goes from -1 to 70000", err)
+
+    def test_bad_tables_are_errors_with_their_line(self):
+        for text, expected in (
+                ("", "the file is empty"),
+                ("time,x\n", "there are no samples"),
+                ("1,2\n3,4\n", "line 1: numbers only: a header"),
+                ("time,x\n0,1\n1,2,3\n", "line 3: 3 columns, but the header has 2"),
+                ("time,x\n0,1\n1\n", "line 3: 1 columns, but the header has 2"),
+                ("time,x\n0,1\n1,abc\n", "line 3: column x: 'abc' is no number"),
+                ("time,x\nnan,1\n", "line 2: the time is no number"),
+                ("time,x\n1e300,1\n", "line 2: 1e+300 s is no time"),
+                ('time,x\n0,"1\n', "a stray or unclosed quote"),
+                ('time,x\n0,"1"2\n', "line 2: a stray or unclosed quote"),
+                ("time\n0\n", "line 1: there is no column of values"),
+                (b"time,\xff\n0,1\n", "line 1: a column's name is not valid UTF-8"),
+                ("time," + "x," * 10_000_000 + "\n", "line 1: more than 16384 columns"),
+                ("time,x\n0," + "1" * 20_000_000 + "\n", "line 2: a row of more than 8 MiB")):
+            err = self.imported("csv", "bad.csv", text, expect=3)
+            self.assertIn(expected, err)
+            self.assertIn("bad.csv", err)
+            self.assertFalse(os.path.exists(self.path("in.sdsz")))
+
+    def test_utc_times_become_a_clock_pair(self):
+        text = "time,x\n" + "".join(f"{1.7e9 + i * 0.01:.2f},{i}\n" for i in range(500))
+        path = self.write("utc.csv", text)
+        _, err = run("import", "csv", path, "-o", self.path("u.sdsz"))
+        self.assertIn("times are UTC", err)
+        rows = self.csv_of(self.path("u.sdsz")).splitlines()
+        self.assertEqual(rows[1], "0,0")
+        run("check", self.path("u.sdsz"))
+
+    # Audio
+
+    def test_audio_of_every_subtype_comes_in_and_goes_out_the_same(self):
+        rng = np.random.default_rng(1)
+        for extension, subtype, kind in (("wav", "PCM_U8", "int16"), ("wav", "PCM_16", "int16"), ("flac", "PCM_16", "int16"),
+                                         ("wav", "PCM_24", "int32"), ("flac", "PCM_24", "int32"), ("wav", "PCM_32", "int32"),
+                                         ("wav", "FLOAT", "float32"), ("wav", "DOUBLE", "float64"), ("aiff", "PCM_16", "int16")):
+            samples = rng.standard_normal((10_000, 2)) * 0.3
+            if kind.startswith("int"):
+                bits = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}[subtype]
+                top = 32 if kind == "int32" else 16
+                samples = (np.round(samples * 2**(bits - 2)).astype(np.int64) << (top - bits)).astype(kind)
+            path = self.path("a." + extension)
+            soundfile.write(path, samples, 44100, subtype=subtype)
+            run("import", "audio", path, "-o", self.path("a.sdsz"), "-f")
+            run("check", self.path("a.sdsz"))
+            out = self.path("back.wav")
+            run("export", "wav", self.path("a.sdsz"), "-o", out, "-f")
+            a, rate = soundfile.read(path, dtype=kind if kind != "float64" else "float64")
+            b, rate_back = soundfile.read(out, dtype=kind if kind != "float64" else "float64")
+            self.assertEqual((rate, rate_back), (44100, 44100))
+            np.testing.assert_array_equal(a, b, f"{extension} {subtype}")
+
+    def test_bad_audio_is_an_error(self):
+        for content in (b"", b"RIFF", b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0", os.urandom(5000)):
+            err = self.imported("audio", "bad.wav", content, expect=3)
+            self.assertIn("bad.wav: cannot be read as audio", err)
+        _, err = run("import", "audio", self.path("none.wav"), "-o", self.path("x.sdsz"), expect=4)
+        whole = io.BytesIO()
+        soundfile.write(whole, np.arange(20000, dtype=np.int16), 8000, format="WAV")
+        cut = self.write("cut.wav", whole.getvalue()[:10000])
+        run("import", "audio", cut, "-o", self.path("cut.sdsz"))
+        self.assertEqual(len(self.csv_of(self.path("cut.sdsz")).splitlines()), 1 + (10000 - 44) // 2)
+
+    # Qeexo
+
+    def test_qeexo_goes_out_and_comes_back_with_its_labels(self):
+        self.write("Accelerometer.sds.yml", "sds:\n  name: Accelerometer\n  sample-frequency: 100\n  content:\n" +
+                   "".join(f"    - {{value: {c}, type: int16_t}}\n" for c in "xyz"))
+        self.write("Accelerometer.0.sds", plain(*[(50 * i, struct.pack("<hhh", i, 2 * i, -i) * 5) for i in range(40)]))
+        run("label", "add", self.path("Accelerometer.0.sds"), "-c", "walk", "--from", 0, "--to", 1)
+        run("export", "qeexo", self.path("Accelerometer.0.sds"), "-o", self.path("q.csv"))
+        out, _ = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"))
+        self.assertIn("1 labels", out)
+        a = [line.split(",")[1:] for line in self.csv_of(self.path("Accelerometer.0.sds")).splitlines()[1:]]
+        b = [line.split(",")[1:] for line in self.csv_of(self.path("q.sdsz")).splitlines()[1:]]
+        self.assertEqual(a, b)
+
+    def test_bad_qeexo_is_an_error_with_its_line(self):
+        for text, expected in (("a,b\n1,2\n", "line 1: no column 'timeslot'"),
+                               ("timeslot,accel\n50,[1\n", "line 2: column accel: a list of samples was expected"),
+                               ('timeslot,accel\n50,"[[1,2],[3]]"\n', "line 2: column accel: 1 values, 2 before"),
+                               ('timeslot,accel\nx,[1]\n', "line 2: timeslot: 'x' is no number"),
+                               ("timeslot,accel\n50\n", "line 2: 1 columns")):
+            self.assertIn(expected, self.imported("qeexo", "q.csv", text, expect=3))
+
+    # Edge Impulse
+
+    def test_edge_impulse_json_and_cbor(self):
+        document = {"protected": {"ver": "v1", "alg": "HS256", "iat": 1}, "signature": "ab", "payload": {
+            "device_name": "x", "device_type": "y", "interval_ms": 10,
+            "sensors": [{"name": "accX", "units": "m/s2"}, {"name": "accY", "units": "m/s2"}],
+            "values": [[-9.81, 0.03], [-9.83, 0.04], [1, 2]]}}
+        expected = "timeslot,accX,accY\n0,-9.81,0.03\n0.01,-9.83,0.04\n0.02,1,2\n"
+        self.assertEqual(self.csv_of(self.imported("edge-impulse", "e.json", json.dumps(document))), expected)
+        self.assertEqual(self.csv_of(self.imported("edge-impulse", "e.cbor", cbor2.dumps(document))), expected)
+        document["payload"]["values"] = [1, 2, 3]
+        document["payload"]["sensors"] = [{"name": "audio", "units": "wav"}]
+        self.assertEqual(self.csv_of(self.imported("edge-impulse", "e.json", json.dumps(document))),
+                         "timeslot,audio\n0,1\n0.01,2\n0.02,3\n")
+
+    def test_edge_impulse_goes_out_and_comes_back(self):
+        for cbor in ([], ["--cbor"]):
+            self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 62.5\n  content:\n    - {value: x, type: int16_t, scale: 0.25, unit: G}\n")
+            self.write("Imu.0.sds", plain(*[(16 * i, struct.pack("<h", i)) for i in range(300)]))
+            run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e.x"), "-f", *cbor)
+            run("import", "edge-impulse", self.path("e.x"), "-o", self.path("e.sdsz"), "-f")
+            self.assertEqual(self.csv_of(self.path("Imu.0.sds")), self.csv_of(self.path("e.sdsz")))
+
+    def test_bad_edge_impulse_is_an_error(self):
+        good = '{"payload": {"interval_ms": 10, "sensors": [], "values": %s}}'
+        for text, expected in (("", "e.json"), ("{", "not what the format wants"), ("[1]", "no 'values' in a 'payload'"),
+                               (good % '[[1,2],[3]]', "sample 2: 1 values, 2 before"), (good % '[["a"]]', "a value is text"),
+                               ('{"payload": {"values": [[1]]}}', "no 'interval_ms' before the values"),
+                               (good % ("[" * 100), "nested too deep"), ("[" * 100000, "nested too deep")):
+            self.assertIn(expected, self.imported("edge-impulse", "e.json", text, expect=3))
+
+    # MCAP
+
+    def mcap_file(self, compression=CompressionType.ZSTD, count=1000, **writer):
+        out = io.BytesIO()
+        w = Writer(out, compression=compression, chunk_size=4096, **writer)
+        w.start()
+        schema = w.register_schema("pose", "jsonschema", b"{}")
+        pose = w.register_channel("/robot/pose", "json", schema)
+        other = w.register_channel("/raw", "ros1", schema)
+        for i in range(count):
+            w.add_message(pose, i * 20_000_000, json.dumps({"header": "x", "position": {"x": i, "y": i / 8}, "ok": i % 2 == 0,
+                                                            "v": [1, 2.5]}).encode(), i * 20_000_000)
+            w.add_message(other, i * 20_000_000, b"\0", i * 20_000_000)
+        w.finish()
+        return out.getvalue()
+
+    def test_mcap_json_channels_in_every_compression(self):
+        expected = [f"{i / 50:.10g},{i % 2 == 0:d},{i},{i / 8:.10g},1,2.5" for i in range(1000)]
+        for compression in (CompressionType.ZSTD, CompressionType.LZ4, CompressionType.NONE):
+            path = self.write("r.mcap", self.mcap_file(compression))
+            _, err = run("import", "mcap", path, "-o", self.path("r.sdsz"), "-f")
+            self.assertIn("topic /raw is left out", err)
+            self.assertIn("text in its messages is not kept", err)
+            head, *rows = self.csv_of(self.path("r.sdsz")).splitlines()
+            self.assertEqual(head, "timeslot,ok,position.x,position.y,v[0],v[1]")
+            self.assertEqual(rows, expected)
+        path = self.write("r.mcap", self.mcap_file(use_chunking=False))
+        run("import", "mcap", path, "-o", self.path("r.sdsz"), "-f")
+        self.assertEqual(self.csv_of(self.path("r.sdsz")).splitlines()[1:], expected)
+
+    def test_our_mcap_comes_back_the_same(self):
+        self.write("Imu.sds.yml", "sds:\n  name: Imu\n  description: six\n  sample-frequency: 200\n  content:\n"
+                                  "    - {value: z, type: int16_t, scale: 0.5, unit: G}\n    - {value: a, type: float}\n")
+        self.write("Imu.0.sds", plain(*[(50 * i, b"".join(struct.pack("<hf", k, k / 3) for k in range(10))) for i in range(100)]))
+        run("export", "mcap", self.path("Imu.0.sds"), "-o", self.path("i.mcap"))
+        run("import", "mcap", self.path("i.mcap"), "-o", self.path("i.sdsz"))
+        self.assertEqual(self.csv_of(self.path("i.sdsz")), self.csv_of(self.path("Imu.0.sds")))
+
+    def test_damaged_mcap_files_never_crash(self):
+        good = self.mcap_file(count=100)
+        err = self.imported("mcap", "x.mcap", b"nonsense", expect=3)
+        self.assertIn("does not begin as an MCAP file does", err)
+        cut = self.write("cut.mcap", good[:len(good) // 2])
+        _, err = run("import", "mcap", cut, "-o", self.path("cut.sdsz"))
+        self.assertIn("it was cut off", err)
+        rng = np.random.default_rng(3)
+        for _ in range(60):
+            broken = bytearray(good)
+            for _ in range(4):
+                broken[rng.integers(8, len(broken))] = rng.integers(256)
+            path = self.write("b.mcap", bytes(broken))
+            done = subprocess.run([SDS, "import", "mcap", path, "-o", self.path("b.sdsz"), "-f"], capture_output=True, timeout=60)
+            self.assertIn(done.returncode, (0, 3), done.stderr)
+
+    # XDF
+
+    def xdf_file(self, offsets=()):
+        def length(n):
+            return struct.pack("<BI", 4, n)
+
+        def chunk(tag, content):
+            return length(len(content) + 2) + struct.pack("<H", tag) + content
+
+        def header(number, name, count, rate, form):
+            labels = "".join(f"<channel><label>c{c}</label><unit>uV</unit></channel>" for c in range(count))
+            return chunk(2, struct.pack("<I", number) + (
+                f"<?xml version=\"1.0\"?><info><name>{name}</name><type>EEG</type><channel_count>{count}</channel_count>"
+                f"<nominal_srate>{rate}</nominal_srate><channel_format>{form}</channel_format>"
+                f"<desc><channels>{labels}</channels></desc></info>").encode())
+
+        out = b"XDF:" + chunk(1, b"<?xml version=\"1.0\"?><info><version>1.0</version></info>")
+        out += header(1, "EEG", 2, 250, "float32") + header(2, "Markers", 1, 0, "string") + header(3, "Slow", 1, 0, "int16")
+        for t, value in offsets:
+            out += chunk(4, struct.pack("<Idd", 1, t, value))
+        for block in range(4):
+            samples = b""
+            for k in range(250):
+                i = 250 * block + k
+                stamp = struct.pack("<Bd", 8, 100 + i / 250) if k == 0 else b"\0"
+                samples += stamp + struct.pack("<ff", i, i / 16)
+            out += chunk(3, struct.pack("<I", 1) + length(250) + samples)
+        out += chunk(3, struct.pack("<I", 2) + length(2) + b"".join(
+            struct.pack("<Bd", 8, t) + struct.pack("<BB", 1, len(text)) + text for t, text in ((101.5, b"start"), (103.25, b"stop"))))
+        out += chunk(3, struct.pack("<I", 3) + length(3) + b"".join(struct.pack("<Bdh", 8, t, v) for t, v in ((100.5, 7), (101.125, -8), (103, 9))))
+        return out + chunk(6, struct.pack("<I", 1) + b"<?xml version=\"1.0\"?><info></info>")
+
+    def test_xdf_streams_are_what_pyxdf_reads(self):
+        path = self.write("s.xdf", self.xdf_file())
+        run("import", "xdf", path, "-o", self.path("s.sdsz"))
+        streams, _ = pyxdf.load_xdf(path, synchronize_clocks=False, dejitter_timestamps=False)
+        for stream in streams:
+            name = stream["info"]["name"][0]
+            if name == "Markers":
+                continue
+            rows = np.array([[float(v) for v in line.split(",")]
+                             for line in self.csv_of(self.path("s.sdsz"), "-s", name).splitlines()[1:]])
+            np.testing.assert_allclose(rows[:, 0], stream["time_stamps"], atol=1e-6)
+            np.testing.assert_array_equal(rows[:, 1:], stream["time_series"])
+        labels = json.loads(run("label", "list", self.path("s.sdsz"), "--json")[0])["labels"]
+        self.assertEqual([(label["class"], label["from"]) for label in labels], [("start", 101.5), ("stop", 103.25)])
+
+    def test_xdf_clock_offsets_are_applied(self):
+        path = self.write("s.xdf", self.xdf_file([(100, 2.0), (104, 2.0)]))
+        run("import", "xdf", path, "-o", self.path("s.sdsz"))
+        rows = self.csv_of(self.path("s.sdsz"), "-s", "EEG").splitlines()
+        self.assertEqual(rows[1].split(",")[0], "102")
+
+    def test_damaged_xdf_files_never_crash(self):
+        good = self.xdf_file()
+        self.assertIn("does not begin as an XDF file does", self.imported("xdf", "x.xdf", b"PK..", expect=3))
+        _, err = run("import", "xdf", self.write("cut.xdf", good[:len(good) - 2000]), "-o", self.path("c.sdsz"))
+        self.assertIn("cut off", err)
+        rng = np.random.default_rng(4)
+        for _ in range(60):
+            broken = bytearray(good)
+            for _ in range(4):
+                broken[rng.integers(4, len(broken))] = rng.integers(256)
+            path = self.write("b.xdf", bytes(broken))
+            done = subprocess.run([SDS, "import", "xdf", path, "-o", self.path("b.sdsz"), "-f"], capture_output=True, timeout=60)
+            self.assertIn(done.returncode, (0, 3), done.stderr)
+
+    @unittest.skipUnless(os.path.isdir(SHARED), "needs ../shared")
+    def test_real_speech_comes_in(self):
+        path = os.path.join(SHARED, "audio", "yes_1000ms.wav")
+        run("import", "audio", path, "-o", self.path("yes.sdsz"), "-s", "Microphone")
+        run("export", "wav", self.path("yes.sdsz"), "-o", self.path("yes.wav"))
+        a, rate = soundfile.read(path, dtype="int16")
+        b, _ = soundfile.read(self.path("yes.wav"), dtype="int16")
+        np.testing.assert_array_equal(a, b)
+
+
+if __name__ == "__main__":
+    main()
