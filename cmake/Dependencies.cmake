@@ -17,6 +17,7 @@ pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(libpng REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(liblz4 REQUIRED IMPORTED_TARGET liblz4)
+pkg_check_modules(kissfft REQUIRED IMPORTED_TARGET kissfft-float)
 
 # libcsv has neither a CMake package nor a pkg-config file.
 find_path(CSV_INCLUDE_DIR csv.h REQUIRED)

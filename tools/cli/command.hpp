@@ -26,6 +26,7 @@ void add_info(CLI::App& app, Run& run);
 void add_label(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);
 void add_pack(CLI::App& app, Run& run);
+void add_plot(CLI::App& app, Run& run);
 void add_query(CLI::App& app, Run& run);
 void add_replay(CLI::App& app, Run& run);
 void add_test(CLI::App& app, Run& run);

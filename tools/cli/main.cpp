@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   sds::cli::add_model(app, run);
   sds::cli::add_compare(app, run);
   sds::cli::add_label(app, run);
+  sds::cli::add_plot(app, run);
   sds::cli::add_query(app, run);
   sds::cli::add_edit(app, run);
   sds::cli::add_export(app, run);
