@@ -37,14 +37,17 @@ std::string entry(const Channel& channel) {
 std::string to_yaml(const Metadata& metadata) {
   std::string out = fmt::format("sds:\n  name: {}\n", quoted(metadata.name));
   if (!metadata.description.empty()) out += fmt::format("  description: {}\n", quoted(metadata.description));
-  if (!(metadata.tick_frequency == Frequency{})) out += fmt::format("  tick-frequency: {}\n", metadata.tick_frequency.hz());
+  if (!(metadata.tick_frequency == Frequency{}))
+    out += fmt::format("  tick-frequency: {}\n", metadata.tick_frequency.hz());
   if (metadata.sample_frequency) out += fmt::format("  sample-frequency: {}\n", metadata.sample_frequency->hz());
   if (metadata.block_frequency) out += fmt::format("  block-frequency: {}\n", metadata.block_frequency->hz());
   out += "  content:\n";
   if (metadata.is_audio) {
-    return out + fmt::format("    - value: {}\n      audio:\n        bit-depth: {}\n        channels: {}\n        format: pcm\n",
-                             quoted(metadata.channels.size() == 1 ? metadata.channels.front().name : metadata.name),
-                             8 * size_of(metadata.channels.front().type), metadata.channels.size());
+    return out +
+           fmt::format(
+               "    - value: {}\n      audio:\n        bit-depth: {}\n        channels: {}\n        format: pcm\n",
+               quoted(metadata.channels.size() == 1 ? metadata.channels.front().name : metadata.name),
+               8 * size_of(metadata.channels.front().type), metadata.channels.size());
   }
   for (const auto& channel : metadata.channels) out += entry(channel);
   return out;

@@ -197,7 +197,9 @@ void add_check(CLI::App& app, Run& run) {
   command->add_flag("--quality", o->quality,
                     "Also report on the data: rates, missing samples, clipping, stuck values, noise, offsets; and over "
                     "several recordings: balance of the labels");
-  command->add_option("--profile", o->profile, "Limits for the quality, in YAML (docs/quality.md); broken ones: exit code 1")
+  command
+      ->add_option("--profile", o->profile,
+                   "Limits for the quality, in YAML (docs/quality.md); broken ones: exit code 1")
       ->type_name("FILE");
   command
       ->add_option("--against", o->against,

@@ -30,12 +30,17 @@ int print_report(const Expected<EditReport>& report, const Options& o) {
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()}, {"streams", report->streams}, {"blocks", report->blocks},
-                                      {"raw_bytes", report->raw_bytes}, {"labels", report->labels}, {"notes", report->notes}}
+    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()},
+                                      {"streams", report->streams},
+                                      {"blocks", report->blocks},
+                                      {"raw_bytes", report->raw_bytes},
+                                      {"labels", report->labels},
+                                      {"notes", report->notes}}
                            .dump(2));
   } else {
-    fmt::print("{}: {} streams, {} blocks, {} as plain .sds{}\n", o.output.string(), report->streams, grouped(report->blocks),
-               human_bytes(report->raw_bytes), report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
+    fmt::print("{}: {} streams, {} blocks, {} as plain .sds{}\n", o.output.string(), report->streams,
+               grouped(report->blocks), human_bytes(report->raw_bytes),
+               report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
   }
   return 0;
 }
@@ -57,7 +62,8 @@ int run_cut(const Options& o) {
     if (!found) return fail_with(found.error());
     within = found->ranges;
   }
-  if (within->empty()) return fail_with({ErrorCode::usage, "nothing is left: no time is chosen", recording->path(), {}});
+  if (within->empty())
+    return fail_with({ErrorCode::usage, "nothing is left: no time is chosen", recording->path(), {}});
   auto report = [&] {
     Progress progress("cutting", total_bytes(*recording));
     return cut(*recording, *streams, *within, o.output, o.edit, progress.callback());
@@ -124,7 +130,8 @@ void add_edit(CLI::App& app, Run& run) {
   merger->add_flag("--no-align", m->no_align, "Keep all timeslots as they are, clock pairs or not");
   add_output(*merger, *m);
   merger->footer(
-      "Recordings made by `sds serve` hold clock pairs, device tick and UTC, by which they are moved onto the first one's\n"
+      "Recordings made by `sds serve` hold clock pairs, device tick and UTC, by which they are moved onto the first "
+      "one's\n"
       "clock, and stretched by how much faster or slower theirs runs. Streams whose names are taken get the label of\n"
       "their recording's file name. Labels come along.");
   merger->callback([m, &run] { run = [m] { return run_merge(*m); }; });
@@ -137,9 +144,10 @@ void add_edit(CLI::App& app, Run& run) {
   const std::map<std::string, ResampleQuality> qualities{
       {"best", ResampleQuality::best}, {"medium", ResampleQuality::medium}, {"fast", ResampleQuality::fast}};
   resampler
-      ->add_option("--quality", r->quality,
-                   "The anti-alias filter, a windowed sinc of libsamplerate: best passes 97 % of the band and keeps aliases "
-                   "144 dB down (default), medium 90 % and 121 dB, fast 80 % and 97 dB")
+      ->add_option(
+          "--quality", r->quality,
+          "The anti-alias filter, a windowed sinc of libsamplerate: best passes 97 % of the band and keeps aliases "
+          "144 dB down (default), medium 90 % and 121 dB, fast 80 % and 97 dB")
       ->transform(CLI::CheckedTransformer(qualities))
       ->type_name("best|medium|fast");
   add_output(*resampler, *r);

@@ -42,7 +42,9 @@ struct Options {
   bool json = false;
 };
 
-bool is_per_stream(Format format) { return format == Format::csv || format == Format::audio || format == Format::edge_impulse; }
+bool is_per_stream(Format format) {
+  return format == Format::csv || format == Format::audio || format == Format::edge_impulse;
+}
 
 // "2s", "500ms", "2" (seconds).
 Expected<double> parse_duration(const std::string& text) {
@@ -77,14 +79,16 @@ Expected<std::array<double, 3>> parse_split(const std::string& text) {
     sum += value;
     at = end + 1;
   }
-  if (count < 2 || !(sum > 0)) return fail(ErrorCode::usage, fmt::format("--split {}: write train/validation/test, such as 80/10/10", text));
+  if (count < 2 || !(sum > 0))
+    return fail(ErrorCode::usage, fmt::format("--split {}: write train/validation/test, such as 80/10/10", text));
   if (count == 2) shares = {shares[0], 0, shares[1]};
   return shares;
 }
 
 // The recordings: each `.sdsz` is one; `.sds` files are the streams of one recording unless --each.
 std::vector<std::vector<fs::path>> group_inputs(const Options& o) {
-  const bool plain = std::none_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); });
+  const bool plain =
+      std::none_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); });
   if (plain && !o.each) return {o.input.paths};
   std::vector<std::vector<fs::path>> groups;
   for (const auto& path : o.input.paths) groups.push_back({path});
@@ -97,8 +101,8 @@ struct Outcome {
   std::string stem;
 };
 
-Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output, const Options& o,
-                                const OnProgress& on_progress) {
+Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output,
+                                const Options& o, const OnProgress& on_progress) {
   ExportReport result;
   const auto finish = [&](const Expected<CsvReport>& report) -> Expected<ExportReport> {
     if (!report) return fail(report);
@@ -127,8 +131,8 @@ Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, 
 }
 
 // Everything of one recording that goes into files of its own. `folder` is empty for a single recording.
-Expected<ExportReport> export_one(const Recording& recording, const std::string& stem, const fs::path& folder, const Options& o,
-                                  const OnProgress& on_progress) {
+Expected<ExportReport> export_one(const Recording& recording, const std::string& stem, const fs::path& folder,
+                                  const Options& o, const OnProgress& on_progress) {
   Options mine = o;
   auto within = o.part.ranges(recording);
   if (!within) return fail(within);
@@ -138,9 +142,12 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
   if (streams->empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
   const auto one = [&](std::size_t stream, const std::string& output) -> Expected<ExportReport> {
     switch (o.format) {
-      case Format::csv: return csv_file(recording, stream, output, mine, on_progress);
-      case Format::audio: return export_audio(recording, stream, output, mine.exports, on_progress);
-      default: return export_edge_impulse(recording, stream, output, o.cbor, mine.exports, on_progress);
+      case Format::csv:
+        return csv_file(recording, stream, output, mine, on_progress);
+      case Format::audio:
+        return export_audio(recording, stream, output, mine.exports, on_progress);
+      default:
+        return export_edge_impulse(recording, stream, output, o.cbor, mine.exports, on_progress);
     }
   };
   const bool to_folder = !folder.empty();
@@ -164,7 +171,8 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     }
     ExportReport all;
     for (const std::size_t stream : *streams) {
-      auto report = export_images(recording, stream, to_folder ? folder / stem : fs::path(o.output), mine.exports, on_progress);
+      auto report =
+          export_images(recording, stream, to_folder ? folder / stem : fs::path(o.output), mine.exports, on_progress);
       if (!report) return report;
       all.samples += report->samples;
       all.streams += report->streams;
@@ -231,8 +239,9 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
   } else if (report.files.size() == 1) {
     fmt::print("{}: {} samples, {}\n", report.files.front().string(), grouped(report.samples), human_bytes(bytes));
   } else if (!report.files.empty()) {
-    fmt::print("{} to {}: {} files, {} samples, {}\n", report.files.front().string(), report.files.back().filename().string(),
-               grouped(report.files.size()), grouped(report.samples), human_bytes(bytes));
+    fmt::print("{} to {}: {} files, {} samples, {}\n", report.files.front().string(),
+               report.files.back().filename().string(), grouped(report.files.size()), grouped(report.samples),
+               human_bytes(bytes));
   }
 }
 
@@ -253,16 +262,19 @@ class SharedProgress {
 };
 
 // The items of a dataset, with their parts; sorted by name, so that the order of the command line does not matter.
-Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vector<std::vector<fs::path>>& groups, Executor* executor) {
+Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vector<std::vector<fs::path>>& groups,
+                                                Executor* executor) {
   for (const auto& group : groups)
     if (group.size() > 1)
-      return fail(ErrorCode::usage, "plain .sds files would be the streams of one recording: pack them, or say --each", group.front());
+      return fail(ErrorCode::usage, "plain .sds files would be the streams of one recording: pack them, or say --each",
+                  group.front());
   std::vector<DatasetItem> items(groups.size());
   std::vector<std::optional<Error>> errors(groups.size());
   SharedProgress progress("reading", 0);
   for_each_parallel(executor, groups.size(), [&](std::size_t i) {
     auto recording = Recording::open(groups[i], o.input.options());
-    auto item = recording ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback()) : Expected<DatasetItem>(fail(recording));
+    auto item = recording ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback())
+                          : Expected<DatasetItem>(fail(recording));
     if (item) {
       items[i] = std::move(*item);
     } else {
@@ -274,14 +286,17 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   std::sort(items.begin(), items.end(), [](const DatasetItem& a, const DatasetItem& b) { return a.name < b.name; });
   for (std::size_t i = 1; i < items.size(); ++i)
     if (items[i].name == items[i - 1].name)
-      return fail(ErrorCode::usage, fmt::format("two recordings are called {}: rename one", items[i].name), items[i].path);
+      return fail(ErrorCode::usage, fmt::format("two recordings are called {}: rename one", items[i].name),
+                  items[i].path);
   assign_parts(items, o.split_options);
   return items;
 }
 
-int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const char* format, const WindowOptions* windows) {
+int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const char* format,
+                   const WindowOptions* windows) {
   const fs::path path = fs::path(o.output) / "manifest.yml";
-  if (auto done = write_text_file(path, manifest(items, o.split_options, format, windows)); !done) return fail_with(done.error());
+  if (auto done = write_text_file(path, manifest(items, o.split_options, format, windows)); !done)
+    return fail_with(done.error());
   if (o.json) return 0;
   for (std::size_t p = 0; p < part_names.size(); ++p) {
     std::size_t count = 0;
@@ -321,22 +336,28 @@ int run_windows(Options o) {
   auto items = plan_dataset(o, group_inputs(o), pool.get());
   if (!items) return fail_with(items.error());
   SharedProgress progress("cutting windows", 0);
-  auto report = export_windows(*items, o.window, o.format == Format::npz ? TensorFormat::npz : TensorFormat::hdf5, o.output, pool.get(),
-                               progress.callback());
+  auto report = export_windows(*items, o.window, o.format == Format::npz ? TensorFormat::npz : TensorFormat::hdf5,
+                               o.output, pool.get(), progress.callback());
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   if (report->unlabelled > 0 && !o.window.keep_unlabelled)
-    warn(fmt::format("{} windows have no label that covers enough of them, and are left out (--unlabelled keeps them)", report->unlabelled));
+    warn(fmt::format("{} windows have no label that covers enough of them, and are left out (--unlabelled keeps them)",
+                     report->unlabelled));
   if (report->windows == 0) return fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(file.string());
-    fmt::print("{}\n", nlohmann::json{{"files", files}, {"windows", report->windows}, {"unlabelled", report->unlabelled}, {"notes", report->notes}}.dump(2));
+    fmt::print("{}\n", nlohmann::json{{"files", files},
+                                      {"windows", report->windows},
+                                      {"unlabelled", report->unlabelled},
+                                      {"notes", report->notes}}
+                           .dump(2));
   }
   return finish_dataset(o, *items, o.format == Format::npz ? "npz" : "hdf5", &o.window);
 }
 
-int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups, const std::vector<DatasetItem>& items, Executor* executor) {
+int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups, const std::vector<DatasetItem>& items,
+             Executor* executor) {
   // One file, or one for each part.
   nlohmann::json all = nlohmann::json::array();
   for (std::size_t p = 0; p < part_names.size(); ++p) {
@@ -412,7 +433,8 @@ int run_export(Options o) {
   for (std::size_t i = 0; i < count; ++i) {
     outcomes[i].stem = (items.empty() ? groups[i].front() : items[i].path).stem().string();
     if (many && !stems.insert(outcomes[i].stem).second)
-      return fail_with({ErrorCode::usage, fmt::format("two recordings are called {}: rename one", outcomes[i].stem), {}, {}});
+      return fail_with(
+          {ErrorCode::usage, fmt::format("two recordings are called {}: rename one", outcomes[i].stem), {}, {}});
   }
   {
     SharedProgress progress("exporting", 0);
@@ -427,7 +449,8 @@ int run_export(Options o) {
         if (!items.empty()) folder /= part_names[items[i].part];
         Expected<void> made;
         if (many) made = make_directories(folder);
-        report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback()) : Expected<ExportReport>(fail(made));
+        report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback())
+                      : Expected<ExportReport>(fail(made));
       }
       if (report) {
         outcomes[i].report = std::move(*report);
@@ -469,20 +492,24 @@ constexpr std::array kFormats{
                "Example: sds export wav walk.sdsz -s Microphone -o walk.wav"},
     FormatInfo{Format::audio, "flac", "flac", "FLAC: lossless audio of up to 24 bits and 8 channels",
                "Example: sds export flac walk.sdsz -s Microphone -o walk.flac"},
-    FormatInfo{Format::audio, "audio", "wav", "Any format of libsndfile by the output's name: .aiff .au .caf .w64 .rf64 .ogg ...",
+    FormatInfo{Format::audio, "audio", "wav",
+               "Any format of libsndfile by the output's name: .aiff .au .caf .w64 .rf64 .ogg ...",
                "Example: sds export audio walk.sdsz -s Microphone -o walk.aiff"},
-    FormatInfo{Format::hdf5, "hdf5", "h5", "HDF5: a group a recording, a dataset a channel (h5py, MATLAB); or windows for training",
-               "Raw values with the attributes scale, offset and unit; labels as a group. All recordings go into one file.\n\n"
-               "Example: sds export hdf5 *.sdsz -o all.h5\n"
-               "Example: sds export hdf5 *.sdsz -s Imu --window 2s --stride 500ms --split 80/10/10 -o dataset"},
+    FormatInfo{
+        Format::hdf5, "hdf5", "h5",
+        "HDF5: a group a recording, a dataset a channel (h5py, MATLAB); or windows for training",
+        "Raw values with the attributes scale, offset and unit; labels as a group. All recordings go into one file.\n\n"
+        "Example: sds export hdf5 *.sdsz -o all.h5\n"
+        "Example: sds export hdf5 *.sdsz -s Imu --window 2s --stride 500ms --split 80/10/10 -o dataset"},
     FormatInfo{Format::npz, "npz", "npz", "NumPy: a structured array a stream; or windows for training",
                "numpy.load(FILE)['Imu']['ax'] are the raw values (--physical: scaled), ['Imu.time'] the seconds.\n\n"
                "Example: sds export npz *.sdsz -s Imu --window 2s --stride 500ms --split 80/10/10 -o dataset"},
     FormatInfo{Format::qeexo, "qeexo", "csv", "Qeexo AutoML's CSV, version 2, as Arm's sds-convert writes it",
                "Example: sds export qeexo walk.sdsz -s Accelerometer -o walk.csv --class walk"},
-    FormatInfo{Format::edge_impulse, "edge-impulse", "json", "Edge Impulse's data acquisition format, JSON or CBOR",
-               "Files in a directory are called <class>.<recording>.json: Edge Impulse takes the class from the name.\n\n"
-               "Example: sds export edge-impulse *.sdsz -s Imu --split 80/20 -o upload"},
+    FormatInfo{
+        Format::edge_impulse, "edge-impulse", "json", "Edge Impulse's data acquisition format, JSON or CBOR",
+        "Files in a directory are called <class>.<recording>.json: Edge Impulse takes the class from the name.\n\n"
+        "Example: sds export edge-impulse *.sdsz -s Imu --split 80/20 -o upload"},
     FormatInfo{Format::mcap, "mcap", "mcap", "MCAP with JSON messages, for Foxglove",
                "Example: sds export mcap walk.sdsz -o walk.mcap"},
     FormatInfo{Format::images, "images", "png", "The frames of image streams as PNG, or as they are",
@@ -497,10 +524,12 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   o->input.add_to(*command, "Recordings: each .sdsz is one; .sds files are the streams of one", true);
   command
       ->add_option("-o,--output", o->output,
-                   info.format == Format::csv ? "File to write (default: standard output); a directory for several streams or recordings"
-                                              : "File to write; a directory for several streams or recordings")
+                   info.format == Format::csv
+                       ? "File to write (default: standard output); a directory for several streams or recordings"
+                       : "File to write; a directory for several streams or recordings")
       ->type_name("FILE|DIR");
-  command->add_option("-s,--stream", o->streams, "Export only this stream. May be given several times")->type_name("ID");
+  command->add_option("-s,--stream", o->streams, "Export only this stream. May be given several times")
+      ->type_name("ID");
   o->part.add_to(*command);
   if (info.format != Format::images && info.format != Format::qeexo) {
     const std::map<std::string, SampleTimes> names{{"metadata", SampleTimes::metadata},
@@ -508,15 +537,16 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
                                                    {"block", SampleTimes::block},
                                                    {"interpolate", SampleTimes::interpolate}};
     command
-        ->add_option("--times", o->exports.samples.times,
-                     "Times of the samples of a block: by `rate`, sample k at block time + k / sample-frequency; `block`, "
-                     "all at the block's time; `metadata`, rate if there is a sample-frequency, else block (default); "
-                     "`interpolate`, spread up to the next block as Arm's sds-convert does")
+        ->add_option(
+            "--times", o->exports.samples.times,
+            "Times of the samples of a block: by `rate`, sample k at block time + k / sample-frequency; `block`, "
+            "all at the block's time; `metadata`, rate if there is a sample-frequency, else block (default); "
+            "`interpolate`, spread up to the next block as Arm's sds-convert does")
         ->transform(CLI::CheckedTransformer(names))
         ->type_name("metadata|rate|block|interpolate");
   }
-  if (info.format == Format::csv || info.format == Format::hdf5 || info.format == Format::npz || info.format == Format::mcap ||
-      info.format == Format::qeexo)
+  if (info.format == Format::csv || info.format == Format::hdf5 || info.format == Format::npz ||
+      info.format == Format::mcap || info.format == Format::qeexo)
     command->add_flag("--normalize", o->exports.samples.normalize, "Let the first block's time be 0");
   if (info.format == Format::csv) {
     command->add_option("--start-timeslot", o->part.from, "The same as --from")->type_name("S");
@@ -527,30 +557,48 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   if (info.format == Format::audio || info.format == Format::hdf5 || info.format == Format::npz)
     command->add_flag("--physical", o->exports.physical, "Scaled values as floats instead of raw ones");
   if (info.format == Format::hdf5)
-    command->add_option("--deflate", o->exports.deflate, "Compression level, 0 (none) to 12 (default 1)")->check(CLI::Range(0, 12));
+    command->add_option("--deflate", o->exports.deflate, "Compression level, 0 (none) to 12 (default 1)")
+        ->check(CLI::Range(0, 12));
   if (info.format == Format::npz) command->add_flag("--compress", o->exports.compress, "Deflate the arrays");
   if (info.format == Format::qeexo) {
-    command->add_option("--interval", o->exports.interval_s, "Length of a row in seconds (default 0.05)")->type_name("S");
-    command->add_option("--class", o->exports.label, "The label of every row (default: the recording's labels)")->type_name("NAME");
+    command->add_option("--interval", o->exports.interval_s, "Length of a row in seconds (default 0.05)")
+        ->type_name("S");
+    command->add_option("--class", o->exports.label, "The label of every row (default: the recording's labels)")
+        ->type_name("NAME");
   }
   if (info.format == Format::edge_impulse) {
     command->add_flag("--cbor", o->cbor, "CBOR instead of JSON");
-    command->add_option("--class", o->exports.label, "The class in the file's name (default: the recording's main label)")->type_name("NAME");
-    command->add_option("--device-type", o->exports.device_type, "What device it was (default sdskit)")->type_name("NAME");
+    command
+        ->add_option("--class", o->exports.label, "The class in the file's name (default: the recording's main label)")
+        ->type_name("NAME");
+    command->add_option("--device-type", o->exports.device_type, "What device it was (default sdskit)")
+        ->type_name("NAME");
   }
-  if (info.format == Format::images) command->add_flag("--raw", o->exports.raw_frames, "The frames' bytes instead of PNG");
+  if (info.format == Format::images)
+    command->add_flag("--raw", o->exports.raw_frames, "The frames' bytes instead of PNG");
   if (info.format == Format::hdf5 || info.format == Format::npz) {
-    command->add_option("--window", o->window_text, "Cut windows of this length, such as 2s or 500ms: x, y, classes for training")->type_name("TIME");
-    command->add_option("--stride", o->stride_text, "From one window's begin to the next one's (default: the window)")->type_name("TIME");
-    command->add_option("--channel", o->channels, "Windows: only this channel. May be given several times")->type_name("NAME");
-    command->add_option("--label-share", o->window.min_label_share, "A window has a class if it covers at least so much of it (default 0.5)")
+    command
+        ->add_option("--window", o->window_text,
+                     "Cut windows of this length, such as 2s or 500ms: x, y, classes for training")
+        ->type_name("TIME");
+    command->add_option("--stride", o->stride_text, "From one window's begin to the next one's (default: the window)")
+        ->type_name("TIME");
+    command->add_option("--channel", o->channels, "Windows: only this channel. May be given several times")
+        ->type_name("NAME");
+    command
+        ->add_option("--label-share", o->window.min_label_share,
+                     "A window has a class if it covers at least so much of it (default 0.5)")
         ->check(CLI::Range(0.0, 1.0));
     command->add_flag("--unlabelled", o->window.keep_unlabelled, "Keep windows without a class, as y = -1");
   }
-  command->add_option("--split", o->split, "Share recordings out to train/validation/test, such as 80/10/10; writes manifest.yml")->type_name("A/B/C");
   command
-      ->add_option("--split-by", o->split_options.by,
-                   "What is kept together: recording (default), device, label (of the file's name), or a key of the session")
+      ->add_option("--split", o->split,
+                   "Share recordings out to train/validation/test, such as 80/10/10; writes manifest.yml")
+      ->type_name("A/B/C");
+  command
+      ->add_option(
+          "--split-by", o->split_options.by,
+          "What is kept together: recording (default), device, label (of the file's name), or a key of the session")
       ->type_name("KEY");
   command->add_option("--seed", o->split_options.seed, "Another seed, another split (default 1)")->type_name("N");
   command->add_flag("--each", o->each, "Every .sds file is a recording of its own");

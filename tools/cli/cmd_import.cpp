@@ -12,7 +12,8 @@ namespace sds::cli {
 
 namespace {
 
-using Function = Expected<ImportReport> (*)(const std::filesystem::path&, const std::filesystem::path&, const ImportOptions&, const OnProgress&);
+using Function = Expected<ImportReport> (*)(const std::filesystem::path&, const std::filesystem::path&,
+                                            const ImportOptions&, const OnProgress&);
 
 struct Options {
   std::filesystem::path input;
@@ -39,7 +40,8 @@ ImportColumn parse_column(const std::string& text, std::string& column) {
 int run_import(Options o, Function function) {
   if (!o.map.empty())
     if (auto loaded = load_import_map(o.map, o.import); !loaded) return fail_with(loaded.error());
-  for (const auto& [text, target] : {std::pair{&o.rate, &o.import.rate}, {&o.tick_frequency, &o.import.tick_frequency}}) {
+  for (const auto& [text, target] :
+       {std::pair{&o.rate, &o.import.rate}, {&o.tick_frequency, &o.import.tick_frequency}}) {
     if (text->empty()) continue;
     auto parsed = Frequency::parse(*text);
     if (!parsed) return fail_with({ErrorCode::usage, fmt::format("'{}': {}", *text, parsed.error().message), {}, {}});
@@ -60,18 +62,21 @@ int run_import(Options o, Function function) {
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()}, {"streams", report->streams}, {"samples", report->samples},
-                                      {"labels", report->labels}, {"notes", report->notes}}
+    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()},
+                                      {"streams", report->streams},
+                                      {"samples", report->samples},
+                                      {"labels", report->labels},
+                                      {"notes", report->notes}}
                            .dump(2));
     return 0;
   }
-  fmt::print("{}: {} stream{}, {} samples{}\n", o.output.string(), report->streams, report->streams == 1 ? "" : "s", grouped(report->samples),
-             report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
+  fmt::print("{}: {} stream{}, {} samples{}\n", o.output.string(), report->streams, report->streams == 1 ? "" : "s",
+             grouped(report->samples), report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
   return 0;
 }
 
-CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char* description, const char* footer, const std::shared_ptr<Options>& o,
-                     Function function) {
+CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char* description, const char* footer,
+                     const std::shared_ptr<Options>& o, Function function) {
   auto* command = importer.add_subcommand(name, description);
   command->add_option("input", o->input, "The file to read")->required();
   command->add_option("-o,--output", o->output, "The .sdsz to write")->required()->type_name("FILE");
@@ -83,12 +88,20 @@ CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char*
 }
 
 void add_numbers(CLI::App& command, Options& o) {
-  const std::map<std::string, ImportType> types{{"auto", ImportType::automatic}, {"int16", ImportType::i16}, {"int32", ImportType::i32},
-                                                {"float", ImportType::f32},      {"double", ImportType::f64}};
-  command.add_option("--type", o.import.type, "Type of the values (default auto: the smallest that holds each column exactly)")
+  const std::map<std::string, ImportType> types{{"auto", ImportType::automatic},
+                                                {"int16", ImportType::i16},
+                                                {"int32", ImportType::i32},
+                                                {"float", ImportType::f32},
+                                                {"double", ImportType::f64}};
+  command
+      .add_option("--type", o.import.type,
+                  "Type of the values (default auto: the smallest that holds each column exactly)")
       ->transform(CLI::CheckedTransformer(types))
       ->type_name("auto|int16|int32|float|double");
-  command.add_option("--tick-frequency", o.tick_frequency, "Resolution of times (default: 1000 if that is exact, else 1e6)")->type_name("HZ");
+  command
+      .add_option("--tick-frequency", o.tick_frequency,
+                  "Resolution of times (default: 1000 if that is exact, else 1e6)")
+      ->type_name("HZ");
 }
 
 }  // namespace
@@ -100,42 +113,56 @@ void add_import(CLI::App& app, Run& run) {
   const auto options = [] { return std::make_shared<Options>(); };
 
   auto o = options();
-  auto* csv = add_format(*importer, run, "csv", "A table with a header", "Example: sds import csv imu.csv -o imu.sdsz --time t_ms --column ax=x:G --column ay=y:G", o,
+  auto* csv = add_format(*importer, run, "csv", "A table with a header",
+                         "Example: sds import csv imu.csv -o imu.sdsz --time t_ms --column ax=x:G --column ay=y:G", o,
                          import_csv);
   csv->add_option("-s,--stream", o->import.stream, "Name of the stream (default: the file's)")->type_name("NAME");
-  csv->add_option("--time", o->import.time_column, "The column with the times (default: time, timeslot, timestamp or t)")->type_name("COLUMN");
-  csv->add_option("--time-unit", o->import.time_unit, "Unit of the times (default: by the column's name, else s)")->check(CLI::IsMember({"s", "ms", "us", "ns"}));
+  csv->add_option("--time", o->import.time_column,
+                  "The column with the times (default: time, timeslot, timestamp or t)")
+      ->type_name("COLUMN");
+  csv->add_option("--time-unit", o->import.time_unit, "Unit of the times (default: by the column's name, else s)")
+      ->check(CLI::IsMember({"s", "ms", "us", "ns"}));
   csv->add_option("--rate", o->rate, "Sample rate, where there are no times")->type_name("HZ");
-  csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")->type_name("COLUMN[=NAME[:UNIT]]");
-  csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; or tab, by the header)")->type_name("CHAR|tab");
+  csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")
+      ->type_name("COLUMN[=NAME[:UNIT]]");
+  csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; or tab, by the header)")
+      ->type_name("CHAR|tab");
   csv->add_option("--map", o->map, "Columns, times and rate from a YAML file (docs/imports.md)")->type_name("FILE");
   add_numbers(*csv, *o);
 
   o = options();
-  auto* audio = add_format(*importer, run, "audio", "WAV, FLAC and everything else that libsndfile reads", "Example: sds import audio clip.wav -o clip.sdsz -s Microphone", o,
-                           import_audio);
+  auto* audio = add_format(*importer, run, "audio", "WAV, FLAC and everything else that libsndfile reads",
+                           "Example: sds import audio clip.wav -o clip.sdsz -s Microphone", o, import_audio);
   audio->add_option("-s,--stream", o->import.stream, "Name of the stream (default: the file's)")->type_name("NAME");
 
   o = options();
-  auto* qeexo = add_format(*importer, run, "qeexo", "Qeexo AutoML's CSV, version 2", "A stream a sensor; labels go into the label file.\n\nExample: sds import qeexo data.csv -o data.sdsz", o,
-                           import_qeexo);
-  qeexo->add_option("--interval", o->import.interval_s, "Length of a row in seconds (default 0.05)")->type_name("S")->check(CLI::PositiveNumber);
+  auto* qeexo =
+      add_format(*importer, run, "qeexo", "Qeexo AutoML's CSV, version 2",
+                 "A stream a sensor; labels go into the label file.\n\nExample: sds import qeexo data.csv -o data.sdsz",
+                 o, import_qeexo);
+  qeexo->add_option("--interval", o->import.interval_s, "Length of a row in seconds (default 0.05)")
+      ->type_name("S")
+      ->check(CLI::PositiveNumber);
   add_numbers(*qeexo, *o);
 
   o = options();
-  auto* edge = add_format(*importer, run, "edge-impulse", "Edge Impulse's data acquisition format, JSON or CBOR", "Example: sds import edge-impulse walk.1.json -o walk.sdsz", o,
-                          import_edge_impulse);
+  auto* edge = add_format(*importer, run, "edge-impulse", "Edge Impulse's data acquisition format, JSON or CBOR",
+                          "Example: sds import edge-impulse walk.1.json -o walk.sdsz", o, import_edge_impulse);
   edge->add_option("-s,--stream", o->import.stream, "Name of the stream (default: the file's)")->type_name("NAME");
   add_numbers(*edge, *o);
 
   o = options();
-  auto* mcap = add_format(*importer, run, "mcap", "MCAP files with JSON messages", "A stream a topic; a channel for every number in its messages.\n\nExample: sds import mcap run.mcap -o run.sdsz", o,
-                          import_mcap);
+  auto* mcap = add_format(
+      *importer, run, "mcap", "MCAP files with JSON messages",
+      "A stream a topic; a channel for every number in its messages.\n\nExample: sds import mcap run.mcap -o run.sdsz",
+      o, import_mcap);
   add_numbers(*mcap, *o);
 
   o = options();
-  auto* xdf = add_format(*importer, run, "xdf", "LabRecorder's XDF", "Clock offsets are applied; streams of text become labels.\n\nExample: sds import xdf session.xdf -o session.sdsz", o,
-                         import_xdf);
+  auto* xdf = add_format(*importer, run, "xdf", "LabRecorder's XDF",
+                         "Clock offsets are applied; streams of text become labels.\n\nExample: sds import xdf "
+                         "session.xdf -o session.sdsz",
+                         o, import_xdf);
   add_numbers(*xdf, *o);
 }
 

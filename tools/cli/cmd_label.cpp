@@ -53,9 +53,9 @@ Expected<Opened> open(const Options& o) {
   if (!recording) return fail(recording);
   const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
   std::error_code ignored;
-  auto file = o.labels.empty() || fs::exists(path, ignored) ? (o.labels.empty() ? labels_of(*recording)
-                                                                               : LabelFile::load(path))
-                                                            : Expected<LabelFile>(LabelFile{});
+  auto file = o.labels.empty() || fs::exists(path, ignored)
+                  ? (o.labels.empty() ? labels_of(*recording) : LabelFile::load(path))
+                  : Expected<LabelFile>(LabelFile{});
   if (!file) return fail(file);
   if (file->labels.empty() && file->classes.empty() && !recording->streams().empty())
     file->tick_frequency = recording->streams().front().tick_frequency();
@@ -88,8 +88,14 @@ int run_list(const Options& o) {
     auto all = nlohmann::json::array();
     for (const auto& l : file.labels) {
       if (!o.name.empty() && l.name != o.name) continue;
-      nlohmann::json entry{{"class", l.name}, {"begin", l.begin}, {"end", l.end}, {"from", file.seconds_of(l.begin)},
-                           {"to", file.seconds_of(l.end)}, {"stream", l.stream}, {"author", l.author}, {"note", l.note}};
+      nlohmann::json entry{{"class", l.name},
+                           {"begin", l.begin},
+                           {"end", l.end},
+                           {"from", file.seconds_of(l.begin)},
+                           {"to", file.seconds_of(l.end)},
+                           {"stream", l.stream},
+                           {"author", l.author},
+                           {"note", l.note}};
       if (l.confidence) entry["confidence"] = *l.confidence;
       all.push_back(entry);
     }
@@ -220,8 +226,9 @@ int run_move(const Options& o) {
   LabelFile& file = opened->file;
   for (const std::size_t i : *indices) {
     Label& l = file.labels[i];
-    auto begin = o.by ? file.tick_of(file.seconds_of(l.begin) + *o.by)
-                      : (o.from || o.from_tick ? tick(file, o.from_tick, o.from, "begins") : Expected<std::uint64_t>(l.begin));
+    auto begin =
+        o.by ? file.tick_of(file.seconds_of(l.begin) + *o.by)
+             : (o.from || o.from_tick ? tick(file, o.from_tick, o.from, "begins") : Expected<std::uint64_t>(l.begin));
     auto end = o.by ? file.tick_of(file.seconds_of(l.end) + *o.by)
                     : (o.to || o.to_tick ? tick(file, o.to_tick, o.to, "ends") : Expected<std::uint64_t>(l.end));
     if (!begin) return fail_with(begin.error());
@@ -281,7 +288,8 @@ int run_compare(const Options& o) {
     auto table = nlohmann::json::array();
     for (const auto& [classes, time] : result.table)
       table.push_back({{"a", classes.first}, {"b", classes.second}, {"seconds", time}});
-    fmt::print("{}\n", nlohmann::json{{"compared_s", result.compared_s}, {"agreed_s", result.agreed_s},
+    fmt::print("{}\n", nlohmann::json{{"compared_s", result.compared_s},
+                                      {"agreed_s", result.agreed_s},
                                       {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
                                       {"table", table}}
                            .dump(2));
@@ -412,7 +420,8 @@ void add_label(CLI::App& app, Run& run) {
   auto* add = add_command(*label, run, "add", "Add a label", o, run_add);
   add->add_option("-c,--class", o->name, "What it is")->required()->type_name("NAME");
   add_interval(*add, *o);
-  add->add_option("-s,--stream", o->stream, "The stream that it is about (default: the whole recording)")->type_name("ID");
+  add->add_option("-s,--stream", o->stream, "The stream that it is about (default: the whole recording)")
+      ->type_name("ID");
   add->add_option("--author", o->author, "Who says so")->type_name("NAME");
   add->add_option("--note", o->note, "Anything else")->type_name("TEXT");
   add->add_option("--confidence", o->confidence, "How sure, 0 to 1")->check(CLI::Range(0.0, 1.0));
@@ -445,14 +454,16 @@ void add_label(CLI::App& app, Run& run) {
   o = options();
   auto* merge = add_command(*label, run, "merge", "Add the labels of other label files; equal ones once", o, run_merge);
   merge->add_option("--with", o->files, "A label file. May be given several times")->type_name("FILE");
-  merge->add_option("--join", o->gap, "Make one of labels of a class that are at most so many seconds apart")->type_name("S");
+  merge->add_option("--join", o->gap, "Make one of labels of a class that are at most so many seconds apart")
+      ->type_name("S");
 
   o = options();
-  add_command(*label, run, "check", "Overlaps, unknown classes, intervals outside the recording: exit code 1", o, run_check,
-              true);
+  add_command(*label, run, "check", "Overlaps, unknown classes, intervals outside the recording: exit code 1", o,
+              run_check, true);
 
   o = options();
-  auto* compare = label->add_subcommand("compare", "How far two annotators agree: time, Cohen's kappa, what was confused");
+  auto* compare =
+      label->add_subcommand("compare", "How far two annotators agree: time, Cohen's kappa, what was confused");
   compare->add_option("files", o->files, "Two label files")->required()->expected(2)->type_name("A B");
   compare->add_flag("--json", o->json, "As JSON");
   compare->callback([o, &run] { run = [o] { return run_compare(*o); }; });
@@ -474,27 +485,35 @@ void add_label(CLI::App& app, Run& run) {
   add_exchange(*exporter, *o);
 
   o = options();
-  auto* automatic = add_command(*label, run, "auto", "Make labels from the data: activity, or an algorithm's scores", o,
-                                run_auto);
+  auto* automatic =
+      add_command(*label, run, "auto", "Make labels from the data: activity, or an algorithm's scores", o, run_auto);
   automatic->add_option("-s,--stream", o->stream, "The stream to segment by its energy")->type_name("ID");
-  automatic->add_option("--channel", o->activity.channels, "Only this channel. May be given several times")->type_name("NAME");
+  automatic->add_option("--channel", o->activity.channels, "Only this channel. May be given several times")
+      ->type_name("NAME");
   automatic->add_option("--frame", o->activity.frame_s, "Length of a frame in seconds (default 0.05)")->type_name("S");
-  automatic->add_option("--threshold", o->activity.threshold,
-                        "Level above which a frame is active: RMS about the frame's mean, in physical units (default: "
-                        "the 10th percentile of the frames' levels times --factor)")
+  automatic
+      ->add_option("--threshold", o->activity.threshold,
+                   "Level above which a frame is active: RMS about the frame's mean, in physical units (default: "
+                   "the 10th percentile of the frames' levels times --factor)")
       ->type_name("X");
   automatic->add_option("--factor", o->activity.factor, "See --threshold (default 4)")->type_name("X");
-  automatic->add_option("--min-active", o->activity.min_active_s, "Shorter activity is none (default 0.2)")->type_name("S");
-  automatic->add_option("--min-silent", o->activity.min_silent_s, "Shorter silence is none (default 0.2)")->type_name("S");
+  automatic->add_option("--min-active", o->activity.min_active_s, "Shorter activity is none (default 0.2)")
+      ->type_name("S");
+  automatic->add_option("--min-silent", o->activity.min_silent_s, "Shorter silence is none (default 0.2)")
+      ->type_name("S");
   automatic->add_option("--active", o->activity.active, "Class of activity (default active)")->type_name("NAME");
   automatic->add_option("--silent", o->activity.silent, "Class of silence (default: no label)")->type_name("NAME");
-  automatic->add_option("--scores", o->from_scores,
-                        "Instead: a stream of scores; the channel with the largest value is the class")
+  automatic
+      ->add_option("--scores", o->from_scores,
+                   "Instead: a stream of scores; the channel with the largest value is the class")
       ->type_name("ID");
-  automatic->add_option("--scores-from", o->file, "The recording with the scores, if it is another one")->type_name("FILE");
+  automatic->add_option("--scores-from", o->file, "The recording with the scores, if it is another one")
+      ->type_name("FILE");
   automatic->add_option("--score-channel", o->scores.channels, "Only these channels are scores")->type_name("NAME");
-  automatic->add_option("--score-threshold", o->scores.threshold, "A largest score below it is no class")->type_name("X");
-  automatic->add_option("--min-duration", o->scores.min_duration_s, "Shorter labels from scores are left out")->type_name("S");
+  automatic->add_option("--score-threshold", o->scores.threshold, "A largest score below it is no class")
+      ->type_name("X");
+  automatic->add_option("--min-duration", o->scores.min_duration_s, "Shorter labels from scores are left out")
+      ->type_name("S");
   automatic->footer("Example: sds label auto clip.sdsz -s Microphone --active speech --silent silence");
 }
 

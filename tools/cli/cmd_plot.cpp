@@ -46,11 +46,13 @@ int run_plot(Options o) {
   }();
   if (!plot) return fail_with(plot.error());
   for (const auto& note : plot->notes) warn(note);
-  auto done = extension == ".html" ? write_plot_page(*plot, o.output, o.force) : draw_with_gnuplot(*plot, o.output, o.width, o.force);
+  auto done = extension == ".html" ? write_plot_page(*plot, o.output, o.force)
+                                   : draw_with_gnuplot(*plot, o.output, o.width, o.force);
   if (!done) return fail_with(done.error());
   std::error_code ignored;
-  fmt::print("{}: {} panels, {} labels, {}{}\n", o.output.string(), plot->panels.size() + plot->spectrograms.size(), plot->labels.size(),
-             human_bytes(std::filesystem::file_size(o.output, ignored)), recording->sdsz() && plot->sections_read == 0 ? ", drawn from the index" : "");
+  fmt::print("{}: {} panels, {} labels, {}{}\n", o.output.string(), plot->panels.size() + plot->spectrograms.size(),
+             plot->labels.size(), human_bytes(std::filesystem::file_size(o.output, ignored)),
+             recording->sdsz() && plot->sections_read == 0 ? ", drawn from the index" : "");
   return 0;
 }
 
@@ -62,17 +64,20 @@ void add_plot(CLI::App& app, Run& run) {
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
   command->add_option("-o,--output", o->output, "The picture: .png, .svg or .html")->required()->type_name("FILE");
   command->add_option("-s,--stream", o->plot.streams, "Only this stream. May be given several times")->type_name("ID");
-  command->add_option("--channel", o->plot.channels, "Only this channel. May be given several times")->type_name("NAME");
+  command->add_option("--channel", o->plot.channels, "Only this channel. May be given several times")
+      ->type_name("NAME");
   command->add_option("--from", o->plot.from, "From this time on, in seconds")->type_name("S");
   command->add_option("--to", o->plot.to, "Up to this time")->type_name("S");
   command->add_option("--below", o->below, "Another recording, beneath: the outputs of a replay")->type_name("FILE");
-  command->add_option("--with", o->with, "Another recording, into the panels of the same streams: to compare")->type_name("FILE");
+  command->add_option("--with", o->with, "Another recording, into the panels of the same streams: to compare")
+      ->type_name("FILE");
   command->add_option("--width", o->width, "Width in pixels (default 1600)")->check(CLI::Range(200, 20000));
   command->add_flag("--no-spectrogram", o->no_spectrogram, "Audio without spectrograms");
   command->add_flag("--no-sound", o->no_sound, "Pages without the sound");
   command->add_flag("-f,--force", o->force, "Replace an existing output");
   command->footer(
-      "PNG and SVG are drawn by gnuplot; a page is one file that needs nothing else. A stream of which there is very much\n"
+      "PNG and SVG are drawn by gnuplot; a page is one file that needs nothing else. A stream of which there is very "
+      "much\n"
       "(.sdsz, as many sections as half the picture's columns) is drawn from the index, in a moment.\n\n"
       "Example: sds plot walk.sdsz --below replayed.sdsz -o walk.html");
   command->callback([o, &run] { run = [o] { return run_plot(*o); }; });

@@ -99,8 +99,8 @@ int run_query(const Options& o) {
   if (o.rows) return print_rows(*recording, *result, o);
   const int exit_code = result->ranges.empty() ? 1 : 0;
   if (o.json) {
-    nlohmann::json json{{"intervals", result->ranges.size()}, {"seconds", total_seconds(result->ranges)},
-                        {"streams", result->streams}};
+    nlohmann::json json{
+        {"intervals", result->ranges.size()}, {"seconds", total_seconds(result->ranges)}, {"streams", result->streams}};
     if (result->streams.size() == 1) json["samples"] = result->matches;
     if (!o.count) {
       json["ranges"] = nlohmann::json::array();
@@ -108,19 +108,23 @@ int run_query(const Options& o) {
     }
     json["plan"] = nlohmann::json::array();
     for (const auto& p : result->plan)
-      json["plan"].push_back({{"stream", p.stream}, {"sections", p.sections}, {"sections_read", p.sections_read},
-                              {"sections_never", p.sections_never}, {"sections_always", p.sections_always},
-                              {"bytes", p.bytes}, {"bytes_read", p.bytes_read}});
+      json["plan"].push_back({{"stream", p.stream},
+                              {"sections", p.sections},
+                              {"sections_read", p.sections_read},
+                              {"sections_never", p.sections_never},
+                              {"sections_always", p.sections_always},
+                              {"bytes", p.bytes},
+                              {"bytes_read", p.bytes_read}});
     fmt::print("{}\n", json.dump(2));
     return exit_code;
   }
   if (!o.count)
     for (const auto& range : result->ranges)
       fmt::print("{:.6f}\t{:.6f}\t{:.6f}\n", range.begin, range.end, range.end - range.begin);
-  fmt::print(o.count ? stdout : stderr, "{} intervals, {}{}\n", grouped(result->ranges.size()),
-             human_seconds(total_seconds(result->ranges)),
-             result->streams.size() == 1 ? fmt::format(", {} samples before gaps are joined", grouped(result->matches))
-                                         : "");
+  fmt::print(
+      o.count ? stdout : stderr, "{} intervals, {}{}\n", grouped(result->ranges.size()),
+      human_seconds(total_seconds(result->ranges)),
+      result->streams.size() == 1 ? fmt::format(", {} samples before gaps are joined", grouped(result->matches)) : "");
   return exit_code;
 }
 
@@ -137,8 +141,14 @@ int run_stats(const Options& o) {
   if (o.json) {
     auto all = nlohmann::json::array();
     for (const auto& s : *summaries)
-      all.push_back({{"stream", s.stream}, {"channel", s.name}, {"unit", s.unit}, {"count", s.count},
-                     {"nan", s.nan_count}, {"min", s.min}, {"max", s.max}, {"mean", s.mean},
+      all.push_back({{"stream", s.stream},
+                     {"channel", s.name},
+                     {"unit", s.unit},
+                     {"count", s.count},
+                     {"nan", s.nan_count},
+                     {"min", s.min},
+                     {"max", s.max},
+                     {"mean", s.mean},
                      {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
                      {"from_index", s.from_index}});
     fmt::print("{}\n", all.dump(2));
@@ -149,7 +159,8 @@ int run_stats(const Options& o) {
     return s.stream + "." + s.name + (s.unit.empty() ? "" : " (" + s.unit + ")");
   };
   for (const auto& s : *summaries) width = std::max(width, full_name(s).size());
-  fmt::print("{:<{}} {:>14} {:>8} {:>13} {:>13} {:>13} {:>13}\n", "channel", width, "count", "nan", "min", "max", "mean", "deviation");
+  fmt::print("{:<{}} {:>14} {:>8} {:>13} {:>13} {:>13} {:>13}\n", "channel", width, "count", "nan", "min", "max",
+             "mean", "deviation");
   bool any_index = false;
   for (const auto& s : *summaries) {
     any_index = any_index || s.from_index;
@@ -158,11 +169,12 @@ int run_stats(const Options& o) {
       fmt::print("{:<{}} {:>14} {:>8}\n", name, width, 0, grouped(s.nan_count));
       continue;
     }
-    fmt::print("{:<{}} {:>14} {:>8} {:>13.6g} {:>13.6g} {:>13.6g} {:>13}\n", name, width, grouped(s.count), grouped(s.nan_count),
-               s.min, s.max, s.mean, s.deviation ? fmt::format("{:.6g}", *s.deviation) : "-");
+    fmt::print("{:<{}} {:>14} {:>8} {:>13.6g} {:>13.6g} {:>13.6g} {:>13}\n", name, width, grouped(s.count),
+               grouped(s.nan_count), s.min, s.max, s.mean, s.deviation ? fmt::format("{:.6g}", *s.deviation) : "-");
   }
   for (const auto i : *streams)
-    if (const auto why = why_no_samples(recording->streams()[i])) warn(recording->streams()[i].id + " is left out: " + *why);
+    if (const auto why = why_no_samples(recording->streams()[i]))
+      warn(recording->streams()[i].id + " is left out: " + *why);
   if (any_index) fmt::print(stderr, "from the index, without reading the data (--exact reads it, for the deviation)\n");
   return 0;
 }
@@ -176,8 +188,12 @@ void add_query(CLI::App& app, Run& run) {
   command->add_option("condition", o->condition, "Such as 'ax > 2 and Temperature.temperature < 30'")->required();
   command->add_option("-y,--yaml", o->input.metadata, "Metadata file for plain .sds input")->type_name("FILE");
   o->part.add_to(*command);
-  command->add_option("--merge-gap", o->merge_gap, "Matches at most so many seconds apart are one")->type_name("S")->check(CLI::NonNegativeNumber);
-  command->add_option("--min-duration", o->min_duration, "Leave out shorter matches (after --merge-gap)")->type_name("S")->check(CLI::NonNegativeNumber);
+  command->add_option("--merge-gap", o->merge_gap, "Matches at most so many seconds apart are one")
+      ->type_name("S")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--min-duration", o->min_duration, "Leave out shorter matches (after --merge-gap)")
+      ->type_name("S")
+      ->check(CLI::NonNegativeNumber);
   command->add_flag("--count", o->count, "Only how many, and how long");
   command->add_flag("--rows", o->rows, "The samples in the intervals, as CSV");
   command->add_option("-s,--stream", o->stream, "The stream that --rows prints")->type_name("ID");
@@ -192,7 +208,8 @@ void add_query(CLI::App& app, Run& run) {
       "Example: sds query walk.sdsz 'abs(ax) > 1.2' --merge-gap 0.5 --min-duration 1 --explain");
   command->callback([o, &run] { run = [o] { return run_query(*o); }; });
 
-  auto* stats = app.add_subcommand("stats", "Count, extremes and mean of every channel, from the index where it has them");
+  auto* stats =
+      app.add_subcommand("stats", "Count, extremes and mean of every channel, from the index where it has them");
   auto s = std::make_shared<Options>();
   s->input.add_to(*stats, "The recording (.sds files or one .sdsz)", true);
   stats->add_option("-s,--stream", s->streams, "Only this stream. May be given several times")->type_name("ID");

@@ -39,7 +39,8 @@ Expected<Recording> InputOptions::open_one(const std::filesystem::path& path) co
 void PartOptions::add_to(CLI::App& command) {
   command.add_option("--from", from, "Only from this time on, in seconds of the recording's clock")->type_name("S");
   command.add_option("--to", to, "Only before this time")->type_name("S");
-  command.add_option("--label", labels, "Only where a label of this class is. May be given several times")->type_name("CLASS");
+  command.add_option("--label", labels, "Only where a label of this class is. May be given several times")
+      ->type_name("CLASS");
 }
 
 Expected<TimeRanges> PartOptions::ranges(const Recording& recording) const {

@@ -31,14 +31,15 @@ void print_stream(const StreamQuality& s) {
   std::string jitter;
   for (std::size_t i = 0; i < s.jitter.size(); ++i)
     if (s.jitter[i] > 0)
-      jitter += fmt::format("{}{}{}: {}", jitter.empty() ? "" : ", ", i + 1 < names.size() ? "to " : "", names[i], grouped(s.jitter[i]));
+      jitter += fmt::format("{}{}{}: {}", jitter.empty() ? "" : ", ", i + 1 < names.size() ? "to " : "", names[i],
+                            grouped(s.jitter[i]));
   if (!jitter.empty()) fmt::print("  {:<10}: of {}: {}\n", "Jitter", human_seconds(s.interval_s), jitter);
   if (!s.without_values.empty()) {
     fmt::print("  {:<10}: not looked at: {}\n", "Values", s.without_values);
     return;
   }
-  fmt::print("  {:<16} {:>11} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n", "channel", "min", "max", "offset",
-             "deviation", "noise", "clipped", "nan/inf", "stuck", "range");
+  fmt::print("  {:<16} {:>11} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n", "channel", "min", "max",
+             "offset", "deviation", "noise", "clipped", "nan/inf", "stuck", "range");
   std::size_t shown = 0;
   for (const auto& v : s.values) {
     if (++shown > 40) {
@@ -54,9 +55,7 @@ void print_stream(const StreamQuality& s) {
   }
 }
 
-nlohmann::json number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-}
+nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
 
 }  // namespace
 
@@ -66,8 +65,11 @@ void print_quality(const RecordingQuality& quality, const std::vector<std::strin
 }
 
 nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<std::string>& broken) {
-  nlohmann::json json{{"device", quality.device}, {"duration_s", quality.duration_s}, {"classes", quality.classes},
-                      {"broken", broken},         {"streams", nlohmann::json::array()}};
+  nlohmann::json json{{"device", quality.device},
+                      {"duration_s", quality.duration_s},
+                      {"classes", quality.classes},
+                      {"broken", broken},
+                      {"streams", nlohmann::json::array()}};
   for (const auto& s : quality.streams) {
     nlohmann::json stream{{"id", s.id},
                           {"samples", s.samples},
@@ -125,7 +127,9 @@ void print_dataset(const std::vector<RecordingQuality>& recordings, const std::v
     fmt::print("drift against the reference: {:<24} {:>8} {:>8}\n", "", "PSI", "KS");
     for (const auto& drift : drifts)
       fmt::print("  {:<50} {:>8.3f} {:>8.3f}{}\n", drift.name, drift.psi, drift.ks,
-                 drift.psi > 0.25 ? "  large" : drift.psi > 0.1 ? "  moderate" : "");
+                 drift.psi > 0.25  ? "  large"
+                 : drift.psi > 0.1 ? "  moderate"
+                                   : "");
   }
   for (const auto& problem : broken) fmt::print("  LIMIT: {}\n", problem);
 }

@@ -69,10 +69,14 @@ int subtype_for(int container, const SampleForm& form, int channels, int rate) {
 int bits_of(int subtype) {
   switch (subtype) {
     case SF_FORMAT_PCM_U8:
-    case SF_FORMAT_PCM_S8: return 8;
-    case SF_FORMAT_PCM_16: return 16;
-    case SF_FORMAT_PCM_24: return 24;
-    default: return 32;
+    case SF_FORMAT_PCM_S8:
+      return 8;
+    case SF_FORMAT_PCM_16:
+      return 16;
+    case SF_FORMAT_PCM_24:
+      return 24;
+    default:
+      return 32;
   }
 }
 
@@ -80,9 +84,9 @@ int bits_of(int subtype) {
 
 int audio_container(const std::filesystem::path& path) {
   static const std::map<std::string, int> containers{
-      {".wav", SF_FORMAT_WAV},   {".flac", SF_FORMAT_FLAC}, {".aiff", SF_FORMAT_AIFF}, {".aif", SF_FORMAT_AIFF},
-      {".au", SF_FORMAT_AU},     {".snd", SF_FORMAT_AU},    {".caf", SF_FORMAT_CAF},   {".w64", SF_FORMAT_W64},
-      {".rf64", SF_FORMAT_RF64}, {".ogg", SF_FORMAT_OGG},   {".oga", SF_FORMAT_OGG},   {".voc", SF_FORMAT_VOC},
+      {".wav", SF_FORMAT_WAV},   {".flac", SF_FORMAT_FLAC},  {".aiff", SF_FORMAT_AIFF}, {".aif", SF_FORMAT_AIFF},
+      {".au", SF_FORMAT_AU},     {".snd", SF_FORMAT_AU},     {".caf", SF_FORMAT_CAF},   {".w64", SF_FORMAT_W64},
+      {".rf64", SF_FORMAT_RF64}, {".ogg", SF_FORMAT_OGG},    {".oga", SF_FORMAT_OGG},   {".voc", SF_FORMAT_VOC},
       {".mat", SF_FORMAT_MAT5},  {".wavex", SF_FORMAT_WAVEX}};
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
@@ -99,29 +103,35 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   if (!metadata.sample_frequency)
-    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: it is no audio", stream.id), stream.path);
+    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: it is no audio", stream.id),
+                stream.path);
   ExportReport report;
   const double exact_rate = metadata.sample_frequency->hz();
   const int rate = static_cast<int>(std::min(std::max(1.0, std::round(exact_rate)), 2e9));
-  if (rate != exact_rate) report.notes.push_back(fmt::format("{}: {} Hz is written as {} Hz", stream.id, exact_rate, rate));
+  if (rate != exact_rate)
+    report.notes.push_back(fmt::format("{}: {} Hz is written as {} Hz", stream.id, exact_rate, rate));
   const auto values = all_values(metadata);
   static constexpr std::size_t max_channels = 1024;
   if (values.size() > max_channels)
-    return fail(ErrorCode::limit, fmt::format("{} values a sample; audio files have at most {} channels", values.size(), max_channels));
+    return fail(ErrorCode::limit,
+                fmt::format("{} values a sample; audio files have at most {} channels", values.size(), max_channels));
   const int channels = static_cast<int>(values.size());
   const SampleForm form = form_of(metadata, options.physical);
   int container = audio_container(output);
   if (container == 0)
-    return fail(ErrorCode::usage, fmt::format("'{}' is no audio format that is known: wav, flac, aiff, au, caf, w64, rf64, ogg, voc",
-                                              output.extension().string()), output);
+    return fail(ErrorCode::usage,
+                fmt::format("'{}' is no audio format that is known: wav, flac, aiff, au, caf, w64, rf64, ogg, voc",
+                            output.extension().string()),
+                output);
   // By its own size a WAV file ends at 4 GB; widening may take up to four times what the recording has.
   if (container == SF_FORMAT_WAV && stream.raw_bytes > 1'000'000'000) container = SF_FORMAT_RF64;
   const int subtype = subtype_for(container, form, channels, rate);
   if (subtype == 0)
-    return fail(ErrorCode::unsupported,
-                fmt::format("{} files cannot hold {} channel{} of {} at {} Hz", output.extension().string(), channels,
-                            channels == 1 ? "" : "s", form.floats ? "floats" : fmt::format("{}-bit integers", form.bits), rate),
-                output);
+    return fail(
+        ErrorCode::unsupported,
+        fmt::format("{} files cannot hold {} channel{} of {} at {} Hz", output.extension().string(), channels,
+                    channels == 1 ? "" : "s", form.floats ? "floats" : fmt::format("{}-bit integers", form.bits), rate),
+        output);
   const bool as_floats = form.floats || subtype == SF_FORMAT_DOUBLE || subtype == SF_FORMAT_VORBIS;
   const bool lossy = subtype == SF_FORMAT_VORBIS || subtype == SF_FORMAT_OPUS;
   if (lossy) report.notes.push_back(fmt::format("{}: compressed with loss", output.filename().string()));
@@ -149,7 +159,8 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
     const double length = static_cast<double>(samples.count) / exact_rate;
-    if (report.samples > 0 && std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))
+    if (report.samples > 0 &&
+        std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))
       ++gaps;
     expected = samples.times[0] + length;
     report.samples += samples.count;
@@ -185,14 +196,17 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   if (lossy && largest > 1)
     report.notes.push_back(fmt::format("{}: values up to {:.6g} were clipped at 1", stream.id, largest));
   for (const auto& note : reader->notes()) report.notes.push_back(note);
-  if (gaps > 0) report.notes.push_back(fmt::format("{}: {} gaps in time are closed: audio files have none", stream.id, gaps));
+  if (gaps > 0)
+    report.notes.push_back(fmt::format("{}: {} gaps in time are closed: audio files have none", stream.id, gaps));
   for (const auto& channel : metadata.channels)
     if (!options.physical && !channel.is_raw()) {
-      report.notes.push_back(fmt::format("{}: raw values, scales and units are not kept (--physical writes scaled floats)", stream.id));
+      report.notes.push_back(
+          fmt::format("{}: raw values, scales and units are not kept (--physical writes scaled floats)", stream.id));
       break;
     }
   sf_write_sync(sound.get());
-  if (sf_error(sound.get()) != 0) return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
+  if (sf_error(sound.get()) != 0)
+    return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
   if (auto kept = file.keep(); !kept) return fail(kept);
   report.streams = 1;
   report.files.push_back(output);

@@ -21,32 +21,40 @@ struct FileCloser {
 // How a file's samples are best kept.
 ScalarType type_of(int format) {
   switch (format & SF_FORMAT_SUBMASK) {
-    case SF_FORMAT_PCM_U8: return ScalarType::u8;
+    case SF_FORMAT_PCM_U8:
+      return ScalarType::u8;
     case SF_FORMAT_PCM_S8:
     case SF_FORMAT_PCM_16:
     case SF_FORMAT_ULAW:
-    case SF_FORMAT_ALAW: return ScalarType::i16;
-    case SF_FORMAT_PCM_24: return ScalarType::i24;
-    case SF_FORMAT_PCM_32: return ScalarType::i32;
-    case SF_FORMAT_DOUBLE: return ScalarType::f64;
-    default: return ScalarType::f32;
+    case SF_FORMAT_ALAW:
+      return ScalarType::i16;
+    case SF_FORMAT_PCM_24:
+      return ScalarType::i24;
+    case SF_FORMAT_PCM_32:
+      return ScalarType::i32;
+    case SF_FORMAT_DOUBLE:
+      return ScalarType::f64;
+    default:
+      return ScalarType::f32;
   }
 }
 
 }  // namespace
 
-Expected<ImportReport> import_audio(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
-                                    const OnProgress& on_progress) {
+Expected<ImportReport> import_audio(const std::filesystem::path& input, const std::filesystem::path& output,
+                                    const ImportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   SF_INFO info{};
   const std::unique_ptr<SNDFILE, FileCloser> sound(sf_open(input.c_str(), SFM_READ, &info));
   if (!sound) {
     std::error_code ignored;
     const bool there = std::filesystem::exists(input, ignored);
-    return fail(there ? ErrorCode::bad_input : ErrorCode::io, std::string("cannot be read as audio: ") + sf_strerror(nullptr), input);
+    return fail(there ? ErrorCode::bad_input : ErrorCode::io,
+                std::string("cannot be read as audio: ") + sf_strerror(nullptr), input);
   }
   if (info.channels < 1 || info.samplerate < 1 || info.channels > 1024)
-    return fail(ErrorCode::bad_input, fmt::format("{} channels at {} Hz are no audio", info.channels, info.samplerate), input);
+    return fail(ErrorCode::bad_input, fmt::format("{} channels at {} Hz are no audio", info.channels, info.samplerate),
+                input);
   ImportReport report;
   Metadata m;
   m.name = safe_stream_name(options.stream.empty() ? input.stem().string() : options.stream);
@@ -92,25 +100,38 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
     // libsndfile's integers fill 32 bits from the top.
     for (std::size_t i = 0; i < static_cast<std::size_t>(got) * channels; ++i) {
       switch (type) {
-        case ScalarType::u8: append_le(block, static_cast<std::uint8_t>((integers[i] >> 24) + 128)); break;
-        case ScalarType::i16: append_le(block, static_cast<std::int16_t>(integers[i] >> 16)); break;
+        case ScalarType::u8:
+          append_le(block, static_cast<std::uint8_t>((integers[i] >> 24) + 128));
+          break;
+        case ScalarType::i16:
+          append_le(block, static_cast<std::int16_t>(integers[i] >> 16));
+          break;
         case ScalarType::i24:
           for (const int shift : {8, 16, 24}) append_le(block, static_cast<std::uint8_t>(integers[i] >> shift));
           break;
-        case ScalarType::i32: append_le(block, integers[i]); break;
-        case ScalarType::f64: append_le(block, floats[i]); break;
-        default: append_le(block, static_cast<float>(floats[i])); break;
+        case ScalarType::i32:
+          append_le(block, integers[i]);
+          break;
+        case ScalarType::f64:
+          append_le(block, floats[i]);
+          break;
+        default:
+          append_le(block, static_cast<float>(floats[i]));
+          break;
       }
     }
     if (auto done = writer->append(*id, static_cast<std::uint32_t>(report.samples), block); !done) return fail(done);
     report.samples += static_cast<std::uint64_t>(got);
     if (auto go_on = sds::report(on_progress, block.size()); !go_on) return fail(go_on);
   }
-  if (sf_error(sound.get()) != SF_ERR_NO_ERROR) return fail(ErrorCode::bad_input, std::string("cannot be read on: ") + sf_strerror(sound.get()), input);
+  if (sf_error(sound.get()) != SF_ERR_NO_ERROR)
+    return fail(ErrorCode::bad_input, std::string("cannot be read on: ") + sf_strerror(sound.get()), input);
   if (info.frames > 0 && report.samples < static_cast<std::uint64_t>(info.frames))
-    report.notes.push_back(fmt::format("the file announces {} samples, but ends after {}", info.frames, report.samples));
+    report.notes.push_back(
+        fmt::format("the file announces {} samples, but ends after {}", info.frames, report.samples));
   for (const int tag : {SF_STR_TITLE, SF_STR_ARTIST, SF_STR_COMMENT, SF_STR_DATE})
-    if (const char* text = sf_get_string(sound.get(), tag); text != nullptr && *text != '\0') report.notes.push_back(fmt::format("not kept: '{}'", std::string_view(text).substr(0, 100)));
+    if (const char* text = sf_get_string(sound.get(), tag); text != nullptr && *text != '\0')
+      report.notes.push_back(fmt::format("not kept: '{}'", std::string_view(text).substr(0, 100)));
   if (auto closed = writer->close(); !closed) return fail(closed);
   if (auto kept = file.keep(); !kept) return fail(kept);
   report.streams = 1;

@@ -15,8 +15,7 @@ void scaled(const std::byte* p, std::size_t count, std::size_t stride, double sc
   if (scale == 1.0 && offset == 0.0) {
     for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<double>(load_le<T>(p + i * stride));
   } else {
-    for (std::size_t i = 0; i < count; ++i)
-      out[i] = static_cast<double>(load_le<T>(p + i * stride)) * scale + offset;
+    for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<double>(load_le<T>(p + i * stride)) * scale + offset;
   }
 }
 
@@ -74,17 +73,28 @@ void physical_values(const Channel& c, std::size_t element, const std::byte* sam
   if (c.bits == 0) {
     const std::byte* p = samples + c.byte_offset + element * size_of(c.type);
     switch (c.type) {
-      case ScalarType::u8: return scaled<std::uint8_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::i8: return scaled<std::int8_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::u16: return scaled<std::uint16_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::i16: return scaled<std::int16_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::u32: return scaled<std::uint32_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::i32: return scaled<std::int32_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::u64: return scaled<std::uint64_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::i64: return scaled<std::int64_t>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::f32: return scaled<float>(p, count, stride, c.scale, c.offset, out);
-      case ScalarType::f64: return scaled<double>(p, count, stride, c.scale, c.offset, out);
-      default: break;
+      case ScalarType::u8:
+        return scaled<std::uint8_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::i8:
+        return scaled<std::int8_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::u16:
+        return scaled<std::uint16_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::i16:
+        return scaled<std::int16_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::u32:
+        return scaled<std::uint32_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::i32:
+        return scaled<std::int32_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::u64:
+        return scaled<std::uint64_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::i64:
+        return scaled<std::int64_t>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::f32:
+        return scaled<float>(p, count, stride, c.scale, c.offset, out);
+      case ScalarType::f64:
+        return scaled<double>(p, count, stride, c.scale, c.offset, out);
+      default:
+        break;
     }
   }
   for (std::size_t i = 0; i < count; ++i) {
@@ -95,9 +105,12 @@ void physical_values(const Channel& c, std::size_t element, const std::byte* sam
 
 ScalarType packed_type(const Channel& channel) {
   switch (channel.type) {
-    case ScalarType::u24: return ScalarType::u32;
-    case ScalarType::i24: return ScalarType::i32;
-    default: return channel.type;
+    case ScalarType::u24:
+      return ScalarType::u32;
+    case ScalarType::i24:
+      return ScalarType::i32;
+    default:
+      return channel.type;
   }
 }
 
@@ -111,10 +124,14 @@ void raw_values(const Channel& channel, const std::byte* samples, std::size_t co
       for (std::size_t i = 0; i < count; ++i) std::memcpy(out + i * N, p + i * stride, N);
     };
     switch (bytes) {
-      case 1: return copy.operator()<1>();
-      case 2: return copy.operator()<2>();
-      case 4: return copy.operator()<4>();
-      case 8: return copy.operator()<8>();
+      case 1:
+        return copy.operator()<1>();
+      case 2:
+        return copy.operator()<2>();
+      case 4:
+        return copy.operator()<4>();
+      case 8:
+        return copy.operator()<8>();
       default:
         for (std::size_t i = 0; i < count; ++i) std::memcpy(out + i * bytes, p + i * stride, bytes);
         return;
@@ -125,14 +142,30 @@ void raw_values(const Channel& channel, const std::byte* samples, std::size_t co
     for (std::size_t e = 0; e < elements; ++e) {
       const double value = raw_value(channel, samples + i * stride, e);
       switch (packed_type(channel)) {
-        case ScalarType::u8: store_as<std::uint8_t>(out, value); break;
-        case ScalarType::i8: store_as<std::int8_t>(out, value); break;
-        case ScalarType::u16: store_as<std::uint16_t>(out, value); break;
-        case ScalarType::i16: store_as<std::int16_t>(out, value); break;
-        case ScalarType::u32: store_as<std::uint32_t>(out, value); break;
-        case ScalarType::u64: store_as<std::uint64_t>(out, std::min(value, 18446744073709549568.0)); break;
-        case ScalarType::i64: store_as<std::int64_t>(out, std::min(value, 9223372036854774784.0)); break;
-        default: store_as<std::int32_t>(out, value); break;
+        case ScalarType::u8:
+          store_as<std::uint8_t>(out, value);
+          break;
+        case ScalarType::i8:
+          store_as<std::int8_t>(out, value);
+          break;
+        case ScalarType::u16:
+          store_as<std::uint16_t>(out, value);
+          break;
+        case ScalarType::i16:
+          store_as<std::int16_t>(out, value);
+          break;
+        case ScalarType::u32:
+          store_as<std::uint32_t>(out, value);
+          break;
+        case ScalarType::u64:
+          store_as<std::uint64_t>(out, std::min(value, 18446744073709549568.0));
+          break;
+        case ScalarType::i64:
+          store_as<std::int64_t>(out, std::min(value, 9223372036854774784.0));
+          break;
+        default:
+          store_as<std::int32_t>(out, value);
+          break;
       }
     }
 }

@@ -27,26 +27,41 @@ bool is_word(char c) {
 
 double apply(Kind kind, double a, double b) {
   switch (kind) {
-    case Kind::negate: return -a;
-    case Kind::abs: return std::abs(a);
-    case Kind::sqrt: return std::sqrt(a);
-    case Kind::min: return std::isnan(a) || std::isnan(b) ? std::nan("") : std::min(a, b);
-    case Kind::max: return std::isnan(a) || std::isnan(b) ? std::nan("") : std::max(a, b);
-    case Kind::add: return a + b;
-    case Kind::subtract: return a - b;
-    case Kind::multiply: return a * b;
-    default: return a / b;
+    case Kind::negate:
+      return -a;
+    case Kind::abs:
+      return std::abs(a);
+    case Kind::sqrt:
+      return std::sqrt(a);
+    case Kind::min:
+      return std::isnan(a) || std::isnan(b) ? std::nan("") : std::min(a, b);
+    case Kind::max:
+      return std::isnan(a) || std::isnan(b) ? std::nan("") : std::max(a, b);
+    case Kind::add:
+      return a + b;
+    case Kind::subtract:
+      return a - b;
+    case Kind::multiply:
+      return a * b;
+    default:
+      return a / b;
   }
 }
 
 bool compare(Kind kind, double a, double b) {
   switch (kind) {
-    case Kind::less: return a < b;
-    case Kind::less_equal: return a <= b;
-    case Kind::greater: return a > b;
-    case Kind::greater_equal: return a >= b;
-    case Kind::equal: return a == b;
-    default: return a != b;
+    case Kind::less:
+      return a < b;
+    case Kind::less_equal:
+      return a <= b;
+    case Kind::greater:
+      return a > b;
+    case Kind::greater_equal:
+      return a >= b;
+    case Kind::equal:
+      return a == b;
+    default:
+      return a != b;
   }
 }
 
@@ -67,11 +82,13 @@ ValueRange corners(Kind kind, const ValueRange& a, const ValueRange& b) {
 
 ValueRange range_of(Kind kind, const ValueRange& a, const ValueRange& b) {
   switch (kind) {
-    case Kind::negate: return {-a.high, -a.low, a.maybe_nan};
+    case Kind::negate:
+      return {-a.high, -a.low, a.maybe_nan};
     case Kind::abs:
       if (a.low <= 0 && a.high >= 0) return {0, std::max(-a.low, a.high), a.maybe_nan};
       return {std::min(std::abs(a.low), std::abs(a.high)), std::max(std::abs(a.low), std::abs(a.high)), a.maybe_nan};
-    case Kind::sqrt: return {std::sqrt(std::max(0.0, a.low)), std::sqrt(std::max(0.0, a.high)), a.maybe_nan || a.low < 0};
+    case Kind::sqrt:
+      return {std::sqrt(std::max(0.0, a.low)), std::sqrt(std::max(0.0, a.high)), a.maybe_nan || a.low < 0};
     case Kind::divide:
       if (b.low <= 0 && b.high >= 0) return kAnything;
       return corners(kind, a, b);
@@ -79,7 +96,8 @@ ValueRange range_of(Kind kind, const ValueRange& a, const ValueRange& b) {
       // Zero times infinity may hide inside.
       if ((std::isinf(a.low) || std::isinf(a.high) || std::isinf(b.low) || std::isinf(b.high))) return kAnything;
       return corners(kind, a, b);
-    default: return corners(kind, a, b);
+    default:
+      return corners(kind, a, b);
   }
 }
 
@@ -88,10 +106,22 @@ Verdict compare_ranges(Kind kind, const ValueRange& a, const ValueRange& b) {
   bool never = false;
   bool always = false;
   switch (kind) {
-    case Kind::less: never = a.low >= b.high; always = a.high < b.low; break;
-    case Kind::less_equal: never = a.low > b.high; always = a.high <= b.low; break;
-    case Kind::greater: never = a.high <= b.low; always = a.low > b.high; break;
-    case Kind::greater_equal: never = a.high < b.low; always = a.low >= b.high; break;
+    case Kind::less:
+      never = a.low >= b.high;
+      always = a.high < b.low;
+      break;
+    case Kind::less_equal:
+      never = a.low > b.high;
+      always = a.high <= b.low;
+      break;
+    case Kind::greater:
+      never = a.high <= b.low;
+      always = a.low > b.high;
+      break;
+    case Kind::greater_equal:
+      never = a.high < b.low;
+      always = a.low >= b.high;
+      break;
     case Kind::equal:
       never = a.high < b.low || a.low > b.high;
       always = a.low == a.high && b.low == b.high && a.low == b.low;
@@ -117,8 +147,7 @@ class ConditionParser {
   Condition parse() {
     const std::size_t root = disjunction();
     if (at_ < text_.size()) throw ParseProblem{at_, fmt::format("'{}' was not expected here", text_.substr(at_, 20))};
-    if (!is_logical(result_.nodes_[root].kind))
-      throw ParseProblem{0, "a condition compares something: 'ax > 2'"};
+    if (!is_logical(result_.nodes_[root].kind)) throw ParseProblem{0, "a condition compares something: 'ax > 2'"};
     return std::move(result_);
   }
 
@@ -151,7 +180,8 @@ class ConditionParser {
   std::size_t disjunction() {
     if (++depth_ > 100) throw ParseProblem{at_, "nested too deep"};
     std::size_t left = conjunction();
-    for (std::size_t at = at_; take("or") || take("||"); at = at_) left = add(Kind::logical_or, at, left, conjunction());
+    for (std::size_t at = at_; take("or") || take("||"); at = at_)
+      left = add(Kind::logical_or, at, left, conjunction());
     --depth_;
     return left;
   }
@@ -305,8 +335,8 @@ Expected<Condition> Condition::parse(const std::string& text) {
   try {
     return ConditionParser(text).parse();
   } catch (const ParseProblem& problem) {
-    return fail(ErrorCode::usage,
-                fmt::format("in the condition '{}', column {}: {}", text.substr(0, 200), problem.at + 1, problem.message));
+    return fail(ErrorCode::usage, fmt::format("in the condition '{}', column {}: {}", text.substr(0, 200),
+                                              problem.at + 1, problem.message));
   }
 }
 
@@ -334,9 +364,12 @@ void Condition::evaluate(std::size_t root, const std::vector<const double*>& col
     double at(std::size_t index, std::size_t k) const {
       const Node& n = condition.nodes_[index];
       switch (n.kind) {
-        case Kind::number: return n.number;
-        case Kind::channel: return columns[n.channel][k];
-        default: return apply(n.kind, at(n.left, k), at(n.right, k));
+        case Kind::number:
+          return n.number;
+        case Kind::channel:
+          return columns[n.channel][k];
+        default:
+          return apply(n.kind, at(n.left, k), at(n.right, k));
       }
     }
   };
@@ -359,9 +392,12 @@ Verdict Condition::verdict(std::size_t root, const std::vector<ValueRange>& rang
     ValueRange number(std::size_t index) const {
       const Node& n = condition.nodes_[index];
       switch (n.kind) {
-        case Kind::number: return {n.number, n.number, false};
-        case Kind::channel: return ranges[n.channel];
-        default: return range_of(n.kind, number(n.left), number(n.right));
+        case Kind::number:
+          return {n.number, n.number, false};
+        case Kind::channel:
+          return ranges[n.channel];
+        default:
+          return range_of(n.kind, number(n.left), number(n.right));
       }
     }
     Verdict logical(std::size_t index) const {

@@ -12,7 +12,9 @@ namespace sds {
 
 namespace {
 
-double seconds_per(const std::string& unit) { return unit == "ns" ? 1e-9 : unit == "us" ? 1e-6 : unit == "ms" ? 1e-3 : 1; }
+double seconds_per(const std::string& unit) {
+  return unit == "ns" ? 1e-9 : unit == "us" ? 1e-6 : unit == "ms" ? 1e-3 : 1;
+}
 
 std::string lower(std::string text) {
   for (char& c : text)
@@ -75,13 +77,18 @@ Expected<Columns> read_header(const CsvRow& row, const ImportOptions& options, c
   if (std::all_of(columns.header.begin(), columns.header.end(), number))
     return at_line(row.line, "numbers only: a header with the columns' names was expected", path);
   for (std::size_t c = 0; c < columns.header.size(); ++c)
-    if (options.time_column.empty() ? !columns.time && !options.rate && is_time_name(columns.header[c]) : columns.header[c] == options.time_column)
+    if (options.time_column.empty() ? !columns.time && !options.rate && is_time_name(columns.header[c])
+                                    : columns.header[c] == options.time_column)
       columns.time = c;
-  if (!options.time_column.empty() && !columns.time) return at_line(row.line, fmt::format("no column '{}'", options.time_column), path);
+  if (!options.time_column.empty() && !columns.time)
+    return at_line(row.line, fmt::format("no column '{}'", options.time_column), path);
   if (!columns.time && !options.rate)
-    return at_line(row.line, "no column is called time, timeslot, timestamp or t: name it (--time), or say the sample rate (--rate)", path);
+    return at_line(
+        row.line,
+        "no column is called time, timeslot, timestamp or t: name it (--time), or say the sample rate (--rate)", path);
   if (columns.time)
-    columns.time_scale = seconds_per(options.time_unit.empty() ? unit_in(columns.header[*columns.time]) : options.time_unit);
+    columns.time_scale =
+        seconds_per(options.time_unit.empty() ? unit_in(columns.header[*columns.time]) : options.time_unit);
   columns.table.name = options.stream.empty() ? path.stem().string() : options.stream;
   columns.table.description = "Imported from " + path.filename().string();
   columns.table.rate = options.rate;
@@ -93,7 +100,8 @@ Expected<Columns> read_header(const CsvRow& row, const ImportOptions& options, c
     const auto wanted = options.columns.find(columns.header[c]);
     if (!options.columns.empty() && wanted == options.columns.end()) continue;
     columns.taken.push_back(c);
-    columns.table.columns.push_back(wanted == options.columns.end() ? ImportColumn{columns.header[c], ""} : wanted->second);
+    columns.table.columns.push_back(wanted == options.columns.end() ? ImportColumn{columns.header[c], ""}
+                                                                    : wanted->second);
     if (columns.table.columns.back().name.empty()) columns.table.columns.back().name = columns.header[c];
   }
   if (columns.taken.empty()) return at_line(row.line, "there is no column of values", path);
@@ -103,8 +111,8 @@ Expected<Columns> read_header(const CsvRow& row, const ImportOptions& options, c
 
 }  // namespace
 
-Expected<ImportReport> import_csv(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
-                                  const OnProgress& on_progress) {
+Expected<ImportReport> import_csv(const std::filesystem::path& input, const std::filesystem::path& output,
+                                  const ImportOptions& options, const OnProgress& on_progress) {
   char delimiter = options.delimiter;
   if (delimiter == 0) {
     auto found = find_delimiter(input);
@@ -127,13 +135,16 @@ Expected<ImportReport> import_csv(const std::filesystem::path& input, const std:
             return true;
           }
           if (row.fields.size() != columns->header.size())
-            return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), columns->header.size()), input);
+            return at_line(row.line,
+                           fmt::format("{} columns, but the header has {}", row.fields.size(), columns->header.size()),
+                           input);
           double time = options.rate ? static_cast<double>(count) / options.rate->hz() : 0;
           ++count;
           const auto number = [&](std::size_t c) -> Expected<double> {
             if (row.fields[c].empty()) return std::nan("");
             auto value = parse_csv_number(row.fields[c]);
-            if (!value) return at_line(row.line, fmt::format("column {}: {}", columns->header[c], value.error().message), input);
+            if (!value)
+              return at_line(row.line, fmt::format("column {}: {}", columns->header[c], value.error().message), input);
             return value;
           };
           if (columns->time) {
@@ -176,7 +187,8 @@ Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions&
       options.time_column = one.string("column", "");
       options.time_unit = one.string("unit", "");
       static const std::array<std::string, 5> units{"", "s", "ms", "us", "ns"};
-      if (std::find(units.begin(), units.end(), options.time_unit) == units.end()) yaml_problem(one.find("unit"), "'unit:' must be s, ms, us or ns");
+      if (std::find(units.begin(), units.end(), options.time_unit) == units.end())
+        yaml_problem(one.find("unit"), "'unit:' must be s, ms, us or ns");
       one.finish();
     }
     const YAML::Node columns = map.find("columns");

@@ -15,8 +15,7 @@ namespace {
 // Gathers the fields of a row from libcsv's callbacks, which are fed at most a line at a time.
 class Parser {
  public:
-  Parser(char delimiter, std::filesystem::path path, const OnCsvRow& on_row)
-      : path_(std::move(path)), on_row_(on_row) {
+  Parser(char delimiter, std::filesystem::path path, const OnCsvRow& on_row) : path_(std::move(path)), on_row_(on_row) {
     csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);
     csv_set_delim(&parser_, static_cast<unsigned char>(delimiter));
   }
@@ -49,21 +48,26 @@ class Parser {
   std::optional<Error> problem(bool parsed) {
     if (error_) return error_;
     if (!parsed && csv_error(&parser_) == CSV_ENOMEM) throw std::bad_alloc();
-    if (!parsed) return Error{ErrorCode::bad_input, fmt::format("line {}: a stray or unclosed quote", row_line_), path_, {}};
+    if (!parsed)
+      return Error{ErrorCode::bad_input, fmt::format("line {}: a stray or unclosed quote", row_line_), path_, {}};
     if (csv_get_buffer_size(&parser_) > max_csv_row_bytes) too_long();
     return error_;
   }
   void too_long() {
-    error_ = Error{ErrorCode::limit, fmt::format("line {}: a row of more than {} MiB", row_line_, max_csv_row_bytes >> 20),
-                   path_, {}};
+    error_ = Error{ErrorCode::limit,
+                   fmt::format("line {}: a row of more than {} MiB", row_line_, max_csv_row_bytes >> 20),
+                   path_,
+                   {}};
   }
 
   static void on_field(void* text, std::size_t bytes, void* self_pointer) {
     auto& self = *static_cast<Parser*>(self_pointer);
     if (self.error_) return;
     if (self.ends_.size() >= max_csv_columns) {
-      self.error_ = Error{ErrorCode::limit, fmt::format("line {}: more than {} columns", self.row_line_, max_csv_columns),
-                          self.path_, {}};
+      self.error_ = Error{ErrorCode::limit,
+                          fmt::format("line {}: more than {} columns", self.row_line_, max_csv_columns),
+                          self.path_,
+                          {}};
       return;
     }
     self.text_.append(static_cast<const char*>(text), bytes);

@@ -50,15 +50,18 @@ std::string class_of(const LabelFile& labels, const std::string& stream, double 
   std::map<std::string, double> covered;
   for (const auto& label : labels.labels) {
     if (!label.stream.empty() && label.stream != stream) continue;
-    const double overlap = std::min(end, labels.seconds_of(label.end)) - std::max(begin, labels.seconds_of(label.begin));
+    const double overlap =
+        std::min(end, labels.seconds_of(label.end)) - std::max(begin, labels.seconds_of(label.begin));
     if (overlap > 0) covered[label.name] += overlap;
   }
-  const auto most = std::max_element(covered.begin(), covered.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto most = std::max_element(covered.begin(), covered.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == covered.end() || most->second < least * (end - begin) - 1e-9) return "";
   return most->first;
 }
 
-Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options, WindowPart& part, const OnProgress& on_progress) {
+Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options, WindowPart& part,
+                           const OnProgress& on_progress) {
   auto recording = Recording::open(item.path);
   if (!recording) return fail(recording);
   std::size_t index = 0;
@@ -73,7 +76,9 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   if (!metadata.sample_frequency)
-    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: windows need one", recording->streams()[index].id), item.path);
+    return fail(ErrorCode::usage,
+                fmt::format("stream {} has no sample-frequency: windows need one", recording->streams()[index].id),
+                item.path);
   auto values = choose_values(metadata, options.channels);
   if (!values) return fail(values);
   for (const auto& ref : *values) part.channels.push_back(ref.name(metadata));
@@ -122,8 +127,8 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
       window.resize((have + n) * row);
       for (std::size_t v = 0; v < row; ++v) {
         const auto& ref = (*values)[v];
-        physical_values(metadata.channels[ref.channel], ref.element, samples.data + at * metadata.sample_bytes, n, metadata.sample_bytes,
-                        column.data());
+        physical_values(metadata.channels[ref.channel], ref.element, samples.data + at * metadata.sample_bytes, n,
+                        metadata.sample_bytes, column.data());
         for (std::size_t k = 0; k < n; ++k) window[(have + k) * row + v] = static_cast<float>(column[k]);
       }
       at += n;
@@ -153,8 +158,8 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
 }
 
 // Hands the values of the windows of one part, in the items' order, to `take`, in pieces of whole windows.
-Expected<void> for_each_values(const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts, std::size_t which,
-                               const std::function<Expected<void>(ByteView)>& take) {
+Expected<void> for_each_values(const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
+                               std::size_t which, const std::function<Expected<void>(ByteView)>& take) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (items[i].part != which || parts[i].windows == 0) continue;
     auto file = InputFile::open(parts[i].values);
@@ -202,30 +207,36 @@ struct Names {
   std::vector<std::string> channels;
 };
 
-Expected<void> write_npz(const std::filesystem::path& path, const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
-                         std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples) {
+Expected<void> write_npz(const std::filesystem::path& path, const std::vector<DatasetItem>& items,
+                         const std::vector<WindowPart>& parts, std::size_t which, const Beside& beside,
+                         const Names& names, std::size_t window_samples) {
   auto npz = NpzWriter::create(path, false);
   if (!npz) return fail(npz);
   NpzWriter& out = **npz;
   const std::string count = fmt::format("({},)", beside.windows);
-  if (auto done = out.begin("x", "'<f4'", fmt::format("({}, {}, {})", beside.windows, window_samples, names.channels.size()),
-                            beside.windows * window_samples * names.channels.size() * sizeof(float));
+  if (auto done =
+          out.begin("x", "'<f4'", fmt::format("({}, {}, {})", beside.windows, window_samples, names.channels.size()),
+                    beside.windows * window_samples * names.channels.size() * sizeof(float));
       !done)
     return done;
-  if (auto done = for_each_values(items, parts, which, [&](ByteView bytes) { return out.append(bytes); }); !done) return done;
+  if (auto done = for_each_values(items, parts, which, [&](ByteView bytes) { return out.append(bytes); }); !done)
+    return done;
   if (auto done = out.put("y", "'<i4'", count, packed(beside.y)); !done) return done;
   if (auto done = out.put("recording", "'<i4'", count, packed(beside.recording)); !done) return done;
   if (auto done = out.put("begin", "'<f8'", count, packed(beside.begin)); !done) return done;
-  for (const auto& [name, texts] : {std::pair{"classes", &names.classes}, {"recordings", &names.recordings}, {"channels", &names.channels}}) {
+  for (const auto& [name, texts] :
+       {std::pair{"classes", &names.classes}, {"recordings", &names.recordings}, {"channels", &names.channels}}) {
     std::size_t width = 0;
     const Bytes bytes = packed_strings(*texts, width);
-    if (auto done = out.put(name, fmt::format("'|S{}'", width), fmt::format("({},)", texts->size()), bytes); !done) return done;
+    if (auto done = out.put(name, fmt::format("'|S{}'", width), fmt::format("({},)", texts->size()), bytes); !done)
+      return done;
   }
   return out.close();
 }
 
-Expected<void> write_hdf5(const std::filesystem::path& path, const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
-                          std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples, Executor* executor) {
+Expected<void> write_hdf5(const std::filesystem::path& path, const std::vector<DatasetItem>& items,
+                          const std::vector<WindowPart>& parts, std::size_t which, const Beside& beside,
+                          const Names& names, std::size_t window_samples, Executor* executor) {
   using namespace hdf5;
   try {
     const Handle file = create_file(path);
@@ -307,8 +318,8 @@ void for_each_parallel(Executor* executor, std::size_t count, const std::functio
   wait_below(1);
 }
 
-Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording, const SplitOptions& options,
-                                    const OnProgress& on_progress) {
+Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
+                                    const SplitOptions& options, const OnProgress& on_progress) {
   DatasetItem item;
   item.name = path.stem().string();
   item.path = path;
@@ -331,10 +342,13 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  for (const auto& label : labels->labels) item.classes[label.name] += labels->seconds_of(label.end) - labels->seconds_of(label.begin);
+  for (const auto& label : labels->labels)
+    item.classes[label.name] += labels->seconds_of(label.end) - labels->seconds_of(label.begin);
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
-    return fail(ErrorCode::usage, fmt::format("the recording says nothing of its '{}', by which the split is to be made", options.by), path);
+    return fail(ErrorCode::usage,
+                fmt::format("the recording says nothing of its '{}', by which the split is to be made", options.by),
+                path);
   return item;
 }
 
@@ -363,7 +377,8 @@ void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options) 
     group.order = XXH3_64bits_withSeed(name.data(), name.size(), options.seed);
     groups.push_back(std::move(group));
   }
-  std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return std::tie(a.order, a.name) < std::tie(b.order, b.name); });
+  std::sort(groups.begin(), groups.end(),
+            [](const Group& a, const Group& b) { return std::tie(a.order, a.name) < std::tie(b.order, b.name); });
   double sum = 0;
   for (const double share : options.shares) sum += share;
   std::array<std::map<std::string, double>, 3> have;
@@ -391,20 +406,23 @@ void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options) 
     for (auto& group : groups) of_part[group.items.front()->part].push_back(&group);
     if (options.shares[p] <= 0 || !of_part[p].empty()) continue;
     // From the part with most groups, the one with the least time.
-    auto& fullest = *std::max_element(of_part.begin(), of_part.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    auto& fullest = *std::max_element(of_part.begin(), of_part.end(),
+                                      [](const auto& a, const auto& b) { return a.size() < b.size(); });
     if (fullest.size() < 2) continue;
     const auto time = [](const Group* group) {
       double total = 0;
       for (const auto& [name, seconds] : group->classes) total += seconds;
       return total;
     };
-    Group* least = *std::min_element(fullest.begin(), fullest.end(), [&](const Group* a, const Group* b) { return time(a) < time(b); });
+    Group* least = *std::min_element(fullest.begin(), fullest.end(),
+                                     [&](const Group* a, const Group* b) { return time(a) < time(b); });
     for (DatasetItem* item : least->items) item->part = p;
   }
 }
 
-Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options, TensorFormat format,
-                                       const std::filesystem::path& directory, Executor* executor, const OnProgress& on_progress) {
+Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options,
+                                       TensorFormat format, const std::filesystem::path& directory, Executor* executor,
+                                       const OnProgress& on_progress) {
   const char* extension = format == TensorFormat::npz ? ".npz" : ".h5";
   for (const char* name : part_names)
     if (auto ok = refuse_existing(directory / (std::string(name) + extension), options.force); !ok) return fail(ok);
@@ -438,9 +456,10 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
       names.channels = part.channels;
     } else if (part.channels != first->channels || part.window_samples != first->window_samples) {
       return fail(ErrorCode::bad_input,
-                  fmt::format("{} has windows of {} samples and {} channels, {} of {} and {}: one dataset needs one shape (sds resample)",
-                              items[i].name, part.window_samples, part.channels.size(), items.front().name, first->window_samples,
-                              first->channels.size()),
+                  fmt::format("{} has windows of {} samples and {} channels, {} of {} and {}: one dataset needs one "
+                              "shape (sds resample)",
+                              items[i].name, part.window_samples, part.channels.size(), items.front().name,
+                              first->window_samples, first->channels.size()),
                   items[i].path);
     }
     items[i].windows = part.windows;
@@ -466,8 +485,9 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
     }
     if (beside.windows == 0) continue;
     PartialFile file(directory / (std::string(part_names[p]) + extension));
-    auto done = format == TensorFormat::npz ? write_npz(file.path(), items, parts, p, beside, names, first->window_samples)
-                                            : write_hdf5(file.path(), items, parts, p, beside, names, first->window_samples, executor);
+    auto done = format == TensorFormat::npz
+                    ? write_npz(file.path(), items, parts, p, beside, names, first->window_samples)
+                    : write_hdf5(file.path(), items, parts, p, beside, names, first->window_samples, executor);
     if (!done) return fail(done);
     if (auto kept = file.keep(); !kept) return fail(kept);
     report.files.push_back(file.final_path());
@@ -475,20 +495,22 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
   return report;
 }
 
-std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format, const WindowOptions* windows) {
+std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format,
+                     const WindowOptions* windows) {
   std::string out = "dataset:\n  version: 1\n";
   out += fmt::format("  format: {}\n  seed: {}\n  split-by: {}\n", format, split.seed, json_string(split.by));
   out += fmt::format("  shares: [{}, {}, {}]\n", split.shares[0], split.shares[1], split.shares[2]);
   if (windows != nullptr) {
-    out += fmt::format("  window: {{seconds: {}, stride: {}, label-share: {}, unlabelled: {}", windows->window_s, windows->stride_s,
-                       windows->min_label_share, windows->keep_unlabelled);
+    out += fmt::format("  window: {{seconds: {}, stride: {}, label-share: {}, unlabelled: {}", windows->window_s,
+                       windows->stride_s, windows->min_label_share, windows->keep_unlabelled);
     if (!windows->stream.empty()) out += ", stream: " + json_string(windows->stream);
     out += "}\n";
   }
   out += "  parts:\n";
   const auto class_list = [](const std::map<std::string, double>& classes) {
     std::string list;
-    for (const auto& [name, time] : classes) list += fmt::format("{}{}: {:.3f}", list.empty() ? "" : ", ", json_string(name), time);
+    for (const auto& [name, time] : classes)
+      list += fmt::format("{}{}: {:.3f}", list.empty() ? "" : ", ", json_string(name), time);
     return "{" + list + "}";
   };
   for (std::size_t p = 0; p < part_names.size(); ++p) {
@@ -504,14 +526,17 @@ std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& 
       for (const auto& [name, s] : item.classes) classes[name] += s;
     }
     if (recordings == 0) continue;
-    out += fmt::format("    {}: {{recordings: {}, seconds: {:.3f}{}, class-seconds: {}}}\n", part_names[p], recordings, time,
-                       windows != nullptr ? fmt::format(", windows: {}", count) : "", class_list(classes));
+    out += fmt::format("    {}: {{recordings: {}, seconds: {:.3f}{}, class-seconds: {}}}\n", part_names[p], recordings,
+                       time, windows != nullptr ? fmt::format(", windows: {}", count) : "", class_list(classes));
   }
   out += "  recordings:\n";
   for (const auto& item : items)
-    out += fmt::format("    - {{name: {}, source: {}, part: {}, group: {}, fingerprint: \"{}\", seconds: {:.3f}{}, class-seconds: {}}}\n",
-                       json_string(item.name), json_string(item.path.filename().string()), part_names[item.part], json_string(item.group),
-                       item.fingerprint, item.seconds, windows != nullptr ? fmt::format(", windows: {}", item.windows) : "", class_list(item.classes));
+    out += fmt::format(
+        "    - {{name: {}, source: {}, part: {}, group: {}, fingerprint: \"{}\", seconds: {:.3f}{}, class-seconds: "
+        "{}}}\n",
+        json_string(item.name), json_string(item.path.filename().string()), part_names[item.part],
+        json_string(item.group), item.fingerprint, item.seconds,
+        windows != nullptr ? fmt::format(", windows: {}", item.windows) : "", class_list(item.classes));
   return out;
 }
 

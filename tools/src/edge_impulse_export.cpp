@@ -100,7 +100,8 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   const Metadata& metadata = reader->metadata();
   const auto rate = metadata.sample_frequency ? metadata.sample_frequency : metadata.block_frequency;
   if (!rate)
-    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency, which this format needs", stream.id), stream.path);
+    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency, which this format needs", stream.id),
+                stream.path);
   PartialFile file(output);
   auto sink = OutputFile::create(file.path(), IfExists::overwrite);
   if (!sink) return fail(sink);
@@ -134,7 +135,9 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
     document.key("name");
     document.text(ref.name(metadata));
     document.key("units");
-    document.text(metadata.is_audio ? "wav" : metadata.channels[ref.channel].unit.empty() ? "N/A" : metadata.channels[ref.channel].unit);
+    document.text(metadata.is_audio                             ? "wav"
+                  : metadata.channels[ref.channel].unit.empty() ? "N/A"
+                                                                : metadata.channels[ref.channel].unit);
     document.end_map();
   }
   document.end_array();
@@ -150,12 +153,15 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
     const double length = static_cast<double>(samples.count) / rate->hz();
-    if (report.samples > 0 && std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz())) ++gaps;
+    if (report.samples > 0 &&
+        std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))
+      ++gaps;
     expected = samples.times[0] + length;
     report.samples += samples.count;
     for (std::size_t v = 0; v < values.size(); ++v) {
       columns[v].resize(samples.count);
-      physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count, metadata.sample_bytes, columns[v].data());
+      physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
+                      metadata.sample_bytes, columns[v].data());
     }
     for (std::size_t k = 0; k < samples.count; ++k) {
       document.line_break();
@@ -177,8 +183,11 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (auto done = (*sink)->close(); !done) return fail(done);
   if (auto kept = file.keep(); !kept) return fail(kept);
   report.notes = reader->notes();
-  if (gaps > 0) report.notes.push_back(fmt::format("{}: {} gaps in time are closed: the format has none", stream.id, gaps));
-  if (not_numbers > 0) report.notes.push_back(fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));
+  if (gaps > 0)
+    report.notes.push_back(fmt::format("{}: {} gaps in time are closed: the format has none", stream.id, gaps));
+  if (not_numbers > 0)
+    report.notes.push_back(
+        fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));
   report.streams = 1;
   report.files.push_back(output);
   return report;

@@ -12,8 +12,8 @@ namespace {
 // Follows a document of any size from front to back; only names, the interval and one row are kept.
 class Reader final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Reader(std::vector<ImportTable>& tables, const ImportOptions& options, const std::filesystem::path& path, const OnImportRow& on_row,
-         const OnProgress& on_progress)
+  Reader(std::vector<ImportTable>& tables, const ImportOptions& options, const std::filesystem::path& path,
+         const OnImportRow& on_row, const OnProgress& on_progress)
       : tables_(tables), options_(options), path_(path), on_row_(on_row), on_progress_(on_progress) {}
 
   bool null() override { return value(std::nan("")); }
@@ -53,13 +53,15 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
     return !row_ends || finish_row();
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
-    if (!error_) error_ = Error{ErrorCode::bad_input, std::string("not what the format wants: ") + error.what(), path_, position};
+    if (!error_)
+      error_ = Error{ErrorCode::bad_input, std::string("not what the format wants: ") + error.what(), path_, position};
     return false;
   }
 
   Expected<void> finish() {
     if (error_) return tl::unexpected<Error>(*error_);
-    if (rows_ == 0) return fail(ErrorCode::bad_input, "no 'values' in a 'payload': this is no Edge Impulse acquisition", path_);
+    if (rows_ == 0)
+      return fail(ErrorCode::bad_input, "no 'values' in a 'payload': this is no Edge Impulse acquisition", path_);
     return {};
   }
 
@@ -93,7 +95,9 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool stop(const std::string& message) {
-    if (!error_) error_ = Error{ErrorCode::bad_input, rows_ > 0 ? fmt::format("sample {}: {}", rows_ + 1, message) : message, path_, {}};
+    if (!error_)
+      error_ = Error{
+          ErrorCode::bad_input, rows_ > 0 ? fmt::format("sample {}: {}", rows_ + 1, message) : message, path_, {}};
     return false;
   }
   bool value(double v) {
@@ -149,15 +153,16 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
 
 }  // namespace
 
-Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
-                                           const OnProgress& on_progress) {
+Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, const std::filesystem::path& output,
+                                           const ImportOptions& options, const OnProgress& on_progress) {
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
     std::ifstream file(input, std::ios::binary);
     if (!file) return fail(ErrorCode::io, "cannot open", input);
     // CBOR begins with a map, JSON with a brace or white space.
     const bool cbor = (file.peek() & 0xE0) == 0xA0;
     Reader reader(tables, options, input, on_row, on_progress);
-    nlohmann::json::sax_parse(file, &reader, cbor ? nlohmann::json::input_format_t::cbor : nlohmann::json::input_format_t::json);
+    nlohmann::json::sax_parse(file, &reader,
+                              cbor ? nlohmann::json::input_format_t::cbor : nlohmann::json::input_format_t::json);
     return reader.finish();
   };
   return import_tables(output, options, "sdskit import edge-impulse", rows, nullptr);

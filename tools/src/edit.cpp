@@ -150,10 +150,9 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
   left.tick_frequency = labels->tick_frequency;
   left.classes = labels->classes;
   for (const auto& label : labels->labels) {
-    const bool about_cut = !label.stream.empty() &&
-                           std::none_of(streams.begin(), streams.end(), [&](std::size_t s) {
-                             return recording.streams()[s].id == label.stream;
-                           });
+    const bool about_cut = !label.stream.empty() && std::none_of(streams.begin(), streams.end(), [&](std::size_t s) {
+      return recording.streams()[s].id == label.stream;
+    });
     if (about_cut) continue;
     for (const auto& span : both(within, {{labels->seconds_of(label.begin), labels->seconds_of(label.end)}})) {
       auto begin = left.tick_of(span.begin);
@@ -212,7 +211,9 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
       const StreamInfo& stream = recording.streams()[s];
       StreamDescription description = stream.description;
       description.file_name.clear();
-      const auto full_name = [&] { return description.name + "." + description.label + (description.playback ? ".p" : ""); };
+      const auto full_name = [&] {
+        return description.name + "." + description.label + (description.playback ? ".p" : "");
+      };
       if (names.count(full_name()) > 0) {
         description.label = inputs[r].label;
         for (int n = 2; names.count(full_name()) > 0; ++n) description.label = fmt::format("{}-{}", inputs[r].label, n);
@@ -254,7 +255,8 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
                       recording.path());
         if (!any) note_turns(stream.id, *tick, report);
         any = true;
-        if (auto done = writer.append(*id, move ? static_cast<std::uint32_t>(*tick) : (*block)->timeslot, (*block)->data);
+        if (auto done =
+                writer.append(*id, move ? static_cast<std::uint32_t>(*tick) : (*block)->timeslot, (*block)->data);
             !done)
           return fail(done);
         ++report.blocks;
@@ -341,8 +343,9 @@ class PieceResampler {
       data.output_frames = out_frames;
       if (const int error = src_process(state_, &data); error != 0)
         return fail(ErrorCode::bad_input, std::string("resampling: ") + src_strerror(error));
-      pending_.insert(pending_.end(), out_.begin(),
-                      out_.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(data.output_frames_gen) * channels_));
+      pending_.insert(
+          pending_.end(), out_.begin(),
+          out_.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(data.output_frames_gen) * channels_));
       data.data_in += data.input_frames_used * static_cast<long>(channels_);
       data.input_frames -= data.input_frames_used;
       if (auto done = write_blocks(false); !done) return done;
@@ -399,14 +402,16 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (!reader) return fail(reader);
   const Metadata& source = reader->metadata();
   if (!source.sample_frequency)
-    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency to start from", stream.id), stream.path);
+    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency to start from", stream.id),
+                stream.path);
   const double ratio = rate.hz() / source.sample_frequency->hz();
   if (src_is_valid_ratio(ratio) == 0)
-    return fail(ErrorCode::usage, fmt::format("from {} Hz to {} Hz is further than 256 times", source.sample_frequency->hz(), rate.hz()));
+    return fail(ErrorCode::usage,
+                fmt::format("from {} Hz to {} Hz is further than 256 times", source.sample_frequency->hz(), rate.hz()));
   Metadata target;
   target.name = stream.description.name;
-  target.description = fmt::format("{}{}resampled from {} Hz", source.description, source.description.empty() ? "" : "; ",
-                                   source.sample_frequency->hz());
+  target.description = fmt::format("{}{}resampled from {} Hz", source.description,
+                                   source.description.empty() ? "" : "; ", source.sample_frequency->hz());
   target.tick_frequency = source.tick_frequency;
   target.sample_frequency = rate;
   const auto values = all_values(source);
@@ -446,7 +451,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     const SampleRun& samples = **run;
     const double length = static_cast<double>(samples.count) / source.sample_frequency->hz();
     // Device clocks wander; a gap is more than half a block off.
-    if (piece.active() && std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / source.tick_frequency.hz())) {
+    if (piece.active() &&
+        std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / source.tick_frequency.hz())) {
       if (auto done = piece.push({}, true); !done) return fail(done);
     }
     if (!piece.active()) {
@@ -473,9 +479,11 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (piece.active())
     if (auto done = piece.push({}, true); !done) return fail(done);
   report.notes = reader->notes();
-  if (pieces > 1) report.notes.push_back(fmt::format("{}: {} gaps, each starts the filter anew", stream.id, pieces - 1));
+  if (pieces > 1)
+    report.notes.push_back(fmt::format("{}: {} gaps, each starts the filter anew", stream.id, pieces - 1));
   if (not_numbers > 0)
-    report.notes.push_back(fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
+    report.notes.push_back(
+        fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
   if (auto done = (*made)->finish(report); !done) return fail(done);
   return report;
 }

@@ -1,6 +1,6 @@
-// HDF5 as the exports use it: handles that close themselves, attributes, and datasets that grow chunk by chunk, with the
-// chunks coded on several threads and handed to H5Dwrite_chunk. HDF5 itself is only called by the thread that owns the
-// file. Problems are thrown as HdfProblem, and do not leave the exports.
+// HDF5 as the exports use it: handles that close themselves, attributes, and datasets that grow chunk by chunk, with
+// the chunks coded on several threads and handed to H5Dwrite_chunk. HDF5 itself is only called by the thread that owns
+// the file. Problems are thrown as HdfProblem, and do not leave the exports.
 #pragma once
 
 #include <fmt/format.h>
@@ -85,7 +85,8 @@ inline Handle make_string_type(std::size_t bytes) {
 inline void put_attribute(hid_t object, const char* name, const std::string& text) {
   const Handle type = make_string_type(text.size());
   const Handle space(check(H5Screate(H5S_SCALAR), "make a space"), H5Sclose);
-  const Handle attribute(check(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), "make an attribute"), H5Aclose);
+  const Handle attribute(check(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), "make an attribute"),
+                         H5Aclose);
   check(H5Awrite(attribute, type, text.empty() ? "" : text.data()), "write an attribute");
 }
 
@@ -105,23 +106,34 @@ inline std::string link_name(std::string name, std::vector<std::string>& taken) 
   std::replace(name.begin(), name.end(), '/', '_');
   if (name.empty() || name == "." || name == "..") name = "_";
   std::string unique = name;
-  for (int n = 2; std::find(taken.begin(), taken.end(), unique) != taken.end(); ++n) unique = fmt::format("{}_{}", name, n);
+  for (int n = 2; std::find(taken.begin(), taken.end(), unique) != taken.end(); ++n)
+    unique = fmt::format("{}_{}", name, n);
   taken.push_back(unique);
   return unique;
 }
 
 inline hid_t file_type(ScalarType type) {
   switch (type) {
-    case ScalarType::u8: return H5T_STD_U8LE;
-    case ScalarType::i8: return H5T_STD_I8LE;
-    case ScalarType::u16: return H5T_STD_U16LE;
-    case ScalarType::i16: return H5T_STD_I16LE;
-    case ScalarType::u32: return H5T_STD_U32LE;
-    case ScalarType::u64: return H5T_STD_U64LE;
-    case ScalarType::i64: return H5T_STD_I64LE;
-    case ScalarType::f32: return H5T_IEEE_F32LE;
-    case ScalarType::f64: return H5T_IEEE_F64LE;
-    default: return H5T_STD_I32LE;
+    case ScalarType::u8:
+      return H5T_STD_U8LE;
+    case ScalarType::i8:
+      return H5T_STD_I8LE;
+    case ScalarType::u16:
+      return H5T_STD_U16LE;
+    case ScalarType::i16:
+      return H5T_STD_I16LE;
+    case ScalarType::u32:
+      return H5T_STD_U32LE;
+    case ScalarType::u64:
+      return H5T_STD_U64LE;
+    case ScalarType::i64:
+      return H5T_STD_I64LE;
+    case ScalarType::f32:
+      return H5T_IEEE_F32LE;
+    case ScalarType::f64:
+      return H5T_IEEE_F64LE;
+    default:
+      return H5T_STD_I32LE;
   }
 }
 
@@ -226,7 +238,8 @@ class ChunkWriter {
 // A dataset that grows along its first dimension.
 class Column {
  public:
-  Column(hid_t parent, const std::string& name, ScalarType type, std::vector<hsize_t> shape, int level, ChunkWriter& writer)
+  Column(hid_t parent, const std::string& name, ScalarType type, std::vector<hsize_t> shape, int level,
+         ChunkWriter& writer)
       : writer_(writer), shape_(std::move(shape)), level_(level), width_(size_of(type)) {
     row_bytes_ = width_;
     for (const auto n : shape_) row_bytes_ *= n;
@@ -239,7 +252,8 @@ class Column {
       most.push_back(n);
       chunk.push_back(n);
     }
-    const Handle space(check(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), "make a space"), H5Sclose);
+    const Handle space(check(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), "make a space"),
+                       H5Sclose);
     const Handle properties(check(H5Pcreate(H5P_DATASET_CREATE), "make properties"), H5Pclose);
     check(H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()), "set chunks");
     check(H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER), "set the fill time");
@@ -249,9 +263,10 @@ class Column {
       check(H5Pset_shuffle(properties), "set shuffle");
       check(H5Pset_deflate(properties, static_cast<unsigned>(std::min(level_, 9))), "set deflate");
     }
-    dataset_ = Handle(check(H5Dcreate2(parent, name.c_str(), file_type(type), space, H5P_DEFAULT, properties, H5P_DEFAULT),
-                            "make a dataset"),
-                      H5Dclose);
+    dataset_ =
+        Handle(check(H5Dcreate2(parent, name.c_str(), file_type(type), space, H5P_DEFAULT, properties, H5P_DEFAULT),
+                     "make a dataset"),
+               H5Dclose);
     pending_.reserve(chunk_rows_ * row_bytes_);
   }
 
@@ -307,24 +322,29 @@ inline void write_strings(hid_t parent, const char* name, const std::vector<std:
   std::size_t longest = 1;
   for (const auto& text : texts) longest = std::max(longest, text.size());
   std::string all(longest * texts.size(), '\0');
-  for (std::size_t i = 0; i < texts.size(); ++i) std::copy(texts[i].begin(), texts[i].end(), all.begin() + static_cast<std::ptrdiff_t>(i * longest));
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    std::copy(texts[i].begin(), texts[i].end(), all.begin() + static_cast<std::ptrdiff_t>(i * longest));
   const Handle type = make_string_type(longest);
   const hsize_t count = texts.size();
   const Handle space(check(H5Screate_simple(1, &count, nullptr), "make a space"), H5Sclose);
-  const Handle dataset(check(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a dataset"), H5Dclose);
+  const Handle dataset(
+      check(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a dataset"), H5Dclose);
   if (count > 0) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), "write strings");
 }
 
 inline void write_numbers(hid_t parent, const char* name, const std::vector<double>& numbers) {
   const hsize_t count = numbers.size();
   const Handle space(check(H5Screate_simple(1, &count, nullptr), "make a space"), H5Sclose);
-  const Handle dataset(check(H5Dcreate2(parent, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a dataset"), H5Dclose);
-  if (count > 0) check(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data()), "write numbers");
+  const Handle dataset(
+      check(H5Dcreate2(parent, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a dataset"),
+      H5Dclose);
+  if (count > 0)
+    check(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data()), "write numbers");
 }
 
 inline Handle create_file(const std::filesystem::path& path) {
-  // A file that could not be written (disk full) cannot be closed either, and HDF5 would try again at the program's end,
-  // and crash over it. Every file is flushed and closed here; nothing is left for then.
+  // A file that could not be written (disk full) cannot be closed either, and HDF5 would try again at the program's
+  // end, and crash over it. Every file is flushed and closed here; nothing is left for then.
   [[maybe_unused]] static const herr_t no_exit_handler = H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
   return {check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), "create the file"), H5Fclose};

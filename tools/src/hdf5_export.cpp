@@ -66,7 +66,8 @@ Expected<void> write_stream(hid_t parent, const std::string& name, const Recordi
     if (channel.dim_y > 1) shape.push_back(channel.dim_y);
     if (channel.count() > 1) shape.push_back(channel.dim_x);
     const ScalarType type = options.physical ? ScalarType::f64 : packed_type(channel);
-    columns.push_back(std::make_unique<Column>(group, link_name(channel.name, taken), type, shape, options.deflate, writer));
+    columns.push_back(
+        std::make_unique<Column>(group, link_name(channel.name, taken), type, shape, options.deflate, writer));
     const hid_t id = columns.back()->id();
     put_attribute(id, "name", channel.name);
     put_attribute(id, "unit", channel.unit);
@@ -130,7 +131,8 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
       put_attribute(group, "source", recording.path().filename().string());
       if (recording.sdsz())
         for (const auto& [key, value] : recording.sdsz()->session().items())
-          if (value.size() < 60000 && key != "source" && H5Aexists(group, key.c_str()) <= 0) put_attribute(group, key.c_str(), value);
+          if (value.size() < 60000 && key != "source" && H5Aexists(group, key.c_str()) <= 0)
+            put_attribute(group, key.c_str(), value);
       std::vector<std::string> names{"labels"};
       for (const std::size_t index : streams) {
         const StreamInfo& stream = recording.streams()[index];
@@ -138,7 +140,9 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
           report.notes.push_back(fmt::format("{}: stream {} is left out: {}", name, stream.id, *why));
           continue;
         }
-        if (auto done = write_stream(group, link_name(stream.id, names), recording, index, options, executor, on_progress, report); !done)
+        if (auto done = write_stream(group, link_name(stream.id, names), recording, index, options, executor,
+                                     on_progress, report);
+            !done)
           return fail(done);
       }
       auto labels = labels_of(recording);

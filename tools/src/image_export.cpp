@@ -118,37 +118,47 @@ Expected<void> write_png(const Frame& frame, const std::filesystem::path& path) 
   return file.keep();
 }
 
-Expected<void> write_raw(ByteView bytes, const std::filesystem::path& path) { return write_text_file(path, as_text(bytes)); }
+Expected<void> write_raw(ByteView bytes, const std::filesystem::path& path) {
+  return write_text_file(path, as_text(bytes));
+}
 
 }  // namespace
 
-Expected<ExportReport> export_images(const Recording& recording, std::size_t index, const std::filesystem::path& directory,
-                                     const ExportOptions& options, const OnProgress& on_progress) {
+Expected<ExportReport> export_images(const Recording& recording, std::size_t index,
+                                     const std::filesystem::path& directory, const ExportOptions& options,
+                                     const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
   if (stream.metadata_error) return tl::unexpected<Error>(*stream.metadata_error);
   if (!stream.metadata || !stream.metadata->image)
-    return fail(ErrorCode::usage, fmt::format("stream {} holds no images: its metadata has no 'image:'", stream.id), stream.path);
+    return fail(ErrorCode::usage, fmt::format("stream {} holds no images: its metadata has no 'image:'", stream.id),
+                stream.path);
   const ImageFormat& format = *stream.metadata->image;
   if (auto ok = check_file_name(stream.id + ".png"); !ok) return fail(ok);
   std::vector<std::size_t> planes;
   if (!options.raw_frames) {
     const auto shapes = plane_shapes(format);
     if (shapes.empty())
-      return fail(ErrorCode::unsupported,
-                  fmt::format("pixel format {} is not known (--raw writes the frames as they are)", format.pixel_format), stream.path);
+      return fail(
+          ErrorCode::unsupported,
+          fmt::format("pixel format {} is not known (--raw writes the frames as they are)", format.pixel_format),
+          stream.path);
     std::size_t at = 0;
     for (std::size_t p = 0; p < shapes.size(); ++p) {
       planes.push_back(at);
       const std::size_t stride = format.stride_bytes[std::min(p, format.stride_bytes.size() - 1)];
       if (stride < shapes[p].row_bytes)
-        return fail(ErrorCode::bad_input, fmt::format("a row of {} pixels in {} needs {} bytes, but the stride is {}", format.width,
-                                                      format.pixel_format, shapes[p].row_bytes, stride), stream.path);
+        return fail(ErrorCode::bad_input,
+                    fmt::format("a row of {} pixels in {} needs {} bytes, but the stride is {}", format.width,
+                                format.pixel_format, shapes[p].row_bytes, stride),
+                    stream.path);
       at += stride * shapes[p].rows;
     }
     // Planes may be listed as one: then one stride stands for all, and the frame must still hold them.
     if (at > format.frame_bytes)
-      return fail(ErrorCode::bad_input, fmt::format("a frame of {} x {} in {} needs {} bytes, but has {}: list its 'planes:'", format.width,
-                                                    format.height, format.pixel_format, at, format.frame_bytes), stream.path);
+      return fail(ErrorCode::bad_input,
+                  fmt::format("a frame of {} x {} in {} needs {} bytes, but has {}: list its 'planes:'", format.width,
+                              format.height, format.pixel_format, at, format.frame_bytes),
+                  stream.path);
   }
   if (auto made = make_directories(directory); !made) return fail(made);
   auto cursor = recording.cursor(index, nullptr, time_filter(recording, index, options.samples.within));
@@ -164,7 +174,8 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     if (!contains(options.samples.within, seconds(b.tick, stream.tick_frequency()))) continue;
     if (b.data.size() % format.frame_bytes != 0) ++odd;
     for (std::size_t at = 0; at + format.frame_bytes <= b.data.size(); at += format.frame_bytes) {
-      const auto path = directory / fmt::format("{}.{:06}.{}", stream.id, report.samples, options.raw_frames ? "raw" : "png");
+      const auto path =
+          directory / fmt::format("{}.{:06}.{}", stream.id, report.samples, options.raw_frames ? "raw" : "png");
       if (auto ok = refuse_existing(path, options.force); !ok) return fail(ok);
       const Frame frame{reinterpret_cast<const Byte*>(b.data.data() + at), format, planes};
       auto done = options.raw_frames ? write_raw(b.data.subspan(at, format.frame_bytes), path) : write_png(frame, path);
@@ -175,7 +186,9 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
   }
   for (const auto& damage : (*cursor)->damages())
     report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
-  if (odd > 0) report.notes.push_back(fmt::format("{}: {} blocks are no whole number of frames of {} bytes", stream.id, odd, format.frame_bytes));
+  if (odd > 0)
+    report.notes.push_back(
+        fmt::format("{}: {} blocks are no whole number of frames of {} bytes", stream.id, odd, format.frame_bytes));
   report.streams = 1;
   return report;
 }

@@ -22,7 +22,7 @@ std::string scalar(const std::string& text) {
   const bool starts_well =
       !text.empty() && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z') || text[0] == '_');
   // What YAML takes for something else than text.
-  static constexpr std::array words{"y",  "n",  "yes",  "no",    "on",  "off", "true", "false", "null", "Yes", "No",
+  static constexpr std::array words{"y",  "n",   "yes",  "no",    "on",  "off", "true", "false", "null", "Yes", "No",
                                     "On", "Off", "True", "False", "YES", "NO",  "ON",   "OFF",   "Y",    "N",   "Null"};
   const bool word = std::find(words.begin(), words.end(), text) != words.end();
   if (starts_well && !word && std::all_of(text.begin(), text.end(), harmless)) return text;
@@ -145,7 +145,8 @@ Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::s
   if (!first) return std::nullopt;
   TimeSpan span{seconds(*first, ticks), seconds(last, ticks)};
   if (stream.metadata && stream.metadata->sample_frequency) {
-    span.end += static_cast<double>(last_bytes / stream.metadata->sample_bytes) / stream.metadata->sample_frequency->hz();
+    span.end +=
+        static_cast<double>(last_bytes / stream.metadata->sample_bytes) / stream.metadata->sample_frequency->hz();
   } else if (blocks > 1) {
     span.end += (span.end - span.begin) / static_cast<double>(blocks - 1);
   } else {
@@ -199,7 +200,8 @@ Expected<LabelFile> LabelFile::parse(const std::string& yaml, const std::filesys
   try {
     parse_root(YAML::Load(yaml), file);
   } catch (const YamlProblem& p) {
-    return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message, path);
+    return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message,
+                path);
   } catch (const YAML::Exception& e) {
     return fail(ErrorCode::bad_input, fmt::format("line {}: {}", e.mark.line + 1, e.msg), path);
   }

@@ -168,8 +168,7 @@ void join_labels(LabelFile& file, double gap_s) {
   for (const auto& label : file.labels) {
     const auto key = std::make_tuple(label.name, label.stream, label.author);
     const auto at = last.find(key);
-    if (at != last.end() &&
-        file.seconds_of(label.begin) <= file.seconds_of(joined[at->second].end) + gap_s) {
+    if (at != last.end() && file.seconds_of(label.begin) <= file.seconds_of(joined[at->second].end) + gap_s) {
       joined[at->second].end = std::max(joined[at->second].end, label.end);
       if (joined[at->second].confidence != label.confidence) joined[at->second].confidence.reset();
       if (joined[at->second].note != label.note) joined[at->second].note.clear();
@@ -251,7 +250,8 @@ std::string write_audacity(const LabelFile& file, double origin_s) {
   std::string out;
   for (const auto& label : file.labels) {
     std::string name = label.name;
-    std::replace_if(name.begin(), name.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
     out += fmt::format("{:.6f}\t{:.6f}\t{}\n", file.seconds_of(label.begin) - origin_s,
                        file.seconds_of(label.end) - origin_s, name);
   }
@@ -372,7 +372,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     }
     for (std::size_t k = 0; k < samples.count; ++k) {
       const double time = samples.times[k];
-      if (count > 0 && (time >= frame_begin + options.frame_s || time < frame_begin)) close();
+      if (count > 0 && (time >= frame_begin + options.frame_s - 1e-9 || time < frame_begin)) close();
       if (count == 0) {
         if (frames.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
         frame_begin = time;

@@ -36,7 +36,8 @@ class McapWriter {
   }
 
   /// Schemas and channels have the same number, from 1.
-  void add_channel(const std::string& topic, const std::string& schema, const std::map<std::string, std::string>& facts) {
+  void add_channel(const std::string& topic, const std::string& schema,
+                   const std::map<std::string, std::string>& facts) {
     const auto id = static_cast<std::uint16_t>(counts_.size() + 1);
     Bytes record;
     append_le(record, id);
@@ -119,8 +120,10 @@ class McapWriter {
     mcap::append_record(statistics_record, Opcode::statistics, statistics);
     Bytes summary;
     Bytes offsets;
-    for (const auto& [opcode, group] : {std::pair{Opcode::schema, &schemas_}, {Opcode::channel, &channels_},
-                                        {Opcode::statistics, &statistics_record}, {Opcode::chunk_index, &chunk_indexes_},
+    for (const auto& [opcode, group] : {std::pair{Opcode::schema, &schemas_},
+                                        {Opcode::channel, &channels_},
+                                        {Opcode::statistics, &statistics_record},
+                                        {Opcode::chunk_index, &chunk_indexes_},
                                         {Opcode::metadata_index, &metadata_indexes_}}) {
       if (group->empty()) continue;
       Bytes offset;
@@ -231,8 +234,9 @@ std::string schema_of(const std::string& title, const Metadata& metadata) {
   for (std::size_t c = 0; c < metadata.channels.size(); ++c) {
     const Channel& channel = metadata.channels[c];
     const std::string unit = channel.unit.empty() ? "" : ",\"description\":" + json_string("in " + channel.unit);
-    out += fmt::format("{}{}:{{{}{}}}", c == 0 ? "" : ",", json_string(channel.name),
-                       channel.count() == 1 ? "\"type\":\"number\"" : "\"type\":\"array\",\"items\":{\"type\":\"number\"}", unit);
+    out += fmt::format(
+        "{}{}:{{{}{}}}", c == 0 ? "" : ",", json_string(channel.name),
+        channel.count() == 1 ? "\"type\":\"number\"" : "\"type\":\"array\",\"items\":{\"type\":\"number\"}", unit);
   }
   return out + "}}";
 }
@@ -272,7 +276,8 @@ double utc_of_zero(const Recording& recording) {
   for (std::size_t s = 0; s < recording.streams().size(); ++s) {
     const auto& clocks = recording.sdsz()->streams()[s].clocks;
     if (!clocks.empty())
-      return static_cast<double>(clocks.front().utc_ns) - 1e9 * seconds(clocks.front().tick, recording.streams()[s].tick_frequency());
+      return static_cast<double>(clocks.front().utc_ns) -
+             1e9 * seconds(clocks.front().tick, recording.streams()[s].tick_frequency());
   }
   return 0;
 }
@@ -296,7 +301,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
       report.notes.push_back(fmt::format("stream {} is left out: {}", stream.id, *why));
       continue;
     }
-    if (sources.size() >= 65000) return fail(ErrorCode::limit, "more streams than an MCAP file has channels", recording.path());
+    if (sources.size() >= 65000)
+      return fail(ErrorCode::limit, "more streams than an MCAP file has channels", recording.path());
     auto reader = SampleReader::open(recording, index, options.samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
@@ -312,7 +318,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (sources.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
   if (auto done = writer.write_channels(); !done) return fail(done);
   const double zero = utc_of_zero(recording);
-  std::map<std::string, std::string> session{{"source", recording.path().filename().string()}, {"utc", zero > 0 ? "yes" : "no"}};
+  std::map<std::string, std::string> session{{"source", recording.path().filename().string()},
+                                             {"utc", zero > 0 ? "yes" : "no"}};
   if (recording.sdsz())
     for (const auto& [key, value] : recording.sdsz()->session().items()) session.emplace(key, value);
   if (auto done = writer.write_metadata("sds", session); !done) return fail(done);
@@ -337,15 +344,16 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     // The earliest sample of all streams; of one time, the first stream's.
     std::size_t first = sources.size();
     for (std::size_t s = 0; s < sources.size(); ++s)
-      if (sources[s].run != nullptr &&
-          (first == sources.size() || sources[s].run->times[sources[s].next] < sources[first].run->times[sources[first].next]))
+      if (sources[s].run != nullptr && (first == sources.size() || sources[s].run->times[sources[s].next] <
+                                                                       sources[first].run->times[sources[first].next]))
         first = s;
     if (first == sources.size()) break;
     Source& source = sources[first];
     const std::int64_t time = zero_ns + static_cast<std::int64_t>(std::llround(source.run->times[source.next] * 1e9));
     if (time < 0) ++before_zero;
     write_sample(source, text);
-    if (auto done = writer.message(first, static_cast<std::uint64_t>(std::max<std::int64_t>(0, time)), text); !done) return fail(done);
+    if (auto done = writer.message(first, static_cast<std::uint64_t>(std::max<std::int64_t>(0, time)), text); !done)
+      return fail(done);
     ++report.samples;
     if (auto done = advance(source); !done) return fail(done);
   }
@@ -354,7 +362,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (auto kept = file.keep(); !kept) return fail(kept);
   for (const auto& source : sources)
     for (const auto& note : source.reader.notes()) report.notes.push_back(note);
-  if (before_zero > 0) report.notes.push_back(fmt::format("{} samples lie before time 0, and are written at 0", before_zero));
+  if (before_zero > 0)
+    report.notes.push_back(fmt::format("{} samples lie before time 0, and are written at 0", before_zero));
   report.streams = sources.size();
   report.files.push_back(output);
   return report;

@@ -28,7 +28,8 @@ std::optional<std::string> take_string(ByteReader& reader) {
 }
 
 // All numbers of a message, by their path: "x", "position.x", "scores[0]".
-void flatten(const nlohmann::json& json, const std::string& path, std::vector<std::pair<std::string, double>>& numbers, bool& other) {
+void flatten(const nlohmann::json& json, const std::string& path, std::vector<std::pair<std::string, double>>& numbers,
+             bool& other) {
   if (numbers.size() > kMaxNumbers) return;
   if (json.is_number()) {
     numbers.emplace_back(path, json.get<double>());
@@ -56,8 +57,8 @@ struct JsonChannel {
 // One pass over a file, record by record; chunks are decompressed one at a time.
 class McapReader {
  public:
-  McapReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row, const OnProgress& on_progress,
-             std::set<std::string>& notes)
+  McapReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
+             const OnProgress& on_progress, std::set<std::string>& notes)
       : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), notes_(notes) {}
 
   Expected<void> read() {
@@ -80,9 +81,12 @@ class McapReader {
       const auto opcode = static_cast<Opcode>(head[0]);
       const std::uint64_t size = load_le<std::uint64_t>(head.data() + 1);
       if (opcode == Opcode::footer || opcode == Opcode::data_end) return {};
-      const bool wanted = opcode == Opcode::schema || opcode == Opcode::channel || opcode == Opcode::message || opcode == Opcode::chunk;
+      const bool wanted =
+          opcode == Opcode::schema || opcode == Opcode::channel || opcode == Opcode::message || opcode == Opcode::chunk;
       if (wanted) {
-        if (size > kMaxRecord) return fail(ErrorCode::limit, fmt::format("a record of {} bytes, more than {} MiB", size, kMaxRecord >> 20), path_, at);
+        if (size > kMaxRecord)
+          return fail(ErrorCode::limit, fmt::format("a record of {} bytes, more than {} MiB", size, kMaxRecord >> 20),
+                      path_, at);
         content.resize(size);
         auto whole = (*file)->read(at + head.size(), content);
         if (!whole) return fail(whole);
@@ -100,14 +104,20 @@ class McapReader {
   }
 
  private:
-  tl::unexpected<Error> bad(const std::string& what, std::uint64_t at) const { return fail(ErrorCode::bad_input, what, path_, at); }
+  tl::unexpected<Error> bad(const std::string& what, std::uint64_t at) const {
+    return fail(ErrorCode::bad_input, what, path_, at);
+  }
 
   Expected<void> record(Opcode opcode, ByteView content, std::uint64_t at, bool chunks) {
     switch (opcode) {
-      case Opcode::channel: return channel(content, at);
-      case Opcode::message: return message(content, at);
-      case Opcode::chunk: return chunks ? chunk(content, at) : bad("a chunk within a chunk", at);
-      default: return {};
+      case Opcode::channel:
+        return channel(content, at);
+      case Opcode::message:
+        return message(content, at);
+      case Opcode::chunk:
+        return chunks ? chunk(content, at) : bad("a chunk within a chunk", at);
+      default:
+        return {};
     }
   }
 
@@ -119,11 +129,14 @@ class McapReader {
     const auto encoding = topic ? take_string(reader) : std::nullopt;
     if (!id || !schema || !encoding) return bad("a channel record that is cut short", at);
     if (channels_.count(*id) > 0) return {};
-    if (channels_.size() >= kMaxChannels) return fail(ErrorCode::limit, fmt::format("more than {} channels", kMaxChannels), path_, at);
+    if (channels_.size() >= kMaxChannels)
+      return fail(ErrorCode::limit, fmt::format("more than {} channels", kMaxChannels), path_, at);
     JsonChannel channel;
     channel.topic = find_invalid_utf8(*topic) ? fmt::format("channel_{}", *id) : *topic;
     channel.json = *encoding == "json";
-    if (!channel.json) notes_.insert(fmt::format("topic {} is left out: its messages are '{}', not JSON", channel.topic, encoding->substr(0, 40)));
+    if (!channel.json)
+      notes_.insert(
+          fmt::format("topic {} is left out: its messages are '{}', not JSON", channel.topic, encoding->substr(0, 40)));
     const auto map = reader.number<std::uint32_t>();
     const auto items = map ? reader.take(*map) : std::nullopt;
     if (items) {
@@ -155,7 +168,9 @@ class McapReader {
     bool other = false;
     flatten(json, "", numbers_, other);
     if (other) notes_.insert(fmt::format("topic {}: text in its messages is not kept", channel.topic));
-    if (numbers_.size() > kMaxNumbers) return fail(ErrorCode::limit, fmt::format("a message of topic {} has more than {} numbers", channel.topic, kMaxNumbers), path_, at);
+    if (numbers_.size() > kMaxNumbers)
+      return fail(ErrorCode::limit,
+                  fmt::format("a message of topic {} has more than {} numbers", channel.topic, kMaxNumbers), path_, at);
     if (!channel.table) {
       if (numbers_.empty()) return {};
       channel.table = tables_.size();
@@ -164,7 +179,8 @@ class McapReader {
       table.description = "Imported from " + path_.filename().string();
       // What sdskit wrote comes back with its units, rate and order.
       std::optional<Metadata> metadata;
-      if (auto parsed = Metadata::parse(channel.metadata, path_); !channel.metadata.empty() && parsed) metadata = std::move(*parsed);
+      if (auto parsed = Metadata::parse(channel.metadata, path_); !channel.metadata.empty() && parsed)
+        metadata = std::move(*parsed);
       for (const auto& [name, value] : numbers_) channel.paths.push_back(name.empty() ? "value" : name);
       if (metadata) {
         if (metadata->sample_frequency) table.rate = metadata->sample_frequency;
@@ -174,8 +190,11 @@ class McapReader {
           while (r < metadata->channels.size() && metadata->channels[r].name != name.substr(0, name.find('['))) ++r;
           return r;
         };
-        std::stable_sort(channel.paths.begin(), channel.paths.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-        for (const auto& name : channel.paths) table.columns.push_back({name, rank(name) < metadata->channels.size() ? metadata->channels[rank(name)].unit : ""});
+        std::stable_sort(channel.paths.begin(), channel.paths.end(),
+                         [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+        for (const auto& name : channel.paths)
+          table.columns.push_back(
+              {name, rank(name) < metadata->channels.size() ? metadata->channels[rank(name)].unit : ""});
       } else {
         for (const auto& name : channel.paths) table.columns.push_back({name, ""});
       }
@@ -185,13 +204,15 @@ class McapReader {
     for (const auto& [name, value] : numbers_) {
       const auto column = std::find(channel.paths.begin(), channel.paths.end(), name.empty() ? "value" : name);
       if (column == channel.paths.end()) {
-        notes_.insert(fmt::format("topic {}: '{}' is not in its first message, and is not kept", channel.topic, name.substr(0, 60)));
+        notes_.insert(fmt::format("topic {}: '{}' is not in its first message, and is not kept", channel.topic,
+                                  name.substr(0, 60)));
       } else {
         row_[static_cast<std::size_t>(column - channel.paths.begin())] = value;
       }
     }
     // Whole and fractional seconds apart: UTC in nanoseconds has more digits than a double.
-    const double time = static_cast<double>(*log_time / 1'000'000'000) + static_cast<double>(*log_time % 1'000'000'000) * 1e-9;
+    const double time =
+        static_cast<double>(*log_time / 1'000'000'000) + static_cast<double>(*log_time % 1'000'000'000) * 1e-9;
     auto taken = on_row_(*channel.table, time, row_);
     if (!taken && taken.error().path.empty()) taken.error().path = path_;
     return taken;
@@ -207,7 +228,9 @@ class McapReader {
     const auto stored = compression ? reader.number<std::uint64_t>() : std::nullopt;
     const auto bytes = stored && *stored <= reader.left() ? reader.take(*stored) : std::nullopt;
     if (!start || !end || !size || !bytes) return bad("a chunk that is cut short", at);
-    if (*size > kMaxRecord) return fail(ErrorCode::limit, fmt::format("a chunk of {} bytes, more than {} MiB", *size, kMaxRecord >> 20), path_, at);
+    if (*size > kMaxRecord)
+      return fail(ErrorCode::limit, fmt::format("a chunk of {} bytes, more than {} MiB", *size, kMaxRecord >> 20),
+                  path_, at);
     ByteView records = *bytes;
     if (*compression == "zstd") {
       plain_.resize(*size);
@@ -218,7 +241,9 @@ class McapReader {
       if (!unpack_lz4(*bytes, *size)) return bad("a chunk that lz4 cannot decompress", at);
       records = plain_;
     } else if (!compression->empty()) {
-      return fail(ErrorCode::unsupported, fmt::format("chunks are compressed with '{}'; zstd and lz4 are known", compression->substr(0, 20)), path_, at);
+      return fail(ErrorCode::unsupported,
+                  fmt::format("chunks are compressed with '{}'; zstd and lz4 are known", compression->substr(0, 20)),
+                  path_, at);
     }
     while (!records.empty()) {
       ByteReader head(records);
@@ -263,8 +288,8 @@ class McapReader {
 
 }  // namespace
 
-Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
-                                   const OnProgress& on_progress) {
+Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output,
+                                   const ImportOptions& options, const OnProgress& on_progress) {
   std::set<std::string> notes;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     return McapReader(input, tables, on_row, on_progress, notes).read();

@@ -28,7 +28,8 @@ std::string field_name(const std::string& name, std::vector<std::string>& taken)
   for (const char c : name) ascii += static_cast<unsigned char>(c) < 0x80 ? c : '_';
   if (ascii.empty()) ascii = "_";
   std::string unique = ascii;
-  for (int n = 2; std::find(taken.begin(), taken.end(), unique) != taken.end(); ++n) unique = fmt::format("{}_{}", ascii, n);
+  for (int n = 2; std::find(taken.begin(), taken.end(), unique) != taken.end(); ++n)
+    unique = fmt::format("{}_{}", ascii, n);
   taken.push_back(unique);
   return unique;
 }
@@ -46,8 +47,8 @@ Expected<std::uint64_t> count_samples(const Recording& recording, std::size_t st
 }
 
 // One pass over a stream that hands each run to `take`.
-Expected<std::vector<std::string>> for_each_run(const Recording& recording, std::size_t stream, const ExportOptions& options,
-                                                const OnProgress& on_progress,
+Expected<std::vector<std::string>> for_each_run(const Recording& recording, std::size_t stream,
+                                                const ExportOptions& options, const OnProgress& on_progress,
                                                 const std::function<Expected<void>(const SampleRun&)>& take) {
   auto reader = SampleReader::open(recording, stream, options.samples, on_progress);
   if (!reader) return fail(reader);
@@ -99,7 +100,8 @@ Expected<void> write_stream(NpzWriter& npz, const Recording& recording, std::siz
         column.resize(samples.count);
         for (std::size_t e = 0; e < elements; ++e) {
           physical_values(channel, e, samples.data, samples.count, metadata.sample_bytes, column.data());
-          for (std::size_t k = 0; k < samples.count; ++k) store_le(values.data() + (k * elements + e) * width, column[k]);
+          for (std::size_t k = 0; k < samples.count; ++k)
+            store_le(values.data() + (k * elements + e) * width, column[k]);
         }
       }
       for (std::size_t k = 0; k < samples.count; ++k)
@@ -156,7 +158,8 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
       append_le(spans, labels->seconds_of(label.end));
     }
     const std::size_t n = labels->labels.size();
-    if (auto done = (*npz)->put("labels.class", fmt::format("'|S{}'", longest), fmt::format("({},)", n), names); !done) return fail(done);
+    if (auto done = (*npz)->put("labels.class", fmt::format("'|S{}'", longest), fmt::format("({},)", n), names); !done)
+      return fail(done);
     if (auto done = (*npz)->put("labels.time", "'<f8'", fmt::format("({}, 2)", n), spans); !done) return fail(done);
   }
   if (auto done = (*npz)->close(); !done) return fail(done);

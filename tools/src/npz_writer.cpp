@@ -21,16 +21,26 @@ std::string npy_header(const std::string& descr, const std::string& shape) {
 
 const char* npy_type(ScalarType type) {
   switch (type) {
-    case ScalarType::u8: return "|u1";
-    case ScalarType::i8: return "|i1";
-    case ScalarType::u16: return "<u2";
-    case ScalarType::i16: return "<i2";
-    case ScalarType::u32: return "<u4";
-    case ScalarType::u64: return "<u8";
-    case ScalarType::i64: return "<i8";
-    case ScalarType::f32: return "<f4";
-    case ScalarType::f64: return "<f8";
-    default: return "<i4";
+    case ScalarType::u8:
+      return "|u1";
+    case ScalarType::i8:
+      return "|i1";
+    case ScalarType::u16:
+      return "<u2";
+    case ScalarType::i16:
+      return "<i2";
+    case ScalarType::u32:
+      return "<u4";
+    case ScalarType::u64:
+      return "<u8";
+    case ScalarType::i64:
+      return "<i8";
+    case ScalarType::f32:
+      return "<f4";
+    case ScalarType::f64:
+      return "<f8";
+    default:
+      return "<i4";
   }
 }
 
@@ -77,7 +87,8 @@ Expected<void> NpzWriter::append(ByteView bytes) {
   return {};
 }
 
-Expected<void> NpzWriter::put(const std::string& name, const std::string& descr, const std::string& shape, ByteView bytes) {
+Expected<void> NpzWriter::put(const std::string& name, const std::string& descr, const std::string& shape,
+                              ByteView bytes) {
   if (auto done = begin(name, descr, shape, bytes.size()); !done) return done;
   return append(bytes);
 }

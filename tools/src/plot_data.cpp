@@ -24,7 +24,8 @@ constexpr std::size_t kFft = 512;
 // Smallest and largest value in each of a plot's columns.
 class Envelope {
  public:
-  Envelope(double begin, double end, std::size_t columns) : begin_(begin), scale_(static_cast<double>(columns) / (end - begin)), columns_(columns) {
+  Envelope(double begin, double end, std::size_t columns)
+      : begin_(begin), scale_(static_cast<double>(columns) / (end - begin)), columns_(columns) {
     first_.assign(columns, std::numeric_limits<double>::quiet_NaN());
     low_.assign(columns, std::numeric_limits<float>::infinity());
     high_.assign(columns, -std::numeric_limits<float>::infinity());
@@ -62,7 +63,9 @@ class Envelope {
 class SpectrogramMaker {
  public:
   SpectrogramMaker(double begin, double end, std::size_t columns, double rate)
-      : begin_(begin), step_((end - begin) / static_cast<double>(columns)), plan_(kiss_fftr_alloc(kFft, 0, nullptr, nullptr), kiss_fftr_free) {
+      : begin_(begin),
+        step_((end - begin) / static_cast<double>(columns)),
+        plan_(kiss_fftr_alloc(kFft, 0, nullptr, nullptr), kiss_fftr_free) {
     if (!plan_) throw std::bad_alloc();
     result_.columns = columns;
     result_.rows = kFft / 2;
@@ -89,7 +92,8 @@ class SpectrogramMaker {
     // Where a column is shorter than a transform, the one before stands for it.
     for (std::size_t c = 1; c < result_.columns; ++c)
       if (std::isnan(result_.db[c]))
-        for (std::size_t r = 0; r < result_.rows; ++r) result_.db[r * result_.columns + c] = result_.db[r * result_.columns + c - 1];
+        for (std::size_t r = 0; r < result_.rows; ++r)
+          result_.db[r * result_.columns + c] = result_.db[r * result_.columns + c - 1];
     return std::move(result_);
   }
 
@@ -116,8 +120,8 @@ class SpectrogramMaker {
 };
 
 // Fills the envelopes from the index; false if it does not hold what is needed, or too little of it.
-bool envelopes_from_index(const Recording& recording, std::size_t index, const std::vector<ChannelRef>& values, double begin, double end,
-                          std::size_t columns, std::vector<Envelope>& envelopes) {
+bool envelopes_from_index(const Recording& recording, std::size_t index, const std::vector<ChannelRef>& values,
+                          double begin, double end, std::size_t columns, std::vector<Envelope>& envelopes) {
   if (!recording.sdsz() || !recording.sdsz()->streams()[index].log.empty()) return false;
   const SdszStream& packed = recording.sdsz()->streams()[index];
   const Frequency ticks = recording.streams()[index].tick_frequency();
@@ -129,7 +133,8 @@ bool envelopes_from_index(const Recording& recording, std::size_t index, const s
   if (!statistics || statistics->size() != packed.data.size()) return false;
   for (std::size_t i = 0; i < packed.data.size(); ++i) {
     const SectionHeader& header = packed.data[i].header;
-    const auto ranges = ranges_of_section(*recording.streams()[index].metadata, packed.layout, (*statistics)[i].statistics, values);
+    const auto ranges =
+        ranges_of_section(*recording.streams()[index].metadata, packed.layout, (*statistics)[i].statistics, values);
     const double first = seconds(header.first_tick, ticks);
     const double last = seconds(header.last_tick, ticks);
     for (std::size_t v = 0; v < values.size(); ++v) {
@@ -137,15 +142,17 @@ bool envelopes_from_index(const Recording& recording, std::size_t index, const s
       if (std::isinf(ranges[v].low) && std::isinf(ranges[v].high)) return false;
       // A section may cover several columns.
       const double step = (end - begin) / static_cast<double>(columns);
-      for (double t = std::max(first, begin); t <= last && t < end; t += step) envelopes[v].add(t, ranges[v].low, ranges[v].high);
+      for (double t = std::max(first, begin); t <= last && t < end; t += step)
+        envelopes[v].add(t, ranges[v].low, ranges[v].high);
       if (first == last) envelopes[v].add(first, ranges[v].low, ranges[v].high);
     }
   }
   return true;
 }
 
-Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t index, const std::string& prefix, bool into_existing,
-                          const PlotOptions& options, Executor* executor, const OnProgress& on_progress) {
+Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t index, const std::string& prefix,
+                          bool into_existing, const PlotOptions& options, Executor* executor,
+                          const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
   if (const auto why = why_no_samples(stream)) {
     plot.notes.push_back(fmt::format("stream {} is left out: {}", stream.id, *why));
@@ -162,14 +169,17 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
   }
   if (values.empty()) return {};
   if (all_values(metadata).size() > kMaxSeries && options.channels.empty())
-    plot.notes.push_back(fmt::format("stream {}: only the first {} values are drawn (--channel chooses others)", stream.id, kMaxSeries));
+    plot.notes.push_back(
+        fmt::format("stream {}: only the first {} values are drawn (--channel chooses others)", stream.id, kMaxSeries));
   std::vector<Envelope> envelopes(values.size(), Envelope(plot.begin, plot.end, options.columns));
   std::unique_ptr<SpectrogramMaker> spectrogram;
   if (!envelopes_from_index(recording, index, values, plot.begin, plot.end, options.columns, envelopes)) {
     // Sound is what says so, or one value at a rate that only sound has.
-    const bool sound = metadata.sample_frequency && (metadata.is_audio || (values.size() == 1 && metadata.sample_frequency->hz() >= 4000));
+    const bool sound = metadata.sample_frequency &&
+                       (metadata.is_audio || (values.size() == 1 && metadata.sample_frequency->hz() >= 4000));
     if (options.spectrogram && sound && !into_existing)
-      spectrogram = std::make_unique<SpectrogramMaker>(plot.begin, plot.end, std::min<std::size_t>(options.columns, 1000), metadata.sample_frequency->hz());
+      spectrogram = std::make_unique<SpectrogramMaker>(
+          plot.begin, plot.end, std::min<std::size_t>(options.columns, 1000), metadata.sample_frequency->hz());
     SampleOptions sample_options;
     sample_options.within = {{plot.begin, plot.end}};
     auto reader = SampleReader::open(recording, index, sample_options, on_progress, executor);
@@ -181,7 +191,8 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
       if (*run == nullptr) break;
       column.resize((*run)->count);
       for (std::size_t v = 0; v < values.size(); ++v) {
-        physical_values(metadata.channels[values[v].channel], values[v].element, (*run)->data, (*run)->count, metadata.sample_bytes, column.data());
+        physical_values(metadata.channels[values[v].channel], values[v].element, (*run)->data, (*run)->count,
+                        metadata.sample_bytes, column.data());
         for (std::size_t k = 0; k < column.size(); ++k) envelopes[v].add((*run)->times[k], column[k]);
         if (spectrogram && v == 0)
           for (std::size_t k = 0; k < column.size(); ++k) spectrogram->add((*run)->times[k], column[k]);
@@ -190,7 +201,9 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
     for (const auto& note : reader->notes()) plot.notes.push_back(note);
     if (recording.sdsz()) plot.sections_read += recording.sdsz()->streams()[index].data.size();
   } else if (options.spectrogram && metadata.is_audio) {
-    plot.notes.push_back(fmt::format("stream {}: so much time is drawn from the index, without a spectrogram (--from and --to choose less)", stream.id));
+    plot.notes.push_back(fmt::format(
+        "stream {}: so much time is drawn from the index, without a spectrogram (--from and --to choose less)",
+        stream.id));
   }
   for (std::size_t v = 0; v < values.size(); ++v) {
     const std::string& unit = metadata.channels[values[v].channel].unit;
@@ -222,9 +235,11 @@ Expected<void> add_sound(Plot& plot, const Recording& recording, const std::vect
     if (!stream.metadata || !stream.metadata->is_audio || !stream.metadata->sample_frequency) continue;
     auto scratch = ScratchFolder::create();
     if (!scratch) return fail(scratch);
-    const double bytes = (plot.end - plot.begin) * stream.metadata->sample_frequency->hz() * static_cast<double>(stream.metadata->sample_bytes);
+    const double bytes = (plot.end - plot.begin) * stream.metadata->sample_frequency->hz() *
+                         static_cast<double>(stream.metadata->sample_bytes);
     if (bytes > 16e6) {
-      plot.notes.push_back(fmt::format("stream {}: too long to be put into the page as sound (--from and --to choose less)", stream.id));
+      plot.notes.push_back(
+          fmt::format("stream {}: too long to be put into the page as sound (--from and --to choose less)", stream.id));
       return {};
     }
     ExportOptions options;
@@ -246,8 +261,9 @@ Expected<void> add_sound(Plot& plot, const Recording& recording, const std::vect
 
 }  // namespace
 
-Expected<Plot> collect_plot(const Recording& recording, const std::vector<Recording>& below, const std::vector<Recording>& with,
-                            const PlotOptions& options, const OnProgress& on_progress) {
+Expected<Plot> collect_plot(const Recording& recording, const std::vector<Recording>& below,
+                            const std::vector<Recording>& with, const PlotOptions& options,
+                            const OnProgress& on_progress) {
   Plot plot;
   plot.title = recording.path().filename().string();
   auto streams = choose_streams(recording, options.streams);
@@ -265,23 +281,34 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
   plot.begin = std::max(span->begin, options.from.value_or(span->begin));
   plot.end = std::min(span->end, options.to.value_or(span->end));
   if (!(plot.begin < plot.end))
-    return fail(ErrorCode::usage, fmt::format("nothing lies between these times: the recording goes from {} to {} s", span->begin, span->end), recording.path());
+    return fail(
+        ErrorCode::usage,
+        fmt::format("nothing lies between these times: the recording goes from {} to {} s", span->begin, span->end),
+        recording.path());
   const auto pool = make_worker_pool(0);
   for (const std::size_t s : *streams)
-    if (auto done = add_stream(plot, recording, s, "", false, options, pool.get(), on_progress); !done) return fail(done);
+    if (auto done = add_stream(plot, recording, s, "", false, options, pool.get(), on_progress); !done)
+      return fail(done);
   for (const auto& other : with)
     for (std::size_t s = 0; s < other.streams().size(); ++s)
-      if (auto done = add_stream(plot, other, s, other.path().stem().string() + ": ", true, options, pool.get(), on_progress); !done) return fail(done);
+      if (auto done =
+              add_stream(plot, other, s, other.path().stem().string() + ": ", true, options, pool.get(), on_progress);
+          !done)
+        return fail(done);
   PlotOptions all = options;
   all.channels.clear();
   for (const auto& other : below)
     for (std::size_t s = 0; s < other.streams().size(); ++s)
-      if (auto done = add_stream(plot, other, s, other.path().stem().string() + ": ", false, all, pool.get(), on_progress); !done) return fail(done);
+      if (auto done =
+              add_stream(plot, other, s, other.path().stem().string() + ": ", false, all, pool.get(), on_progress);
+          !done)
+        return fail(done);
   if (plot.panels.empty()) return fail(ErrorCode::bad_input, "there is no stream of values to draw", recording.path());
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   for (const auto& label : labels->labels) {
-    const PlotLabel drawn{label.name, std::max(plot.begin, labels->seconds_of(label.begin)), std::min(plot.end, labels->seconds_of(label.end))};
+    const PlotLabel drawn{label.name, std::max(plot.begin, labels->seconds_of(label.begin)),
+                          std::min(plot.end, labels->seconds_of(label.end))};
     if (drawn.begin >= drawn.end) continue;
     if (plot.labels.size() >= 500) {
       plot.notes.push_back("only the first 500 labels are drawn");

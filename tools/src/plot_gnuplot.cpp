@@ -28,7 +28,8 @@ std::string gnuplot_text(const std::string& text) {
 
 std::string series_data(const PlotSeries& series) {
   std::string out;
-  for (std::size_t i = 0; i < series.times.size(); ++i) out += fmt::format("{} {} {}\n", series.times[i], series.low[i], series.high[i]);
+  for (std::size_t i = 0; i < series.times.size(); ++i)
+    out += fmt::format("{} {} {}\n", series.times[i], series.low[i], series.high[i]);
   if (out.empty()) out = "nan nan nan\n";
   return out;
 }
@@ -38,8 +39,11 @@ std::string spectrogram_data(const Plot& plot, const PlotSpectrogram& s) {
   for (std::size_t c = 0; c < s.columns; ++c)
     for (std::size_t r = 0; r < s.rows; ++r) {
       const float value = s.db[r * s.columns + c];
-      out += fmt::format("{} {} {}\n", plot.begin + (static_cast<double>(c) + 0.5) / static_cast<double>(s.columns) * (plot.end - plot.begin),
-                         (static_cast<double>(r) + 0.5) / static_cast<double>(s.rows) * s.max_hz / 1000, std::isnan(value) ? -120.0f : value);
+      out += fmt::format(
+          "{} {} {}\n",
+          plot.begin + (static_cast<double>(c) + 0.5) / static_cast<double>(s.columns) * (plot.end - plot.begin),
+          (static_cast<double>(r) + 0.5) / static_cast<double>(s.rows) * s.max_hz / 1000,
+          std::isnan(value) ? -120.0f : value);
     }
   return out;
 }
@@ -68,22 +72,31 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   if (!scratch) return fail(scratch);
   const bool svg = output.extension() == ".svg";
   const double label_parts = plot.labels.empty() ? 0 : 0.35;
-  const double parts = static_cast<double>(plot.panels.size()) + static_cast<double>(plot.spectrograms.size()) + label_parts;
+  const double parts =
+      static_cast<double>(plot.panels.size()) + static_cast<double>(plot.spectrograms.size()) + label_parts;
   const auto height = static_cast<unsigned>(80 + 170 * parts);
   PartialFile file(output);
   const std::string size = fmt::format("size {},{}", width, height);
-  std::string script = svg ? fmt::format("set terminal svg {} dynamic font 'DejaVu Sans,12' background rgb 'white' noenhanced\n", size)
-                           : fmt::format("set terminal pngcairo {} font 'DejaVu Sans,9' noenhanced\n", size);
+  std::string script =
+      svg ? fmt::format("set terminal svg {} dynamic font 'DejaVu Sans,12' background rgb 'white' noenhanced\n", size)
+          : fmt::format("set terminal pngcairo {} font 'DejaVu Sans,9' noenhanced\n", size);
   script += fmt::format("set output {}\n", gnuplot_text(file.path().string()));
-  script += fmt::format("set multiplot\nset lmargin at screen {:.4f}\nset rmargin at screen {:.4f}\n", 70.0 / width, 1 - 20.0 / width);
-  script += fmt::format("set xrange [{}:{}]\nset style fill solid 0.45 noborder\nset key inside top right horizontal samplen 1 opaque\n", plot.begin, plot.end);
-  script += "set grid lc rgb '#e4e7eb' lt 1\nset border 3 lc rgb '#8a94a0'\nset tics nomirror textcolor rgb '#4a5560'\nset format x ''\nset ytics autofreq\n";
-  script += fmt::format("set label 1 {} at screen 0.5, screen {:.4f} center font ',13' textcolor rgb '#20262c'\n", gnuplot_text(plot.title), 1 - 16.0 / height);
+  script += fmt::format("set multiplot\nset lmargin at screen {:.4f}\nset rmargin at screen {:.4f}\n", 70.0 / width,
+                        1 - 20.0 / width);
+  script += fmt::format(
+      "set xrange [{}:{}]\nset style fill solid 0.45 noborder\nset key inside top right horizontal samplen 1 opaque\n",
+      plot.begin, plot.end);
+  script +=
+      "set grid lc rgb '#e4e7eb' lt 1\nset border 3 lc rgb '#8a94a0'\nset tics nomirror textcolor rgb '#4a5560'\nset "
+      "format x ''\nset ytics autofreq\n";
+  script += fmt::format("set label 1 {} at screen 0.5, screen {:.4f} center font ',13' textcolor rgb '#20262c'\n",
+                        gnuplot_text(plot.title), 1 - 16.0 / height);
   PanelPlaces layout(1 - 44.0 / height, (1 - 84.0 / height) / parts);
   int object = 1;
   for (const auto& label : plot.labels)
-    script += fmt::format("set object {} rect from {}, graph 0 to {}, graph 1 fc rgb '{}' fs transparent solid 0.12 noborder behind\n", object++,
-                          label.begin, label.end, color_of(plot, label.name));
+    script += fmt::format(
+        "set object {} rect from {}, graph 0 to {}, graph 1 fc rgb '{}' fs transparent solid 0.12 noborder behind\n",
+        object++, label.begin, label.end, color_of(plot, label.name));
   std::size_t number = 0;
   const auto write_data = [&](const std::string& text) -> Expected<std::string> {
     const auto path = scratch->path() / fmt::format("{}.dat", number++);
@@ -94,7 +107,8 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   std::size_t drawn = 0;
   const auto last_axis = [&] {
     ++drawn;
-    if (drawn == count && plot.labels.empty()) script += "set format x '%g'\nset xlabel 'seconds' textcolor rgb '#4a5560'\n";
+    if (drawn == count && plot.labels.empty())
+      script += "set format x '%g'\nset xlabel 'seconds' textcolor rgb '#4a5560'\n";
   };
   for (const auto& panel : plot.panels) {
     script += layout.next(1);
@@ -107,8 +121,10 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
       if (!path) return fail(path);
       const std::string color = series_color(i);
       if (!curves.empty()) curves += ", ";
-      curves += fmt::format("{0} using 1:2:3 with filledcurves lc rgb '{1}' notitle, {0} using 1:(($2+$3)/2) with lines lw 1 lc rgb '{1}' title {2}",
-                            gnuplot_text(*path), color, gnuplot_text(panel.series[i].name));
+      curves += fmt::format(
+          "{0} using 1:2:3 with filledcurves lc rgb '{1}' notitle, {0} using 1:(($2+$3)/2) with lines lw 1 lc rgb "
+          "'{1}' title {2}",
+          gnuplot_text(*path), color, gnuplot_text(panel.series[i].name));
     }
     script += "plot " + curves + "\nunset label 1\nunset label 2\n";
     // A spectrogram stands beneath the stream that it is of.
@@ -121,21 +137,27 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
         if (value > top) top = value;
       script += layout.next(1);
       last_axis();
-      script += fmt::format("set ylabel 'kHz' textcolor rgb '#4a5560'\nset yrange [0:{}]\nset cbrange [{}:{}]\nunset colorbox\n", spectrogram.max_hz / 1000,
-                            top - 80, top);
+      script += fmt::format(
+          "set ylabel 'kHz' textcolor rgb '#4a5560'\nset yrange [0:{}]\nset cbrange [{}:{}]\nunset colorbox\n",
+          spectrogram.max_hz / 1000, top - 80, top);
       script += "set palette defined (0 '#0b1026', 0.35 '#3b2a7a', 0.6 '#b0346f', 0.82 '#f58a4b', 1 '#fdf2c0')\n";
-      script += fmt::format("plot {} using 1:2:3 with image notitle\nset autoscale y\nunset ylabel\n", gnuplot_text(*path));
+      script +=
+          fmt::format("plot {} using 1:2:3 with image notitle\nset autoscale y\nunset ylabel\n", gnuplot_text(*path));
     }
   }
   if (!plot.labels.empty()) {
     script += layout.next(label_parts);
-    script += "set format x '%g'\nset xlabel 'seconds' textcolor rgb '#4a5560'\nset yrange [0:1]\nunset ytics\nset ylabel 'labels'\nunset grid\nunset key\n";
+    script +=
+        "set format x '%g'\nset xlabel 'seconds' textcolor rgb '#4a5560'\nset yrange [0:1]\nunset ytics\nset ylabel "
+        "'labels'\nunset grid\nunset key\n";
     object = 1;
     for (const auto& label : plot.labels) {
-      script += fmt::format("set object {} rect from {}, graph 0.1 to {}, graph 0.9 fc rgb '{}' fs solid 0.8 noborder front\n", object++, label.begin,
-                            label.end, color_of(plot, label.name));
+      script += fmt::format(
+          "set object {} rect from {}, graph 0.1 to {}, graph 0.9 fc rgb '{}' fs solid 0.8 noborder front\n", object++,
+          label.begin, label.end, color_of(plot, label.name));
       if (label.end - label.begin > 0.03 * (plot.end - plot.begin))
-        script += fmt::format("set label {} at {}, graph 0.5 center front textcolor rgb 'white'\n", gnuplot_text(label.name), (label.begin + label.end) / 2);
+        script += fmt::format("set label {} at {}, graph 0.5 center front textcolor rgb 'white'\n",
+                              gnuplot_text(label.name), (label.begin + label.end) / 2);
     }
     script += "plot -1 notitle\n";
   }
@@ -146,12 +168,15 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   const Descriptor log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   ChildProcess child;
   if (auto started = child.start({"gnuplot", script_path.string()}, {{log.get(), 2}}, {}); !started)
-    return fail(ErrorCode::io, "PNG and SVG are drawn by gnuplot, which is not installed (Debian: apt-get install gnuplot-nox fonts-dejavu-core); HTML needs none");
+    return fail(ErrorCode::io,
+                "PNG and SVG are drawn by gnuplot, which is not installed (Debian: apt-get install gnuplot-nox "
+                "fonts-dejavu-core); HTML needs none");
   const int status = child.wait();
   std::error_code ignored;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !std::filesystem::exists(file.path(), ignored)) {
     auto said = read_small_file(log_path, 1u << 20);
-    return fail(ErrorCode::io, "gnuplot: " + (said && !said->empty() ? said->substr(0, 500) : std::string("failed")), output);
+    return fail(ErrorCode::io, "gnuplot: " + (said && !said->empty() ? said->substr(0, 500) : std::string("failed")),
+                output);
   }
   return file.keep();
 }

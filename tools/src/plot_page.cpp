@@ -17,11 +17,16 @@ namespace {
 std::string html(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else if (c == '"') out += "&quot;";
-    else out += c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (c == '"')
+      out += "&quot;";
+    else
+      out += c;
   }
   return out;
 }
@@ -29,8 +34,10 @@ std::string html(const std::string& text) {
 // JSON inside a script element: what would end the element is taken apart.
 std::string script_string(const std::string& text) {
   std::string json = json_string(text);
-  for (std::size_t at = json.find("</"); at != std::string::npos; at = json.find("</", at + 3)) json.insert(at + 1, "\\");
-  for (std::size_t at = json.find("<!"); at != std::string::npos; at = json.find("<!", at + 6)) json.replace(at, 2, "\\u003c!");
+  for (std::size_t at = json.find("</"); at != std::string::npos; at = json.find("</", at + 3))
+    json.insert(at + 1, "\\");
+  for (std::size_t at = json.find("<!"); at != std::string::npos; at = json.find("<!", at + 6))
+    json.replace(at, 2, "\\u003c!");
   return json;
 }
 
@@ -40,8 +47,10 @@ std::string base64(const std::string& bytes) {
   out.reserve(bytes.size() / 3 * 4 + 4);
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     unsigned v = 0;
-    for (std::size_t k = 0; k < 3; ++k) v = v << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    for (int k = 3; k >= 0; --k) out += static_cast<std::size_t>(3 - k) > bytes.size() - i ? '=' : digits[v >> (6 * k) & 63];
+    for (std::size_t k = 0; k < 3; ++k)
+      v = v << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
+    for (int k = 3; k >= 0; --k)
+      out += static_cast<std::size_t>(3 - k) > bytes.size() - i ? '=' : digits[v >> (6 * k) & 63];
   }
   return out;
 }
@@ -63,7 +72,8 @@ std::string panel_data(const PlotPanel& panel) {
   for (const auto& [time, values] : rows) {
     out += fmt::format("{}[{}", out.size() > 1 ? "," : "", number(time));
     for (const auto& [low, high] : values)
-      out += std::isnan(low) ? std::string(",null") : fmt::format(",[{},{},{}]", number(low), number((low + high) / 2), number(high));
+      out += std::isnan(low) ? std::string(",null")
+                             : fmt::format(",[{},{},{}]", number(low), number((low + high) / 2), number(high));
     out += "]";
   }
   return out + "]";
@@ -202,9 +212,9 @@ Expected<std::string> library_file(const char* name) {
   const std::filesystem::path folder = chosen != nullptr ? chosen : SDSKIT_DYGRAPHS_DIR;
   auto text = read_small_file(folder / name, 4u << 20);
   if (!text)
-    return fail(ErrorCode::io,
-                fmt::format("pages need dygraphs, and {} cannot be read (Debian: apt-get install libjs-dygraphs; or say in SDSKIT_DYGRAPHS where it is)",
-                            (folder / name).string()));
+    return fail(ErrorCode::io, fmt::format("pages need dygraphs, and {} cannot be read (Debian: apt-get install "
+                                           "libjs-dygraphs; or say in SDSKIT_DYGRAPHS where it is)",
+                                           (folder / name).string()));
   return text;
 }
 
@@ -219,14 +229,17 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   // The map of the minified source is not in the page.
   const std::size_t map = library->find("//# sourceMappingURL");
   if (map != std::string::npos) library->resize(map);
-  std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + html(plot.title) + "</title>\n<style>" + *style + kStyle +
-                     "</style></head><body>\n<h1>" + html(plot.title) + "</h1>\n";
+  std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + html(plot.title) +
+                     "</title>\n<style>" + *style + kStyle + "</style></head><body>\n<h1>" + html(plot.title) +
+                     "</h1>\n";
   page += fmt::format("<p class=\"facts\">{:.6g} s to {:.6g} s</p>\n", plot.begin, plot.end);
   if (!plot.labels.empty()) {
     page += "<p class=\"classes\">";
     std::set<std::string> names;
     for (const auto& label : plot.labels)
-      if (names.insert(label.name).second) page += fmt::format("<span><i style=\"background:{}\"></i>{}</span>", color_of(plot, label.name), html(label.name));
+      if (names.insert(label.name).second)
+        page +=
+            fmt::format("<span><i style=\"background:{}\"></i>{}</span>", color_of(plot, label.name), html(label.name));
     page += "</p>\n<canvas id=\"strip\" class=\"strip\"></canvas>\n";
   }
   if (!plot.wav.empty()) page += "<audio controls src=\"data:audio/wav;base64," + base64(plot.wav) + "\"></audio>\n";
@@ -235,8 +248,10 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   std::size_t spectrum = 0;
   for (std::size_t i = 0; i < plot.panels.size(); ++i) {
     const PlotPanel& panel = plot.panels[i];
-    page += fmt::format("<div class=\"panel\"><h2>{}{}</h2><div id=\"legend{}\" class=\"legend\"></div><div id=\"chart{}\" class=\"chart\"></div></div>\n", html(panel.title),
-                        panel.unit.empty() ? "" : " (" + html(panel.unit) + ")", i, i);
+    page += fmt::format(
+        "<div class=\"panel\"><h2>{}{}</h2><div id=\"legend{}\" class=\"legend\"></div><div id=\"chart{}\" "
+        "class=\"chart\"></div></div>\n",
+        html(panel.title), panel.unit.empty() ? "" : " (" + html(panel.unit) + ")", i, i);
     std::string names;
     std::string colors;
     for (std::size_t s = 0; s < panel.series.size(); ++s) {
@@ -247,7 +262,8 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
     for (const auto& s : plot.spectrograms) {
       if (s.title != panel.title) continue;
       page += fmt::format("<canvas id=\"spectrum{}\" class=\"spectrum\"></canvas>\n", spectrum);
-      spectrograms += fmt::format("{}{{columns:{},rows:{},max_hz:{},bytes:\"{}\"}}", spectrum > 0 ? "," : "", s.columns, s.rows, number(s.max_hz), base64(spectrogram_bytes(s)));
+      spectrograms += fmt::format("{}{{columns:{},rows:{},max_hz:{},bytes:\"{}\"}}", spectrum > 0 ? "," : "", s.columns,
+                                  s.rows, number(s.max_hz), base64(spectrogram_bytes(s)));
       ++spectrum;
     }
   }
@@ -255,10 +271,12 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   for (const auto& note : plot.notes) page += "<p class=\"notes\">" + html(note) + "</p>\n";
   std::string labels;
   for (const auto& label : plot.labels)
-    labels += fmt::format("{}{{name:{},begin:{},end:{},color:\"{}\"}}", labels.empty() ? "" : ",", script_string(label.name), number(label.begin), number(label.end),
-                          color_of(plot, label.name));
-  page += "<script>" + *library + "</script>\n<script>var P={begin:" + number(plot.begin) + ",end:" + number(plot.end) + ",wavBegin:" + number(plot.wav_begin) +
-          ",labels:[" + labels + "],spectrograms:[" + spectrograms + "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
+    labels +=
+        fmt::format("{}{{name:{},begin:{},end:{},color:\"{}\"}}", labels.empty() ? "" : ",", script_string(label.name),
+                    number(label.begin), number(label.end), color_of(plot, label.name));
+  page += "<script>" + *library + "</script>\n<script>var P={begin:" + number(plot.begin) + ",end:" + number(plot.end) +
+          ",wavBegin:" + number(plot.wav_begin) + ",labels:[" + labels + "],spectrograms:[" + spectrograms +
+          "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
   return write_text_file(output, page);
 }
 

@@ -26,7 +26,8 @@ std::string column_name(const std::string& sensor) {
   const auto found = names.find(sensor);
   if (found != names.end()) return found->second;
   std::string lower = sensor;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return lower;
 }
 
@@ -64,8 +65,10 @@ void append_samples(Sensor& sensor, std::string& cell) {
 
 std::string main_label(const LabelFile& labels) {
   std::map<std::string, double> times;
-  for (const auto& label : labels.labels) times[label.name] += labels.seconds_of(label.end) - labels.seconds_of(label.begin);
-  const auto most = std::max_element(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  for (const auto& label : labels.labels)
+    times[label.name] += labels.seconds_of(label.end) - labels.seconds_of(label.begin);
+  const auto most =
+      std::max_element(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == times.end() ? "" : most->first;
 }
 
@@ -105,7 +108,8 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     auto run = sensor.reader.next();
     if (!run) return fail(run);
     sensor.run = *run;
-    if (sensor.run != nullptr) first = std::min(first.value_or(1e300), static_cast<double>(sensor.run->tick) * sensor.tick_ms);
+    if (sensor.run != nullptr)
+      first = std::min(first.value_or(1e300), static_cast<double>(sensor.run->tick) * sensor.tick_ms);
     ++report.streams;
   }
   auto labels = labels_of(recording);
@@ -141,7 +145,9 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       for (const auto& cell : cells) text += cell.find(',') == std::string::npos ? "," + cell : ",\"" + cell + "\"";
       std::string name = options.label;
       for (const auto& label : labels->labels)
-        if (name.empty() && labels->seconds_of(label.begin) <= base / 1000 && base / 1000 < labels->seconds_of(label.end)) name = label.name;
+        if (name.empty() && labels->seconds_of(label.begin) <= base / 1000 &&
+            base / 1000 < labels->seconds_of(label.end))
+          name = label.name;
       text += "," + csv_quoted(name) + "\r\n";
     }
     base = end;

@@ -47,8 +47,8 @@ std::optional<std::string> parse_cell(std::string_view text, std::vector<std::ve
 
 }  // namespace
 
-Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
-                                    const OnProgress& on_progress) {
+Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output,
+                                    const ImportOptions& options, const OnProgress& on_progress) {
   std::vector<ImportedLabel> labels;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
     std::vector<std::string> header;
@@ -68,14 +68,17 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
               if (header[c] == "label") label_column = c;
             }
             table_of.assign(header.size(), SIZE_MAX);
-            if (!time_column) return at_line(row.line, "no column 'timeslot': this is no Qeexo CSV of version 2", input);
+            if (!time_column)
+              return at_line(row.line, "no column 'timeslot': this is no Qeexo CSV of version 2", input);
             return true;
           }
           if (row.fields.size() != header.size())
-            return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()), input);
+            return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()),
+                           input);
           auto timeslot = parse_csv_number(row.fields[*time_column]);
           if (!timeslot || !std::isfinite(*timeslot))
-            return at_line(row.line, "timeslot: " + (timeslot ? std::string("it is no number") : timeslot.error().message), input);
+            return at_line(
+                row.line, "timeslot: " + (timeslot ? std::string("it is no number") : timeslot.error().message), input);
           const double begin = *timeslot / 1000;
           for (std::size_t c = 0; c < header.size(); ++c) {
             if (!is_sensor(header[c])) continue;
@@ -90,15 +93,23 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
               const std::size_t width = samples.front().size();
               static constexpr std::array axes{"x", "y", "z"};
               for (std::size_t v = 0; v < width; ++v)
-                table.columns.push_back({width == 1 ? header[c] : width == 3 ? axes[v] : fmt::format("value_{}", v + 1), ""});
+                table.columns.push_back({width == 1   ? header[c]
+                                         : width == 3 ? axes[v]
+                                                      : fmt::format("value_{}", v + 1),
+                                         ""});
               tables.push_back(std::move(table));
             }
             const std::size_t table = table_of[c];
             for (std::size_t k = 0; k < samples.size(); ++k) {
               if (samples[k].size() != tables[table].columns.size())
-                return at_line(row.line, fmt::format("column {}: {} values, {} before", header[c], samples[k].size(), tables[table].columns.size()), input);
-              const double time = begin + options.interval_s * static_cast<double>(k) / static_cast<double>(samples.size());
-              if (auto taken = on_row(table, time, samples[k]); !taken) return at_line(row.line, taken.error().message, input);
+                return at_line(row.line,
+                               fmt::format("column {}: {} values, {} before", header[c], samples[k].size(),
+                                           tables[table].columns.size()),
+                               input);
+              const double time =
+                  begin + options.interval_s * static_cast<double>(k) / static_cast<double>(samples.size());
+              if (auto taken = on_row(table, time, samples[k]); !taken)
+                return at_line(row.line, taken.error().message, input);
             }
           }
           if (label_column && !row.fields[*label_column].empty()) {

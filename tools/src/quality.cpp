@@ -41,7 +41,8 @@ class EvenSample {
 std::optional<std::pair<double, double>> raw_limits(const Channel& c) {
   if (is_float(c.type)) return std::nullopt;
   const unsigned bits = c.bits != 0 ? c.bits : static_cast<unsigned>(8 * size_of(c.type));
-  if (is_signed(c.type)) return std::pair{-std::ldexp(1.0, static_cast<int>(bits) - 1), std::ldexp(1.0, static_cast<int>(bits) - 1) - 1};
+  if (is_signed(c.type))
+    return std::pair{-std::ldexp(1.0, static_cast<int>(bits) - 1), std::ldexp(1.0, static_cast<int>(bits) - 1) - 1};
   return std::pair{0.0, std::ldexp(1.0, static_cast<int>(bits)) - 1};
 }
 
@@ -232,7 +233,8 @@ class TimingAssessor {
     q.duration_s = span + q.interval_s;
     double gap_s = 0;
     for (const auto& [step, count] : steps_) {
-      const double off = median == 0 ? 0 : std::abs(static_cast<double>(step.first - median)) / static_cast<double>(median);
+      const double off =
+          median == 0 ? 0 : std::abs(static_cast<double>(step.first - median)) / static_cast<double>(median);
       std::size_t bucket = 0;
       while (bucket < StreamQuality::jitter_limits.size() && off > StreamQuality::jitter_limits[bucket]) ++bucket;
       q.jitter[bucket] += count;

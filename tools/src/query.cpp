@@ -39,8 +39,7 @@ Expected<std::vector<Bound>> bind(const Recording& recording, const Condition& c
       found.push_back({s, values.front()});
       where += (where.empty() ? "" : ", ") + stream.id + "." + name;
     }
-    if (array)
-      return fail(ErrorCode::usage, fmt::format("'{}' is an array: say which element, as {}[0]", name, name));
+    if (array) return fail(ErrorCode::usage, fmt::format("'{}' is an array: say which element, as {}[0]", name, name));
     if (found.size() > 1)
       return fail(ErrorCode::usage, fmt::format("'{}' could be one of {}: put the stream before it", name, where));
     if (found.empty()) {
@@ -130,8 +129,8 @@ class Evaluation {
       if (sorted && in_time && !in_time(section)) {
         verdict = Verdict::never;
       } else if (sorted && known != by_offset.end()) {
-        const auto of_values = ranges_of_section(*recording_.streams()[stream].metadata, packed.layout,
-                                                 known->second->statistics, values);
+        const auto of_values =
+            ranges_of_section(*recording_.streams()[stream].metadata, packed.layout, known->second->statistics, values);
         std::vector<ValueRange> ranges(condition_.channels().size());
         for (std::size_t c = 0, v = 0; c < ranges.size(); ++c)
           if (bound_[c].stream == stream) ranges[c] = of_values[v++];
@@ -356,8 +355,9 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
     const auto values = all_values(metadata);
     static constexpr std::size_t max_values = 4096;
     if (values.size() > max_values)
-      return fail(ErrorCode::limit, fmt::format("stream {} has {} values a sample, more than {}", stream.id,
-                                                values.size(), max_values), stream.path);
+      return fail(ErrorCode::limit,
+                  fmt::format("stream {} has {} values a sample, more than {}", stream.id, values.size(), max_values),
+                  stream.path);
     std::vector<ValueSummary> of_stream;
     for (const auto& ref : values) {
       ValueSummary summary;

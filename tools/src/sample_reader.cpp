@@ -151,9 +151,9 @@ double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, st
       case SampleTimes::rate:
         return static_cast<double>(k) / metadata_->sample_frequency->hz();
       case SampleTimes::interpolate:
-        return next_tick <= tick ? 0.0
-                                 : static_cast<double>(k) / static_cast<double>(count) *
-                                       seconds(next_tick - tick, tick_frequency_);
+        return next_tick <= tick
+                   ? 0.0
+                   : static_cast<double>(k) / static_cast<double>(count) * seconds(next_tick - tick, tick_frequency_);
       default:
         return 0.0;
     }

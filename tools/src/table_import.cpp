@@ -73,7 +73,8 @@ struct TableFacts {
     }
     last = time;
     ++rows;
-    if (milliseconds && std::abs(time * 1000 - std::round(time * 1000)) > 1e-6 * std::max(1.0, std::abs(time))) milliseconds = false;
+    if (milliseconds && std::abs(time * 1000 - std::round(time * 1000)) > 1e-6 * std::max(1.0, std::abs(time)))
+      milliseconds = false;
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].add(values[c]);
   }
 
@@ -123,9 +124,9 @@ class BlockMaker {
     if (samples_ > 0) {
       const double rate = metadata_.sample_frequency ? metadata_.sample_frequency->hz() : 0;
       // A block goes on while samples come where the rate has them: no time is moved by more than a tick.
-      const bool goes_on = rate > 0 && samples_ < kBlockSamples &&
-                           std::abs(at - (begin_ + static_cast<double>(samples_) / rate)) <=
-                               1.01 / metadata_.tick_frequency.hz();
+      const bool goes_on =
+          rate > 0 && samples_ < kBlockSamples &&
+          std::abs(at - (begin_ + static_cast<double>(samples_) / rate)) <= 1.01 / metadata_.tick_frequency.hz();
       if (!goes_on)
         if (auto done = seal(); !done) return done;
     }
@@ -133,10 +134,18 @@ class BlockMaker {
     for (std::size_t c = 0; c < values.size(); ++c) {
       const double v = values[c];
       switch (metadata_.channels[c].type) {
-        case ScalarType::i16: put<std::int16_t>(block_, v); break;
-        case ScalarType::i32: put<std::int32_t>(block_, v); break;
-        case ScalarType::f32: put<float>(block_, v); break;
-        default: put<double>(block_, v); break;
+        case ScalarType::i16:
+          put<std::int16_t>(block_, v);
+          break;
+        case ScalarType::i32:
+          put<std::int32_t>(block_, v);
+          break;
+        case ScalarType::f32:
+          put<float>(block_, v);
+          break;
+        default:
+          put<double>(block_, v);
+          break;
       }
     }
     ++samples_;
@@ -171,14 +180,20 @@ class BlockMaker {
 
 bool holds(ScalarType type, const ColumnFacts& facts) {
   switch (type) {
-    case ScalarType::i16: return facts.integers && facts.min >= -32768 && facts.max <= 32767;
-    case ScalarType::i32: return facts.integers && facts.min >= -2147483648.0 && facts.max <= 2147483647.0;
-    default: return true;
+    case ScalarType::i16:
+      return facts.integers && facts.min >= -32768 && facts.max <= 32767;
+    case ScalarType::i32:
+      return facts.integers && facts.min >= -2147483648.0 && facts.max <= 2147483647.0;
+    default:
+      return true;
   }
 }
 
 ScalarType scalar_type(ImportType type) {
-  return type == ImportType::i16 ? ScalarType::i16 : type == ImportType::i32 ? ScalarType::i32 : type == ImportType::f32 ? ScalarType::f32 : ScalarType::f64;
+  return type == ImportType::i16   ? ScalarType::i16
+         : type == ImportType::i32 ? ScalarType::i32
+         : type == ImportType::f32 ? ScalarType::f32
+                                   : ScalarType::f64;
 }
 
 }  // namespace
@@ -187,26 +202,30 @@ std::string safe_stream_name(const std::string& name) {
   std::string safe = name;
   while (safe.starts_with('/')) safe.erase(0, 1);
   for (char& c : safe)
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || std::string_view("/\\:*?\"<>|").find(c) != std::string_view::npos) c = '_';
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F ||
+        std::string_view("/\\:*?\"<>|").find(c) != std::string_view::npos)
+      c = '_';
   if (safe.size() > 200) safe.resize(200);
   while (!safe.empty() && find_invalid_utf8(safe)) safe.pop_back();
   while (safe.starts_with('.')) safe.erase(0, 1);
   return check_stream_name(safe) ? safe : "imported";
 }
 
-Expected<ImportReport> import_tables(const std::filesystem::path& output, const ImportOptions& options, const std::string& tool,
-                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels) {
+Expected<ImportReport> import_tables(const std::filesystem::path& output, const ImportOptions& options,
+                                     const std::string& tool, const ForEachRow& for_each_row,
+                                     const std::vector<ImportedLabel>* labels) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   ImportReport report;
   std::vector<ImportTable> tables;
   std::vector<TableFacts> facts;
-  auto looked = for_each_row(tables, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
-    if (facts.size() <= table) facts.resize(table + 1);
-    if (!std::isfinite(time) || std::abs(time) > 1e11)
-      return fail(ErrorCode::bad_input, fmt::format("{} s is no time of a sample", time));
-    facts[table].add(time, values);
-    return {};
-  });
+  auto looked =
+      for_each_row(tables, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
+        if (facts.size() <= table) facts.resize(table + 1);
+        if (!std::isfinite(time) || std::abs(time) > 1e11)
+          return fail(ErrorCode::bad_input, fmt::format("{} s is no time of a sample", time));
+        facts[table].add(time, values);
+        return {};
+      });
   if (!looked) return fail(looked);
   facts.resize(tables.size());
   std::optional<double> earliest;
@@ -224,7 +243,8 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
   const bool far = *earliest < 0 || *earliest * ticks.hz() > 4.0e9;
   const double origin = utc || far ? std::floor(*earliest) : 0;
   if (utc) {
-    report.notes.push_back(fmt::format("times are UTC: the recording begins at {} s, and says so in a clock pair", origin));
+    report.notes.push_back(
+        fmt::format("times are UTC: the recording begins at {} s, and says so in a clock pair", origin));
   } else if (far) {
     report.notes.push_back(fmt::format("times are moved by {} s", -origin));
   }
@@ -266,13 +286,15 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
       const ColumnFacts& f = facts[t].columns[c];
       channel.type = options.type == ImportType::automatic ? f.type(tables[t].binary) : scalar_type(options.type);
       if (!holds(channel.type, f))
-        return fail(ErrorCode::usage, fmt::format("column {} does not fit {}: it goes from {} to {}{}", channel.name, name_of(channel.type), f.min,
-                                                  f.max, f.integers ? "" : ", not in whole numbers"));
+        return fail(ErrorCode::usage,
+                    fmt::format("column {} does not fit {}: it goes from {} to {}{}", channel.name,
+                                name_of(channel.type), f.min, f.max, f.integers ? "" : ", not in whole numbers"));
       m.sample_bytes += size_of(channel.type);
       m.channels.push_back(channel);
     }
     if (facts[t].backwards > 0)
-      report.notes.push_back(fmt::format("{}: times go back {} times; they are kept as they are", m.name, facts[t].backwards));
+      report.notes.push_back(
+          fmt::format("{}: times go back {} times; they are kept as they are", m.name, facts[t].backwards));
     StreamDescription description;
     description.name = m.name;
     description.label = "0";
@@ -286,18 +308,21 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
   std::vector<BlockMaker> makers;
   for (std::size_t t = 0; t < tables.size(); ++t) makers.emplace_back(*writer, ids[t], metadata[t], origin);
   std::vector<ImportTable> again;
-  auto written = for_each_row(again, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
-    if (table >= makers.size() || values.size() != metadata[table].channels.size())
-      return fail(ErrorCode::bad_input, "the file changed while it was read");
-    return makers[table].add(time, values);
-  });
+  auto written =
+      for_each_row(again, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
+        if (table >= makers.size() || values.size() != metadata[table].channels.size())
+          return fail(ErrorCode::bad_input, "the file changed while it was read");
+        return makers[table].add(time, values);
+      });
   if (!written) return fail(written);
   for (std::size_t t = 0; t < tables.size(); ++t) {
     if (facts[t].rows == 0) continue;
     if (auto done = makers[t].seal(); !done) return fail(done);
     // Of the last block: its time as the stream's ticks have it.
     if (utc) {
-      auto paired = writer->add_clock(ids[t], static_cast<std::uint64_t>(origin) * 1'000'000'000 + static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin())));
+      auto paired =
+          writer->add_clock(ids[t], static_cast<std::uint64_t>(origin) * 1'000'000'000 +
+                                        static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin())));
       if (!paired) return fail(paired);
     }
   }
@@ -310,7 +335,8 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
     auto begin = out.tick_of(label.begin_s - origin);
     auto end = out.tick_of(label.end_s - origin);
     if (!begin || !end) {
-      report.notes.push_back(fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
+      report.notes.push_back(
+          fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
       continue;
     }
     if (out.labels.size() >= LabelFile::max_labels) {

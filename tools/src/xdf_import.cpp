@@ -23,9 +23,9 @@ struct XdfStream {
   double rate = 0;  // 0: irregular
   Form form = Form::f32;
   ImportTable table;
-  std::optional<std::size_t> index;                 // among the tables
+  std::optional<std::size_t> index;  // among the tables
   double last_time = 0;
-  std::vector<std::pair<double, double>> offsets;   // (time, what to add)
+  std::vector<std::pair<double, double>> offsets;  // (time, what to add)
 };
 
 // Length of what follows: a byte that says how many bytes the number has, then the number.
@@ -42,7 +42,8 @@ std::optional<std::uint64_t> take_length(ByteReader& reader) {
 double offset_at(const XdfStream& stream, double time) {
   const auto& o = stream.offsets;
   if (o.empty()) return 0;
-  const auto after = std::upper_bound(o.begin(), o.end(), time, [](double t, const auto& pair) { return t < pair.first; });
+  const auto after =
+      std::upper_bound(o.begin(), o.end(), time, [](double t, const auto& pair) { return t < pair.first; });
   if (after == o.begin()) return o.front().second;
   if (after == o.end()) return o.back().second;
   const auto before = std::prev(after);
@@ -52,8 +53,8 @@ double offset_at(const XdfStream& stream, double time) {
 
 class XdfReader {
  public:
-  XdfReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row, const OnProgress& on_progress,
-            std::vector<ImportedLabel>& labels, std::set<std::string>& notes)
+  XdfReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
+            const OnProgress& on_progress, std::vector<ImportedLabel>& labels, std::set<std::string>& notes)
       : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), labels_(labels), notes_(notes) {}
 
   Expected<void> read() {
@@ -72,7 +73,8 @@ class XdfReader {
     std::array<std::byte, 4> magic{};
     auto got = (*file)->read(0, magic);
     if (!got) return fail(got);
-    if (*got < 4 || std::memcmp(magic.data(), "XDF:", 4) != 0) return fail(ErrorCode::bad_input, "does not begin as an XDF file does", path_, 0);
+    if (*got < 4 || std::memcmp(magic.data(), "XDF:", 4) != 0)
+      return fail(ErrorCode::bad_input, "does not begin as an XDF file does", path_, 0);
     Bytes content;
     for (at_ = 4;;) {
       std::array<std::byte, 9> head{};
@@ -93,7 +95,9 @@ class XdfReader {
       const auto tag = load_le<std::uint16_t>(tag_bytes.data());
       const bool wanted = samples ? tag == 3 : tag == 2 || tag == 4;
       if (wanted) {
-        if (*length > kMaxChunk) return fail(ErrorCode::limit, fmt::format("a chunk of {} bytes, more than {} MiB", *length, kMaxChunk >> 20), path_, at_);
+        if (*length > kMaxChunk)
+          return fail(ErrorCode::limit, fmt::format("a chunk of {} bytes, more than {} MiB", *length, kMaxChunk >> 20),
+                      path_, at_);
         content.resize(*length - 2);
         auto whole = (*file)->read(at_ + head_bytes + 2, content);
         if (!whole) return fail(whole);
@@ -123,19 +127,22 @@ class XdfReader {
     const auto info = document.child("info");
     XdfStream stream;
     const int channels = info.child("channel_count").text().as_int();
-    if (channels < 1 || static_cast<std::size_t>(channels) > kMaxValues) return bad(fmt::format("stream {} has {} channels", *id, channels));
+    if (channels < 1 || static_cast<std::size_t>(channels) > kMaxValues)
+      return bad(fmt::format("stream {} has {} channels", *id, channels));
     stream.channels = static_cast<std::size_t>(channels);
     stream.rate = info.child("nominal_srate").text().as_double();
     if (!std::isfinite(stream.rate) || stream.rate < 0) stream.rate = 0;
-    static const std::map<std::string, Form> forms{{"int8", Form::i8},       {"int16", Form::i16},      {"int32", Form::i32}, {"int64", Form::i64},
-                                                   {"float32", Form::f32}, {"double64", Form::f64}, {"string", Form::text}};
+    static const std::map<std::string, Form> forms{
+        {"int8", Form::i8},     {"int16", Form::i16},    {"int32", Form::i32},  {"int64", Form::i64},
+        {"float32", Form::f32}, {"double64", Form::f64}, {"string", Form::text}};
     const std::string form = info.child("channel_format").text().as_string();
     const auto found = forms.find(form);
     if (found == forms.end()) return bad(fmt::format("stream {} has the unknown format '{}'", *id, form.substr(0, 20)));
     stream.form = found->second;
     stream.table.binary = true;
     stream.table.name = info.child("name").text().as_string("stream");
-    stream.table.description = fmt::format("{} ({}), imported from {}", info.child("type").text().as_string(), info.child("source_id").text().as_string(), path_.filename().string());
+    stream.table.description = fmt::format("{} ({}), imported from {}", info.child("type").text().as_string(),
+                                           info.child("source_id").text().as_string(), path_.filename().string());
     if (stream.rate > 0) {
       auto rate = Frequency::parse(fmt::format("{:.10g}", stream.rate));
       if (rate) stream.table.rate = *rate;
@@ -143,7 +150,8 @@ class XdfReader {
     auto channel = info.child("desc").child("channels").child("channel");
     for (std::size_t c = 0; c < stream.channels; ++c, channel = channel.next_sibling("channel")) {
       const std::string label = channel.child("label").text().as_string();
-      stream.table.columns.push_back({label.empty() ? fmt::format("channel_{}", c + 1) : label, channel.child("unit").text().as_string()});
+      stream.table.columns.push_back(
+          {label.empty() ? fmt::format("channel_{}", c + 1) : label, channel.child("unit").text().as_string()});
     }
     if (streams_.size() >= 4096) return fail(ErrorCode::limit, "more than 4096 streams", path_, at_);
     streams_.emplace(*id, std::move(stream));
@@ -176,7 +184,8 @@ class XdfReader {
     }
     for (std::uint64_t s = 0; s < *count; ++s) {
       const auto stamp = reader.number<std::uint8_t>();
-      if (!stamp || (*stamp != 0 && *stamp != 8)) return bad(fmt::format("sample {} of a chunk has no time stamp of 0 or 8 bytes", s));
+      if (!stamp || (*stamp != 0 && *stamp != 8))
+        return bad(fmt::format("sample {} of a chunk has no time stamp of 0 or 8 bytes", s));
       double time = stream.last_time + (stream.rate > 0 ? 1 / stream.rate : 0);
       if (*stamp == 8) {
         const auto stored = reader.number<double>();
@@ -202,7 +211,8 @@ class XdfReader {
       if (stream.form == Form::text) {
         if (find_invalid_utf8(text) || text.empty()) continue;
         // A marker is an instant; a label has to last, if only for a millisecond.
-        if (labels_.size() < LabelFile::max_labels) labels_.push_back({text.substr(0, 200), synchronized, synchronized + 0.001});
+        if (labels_.size() < LabelFile::max_labels)
+          labels_.push_back({text.substr(0, 200), synchronized, synchronized + 0.001});
         continue;
       }
       auto taken = on_row_(*stream.index, synchronized, row_);
@@ -217,12 +227,18 @@ class XdfReader {
   static std::optional<double> number(ByteReader& reader, Form form) {
     const auto as_double = [](auto value) { return value ? std::optional(static_cast<double>(*value)) : std::nullopt; };
     switch (form) {
-      case Form::i8: return as_double(reader.number<std::int8_t>());
-      case Form::i16: return as_double(reader.number<std::int16_t>());
-      case Form::i32: return as_double(reader.number<std::int32_t>());
-      case Form::i64: return as_double(reader.number<std::int64_t>());
-      case Form::f32: return as_double(reader.number<float>());
-      default: return as_double(reader.number<double>());
+      case Form::i8:
+        return as_double(reader.number<std::int8_t>());
+      case Form::i16:
+        return as_double(reader.number<std::int16_t>());
+      case Form::i32:
+        return as_double(reader.number<std::int32_t>());
+      case Form::i64:
+        return as_double(reader.number<std::int64_t>());
+      case Form::f32:
+        return as_double(reader.number<float>());
+      default:
+        return as_double(reader.number<double>());
     }
   }
 
@@ -239,8 +255,8 @@ class XdfReader {
 
 }  // namespace
 
-Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std::filesystem::path& output, const ImportOptions& options,
-                                  const OnProgress& on_progress) {
+Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std::filesystem::path& output,
+                                  const ImportOptions& options, const OnProgress& on_progress) {
   std::vector<ImportedLabel> labels;
   std::set<std::string> notes;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {

@@ -20,13 +20,31 @@ struct ValueRange {
 enum class Verdict { never, maybe, always };
 
 /// Grammar, loosest first: or, and, not, comparisons (< <= > >= == !=), + -, * /, unary -, and as the smallest parts
-/// numbers, channels, abs(x), sqrt(x), min(x, y), max(x, y), parentheses. Channels are `ax`, `scores[2]`, `Imu.ax`, or in
-/// backticks where the name is not a plain word. Comparisons with NaN are false, but `!=` is true.
+/// numbers, channels, abs(x), sqrt(x), min(x, y), max(x, y), parentheses. Channels are `ax`, `scores[2]`, `Imu.ax`, or
+/// in backticks where the name is not a plain word. Comparisons with NaN are false, but `!=` is true.
 class Condition {
  public:
   enum class Kind : std::uint8_t {
-    number, channel, negate, abs, sqrt, min, max, add, subtract, multiply, divide,
-    less, less_equal, greater, greater_equal, equal, not_equal, logical_and, logical_or, logical_not,
+    number,
+    channel,
+    negate,
+    abs,
+    sqrt,
+    min,
+    max,
+    add,
+    subtract,
+    multiply,
+    divide,
+    less,
+    less_equal,
+    greater,
+    greater_equal,
+    equal,
+    not_equal,
+    logical_and,
+    logical_or,
+    logical_not,
   };
   struct Node {
     Kind kind = Kind::number;

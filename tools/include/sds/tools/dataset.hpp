@@ -1,5 +1,5 @@
-// From recordings to what a training script loads: windows with labels, and a split into train, validation and test that
-// never runs through a recording.
+// From recordings to what a training script loads: windows with labels, and a split into train, validation and test
+// that never runs through a recording.
 #pragma once
 
 #include <array>
@@ -16,7 +16,8 @@ namespace sds {
 /// machine, in whatever order they are named.
 struct SplitOptions {
   std::array<double, 3> shares{1, 0, 0};  ///< train, validation, test; of the labelled time of each class
-  std::string by = "recording";           ///< what keeps a group together: recording, device, label (of the file's name), or a key of the session
+  std::string by = "recording";  ///< what keeps a group together: recording, device, label (of the file's name), or a
+                                 ///< key of the session
   std::uint64_t seed = 1;
 };
 
@@ -43,9 +44,9 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
 void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options);
 
 struct WindowOptions {
-  double window_s = 0;  ///< length
-  double stride_s = 0;  ///< from one window's begin to the next one's
-  std::string stream;   ///< empty: the only one
+  double window_s = 0;                ///< length
+  double stride_s = 0;                ///< from one window's begin to the next one's
+  std::string stream;                 ///< empty: the only one
   std::vector<std::string> channels;  ///< empty: all
   double min_label_share = 0.5;       ///< a window has the class that covers most of it, if it covers at least so much
   bool keep_unlabelled = false;
@@ -62,11 +63,11 @@ struct DatasetReport {
 };
 
 /// Cuts every recording into windows of equally many samples, none across a gap, and writes for each part that has any
-/// `<directory>/<part>.npz` or `.h5`: x (windows, samples, channels) float32, physical; y int32, the index in `classes`,
-/// -1 without a class; recording int32, the index in `recordings`; begin float64, seconds. Recordings are worked on in
-/// parallel by `executor`; the bytes are the same for any number of threads. Sets the items' windows.
-Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options, TensorFormat format,
-                                       const std::filesystem::path& directory, Executor* executor,
+/// `<directory>/<part>.npz` or `.h5`: x (windows, samples, channels) float32, physical; y int32, the index in
+/// `classes`, -1 without a class; recording int32, the index in `recordings`; begin float64, seconds. Recordings are
+/// worked on in parallel by `executor`; the bytes are the same for any number of threads. Sets the items' windows.
+Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options,
+                                       TensorFormat format, const std::filesystem::path& directory, Executor* executor,
                                        const OnProgress& on_progress);
 
 /// What is in a dataset, and where it came from: YAML.

@@ -1,5 +1,5 @@
-// Recordings in the formats that other tools read. Every function writes its outputs under temporary names and gives them
-// their own when they are complete; what a format cannot hold is in the report's notes.
+// Recordings in the formats that other tools read. Every function writes its outputs under temporary names and gives
+// them their own when they are complete; what a format cannot hold is in the report's notes.
 #pragma once
 
 #include <filesystem>
@@ -32,8 +32,8 @@ struct ExportReport {
 
 /// One stream as audio, by libsndfile: the format follows the file's name (wav, flac, aiff, au, caf, w64, ogg, ...).
 /// Audio and sensor channels alike become the file's channels: integers as PCM of at least their width, floats as
-/// floats, bit for bit; `physical` writes scaled floats. WAV beyond 4 GB becomes RF64. Needs a sample frequency; gaps in
-/// time are closed, and noted.
+/// floats, bit for bit; `physical` writes scaled floats. WAV beyond 4 GB becomes RF64. Needs a sample frequency; gaps
+/// in time are closed, and noted.
 Expected<ExportReport> export_audio(const Recording& recording, std::size_t stream, const std::filesystem::path& output,
                                     const ExportOptions& options, const OnProgress& on_progress);
 
@@ -44,8 +44,8 @@ struct NamedRecording {
   std::vector<std::size_t> streams;
 };
 
-/// One HDF5 file: a group a recording, in it a group a stream with `time` (seconds) and one dataset a channel, raw values
-/// with the attributes `scale`, `offset`, `unit`, and a group `labels`. Chunked, shuffled, deflated; chunks are
+/// One HDF5 file: a group a recording, in it a group a stream with `time` (seconds) and one dataset a channel, raw
+/// values with the attributes `scale`, `offset`, `unit`, and a group `labels`. Chunked, shuffled, deflated; chunks are
 /// compressed on `executor`'s threads. docs/exports.md has the layout.
 Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings, const std::filesystem::path& output,
                                    const ExportOptions& options, Executor* executor, const OnProgress& on_progress);
@@ -74,8 +74,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
                                    const std::filesystem::path& output, const ExportOptions& options,
                                    const OnProgress& on_progress);
 
-/// The frames of an image stream as `<directory>/<stream>.<number>.png` (or `.raw`). RGB888, BGR888, RGB565, RAW8, YUYV,
-/// UYVY, NV12, NV21, I420, YUV444 and YUV444P; YUV by BT.601, limited range, YUV444 full range.
+/// The frames of an image stream as `<directory>/<stream>.<number>.png` (or `.raw`). RGB888, BGR888, RGB565, RAW8,
+/// YUYV, UYVY, NV12, NV21, I420, YUV444 and YUV444P; YUV by BT.601, limited range, YUV444 full range.
 Expected<ExportReport> export_images(const Recording& recording, std::size_t stream,
                                      const std::filesystem::path& directory, const ExportOptions& options,
                                      const OnProgress& on_progress);

@@ -22,15 +22,16 @@ struct ImportColumn {
 };
 
 struct ImportOptions {
-  std::string stream;                          ///< name of the stream; empty: the file's stem (or what the file says)
-  std::optional<Frequency> rate;               ///< the sample rate; instead of times, or where the file says none
-  std::optional<Frequency> tick_frequency;     ///< default: 1 kHz if that holds all times exactly, else 1 MHz
-  ImportType type = ImportType::automatic;     ///< automatic: the smallest that holds every value of the column exactly
-  char delimiter = 0;                          ///< CSV; 0: the comma, semicolon or tab that the header has most of
-  std::string time_column;                     ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
-  std::string time_unit;                       ///< s, ms, us, ns; empty: by the column's name ("t_ms", "time (us)"), else s
-  std::map<std::string, ImportColumn> columns;  ///< CSV, by their header: those to take, and how to call them; empty: all
-  double interval_s = 0.05;                    ///< Qeexo: length of a row
+  std::string stream;                       ///< name of the stream; empty: the file's stem (or what the file says)
+  std::optional<Frequency> rate;            ///< the sample rate; instead of times, or where the file says none
+  std::optional<Frequency> tick_frequency;  ///< default: 1 kHz if that holds all times exactly, else 1 MHz
+  ImportType type = ImportType::automatic;  ///< automatic: the smallest that holds every value of the column exactly
+  char delimiter = 0;                       ///< CSV; 0: the comma, semicolon or tab that the header has most of
+  std::string time_column;                  ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
+  std::string time_unit;  ///< s, ms, us, ns; empty: by the column's name ("t_ms", "time (us)"), else s
+  std::map<std::string, ImportColumn>
+      columns;               ///< CSV, by their header: those to take, and how to call them; empty: all
+  double interval_s = 0.05;  ///< Qeexo: length of a row
   Level level = Level::fast;
   bool force = false;  ///< replace an existing output
 };
@@ -59,8 +60,8 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
 Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, const std::filesystem::path& output,
                                            const ImportOptions& options, const OnProgress& on_progress);
 
-/// The channels of an MCAP file whose messages are JSON: a stream a topic, a channel a number in the messages, by its path.
-/// Chunks may be compressed with zstd or lz4.
+/// The channels of an MCAP file whose messages are JSON: a stream a topic, a channel a number in the messages, by its
+/// path. Chunks may be compressed with zstd or lz4.
 Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output,
                                    const ImportOptions& options, const OnProgress& on_progress);
 

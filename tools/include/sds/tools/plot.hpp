@@ -1,5 +1,5 @@
-// Pictures of recordings: channels over time with labels, outputs beneath, spectrograms of audio. PNG and SVG are drawn by
-// gnuplot; HTML is one file that holds dygraphs, the data and, for short recordings, the sound.
+// Pictures of recordings: channels over time with labels, outputs beneath, spectrograms of audio. PNG and SVG are drawn
+// by gnuplot; HTML is one file that holds dygraphs, the data and, for short recordings, the sound.
 #pragma once
 
 #include <filesystem>
@@ -65,11 +65,12 @@ struct PlotOptions {
   bool sound = false;       ///< put the first audio stream into Plot::wav, if it is short enough
 };
 
-/// Reads what is to be drawn of `recording`; `below` are further recordings (outputs of a replay), `with` are drawn into
-/// the panels of the same streams, for comparison. A stream with at least columns / 2 sections in the time asked for is
-/// drawn from the index's statistics alone.
-Expected<Plot> collect_plot(const Recording& recording, const std::vector<Recording>& below, const std::vector<Recording>& with,
-                            const PlotOptions& options, const OnProgress& on_progress);
+/// Reads what is to be drawn of `recording`; `below` are further recordings (outputs of a replay), `with` are drawn
+/// into the panels of the same streams, for comparison. A stream with at least columns / 2 sections in the time asked
+/// for is drawn from the index's statistics alone.
+Expected<Plot> collect_plot(const Recording& recording, const std::vector<Recording>& below,
+                            const std::vector<Recording>& with, const PlotOptions& options,
+                            const OnProgress& on_progress);
 
 /// Draws with gnuplot; the file's name says png or svg. `width` in pixels.
 Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& output, unsigned width, bool force);

@@ -1,5 +1,5 @@
-// Is the data any good? What `sds check --quality` says beyond soundness: timing against the nominal rate, and what each
-// channel's values look like; balance of a dataset and drift between two; thresholds from a YAML profile.
+// Is the data any good? What `sds check --quality` says beyond soundness: timing against the nominal rate, and what
+// each channel's values look like; balance of a dataset and drift between two; thresholds from a YAML profile.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ struct ValueQuality {
   std::uint64_t longest_run = 0;  ///< equal values in a row
   double longest_run_s = 0;       ///< its duration
   double longest_run_at = 0;      ///< when it begins
-  double noise = 0;  ///< noise floor: the smallest standard deviation of 256 neighbours that are not all equal
+  double noise = 0;       ///< noise floor: the smallest standard deviation of 256 neighbours that are not all equal
   double range_used = 0;  ///< largest magnitude as a share of what an integer type holds; 0 for floats
   /// Evenly spaced through the recording, at most max_kept: what drift is judged by.
   std::vector<float> kept;
@@ -68,8 +68,8 @@ Expected<RecordingQuality> assess(const Recording& recording, const OnProgress& 
 /// How the values of one channel differ between two sets of recordings.
 struct Drift {
   std::string name;  ///< "Imu.ax"
-  double psi = 0;  ///< population stability index over ten quantile bins of the reference, shares of 0 taken as 1e-4
-  double ks = 0;   ///< two-sample Kolmogorov-Smirnov statistic
+  double psi = 0;    ///< population stability index over ten quantile bins of the reference, shares of 0 taken as 1e-4
+  double ks = 0;     ///< two-sample Kolmogorov-Smirnov statistic
 };
 std::vector<Drift> drift_between(const std::vector<RecordingQuality>& reference,
                                  const std::vector<RecordingQuality>& now);
@@ -89,8 +89,8 @@ struct QualityProfile {
   std::optional<double> max_late;        ///< share of the blocks
   std::optional<double> max_rate_error;  ///< |true / nominal - 1|
   std::optional<double> max_drift_ppm;
-  std::optional<double> min_duration_s;  ///< of a recording
-  QualityLimits all;                     ///< every channel
+  std::optional<double> min_duration_s;           ///< of a recording
+  QualityLimits all;                              ///< every channel
   std::map<std::string, QualityLimits> channels;  ///< by "ax" or "Imu.ax"; what is said here stands instead
   std::optional<double> min_class_share;          ///< of the labelled time of a dataset
   std::vector<std::string> classes;               ///< that must be there

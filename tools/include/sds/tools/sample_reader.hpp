@@ -23,9 +23,9 @@ enum class SampleTimes {
 /// Which samples are wanted, and how their times are told.
 struct SampleOptions {
   SampleTimes times = SampleTimes::metadata;
-  bool normalize = false;         ///< times count from the stream's first block
-  TimeRanges within = all_time;   ///< samples at other times are left out
-  SectionFilter sections;         ///< instead of what `within` says: the sections of a `.sdsz` to read
+  bool normalize = false;        ///< times count from the stream's first block
+  TimeRanges within = all_time;  ///< samples at other times are left out
+  SectionFilter sections;        ///< instead of what `within` says: the sections of a `.sdsz` to read
 };
 
 /// Neighbouring samples of one block. Valid until the reader's next call.
@@ -77,10 +77,10 @@ class SampleReader {
   std::optional<HeldBlock> held_;  // to interpolate, a block waits for its successor's time
   HeldBlock out_;
   bool ended_ = false;
-  std::vector<double> times_;          // of the block that runs are taken from
-  std::size_t next_ = 0;               // its first sample that was not looked at
-  std::uint64_t tick_ = 0;             // its tick
-  const std::byte* data_ = nullptr;    // and its bytes
+  std::vector<double> times_;        // of the block that runs are taken from
+  std::size_t next_ = 0;             // its first sample that was not looked at
+  std::uint64_t tick_ = 0;           // its tick
+  const std::byte* data_ = nullptr;  // and its bytes
   SampleRun run_;
 };
 

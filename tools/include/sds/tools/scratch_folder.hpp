@@ -7,7 +7,8 @@
 
 namespace sds {
 
-/// A new folder under the system's temporary one, or another; it goes away, with all that is in it, when this object does.
+/// A new folder under the system's temporary one, or another; it goes away, with all that is in it, when this object
+/// does.
 class ScratchFolder {
  public:
   static Expected<ScratchFolder> create();

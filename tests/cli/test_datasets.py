@@ -1,0 +1,387 @@
+"""Labels, quality, queries, edits and plots from the command line."""
+import json
+import math
+import os
+import re
+import struct
+import subprocess
+import unittest
+
+from harness import Case, SDS, SHARED, SOURCE, main, plain, run
+
+
+def wave(count, rate=100, loud=(), offset=0.0):
+    """Samples (x, y) of a quiet noise that is loud within the given spans of seconds."""
+    state, rows = 1, []
+    for i in range(count):
+        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+        noise = (state >> 16) % 21 - 10
+        t = i / rate
+        level = 1000 if any(a <= t < b for a, b in loud) else 0
+        rows.append((int(noise + level * math.sin(2 * math.pi * 5 * t) + offset), i % 1000))
+    return rows
+
+
+class Datasets(Case):
+    def recording(self, name="Imu", rows=None, rate=100, block=10, start=0, ticks=None, pack=True):
+        rows = rows if rows is not None else wave(1000)
+        self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: {rate}\n  content:\n"
+                                      "    - {value: x, type: int16_t, scale: 0.5, unit: G}\n    - {value: y, type: int16_t}\n")
+        blocks = []
+        for k, i in enumerate(range(0, len(rows), block)):
+            tick = ticks[k] if ticks else start + 1000 * i // rate
+            blocks.append((tick, b"".join(struct.pack("<hh", *r) for r in rows[i:i + block])))
+        path = self.write(f"{name}.0.sds", plain(*blocks))
+        if not pack:
+            return path
+        run("pack", path, "-o", self.path(name + ".sdsz"), "-f")
+        return self.path(name + ".sdsz")
+
+    # Labels
+
+    def test_labels_are_added_listed_renamed_moved_and_removed(self):
+        rec = self.recording()
+        run("label", "add", rec, "-c", "walk", "--from", 1, "--to", 2.5, "--author", "ann", "--note", 'so "so", no: yes', "--confidence", 0.75)
+        run("label", "add", rec, "-c", "no", "--from-tick", 100, "--to-tick", 400, "-s", "Imu")
+        text = self.read("Imu.labels.yml").decode()
+        self.assertEqual(text, 'labels:\n  version: 1\n  tick-frequency: 1000\n  intervals:\n'
+                               '    - {class: "no", begin: 100, end: 400, from: 0.1, to: 0.4, stream: Imu}\n'
+                               '    - {class: walk, begin: 1000, end: 2500, from: 1, to: 2.5, author: ann, confidence: 0.75, note: "so \\"so\\", no: yes"}\n')
+        listed = json.loads(run("label", "list", rec, "--json")[0])["labels"]
+        self.assertEqual(listed[1]["note"], 'so "so", no: yes')
+        run("label", "rename", rec, "-c", "no", "--to", "nope")
+        run("label", "move", rec, "-n", 2, "--by", 0.5)
+        run("label", "move", rec, "-n", 1, "--to", 0.6)
+        self.assertEqual([(e["class"], e["begin"], e["end"]) for e in json.loads(run("label", "list", rec, "--json")[0])["labels"]],
+                         [("nope", 100, 600), ("walk", 1500, 3000)])
+        run("label", "rm", rec, "-c", "nope")
+        self.assertIn("walk: 1 labels, 1.500 s", run("label", "list", rec)[0])
+        run("label", "rm", rec, "-n", 7, expect=2)
+        run("label", "add", rec, "-c", "x", "--from", 3, "--to", 2, expect=2)
+        run("label", "add", rec, "-c", "x", "--from", -1, "--to", 2, expect=2)
+
+    def test_check_finds_overlaps_unknown_classes_and_what_lies_outside(self):
+        rec = self.recording()
+        self.write("Imu.labels.yml", "labels:\n  classes: [walk, rest]\n  intervals:\n    - {class: walk, from: 0, to: 2}\n"
+                                     "    - {class: rest, from: 1.5, to: 3}\n    - {class: rum, from: 4, to: 5}\n"
+                                     "    - {class: rest, from: 9, to: 11}\n    - {class: walk, begin: 6000, end: 6000}\n"
+                                     "    - {class: walk, from: 7, to: 8, stream: Nope}\n")
+        out, _ = run("label", "check", rec, expect=1)
+        for expected in ("line 5: rest [1.5, 3) s overlaps line 4: walk [0, 2) s", "line 6: rum [4, 5) s: the class is not among 'classes:'",
+                         "line 7: rest [9, 11) s lies outside of the recording, [0, 10) s", "line 8: walk [6, 6) s is empty",
+                         "line 9: walk [7, 8) s: the recording has no stream 'Nope'", "6 labels, 5 problems"):
+            self.assertIn(expected, out)
+        self.write("Imu.labels.yml", "labels:\n  intervals:\n    - {class: walk, from: 0, to: 2}\n    - {class: rest, from: 2, to: 10}\n")
+        self.assertIn("2 labels, good", run("label", "check", rec)[0])
+
+    def test_broken_label_files_are_errors_with_their_line(self):
+        rec = self.recording()
+        for text, expected in (("", "no 'labels:' at the top"), ("labels: [\n", "line 2"),
+                               ("labels:\n  intervals:\n    - {class: a, from: 2, to: 1}\n", "line 3: the label ends (tick 1000) before it begins (2000)"),
+                               ("labels:\n  intervals:\n    - {class: a, begin: 1, from: 2, end: 5}\n", "line 3: 'from: 2' is tick 2000, but 'begin:' says 1"),
+                               ("labels:\n  intervals:\n    - {class: a, begin: x, end: 5}\n", "line 3: "),
+                               ("labels:\n  intervals:\n    - {class: a, begin: 1}\n", "line 3: neither 'end:' (ticks) nor 'to:' (seconds)"),
+                               ("labels:\n  intervals:\n    - {begin: 1, end: 2}\n", "line 3: "),
+                               ("labels:\n  intervals:\n    - {class: a, begin: 1, end: 2, confidence: 2}\n", "between 0 and 1"),
+                               ("labels:\n  intervals:\n    - {class: a, begin: 1, end: 2, colour: red}\n", "line 3: "),
+                               ("labels:\n  version: 2\n", "line 2: "), ("labels:\n  tick-frequency: 0\n", "line 2: "),
+                               (b"labels:\n  \xff\n", "not valid UTF-8")):
+            self.write("Imu.labels.yml", text)
+            for command in (["label", "list", rec], ["label", "check", rec], ["label", "add", rec, "-c", "x", "--from", 1, "--to", 2]):
+                _, err = run(*command, expect=3)
+                self.assertIn("Imu.labels.yml: ", err)
+                self.assertIn(expected, err)
+            self.assertEqual(self.read("Imu.labels.yml"), text if isinstance(text, bytes) else text.encode())
+
+    def test_labels_come_from_file_names_as_arm_has_them(self):
+        path = self.recording(pack=False)
+        os.rename(path, self.path("Imu.walk.sds"))
+        listed = json.loads(run("label", "list", self.path("Imu.walk.sds"), "--json")[0])["labels"]
+        self.assertEqual([(e["class"], e["from"], e["to"]) for e in listed], [("walk", 0, 10)])
+
+    def test_labels_go_through_audacity_and_csv(self):
+        rec = self.recording(start=5000)
+        for a, b, name in ((6, 7.25, "one"), (8, 9, "two, three")):
+            run("label", "add", rec, "-c", name, "--from", a, "--to", b)
+        before = self.read("Imu.labels.yml")
+        self.assertEqual(run("label", "export", rec, "--normalize")[0], "1.000000\t2.250000\tone\n3.000000\t4.000000\ttwo, three\n")
+        for name, extra in (("l.txt", []), ("l.csv", []), ("n.txt", ["--normalize"])):
+            run("label", "export", rec, "-o", self.path(name), *extra)
+            os.remove(self.path("Imu.labels.yml"))
+            run("label", "import", rec, "-i", self.path(name), *extra)
+            self.assertEqual(self.read("Imu.labels.yml"), before)
+        for name, text, expected in (("b.txt", "1\t2\ta\n1 2 b\n", "line 2: expected start, end and text"), ("b.txt", "1\t1,5\ta\n", "line 1: '1,5' is no number"),
+                                     ("b.txt", "3\t2\ta\n", "line 1: the label ends"), ("b.csv", "class,from\na,1\n", "line 1: the header has no column 'to'"),
+                                     ("b.csv", "class,from,to\na,1\n", "line 2: 2 columns"), ("b.csv", "class,from,to\n,1,2\n", "line 2: the class is empty"),
+                                     ("b.csv", "class,from,to,confidence\na,1,2,7\n", "line 2: the confidence")):
+            self.write(name, text)
+            _, err = run("label", "import", rec, "-i", self.path(name), expect=3)
+            self.assertIn(expected, err)
+        self.assertEqual(self.read("Imu.labels.yml"), before)
+
+    def test_two_annotators_are_compared_by_time_and_kappa(self):
+        self.write("a.yml", "labels:\n  intervals:\n    - {class: walk, from: 0, to: 6}\n    - {class: rest, from: 6, to: 10}\n")
+        self.write("b.yml", "labels:\n  tick-frequency: 100\n  intervals:\n    - {class: walk, from: 0, to: 5}\n    - {class: rest, from: 5, to: 10}\n")
+        out = json.loads(run("label", "compare", self.path("a.yml"), self.path("b.yml"), "--json")[0])
+        # Agreed 9 of 10 s; expected by chance .6 * .5 + .4 * .5 = .5: kappa is .8.
+        self.assertAlmostEqual(out["agreed_s"], 9)
+        self.assertAlmostEqual(out["kappa"], 0.8)
+
+    def test_merging_keeps_each_label_once_and_joins_neighbours(self):
+        rec = self.recording()
+        self.write("Imu.labels.yml", "labels:\n  intervals:\n    - {class: walk, from: 0, to: 2}\n")
+        self.write("b.yml", "labels:\n  tick-frequency: 100\n  intervals:\n    - {class: walk, from: 0, to: 2}\n    - {class: walk, from: 2.3, to: 3}\n")
+        run("label", "merge", rec, "--with", self.path("b.yml"))
+        self.assertIn("walk: 2 labels, 2.700 s", run("label", "list", rec)[0])
+        run("label", "merge", rec, "--join", 0.5)
+        self.assertIn("walk: 1 labels, 3.000 s", run("label", "list", rec)[0])
+
+    def test_activity_is_found_by_energy_and_classes_by_scores(self):
+        rec = self.recording(rows=wave(1000, loud=((2, 4), (7, 8))))
+        run("label", "auto", rec, "--channel", "x", "--active", "loud", "--silent", "still", "--frame", 0.2)
+        labels = [(e["class"], round(e["from"], 1), round(e["to"], 1)) for e in json.loads(run("label", "list", rec, "--json")[0])["labels"]]
+        self.assertEqual(labels, [("still", 0, 2), ("loud", 2, 4), ("still", 4, 7), ("loud", 7, 8), ("still", 8, 10)])
+        self.write("Scores.sds.yml", "sds:\n  name: Scores\n  content:\n    - {value: yes, type: float}\n    - {value: \"no\", type: float}\n")
+        self.write("Scores.0.sds", plain(*[(100 * i, struct.pack("<ff", 0.9 if 3 <= i < 7 else 0.1, 0.6)) for i in range(10)]))
+        run("label", "auto", self.path("Scores.0.sds"), "--scores", "Scores")
+        labels = [(e["class"], e["from"], e["to"], e["confidence"]) for e in json.loads(run("label", "list", self.path("Scores.0.sds"), "--json")[0])["labels"]]
+        self.assertEqual(labels, [("no", 0, 0.3, 0.6), ("yes", 0.3, 0.7, 0.9), ("no", 0.7, 1.0, 0.6)])
+
+    # Quality
+
+    def quality(self, *args, expect=0):
+        return json.loads(run("check", *args, "--quality", "--json", expect=expect)[0])
+
+    def test_quality_knows_rate_gaps_clipping_stuck_values_and_noise(self):
+        rows = wave(1000)
+        for i in range(300, 320):
+            rows[i] = (32767, rows[i][1])
+        for i in range(500, 650):
+            rows[i] = (123, rows[i][1])
+        ticks = [100 * k + (500 if k >= 80 else 0) for k in range(100)]
+        rec = self.recording(rows=rows, ticks=ticks)
+        stream = self.quality(rec)[0]["quality"]["streams"][0]
+        self.assertAlmostEqual(stream["true_hz"], 100, delta=0.01)
+        self.assertEqual((stream["missing_samples"], stream["late_blocks"]), (50, 1))
+        x = stream["channels"][0]
+        self.assertEqual((x["clipped"], x["longest_run"]), (20, 150))
+        self.assertAlmostEqual(x["longest_run_s"], 1.5, delta=0.011)
+        self.assertAlmostEqual(x["longest_run_at_s"], 5)
+        self.assertEqual((x["max"], x["range_used"]), (32767 / 2, 32767 / 32768))
+        self.assertAlmostEqual(x["noise"], 3.0, delta=0.5)
+
+    def test_quality_sees_nan_drift_of_the_clock_and_jitter(self):
+        self.write("F.sds.yml", "sds:\n  name: F\n  sample-frequency: 10\n  content:\n    - {value: f, type: float}\n")
+        ticks, tick = [], 0
+        for k in range(200):
+            ticks.append(tick)
+            tick += 1000 if k < 100 else 1001
+        self.write("F.0.sds", plain(*[(t, struct.pack("<10f", *([math.nan] if k == 3 else [0.5]), *([math.inf] if k == 4 else [k / 7]), *[i + k for i in range(8)]))
+                                      for k, t in enumerate(ticks)]))
+        stream = self.quality(self.path("F.0.sds"))[0]["quality"]["streams"][0]
+        self.assertAlmostEqual(stream["drift_ppm"], -999, delta=5)
+        self.assertEqual((stream["channels"][0]["nan"], stream["channels"][0]["infinite"]), (1, 1))
+        self.assertEqual(sum(stream["jitter"]), 199)
+
+    def test_a_profile_decides_the_exit_code(self):
+        rec = self.recording()
+        self.write("p.yml", "quality:\n  max-missing: 0\n  max-rate-error: 0.01\n  max-clipped: 0\n  max-noise: 100\n  channels:\n    Imu.x: {min: -100, max: 100, max-noise: 10}\n")
+        run("check", rec, "--profile", self.path("p.yml"))
+        self.write("p.yml", "quality:\n  min-duration: 60\n  channels:\n    x: {max: 1, max-offset: 0.0}\n    y: {max-stuck: 0}\n  dataset: {classes: [walk]}\n")
+        out, _ = run("check", rec, "--profile", self.path("p.yml"), expect=1)
+        for expected in ("lasts (s) 10, less than 60", "Imu.x: maximum 5, more than 1", "Imu.x: offset", "dataset: no label of class walk"):
+            self.assertIn(expected, out)
+        self.write("p.yml", "quality:\n  max-mising: 0\n")
+        _, err = run("check", rec, "--profile", self.path("p.yml"), expect=3)
+        self.assertIn("p.yml: line 2: ", err)
+
+    def test_a_dataset_is_balanced_and_drift_is_seen(self):
+        a = self.recording("A", rows=wave(1000))
+        b = self.recording("B", rows=wave(1000))
+        run("label", "add", a, "-c", "walk", "--from", 0, "--to", 9)
+        run("label", "add", b, "-c", "rest", "--from", 0, "--to", 1)
+        self.write("p.yml", "quality:\n  dataset: {min-class-share: 0.2, max-psi: 0.25}\n")
+        out, _ = run("check", a, b, "--profile", self.path("p.yml"), expect=1)
+        self.assertIn("dataset: share of class rest 0.1, less than 0.2", out)
+        same = self.recording("Imu", rows=wave(1000))
+        os.rename(same, self.path("first.sdsz"))
+        moved = self.recording("Imu", rows=wave(1000, offset=15))
+        drift = {d["channel"]: d for d in self.quality(moved, "--against", self.path("first.sdsz"))[-1]["dataset"]["drift"]}
+        self.assertGreater(drift["Imu.x"]["psi"], 1)
+        self.assertAlmostEqual(drift["Imu.x"]["ks"], 15 / 21, delta=0.05)
+        self.assertLess(drift["Imu.y"]["ks"], 1e-9)
+
+    # Queries
+
+    def ranges(self, rec, condition, *options, expect=0):
+        out, _ = run("query", rec, condition, "--json", *options, expect=expect)
+        result = json.loads(out)
+        return [(r["from"], r["to"]) for r in result["ranges"]], result
+
+    def test_a_query_gives_the_same_from_plain_and_packed(self):
+        rows = [(100 if 300 <= i < 320 or i == 999 else 0, i % 1000) for i in range(1000)]
+        plain_path = self.recording(rows=rows, pack=False)
+        packed = self.recording(rows=rows)
+        for condition, expected in (("x > 2", [(3, 3.2), (9.99, 10)]), ("x >= 50 and y < 500", [(3, 3.2)]), ("not (x < 50) or y == 7", [(0.07, 0.08), (3, 3.2), (9.99, 10)]),
+                                    ("abs(-x) == 50", [(3, 3.2), (9.99, 10)]), ("max(x, y) > 998 - 1 * 2", [(9.97, 10)]), ("Imu.y / 2 <= 0.5", [(0, 0.02)]),
+                                    ("x > 1e9", []), ("`y` != 3 && x > 10", [(3, 3.2), (9.99, 10)])):
+            for rec in (plain_path, packed):
+                got, _ = self.ranges(rec, condition, expect=0 if expected else 1)
+                self.assertEqual(got, expected, condition)
+        self.assertEqual(self.ranges(packed, "x > 2", "--merge-gap", 7)[0], [(3, 10)])
+        self.assertEqual(self.ranges(packed, "x > 2", "--min-duration", 0.1)[0], [(3, 3.2)])
+        self.assertEqual(self.ranges(packed, "y >= 0", "--from", 1, "--to", 2)[0], [(1, 2)])
+        self.assertEqual(run("query", packed, "x > 2", "--rows")[0].splitlines()[1:3], ["3,50,300", "3.01,50,301"])
+        self.assertIn("2 intervals, 210 ms, 21 samples", run("query", packed, "x > 2", "--count")[0])
+        run("label", "add", packed, "-c", "late", "--from", 9, "--to", 10)
+        self.assertEqual(self.ranges(packed, "x > 2", "--label", "late")[0], [(9.99, 10)])
+        run("query", packed, "x > 2", "--add-label", "hit")
+        self.assertIn("hit: 2 labels", run("label", "list", packed)[0])
+
+    def test_streams_of_different_rates_are_joined_by_time(self):
+        self.recording(rows=[(i, 0) for i in range(1000)], pack=False)
+        self.write("T.sds.yml", "sds:\n  name: T\n  content:\n    - {value: t, type: int16_t}\n")
+        self.write("T.0.sds", plain(*[(1000 * k, struct.pack("<h", 20 + k)) for k in range(10)]))
+        rec = self.path("both.sdsz")
+        run("pack", self.path("Imu.0.sds"), self.path("T.0.sds"), "-o", rec)
+        self.assertEqual(self.ranges(rec, "x >= 150 and t < 25")[0], [(3, 5)])
+        self.assertEqual(self.ranges(rec, "x >= 400 or t <= 20")[0], [(0, 1), (8, 10)])
+        self.assertEqual(self.ranges(rec, "not (t > 21)")[0], [(0, 2)])
+        _, err = run("query", rec, "x > t", expect=2)
+        self.assertIn("channels of one stream", err)
+
+    def test_sections_that_cannot_match_are_not_read_and_the_answer_is_the_same(self):
+        rows = [((i // 20000) * 100 + i % 50, (i * 7) % 1000) for i in range(400_000)]
+        path = self.recording(rows=rows, rate=1000, block=1000, pack=False)
+        run("pack", path, "-o", self.path("s.sdsz"), "-f")
+        for condition in ("x > 900", "x < 30 and y > 10", "x >= 300 and x < 400", "x > 500 or x < 20", "not (x > 60)", "x + 10 > 500", "0 - x > -100", "x != 3"):
+            got, result = self.ranges(self.path("s.sdsz"), condition)
+            expected, _ = self.ranges(path, condition)
+            self.assertEqual(got, expected, condition)
+            plan = result["plan"][0]
+            self.assertEqual(plan["sections"], plan["sections_read"] + plan["sections_never"] + plan["sections_always"])
+        _, result = self.ranges(self.path("s.sdsz"), "x > 900")
+        self.assertEqual(result["plan"][0]["sections_never"], result["plan"][0]["sections"] - result["plan"][0]["sections_read"])
+        self.assertGreater(result["plan"][0]["sections_never"], 0)
+        _, err = run("query", self.path("s.sdsz"), "x > 900", "--explain")
+        self.assertRegex(err, r"plan: Imu: \d+ of 2 sections read")
+        # Without its index, all is read, and the answer stays.
+        content = self.read("s.sdsz")
+        self.write("cut.sdsz", content[:-100])
+        got, result = self.ranges(self.path("cut.sdsz"), "x > 900")
+        self.assertEqual(got, self.ranges(path, "x > 900")[0])
+
+    def test_wrong_conditions_are_told_where(self):
+        rec = self.recording()
+        for condition, expected in (("", "column 1: the condition ends too early"), ("x >", "ends too early"), ("x > 1 y", "column 7: 'y' was not expected here"),
+                                    ("(x > 1", "')' is missing"), ("x", "a condition compares something"), ("z > 1", "no channel 'z'; there is: Imu.x, Imu.y"),
+                                    ("x and y", "join comparisons"), ("(x > 1) + 1 > 0", "a comparison is no number"), ("1 > 0", "about no channel"),
+                                    ("x > 1abc", "this is no number"), ("x[0 > 1", "']' is missing"), ("`x > 1", "backtick"), ("(" * 200 + "x", "nested too deep"),
+                                    ("x > 1" + " and x > 1" * 2000, "too long"), ("x > $", "'$' was not expected")):
+            _, err = run("query", rec, condition, expect=2)
+            self.assertIn(expected, err)
+
+    def test_stats_from_the_index_are_those_of_the_data(self):
+        rec = self.recording(rows=wave(100_000))
+        fast = json.loads(run("stats", rec, "--json")[0])
+        slow = json.loads(run("stats", rec, "--json", "--exact")[0])
+        for a, b in zip(fast, slow):
+            self.assertTrue(a["from_index"] and not b["from_index"])
+            self.assertEqual([a[k] for k in ("count", "nan", "min", "max")], [b[k] for k in ("count", "nan", "min", "max")])
+            self.assertAlmostEqual(a["mean"], b["mean"], places=9)
+            self.assertIsNone(a["deviation"])
+            self.assertGreater(b["deviation"], 0)
+
+    # Edits
+
+    def test_a_cut_keeps_whole_blocks_and_their_labels(self):
+        rec = self.recording()
+        run("label", "add", rec, "-c", "walk", "--from", 1, "--to", 6)
+        run("label", "add", rec, "-c", "rest", "--from", 8, "--to", 9)
+        run("cut", rec, "--from", 2.05, "--to", 4, "-o", self.path("c.sdsz"))
+        rows = run("export", "csv", self.path("c.sdsz"))[0].splitlines()
+        self.assertEqual((rows[1].split(",")[0], rows[-1].split(",")[0], len(rows) - 1), ("2", "3.99", 200))
+        self.assertEqual([(e["class"], e["from"], e["to"]) for e in json.loads(run("label", "list", self.path("c.sdsz"), "--json")[0])["labels"]], [("walk", 2.05, 4)])
+        run("cut", rec, "--label", "rest", "-o", self.path("c.sdsz"), "-f")
+        self.assertEqual(len(run("export", "csv", self.path("c.sdsz"))[0].splitlines()), 101)
+        run("cut", rec, "--where", "y >= 500 and y < 510", "-o", self.path("c.sdsz"), "-f")
+        self.assertEqual(len(run("export", "csv", self.path("c.sdsz"))[0].splitlines()), 11)
+        run("cut", rec, "--from", 1, "--to", 2, "-o", self.path("c.sdsz"), expect=4)
+        run("cut", rec, "--from", 3, "--to", 2, "-o", self.path("d.sdsz"), expect=2)
+
+    def test_merge_needs_clocks_or_says_so(self):
+        a = self.recording("A")
+        b = self.recording("B")
+        _, err = run("merge", a, b, "-o", self.path("m.sdsz"), expect=2)
+        self.assertIn("has no clock pairs", err)
+        run("merge", a, b, "--no-align", "-o", self.path("m.sdsz"))
+        for name in "AB":
+            self.assertEqual(run("export", "csv", self.path("m.sdsz"), "-s", name)[0], run("export", "csv", self.path(name + ".sdsz"))[0])
+        run("merge", a, a, "--no-align", "-o", self.path("n.sdsz"))
+        self.assertEqual(json.loads(run("stats", self.path("n.sdsz"), "--json")[0])[2]["stream"], "A.A")
+
+    def test_merge_moves_recordings_onto_the_first_ones_clock(self):
+        # CSV with UTC times gives clock pairs: B begins 2.5 s after A.
+        for name, t0 in (("a", 1.7e9), ("b", 1.7e9 + 2.5)):
+            self.write(name + ".csv", "time,x\n" + "".join(f"{t0 + i / 100:.2f},{i}\n" for i in range(1000)))
+            run("import", "csv", self.path(name + ".csv"), "-o", self.path(name + ".sdsz"))
+        _, err = run("merge", self.path("a.sdsz"), self.path("b.sdsz"), "-o", self.path("m.sdsz"))
+        self.assertIn("moved by +2.0", err)
+        rows = run("export", "csv", self.path("m.sdsz"), "-s", "b")[0].splitlines()
+        self.assertAlmostEqual(float(rows[1].split(",")[0]), 2.5, places=3)
+
+    def test_resampling_keeps_a_tone_and_drops_what_would_alias(self):
+        rate = 1000
+        rows = [(round(8000 * math.sin(2 * math.pi * 20 * i / rate)), round(8000 * math.sin(2 * math.pi * 330 * i / rate))) for i in range(5000)]
+        rec = self.recording(rows=rows, rate=rate, block=100)
+        run("resample", rec, "--rate", 200, "-o", self.path("r.sdsz"))
+        out = [[float(v) for v in line.split(",")] for line in run("export", "csv", self.path("r.sdsz"))[0].splitlines()[1:]]
+        self.assertEqual(len(out), 1000)
+        for t, x, y in out[100:900]:
+            self.assertAlmostEqual(x, 4000 * math.sin(2 * math.pi * 20 * t), delta=2)
+            self.assertLess(abs(y), 1)
+        run("resample", rec, "--rate", 0, "-o", self.path("q.sdsz"), expect=2)
+        run("resample", rec, "--rate", 1000000, "-o", self.path("q.sdsz"), expect=2)
+
+    # Plots
+
+    def test_pages_hold_everything_and_escape_what_comes_from_the_recording(self):
+        rec = self.recording()
+        run("label", "add", rec, "-c", "</script><b>", "--from", 1, "--to", 2)
+        run("plot", rec, "-o", self.path("p.html"))
+        page = self.read("p.html").decode()
+        self.assertNotIn("</script><b>", page)
+        self.assertIn("&lt;/script&gt;&lt;b&gt;", page)
+        self.assertEqual(page.count("<script>"), page.count("</script>"))
+        self.assertNotIn("http://", re.sub(r"http://www\.w3\.org/\S*", "", re.sub(r"/\*.*?\*/", "", page.split("<script>var P")[1], flags=re.S)))
+        _, err = run("plot", rec, "-o", self.path("p.html"), expect=4)
+        self.assertIn("exists already", err)
+        run("plot", rec, "-o", self.path("p.gif"), expect=2)
+        run("plot", rec, "-o", self.path("q.html"), "--from", 50, expect=2)
+        _, err = run("plot", rec, "-o", self.path("q.html"), expect=4, env={**os.environ, "SDSKIT_DYGRAPHS": self.path("none")})
+        self.assertIn("libjs-dygraphs", err)
+
+    def test_pictures_are_drawn_by_gnuplot_or_say_what_is_missing(self):
+        rec = self.recording(rows=wave(1000, loud=((2, 4),)))
+        run("label", "add", rec, "-c", "it's", "--from", 1, "--to", 6)
+        _, err = run("plot", rec, "-o", self.path("p.png"), expect=4, env={**os.environ, "PATH": "/nowhere"})
+        self.assertIn("gnuplot-nox", err)
+        if subprocess.run(["which", "gnuplot"], capture_output=True).returncode != 0:
+            self.skipTest("gnuplot is not installed")
+        run("plot", rec, "-o", self.path("p.png"), "--with", rec, "--below", rec)
+        self.assertEqual(self.read("p.png")[:8], b"\x89PNG\r\n\x1a\n")
+        run("plot", rec, "-o", self.path("p.svg"))
+        self.assertIn(b"it's", self.read("p.svg").replace(b"&#39;", b"'").replace(b"&apos;", b"'"))
+
+    @unittest.skipUnless(os.path.isdir(SHARED), "needs ../shared")
+    def test_real_recordings_are_assessed_queried_and_drawn(self):
+        motion = os.path.join(SHARED, "recordings", "motion", "ML_In.0.sds")
+        stream = self.quality(motion)[0]["quality"]["streams"][0]
+        # The board's clock and its sensor's do not agree: the data sheet's 52 Hz are 55.
+        self.assertAlmostEqual(stream["true_hz"], 55.29, delta=0.05)
+        run("query", motion, "z > 1.02", "--count")
+        run("plot", motion, "-o", self.path("m.html"))
+
+
+if __name__ == "__main__":
+    main()
