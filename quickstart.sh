@@ -62,9 +62,17 @@ else
   echo "The engine could not be installed; steps 6 and 7 are left out."
 fi
 
-say "8. Export everything as CSV"
+say "8. Label it by the scores, look for what happened, and draw it"
+run "$bin/sds" label auto "$recording" --scores ML_Out --score-channel idle --score-channel walk --score-channel shake \
+  --score-channel rotate --min-duration 1
+run "$bin/sds" label list "$recording"
+run "$bin/sds" query "$recording" "abs(ax) > 1" --merge-gap 1 --explain
+run "$bin/sds" plot "$recording" -o "$data/plot.html"
+
+say "9. Export it: a table for each stream, and labelled windows for training"
 run "$bin/sds" export csv "$recording" -o "$data/csv"
 run head -n 4 "$data/csv/ML_Out.csv"
+run "$bin/sds" export npz "$recording" -s Imu --window 2s --stride 500ms -o "$data/dataset"
 
 say "Done"
 echo "The recording is $recording; 'sds --help' lists the commands, README.md goes on from here."
