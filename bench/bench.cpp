@@ -10,9 +10,10 @@ namespace {
 
 void usage() {
   std::puts(
-      "usage: sds-bench tools|codecs|replay|serve [options]\n"
+      "usage: sds-bench tools|codecs|datasets|replay|serve [options]\n"
       "  tools   pack, unpack, check, replay delivery and CSV export against memcpy and zstd -1\n"
       "  codecs  column codecs and their peers, in memory, one thread\n"
+      "  datasets  exports, imports, queries\n"
       "  replay  delivery of blocks, and what running an algorithm adds\n"
       "  serve   the SDSIO server on loopback\n"
       "options:\n"
@@ -54,6 +55,8 @@ int main(int argc, char** argv) {
     tables.push_back(sds::bench::run_end_to_end(folder, rounds));
   } else if (what == "codecs") {
     tables = sds::bench::run_codecs(folder, files, rounds);
+  } else if (what == "datasets") {
+    tables.push_back(sds::bench::run_datasets(folder, rounds));
   } else if (what == "replay") {
     tables = sds::bench::run_replay_bench(folder, rounds);
   } else if (what == "serve") {

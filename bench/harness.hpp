@@ -44,6 +44,7 @@ decltype(auto) must(T&& result) {
   return *std::forward<T>(result);
 }
 
+Table run_datasets(const std::string& folder, int rounds);
 Table run_end_to_end(const std::string& folder, int rounds);
 std::vector<Table> run_codecs(const std::string& folder, const std::vector<std::string>& files, int rounds);
 std::vector<Table> run_replay_bench(const std::string& folder, int rounds);

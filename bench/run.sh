@@ -26,6 +26,7 @@ fi
   echo "Compare the figures within a table: they come from one run, in turn."
   echo
   "$bin/sds-bench" tools --data "$work" --json "$work/tools.json"
+  "$bin/sds-bench" datasets --data "$work" --json "$work/datasets.json"
   "$bin/sds-bench" replay --data "$work" --json "$work/replay.json"
   "$bin/sds-bench" serve --json "$work/serve.json"
   "$bin/sds-bench" codecs --data "$data" --json "$work/codecs.json"
@@ -34,7 +35,7 @@ mv "$work/RESULTS.md" bench/RESULTS.md
 python3 - "$work" bench/RESULTS.json <<'PY'
 import json, sys
 tables = []
-for name in ("tools", "replay", "serve", "codecs"):
+for name in ("tools", "datasets", "replay", "serve", "codecs"):
     with open(f"{sys.argv[1]}/{name}.json") as f:
         tables += json.load(f)
 with open(sys.argv[2], "w") as f:

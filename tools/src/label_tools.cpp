@@ -395,6 +395,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
   report.frames = frames.size();
   if (frames.empty()) return report;
   std::vector<float> levels;
+  levels.reserve(frames.size());
   for (const auto& frame : frames) levels.push_back(frame.level);
   std::nth_element(levels.begin(), levels.begin() + static_cast<std::ptrdiff_t>(levels.size() / 10), levels.end());
   report.floor = levels[levels.size() / 10];

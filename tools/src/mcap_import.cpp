@@ -211,8 +211,8 @@ class McapReader {
       }
     }
     // Whole and fractional seconds apart: UTC in nanoseconds has more digits than a double.
-    const double time =
-        static_cast<double>(*log_time / 1'000'000'000) + static_cast<double>(*log_time % 1'000'000'000) * 1e-9;
+    const std::uint64_t whole_s = *log_time / 1'000'000'000;
+    const double time = static_cast<double>(whole_s) + static_cast<double>(*log_time % 1'000'000'000) * 1e-9;
     auto taken = on_row_(*channel.table, time, row_);
     if (!taken && taken.error().path.empty()) taken.error().path = path_;
     return taken;

@@ -124,14 +124,12 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     const double end = base + interval;
     std::vector<std::string> cells;
     bool any = false;
-    std::size_t row_bytes = 0;
     for (auto& sensor : sensors) {
       std::string cell = "[";
       while (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end) {
         append_samples(sensor, cell);
         any = true;
         report.samples += sensor.run->count;
-        row_bytes += cell.size();
         if (cell.size() > (std::size_t{64} << 20))
           return fail(ErrorCode::limit, "a row would be longer than 64 MiB: choose a shorter interval");
         auto run = sensor.reader.next();

@@ -54,7 +54,7 @@ void parse_profile(const YAML::Node& root, QualityProfile& profile) {
 
 QualityLimits limits_of(const QualityProfile& profile, const std::string& stream, const std::string& value) {
   QualityLimits limits = profile.all;
-  for (const auto& key : {value, stream + "." + value}) {
+  for (const auto& key : {value, fmt::format("{}.{}", stream, value)}) {
     const auto found = profile.channels.find(key);
     if (found == profile.channels.end()) continue;
     const auto take = [](std::optional<double>& to, const std::optional<double>& from) {

@@ -114,7 +114,7 @@ Expected<const SampleRun*> SampleReader::next() {
       std::swap(out_, *held_);
       last_distance_ = b.tick > out_.tick ? b.tick - out_.tick : 0;
     } else {
-      held_.emplace();
+      held_ = HeldBlock();
     }
     held_->tick = b.tick;
     held_->data.assign(b.data.begin(), b.data.end());
