@@ -125,7 +125,7 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
     }
     if (row_.size() != width_) return stop(fmt::format("{} values, {} before", row_.size(), width_));
     auto taken = on_row_(0, static_cast<double>(rows_) * interval_ms_ / 1000, row_);
-    if (taken && ++rows_ % 4096 == 0) taken = report(on_progress_, 4096 * 8 * width_);
+    if (taken && ++rows_ % 4096 == 0) taken = report(on_progress_, std::uint64_t{4096} * 8 * width_);
     if (!taken) {
       error_ = taken.error();
       return false;

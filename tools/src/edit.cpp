@@ -128,9 +128,9 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
       const BlockView& b = **block;
       if (auto go_on = sds::report(on_progress, b.data.size() + 8); !go_on) return fail(go_on);
       const double begin = seconds(b.tick, ticks);
-      const double end = has_rate ? begin + static_cast<double>(b.data.size() / stream.metadata->sample_bytes) /
-                                                stream.metadata->sample_frequency->hz()
-                                  : begin;
+      const std::size_t samples = has_rate ? b.data.size() / stream.metadata->sample_bytes : 0;
+      const double end =
+          has_rate ? begin + static_cast<double>(samples) / stream.metadata->sample_frequency->hz() : begin;
       if (!overlaps(within, begin, end)) continue;
       if (!any) note_turns(stream.id, b.tick, report);
       any = true;

@@ -61,9 +61,9 @@ std::vector<PlaneShape> plane_shapes(const ImageFormat& f) {
 
 void row_to_rgb(const Frame& frame, std::uint32_t y, Byte* out) {
   const std::string& format = frame.format.pixel_format;
-  const std::uint32_t width = frame.format.width;
+  const std::size_t width = frame.format.width;
   const Byte* row = frame.row(0, y);
-  for (std::uint32_t x = 0; x < width; ++x, out += 3) {
+  for (std::size_t x = 0; x < width; ++x, out += 3) {
     if (format == "RAW8") {
       out[0] = row[x];
     } else if (format == "RGB888") {

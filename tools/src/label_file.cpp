@@ -145,8 +145,8 @@ Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::s
   if (!first) return std::nullopt;
   TimeSpan span{seconds(*first, ticks), seconds(last, ticks)};
   if (stream.metadata && stream.metadata->sample_frequency) {
-    span.end +=
-        static_cast<double>(last_bytes / stream.metadata->sample_bytes) / stream.metadata->sample_frequency->hz();
+    const std::size_t samples = last_bytes / stream.metadata->sample_bytes;
+    span.end += static_cast<double>(samples) / stream.metadata->sample_frequency->hz();
   } else if (blocks > 1) {
     span.end += (span.end - span.begin) / static_cast<double>(blocks - 1);
   } else {

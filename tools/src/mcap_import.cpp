@@ -38,7 +38,8 @@ void flatten(const nlohmann::json& json, const std::string& path, std::vector<st
   } else if (json.is_null()) {
     numbers.emplace_back(path, std::nan(""));
   } else if (json.is_object()) {
-    for (const auto& [key, value] : json.items()) flatten(value, path.empty() ? key : path + "." + key, numbers, other);
+    for (const auto& [key, value] : json.items())
+      flatten(value, path.empty() ? key : fmt::format("{}.{}", path, key), numbers, other);
   } else if (json.is_array()) {
     for (std::size_t i = 0; i < json.size(); ++i) flatten(json[i], fmt::format("{}[{}]", path, i), numbers, other);
   } else {
