@@ -130,10 +130,21 @@ Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, 
   return finish(report);
 }
 
+void add_report(ExportReport& all, const ExportReport& report) {
+  all.samples += report.samples;
+  all.streams += report.streams;
+  all.files.insert(all.files.end(), report.files.begin(), report.files.end());
+  all.notes.insert(all.notes.end(), report.notes.begin(), report.notes.end());
+}
+
 // Everything of one recording that goes into files of its own. `folder` is empty for a single recording.
 Expected<ExportReport> export_one(const Recording& recording, const std::string& stem, const fs::path& folder,
                                   const Options& o, const OnProgress& on_progress) {
   Options mine = o;
+  // Times from 0 on are each stream's own; labels are of the recording's clock.
+  if (o.exports.samples.normalize && !o.part.labels.empty())
+    return fail(ErrorCode::usage,
+                "--label and --normalize do not go together: sds cut --label makes a recording of the part");
   auto within = o.part.ranges(recording);
   if (!within) return fail(within);
   mine.exports.samples.within = std::move(*within);
@@ -174,10 +185,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
       auto report =
           export_images(recording, stream, to_folder ? folder / stem : fs::path(o.output), mine.exports, on_progress);
       if (!report) return report;
-      all.samples += report->samples;
-      all.streams += report->streams;
-      all.files.insert(all.files.end(), report->files.begin(), report->files.end());
-      all.notes.insert(all.notes.end(), report->notes.begin(), report->notes.end());
+      add_report(all, *report);
     }
     return all;
   }
@@ -214,10 +222,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     if (auto ok = check_file_name(name); !ok) return fail(ok);
     auto report = one(stream, (directory / name).string());
     if (!report) return report;
-    all.samples += report->samples;
-    all.streams += report->streams;
-    all.files.insert(all.files.end(), report->files.begin(), report->files.end());
-    all.notes.insert(all.notes.end(), report->notes.begin(), report->notes.end());
+    add_report(all, *report);
   }
   return all;
 }
@@ -372,6 +377,8 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
       if (!recording) return fail_with(recording.error());
       auto streams = choose_streams(*recording, o.streams);
       if (!streams) return fail_with(streams.error());
+      if (mine.exports.samples.normalize && !o.part.labels.empty())
+        return fail_with({ErrorCode::usage, "--label and --normalize do not go together", {}, {}});
       if (o.part.from || o.part.to || !o.part.labels.empty()) {
         if (count > 1) return fail_with({ErrorCode::usage, "--from, --to and --label work on one recording", {}, {}});
         auto within = o.part.ranges(*recording);

@@ -51,14 +51,17 @@ struct Opened {
 Expected<Opened> open(const Options& o) {
   auto recording = o.input.open();
   if (!recording) return fail(recording);
-  const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
   std::error_code ignored;
-  auto file = o.labels.empty() || fs::exists(path, ignored)
-                  ? (o.labels.empty() ? labels_of(*recording) : LabelFile::load(path))
-                  : Expected<LabelFile>(LabelFile{});
+  Expected<LabelFile> file = LabelFile{};
+  if (o.labels.empty()) {
+    file = labels_of(*recording);
+  } else if (fs::exists(o.labels, ignored)) {
+    file = LabelFile::load(o.labels);
+  }
   if (!file) return fail(file);
   if (file->labels.empty() && file->classes.empty() && !recording->streams().empty())
     file->tick_frequency = recording->streams().front().tick_frequency();
+  const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
   return Opened{std::move(*recording), path, std::move(*file)};
 }
 

@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "new_recording.hpp"
 #include "sds/format/limits.hpp"
-#include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/imports.hpp"
-#include "sds/tools/partial_file.hpp"
 #include "table_import.hpp"
 
 namespace sds {
@@ -72,20 +71,15 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   m.sample_bytes = size_of(type) * static_cast<std::size_t>(info.channels);
   Properties session;
   session.set("tool", "sdskit import audio");
-  const auto pool = make_worker_pool(0);
-  PartialFile file(output);
-  SdszWriterOptions writer_options;
-  writer_options.level = options.level;
-  writer_options.if_exists = IfExists::overwrite;
-  writer_options.executor = pool.get();
-  auto writer = SdszWriter::create(file.path(), session, writer_options);
-  if (!writer) return fail(writer);
+  auto made = NewRecording::create(output, session, options.level, options.force);
+  if (!made) return fail(made);
+  SdszWriter& writer = (*made)->writer();
   StreamDescription description;
   description.name = m.name;
   description.label = "0";
   description.metadata_file_name = m.name + ".sds.yml";
   description.metadata_text = to_yaml(m);
-  auto id = writer->add_stream(description);
+  auto id = writer.add_stream(description);
   if (!id) return fail(id);
   const auto channels = static_cast<std::size_t>(info.channels);
   const std::size_t frames = std::min<std::size_t>(4096, limits::max_block_bytes / m.sample_bytes);
@@ -120,7 +114,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
           break;
       }
     }
-    if (auto done = writer->append(*id, static_cast<std::uint32_t>(report.samples), block); !done) return fail(done);
+    if (auto done = writer.append(*id, static_cast<std::uint32_t>(report.samples), block); !done) return fail(done);
     report.samples += static_cast<std::uint64_t>(got);
     if (auto go_on = sds::report(on_progress, block.size()); !go_on) return fail(go_on);
   }
@@ -132,8 +126,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   for (const int tag : {SF_STR_TITLE, SF_STR_ARTIST, SF_STR_COMMENT, SF_STR_DATE})
     if (const char* text = sf_get_string(sound.get(), tag); text != nullptr && *text != '\0')
       report.notes.push_back(fmt::format("not kept: '{}'", std::string_view(text).substr(0, 100)));
-  if (auto closed = writer->close(); !closed) return fail(closed);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto done = (*made)->finish(); !done) return fail(done);
   report.streams = 1;
   return report;
 }

@@ -9,44 +9,13 @@
 #include <optional>
 #include <set>
 
-#include "sds/recorder/worker_pool.hpp"
+#include "new_recording.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/label_tools.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
 namespace {
-
-// A `.sdsz` that appears when it is complete.
-class NewRecording {
- public:
-  static Expected<std::unique_ptr<NewRecording>> create(const std::filesystem::path& path, const Properties& session,
-                                                        const EditOptions& options) {
-    if (auto ok = refuse_existing(path, options.force); !ok) return fail(ok);
-    auto made = std::unique_ptr<NewRecording>(new NewRecording(path));
-    SdszWriterOptions writer_options;
-    writer_options.level = options.level;
-    writer_options.if_exists = IfExists::overwrite;
-    writer_options.executor = made->pool_.get();
-    auto writer = SdszWriter::create(made->file_.path(), session, writer_options);
-    if (!writer) return fail(writer);
-    made->writer_.emplace(std::move(*writer));
-    return made;
-  }
-  SdszWriter& writer() { return *writer_; }
-  Expected<void> finish(EditReport& report) {
-    report.raw_bytes = writer_->raw_bytes();
-    if (auto closed = writer_->close(); !closed) return closed;
-    return file_.keep();
-  }
-
- private:
-  explicit NewRecording(const std::filesystem::path& path) : file_(path), pool_(make_worker_pool(0)) {}
-  PartialFile file_;
-  std::unique_ptr<WorkerPool> pool_;
-  std::optional<SdszWriter> writer_;
-};
 
 // A `.sdsz` counts a stream's ticks from its first timeslot on: one that begins behind a wrap-around loses the turns.
 void note_turns(const std::string& id, std::uint64_t first_tick, EditReport& report) {
@@ -107,7 +76,7 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
                          const OnProgress& on_progress) {
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit cut");
-  auto made = NewRecording::create(output, session, options);
+  auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();
   EditReport report;
@@ -140,7 +109,8 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
     note_damage(stream.id, **cursor, report);
     if (auto done = writer.seal(*id); !done) return fail(done);
   }
-  if (auto done = (*made)->finish(report); !done) return fail(done);
+  report.raw_bytes = (*made)->writer().raw_bytes();
+  if (auto done = (*made)->finish(); !done) return fail(done);
   auto labels = labels_of(recording);
   if (!labels) {
     report.notes.push_back("the labels are left behind: " + labels.error().to_string());
@@ -197,7 +167,7 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   }
   Properties session = inputs.front().recording.sdsz() ? inputs.front().recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit merge");
-  auto made = NewRecording::create(output, session, options);
+  auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();
   EditReport report;
@@ -291,7 +261,8 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
     }
     if (auto done = merge_labels(merged_labels, *labels); !done) return fail(done);
   }
-  if (auto done = (*made)->finish(report); !done) return fail(done);
+  report.raw_bytes = (*made)->writer().raw_bytes();
+  if (auto done = (*made)->finish(); !done) return fail(done);
   report.labels = merged_labels.labels.size();
   if (any_labels)
     if (auto saved = merged_labels.save(label_path(output)); !saved) return fail(saved);
@@ -424,7 +395,7 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   }
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit resample");
-  auto made = NewRecording::create(output, session, options);
+  auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   StreamDescription description = stream.description;
   description.file_name.clear();
@@ -484,7 +455,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
-  if (auto done = (*made)->finish(report); !done) return fail(done);
+  report.raw_bytes = (*made)->writer().raw_bytes();
+  if (auto done = (*made)->finish(); !done) return fail(done);
   return report;
 }
 

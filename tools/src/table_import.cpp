@@ -7,10 +7,9 @@
 #include <cmath>
 #include <set>
 
+#include "new_recording.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
-#include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/partial_file.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -252,14 +251,9 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
   session.set("tool", tool);
   if (utc) session.set("start-utc-ns", fmt::format("{}", static_cast<std::uint64_t>(origin) * 1'000'000'000));
   if (origin != 0) session.set("time-origin-s", fmt::format("{}", origin));
-  const auto pool = make_worker_pool(0);
-  PartialFile file(output);
-  SdszWriterOptions writer_options;
-  writer_options.level = options.level;
-  writer_options.if_exists = IfExists::overwrite;
-  writer_options.executor = pool.get();
-  auto writer = SdszWriter::create(file.path(), session, writer_options);
-  if (!writer) return fail(writer);
+  auto made = NewRecording::create(output, session, options.level, options.force);
+  if (!made) return fail(made);
+  SdszWriter& writer = (*made)->writer();
   std::vector<Metadata> metadata(tables.size());
   std::vector<SdszWriter::StreamId> ids(tables.size());
   std::set<std::string> names;
@@ -300,13 +294,13 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
     description.label = "0";
     description.metadata_file_name = m.name + ".sds.yml";
     description.metadata_text = to_yaml(m);
-    auto id = writer->add_stream(description);
+    auto id = writer.add_stream(description);
     if (!id) return fail(id);
     ids[t] = *id;
     ++report.streams;
   }
   std::vector<BlockMaker> makers;
-  for (std::size_t t = 0; t < tables.size(); ++t) makers.emplace_back(*writer, ids[t], metadata[t], origin);
+  for (std::size_t t = 0; t < tables.size(); ++t) makers.emplace_back(writer, ids[t], metadata[t], origin);
   std::vector<ImportTable> again;
   auto written =
       for_each_row(again, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
@@ -321,13 +315,12 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
     // Of the last block: its time as the stream's ticks have it.
     if (utc) {
       auto paired =
-          writer->add_clock(ids[t], static_cast<std::uint64_t>(origin) * 1'000'000'000 +
-                                        static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin())));
+          writer.add_clock(ids[t], static_cast<std::uint64_t>(origin) * 1'000'000'000 +
+                                       static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin())));
       if (!paired) return fail(paired);
     }
   }
-  if (auto closed = writer->close(); !closed) return fail(closed);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto done = (*made)->finish(); !done) return fail(done);
   if (labels == nullptr || labels->empty()) return report;
   LabelFile out;
   out.tick_frequency = ticks;

@@ -1,0 +1,44 @@
+// A `.sdsz` that is being made, and appears under its name when it is complete.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "sds/format/sdsz_writer.hpp"
+#include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/partial_file.hpp"
+
+namespace sds {
+
+/// Sections are coded on all cores. Without finish() nothing is left behind.
+class NewRecording {
+ public:
+  static Expected<std::unique_ptr<NewRecording>> create(const std::filesystem::path& path, const Properties& session,
+                                                        Level level, bool force) {
+    if (auto ok = refuse_existing(path, force); !ok) return fail(ok);
+    auto made = std::unique_ptr<NewRecording>(new NewRecording(path));
+    SdszWriterOptions options;
+    options.level = level;
+    options.if_exists = IfExists::overwrite;
+    options.executor = made->pool_.get();
+    auto writer = SdszWriter::create(made->file_.path(), session, options);
+    if (!writer) return fail(writer);
+    made->writer_.emplace(std::move(*writer));
+    return made;
+  }
+
+  SdszWriter& writer() { return *writer_; }
+
+  [[nodiscard]] Expected<void> finish() {
+    if (auto closed = writer_->close(); !closed) return closed;
+    return file_.keep();
+  }
+
+ private:
+  explicit NewRecording(const std::filesystem::path& path) : file_(path), pool_(make_worker_pool(0)) {}
+  PartialFile file_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::optional<SdszWriter> writer_;
+};
+
+}  // namespace sds
