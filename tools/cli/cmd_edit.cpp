@@ -36,7 +36,7 @@ int print_report(const Expected<EditReport>& report, const Options& o) {
                                       {"raw_bytes", report->raw_bytes},
                                       {"labels", report->labels},
                                       {"notes", report->notes}}
-                           .dump(2));
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{}: {} streams, {} blocks, {} as plain .sds{}\n", o.output.string(), report->streams,
                grouped(report->blocks), human_bytes(report->raw_bytes),

@@ -356,7 +356,7 @@ int run_windows(Options o) {
                                       {"windows", report->windows},
                                       {"unlabelled", report->unlabelled},
                                       {"notes", report->notes}}
-                           .dump(2));
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
   return finish_dataset(o, *items, o.format == Format::npz ? "npz" : "hdf5", &o.window);
 }
@@ -405,7 +405,7 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
     print_files(*report, o, all);
     if (items.empty()) break;
   }
-  if (o.json) fmt::print("{}\n", all.dump(2));
+  if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   return items.empty() ? 0 : finish_dataset(o, items, "hdf5", nullptr);
 }
 
@@ -477,7 +477,8 @@ int run_export(Options o) {
     print_files(outcome.report, o, all);
   }
   const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
-  if (o.json) fmt::print(to_stdout ? stderr : stdout, "{}\n", all.dump(2));
+  if (o.json)
+    fmt::print(to_stdout ? stderr : stdout, "{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   if (exit_code != 0 || items.empty()) return exit_code;
   return finish_dataset(o, items, o.extension.c_str(), nullptr);
 }

@@ -67,7 +67,7 @@ int run_import(Options o, Function function) {
                                       {"samples", report->samples},
                                       {"labels", report->labels},
                                       {"notes", report->notes}}
-                           .dump(2));
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
   fmt::print("{}: {} stream{}, {} samples{}\n", o.output.string(), report->streams, report->streams == 1 ? "" : "s",

@@ -102,7 +102,8 @@ int run_list(const Options& o) {
       if (l.confidence) entry["confidence"] = *l.confidence;
       all.push_back(entry);
     }
-    fmt::print("{}\n", nlohmann::json{{"file", opened->path.string()}, {"labels", all}}.dump(2));
+    fmt::print("{}\n", nlohmann::json{{"file", opened->path.string()}, {"labels", all}}.dump(
+                           2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
   std::error_code ignored;
@@ -295,7 +296,7 @@ int run_compare(const Options& o) {
                                       {"agreed_s", result.agreed_s},
                                       {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
                                       {"table", table}}
-                           .dump(2));
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
   if (result.compared_s <= 0) {

@@ -115,7 +115,7 @@ int run_query(const Options& o) {
                               {"sections_always", p.sections_always},
                               {"bytes", p.bytes},
                               {"bytes_read", p.bytes_read}});
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return exit_code;
   }
   if (!o.count)
@@ -151,7 +151,7 @@ int run_stats(const Options& o) {
                      {"mean", s.mean},
                      {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
                      {"from_index", s.from_index}});
-    fmt::print("{}\n", all.dump(2));
+    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
   std::size_t width = 7;

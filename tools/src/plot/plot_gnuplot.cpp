@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "plot_colors.hpp"
+#include "plot/plot_colors.hpp"
 #include "sds/bridge/child_process.hpp"
 #include "sds/tools/partial_file.hpp"
 #include "sds/tools/plot.hpp"

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "json_text.hpp"
-#include "plot_colors.hpp"
+#include "plot/plot_colors.hpp"
 #include "sds/tools/partial_file.hpp"
 #include "sds/tools/plot.hpp"
 

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "hdf5_columns.hpp"
+#include "export/hdf5_columns.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
 #include "sds/tools/partial_file.hpp"
@@ -131,7 +131,7 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
       put_attribute(group, "source", recording.path().filename().string());
       if (recording.sdsz())
         for (const auto& [key, value] : recording.sdsz()->session().items())
-          if (value.size() < 60000 && key != "source" && H5Aexists(group, key.c_str()) <= 0)
+          if (value.size() < 60000 && key != "source" && !key.empty() && H5Aexists(group, key.c_str()) <= 0)
             put_attribute(group, key.c_str(), value);
       std::vector<std::string> names{"labels"};
       for (const std::size_t index : streams) {

@@ -6,7 +6,7 @@
 #include <map>
 #include <memory>
 
-#include "audio_formats.hpp"
+#include "export/audio_formats.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
 #include "sds/tools/partial_file.hpp"

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "npz_writer.hpp"
+#include "export/npz_writer.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
 #include "sds/tools/partial_file.hpp"
@@ -82,7 +82,11 @@ Expected<void> write_stream(NpzWriter& npz, const Recording& recording, std::siz
   }
   descr += "]";
   const std::string shape = fmt::format("({},)", *count);
-  if (auto done = npz.begin(stream.id, descr, shape, *count * row_bytes); !done) return done;
+  // The id comes from the recording: in an archive it must not lead out of a folder.
+  std::string name = stream.id;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '/' || c == '\\'; }, '_');
+  if (auto done = npz.begin(name, descr, shape, *count * row_bytes); !done) return done;
   Bytes rows;
   Bytes values;
   std::vector<double> column;
@@ -112,7 +116,7 @@ Expected<void> write_stream(NpzWriter& npz, const Recording& recording, std::siz
   });
   if (!notes) return fail(notes);
   report.notes.insert(report.notes.end(), notes->begin(), notes->end());
-  if (auto done = npz.begin(stream.id + ".time", "'<f8'", shape, *count * sizeof(double)); !done) return done;
+  if (auto done = npz.begin(name + ".time", "'<f8'", shape, *count * sizeof(double)); !done) return done;
   auto times = for_each_run(recording, index, options, {}, [&](const SampleRun& samples) {
     rows.clear();
     for (const double time : samples.times) append_le(rows, time);
@@ -121,7 +125,7 @@ Expected<void> write_stream(NpzWriter& npz, const Recording& recording, std::siz
   if (!times) return fail(times);
   const std::string& text = stream.description.metadata_text;
   ++report.streams;
-  return npz.put(stream.id + ".metadata", fmt::format("'|S{}'", std::max<std::size_t>(1, text.size())), "()",
+  return npz.put(name + ".metadata", fmt::format("'|S{}'", std::max<std::size_t>(1, text.size())), "()",
                  as_bytes(text.empty() ? std::string_view("\0", 1) : std::string_view(text)));
 }
 

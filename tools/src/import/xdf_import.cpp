@@ -6,8 +6,8 @@
 #include <pugixml.hpp>
 #include <set>
 
+#include "import/table_import.hpp"
 #include "sds/format/file.hpp"
-#include "table_import.hpp"
 
 namespace sds {
 

@@ -1,4 +1,4 @@
-#include "npz_writer.hpp"
+#include "export/npz_writer.hpp"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "table_import.hpp"
+#include "import/table_import.hpp"
 
 namespace sds {
 

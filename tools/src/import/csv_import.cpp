@@ -4,9 +4,9 @@
 #include <array>
 #include <cmath>
 
+#include "import/table_import.hpp"
 #include "sds/bridge/yaml_map.hpp"
 #include "sds/tools/csv_reader.hpp"
-#include "table_import.hpp"
 
 namespace sds {
 

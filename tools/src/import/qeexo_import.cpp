@@ -3,8 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "import/table_import.hpp"
 #include "sds/tools/csv_reader.hpp"
-#include "table_import.hpp"
 
 namespace sds {
 

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <memory>
 
+#include "import/table_import.hpp"
 #include "new_recording.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/tools/imports.hpp"
-#include "table_import.hpp"
 
 namespace sds {
 

@@ -1,4 +1,4 @@
-#include "table_import.hpp"
+#include "import/table_import.hpp"
 
 #include <fmt/format.h>
 

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "import/table_import.hpp"
 #include "mcap_format.hpp"
 #include "sds/format/file.hpp"
-#include "table_import.hpp"
 
 namespace sds {
 

@@ -9,9 +9,9 @@
 #include <mutex>
 #include <set>
 
-#include "hdf5_columns.hpp"
+#include "export/hdf5_columns.hpp"
+#include "export/npz_writer.hpp"
 #include "json_text.hpp"
-#include "npz_writer.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/partial_file.hpp"
