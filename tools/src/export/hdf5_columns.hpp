@@ -97,8 +97,22 @@ inline void put_attribute(hid_t object, const char* name, double value) {
   check(H5Awrite(attribute, H5T_NATIVE_DOUBLE, &value), "write an attribute");
 }
 
+// Properties of new objects without the time of their creation: it would make two exports of one recording differ.
+inline Handle make_properties(hid_t object_class) {
+  Handle properties(check(H5Pcreate(object_class), "make properties"), H5Pclose);
+  check(H5Pset_obj_track_times(properties, false), "set times");
+  return properties;
+}
+
 inline Handle make_group(hid_t parent, const std::string& name) {
-  return {check(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a group"), H5Gclose};
+  const Handle properties = make_properties(H5P_GROUP_CREATE);
+  return {check(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), "make a group"), H5Gclose};
+}
+
+inline Handle make_dataset(hid_t parent, const char* name, hid_t type, hid_t space) {
+  const Handle properties = make_properties(H5P_DATASET_CREATE);
+  return {check(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT), "make a dataset"),
+          H5Dclose};
 }
 
 // A name that HDF5 can link: no slash, not a dot alone, unique among `taken`.
@@ -254,11 +268,9 @@ class Column {
     }
     const Handle space(check(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), "make a space"),
                        H5Sclose);
-    const Handle properties(check(H5Pcreate(H5P_DATASET_CREATE), "make properties"), H5Pclose);
+    const Handle properties = make_properties(H5P_DATASET_CREATE);
     check(H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()), "set chunks");
     check(H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER), "set the fill time");
-    // Times of creation would make two exports of one recording differ.
-    check(H5Pset_obj_track_times(properties, false), "set times");
     if (level_ > 0) {
       check(H5Pset_shuffle(properties), "set shuffle");
       check(H5Pset_deflate(properties, static_cast<unsigned>(std::min(level_, 9))), "set deflate");
@@ -327,17 +339,14 @@ inline void write_strings(hid_t parent, const char* name, const std::vector<std:
   const Handle type = make_string_type(longest);
   const hsize_t count = texts.size();
   const Handle space(check(H5Screate_simple(1, &count, nullptr), "make a space"), H5Sclose);
-  const Handle dataset(
-      check(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a dataset"), H5Dclose);
+  const Handle dataset = make_dataset(parent, name, type, space);
   if (count > 0) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), "write strings");
 }
 
 inline void write_numbers(hid_t parent, const char* name, const std::vector<double>& numbers) {
   const hsize_t count = numbers.size();
   const Handle space(check(H5Screate_simple(1, &count, nullptr), "make a space"), H5Sclose);
-  const Handle dataset(
-      check(H5Dcreate2(parent, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "make a dataset"),
-      H5Dclose);
+  const Handle dataset = make_dataset(parent, name, H5T_IEEE_F64LE, space);
   if (count > 0)
     check(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data()), "write numbers");
 }
