@@ -307,6 +307,10 @@ class Datasets(Case):
         run("cut", rec, "--where", "y >= 500 and y < 510", "-o", self.path("c.sdsz"), "-f")
         self.assertEqual(len(run("export", "csv", self.path("c.sdsz"))[0].splitlines()), 11)
         run("cut", rec, "--from", 1, "--to", 2, "-o", self.path("c.sdsz"), expect=4)
+        self.write("e.labels.yml", "labels: {}\n")
+        _, err = run("cut", rec, "--from", 1, "--to", 2, "-o", self.path("e.sdsz"), expect=4)
+        self.assertIn("e.labels.yml: exists already", err)
+        self.assertFalse(os.path.exists(self.path("e.sdsz")))
         run("cut", rec, "--from", 3, "--to", 2, "-o", self.path("d.sdsz"), expect=2)
 
     def test_merge_needs_clocks_or_says_so(self):

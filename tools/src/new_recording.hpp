@@ -6,16 +6,19 @@
 
 #include "sds/format/sdsz_writer.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/label_file.hpp"
 #include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
-/// Sections are coded on all cores. Without finish() nothing is left behind.
+/// Sections are coded on all cores. Without finish() nothing is left behind. A label file that stands where the new
+/// recording's would be is somebody's work, or of another recording: without `force` it is refused like the recording.
 class NewRecording {
  public:
   static Expected<std::unique_ptr<NewRecording>> create(const std::filesystem::path& path, const Properties& session,
                                                         Level level, bool force) {
-    if (auto ok = refuse_existing(path, force); !ok) return fail(ok);
+    for (const auto& taken : {path, label_path(path)})
+      if (auto ok = refuse_existing(taken, force); !ok) return fail(ok);
     auto made = std::unique_ptr<NewRecording>(new NewRecording(path));
     SdszWriterOptions options;
     options.level = level;
