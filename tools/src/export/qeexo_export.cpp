@@ -100,7 +100,9 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       sensor.texts.emplace_back(channel);
       sensor.elements.push_back(channel.count());
     }
-    header += "," + csv_quoted(column_name(stream.description.name));
+    // As Arm has it: by the name in the metadata, which need not be the file's.
+    const std::string& name = sensor.reader.metadata().name;
+    header += "," + csv_quoted(column_name(name.empty() ? stream.description.name : name));
     sensors.push_back(std::move(sensor));
   }
   if (sensors.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
