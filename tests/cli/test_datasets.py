@@ -265,6 +265,9 @@ class Datasets(Case):
         self.assertGreater(result["plan"][0]["sections_never"], 0)
         _, err = run("query", self.path("s.sdsz"), "x > 900", "--explain")
         self.assertRegex(err, r"plan: Imu: \d+ of 2 sections read")
+        # Of a part of the time only its own samples count, also where a section matches throughout.
+        got, result = self.ranges(self.path("s.sdsz"), "x >= 0", "--from", 1, "--to", 2)
+        self.assertEqual((got, result["samples"]), ([(1, 2)], 1000))
         # Without its index, all is read, and the answer stays.
         content = self.read("s.sdsz")
         self.write("cut.sdsz", content[:-100])

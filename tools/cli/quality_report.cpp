@@ -57,6 +57,22 @@ void print_stream(const StreamQuality& s) {
 
 nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
 
+struct Tally {
+  double total_s = 0;
+  std::map<std::string, double> classes;  // labelled seconds
+  std::map<std::string, std::size_t> devices;
+};
+
+Tally tally(const std::vector<RecordingQuality>& recordings) {
+  Tally sum;
+  for (const auto& r : recordings) {
+    sum.total_s += r.duration_s;
+    if (!r.device.empty()) ++sum.devices[r.device];
+    for (const auto& [name, time] : r.classes) sum.classes[name] += time;
+  }
+  return sum;
+}
+
 }  // namespace
 
 void print_quality(const RecordingQuality& quality, const std::vector<std::string>& broken) {
@@ -108,14 +124,7 @@ nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<s
 void print_dataset(const std::vector<RecordingQuality>& recordings, const std::vector<Drift>& drifts,
                    const std::vector<std::string>& broken) {
   if (recordings.size() > 1) {
-    double total = 0;
-    std::map<std::string, double> classes;
-    std::map<std::string, std::size_t> devices;
-    for (const auto& r : recordings) {
-      total += r.duration_s;
-      if (!r.device.empty()) ++devices[r.device];
-      for (const auto& [name, time] : r.classes) classes[name] += time;
-    }
+    const auto [total, classes, devices] = tally(recordings);
     fmt::print("dataset: {} recordings, {}\n", recordings.size(), human_seconds(total));
     double labelled = 0;
     for (const auto& [name, time] : classes) labelled += time;
@@ -137,14 +146,7 @@ void print_dataset(const std::vector<RecordingQuality>& recordings, const std::v
 nlohmann::json dataset_json(const std::vector<RecordingQuality>& recordings, const std::vector<Drift>& drifts,
                             const std::vector<std::string>& broken) {
   nlohmann::json json{{"recordings", recordings.size()}, {"broken", broken}, {"drift", nlohmann::json::array()}};
-  std::map<std::string, double> classes;
-  std::map<std::string, std::size_t> devices;
-  double total = 0;
-  for (const auto& r : recordings) {
-    total += r.duration_s;
-    if (!r.device.empty()) ++devices[r.device];
-    for (const auto& [name, time] : r.classes) classes[name] += time;
-  }
+  const auto [total, classes, devices] = tally(recordings);
   json["duration_s"] = total;
   json["classes"] = classes;
   json["devices"] = devices;

@@ -138,7 +138,8 @@ class Evaluation {
       }
       // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
       const bool has_end = i + 1 < packed.data.size() && seconds(packed.data[i + 1].header.first_tick, ticks) > begin;
-      if (verdict == Verdict::always && !has_end) verdict = Verdict::maybe;
+      // Of a part of the time, the samples are counted: a section may reach beyond it.
+      if (verdict == Verdict::always && (!has_end || options_.within != all_time)) verdict = Verdict::maybe;
       if (verdict == Verdict::maybe) {
         ++plan.sections_read;
         plan.bytes_read += section.header.raw_bytes;
@@ -256,6 +257,21 @@ class Evaluation {
   std::uint64_t matches_ = 0;
 };
 
+// What the index says of one value in a section; null where it says nothing (bit-fields, wide arrays, other layouts).
+const ColumnStatistics* statistics_of_value(const Channel& channel, std::size_t element, const Layout& layout,
+                                            const std::vector<ColumnStatistics>& statistics) {
+  if (channel.bits != 0) return nullptr;
+  const std::size_t offset = channel.byte_offset + element * size_of(channel.type);
+  const ColumnStatistics* found = nullptr;
+  std::size_t at = 0;
+  for (const auto& column : layout.columns) {
+    if (column.elements != 1) continue;
+    if (column.byte_offset == offset && column.type == channel.type && at < statistics.size()) found = &statistics[at];
+    ++at;
+  }
+  return at == statistics.size() ? found : nullptr;
+}
+
 // Sums about the first value, so that an offset does not cost precision.
 struct Moments {
   std::uint64_t count = 0;
@@ -286,28 +302,17 @@ std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout
                                           const std::vector<ChannelRef>& values) {
   const double infinity = std::numeric_limits<double>::infinity();
   std::vector<ValueRange> ranges(values.size(), ValueRange{-infinity, infinity, true});
-  std::size_t single = 0;
-  for (const auto& column : layout.columns) single += column.elements == 1 ? 1 : 0;
-  if (single != statistics.size()) return ranges;
   for (std::size_t v = 0; v < values.size(); ++v) {
     const Channel& channel = metadata.channels[values[v].channel];
-    if (channel.bits != 0) continue;
-    const std::size_t offset = channel.byte_offset + values[v].element * size_of(channel.type);
-    std::size_t at = 0;
-    for (const auto& column : layout.columns) {
-      if (column.elements == 1 && column.byte_offset == offset && column.type == channel.type) {
-        const ColumnStatistics& s = statistics[at];
-        if (s.count == 0) {
-          ranges[v] = {infinity, -infinity, true};  // only NaN
-          break;
-        }
-        const double a = channel.is_raw() ? s.min : s.min * channel.scale + channel.offset;
-        const double b = channel.is_raw() ? s.max : s.max * channel.scale + channel.offset;
-        if (!std::isnan(a) && !std::isnan(b)) ranges[v] = {std::min(a, b), std::max(a, b), s.nan_count > 0};
-        break;
-      }
-      at += column.elements == 1 ? 1 : 0;
+    const ColumnStatistics* s = statistics_of_value(channel, values[v].element, layout, statistics);
+    if (s == nullptr) continue;
+    if (s->count == 0) {
+      ranges[v] = {infinity, -infinity, true};  // only NaN
+      continue;
     }
+    const double a = channel.is_raw() ? s->min : s->min * channel.scale + channel.offset;
+    const double b = channel.is_raw() ? s->max : s->max * channel.scale + channel.offset;
+    if (!std::isnan(a) && !std::isnan(b)) ranges[v] = {std::min(a, b), std::max(a, b), s->nan_count > 0};
   }
   return ranges;
 }
@@ -377,15 +382,8 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
         const auto ranges = ranges_of_section(metadata, packed.layout, entry.statistics, values);
         for (std::size_t v = 0; v < values.size() && from_index; ++v) {
           const Channel& channel = metadata.channels[values[v].channel];
-          std::size_t at = 0;
-          const ColumnStatistics* found = nullptr;
-          for (const auto& column : packed.layout.columns) {
-            if (column.elements != 1) continue;
-            if (at < entry.statistics.size() && channel.bits == 0 && column.type == channel.type &&
-                column.byte_offset == channel.byte_offset + values[v].element * size_of(channel.type))
-              found = &entry.statistics[at];
-            ++at;
-          }
+          const ColumnStatistics* found =
+              statistics_of_value(channel, values[v].element, packed.layout, entry.statistics);
           if (found == nullptr) {
             from_index = false;
             break;
