@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 namespace sds {
 
 std::string Error::to_string() const {
@@ -20,6 +22,7 @@ int Error::exit_code() const {
     case ErrorCode::limit:
       return 3;
     case ErrorCode::io:
+    case ErrorCode::exists:
       return 4;
     case ErrorCode::algorithm:
       return 1;
@@ -35,7 +38,8 @@ tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem:
 }
 
 tl::unexpected<Error> fail_errno(int errno_value, const std::string& what, std::filesystem::path path) {
-  return fail(ErrorCode::io, what + ": " + std::generic_category().message(errno_value), std::move(path));
+  const auto code = errno_value == EEXIST ? ErrorCode::exists : ErrorCode::io;
+  return fail(code, what + ": " + std::generic_category().message(errno_value), std::move(path));
 }
 
 }  // namespace sds

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "retry.hpp"
+
 namespace sds {
 
 Expected<std::shared_ptr<const InputFile>> InputFile::open(const std::filesystem::path& path) {
@@ -52,50 +54,70 @@ Expected<void> InputFile::read_exactly(std::uint64_t offset, std::span<std::byte
 }
 
 Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::path& path, IfExists if_exists) {
-  const int exists_flag = if_exists == IfExists::fail ? O_EXCL : O_TRUNC;
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | exists_flag, 0666);
-  if (descriptor < 0) return fail_errno(errno, "cannot create", path);
-  return std::unique_ptr<OutputFile>(new OutputFile(path, descriptor));
+  const int flags = O_WRONLY | O_CREAT | (if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
+  const int descriptor = retry([&] { return file_system().open(path, flags, 0666); });
+  if (descriptor < 0) return fail_errno(-descriptor, "cannot create", path);
+  return std::unique_ptr<OutputFile>(new OutputFile(path, descriptor, true));
 }
 
 std::unique_ptr<OutputFile> OutputFile::standard_output() {
-  return std::unique_ptr<OutputFile>(new OutputFile("standard output", STDOUT_FILENO));
+  return std::unique_ptr<OutputFile>(new OutputFile("standard output", STDOUT_FILENO, false));
 }
 
 OutputFile::~OutputFile() {
-  if (descriptor_ > STDERR_FILENO) ::close(descriptor_);
+  if (owned_ && descriptor_ >= 0) file_system().close(descriptor_);
+}
+
+Expected<void> OutputFile::failure() const {
+  if (error_) return tl::unexpected<Error>(*error_);
+  if (descriptor_ < 0) return fail(ErrorCode::io, "is closed", path_);
+  return {};
+}
+
+tl::unexpected<Error> OutputFile::latch(Latch latch, int errno_value, const char* what) {
+  latch_ = latch;
+  auto failed = fail_errno(errno_value, what, path_);
+  error_ = failed.value();
+  return failed;
 }
 
 Expected<void> OutputFile::append(ByteView bytes) {
+  if (auto ok = failure(); !ok) return ok;
   while (!bytes.empty()) {
-    const ssize_t put = ::write(descriptor_, bytes.data(), bytes.size());
-    if (put < 0) {
-      if (errno == EINTR) continue;
-      return fail_errno(errno, "cannot write", path_);
-    }
+    const ssize_t put = retry([&] { return file_system().write(descriptor_, bytes); });
+    if (put < 0) return latch(Latch::until_truncate, static_cast<int>(-put), "cannot write");
+    if (put == 0) return latch(Latch::until_truncate, EIO, "cannot write");  // or this would never end
     bytes = bytes.subspan(static_cast<std::size_t>(put));
   }
   return {};
 }
 
 Expected<void> OutputFile::truncate(std::uint64_t size) {
-  if (descriptor_ == STDOUT_FILENO) return {};
-  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0 ||
-      ::lseek(descriptor_, static_cast<off_t>(size), SEEK_SET) < 0)
-    return fail_errno(errno, "cannot truncate", path_);
+  if (!owned_) return fail(ErrorCode::io, "cannot truncate", path_);
+  if (latch_ != Latch::until_truncate || descriptor_ < 0)
+    if (auto ok = failure(); !ok) return ok;
+  const int done = retry([&] { return file_system().truncate(descriptor_, size); });
+  if (done < 0) return latch(Latch::until_truncate, -done, "cannot truncate");
+  latch_ = Latch::open;
+  error_.reset();
   return {};
 }
 
 Expected<void> OutputFile::sync() {
-  if (descriptor_ != STDOUT_FILENO && ::fdatasync(descriptor_) != 0) return fail_errno(errno, "cannot sync", path_);
+  if (auto ok = failure(); !ok) return ok;
+  if (!owned_) return {};
+  const int done = retry([&] { return file_system().sync(descriptor_); });
+  if (done < 0) return latch(Latch::for_good, -done, "cannot sync");
   return {};
 }
 
 Expected<void> OutputFile::close() {
   const int descriptor = descriptor_;
-  if (descriptor <= STDERR_FILENO) return {};
+  if (!owned_ || descriptor < 0) return error_ ? failure() : Expected<void>{};
   descriptor_ = -1;
-  if (::close(descriptor) != 0) return fail_errno(errno, "cannot close", path_);
+  const int done = file_system().close(descriptor);
+  if (error_) return failure();
+  if (done < 0) return latch(Latch::for_good, -done, "cannot close");
   return {};
 }
 

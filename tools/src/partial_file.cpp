@@ -28,13 +28,6 @@ Expected<void> refuse_existing(const std::filesystem::path& path, bool force) {
   return {};
 }
 
-Expected<void> make_directories(const std::filesystem::path& directory) {
-  std::error_code error;
-  if (!directory.empty()) std::filesystem::create_directories(directory, error);
-  if (error) return fail_errno(error.value(), "cannot make the directory", directory);
-  return {};
-}
-
 Expected<void> write_text_file(const std::filesystem::path& path, std::string_view text) {
   PartialFile file(path);
   auto sink = OutputFile::create(file.path(), IfExists::overwrite);

@@ -17,6 +17,7 @@ enum class ErrorCode {
   unsupported,  ///< well formed, but from a newer version or outside what is supported
   limit,        ///< well formed, but larger than a stated limit
   io,           ///< the operating system refused: disk full, permission, missing file
+  exists,       ///< what was to be made exists already, and was left alone
   algorithm,    ///< the algorithm under test failed, crashed or hung
   interrupted,  ///< the user stopped the work
 };
@@ -31,7 +32,8 @@ struct Error {
   /// "walk.0.sds: at byte 10432: block size 1500 runs past the end of the file"
   [[nodiscard]] std::string to_string() const;
 
-  /// Exit code of the command line for this error: 2 usage, 3 bad input, 4 I/O or system, 1 algorithm, 130 interrupted.
+  /// Exit code of the command line for this error: 2 usage, 3 bad input, 4 I/O, system or exists, 1 algorithm, 130
+  /// interrupted.
   [[nodiscard]] int exit_code() const;
 };
 

@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "sds/format/bytes.hpp"
 #include "sds/format/error.hpp"
+#include "sds/format/file_system.hpp"
 
 namespace sds {
 
@@ -56,11 +58,16 @@ class ByteSink {
 
 enum class IfExists { fail, overwrite };
 
-/// A file open for appending; closed by the destructor if close() was not called.
+/// A file open for appending, by way of file_system(); closed by the destructor if close() was not called.
+///
+/// An error latches. After a failed append() or truncate() the file ends anywhere: every call fails with that error
+/// until a truncate() succeeds. After a failed sync() the system may have dropped what was written: every later call
+/// fails, for good. A close() that failed fails again when it is repeated.
 class OutputFile final : public ByteSink {
  public:
+  /// IfExists::fail: a file (or link) of that name is left alone, ErrorCode::exists.
   static Expected<std::unique_ptr<OutputFile>> create(const std::filesystem::path& path, IfExists if_exists);
-  /// Wraps standard output; truncate() and sync() do nothing.
+  /// Wraps standard output; sync() does nothing, truncate() is an error.
   static std::unique_ptr<OutputFile> standard_output();
   ~OutputFile() override;
   OutputFile(const OutputFile&) = delete;
@@ -73,9 +80,17 @@ class OutputFile final : public ByteSink {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
 
  private:
-  OutputFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  enum class Latch { open, until_truncate, for_good };
+  OutputFile(std::filesystem::path path, int descriptor, bool owned)
+      : path_(std::move(path)), descriptor_(descriptor), owned_(owned) {}
+  Expected<void> failure() const;
+  tl::unexpected<Error> latch(Latch latch, int errno_value, const char* what);
+
   std::filesystem::path path_;
   int descriptor_;
+  bool owned_;  // false: standard output
+  Latch latch_ = Latch::open;
+  std::optional<Error> error_;
 };
 
 /// Reads a whole small file; fails with ErrorCode::limit if it is larger than `max_bytes`.

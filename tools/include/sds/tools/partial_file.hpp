@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "sds/format/error.hpp"
+#include "sds/format/file_system.hpp"
 
 namespace sds {
 
@@ -27,9 +28,6 @@ class PartialFile {
 
 /// An error if `path` exists and `force` is not set.
 Expected<void> refuse_existing(const std::filesystem::path& path, bool force);
-
-/// Makes `directory` and those above it.
-Expected<void> make_directories(const std::filesystem::path& directory);
 
 /// Replaces the file at `path` by `text`, all at once.
 Expected<void> write_text_file(const std::filesystem::path& path, std::string_view text);

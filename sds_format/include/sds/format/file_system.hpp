@@ -1,0 +1,68 @@
+// Every system call with which sdskit changes files, in one class, so that a test can make any single one of them fail,
+// or write all of them down. Reading does not pass through here. Programs use OutputFile and the functions at the end.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+
+#include "sds/format/bytes.hpp"
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+/// The system's own calls; a test derives from it. Each member does what the system call of that name does, once (no
+/// repetition after EINTR, no completion of short writes), and returns -errno where that fails. Thread-safe.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  /// Opens for writing; `flags` as for open(2) (O_CLOEXEC is added). Never returns 0, 1 or 2.
+  virtual int open(const std::filesystem::path& path, int flags, mode_t mode);
+  /// Writes some of `bytes` at the file's end, or wherever standard output stands.
+  virtual ssize_t write(int descriptor, ByteView bytes);
+  /// Cuts or extends to `size` bytes; writing goes on there.
+  virtual int truncate(int descriptor, std::uint64_t size);
+  /// fdatasync.
+  virtual int sync(int descriptor);
+  /// The descriptor is free afterwards, also after an error.
+  virtual int close(int descriptor);
+  /// Replaces `to`.
+  virtual int rename(const std::filesystem::path& from, const std::filesystem::path& to);
+  /// Atomically refuses (EEXIST) where `to` exists.
+  virtual int rename_new(const std::filesystem::path& from, const std::filesystem::path& to);
+  virtual int unlink(const std::filesystem::path& path);
+  /// One level; EEXIST where something of that name exists.
+  virtual int mkdir(const std::filesystem::path& directory);
+  /// fsync of a directory: the names in it survive a power cut.
+  virtual int sync_directory(const std::filesystem::path& directory);
+};
+
+/// The one in use by the whole process.
+FileSystem& file_system();
+
+/// Lets the whole process use another one from now on, null: the system's own. Returns the one used before. For tests;
+/// the caller sees to it that nobody is writing meanwhile, and that `replacement` outlives its use.
+FileSystem* replace_file_system(FileSystem* replacement);
+
+/// Gives a file another name in the same file system; what has the name `to` is replaced.
+Expected<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// The same, but what has the name `to` is left alone: ErrorCode::exists.
+Expected<void> rename_file_new(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Deletes a file. One that does not exist is no error.
+Expected<void> remove_file(const std::filesystem::path& path);
+
+/// Makes names that were created, renamed or deleted in `directory` (empty: the current one) survive a power cut.
+/// File systems that cannot do that for a directory (EINVAL) are taken at their word that they need not.
+Expected<void> sync_directory(const std::filesystem::path& directory);
+
+/// The directory in which `path` stands: never empty.
+std::filesystem::path directory_of(const std::filesystem::path& path);
+
+/// Makes `directory` and what is missing above it, and makes their names survive a power cut.
+Expected<void> make_directories(const std::filesystem::path& directory);
+
+}  // namespace sds
