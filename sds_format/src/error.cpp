@@ -32,6 +32,10 @@ int Error::exit_code() const {
   return 4;
 }
 
+bool is_disk_full(const Error& error) {
+  return error.system_error == ENOSPC || error.system_error == EDQUOT || error.system_error == EFBIG;
+}
+
 tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem::path path,
                            std::optional<std::uint64_t> offset) {
   return tl::unexpected<Error>(Error{code, std::move(message), std::move(path), offset});
@@ -39,7 +43,9 @@ tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem:
 
 tl::unexpected<Error> fail_errno(int errno_value, const std::string& what, std::filesystem::path path) {
   const auto code = errno_value == EEXIST ? ErrorCode::exists : ErrorCode::io;
-  return fail(code, what + ": " + std::generic_category().message(errno_value), std::move(path));
+  auto failure = fail(code, what + ": " + std::generic_category().message(errno_value), std::move(path));
+  failure.value().system_error = errno_value;
+  return failure;
 }
 
 }  // namespace sds

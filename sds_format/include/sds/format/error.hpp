@@ -28,6 +28,7 @@ struct Error {
   std::string message;                  ///< what was expected and what was found, without the path
   std::filesystem::path path;           ///< the file, when there is one
   std::optional<std::uint64_t> offset;  ///< byte offset in that file, when there is one
+  int system_error = 0;                 ///< the errno of a refused system call; 0: none
 
   /// "walk.0.sds: at byte 10432: block size 1500 runs past the end of the file"
   [[nodiscard]] std::string to_string() const;
@@ -36,6 +37,9 @@ struct Error {
   /// interrupted.
   [[nodiscard]] int exit_code() const;
 };
+
+/// True where writing failed for want of room (ENOSPC, EDQUOT, EFBIG): it may succeed later.
+bool is_disk_full(const Error& error);
 
 template <class T>
 using Expected = tl::expected<T, Error>;
