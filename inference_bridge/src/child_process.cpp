@@ -2,20 +2,68 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <utility>
+
+#include "sds/bridge/algorithm.hpp"
 
 extern char** environ;
 
 namespace sds {
+
+namespace {
+
+constexpr std::chrono::seconds kPatienceWithGuard{2};
+
+std::string find_host() {
+  if (const char* set = std::getenv("SDS_ALGORITHM_HOST"); set != nullptr) return set;
+  std::error_code error;
+  const auto here = program_path().parent_path();
+  const auto installed = here / "../libexec/sdskit/sds-algorithm-host";
+  return std::filesystem::exists(installed, error) ? installed : here / "sds-algorithm-host";
+}
+
+// The processes whose parent is `parent`, as /proc tells them.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const auto pid = static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
+    if (pid <= 0) continue;
+    std::ifstream file(entry.path() / "stat");
+    std::string stat;
+    std::getline(file, stat);
+    // pid (name) state parent ...; the name may hold anything.
+    const std::size_t behind = stat.rfind(')');
+    if (behind == std::string::npos || behind + 4 >= stat.size()) continue;
+    if (std::strtol(stat.c_str() + behind + 4, nullptr, 10) == parent) found.push_back(pid);
+  }
+  return found;
+}
+
+std::uint64_t peak_memory_of(pid_t pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  std::string word;
+  while (status >> word) {
+    std::uint64_t kib = 0;
+    if (word == "VmHWM:" && status >> kib) return kib * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
 
 Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
@@ -30,6 +78,35 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
 }
 
 Expected<void> ChildProcess::start(const std::vector<std::string>& command,
+                                   const std::vector<Redirection>& redirections,
+                                   const std::vector<std::string>& environment) {
+  int pipe[2];
+  if (::pipe2(pipe, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe", command[0]);
+  const Descriptor told(pipe[0]);
+  Descriptor teller(pipe[1]);
+  std::vector<std::string> words{find_host(), std::to_string(::getpid()), "run"};
+  words.insert(words.end(), command.begin(), command.end());
+  std::vector<Redirection> all = redirections;
+  all.push_back({teller.get(), 3});
+  if (auto spawned = spawn(words, all, environment); !spawned) return spawned;
+  teller = Descriptor();
+  // The pipe closes when the command has been started, or carries why it cannot be.
+  int error = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(told.get(), &error, sizeof error);
+  } while (got < 0 && errno == EINTR);
+  if (got != static_cast<ssize_t>(sizeof error)) return {};
+  end();
+  return fail_errno(error, "cannot be started", command[0]);
+}
+
+Expected<void> ChildProcess::start_library(const std::string& library, const std::vector<Redirection>& redirections,
+                                           const std::vector<std::string>& environment) {
+  return spawn({find_host(), std::to_string(::getpid()), "library", library}, redirections, environment);
+}
+
+Expected<void> ChildProcess::spawn(const std::vector<std::string>& command,
                                    const std::vector<Redirection>& redirections,
                                    const std::vector<std::string>& environment) {
   posix_spawn_file_actions_t actions;
@@ -56,15 +133,21 @@ Expected<void> ChildProcess::start(const std::vector<std::string>& command,
   // A process group of its own: Ctrl-C in a terminal reaches us alone, and we end the child.
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
   ::posix_spawnattr_setpgroup(&attributes, 0);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
   const int error = ::posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(), variables.data());
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     pid_ = -1;
-    return fail_errno(error, "cannot be started", command[0]);
+    return fail_errno(error, "the algorithm host cannot be started", command[0]);
   }
+#ifdef SYS_pidfd_open
+  ended_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+#endif
   return {};
 }
 
@@ -80,11 +163,17 @@ int ChildProcess::reap() {
 
 void ChildProcess::end() {
   if (pid_ < 0) return;
-  ::kill(pid_, SIGKILL);
+  ::kill(pid_, SIGTERM);
+  if (!await_end(kPatienceWithGuard)) {
+    // Something has stopped the guard itself.
+    for (const pid_t child : children_of(pid_)) {
+      ::kill(-child, SIGKILL);
+      ::kill(child, SIGKILL);
+    }
+    ::kill(pid_, SIGKILL);
+  }
   reap();
 }
-
-int ChildProcess::wait() { return pid_ < 0 ? 0 : reap(); }
 
 bool ChildProcess::has_ended() const {
   if (pid_ < 0) return true;
@@ -92,25 +181,29 @@ bool ChildProcess::has_ended() const {
   return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
-int ChildProcess::wait_or_end(std::chrono::milliseconds patience) {
+bool ChildProcess::await_end(std::chrono::milliseconds patience) const {
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (running() && std::chrono::steady_clock::now() < deadline) {
-    if (has_ended()) return reap();
-    ::usleep(1000);
+  while (!has_ended()) {
+    const int left = milliseconds_until(deadline);
+    if (left == 0) return false;
+    pollfd end{ended_.get(), POLLIN, 0};
+    ::poll(&end, 1, ended_.get() >= 0 ? left : 1);
   }
-  if (running()) ::kill(pid_, SIGKILL);
-  return wait();
+  return true;
+}
+
+std::optional<int> ChildProcess::wait_or_end(std::chrono::milliseconds patience) {
+  if (pid_ < 0) return std::nullopt;
+  if (await_end(patience)) return reap();
+  end();
+  return std::nullopt;
 }
 
 std::uint64_t ChildProcess::peak_memory() const {
-  if (pid_ < 0) return peak_;
-  std::ifstream status(fmt::format("/proc/{}/status", pid_));
-  std::string word;
-  while (status >> word) {
-    std::uint64_t kib = 0;
-    if (word == "VmHWM:" && status >> kib) return std::max(peak_, kib * 1024);
-  }
-  return peak_;
+  std::uint64_t most = peak_;
+  if (pid_ < 0) return most;
+  for (const pid_t child : children_of(pid_)) most = std::max(most, peak_memory_of(child));
+  return most;
 }
 
 std::string describe_exit(int wait_status) {

@@ -1,4 +1,5 @@
-// What ProcessAlgorithm and sds-algorithm-host say to each other: fixed records over a socket, blocks in shared memory.
+// What ProcessAlgorithm and sds-algorithm-host say to each other: requests, blocks and results in shared memory. The
+// socket carries nothing but a wake-up for the parent, so that an algorithm that closes it does no harm.
 #pragma once
 
 #include <atomic>
@@ -44,8 +45,14 @@ struct Request {
   std::uint8_t slots[small_slots] = {};  // in the order of their blocks
 };
 
-struct Reply {
-  std::uint32_t failed = 0;  // init: 1 if Control::message says why
+// Why the child has ended itself.
+enum class Verdict : std::uint32_t {
+  none = 0,
+  fault,           // a signal that says where
+  forked,          // it called fork(): a copy of it would go on as if it were the original
+  wrote_records,   // what lies in the control record was written over
+  wrote_before,    // bytes before the start of a buffer were written over
+  did_not_return,  // it left a call by other ways than returning
 };
 
 struct Slot {
@@ -59,18 +66,25 @@ struct Slot {
   std::uint64_t duration_ns;
 };
 
-// At the start of the shared memory. The parent trusts nothing in it beyond its own bounds checks.
+// At the start of the shared memory. The child can write all of it at any time: the parent copies each value once, and
+// checks the copy.
 struct Control {
-  std::uint32_t fault_signal;            // 0: none
-  std::uint32_t fault_is_write;          // 0 no, 1 yes, 2 not known on this machine
-  std::uint64_t fault_offset;            // in the shared memory; max value: outside of it
-  std::atomic<std::uint32_t> completed;  // executions of the present request that have returned
-  char message[1024];                    // why the library could not be used
-  char configuration[32768];             // in: for create()
-  char arm_output_name[64];              // in
-  std::uint32_t arm_output_bytes;        // in
-  std::uint64_t memory_limit;            // in: bytes of data, 0: none
-  std::uint32_t input_count;             // out, with the names
+  std::atomic<std::uint32_t> requested;  // number of the newest request; the child sleeps on it as a futex
+  Request request;
+  std::atomic<std::uint32_t> answered;   // number of the newest request that is done
+  std::atomic<std::uint32_t> begun;      // executions of the present request that have been begun
+  std::atomic<std::uint32_t> completed;  // ... and that have returned
+  std::uint32_t init_failed;             // 1: `message` says why
+  Verdict verdict;
+  std::uint32_t fault_is_write;    // 0 no, 1 yes, 2 not known on this machine
+  std::uint32_t fault_is_stack;    // 1: at the stack pointer
+  std::uint64_t fault_offset;      // in the shared memory; max value: outside of it
+  char message[1024];              // why the library could not be used
+  char configuration[32768];       // in: for create()
+  char arm_output_name[64];        // in
+  std::uint32_t arm_output_bytes;  // in
+  std::uint64_t memory_limit;      // in: bytes of data, 0: none
+  std::uint32_t input_count;       // out, with the names
   std::uint32_t output_count;
   char input_names[max_ports][64];
   char output_names[max_ports][64];
@@ -78,6 +92,10 @@ struct Control {
   Slot slots[small_slots + 1];
 };
 static_assert(sizeof(Control) <= control_bytes);
-static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::atomic<std::uint32_t>) == 4);
+
+// Bytes before the start of a buffer, where there is room for them: they show whether it was written before its start.
+inline constexpr std::size_t canary_bytes = 8;
+inline constexpr unsigned char canary = 0xC5;
 
 }  // namespace sds::host

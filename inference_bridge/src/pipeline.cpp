@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <utility>
 
 #include "pipeline_file.hpp"
 #include "pipeline_input.hpp"
@@ -58,7 +59,7 @@ class Pipeline final : public Algorithm, private Observer {
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
 
   Expected<void> reset() override {
-    if (failure_) return tl::unexpected<Error>(*failure_);
+    if (failure_) return tl::unexpected<Error>(failure_->error);
     blocks_.clear();
     taken_ = false;
     bytes_on_the_way_ = 0;
@@ -71,12 +72,12 @@ class Pipeline final : public Algorithm, private Observer {
 
   bool can_submit(std::size_t bytes) const override {
     const std::size_t waiting = blocks_.size() - (taken_ ? 1 : 0);
-    return waiting == 0 || (waiting < kMaxBlocks && bytes_on_the_way_ + bytes <= kMaxBytes && !failure_);
+    return waiting == 0 || (!failure_ && waiting < kMaxBlocks && bytes_on_the_way_ + bytes <= kMaxBytes);
   }
 
   Expected<void> submit(const AlgorithmInput& input) override {
-    if (failure_) return tl::unexpected<Error>(*failure_);
     forget_taken();
+    if (failure_ && blocks_.empty()) return tl::unexpected<Error>(failure_->error);
     const auto start = std::chrono::steady_clock::now();
     blocks_.emplace_back();
     Block& block = blocks_.back();
@@ -84,21 +85,19 @@ class Pipeline final : public Algorithm, private Observer {
     block.tick = input.tick;
     block.bytes = input.data.size();
     bytes_on_the_way_ += block.bytes;
-    auto done = push_block(input, block);
-    blocks_.back().duration += std::chrono::steady_clock::now() - start;
     // The results of blocks before the one that it died on are still to be had: take() will tell.
-    if (!done) failure_ = done.error();
+    note_error(push_block(input, block), block.number);
+    blocks_.back().duration += std::chrono::steady_clock::now() - start;
     return {};
   }
 
   Expected<AlgorithmResult> take() override {
     forget_taken();
     Block& block = blocks_.front();
-    for (std::size_t i = 0; i < stages_.size() && !failure_; ++i) {
-      auto done = stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); });
-      if (!done) failure_ = done.error();
-    }
-    if (failure_ && !is_complete(block)) return tl::unexpected<Error>(*failure_);
+    for (std::size_t i = 0; i < stages_.size() && !is_lost(block); ++i)
+      note_error(stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); }),
+                 block.number);
+    if (is_lost(block)) return tl::unexpected<Error>(failure_->error);
     taken_ = true;
     AlgorithmResult result;
     result.duration = block.duration;
@@ -110,6 +109,10 @@ class Pipeline final : public Algorithm, private Observer {
     for (const auto& p : block.produced)
       result.outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
     return result;
+  }
+
+  void ask_while_waiting(std::function<Expected<void>()> ask) override {
+    for (auto& stage : stages_) stage.stage->ask_while_waiting(ask);
   }
 
   std::uint64_t peak_memory() const override {
@@ -159,11 +162,14 @@ class Pipeline final : public Algorithm, private Observer {
     blocks_.pop_front();
   }
 
-  [[nodiscard]] bool is_complete(const Block& block) const {
-    for (const auto& stage : stages_)
-      if (const auto oldest = stage.stage->oldest(); oldest && *oldest <= block.number) return false;
-    return true;
+  // A stage whose algorithm is gone has told the block; other errors end the run at the block at hand.
+  void note_error(const Expected<void>& done, std::uint64_t block) {
+    if (done) return;
+    block = std::exchange(ended_at_, std::nullopt).value_or(block);
+    if (!failure_ || block < failure_->block) failure_ = Failure{block, done.error()};
   }
+  void note_end(std::uint64_t block) override { ended_at_ = block; }
+  [[nodiscard]] bool is_lost(const Block& block) const { return failure_ && failure_->block <= block.number; }
 
   Expected<void> push_block(const AlgorithmInput& input, Block& block) {
     auto rows = sources_[input.port].rows(input.data);
@@ -200,7 +206,13 @@ class Pipeline final : public Algorithm, private Observer {
   std::uint64_t next_block_ = 0;
   std::size_t bytes_on_the_way_ = 0;
   bool taken_ = false;  // the results of the oldest block have been handed out
-  std::optional<Error> failure_;
+  // The first block whose results cannot be had. There may be an earlier one yet: stages fail independently.
+  struct Failure {
+    std::uint64_t block;
+    Error error;
+  };
+  std::optional<Failure> failure_;
+  std::optional<std::uint64_t> ended_at_;
 };
 
 }  // namespace

@@ -1,15 +1,18 @@
-// A shared library in a child process. Blocks and outputs lie in shared memory; the socket carries one small message
-// for a batch of blocks, so that waking the child is paid for once for many of them.
+// A shared library in a child process. Blocks and outputs lie in shared memory; the child is woken once for a batch of
+// blocks, so that this is paid for once for many of them.
 #include <fmt/format.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <climits>
 #include <cstring>
 #include <deque>
 #include <optional>
@@ -25,14 +28,13 @@ namespace {
 constexpr std::size_t kBatch = host::small_slots / 2;  // one half runs while the other is filled
 constexpr std::size_t kMaxBytesOnTheWay = std::size_t{4} << 20;
 
-std::filesystem::path find_host() {
-  if (const char* set = std::getenv("SDS_ALGORITHM_HOST"); set != nullptr) return set;
-  std::error_code error;
-  const auto here = program_path().parent_path();
-  for (const auto& candidate : {here / "sds-algorithm-host", here / "../libexec/sdskit/sds-algorithm-host"})
-    if (std::filesystem::exists(candidate, error)) return candidate;
-  return here / "sds-algorithm-host";
-}
+// While it waits, the parent looks this often which block is being executed: so much later than its time-out a call may
+// be stopped.
+constexpr std::chrono::milliseconds kLook{20};
+// ... and this often for an answer once the child's end of the socket is gone.
+constexpr std::chrono::milliseconds kLookWithoutSocket{1};
+
+using Clock = std::chrono::steady_clock;
 
 std::string text_of(const char* characters, std::size_t size) { return {characters, ::strnlen(characters, size)}; }
 
@@ -61,26 +63,22 @@ class ProcessAlgorithm final : public Algorithm {
     c.arm_output_bytes = options_.arm_output.max_bytes;
     c.memory_limit = options_.memory_limit;
     if (auto spawned = spawn(library); !spawned) return spawned;
-    host::Request request;
-    request.call = host::Call::init;
-    if (auto sent = send(request); !sent) return sent;
-    auto reply = receive(1);
-    if (!reply) return failure();
-    if (reply->failed != 0) return fail(ErrorCode::bad_input, text_of(c.message, sizeof c.message), options_.library);
+    send(host::Call::init);
+    if (!await_answer(1)) return failure();
+    if (c.init_failed != 0) return fail(ErrorCode::bad_input, text_of(c.message, sizeof c.message), options_.library);
     return take_ports();
   }
 
   const std::vector<std::string>& inputs() const override { return inputs_; }
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
   std::uint64_t peak_memory() const override { return child_.peak_memory(); }
+  void ask_while_waiting(std::function<Expected<void>()> ask) override { ask_ = std::move(ask); }
 
   Expected<void> reset() override {
     if (failure_) return failure();
-    host::Request request;
-    request.call = host::Call::reset;
     executing_ = "ResetAlgorithm";
-    if (auto sent = send(request); !sent) return sent;
-    if (auto reply = receive(1); !reply) return failure();
+    send(host::Call::reset);
+    if (!await_answer(1)) return failure();
     executing_ = "ExecuteAlgorithm";
     return {};
   }
@@ -88,12 +86,14 @@ class ProcessAlgorithm final : public Algorithm {
   bool can_submit(std::size_t bytes) const override {
     const std::size_t on_the_way = waiting_.size() + running_.size() + done_.size();
     if (on_the_way == 0) return true;
-    return !big_is_used_ && !needs_big_slot(bytes) && !free_slots_.empty() &&
+    return !failure_ && !big_is_used_ && !needs_big_slot(bytes) && !free_slots_.empty() &&
            bytes_on_the_way_ + bytes <= kMaxBytesOnTheWay;
   }
 
   Expected<void> submit(const AlgorithmInput& input) override {
-    if (failure_) return failure();
+    if (failure_ && failure_is_told_) return failure();
+    // Of what came before the failure results may be waiting, and take() tells of the failure behind them.
+    if (failure_) return {};
     if (input.data.size() > host::max_buffer_bytes)
       return fail(ErrorCode::limit, "a block of more than 32 MiB", options_.library);
     release_taken();
@@ -118,18 +118,16 @@ class ProcessAlgorithm final : public Algorithm {
     }
     bytes_on_the_way_ += input.data.size();
     waiting_.push_back({static_cast<std::uint8_t>(index), input.data.size()});
-    if (running_.empty() && done_.empty()) return start_batch();
-    if (running_.empty() && waiting_.size() >= kBatch) return start_batch();
+    if (running_.empty() && (done_.empty() || waiting_.size() >= kBatch)) start_batch();
     return {};
   }
 
   Expected<AlgorithmResult> take() override {
     release_taken();
     if (done_.empty() && !failure_) {
-      if (running_.empty())
-        if (auto started = start_batch(); !started) return fail(started);
+      if (running_.empty()) start_batch();
       finish_batch();
-      if (!failure_ && waiting_.size() >= kBatch) (void)start_batch();
+      if (!failure_ && waiting_.size() >= kBatch) start_batch();
     }
     if (done_.empty()) return failure();
     taken_ = done_.front();
@@ -165,104 +163,143 @@ class ProcessAlgorithm final : public Algorithm {
       return fail_errno(errno, "cannot make a socket pair", options_.library);
     socket_ = Descriptor(pair[0]);
     const Descriptor theirs(pair[1]);
+    socket_is_open_ = true;
     std::vector<std::string> environment;
     if (options_.fill_memory != 0) environment.push_back(fmt::format("MALLOC_PERTURB_={}", options_.fill_memory));
-    auto started = child_.start(
-        {find_host().string(), library.string()},
-        {{theirs.get(), host::socket_descriptor}, {memory_file_.get(), host::memory_descriptor}}, environment);
-    if (!started) started.error().message = "the algorithm host " + started.error().message;
-    return started;
+    return child_.start_library(
+        library.string(), {{theirs.get(), host::socket_descriptor}, {memory_file_.get(), host::memory_descriptor}},
+        environment);
   }
 
   Expected<void> take_ports() {
     const host::Control& c = control();
-    if (c.input_count > host::max_ports || c.output_count > host::max_ports)
+    const std::uint32_t input_count = c.input_count;
+    const std::uint32_t output_count = c.output_count;
+    if (input_count > host::max_ports || output_count > host::max_ports)
       return fail(ErrorCode::bad_input, "it has too many ports", options_.library);
-    for (std::size_t i = 0; i < c.input_count; ++i)
-      inputs_.push_back(text_of(c.input_names[i], sizeof c.input_names[i]));
-    for (std::size_t i = 0; i < c.output_count; ++i) {
-      outputs_.push_back({text_of(c.output_names[i], sizeof c.output_names[i]), c.output_max_bytes[i], ""});
-      if (c.output_max_bytes[i] > host::max_buffer_bytes)
+    for (std::size_t i = 0; i < input_count; ++i) inputs_.push_back(text_of(c.input_names[i], sizeof c.input_names[i]));
+    for (std::size_t i = 0; i < output_count; ++i) {
+      const std::uint32_t max_bytes = c.output_max_bytes[i];
+      outputs_.push_back({text_of(c.output_names[i], sizeof c.output_names[i]), max_bytes, ""});
+      if (max_bytes > host::max_buffer_bytes)
         return fail(ErrorCode::limit,
                     fmt::format("its output {} may have {} bytes; at most 32 MiB are supported", outputs_.back().name,
-                                c.output_max_bytes[i]),
+                                max_bytes),
                     options_.library);
-      outputs_are_big_ = outputs_are_big_ || c.output_max_bytes[i] > host::small_buffer_bytes;
+      outputs_are_big_ = outputs_are_big_ || max_bytes > host::small_buffer_bytes;
     }
+    copies_.resize(output_count);
     executing_ = "ExecuteAlgorithm";
     return {};
   }
 
-  Expected<void> send(const host::Request& request) {
-    control().completed.store(0, std::memory_order_relaxed);
-    if (::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL) < 0) {
-      note_death();
-      return failure();
-    }
-    return {};
+  void send(host::Call call) {
+    control().request.call = call;
+    publish_request();
   }
 
-  // Waits for the answer to a request of `calls` calls, each of which may take as long as the time-out says.
-  std::optional<host::Reply> receive(std::uint32_t calls) {
-    pollfd waiting{socket_.get(), POLLIN, 0};
-    std::uint32_t completed = 0;
-    auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+  // Hands over the request that stands in the shared memory.
+  void publish_request() {
+    host::Control& c = control();
+    c.begun.store(0, std::memory_order_relaxed);
+    c.completed.store(0, std::memory_order_relaxed);
+    c.requested.store(++request_, std::memory_order_release);
+    ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&c.requested), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  }
+
+  // Waits for the answer to a request of `calls` calls, each of which may take as long as the time-out says. False if
+  // there will be none; then failure_ says why.
+  bool await_answer(std::uint32_t calls) {
+    const host::Control& c = control();
+    std::uint32_t begun = 0;
+    auto since = Clock::now();  // of the present call, by the clock of this process
     for (;;) {
-      const int ready = ::poll(&waiting, 1, milliseconds_until(deadline));
-      if (ready < 0 && errno == EINTR) continue;
-      if (ready > 0) break;
-      const std::uint32_t now = control().completed.load(std::memory_order_acquire);
-      if (now != completed && now < calls) {
-        completed = now;
-        deadline = std::chrono::steady_clock::now() + options_.timeout;
-        continue;
+      if (c.answered.load(std::memory_order_acquire) == request_) return true;
+      const auto now = Clock::now();
+      if (const std::uint32_t seen = c.begun.load(std::memory_order_relaxed); seen > begun && seen <= calls) {
+        begun = seen;
+        since = now;
       }
-      child_.end();
-      fail_with(fmt::format("{} did not return within {} ms", executing_, options_.timeout.count()));
-      return std::nullopt;
+      if (now - since >= options_.timeout) {
+        child_.end();
+        fail_with(fmt::format("{} did not return within {} ms", executing_, options_.timeout.count()));
+        return false;
+      }
+      if (wait_a_little(std::chrono::ceil<std::chrono::milliseconds>(options_.timeout - (now - since)))) {
+        if (!failure_) continue;
+        child_.end();
+        return false;
+      }
+      if (c.answered.load(std::memory_order_acquire) == request_) return true;
+      note_death();
+      return false;
     }
-    host::Reply reply;
-    if (::recv(socket_.get(), &reply, sizeof reply, 0) == static_cast<ssize_t>(sizeof reply)) return reply;
-    note_death();
-    return std::nullopt;
   }
 
-  Expected<void> start_batch() {
-    host::Request request;
-    request.call = host::Call::execute;
-    while (!waiting_.empty() && running_.size() < kBatch) {
-      request.slots[request.count++] = waiting_.front().slot;
-      running_.push_back(waiting_.front());
-      waiting_.pop_front();
+  // Until the child wakes us, ends, or some time has passed. False once it has ended. Sets failure_ if the user gives
+  // up.
+  bool wait_a_little(std::chrono::milliseconds most) {
+    most = std::min(most, socket_is_open_ ? kLook : kLookWithoutSocket);
+    pollfd waiting[] = {{socket_is_open_ ? socket_.get() : -1, POLLIN, 0}, {child_.end_descriptor(), POLLIN, 0}};
+    const int ready = ::poll(waiting, 2, static_cast<int>(most.count()));
+    if (waiting[0].revents != 0) {
+      char wakes[64];
+      const ssize_t got = ::recv(socket_.get(), wakes, sizeof wakes, MSG_DONTWAIT);
+      socket_is_open_ = got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
     }
-    return send(request);
+    if (ready == 0 && ask_)
+      if (auto go_on = ask_(); !go_on) failure_ = go_on.error();
+    const bool may_have_ended =
+        waiting[1].revents != 0 || !socket_is_open_ || (ready == 0 && child_.end_descriptor() < 0);
+    return !may_have_ended || !child_.has_ended();
+  }
+
+  void start_batch() {
+    host::Request& request = control().request;
+    request.call = host::Call::execute;
+    std::uint32_t count = 0;
+    for (; !waiting_.empty() && count < kBatch; waiting_.pop_front()) {
+      request.slots[count++] = waiting_.front().slot;
+      running_.push_back(waiting_.front());
+    }
+    request.count = count;
+    publish_request();
   }
 
   // Waits for the running batch. Where the child died or hung, what it had completed before still counts.
   void finish_batch() {
     const auto calls = static_cast<std::uint32_t>(running_.size());
-    const bool whole = receive(calls).has_value();
-    const std::uint32_t completed =
-        whole ? calls : std::min(calls, control().completed.load(std::memory_order_acquire));
+    const bool whole = await_answer(calls);
+    const std::uint32_t completed = std::min(calls, control().completed.load(std::memory_order_acquire));
+    if (whole && completed < calls) {
+      child_.end();
+      fail_with(describe(host::Verdict::did_not_return));
+    }
     for (std::uint32_t i = 0; i < completed; ++i) {
       done_.push_back(running_.front());
       running_.pop_front();
     }
   }
 
+  // Outputs are copied: what the child goes on to write there is not seen.
   AlgorithmResult result_of(std::size_t index) {
     const host::Slot& slot = control().slots[index];
     AlgorithmResult result;
     result.status = slot.status;
-    result.duration = std::chrono::nanoseconds(slot.duration_ns);
-    if (result.status == INT32_MIN) result.message = "it claims to have written more than there was room for";
-    if (result.status != 0) return result;
-    for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      const std::uint32_t bytes = std::min(slot.output_bytes[i], outputs_[i].max_bytes);
-      if (bytes > 0)
-        result.outputs.push_back({static_cast<std::uint32_t>(i),
-                                  ByteView(memory_ + host::buffer_end(index, 1 + i) - outputs_[i].max_bytes, bytes)});
+    result.duration = std::chrono::nanoseconds(std::min<std::uint64_t>(slot.duration_ns, INT64_MAX));
+    for (std::size_t i = 0; i < outputs_.size() && result.status == 0; ++i) {
+      const std::uint32_t bytes = slot.output_bytes[i];
+      if (bytes > outputs_[i].max_bytes) {
+        result.status = INT32_MIN;
+        result.outputs.clear();
+        break;
+      }
+      if (bytes == 0) continue;
+      const std::byte* begin = memory_ + host::buffer_end(index, 1 + i) - outputs_[i].max_bytes;
+      copies_[i].assign(begin, begin + bytes);
+      result.outputs.push_back({static_cast<std::uint32_t>(i), copies_[i]});
     }
+    if (result.status == INT32_MIN) result.message = "it claims to have written more than there was room for";
     return result;
   }
 
@@ -278,12 +315,32 @@ class ProcessAlgorithm final : public Algorithm {
   }
 
   void note_death() {
-    const int status = child_.wait();
+    const auto status = child_.wait_or_end(std::chrono::milliseconds(0));
     const host::Control& c = control();
-    if (c.fault_signal != 0 && c.fault_offset < host::memory_bytes) {
-      fail_with(fmt::format("{} {}", executing_, describe_fault(c.fault_offset, c.fault_is_write)));
+    const host::Verdict verdict = c.verdict;
+    const std::uint64_t offset = c.fault_offset;
+    const bool said = status && WIFSIGNALED(*status) == (verdict == host::Verdict::fault);
+    if (verdict == host::Verdict::fault && said && c.fault_is_stack != 0) {
+      fail_with(fmt::format("{} overflowed its stack", executing_));
+    } else if (verdict == host::Verdict::fault && said && offset < host::memory_bytes) {
+      fail_with(fmt::format("{} {}", executing_, describe_fault(offset, c.fault_is_write)));
+    } else if (verdict != host::Verdict::none && verdict != host::Verdict::fault && said) {
+      fail_with(describe(verdict));
     } else {
-      fail_with(fmt::format("{} {}", executing_, describe_exit(status)));
+      fail_with(fmt::format("{} {}", executing_, status ? describe_exit(*status) : "ended"));
+    }
+  }
+
+  [[nodiscard]] std::string describe(host::Verdict verdict) const {
+    switch (verdict) {
+      case host::Verdict::forked:
+        return fmt::format("{} called fork(): a copy of the algorithm would go on beside it", executing_);
+      case host::Verdict::wrote_records:
+        return fmt::format("{} wrote over memory that is not its own (sdskit's records of its calls)", executing_);
+      case host::Verdict::wrote_before:
+        return fmt::format("{} wrote before the start of a buffer", executing_);
+      default:
+        return fmt::format("{} was left without returning (longjmp)", executing_);
     }
   }
 
@@ -309,6 +366,7 @@ class ProcessAlgorithm final : public Algorithm {
   tl::unexpected<Error> failure() {
     Error now = *failure_;
     failure_->message = "the algorithm has ended";
+    failure_is_told_ = true;
     return tl::unexpected<Error>(std::move(now));
   }
 
@@ -322,6 +380,11 @@ class ProcessAlgorithm final : public Algorithm {
   bool outputs_are_big_ = false;
   const char* executing_ = "InitAlgorithm";
   std::optional<Error> failure_;
+  bool failure_is_told_ = false;
+  std::function<Expected<void>()> ask_;
+  bool socket_is_open_ = false;
+  std::uint32_t request_ = 0;  // number of the newest
+  std::vector<Bytes> copies_;  // of the outputs that were taken last
 
   // A slot goes from free to waiting, to running in the child, to done, to taken, to free. The one freed last is used
   // first: only as many pages are touched as are needed at once.

@@ -37,6 +37,7 @@ class Run {
     player_options.executor = options_.executor;
     auto player = Player::open(recording_, player_options);
     if (!player) return fail(player);
+    if (options_.on_progress) algorithm_.ask_while_waiting([ask = options_.on_progress] { return ask(0); });
     if (auto reset = algorithm_.reset(); !reset) return fail(reset);
     next_gap_.resize(options_.input_streams.size());
     const auto start = Clock::now();
@@ -74,14 +75,23 @@ class Run {
       damages_seen_ = damages;
       ++report_.gaps;
       if (auto drained = drain(); !drained || ended_) return drained;
-      if (auto noted = algorithm_.note_gap(); !noted) return noted;
+      if (auto noted = algorithm_.note_gap(); !noted) {
+        pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
+        return end_with(noted.error());
+      }
     }
     if (block.data.empty()) return {};
     while (!pending_.empty() && !algorithm_.can_submit(block.data.size()))
       if (auto taken = take_one(); !taken || ended_) return taken;
     const AlgorithmInput input{static_cast<std::uint32_t>(event.stream), block.tick, frequency, block.data};
     pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
-    if (auto submitted = algorithm_.submit(input); !submitted) return end_with(submitted.error());
+    if (auto submitted = algorithm_.submit(input); !submitted) {
+      // What came before it may have results yet, or be the reason.
+      pending_.pop_back();
+      if (auto drained = drain(); !drained || ended_) return drained;
+      pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
+      return end_with(submitted.error());
+    }
     // In time with the recording, a result is due before the next block is.
     return options_.speed > 0 ? drain() : Expected<void>{};
   }

@@ -300,14 +300,17 @@ class DebounceStage final : public ScoreStage {
 class ExecuteStage : public Stage {
  public:
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    while (!algorithm_->can_submit(frame.data.size()))
+    while (!has_ended_ && !algorithm_->can_submit(frame.data.size()))
       if (auto taken = take(emit); !taken) return taken;
+    if (has_ended_) return {};  // what comes behind its end is not asked for
     AlgorithmInput input;
     input.tick = frame.tick;
     input.frequency = out_.tick_frequency;
     input.data = frame.data;
     on_the_way_.push_back({frame.tick, {}, frame.block});
-    return algorithm_->submit(input);
+    auto submitted = algorithm_->submit(input);
+    if (!submitted) on_the_way_.pop_back();
+    return submitted;
   }
 
   Expected<void> drain(std::uint64_t block, const Emit& emit) override {
@@ -325,6 +328,7 @@ class ExecuteStage : public Stage {
     return algorithm_->reset();
   }
   std::uint64_t peak_memory() const override { return algorithm_->peak_memory(); }
+  void ask_while_waiting(const std::function<Expected<void>()>& ask) override { algorithm_->ask_while_waiting(ask); }
 
  protected:
   std::unique_ptr<Algorithm> algorithm_;
@@ -334,7 +338,10 @@ class ExecuteStage : public Stage {
  private:
   Expected<void> take(const Emit& emit) {
     auto result = algorithm_->take();
-    if (!result) return fail(result);
+    if (!result) {
+      end_at(on_the_way_.front().block);
+      return fail(result);
+    }
     const Frame frame = on_the_way_.front();
     on_the_way_.pop_front();
     observer_->note_duration(frame.block, result->duration);
@@ -354,7 +361,14 @@ class ExecuteStage : public Stage {
     return {};
   }
 
+  void end_at(std::uint64_t block) {
+    has_ended_ = true;
+    on_the_way_.clear();
+    observer_->note_end(block);
+  }
+
   std::deque<Frame> on_the_way_;  // without their data
+  bool has_ended_ = false;
 };
 
 class RunModelStage final : public ExecuteStage {

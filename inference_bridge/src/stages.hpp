@@ -19,6 +19,8 @@ struct Observer {
   virtual ~Observer() = default;
   /// Part of a block could not be worked on; the run goes on.
   virtual void note_failure(std::uint64_t block, const std::string& message) = 0;
+  /// The stage's algorithm did not survive a block: nothing behind this block can be had.
+  virtual void note_end(std::uint64_t block) = 0;
   /// An algorithm ran so long for a block.
   virtual void note_duration(std::uint64_t block, std::chrono::nanoseconds duration) = 0;
 };
@@ -38,6 +40,7 @@ class Stage {
   /// Forgets all frames so far.
   virtual Expected<void> reset() = 0;
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
+  virtual void ask_while_waiting(const std::function<Expected<void>()>& /*ask*/) {}
 
  protected:
   Observer* observer_ = nullptr;

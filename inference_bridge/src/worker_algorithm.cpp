@@ -23,6 +23,7 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeaderBytes = 5;  // u32 size of what follows the header, u8 kind
 constexpr std::size_t kMaxFrameBytes = limits::max_block_bytes + (std::size_t{1} << 16);
 constexpr std::size_t kMaxOnTheWay = 32;
+constexpr int kAskMilliseconds = 100;
 constexpr std::size_t kMaxBytesOnTheWay = std::size_t{1} << 20;
 
 class WorkerAlgorithm final : public Algorithm {
@@ -63,6 +64,7 @@ class WorkerAlgorithm final : public Algorithm {
   const std::vector<std::string>& inputs() const override { return inputs_; }
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
   std::uint64_t peak_memory() const override { return child_.peak_memory(); }
+  void ask_while_waiting(std::function<Expected<void>()> ask) override { ask_ = std::move(ask); }
 
   Expected<void> reset() override {
     if (failure_) return failure();
@@ -214,16 +216,25 @@ class WorkerAlgorithm final : public Algorithm {
       }
       write_some();
       pollfd waiting{socket_.get(), static_cast<short>(POLLIN | (to_send_.empty() ? 0 : POLLOUT)), 0};
-      const int ready = ::poll(&waiting, 1, milliseconds_until(deadline));
+      const int left = milliseconds_until(deadline);
+      const int ready = ::poll(&waiting, 1, std::min(left, kAskMilliseconds));
       if (ready < 0 && errno == EINTR) continue;
+      if (ready == 0 && ask_)
+        if (auto go_on = ask_(); !go_on) {
+          child_.end();
+          failure_ = go_on.error();
+          return failure();
+        }
+      if (ready == 0 && left > kAskMilliseconds) continue;
       if (ready == 0) {
         child_.end();
         return fail_with(fmt::format("the worker did not answer '{}' within {} ms", what, timeout.count()));
       }
       if ((waiting.revents & ~POLLOUT) == 0) continue;
-      if (!read_some())
-        return fail_with(
-            fmt::format("the worker {} (at '{}')", describe_exit(child_.wait_or_end(std::chrono::seconds(1))), what));
+      if (read_some()) continue;
+      const auto status = child_.wait_or_end(std::chrono::seconds(1));
+      return fail_with(
+          fmt::format("the worker {} (at '{}')", status ? describe_exit(*status) : "closed its standard output", what));
     }
   }
 
@@ -266,6 +277,7 @@ class WorkerAlgorithm final : public Algorithm {
   std::vector<std::string> inputs_;
   std::vector<OutputPort> outputs_;
   std::optional<Error> failure_;
+  std::function<Expected<void>()> ask_;
   Bytes to_send_;
   std::size_t sent_ = 0;
   Bytes received_;

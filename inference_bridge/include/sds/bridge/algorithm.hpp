@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,8 +46,10 @@ struct OutputPort {
 };
 
 /// Called by one thread. Blocks go in with submit() and their results come out of take() in the same order; several may
-/// be on their way at once, which is what makes a child process cheap. Errors of submit() and take() mean that the
-/// algorithm crashed or hung and cannot be called again (ErrorCode::algorithm), or that the machine refused.
+/// be on their way at once, which is what makes a child process cheap. An algorithm that crashed or hung is told by
+/// take() in the place of the block that was being executed, behind the results of all before it
+/// (ErrorCode::algorithm); it cannot be called again. Other errors mean that the machine refused, or that the user
+/// interrupts.
 class Algorithm {
  public:
   virtual ~Algorithm() = default;
@@ -58,11 +61,13 @@ class Algorithm {
   [[nodiscard]] virtual Expected<void> reset() = 0;
   /// True if a block of `bytes` may be submitted now; always true if none is on its way.
   [[nodiscard]] virtual bool can_submit(std::size_t bytes) const = 0;
-  /// Hands over a block; its data is copied.
+  /// Hands over a block; its data is copied. Blocks behind one that the algorithm has not survived are not executed.
   [[nodiscard]] virtual Expected<void> submit(const AlgorithmInput& input) = 0;
   /// The result of the oldest block on its way; its data stays valid until the next call. An error belongs to that
   /// block.
   [[nodiscard]] virtual Expected<AlgorithmResult> take() = 0;
+  /// `ask` is called now and then while a call lasts; an error of it ends the algorithm and is passed on.
+  virtual void ask_while_waiting(std::function<Expected<void>()> /*ask*/) {}
   /// Tells of a loss in the input: what the algorithm remembers from before it must not be mixed with what follows.
   /// Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> note_gap() { return {}; }

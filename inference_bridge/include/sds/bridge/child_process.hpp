@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,9 @@ class Descriptor {
   int fd_;
 };
 
-/// A running child. The destructor kills it.
+/// A running child and all that it starts. It runs under a guard, a process of sds-algorithm-host, that ends whatever
+/// the child has started, in whichever group or session, when the child ends, when it is killed here, and when this
+/// process dies. The destructor kills it.
 class ChildProcess {
  public:
   ChildProcess() = default;
@@ -37,26 +40,35 @@ class ChildProcess {
     int from = -1;  ///< a descriptor of ours
     int to = -1;    ///< its number in the child
   };
-  /// Starts `command` (looked for in PATH) with standard input from /dev/null and standard output on stderr, but for
+  /// Starts a command (looked for in PATH) with standard input from /dev/null and standard output on stderr, but for
   /// the redirections. `environment` has "NAME=value" entries that are added to ours.
   Expected<void> start(const std::vector<std::string>& command, const std::vector<Redirection>& redirections,
                        const std::vector<std::string>& environment);
+  /// Same, of the algorithm host with a library.
+  Expected<void> start_library(const std::string& library, const std::vector<Redirection>& redirections,
+                               const std::vector<std::string>& environment);
 
   [[nodiscard]] bool running() const { return pid_ >= 0; }
-  /// True once it has ended by itself (or was never started); wait() then returns at once.
+  /// True once it has ended by itself (or was never started).
   [[nodiscard]] bool has_ended() const;
+  /// Becomes readable when it ends, for poll(); -1 where the system has no such thing.
+  [[nodiscard]] int end_descriptor() const { return ended_.get(); }
   /// Kills it if it runs.
   void end();
   /// Waits until it ends by itself; its wait status.
-  int wait();
-  /// Same, but kills it when it has not ended after `patience`.
-  int wait_or_end(std::chrono::milliseconds patience);
+  int wait() { return pid_ < 0 ? 0 : reap(); }
+  /// Same, but nothing if it has not ended after `patience`: then it was killed.
+  std::optional<int> wait_or_end(std::chrono::milliseconds patience);
   /// Largest resident set in bytes; of a running child as the kernel tells it now.
   [[nodiscard]] std::uint64_t peak_memory() const;
 
  private:
+  Expected<void> spawn(const std::vector<std::string>& command, const std::vector<Redirection>& redirections,
+                       const std::vector<std::string>& environment);
+  bool await_end(std::chrono::milliseconds patience) const;
   int reap();
-  pid_t pid_ = -1;
+  pid_t pid_ = -1;  // of the guard
+  Descriptor ended_;
   std::uint64_t peak_ = 0;
 };
 
