@@ -28,6 +28,8 @@ struct PackedStream {
   SdszWriter::StreamId id = 0;
   BlockParser parser;
   std::uint64_t blocks = 0;
+  TickUnwrapper ticks;
+  std::uint64_t last_tick = 0;
   bool tail_only = false;
   std::chrono::steady_clock::time_point next_clock{};
 };
@@ -62,7 +64,7 @@ class PackedSession final : public SessionWriter {
     auto id = writer_.add_stream(description);
     if (!id) return fail(id);
     spdlog::info("record   {} -> {}", name, path_.string());
-    streams_[handle] = PackedStream{name, *id, {}, 0, false, {}};
+    streams_[handle] = PackedStream{name, *id, {}, 0, {}, 0, false, {}};
     return {};
   }
 
@@ -70,13 +72,14 @@ class PackedSession final : public SessionWriter {
     PackedStream& stream = streams_.at(handle);
     auto done = stream.parser.push(bytes, [&](std::uint32_t timeslot, ByteView data) {
       ++stream.blocks;
+      stream.last_tick = stream.ticks.next(timeslot);
       return writer_.append(stream.id, timeslot, data);
     });
     if (!done) return done;
     const auto now = std::chrono::steady_clock::now();
     if (stream.blocks > 0 && now >= stream.next_clock && !stream.tail_only) {
       stream.next_clock = now + kClockInterval;
-      if (auto added = writer_.add_clock(stream.id, utc_now_ns()); !added) return added;
+      if (auto added = writer_.add_clock(stream.id, {stream.last_tick, utc_now_ns()}); !added) return added;
     }
     if (!stream.parser.is_raw()) return {};
     stream.tail_only = true;  // no block structure from here on: keep the bytes as they come
@@ -94,7 +97,7 @@ class PackedSession final : public SessionWriter {
       loss += fmt::format("{}the last block is incomplete ({} bytes of it came)", loss.empty() ? "" : "; ",
                           stream.parser.rest_bytes());
     if (stream.blocks > 0)
-      if (auto added = writer_.add_clock(stream.id, utc_now_ns()); !added) return added;
+      if (auto added = writer_.add_clock(stream.id, {stream.last_tick, utc_now_ns()}); !added) return added;
     if (!loss.empty()) {
       summary_.losses.push_back(stream.name + ": " + loss);
       if (auto added = writer_.add_gap(stream.id, loss); !added) return added;
@@ -135,8 +138,7 @@ Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOption
   if (!options.device.empty()) session.set("device", options.device);
   SdszWriterOptions writer_options;
   writer_options.level = options.level;
-  writer_options.write_ahead_log = true;
-  writer_options.sync = options.sync;
+  writer_options.durability = options.sync ? Durability::power : Durability::process;
   writer_options.executor = options.executor;
   for (std::uint32_t number = 0;; ++number) {
     const auto path = options.directory / fmt::format("recording.{}{}.sdsz", number, options.playback ? ".p" : "");

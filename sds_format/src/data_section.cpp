@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kFixedColumns = 3;  // timeslots, sizes, rest
 // Statistics of more columns than this would weigh more than they help.
 constexpr std::size_t kMaxStatistics = 256;
+// And so would more than this many bytes of them, where they are more than a sixteenth of the blocks.
+constexpr std::size_t kFreeStatisticsBytes = 1024;
 
 template <std::size_t Width>
 void gather(const std::byte* in, std::size_t stride, std::size_t count, std::byte* out) {
@@ -113,6 +115,17 @@ void for_each_rest(const std::vector<std::uint32_t>& sizes, std::size_t sample_b
 
 ByteView bytes_of(const std::vector<std::uint32_t>& values) { return std::as_bytes(std::span(values)); }
 
+// Calls f(block, tick) for each block of a run.
+template <class F>
+void for_each_tick(const BlockRun& run, F&& f) {
+  TickUnwrapper ticks(run.first_tick);
+  auto jump = run.jumps.begin();
+  for (std::size_t i = 0; i < run.count(); ++i) {
+    if (jump != run.jumps.end() && jump->block == i) ticks = TickUnwrapper((jump++)->tick);
+    f(i, ticks.next(run.timeslots[i]));
+  }
+}
+
 // Where each column stands in the buffer of all columns: aligned, so that floats can be read in place.
 std::vector<std::size_t> column_offsets(const Layout& layout, std::uint64_t samples) {
   std::vector<std::size_t> offsets;
@@ -184,6 +197,11 @@ EncodedSection DataSectionCoder::encode(const BlockRun& run, std::uint32_t strea
     has_statistics[c] = layout.columns.size() <= kMaxStatistics && layout.columns[c].elements == 1;
     statistics_count += has_statistics[c] ? 1 : 0;
   }
+  const std::size_t statistics_bytes = statistics_count * ColumnStatistics::stored_bytes;
+  if (statistics_bytes > kFreeStatisticsBytes && 16 * statistics_bytes > run.raw_bytes()) {
+    has_statistics.assign(has_statistics.size(), false);
+    statistics_count = 0;
+  }
   // The headers' room comes first; the columns are coded right behind it.
   Bytes& payload = section.payload;
   payload.reserve(run.bytes.size() / 2 + 4096);
@@ -195,7 +213,13 @@ EncodedSection DataSectionCoder::encode(const BlockRun& run, std::uint32_t strea
     store_column_header(payload.data() + header_at, header);
     header_at += ColumnHeader::bytes;
   };
-  add_column(ScalarType::u32, bytes_of(run.timeslots));
+  if (run.jumps.empty()) {
+    add_column(ScalarType::u32, bytes_of(run.timeslots));
+  } else {
+    std::vector<std::uint64_t> ticks(run.count());
+    for_each_tick(run, [&](std::size_t i, std::uint64_t tick) { ticks[i] = tick; });
+    add_column(ScalarType::u64, std::as_bytes(std::span(ticks)));
+  }
   add_column(ScalarType::u32, bytes_of(run.sizes));
   columns_.resize(std::max<std::size_t>(columns_.size(), shape.rest));
   if (shape.rest > 0)
@@ -234,14 +258,14 @@ EncodedSection DataSectionCoder::encode(const BlockRun& run, std::uint32_t strea
 
   SectionHeader& header = section.header;
   header.kind = SectionKind::data;
-  header.flags = run.unsorted ? SectionHeader::flag_unsorted : std::uint16_t{0};
+  if (run.unsorted) header.flags |= SectionHeader::flag_unsorted;
+  if (!run.jumps.empty()) header.flags |= SectionHeader::flag_wide;
   header.stream = stream;
-  header.stored_bytes = static_cast<std::uint32_t>(payload.size());
   header.raw_bytes = static_cast<std::uint32_t>(run.raw_bytes());
   header.block_count = static_cast<std::uint32_t>(run.count());
   header.first_tick = run.first_tick;
   header.last_tick = run.last_tick;
-  header.payload_checksum = checksum(payload);
+  seal_payload(header, payload, false);
   return section;
 }
 
@@ -294,6 +318,7 @@ Expected<void> DataSectionCoder::decode(const SectionHeader& header, ByteView pa
   // Whatever goes wrong from here, the run is not half filled: it keeps its buffers, but has no blocks.
   run.timeslots.clear();
   run.sizes.clear();
+  run.jumps.clear();
   run.unsorted = false;
   auto done = decode_into(header, payload, layout, run);
   if (!done) run.clear();
@@ -305,7 +330,7 @@ Expected<void> DataSectionCoder::decode_into(const SectionHeader& header, ByteVi
   const auto bad = [](std::string_view why) {
     return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
   };
-  if (checksum(payload) != header.payload_checksum) return bad("payload checksum mismatch");
+  if (auto sound = check_payload(header, payload); !sound) return sound;
   auto parsed = parse_payload(payload);
   if (!parsed) return fail(parsed);
   const auto& columns = parsed->summary.columns;
@@ -316,8 +341,18 @@ Expected<void> DataSectionCoder::decode_into(const SectionHeader& header, ByteVi
   const auto decode_column = [&](std::size_t i, ScalarType type, std::span<std::byte> values) {
     return coder_.decode(columns[i], type, parsed->stored[i], values);
   };
-  if (auto done = decode_column(0, ScalarType::u32, std::as_writable_bytes(std::span(run.timeslots))); !done)
+  run.first_tick = header.first_tick;
+  if ((header.flags & SectionHeader::flag_wide) != 0) {
+    std::vector<std::uint64_t> ticks(header.block_count);
+    if (auto done = decode_column(0, ScalarType::u64, std::as_writable_bytes(std::span(ticks))); !done) return done;
+    if (!ticks.empty() && ticks.front() != header.first_tick) return bad("does not begin at its first tick");
+    for (std::size_t i = 0; i < ticks.size(); ++i) {
+      run.timeslots[i] = static_cast<std::uint32_t>(ticks[i]);
+      if (i > 0 && TickUnwrapper(ticks[i - 1]).next(run.timeslots[i]) != ticks[i]) run.jumps.push_back({i, ticks[i]});
+    }
+  } else if (auto done = decode_column(0, ScalarType::u32, std::as_writable_bytes(std::span(run.timeslots))); !done) {
     return done;
+  }
   if (auto done = decode_column(1, ScalarType::u32, std::as_writable_bytes(std::span(run.sizes))); !done) return done;
   const std::uint64_t total = std::accumulate(run.sizes.begin(), run.sizes.end(), std::uint64_t{0});
   if (total + 8 * std::uint64_t{header.block_count} != header.raw_bytes) return bad("block sizes do not add up");
@@ -349,7 +384,6 @@ Expected<void> DataSectionCoder::decode_into(const SectionHeader& header, ByteVi
       scatter_column(from, layout.sample_bytes, n, column.bytes(), to);
     }
   });
-  run.first_tick = header.first_tick;
   run.last_tick = header.last_tick;
   run.unsorted = (header.flags & SectionHeader::flag_unsorted) != 0;
   return {};

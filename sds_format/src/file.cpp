@@ -44,11 +44,11 @@ Expected<std::size_t> InputFile::read(std::uint64_t offset, std::span<std::byte>
   return done;
 }
 
-Expected<void> InputFile::read_exactly(std::uint64_t offset, std::span<std::byte> out) const {
+Expected<void> ByteSource::read_exactly(std::uint64_t offset, std::span<std::byte> out) const {
   auto got = read(offset, out);
   if (!got) return fail(got);
   if (*got != out.size())
-    return fail(ErrorCode::bad_input, fmt::format("the file ends after {} of {} bytes", *got, out.size()), path_,
+    return fail(ErrorCode::bad_input, fmt::format("the file ends after {} of {} bytes", *got, out.size()), path(),
                 offset);
   return {};
 }

@@ -13,15 +13,19 @@ constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 }  // namespace
 
-PlainReader::PlainReader(std::shared_ptr<const InputFile> file, std::uint64_t bytes)
+PlainReader::PlainReader(std::shared_ptr<const ByteSource> file, std::uint64_t bytes)
     : file_(std::move(file)), file_bytes_(bytes) {}
 
 Expected<PlainReader> PlainReader::open(const std::filesystem::path& path) {
   auto file = InputFile::open(path);
   if (!file) return fail(file);
-  auto size = (*file)->size();
+  return open(std::shared_ptr<const ByteSource>(std::move(*file)));
+}
+
+Expected<PlainReader> PlainReader::open(std::shared_ptr<const ByteSource> source) {
+  auto size = source->size();
   if (!size) return fail(size);
-  return PlainReader(std::move(*file), *size);
+  return PlainReader(std::move(source), *size);
 }
 
 Expected<void> PlainReader::refill(std::size_t wanted) {

@@ -15,7 +15,11 @@ namespace {
 class PlainCursor final : public BlockCursor {
  public:
   explicit PlainCursor(PlainReader reader) : reader_(std::move(reader)) {}
-  Expected<std::optional<BlockView>> next() override { return reader_.next(); }
+  Expected<std::optional<BlockView>> next() override {
+    auto block = reader_.next();
+    if (block && *block) (*block)->ordinal = ordinal_++;
+    return block;
+  }
   std::vector<Damage> damages() const override { return {}; }
   std::size_t damage_count() const override { return 0; }
   std::optional<Tail> tail() const override { return reader_.tail(); }
@@ -35,6 +39,7 @@ class PlainCursor final : public BlockCursor {
 
  private:
   PlainReader reader_;
+  std::uint64_t ordinal_ = 0;
 };
 
 class PackedCursor final : public BlockCursor {
@@ -131,6 +136,7 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
     auto reader = SdszReader::open(paths.front(), {.walk = options.walk});
     if (!reader) return fail(reader);
     recording.sdsz_ = std::move(*reader);
+    recording.damage_log_ = recording.sdsz_->damage_log();
     for (const auto& packed : recording.sdsz_->streams()) {
       StreamInfo stream;
       stream.description = packed.description;

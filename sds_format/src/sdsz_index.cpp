@@ -3,232 +3,219 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+
+#include "sds/format/limits.hpp"
+#include "sds/format/properties.hpp"
+#include "section_walker.hpp"
 
 namespace sds {
 
 namespace {
 
-constexpr std::size_t kFooterBytes = SectionHeader::bytes + Footer::payload_bytes;
-
-Expected<SectionHeader> read_header(const InputFile& file, std::uint64_t offset) {
-  std::array<std::byte, SectionHeader::bytes> stored;
-  if (auto got = file.read_exactly(offset, stored); !got) return fail(got);
-  auto header = SectionHeader::decode(stored);
-  if (!header) {
-    header.error().path = file.path();
-    header.error().offset = offset;
-  }
-  return header;
-}
-
-Expected<Bytes> read_payload(const InputFile& file, std::uint64_t offset, const SectionHeader& header,
-                             std::uint64_t file_bytes) {
-  if (header.stored_bytes > file_bytes - std::min(file_bytes, offset + SectionHeader::bytes))
-    return fail(ErrorCode::bad_input, "a section runs past the end of the file", file.path(), offset);
-  Bytes stored(header.stored_bytes);
-  if (auto got = file.read_exactly(offset + SectionHeader::bytes, stored); !got) return fail(got);
-  auto payload = open_payload(header, std::move(stored));
-  if (!payload) {
-    payload.error().path = file.path();
-    payload.error().offset = offset;
-  }
-  return payload;
-}
-
-struct IndexSection {
-  std::uint64_t previous = 0;
-  std::vector<IndexEntry> entries;
-  std::vector<std::vector<ColumnStatistics>> statistics;  // per entry
+struct ParsedEntry {
+  IndexEntry entry;
+  std::vector<ColumnStatistics> statistics;
+  ByteView facts;
 };
 
-Expected<IndexSection> parse_index(ByteView payload) {
+// Calls f(ParsedEntry) for each entry of an index section, in file order; returns the offset of the section before.
+template <class F>
+Expected<std::uint64_t> parse_index(const SectionHeader& index_header, ByteView payload, F&& f) {
   const auto bad = [] { return fail(ErrorCode::bad_input, "a malformed index"); };
   ByteReader reader(payload);
-  IndexSection index;
   const auto previous = reader.number<std::uint64_t>();
   const auto count = reader.number<std::uint32_t>();
-  if (!count || *count > reader.left() / SectionHeader::bytes) return bad();
-  index.previous = *previous;
+  if (!count || *count > reader.left() / SectionHeader::bytes_v1) return bad();
+  const std::size_t header_bytes = index_header.size();
+  ParsedEntry parsed;
   for (std::uint32_t i = 0; i < *count; ++i) {
-    const auto stored = reader.take(SectionHeader::bytes);
+    const auto stored = reader.take(header_bytes);
     const auto offset = reader.number<std::uint64_t>();
     const auto statistics = reader.number<std::uint32_t>();
     if (!stored || !statistics || *statistics > reader.left() / ColumnStatistics::stored_bytes) return bad();
-    auto header = SectionHeader::decode(stored->first<SectionHeader::bytes>());
+    auto header = SectionHeader::decode(*stored);
     if (!header) return fail(header);
-    index.entries.push_back({*header, *offset});
-    auto& list = index.statistics.emplace_back();
+    parsed.entry = {*header, *offset};
+    parsed.statistics.clear();
     for (std::uint32_t s = 0; s < *statistics; ++s)
-      list.push_back(ColumnStatistics::decode(reader.take(ColumnStatistics::stored_bytes)->data()));
+      parsed.statistics.push_back(ColumnStatistics::decode(reader.take(ColumnStatistics::stored_bytes)->data()));
+    parsed.facts = {};
+    if (index_header.version > 1) {
+      const auto bytes = reader.number<std::uint32_t>();
+      const auto facts = bytes ? reader.take(*bytes) : std::nullopt;
+      if (!facts) return bad();
+      parsed.facts = *facts;
+    }
+    if (auto done = f(parsed); !done) return fail(done);
   }
-  return index;
+  return reader.left() == 0 ? Expected<std::uint64_t>(*previous) : bad();
 }
 
-Expected<Footer> read_footer(const InputFile& file, std::uint64_t file_bytes) {
-  if (file_bytes < kFooterBytes) return fail(ErrorCode::bad_input, "no footer");
-  const std::uint64_t offset = file_bytes - kFooterBytes;
-  auto header = read_header(file, offset);
-  if (!header) return fail(header);
-  if (header->kind != SectionKind::footer || header->stored_bytes != Footer::payload_bytes)
-    return fail(ErrorCode::bad_input, "no footer");
-  auto payload = read_payload(file, offset, *header, file_bytes);
-  if (!payload) return fail(payload);
-  if (payload->size() != Footer::payload_bytes) return fail(ErrorCode::bad_input, "no footer");
-  return Footer{load_le<std::uint64_t>(payload->data()), load_le<std::uint64_t>(payload->data() + 8)};
+struct FoundFooter {
+  Footer footer;
+  IndexEntry entry;
+};
+
+Expected<FoundFooter> read_footer(const ByteSource& file, std::uint64_t file_bytes) {
+  for (const std::size_t header_bytes : {SectionHeader::bytes, SectionHeader::bytes_v1}) {
+    const std::uint64_t length = header_bytes + Footer::payload_bytes;
+    if (file_bytes < length) continue;
+    auto header = read_header(file, file_bytes - length);
+    if (!header && header.error().code == ErrorCode::io) return fail(header);
+    if (!header || header->size() != header_bytes || header->kind != SectionKind::footer ||
+        header->stored_bytes != Footer::payload_bytes)
+      continue;
+    const IndexEntry entry{*header, file_bytes - length};
+    auto payload = read_payload(file, entry, file_bytes);
+    if (!payload) return fail(payload);
+    if (payload->size() != Footer::payload_bytes) continue;
+    return FoundFooter{{load_le<std::uint64_t>(payload->data()), load_le<std::uint64_t>(payload->data() + 8)}, entry};
+  }
+  return fail(ErrorCode::bad_input, "no footer");
 }
 
-// Follows the chain of index sections backwards, calling f(section) for each; offsets must fall, so it ends.
+// Follows the chain of index sections backwards, calling f(index section, parsed entry) for each entry; offsets must
+// fall, so it ends. Fails unless each section's entries stand back to back between the index before and itself.
 template <class F>
-Expected<void> for_each_index(const InputFile& file, std::uint64_t last, std::uint64_t file_bytes, F&& f) {
-  std::uint64_t limit = file_bytes;
-  for (std::uint64_t offset = last; offset != 0;) {
-    if (offset >= limit) return fail(ErrorCode::bad_input, "the index chain runs forward", file.path(), offset);
-    limit = offset;
+Expected<void> for_each_index(const ByteSource& file, const FoundFooter& footer, std::uint64_t file_bytes, F&& f) {
+  const auto bad = [&](const char* why, std::uint64_t offset) {
+    return fail(ErrorCode::bad_input, why, file.path(), offset);
+  };
+  std::uint64_t end = footer.entry.offset;  // of what the next index section reaches to
+  for (std::uint64_t offset = footer.footer.last_index; offset != 0;) {
+    if (offset >= end) return bad("the index chain runs forward", offset);
     auto header = read_header(file, offset);
     if (!header) return fail(header);
-    if (header->kind != SectionKind::index) return fail(ErrorCode::bad_input, "no index section", file.path(), offset);
-    auto payload = read_payload(file, offset, *header, file_bytes);
+    const IndexEntry index{*header, offset};
+    if (header->kind != SectionKind::index || index.end() != end) return bad("no index section", offset);
+    auto payload = read_payload(file, index, file_bytes);
     if (!payload) return fail(payload);
-    auto index = parse_index(*payload);
-    if (!index) return fail(index);
-    offset = index->previous;
-    f(*header, limit, *index);
+    std::optional<std::uint64_t> first;
+    std::uint64_t at = 0;
+    auto previous = parse_index(*header, *payload, [&](ParsedEntry& parsed) -> Expected<void> {
+      if (!first) first = at = parsed.entry.offset;
+      if (parsed.entry.offset != at || parsed.entry.header.recording != footer.entry.header.recording)
+        return bad("the index does not cover the file", parsed.entry.offset);
+      at = parsed.entry.end();
+      return f(index, parsed);
+    });
+    if (!previous) return fail(previous);
+    if (at != (first ? offset : 0) || (*previous == 0 && first && *first != 0))
+      return bad("the index does not cover the file", offset);
+    end = first.value_or(offset);
+    offset = *previous;
   }
-  return {};
+  return end == 0 ? Expected<void>{} : bad("the index does not cover the file", end);
 }
 
-Expected<SectionTable> sections_from_index(const InputFile& file, std::uint64_t file_bytes) {
+Expected<SectionTable> sections_from_index(const ByteSource& file, std::uint64_t file_bytes) {
   auto footer = read_footer(file, file_bytes);
   if (!footer) return fail(footer);
-  std::vector<IndexEntry> entries;
-  auto done = for_each_index(file, footer->last_index, file_bytes,
-                             [&](const SectionHeader& header, std::uint64_t offset, const IndexSection& index) {
-                               entries.insert(entries.end(), index.entries.begin(), index.entries.end());
-                               entries.push_back({header, offset});
-                             });
-  if (!done) return fail(done);
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
-  if (entries.size() != footer->section_count) return fail(ErrorCode::bad_input, "the index misses sections");
-  std::uint64_t at = 0;
-  for (const auto& entry : entries) {
-    if (entry.offset != at) return fail(ErrorCode::bad_input, "the index does not cover the file");
-    at += SectionHeader::bytes + entry.header.stored_bytes;
-  }
-  if (at != file_bytes - kFooterBytes) return fail(ErrorCode::bad_input, "the index does not cover the file");
-  return SectionTable{std::move(entries), {}, true, true, file_bytes};
-}
-
-// The next offset at or after `from` where a valid header stands.
-Expected<std::optional<std::uint64_t>> resynchronize(const InputFile& file, std::uint64_t from,
-                                                     std::uint64_t file_bytes) {
-  constexpr std::size_t kWindow = std::size_t{1} << 20;
-  Bytes window;
-  const auto* magic = reinterpret_cast<const std::byte*>(SectionHeader::magic.data());
-  while (from + SectionHeader::bytes <= file_bytes) {
-    window.resize(std::min<std::uint64_t>(kWindow, file_bytes - from));
-    auto got = file.read(from, window);
-    if (!got) return fail(got);
-    window.resize(*got);
-    if (window.size() < SectionHeader::bytes) break;
-    for (auto at = window.begin();;) {
-      at = std::search(at, window.end(), magic, magic + SectionHeader::magic.size());
-      if (window.end() - at < static_cast<std::ptrdiff_t>(SectionHeader::bytes)) break;
-      if (SectionHeader::decode(std::span<const std::byte, SectionHeader::bytes>(&*at, SectionHeader::bytes)))
-        return from + static_cast<std::uint64_t>(at - window.begin());
-      ++at;
-    }
-    from += window.size() - (SectionHeader::bytes - 1);
-  }
-  return std::nullopt;
-}
-
-Expected<SectionTable> sections_by_walking(const InputFile& file, std::uint64_t file_bytes) {
+  if (footer->footer.section_count > limits::max_sections)
+    return fail(ErrorCode::limit, fmt::format("more than {} sections", limits::max_sections), file.path());
   SectionTable table;
+  table.from_index = table.complete = true;
   table.end = file_bytes;
-  std::uint64_t at = 0;
-  std::optional<std::uint32_t> last_sequence;
-  while (at < file_bytes) {
-    std::string reason;
-    if (file_bytes - at < SectionHeader::bytes) {
-      table.damages.push_back({at, file_bytes - at, "the file ends inside a section header"});
-      break;
-    }
-    auto header = read_header(file, at);
-    if (header) {
-      const std::uint64_t left = file_bytes - at - SectionHeader::bytes;
-      if (header->stored_bytes <= left) {
-        if (last_sequence && header->sequence != *last_sequence + 1 && table.damages.empty())
-          table.damages.push_back(
-              {at, 0, fmt::format("section {} follows section {}", header->sequence, *last_sequence)});
-        last_sequence = header->sequence;
-        if (header->kind == SectionKind::footer) {
-          table.complete = at + SectionHeader::bytes + header->stored_bytes == file_bytes;
+  table.recording = footer->entry.header.recording;
+  std::uint64_t counted = 0;
+  std::uint64_t last_index = 0;
+  auto done = for_each_index(
+      file, *footer, file_bytes, [&](const IndexEntry& index, const ParsedEntry& parsed) -> Expected<void> {
+        if (index.offset != std::exchange(last_index, index.offset)) ++counted;
+        if (++counted > footer->footer.section_count)
+          return fail(ErrorCode::bad_input, "the index has too many sections");
+        const SectionKind kind = parsed.entry.header.kind;
+        if (parsed.entry.header.version == 1 && (kind == SectionKind::gap || kind == SectionKind::clock)) {
+          auto payload = read_payload(file, parsed.entry, file_bytes);
+          if (!payload) return fail(payload);
+          take_section(table, parsed.entry, *payload);
         } else {
-          table.entries.push_back({*header, at});
+          take_section(table, parsed.entry, parsed.facts);
         }
-        at += SectionHeader::bytes + header->stored_bytes;
-        continue;
-      }
-      reason = fmt::format("the file ends inside a {} section ({} of {} bytes)", name_of(header->kind), left,
-                           header->stored_bytes);
-    } else if (header.error().code == ErrorCode::io ||
-               (header.error().code == ErrorCode::unsupported && table.entries.empty())) {
-      return fail(header);
-    } else {
-      reason = header.error().message;
-    }
-    auto next = resynchronize(file, at + 1, file_bytes);
-    if (!next) return fail(next);
-    const std::uint64_t end = next->value_or(file_bytes);
-    table.damages.push_back({at, end - at, reason});
-    at = end;
-  }
+        return {};
+      });
+  if (!done) return fail(done);
+  if (counted != footer->footer.section_count) return fail(ErrorCode::bad_input, "the index misses sections");
+  table.sections = counted + 1;
+  const auto by_offset = [](const auto& a, const auto& b) { return a.offset < b.offset; };
+  std::sort(table.entries.begin(), table.entries.end(), by_offset);
+  std::sort(table.gaps.begin(), table.gaps.end(), by_offset);
+  std::stable_sort(table.clocks.begin(), table.clocks.end(),
+                   [](const auto& a, const auto& b) { return a.offset < b.offset; });
   return table;
 }
 
 }  // namespace
 
-void IndexBuilder::add(const IndexEntry& entry, const std::vector<ColumnStatistics>& statistics) {
+Bytes encode_gap(const std::string& reason) {
+  Properties properties;
+  properties.set("reason", reason.size() <= limits::max_gap_reason_bytes
+                               ? reason
+                               : reason.substr(0, limits::max_gap_reason_bytes - 3) + "...");
+  return properties.encode();
+}
+
+Bytes encode_clock(const ClockPair& pair) {
+  Bytes payload;
+  append_le(payload, pair.tick);
+  append_le(payload, pair.utc_ns);
+  append_le(payload, pair.monotonic_ns);
+  return payload;
+}
+
+void IndexBuilder::add(const IndexEntry& entry, const std::vector<ColumnStatistics>& statistics, ByteView facts) {
   append_bytes(pending_, entry.header.encode());
   append_le(pending_, entry.offset);
   append_le(pending_, static_cast<std::uint32_t>(statistics.size()));
   for (const auto& s : statistics) s.encode(pending_);
+  append_le(pending_, static_cast<std::uint32_t>(facts.size()));
+  append_bytes(pending_, facts);
   ++entries_;
 }
 
-Bytes IndexBuilder::take(std::uint64_t previous_index_offset) {
+Bytes IndexBuilder::payload(std::uint64_t previous_index_offset) const {
   Bytes payload;
+  payload.reserve(12 + pending_.size());
   append_le(payload, previous_index_offset);
   append_le(payload, entries_);
   append_bytes(payload, pending_);
-  pending_.clear();
-  entries_ = 0;
   return payload;
 }
 
-Expected<SectionTable> load_sections(const InputFile& file, bool walk) {
+void IndexBuilder::clear() {
+  pending_.clear();
+  entries_ = 0;
+}
+
+Expected<SectionTable> load_sections(const ByteSource& file, const LoadOptions& options) {
   auto size = file.size();
   if (!size) return fail(size);
-  if (!walk) {
+  if (!options.walk) {
     auto table = sections_from_index(file, *size);
     if (table || table.error().code == ErrorCode::io) return table;
   }
-  return sections_by_walking(file, *size);
+  return walk_sections(file, *size, options.verify);
 }
 
-Expected<std::vector<IndexedStatistics>> load_statistics(const InputFile& file, std::uint32_t stream) {
+Expected<void> for_each_statistics(
+    const ByteSource& file,
+    const std::function<void(const IndexEntry& section, std::span<const ColumnStatistics> statistics)>& take) {
   auto size = file.size();
   if (!size) return fail(size);
   auto footer = read_footer(file, *size);
   if (!footer) return fail(footer);
+  return for_each_index(file, *footer, *size, [&](const IndexEntry&, const ParsedEntry& parsed) -> Expected<void> {
+    if (parsed.entry.header.kind == SectionKind::data) take(parsed.entry, parsed.statistics);
+    return {};
+  });
+}
+
+Expected<std::vector<IndexedStatistics>> load_statistics(const ByteSource& file, std::uint32_t stream) {
   std::vector<IndexedStatistics> all;
-  auto done =
-      for_each_index(file, footer->last_index, *size, [&](const SectionHeader&, std::uint64_t, IndexSection& index) {
-        for (std::size_t i = 0; i < index.entries.size(); ++i)
-          if (index.entries[i].header.stream == stream && index.entries[i].header.kind == SectionKind::data)
-            all.push_back({index.entries[i].offset, std::move(index.statistics[i])});
-      });
+  auto done = for_each_statistics(file, [&](const IndexEntry& section, std::span<const ColumnStatistics> statistics) {
+    if (section.header.stream == stream)
+      all.push_back({section.offset, std::vector(statistics.begin(), statistics.end())});
+  });
   if (!done) return fail(done);
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.section_offset < b.section_offset; });
   return all;

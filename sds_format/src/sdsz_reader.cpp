@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
+#include "section_walker.hpp"
 
 namespace sds {
 
@@ -15,276 +14,242 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
                                                              const Options& options) {
   auto file = InputFile::open(path);
   if (!file) return fail(file);
-  auto table = load_sections(**file, options.walk);
+  // The log is opened before the file is looked at: what it loses from here on stands in the file by then.
+  std::vector<std::shared_ptr<const ByteSource>> logs;
+  for (const auto& log_path : {wal_path(path), new_wal_path(path)}) {
+    auto log = InputFile::open(log_path);
+    if (log) {
+      logs.push_back(std::move(*log));
+      continue;
+    }
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(log_path, ignored)) return fail(log);
+  }
+  return open(std::move(*file), std::move(logs), options);
+}
+
+Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<const ByteSource> file,
+                                                             std::vector<std::shared_ptr<const ByteSource>> logs,
+                                                             const Options& options) {
+  auto table = load_sections(*file, {.walk = options.walk});
   if (!table) return fail(table);
-  if (table->entries.empty())
+  if (table->sections == 0)
     return fail(
         ErrorCode::bad_input,
-        table->end == 0 ? "an empty file is no .sdsz recording" : "no .sdsz section found: not a .sdsz recording", path,
-        0);
+        table->end == 0 ? "an empty file is no .sdsz recording" : "no .sdsz section found: not a .sdsz recording",
+        file->path(), 0);
   std::shared_ptr<SdszReader> reader(new SdszReader());
-  reader->file_ = std::move(*file);
+  reader->file_ = std::move(file);
   reader->table_ = std::move(*table);
-  reader->damages_ = reader->table_.damages;
+  for (const auto& damage : reader->table_.damages) reader->damage_log_->add(damage);
   for (const auto& entry : reader->table_.entries) reader->take_section(entry);
-  if (!reader->has_session_) reader->damages_.push_back({0, 0, "the session section is lost"});
-  for (std::size_t id = 0; id < reader->streams_.size(); ++id) {
-    if (!reader->streams_[id].has_description) {
-      reader->streams_[id].description.name = fmt::format("lost_{}", id);
-      reader->damages_.push_back({0, 0,
-                                  fmt::format("the description of stream {} is lost; its {} blocks cannot be decoded",
-                                              id, reader->streams_[id].block_count)});
-    }
+  reader->take_facts();
+  if (!reader->has_session_) reader->damage_log_->add({0, 0, "the session section is lost"});
+  if (auto done = reader->take_logs(logs); !done) return fail(done);
+  if (!reader->complete() && !reader->has_log_) {
+    Damage end = reader->table_.unfinished;
+    if (end.bytes == 0) end.offset = reader->table_.end;
+    end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
+    reader->damage_log_->add(end);
   }
-  if (!reader->complete()) reader->take_log();
+  for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
   return std::shared_ptr<const SdszReader>(std::move(reader));
+}
+
+void SdszReader::take_session(const IndexEntry& entry) {
+  if (has_session_) return;
+  auto bytes = payload(entry);
+  auto session = bytes ? Properties::decode(*bytes) : fail(bytes);
+  if (!session) {
+    damage_log_->add({entry.offset, entry.header.section_bytes(), session.error().message});
+    return;
+  }
+  session_ = std::move(*session);
+  has_session_ = true;
+  session_key_ = recording_id(*bytes);
 }
 
 void SdszReader::take_section(const IndexEntry& entry) {
   const SectionHeader& header = entry.header;
-  const auto damaged = [&](std::string reason) {
-    damages_.push_back({entry.offset, SectionHeader::bytes + header.stored_bytes, std::move(reason)});
-  };
-  if (header.kind == SectionKind::session) {
-    if (has_session_) return;
-    auto bytes = payload(entry);
-    auto session = bytes ? Properties::decode(*bytes) : fail(bytes);
-    if (!session) return damaged(session.error().message);
-    session_ = std::move(*session);
-    has_session_ = true;
-    recording_key_ = checksum(*bytes);
+  if (header.kind == SectionKind::session) return take_session(entry);
+  if (header.stream == SectionHeader::no_stream) return;
+  if (header.stream >= limits::max_streams || header.stream > streams_.size() + 1024) {
+    damage_log_->add(
+        {entry.offset, header.section_bytes(), fmt::format("stream number {} is out of range", header.stream)});
     return;
   }
-  if (header.stream == SectionHeader::no_stream) return;
-  if (header.stream >= limits::max_streams || header.stream > streams_.size() + 1024)
-    return damaged(fmt::format("stream number {} is out of range", header.stream));
   if (header.stream >= streams_.size()) streams_.resize(header.stream + 1);
   SdszStream& stream = streams_[header.stream];
-  const auto properties = [&]() -> Expected<Properties> {
-    auto bytes = payload(entry);
-    if (!bytes) return fail(bytes);
-    return Properties::decode(*bytes);
-  };
   switch (header.kind) {
-    case SectionKind::stream: {
-      if (stream.has_description) return;
-      auto p = properties();
-      if (!p) return damaged(p.error().message);
-      auto layout = Layout::decode(as_bytes(p->get("layout").value_or("")));
-      if (!layout) return damaged(layout.error().message);
-      stream.layout = std::move(*layout);
-      stream.description = {
-          p->get("name").value_or(""), p->get("label").value_or(""),         p->get("playback") == "1",
-          p->get("file").value_or(""), p->get("metadata-file").value_or(""), p->get("metadata").value_or("")};
-      stream.has_description = true;
-      if (auto ok = check_stream_name(stream.description.name); !ok) {
-        damaged(ok.error().message);
-        stream.description.name = fmt::format("unnamed_{}", header.stream);
-      }
-      return;
-    }
+    case SectionKind::stream:
+      return take_stream(entry, stream);
     case SectionKind::data:
       stream.data.push_back(entry);
-      stream.block_count += header.block_count;
-      stream.raw_bytes += header.raw_bytes;
-      stream.stored_bytes += SectionHeader::bytes + header.stored_bytes;
+      if (header.version == 1) stream.data.back().header.first_block = stream.end_block;
+      stream.end_block = std::max(stream.end_block, stream.data.back().header.end_block());
       return;
     case SectionKind::tail:
       stream.tail.push_back(entry);
       stream.raw_bytes += header.raw_bytes;
-      stream.stored_bytes += SectionHeader::bytes + header.stored_bytes;
+      stream.stored_bytes += header.section_bytes();
       return;
-    case SectionKind::gap: {
-      auto p = properties();
-      if (!p) return damaged(p.error().message);
-      stream.gaps.push_back({header.first_tick, p->get("reason").value_or("")});
-      return;
-    }
-    case SectionKind::clock: {
-      auto bytes = payload(entry);
-      if (!bytes || bytes->size() != 16) return damaged(bytes ? "a malformed clock section" : bytes.error().message);
-      stream.clocks.push_back({load_le<std::uint64_t>(bytes->data()), load_le<std::uint64_t>(bytes->data() + 8)});
-      return;
-    }
     default:
       return;  // labels, attachments and kinds of later versions
   }
 }
 
-void SdszReader::take_log() {
-  auto pieces = list_wal(file_->path(), recording_key_);
-  if (!pieces || pieces->empty()) return;
-  auto log = InputFile::open(wal_path(file_->path()));
-  if (!log) return;
-  log_file_ = std::move(*log);
-  // The file grows while we look: blocks that were sealed between the two looks are in both, and told by number.
-  for (const auto& piece : *pieces) {
-    if (piece.frame.stream >= streams_.size()) continue;
-    SdszStream& stream = streams_[piece.frame.stream];
-    std::uint64_t known = stream.block_count;
-    if (piece.frame.first_block + piece.block_count <= known) continue;
-    stream.log.push_back(piece);
-    const std::uint64_t skipped = known > piece.frame.first_block ? known - piece.frame.first_block : 0;
-    stream.block_count += piece.block_count - skipped;
-    stream.raw_bytes += piece.bytes * (piece.block_count - skipped) / std::max<std::uint64_t>(piece.block_count, 1);
+void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
+  const SectionHeader& header = entry.header;
+  const auto damaged = [&](std::string reason) {
+    damage_log_->add({entry.offset, header.section_bytes(), std::move(reason)});
+  };
+  if (described_bytes_ + header.raw_bytes > limits::max_described_bytes)
+    return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
+  auto bytes = payload(entry);
+  auto p = bytes ? Properties::decode(*bytes) : fail(bytes);
+  if (!p) return damaged(p.error().message);
+  // The second description, written at the end, knows how many blocks there were.
+  if (const auto blocks = p->get("blocks"); blocks && blocks->size() == 8)
+    stream.end_block = std::max(stream.end_block, load_le<std::uint64_t>(blocks->data()));
+  if (stream.has_description) return;
+  auto layout = Layout::decode(as_bytes(p->get("layout").value_or("")));
+  if (!layout) return damaged(layout.error().message);
+  described_bytes_ += header.raw_bytes;
+  stream.layout = std::move(*layout);
+  stream.description = {
+      p->get("name").value_or(""), p->get("label").value_or(""),         p->get("playback") == "1",
+      p->get("file").value_or(""), p->get("metadata-file").value_or(""), p->get("metadata").value_or("")};
+  stream.has_description = true;
+  if (auto ok = check_stream_name(stream.description.name); !ok) {
+    damaged(ok.error().message);
+    stream.description.name = fmt::format("unnamed_{}", header.stream);
   }
 }
 
-Expected<Bytes> SdszReader::payload(const IndexEntry& entry) const {
-  Bytes stored(entry.header.stored_bytes);
-  if (auto got = file_->read_exactly(entry.offset + SectionHeader::bytes, stored); !got) return fail(got);
-  if (entry.header.kind == SectionKind::data) return stored;
-  auto opened = open_payload(entry.header, std::move(stored));
-  if (!opened) {
-    opened.error().path = file_->path();
-    opened.error().offset = entry.offset;
+// Gives gaps and clock pairs to their streams.
+void SdszReader::take_facts() {
+  std::size_t reasons = 0;
+  for (auto& entry : table_.gaps) {
+    if (entry.stream >= streams_.size()) continue;
+    SdszStream& stream = streams_[entry.stream];
+    Gap gap = std::move(entry.gap);
+    if (gap.before_block == 0) {
+      // Version 1 does not number it: it stands behind the sections before.
+      for (const auto& section : stream.data)
+        if (section.header.version == 1 && section.offset < entry.offset) gap.before_block = section.header.end_block();
+    }
+    reasons += gap.reason.size();
+    if (reasons > limits::max_reasons_bytes) gap.reason.clear();
+    stream.gaps.push_back(std::move(gap));
   }
-  return opened;
+  for (const auto& entry : table_.clocks)
+    if (entry.stream < streams_.size()) streams_[entry.stream].clocks.push_back(entry.pair);
+  table_.gaps = {};
+  table_.clocks = {};
+  for (auto& stream : streams_)
+    std::stable_sort(stream.gaps.begin(), stream.gaps.end(),
+                     [](const Gap& a, const Gap& b) { return a.before_block < b.before_block; });
 }
 
-// Tells the cursor's thread that a section is decoded. Outlives the cursor where work is still on its way.
-struct SdszCursor::Finished {
-  std::mutex mutex;
-  std::condition_variable changed;
-};
-
-// A section on its way through a decoder; it keeps coder and buffers for the next one. `finished` is guarded by the
-// mutex of Finished.
-struct SdszCursor::Decoding {
-  IndexEntry entry;
-  DataSectionCoder coder;
-  Bytes stored;
-  BlockRun run;
-  Expected<void> outcome;
-  bool finished = false;
-
-  void decode(const SdszReader& reader, const Layout& layout) {
-    run.clear();
-    stored.resize(entry.header.stored_bytes);
-    outcome = reader.file()->read_exactly(entry.offset + SectionHeader::bytes, stored);
-    if (outcome) outcome = coder.decode(entry.header, stored, layout, run);
+Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs) {
+  const std::optional<std::uint64_t> key = has_session_ ? std::optional(session_key_) : std::nullopt;
+  for (const auto& log : logs) {
+    auto contents = list_wal(log, table_.recording, key);
+    if (!contents) return fail(contents);
+    if (!contents->ours) continue;
+    has_log_ = true;
+    for (auto& piece : contents->pieces)
+      if (piece.stream < streams_.size() && piece.end_block() > piece.first_block)
+        streams_[piece.stream].log.push_back(std::move(piece));
   }
-};
-
-SdszCursor::SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t stream, Executor* executor,
-                       SectionFilter wanted)
-    : reader_(std::move(reader)),
-      stream_(stream),
-      executor_(executor),
-      wanted_(std::move(wanted)),
-      finished_(std::make_shared<Finished>()) {}
-
-Expected<std::optional<BlockView>> SdszCursor::next() {
-  while (next_block_ == run_.count())
-    if (!load_next()) return std::nullopt;
-  const std::size_t i = next_block_++;
-  const BlockView block{run_.timeslots[i], ticks_.next(run_.timeslots[i]),
-                        ByteView(run_.bytes).subspan(next_byte_, run_.sizes[i])};
-  next_byte_ += run_.sizes[i];
-  last_tick_ = block.tick;
-  any_block_ = true;
-  return block;
-}
-
-// Has the sections that come next decoded: one for the caller, and as many ahead as the executor has threads.
-void SdszCursor::start_decoding() {
-  const SdszStream& stream = reader_->streams()[stream_];
-  const std::size_t wanted = executor_ == nullptr ? 1 : 1 + executor_->concurrency();
-  while (decodings_.size() < wanted && next_section_ < stream.data.size()) {
-    if (wanted_ && !wanted_(stream.data[next_section_])) {
-      sealed_blocks_ += stream.data[next_section_++].header.block_count;
-      continue;
-    }
-    std::shared_ptr<Decoding> decoding;
-    if (spare_decodings_.empty()) {
-      decoding = std::make_shared<Decoding>();
-    } else {
-      decoding = std::move(spare_decodings_.back());
-      spare_decodings_.pop_back();
-    }
-    decoding->entry = stream.data[next_section_++];
-    decoding->finished = false;
-    decodings_.push_back(decoding);
-    if (executor_ == nullptr) {
-      decoding->decode(*reader_, stream.layout);
-      decoding->finished = true;
-      continue;
-    }
-    executor_->run([decoding, reader = reader_, index = stream_, finished = finished_] {
-      decoding->decode(*reader, reader->streams()[index].layout);
-      const std::lock_guard lock(finished->mutex);
-      decoding->finished = true;
-      finished->changed.notify_all();
+  for (auto& stream : streams_) {
+    std::stable_sort(stream.log.begin(), stream.log.end(), [](const WalPiece& a, const WalPiece& b) {
+      return a.first_block != b.first_block ? a.first_block < b.first_block : a.block_count > b.block_count;
     });
-  }
-}
-
-void SdszCursor::wait_for(const Decoding& decoding) {
-  for (;;) {
-    std::unique_lock lock(finished_->mutex);
-    if (decoding.finished) return;
-    lock.unlock();
-    if (executor_->help()) continue;
-    lock.lock();
-    finished_->changed.wait(lock, [&] { return decoding.finished; });
-    return;
-  }
-}
-
-bool SdszCursor::load_next() {
-  const SdszStream& stream = reader_->streams()[stream_];
-  next_block_ = 0;
-  next_byte_ = 0;
-  run_.clear();
-  if (!stream.has_description) return false;
-  for (;;) {
-    start_decoding();
-    if (decodings_.empty()) break;
-    const std::shared_ptr<Decoding> decoding = std::move(decodings_.front());
-    decodings_.pop_front();
-    wait_for(*decoding);
-    spare_decodings_.push_back(decoding);
-    const IndexEntry& entry = decoding->entry;
-    sealed_blocks_ += entry.header.block_count;
-    if (decoding->outcome) {
-      std::swap(run_, decoding->run);
-      ticks_ = TickUnwrapper(entry.header.first_tick);
-      return true;
-    }
-    damages_.push_back({entry.offset, SectionHeader::bytes + entry.header.stored_bytes,
-                        fmt::format("{}; {} blocks are lost (ticks {} to {})", decoding->outcome.error().message,
-                                    entry.header.block_count, entry.header.first_tick, entry.header.last_tick)});
-  }
-  while (next_piece_ < stream.log.size())
-    if (load_log_piece(stream.log[next_piece_++])) return true;
-  return false;
-}
-
-bool SdszCursor::load_log_piece(const WalPiece& piece) {
-  stored_.resize(piece.bytes);
-  if (!reader_->log_file()->read_exactly(piece.offset, stored_)) return false;
-  TickUnwrapper ticks = any_block_ ? TickUnwrapper(last_tick_) : TickUnwrapper();
-  ByteReader records(stored_);
-  for (std::uint32_t i = 0; i < piece.block_count; ++i) {
-    const auto timeslot = records.number<std::uint32_t>();
-    const auto size = records.number<std::uint32_t>();
-    const auto data = size ? records.take(*size) : std::nullopt;
-    if (!data) break;
-    if (piece.frame.first_block + i < sealed_blocks_) continue;
-    run_.append(*timeslot, ticks.next(*timeslot), *data);
-  }
-  sealed_blocks_ = std::max(sealed_blocks_, piece.frame.first_block + piece.block_count);
-  if (run_.count() > 0) ticks_ = TickUnwrapper(run_.first_tick);
-  return run_.count() > 0;
-}
-
-Expected<void> SdszCursor::read_tail(const std::function<Expected<void>(ByteView)>& take) const {
-  for (const auto& entry : reader_->streams()[stream_].tail) {
-    auto bytes = reader_->payload(entry);
-    if (!bytes) return fail(bytes);
-    if (auto taken = take(*bytes); !taken) return taken;
+    // Two logs may hold the same blocks.
+    std::uint64_t end = 0;
+    std::erase_if(stream.log, [&](const WalPiece& piece) {
+      if (piece.end_block() <= end) return true;
+      end = piece.end_block();
+      return false;
+    });
   }
   return {};
 }
+
+// Joins sections and log of a stream by the ordinals of their blocks, and finds out what neither has.
+void SdszReader::join(std::size_t index) {
+  SdszStream& stream = streams_[index];
+  if (!stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
+  std::uint64_t end = 0;
+  std::erase_if(stream.data, [&](const IndexEntry& entry) {
+    if (entry.header.first_block >= end && entry.header.end_block() >= entry.header.first_block) {
+      end = entry.header.end_block();
+      return false;
+    }
+    damage_log_->add({entry.offset,
+                      entry.header.section_bytes(),
+                      fmt::format("blocks {} to {} stand twice", entry.header.first_block,
+                                  entry.header.end_block() - std::min<std::uint64_t>(entry.header.block_count, 1)),
+                      index,
+                      0,
+                      0,
+                      {},
+                      {}});
+    return true;
+  });
+  // Goes through holes between sections, and the one behind the last.
+  std::size_t piece = 0;
+  const auto fill = [&](std::uint64_t from, std::uint64_t to) {
+    while (from < to) {
+      while (piece < stream.log.size() && stream.log[piece].end_block() <= from) ++piece;
+      const bool any = piece < stream.log.size() && stream.log[piece].first_block < to;
+      if (!any) return damage_log_->add(missing(index, from, to));
+      const WalPiece& found = stream.log[piece];
+      if (found.first_block > from) damage_log_->add(missing(index, from, found.first_block));
+      const std::uint64_t begin = std::max(from, found.first_block);
+      const std::uint64_t count = std::min(to, found.end_block()) - begin;
+      stream.log_needed = true;
+      stream.block_count += count;
+      stream.raw_bytes += found.bytes * count / found.block_count;
+      from = begin + count;
+    }
+  };
+  std::uint64_t next = 0;
+  for (const auto& entry : stream.data) {
+    fill(next, entry.header.first_block);
+    next = entry.header.end_block();
+    stream.block_count += entry.header.block_count;
+    stream.raw_bytes += entry.header.raw_bytes;
+    stream.stored_bytes += entry.header.section_bytes();
+  }
+  fill(next, stream.end_block);
+  if (stream.has_description) return;
+  stream.description.name = fmt::format("lost_{}", index);
+  Damage lost;
+  lost.stream = index;
+  lost.blocks = stream.block_count;
+  lost.reason =
+      fmt::format("the description of stream {} is lost; its {} blocks cannot be decoded", index, stream.block_count);
+  damage_log_->add(lost);
+}
+
+Damage SdszReader::missing(std::size_t index, std::uint64_t from, std::uint64_t to) const {
+  const SdszStream& stream = streams_[index];
+  Damage damage;
+  damage.stream = index;
+  damage.first_block = from;
+  damage.blocks = to - from;
+  const auto behind = std::find_if(stream.data.begin(), stream.data.end(),
+                                   [&](const IndexEntry& entry) { return entry.header.first_block >= to; });
+  if (behind != stream.data.begin()) damage.first_tick = std::prev(behind)->header.last_tick;
+  if (behind != stream.data.end()) damage.last_tick = behind->header.first_tick;
+  damage.reason = fmt::format("{} blocks are lost (blocks {} to {}{}{})", to - from, from, to - 1,
+                              damage.first_tick ? fmt::format(", after tick {}", *damage.first_tick) : "",
+                              damage.last_tick ? fmt::format(", before tick {}", *damage.last_tick) : "");
+  return damage;
+}
+
+Expected<Bytes> SdszReader::payload(const IndexEntry& entry) const { return read_payload(*file_, entry, table_.end); }
 
 }  // namespace sds

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <tuple>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -18,25 +20,36 @@ namespace sds {
 namespace {
 
 constexpr std::size_t kIndexPieceBytes = std::size_t{1} << 20;
-constexpr std::uint64_t kWalRewriteBytes = std::uint64_t{8} << 20;
+// A log is not worth replacing before it holds this much that has been sealed since.
+constexpr std::uint64_t kMinDeadLogBytes = std::uint64_t{4} << 20;
+constexpr std::size_t kLogWriteBytes = std::size_t{1} << 20;
+// Room for what closes a recording: descriptions, index pieces, footer.
+constexpr std::size_t kSectionsKeptForClosing = 2 * limits::max_streams;
 
 struct OpenStream {
   Layout layout;
-  Bytes description;  // the payload of its stream section
+  Properties description;
   TickUnwrapper ticks;
   BlockRun run;                     // blocks not yet given to the encoder
   std::uint64_t sealed_blocks = 0;  // blocks before run's first
   std::size_t logged_blocks = 0;    // of run, in the write-ahead log
-  std::size_t logged_bytes = 0;
+  std::size_t logged_bytes = 0;     // of their data
+  std::uint64_t logged_tick = 0;    // of the last of them
   std::uint64_t last_tick = 0;
-  bool has_tail = false;
+  bool ended = false;
+
+  [[nodiscard]] std::uint64_t blocks() const { return sealed_blocks + run.count(); }
+  // Size in the log of what is logged, without frame headers.
+  [[nodiscard]] std::uint64_t live_log_bytes() const { return logged_bytes + 8 * std::uint64_t{logged_blocks}; }
 };
 
-// A section on its way through an encoder. Owned by the writer; `done` is guarded by the writer's mutex.
+// A section on its way to the file: a data section through an encoder, others are ready at once. Owned by the writer;
+// `done` is guarded by the writer's mutex.
 struct Job {
   std::uint32_t stream = 0;
   BlockRun run;
   EncodedSection section;
+  Bytes facts;  // for the index
   bool done = false;
 };
 
@@ -48,17 +61,22 @@ struct SdszWriter::State {
   std::vector<OpenStream> streams;
   std::optional<WalWriter> wal;
   Bytes session;
-  std::uint64_t recording_key = 0;
+  std::uint64_t recording = 0;
   IndexBuilder index;
   std::uint64_t last_index = 0;
   std::uint64_t stored = 0;  // bytes in the sink that are whole sections
-  std::uint64_t raw = 0;
+  std::uint64_t raw = 0;     // of sealed blocks
+  std::uint64_t open_bytes = 0;
+  std::uint64_t synced_bytes = 0;      // of `stored`, forced to the disk
+  std::uint64_t synced_log_bytes = 0;  // and of the log
   std::uint32_t sequence = 0;
+  std::optional<Error> failure;
+  bool for_good = false;       // no resume() helps
+  std::size_t close_step = 0;  // how far close() came
   bool closed = false;
-  bool wal_has_sealed = false;  // the log holds blocks that have been sealed since
 
   std::deque<std::unique_ptr<Job>> jobs;  // in the order of their sections
-  std::vector<std::unique_ptr<Job>> spare_jobs;
+  std::vector<BlockRun> spare_runs;
   std::vector<std::unique_ptr<DataSectionCoder>> coders;  // free ones; guarded by mutex
   std::mutex mutex;
   std::condition_variable job_done;
@@ -68,53 +86,69 @@ struct SdszWriter::State {
     while (options.executor != nullptr && options.executor->help()) {
     }
     std::unique_lock lock(mutex);
-    job_done.wait(lock, [&] {
-      for (const auto& job : jobs)
-        if (!job->done) return false;
-      return true;
-    });
+    job_done.wait(lock,
+                  [&] { return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job->done; }); });
   }
 
-  Expected<void> write_section(SectionHeader header, ByteView payload,
-                               const std::vector<ColumnStatistics>& statistics = {}) {
-    header.sequence = sequence;
-    Bytes whole;
-    whole.reserve(SectionHeader::bytes + payload.size());
-    append_bytes(whole, header.encode());
-    append_bytes(whole, payload);
-    if (auto done = sink->append(whole); !done) {
-      (void)sink->truncate(stored);  // leave whole sections; the error that counts is the first
-      return done;
-    }
-    if (header.kind != SectionKind::index && header.kind != SectionKind::footer)
-      index.add({header, stored}, statistics);
-    stored += whole.size();
-    ++sequence;
-    if (index.pending_bytes() >= kIndexPieceBytes) return write_index();
+  tl::unexpected<Error> latch(const Expected<void>& failed, bool permanent = false) {
+    if (!failure) failure = failed.error();
+    for_good = for_good || permanent;
+    return tl::unexpected<Error>(failed.error());
+  }
+
+  // The error that every call answers with while the writer has failed.
+  [[nodiscard]] Expected<void> usable() const {
+    if (failure) return tl::unexpected<Error>(*failure);
+    if (closed) return fail(ErrorCode::usage, "the recording is closed", sink->path());
     return {};
   }
 
-  Expected<void> write_small(SectionKind kind, std::uint32_t stream, ByteView payload, std::uint64_t tick = 0,
-                             std::uint16_t extra_flags = 0) {
-    SectionHeader header;
-    header.kind = kind;
-    header.stream = stream;
-    header.first_tick = header.last_tick = tick;
-    header.flags = extra_flags;
-    const Bytes sealed = seal_payload(payload, header);
-    return write_section(header, sealed);
+  Expected<void> write_section(SectionHeader header, ByteView payload, const std::vector<ColumnStatistics>& statistics,
+                               ByteView facts) {
+    header.sequence = sequence;
+    header.recording = recording;
+    Bytes whole = header.encode();
+    whole.reserve(whole.size() + payload.size());
+    append_bytes(whole, payload);
+    if (auto done = sink->append(whole); !done) {
+      (void)sink->truncate(stored);  // leave whole sections; the error that counts is the first
+      return latch(done);
+    }
+    if (header.kind != SectionKind::index && header.kind != SectionKind::footer)
+      index.add({header, stored}, statistics, facts);
+    stored += whole.size();
+    ++sequence;
+    return {};
   }
 
   Expected<void> write_index() {
     const std::uint64_t here = stored;
-    const Bytes payload = index.take(last_index);
-    if (auto done = write_small(SectionKind::index, SectionHeader::no_stream, payload); !done) return done;
+    SectionHeader header;
+    header.kind = SectionKind::index;
+    Bytes payload = index.payload(last_index);
+    seal_payload(header, payload, true);
+    if (auto done = write_section(header, payload, {}, {}); !done) return done;
     last_index = here;
+    index.clear();
     return {};
   }
 
-  static void encode(Job& job, const Layout& layout, Level level, DataSectionCoder& coder) {
-    job.section = coder.encode(job.run, job.stream, layout, level);
+  // Puts a section that is no data section into the queue.
+  void push_small(SectionKind kind, std::uint32_t stream, Bytes payload, bool keep_facts = false) {
+    auto job = std::make_unique<Job>();
+    job->stream = stream;
+    SectionHeader& header = job->section.header;
+    header.kind = kind;
+    header.stream = stream;
+    if (stream != SectionHeader::no_stream && kind != SectionKind::stream) {
+      header.first_tick = header.last_tick = streams[stream].last_tick;
+      header.first_block = streams[stream].blocks();
+    }
+    if (keep_facts) job->facts = payload;
+    seal_payload(header, payload, true);
+    job->section.payload = std::move(payload);
+    job->done = true;
+    jobs.push_back(std::move(job));
   }
 
   std::unique_ptr<DataSectionCoder> borrow_coder() {
@@ -126,47 +160,50 @@ struct SdszWriter::State {
   }
 
   // Gives the open blocks of a stream to the encoder; their section is written, in order, when it is ready.
-  Expected<void> seal(std::uint32_t id) {
+  void start_sealing(std::uint32_t id) {
     OpenStream& stream = streams[id];
-    if (stream.run.count() == 0) return {};
-    std::unique_ptr<Job> job;
-    if (spare_jobs.empty()) {
-      job = std::make_unique<Job>();
-    } else {
-      job = std::move(spare_jobs.back());
-      spare_jobs.pop_back();
-    }
+    if (stream.run.count() == 0) return;
+    auto job = std::make_unique<Job>();
     job->stream = id;
-    job->done = false;
-    job->run.clear();
     std::swap(job->run, stream.run);
+    job->section.header.first_block = stream.sealed_blocks;
     stream.sealed_blocks += job->run.count();
-    if (stream.logged_blocks > 0) wal_has_sealed = true;
-    stream.logged_blocks = 0;
-    stream.logged_bytes = 0;
+    stream.logged_blocks = stream.logged_bytes = 0;
     raw += job->run.raw_bytes();
+    open_bytes -= job->run.raw_bytes();
     Job* raw_job = job.get();
     jobs.push_back(std::move(job));
     // The layout is copied: `streams` may grow while another thread encodes.
     auto work = [this, raw_job, layout = stream.layout, level = options.level] {
       auto coder = borrow_coder();
-      encode(*raw_job, layout, level, *coder);
+      const std::uint64_t first_block = raw_job->section.header.first_block;
+      raw_job->section = coder->encode(raw_job->run, raw_job->stream, layout, level);
+      raw_job->section.header.first_block = first_block;
       const std::lock_guard lock(mutex);
       coders.push_back(std::move(coder));
       raw_job->done = true;
       job_done.notify_all();
     };
-    if (options.executor == nullptr) {
-      work();
-      return commit(0);
-    }
+    if (options.executor == nullptr) return work();
     options.executor->run(std::move(work));
-    return commit(options.executor->concurrency());
+  }
+
+  Expected<void> seal(std::uint32_t id) {
+    start_sealing(id);
+    return commit(pipelined());
+  }
+
+  // Sections that may be on their way through encoders while blocks are appended.
+  [[nodiscard]] std::size_t pipelined() const {
+    return options.executor == nullptr ? 0 : options.executor->concurrency();
   }
 
   // Writes finished sections in order until at most `may_wait` are still on their way.
   Expected<void> commit(std::size_t may_wait) {
-    while (!jobs.empty()) {
+    for (;;) {
+      if (index.pending_bytes() >= kIndexPieceBytes)
+        if (auto done = write_index(); !done) return done;
+      if (jobs.empty()) return {};
       {
         std::unique_lock lock(mutex);
         if (!jobs.front()->done) {
@@ -177,15 +214,165 @@ struct SdszWriter::State {
           job_done.wait(lock, [&] { return jobs.front()->done; });
         }
       }
-      auto job = std::move(jobs.front());
+      Job& job = *jobs.front();
+      if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
+        return done;
+      if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2) {
+        job.run.clear();
+        spare_runs.push_back(std::move(job.run));
+      }
       jobs.pop_front();
-      auto done = write_section(job->section.header, job->section.payload, job->section.statistics);
-      spare_jobs.push_back(std::move(job));
-      if (!done) return done;
     }
+  }
+
+  Expected<void> append(std::uint32_t id, std::uint32_t timeslot, std::uint64_t tick, ByteView data) {
+    OpenStream& stream = streams[id];
+    // Seal first where a large block would push the section past its limit.
+    const std::uint64_t more = 8 + data.size();
+    const bool too_large =
+        stream.run.count() > 0 && stream.run.raw_bytes() + more > 2 * std::uint64_t{options.section_bytes};
+    if (too_large) start_sealing(id);
+    if (stream.run.count() == 0 && stream.run.bytes.capacity() == 0 && !spare_runs.empty()) {
+      stream.run = std::move(spare_runs.back());
+      spare_runs.pop_back();
+    }
+    stream.last_tick = tick;
+    stream.run.append(timeslot, tick, data);
+    open_bytes += more;
+    if (stream.run.raw_bytes() >= options.section_bytes) return seal(id);
+    if (open_bytes <= limits::max_open_bytes) return too_large ? commit(pipelined()) : Expected<void>{};
+    const auto largest = std::max_element(streams.begin(), streams.end(), [](const auto& a, const auto& b) {
+      return a.run.raw_bytes() < b.run.raw_bytes();
+    });
+    return seal(static_cast<std::uint32_t>(largest - streams.begin()));
+  }
+
+  // Too many sections could not be read back.
+  [[nodiscard]] Expected<void> room_for_sections() const {
+    if (sequence + jobs.size() + kSectionsKeptForClosing < limits::max_sections) return {};
+    return fail(ErrorCode::limit, fmt::format("the recording has {} sections, and must be closed", sequence),
+                sink->path());
+  }
+
+  // Writes what is open into `log`; what is written is marked in the streams.
+  Expected<void> log_open_blocks(WalWriter& log) {
+    std::vector<std::uint32_t> added;
+    const auto write = [&]() -> Expected<void> {
+      if (auto done = log.write(); !done) return done;
+      for (const auto id : added) {
+        streams[id].logged_blocks = streams[id].run.count();
+        streams[id].logged_bytes = streams[id].run.bytes.size();
+        streams[id].logged_tick = streams[id].last_tick;
+      }
+      added.clear();
+      return {};
+    };
+    for (std::uint32_t id = 0; id < streams.size(); ++id) {
+      OpenStream& stream = streams[id];
+      if (stream.logged_blocks == stream.run.count()) continue;
+      log.add(id, stream.sealed_blocks, stream.run, stream.logged_blocks, stream.logged_bytes, tick_behind_log(stream));
+      added.push_back(id);
+      if (log.pending_bytes() >= kLogWriteBytes)
+        if (auto done = write(); !done) return done;
+    }
+    return write();
+  }
+
+  // The tick of a stream's first block that is not in the log yet.
+  static std::uint64_t tick_behind_log(const OpenStream& stream) {
+    const BlockRun& run = stream.run;
+    if (stream.logged_blocks == 0) return run.first_tick;
+    const auto jump = std::lower_bound(run.jumps.begin(), run.jumps.end(), stream.logged_blocks,
+                                       [](const auto& j, std::size_t block) { return j.block < block; });
+    if (jump != run.jumps.end() && jump->block == stream.logged_blocks) return jump->tick;
+    return TickUnwrapper(stream.logged_tick).next(run.timeslots[stream.logged_blocks]);
+  }
+
+  Expected<void> flush_log() {
+    std::uint64_t live = 0;
+    for (const auto& stream : streams) live += stream.live_log_bytes();
+    const std::uint64_t dead = wal->bytes() - std::min(wal->bytes(), live);
+    // What has been sealed since is dead weight: with as much of it as of live blocks, what is logged is written twice
+    // at most.
+    if (dead < std::max(live, kMinDeadLogBytes)) {
+      if (auto done = log_open_blocks(*wal); !done) return latch(done);
+      if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
+      if (auto synced = wal->sync(); !synced) return latch(synced, true);
+      synced_log_bytes = wal->bytes();
+      return {};
+    }
+    auto fresh = wal->successor();
+    if (!fresh) return latch(fail(fresh));
+    std::vector<std::tuple<std::size_t, std::size_t, std::uint64_t>> logged;
+    for (auto& stream : streams) {
+      logged.emplace_back(stream.logged_blocks, stream.logged_bytes, stream.logged_tick);
+      stream.logged_blocks = stream.logged_bytes = 0;
+    }
+    auto done = log_open_blocks(*fresh);
+    if (done && options.durability == Durability::power) done = fresh->sync();
+    if (done) done = fresh->publish(options.durability == Durability::power);
+    if (!done) {
+      // The log of before is still the one that counts.
+      for (std::size_t i = 0; i < streams.size(); ++i)
+        std::tie(streams[i].logged_blocks, streams[i].logged_bytes, streams[i].logged_tick) = logged[i];
+      return latch(done);
+    }
+    wal = std::move(*fresh);
+    synced_log_bytes = wal->bytes();
     return {};
   }
+
+  Expected<void> close_next(std::size_t step) {
+    if (step == 0) {
+      for (std::uint32_t id = 0; id < streams.size(); ++id) start_sealing(id);
+      // What everything else hangs on stands twice in the file: a damaged section costs only itself.
+      push_small(SectionKind::session, SectionHeader::no_stream, session);
+      for (std::uint32_t id = 0; id < streams.size(); ++id) {
+        std::string blocks(8, '\0');
+        store_le(blocks.data(), streams[id].blocks());
+        streams[id].description.set("blocks", blocks);
+        push_small(SectionKind::stream, id, streams[id].description.encode());
+      }
+      return {};
+    }
+    if (step == 1) return commit(0);
+    if (step == 2) return write_index();
+    if (step == 3) {
+      Bytes footer;
+      append_le(footer, last_index);
+      append_le(footer, std::uint64_t{sequence});
+      SectionHeader header;
+      header.kind = SectionKind::footer;
+      seal_payload(header, footer, false);
+      return write_section(header, footer, {}, {});
+    }
+    if (step == 4) {
+      if (!wal) return {};
+      auto synced = sink->sync();
+      return synced ? synced : latch(synced, true);
+    }
+    if (step == 5) {
+      auto done = sink->close();
+      return done ? done : latch(done, true);
+    }
+    if (!wal) return {};
+    auto done = wal->remove();
+    return done ? done : latch(done);
+  }
 };
+
+namespace {
+
+Expected<void> check_options(const SdszWriterOptions& options, const std::filesystem::path& path) {
+  if (options.section_bytes >= limits::min_section_option && options.section_bytes <= limits::max_section_option)
+    return {};
+  return fail(ErrorCode::usage,
+              fmt::format("sections of {} bytes; {} to {} are possible", options.section_bytes,
+                          limits::min_section_option, limits::max_section_option),
+              path);
+}
+
+}  // namespace
 
 SdszWriter::SdszWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 SdszWriter::~SdszWriter() = default;
@@ -194,37 +381,60 @@ SdszWriter& SdszWriter::operator=(SdszWriter&&) noexcept = default;
 
 Expected<SdszWriter> SdszWriter::create(const std::filesystem::path& path, const Properties& session,
                                         const SdszWriterOptions& options) {
+  if (auto ok = check_options(options, path); !ok) return fail(ok);
   auto sink = OutputFile::create(path, options.if_exists);
   if (!sink) return fail(sink);
-  auto writer = create(std::move(*sink), session, options);
-  if (!writer || !options.write_ahead_log) return writer;
-  auto wal = WalWriter::create(path, writer->state_->recording_key);
-  if (!wal) return fail(wal);
-  if (auto done = wal->publish(); !done) return fail(done);
-  writer->state_->wal = std::move(*wal);
+  SdszWriterOptions without_log = options;
+  without_log.durability = Durability::none;
+  auto writer = create(std::move(*sink), session, without_log);
+  if (writer && options.durability != Durability::none) {
+    State& state = *writer->state_;
+    state.options.durability = options.durability;
+    auto wal = WalWriter::create(path, state.recording, options.if_exists);
+    Expected<void> done = wal ? Expected<void>{} : fail(wal);
+    if (wal) {
+      state.wal = std::move(*wal);
+      if (options.durability == Durability::power) {
+        done = state.sink->sync();
+        if (done) done = state.wal->sync();
+        if (done) done = sync_directory(directory_of(path));
+      }
+      if (!done) (void)remove_file(wal_path(path));
+    }
+    if (!done) writer = fail(done);
+  }
+  // Nothing is left of a recording that could not be begun.
+  if (!writer) (void)remove_file(path);
   return writer;
 }
 
 Expected<SdszWriter> SdszWriter::create(std::unique_ptr<ByteSink> sink, const Properties& session,
                                         const SdszWriterOptions& options) {
+  if (auto ok = check_options(options, sink->path()); !ok) return fail(ok);
+  if (options.durability != Durability::none)
+    return fail(ErrorCode::usage, "a log needs a file that it stands beside", sink->path());
   auto state = std::make_unique<State>();
   state->sink = std::move(sink);
   state->options = options;
   state->session = session.encode();
-  state->recording_key = checksum(state->session);
-  if (auto done = state->write_small(SectionKind::session, SectionHeader::no_stream, state->session); !done)
-    return fail(done);
+  if (state->session.size() > limits::max_session_bytes)
+    return fail(ErrorCode::limit, "too many facts about the session", state->sink->path());
+  state->recording = recording_id(state->session);
+  state->push_small(SectionKind::session, SectionHeader::no_stream, state->session);
+  if (auto done = state->commit(0); !done) return fail(done);
   return SdszWriter(std::move(state));
 }
 
 Expected<SdszWriter::StreamId> SdszWriter::add_stream(const StreamDescription& description) {
+  if (auto ok = state_->usable(); !ok) return fail(ok);
   if (state_->streams.size() >= limits::max_streams)
     return fail(ErrorCode::limit, fmt::format("more than {} streams", limits::max_streams), state_->sink->path());
+  if (auto room = state_->room_for_sections(); !room) return fail(room);
   OpenStream stream;
   if (!description.metadata_text.empty())
     if (const auto metadata = Metadata::parse(description.metadata_text, description.metadata_file_name))
       stream.layout = Layout::from(*metadata);
-  Properties properties;
+  Properties& properties = stream.description;
   properties.set("name", description.name);
   properties.set("label", description.label);
   if (description.playback) properties.set("playback", "1");
@@ -234,133 +444,117 @@ Expected<SdszWriter::StreamId> SdszWriter::add_stream(const StreamDescription& d
     properties.set("metadata", description.metadata_text);
   }
   properties.set("layout", stream.layout.encode());
+  Bytes payload = properties.encode();
+  if (payload.size() + 64 > limits::max_stream_bytes)
+    return fail(ErrorCode::limit, "a stream's description is too large", state_->sink->path());
   const auto id = static_cast<StreamId>(state_->streams.size());
-  if (auto done = state_->commit(0); !done) return fail(done);
-  stream.description = properties.encode();
-  if (auto done = state_->write_small(SectionKind::stream, id, stream.description); !done) return fail(done);
   state_->streams.push_back(std::move(stream));
+  state_->push_small(SectionKind::stream, id, std::move(payload));
+  const Job* queued = state_->jobs.back().get();
+  if (auto done = state_->commit(0); !done && !state_->jobs.empty() && state_->jobs.back().get() == queued) {
+    state_->jobs.pop_back();
+    state_->streams.pop_back();
+    return fail(done);
+  }
   return id;
 }
 
 Expected<void> SdszWriter::append(StreamId id, std::uint32_t timeslot, ByteView data) {
+  TickUnwrapper ticks = state_->streams[id].ticks;
+  return append_at(id, ticks.next(timeslot), data);
+}
+
+Expected<void> SdszWriter::append_at(StreamId id, std::uint64_t tick, ByteView data) {
+  if (auto ok = state_->usable(); !ok) return ok;
   OpenStream& stream = state_->streams[id];
-  if (data.size() > limits::max_block_bytes || stream.has_tail)
-    return fail(ErrorCode::limit,
-                stream.has_tail ? std::string("a block after the stream's tail")
-                                : fmt::format("a block of {} bytes; at most {}", data.size(), limits::max_block_bytes),
+  if (stream.ended) return fail(ErrorCode::usage, "a block after the stream's end", state_->sink->path());
+  if (data.size() > limits::max_block_bytes)
+    return fail(ErrorCode::limit, fmt::format("a block of {} bytes; at most {}", data.size(), limits::max_block_bytes),
                 state_->sink->path());
-  // Seal first where a large block would push the section past its limit.
-  if (stream.run.count() > 0 &&
-      stream.run.raw_bytes() + 8 + data.size() > 2 * std::uint64_t{state_->options.section_bytes})
-    if (auto sealed = state_->seal(id); !sealed) return sealed;
-  stream.last_tick = stream.ticks.next(timeslot);
-  stream.run.append(timeslot, stream.last_tick, data);
-  if (stream.run.raw_bytes() >= state_->options.section_bytes) return state_->seal(id);
-  return {};
+  if (stream.run.count() == 0)
+    if (auto room = state_->room_for_sections(); !room) return room;
+  stream.ticks = TickUnwrapper(tick);
+  return state_->append(id, static_cast<std::uint32_t>(tick), tick, data);
 }
 
 Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
-  if (auto sealed = state_->seal(id); !sealed) return sealed;
-  if (auto done = state_->commit(0); !done) return done;
-  state_->streams[id].has_tail = true;
+  if (auto ok = state_->usable(); !ok) return ok;
+  if (auto room = state_->room_for_sections(); !room) return room;
+  state_->start_sealing(id);
+  state_->streams[id].ended = true;
   state_->raw += bytes.size();
   while (!bytes.empty()) {
     const ByteView piece = bytes.first(std::min<std::size_t>(bytes.size(), state_->options.section_bytes));
-    if (auto done = state_->write_small(SectionKind::tail, id, piece, state_->streams[id].last_tick); !done)
-      return done;
+    state_->push_small(SectionKind::tail, id, Bytes(piece.begin(), piece.end()));
     bytes = bytes.subspan(piece.size());
   }
-  return {};
+  return state_->commit(0);
 }
 
 Expected<void> SdszWriter::add_gap(StreamId id, const std::string& reason) {
-  if (auto sealed = state_->seal(id); !sealed) return sealed;
-  if (auto done = state_->commit(0); !done) return done;
-  Properties properties;
-  properties.set("reason", reason);
-  return state_->write_small(SectionKind::gap, id, properties.encode(), state_->streams[id].last_tick);
+  if (auto ok = state_->usable(); !ok) return ok;
+  if (auto room = state_->room_for_sections(); !room) return room;
+  state_->start_sealing(id);
+  state_->push_small(SectionKind::gap, id, encode_gap(reason), true);
+  return state_->commit(0);
 }
 
-Expected<void> SdszWriter::add_clock(StreamId id, std::uint64_t utc_ns) {
-  if (auto done = state_->commit(0); !done) return done;
-  Bytes payload;
-  append_le(payload, state_->streams[id].last_tick);
-  append_le(payload, utc_ns);
-  return state_->write_small(SectionKind::clock, id, payload, state_->streams[id].last_tick);
+Expected<void> SdszWriter::add_clock(StreamId id, const ClockPair& pair) {
+  if (auto ok = state_->usable(); !ok) return ok;
+  if (auto room = state_->room_for_sections(); !room) return room;
+  state_->push_small(SectionKind::clock, id, encode_clock(pair), true);
+  return state_->commit(state_->pipelined());
 }
 
-Expected<void> SdszWriter::seal(StreamId id) { return state_->seal(id); }
+Expected<void> SdszWriter::seal(StreamId id) {
+  if (auto ok = state_->usable(); !ok) return ok;
+  return state_->seal(id);
+}
+
+Expected<void> SdszWriter::end_stream(StreamId id) {
+  if (auto ok = state_->usable(); !ok) return ok;
+  state_->streams[id].ended = true;
+  auto done = state_->seal(id);
+  state_->streams[id].run = {};
+  return done;
+}
 
 Expected<void> SdszWriter::flush() {
+  if (auto ok = state_->usable(); !ok) return ok;
   if (auto done = state_->commit(0); !done) return done;
-  if (!state_->wal) return state_->options.sync ? state_->sink->sync() : Expected<void>{};
-  // What has been sealed since is dead weight in the log: once there is much of it, or nothing else, start a new log.
-  bool rewrite = state_->wal->bytes() > kWalRewriteBytes && state_->wal_has_sealed;
-  if (!rewrite && state_->wal_has_sealed) {
-    rewrite = true;
-    for (const auto& stream : state_->streams) rewrite = rewrite && stream.logged_blocks == 0;
+  if (state_->options.durability == Durability::power && state_->synced_bytes != state_->stored) {
+    if (auto done = state_->sink->sync(); !done) return state_->latch(done, true);
+    state_->synced_bytes = state_->stored;
   }
-  std::optional<WalWriter> fresh;
-  if (rewrite) {
-    auto created = WalWriter::create(state_->sink->path(), state_->recording_key);
-    if (!created) return fail(created);
-    fresh = std::move(*created);
-    state_->wal_has_sealed = false;
-    for (auto& stream : state_->streams) stream.logged_blocks = stream.logged_bytes = 0;
-  }
-  WalWriter& wal = fresh ? *fresh : *state_->wal;
-  for (std::uint32_t id = 0; id < state_->streams.size(); ++id) {
-    OpenStream& stream = state_->streams[id];
-    if (stream.logged_blocks == stream.run.count()) continue;
-    if (auto done = wal.append(id, stream.sealed_blocks, stream.run, stream.logged_blocks, stream.logged_bytes); !done)
-      return done;
-    stream.logged_blocks = stream.run.count();
-    stream.logged_bytes = stream.run.bytes.size();
-  }
-  if (state_->options.sync) {
-    if (auto done = state_->sink->sync(); !done) return done;
-    if (auto done = wal.sync(); !done) return done;
-  }
-  if (fresh) {
-    if (auto done = fresh->publish(); !done) return done;
-    state_->wal = std::move(fresh);
-  }
-  return {};
+  return state_->wal ? state_->flush_log() : Expected<void>{};
 }
 
 Expected<void> SdszWriter::close() {
-  if (state_->closed) return {};
-  state_->closed = true;
-  for (std::uint32_t id = 0; id < state_->streams.size(); ++id)
-    if (auto sealed = state_->seal(id); !sealed) return sealed;
-  if (auto done = state_->commit(0); !done) return done;
-  // What everything else hangs on stands twice in the file: a damaged section costs only itself.
-  if (auto done = state_->write_small(SectionKind::session, SectionHeader::no_stream, state_->session); !done)
-    return done;
-  for (std::uint32_t id = 0; id < state_->streams.size(); ++id)
-    if (auto done = state_->write_small(SectionKind::stream, id, state_->streams[id].description); !done) return done;
-  if (auto done = state_->write_index(); !done) return done;
-  Bytes footer;
-  append_le(footer, state_->last_index);
-  append_le(footer, std::uint64_t{state_->sequence});
-  SectionHeader header;
-  header.kind = SectionKind::footer;
-  header.raw_bytes = header.stored_bytes = static_cast<std::uint32_t>(footer.size());
-  header.payload_checksum = checksum(footer);
-  if (auto done = state_->write_section(header, footer); !done) return done;
-  if (state_->options.sync)
-    if (auto done = state_->sink->sync(); !done) return done;
-  if (auto done = state_->sink->close(); !done) return done;
-  if (state_->wal) return state_->wal->remove();
+  if (state_->failure) return tl::unexpected<Error>(*state_->failure);
+  for (; !state_->closed; ++state_->close_step) {
+    if (auto done = state_->close_next(state_->close_step); !done) return done;
+    if (state_->close_step == 6) state_->closed = true;
+  }
   return {};
+}
+
+const std::optional<Error>& SdszWriter::failure() const { return state_->failure; }
+
+Expected<void> SdszWriter::resume() {
+  if (!state_->failure) return {};
+  const auto still = [&]() -> Expected<void> { return tl::unexpected<Error>(*state_->failure); };
+  if (state_->for_good) return still();
+  // The file is cut back to whole sections, the log to whole frames, before anything is added.
+  if (state_->close_step < 5)
+    if (!state_->sink->truncate(state_->stored)) return still();
+  if (state_->wal && state_->close_step <= 5)
+    if (!state_->wal->repair()) return still();
+  state_->failure.reset();
+  return state_->commit(0);
 }
 
 std::uint64_t SdszWriter::stored_bytes() const { return state_->stored; }
 
-std::uint64_t SdszWriter::raw_bytes() const {
-  std::uint64_t open = 0;
-  for (const auto& stream : state_->streams) open += stream.run.raw_bytes();
-  return state_->raw + open;
-}
+std::uint64_t SdszWriter::raw_bytes() const { return state_->raw + state_->open_bytes; }
 
 }  // namespace sds

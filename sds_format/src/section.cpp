@@ -10,7 +10,7 @@ namespace sds {
 
 namespace {
 // Below this a person with a hex editor is served better than the disk.
-constexpr std::size_t kWorthCompressing = 512;
+constexpr std::size_t kWorthCompressing = 640;
 }  // namespace
 
 std::string_view name_of(SectionKind kind) {
@@ -41,8 +41,31 @@ std::string_view name_of(SectionKind kind) {
 
 std::uint64_t checksum(ByteView bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-std::array<std::byte, SectionHeader::bytes> SectionHeader::encode() const {
-  std::array<std::byte, bytes> out{};
+namespace {
+
+// The largest payload of a kind, decompressed: what is allocated on the word of a header.
+std::size_t max_raw_bytes(SectionKind kind) {
+  switch (kind) {
+    case SectionKind::session:
+      return limits::max_session_bytes;
+    case SectionKind::stream:
+      return limits::max_stream_bytes;
+    case SectionKind::gap:
+      return limits::max_gap_bytes;
+    case SectionKind::clock:
+    case SectionKind::footer:
+      return 64;
+    case SectionKind::index:
+      return limits::max_index_bytes;
+    default:
+      return limits::max_section_raw_bytes;
+  }
+}
+
+}  // namespace
+
+Bytes SectionHeader::encode() const {
+  Bytes out(size());
   std::byte* p = out.data();
   std::memcpy(p, magic.data(), magic.size());
   store_le(p + 8, version);
@@ -56,17 +79,29 @@ std::array<std::byte, SectionHeader::bytes> SectionHeader::encode() const {
   store_le(p + 32, first_tick);
   store_le(p + 40, last_tick);
   store_le(p + 48, payload_checksum);
-  store_le(p + 56, checksum(std::span(out).first<56>()));
+  if (version > 1) {
+    store_le(p + 56, first_block);
+    store_le(p + 64, recording);
+  }
+  const std::size_t checked = size() - 8;
+  store_le(p + checked, checksum(ByteView(out).first(checked)));
   return out;
 }
 
-Expected<SectionHeader> SectionHeader::decode(std::span<const std::byte, bytes> stored) {
+Expected<SectionHeader> SectionHeader::decode(ByteView stored) {
+  const auto bad = [](std::string message) { return fail(ErrorCode::bad_input, std::move(message)); };
   const std::byte* p = stored.data();
-  if (std::memcmp(p, magic.data(), magic.size()) != 0) return fail(ErrorCode::bad_input, "no section header");
-  if (load_le<std::uint64_t>(p + 56) != checksum(stored.first<56>()))
-    return fail(ErrorCode::bad_input, "section header checksum mismatch");
+  if (stored.size() < bytes_v1 || std::memcmp(p, magic.data(), magic.size()) != 0) return bad("no section header");
   SectionHeader header;
   header.version = load_le<std::uint8_t>(p + 8);
+  if (stored.size() < header.size()) return bad("no section header");
+  // Later versions keep the header's shape: a version that was damaged is told from one that is new.
+  const std::size_t checked = header.size() - 8;
+  if (header.version == 0 || load_le<std::uint64_t>(p + checked) != checksum(stored.first(checked)))
+    return bad("section header checksum mismatch");
+  if (header.version > current_version)
+    return fail(ErrorCode::unsupported,
+                fmt::format("format version {}; this program reads up to {}", header.version, current_version));
   header.kind = static_cast<SectionKind>(load_le<std::uint8_t>(p + 9));
   header.flags = load_le<std::uint16_t>(p + 10);
   header.stream = load_le<std::uint32_t>(p + 12);
@@ -77,35 +112,43 @@ Expected<SectionHeader> SectionHeader::decode(std::span<const std::byte, bytes> 
   header.first_tick = load_le<std::uint64_t>(p + 32);
   header.last_tick = load_le<std::uint64_t>(p + 40);
   header.payload_checksum = load_le<std::uint64_t>(p + 48);
-  if (header.version > current_version)
-    return fail(ErrorCode::unsupported,
-                fmt::format("format version {}; this program reads up to {}", header.version, current_version));
-  if (header.raw_bytes > limits::max_section_raw_bytes || header.stored_bytes > 2 * limits::max_section_raw_bytes)
-    return fail(ErrorCode::limit, "a section above 64 MiB");
+  if (header.version > 1) {
+    header.first_block = load_le<std::uint64_t>(p + 56);
+    header.recording = load_le<std::uint64_t>(p + 64);
+  } else {
+    header.flags &= static_cast<std::uint16_t>(flag_zstd | flag_unsorted);
+  }
+  if (header.raw_bytes > max_raw_bytes(header.kind) || header.stored_bytes > 2 * limits::max_section_raw_bytes)
+    return fail(ErrorCode::limit, fmt::format("a {} section above its limit of size", name_of(header.kind)));
   return header;
 }
 
-Bytes seal_payload(ByteView payload, SectionHeader& header) {
-  header.raw_bytes = static_cast<std::uint32_t>(payload.size());
-  Bytes packed(payload.begin(), payload.end());
-  if (payload.size() >= kWorthCompressing) {
+std::uint64_t recording_id(ByteView session_payload) { return checksum(session_payload); }
+
+void seal_payload(SectionHeader& header, Bytes& payload, bool compress) {
+  if (header.kind != SectionKind::data) header.raw_bytes = static_cast<std::uint32_t>(payload.size());
+  if (compress && payload.size() >= kWorthCompressing) {
     Bytes smaller(ZSTD_compressBound(payload.size()));
     const std::size_t size = ZSTD_compress(smaller.data(), smaller.size(), payload.data(), payload.size(), 3);
     if (!ZSTD_isError(size) && size < payload.size()) {
       smaller.resize(size);
-      packed.swap(smaller);
+      payload.swap(smaller);
       header.flags |= SectionHeader::flag_zstd;
     }
   }
-  header.stored_bytes = static_cast<std::uint32_t>(packed.size());
-  header.payload_checksum = checksum(packed);
-  return packed;
+  header.stored_bytes = static_cast<std::uint32_t>(payload.size());
+  header.payload_checksum = checksum(payload);
+}
+
+Expected<void> check_payload(const SectionHeader& header, ByteView stored) {
+  if (stored.size() != header.stored_bytes || checksum(stored) != header.payload_checksum)
+    return fail(ErrorCode::bad_input, fmt::format("{} section: payload checksum mismatch", name_of(header.kind)));
+  return {};
 }
 
 Expected<Bytes> open_payload(const SectionHeader& header, Bytes stored) {
-  if (checksum(stored) != header.payload_checksum)
-    return fail(ErrorCode::bad_input, fmt::format("{} section: payload checksum mismatch", name_of(header.kind)));
-  if ((header.flags & SectionHeader::flag_zstd) == 0) return stored;
+  if (auto sound = check_payload(header, stored); !sound) return fail(sound);
+  if (header.kind == SectionKind::data || (header.flags & SectionHeader::flag_zstd) == 0) return stored;
   Bytes payload(header.raw_bytes);
   const std::size_t size = ZSTD_decompress(payload.data(), payload.size(), stored.data(), stored.size());
   if (ZSTD_isError(size) || size != payload.size())

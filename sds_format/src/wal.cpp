@@ -1,9 +1,9 @@
 #include "sds/format/wal.hpp"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <array>
-#include <system_error>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/section.hpp"
@@ -12,14 +12,38 @@ namespace sds {
 
 namespace {
 
-// Preamble: 8 bytes magic, u64 recording key. Frame: u32 'FRAM', u32 payload bytes, u32 stream, u32 block count,
-// u64 first block, u64 XXH3-64 of the 24 bytes before it and the payload. Payload: the blocks as plain `.sds`.
-constexpr std::array<unsigned char, 8> kMagic{0x89, 'S', 'D', 'S', 'W', '\r', '\n', 0x1A};
-constexpr std::size_t kPreambleBytes = 16;
-constexpr std::size_t kFrameHeaderBytes = 32;
+// FORMAT.md, "Write-ahead log".
+constexpr std::array<unsigned char, 8> kMagicV1{0x89, 'S', 'D', 'S', 'W', '\r', '\n', 0x1A};
+constexpr std::array<unsigned char, 8> kMagic{0x89, 'S', 'D', 'S', 'W', '2', '\n', 0x1A};
+constexpr std::size_t kPreambleBytesV1 = 16;
+constexpr std::size_t kPreambleBytes = 24;
+constexpr std::size_t kFrameHeaderBytesV1 = 32;
+constexpr std::size_t kFrameHeaderBytes = 40;
 constexpr std::uint32_t kFrameMark = 0x4D415246;
+constexpr std::size_t kMaxFrameBytes = std::size_t{1} << 20;  // of a frame of more than one block
 
-std::uint64_t frame_checksum(ByteView head, ByteView payload) { return checksum(payload) ^ (checksum(head) * 31); }
+// A frame's checksum depends on the log that it stands in: what an earlier log left on the disk never checks.
+class FrameSeal {
+ public:
+  FrameSeal(std::uint64_t recording, std::uint64_t generation) {
+    store_le(log_.data(), recording);
+    store_le(log_.data() + 8, generation);
+  }
+  // `head`: the frame's header before its checksum.
+  [[nodiscard]] std::uint64_t seed(ByteView head) const {
+    Bytes bytes(head.begin(), head.end());
+    append_bytes(bytes, log_);
+    return checksum(bytes);
+  }
+  [[nodiscard]] std::uint64_t of(ByteView head, ByteView records) const {
+    return XXH3_64bits_withSeed(records.data(), records.size(), seed(head));
+  }
+
+ private:
+  std::array<std::byte, 16> log_{};
+};
+
+std::uint64_t frame_checksum_v1(ByteView head, ByteView payload) { return checksum(payload) ^ (checksum(head) * 31); }
 
 }  // namespace
 
@@ -29,88 +53,214 @@ std::filesystem::path wal_path(const std::filesystem::path& recording) {
   return path;
 }
 
-Expected<WalWriter> WalWriter::create(const std::filesystem::path& recording, std::uint64_t recording_key) {
-  auto path = wal_path(recording);
-  path += ".new";
-  auto sink = OutputFile::create(path, IfExists::overwrite);
-  if (!sink) return fail(sink);
-  WalWriter writer(wal_path(recording), std::move(*sink));
-  Bytes preamble;
-  append_bytes(preamble, std::as_bytes(std::span(kMagic)));
-  append_le(preamble, recording_key);
-  writer.bytes_ = preamble.size();
-  if (auto done = writer.sink_->append(preamble); !done) return fail(done);
+std::filesystem::path new_wal_path(const std::filesystem::path& recording) {
+  auto path = recording;
+  path += ".wal.new";
+  return path;
+}
+
+WalWriter::WalWriter(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
+                     std::uint64_t generation)
+    : recording_(std::move(recording)), sink_(std::move(sink)), id_(id), generation_(generation) {}
+
+Expected<WalWriter> WalWriter::start(std::filesystem::path recording, std::unique_ptr<OutputFile> sink,
+                                     std::uint64_t id, std::uint64_t generation) {
+  WalWriter writer(std::move(recording), std::move(sink), id, generation);
+  append_bytes(writer.pending_, std::as_bytes(std::span(kMagic)));
+  append_le(writer.pending_, id);
+  append_le(writer.pending_, generation);
+  if (auto done = writer.write(); !done) {
+    (void)remove_file(writer.sink_->path());
+    return fail(done);
+  }
   return writer;
 }
 
-Expected<void> WalWriter::publish() {
-  std::error_code error;
-  std::filesystem::rename(sink_->path(), path_, error);
-  if (error) return fail_errno(error.value(), "cannot rename", sink_->path());
-  return {};
+Expected<WalWriter> WalWriter::create(const std::filesystem::path& recording, std::uint64_t recording_id,
+                                      IfExists if_exists) {
+  std::error_code ignored;
+  if (if_exists == IfExists::fail && std::filesystem::exists(new_wal_path(recording), ignored))
+    return fail(ErrorCode::exists, "exists already", new_wal_path(recording));
+  auto sink = OutputFile::create(wal_path(recording), if_exists);
+  if (!sink) return fail(sink);
+  return start(recording, std::move(*sink), recording_id, 0);
 }
 
-Expected<void> WalWriter::append(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run,
-                                 std::size_t from, std::size_t from_byte) {
-  if (from >= run.count()) return {};
-  Bytes frame(kFrameHeaderBytes);
+Expected<WalWriter> WalWriter::successor() const {
+  auto sink = OutputFile::create(new_wal_path(recording_), IfExists::overwrite);
+  if (!sink) return fail(sink);
+  return start(recording_, std::move(*sink), id_, generation_ + 1);
+}
+
+Expected<void> WalWriter::publish(bool durable) {
+  if (auto done = rename_file(new_wal_path(recording_), wal_path(recording_)); !done) return done;
+  return durable ? sync_directory(directory_of(recording_)) : Expected<void>{};
+}
+
+void WalWriter::add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
+                    std::size_t from_byte, std::uint64_t from_tick) {
+  const FrameSeal seal(id_, generation_);
+  auto jump = run.jumps.begin();
+  while (jump != run.jumps.end() && jump->block <= from) ++jump;
+  TickUnwrapper ticks(from_tick);
   std::size_t at = from_byte;
-  for (std::size_t i = from; i < run.count(); ++i) {
-    append_le(frame, run.timeslots[i]);
-    append_le(frame, run.sizes[i]);
-    append_bytes(frame, ByteView(run.bytes).subspan(at, run.sizes[i]));
-    at += run.sizes[i];
+  std::uint64_t tick = from_tick;
+  for (std::size_t i = from; i < run.count();) {
+    const std::size_t head = pending_.size();
+    const std::size_t first = i;
+    const std::uint64_t first_tick = tick;
+    pending_.resize(head + kFrameHeaderBytes);
+    do {
+      append_le(pending_, run.timeslots[i]);
+      append_le(pending_, run.sizes[i]);
+      append_bytes(pending_, ByteView(run.bytes).subspan(at, run.sizes[i]));
+      at += run.sizes[i];
+      if (++i == run.count()) break;
+      // A frame's ticks follow from its first: one that does not begins the next frame.
+      const bool jumps = jump != run.jumps.end() && jump->block == i;
+      if (jumps) ticks = TickUnwrapper((jump++)->tick);
+      tick = ticks.next(run.timeslots[i]);
+      if (jumps) break;
+    } while (pending_.size() - head + 8 + run.sizes[i] <= kMaxFrameBytes);
+    std::byte* p = pending_.data() + head;
+    const ByteView records = ByteView(pending_).subspan(head + kFrameHeaderBytes);
+    store_le(p, kFrameMark);
+    store_le(p + 4, static_cast<std::uint32_t>(records.size()));
+    store_le(p + 8, stream);
+    store_le(p + 12, static_cast<std::uint32_t>(i - first));
+    store_le(p + 16, run_first_block + first);
+    store_le(p + 24, first_tick);
+    store_le(p + 32, seal.of(ByteView(p, 32), records));
   }
-  const ByteView payload = ByteView(frame).subspan(kFrameHeaderBytes);
-  store_le(frame.data(), kFrameMark);
-  store_le(frame.data() + 4, static_cast<std::uint32_t>(payload.size()));
-  store_le(frame.data() + 8, stream);
-  store_le(frame.data() + 12, static_cast<std::uint32_t>(run.count() - from));
-  store_le(frame.data() + 16, run_first_block + from);
-  store_le(frame.data() + 24, frame_checksum(ByteView(frame).first(24), payload));
-  bytes_ += frame.size();
-  return sink_->append(frame);
+}
+
+Expected<void> WalWriter::write() {
+  if (pending_.empty()) return {};
+  auto done = sink_->append(pending_);
+  if (done) bytes_ += pending_.size();
+  pending_.clear();
+  return done;
+}
+
+Expected<void> WalWriter::repair() {
+  pending_.clear();
+  return sink_->truncate(bytes_);
 }
 
 Expected<void> WalWriter::remove() {
   if (auto closed = sink_->close(); !closed) return closed;
-  std::error_code error;
-  std::filesystem::remove(path_, error);
-  if (error) return fail_errno(error.value(), "cannot delete", path_);
-  return {};
+  return remove_file(wal_path(recording_));
 }
 
-Expected<std::vector<WalPiece>> list_wal(const std::filesystem::path& recording, std::uint64_t recording_key) {
-  std::vector<WalPiece> pieces;
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(wal_path(recording), ignored)) return pieces;
-  auto file = InputFile::open(wal_path(recording));
-  if (!file) return fail(file);
-  auto size = (*file)->size();
-  if (!size) return fail(size);
-  std::array<std::byte, kPreambleBytes> preamble;
-  if (!(*file)->read_exactly(0, preamble)) return pieces;
-  if (std::memcmp(preamble.data(), kMagic.data(), kMagic.size()) != 0 ||
-      load_le<std::uint64_t>(preamble.data() + 8) != recording_key)
-    return pieces;
-  Bytes payload;
-  for (std::uint64_t at = kPreambleBytes; *size - at >= kFrameHeaderBytes;) {
-    std::array<std::byte, kFrameHeaderBytes> head;
-    if (!(*file)->read_exactly(at, head)) break;
-    const auto bytes = load_le<std::uint32_t>(head.data() + 4);
-    if (load_le<std::uint32_t>(head.data()) != kFrameMark || bytes > *size - at - kFrameHeaderBytes ||
-        bytes > 2 * limits::max_section_raw_bytes)
-      break;
-    payload.resize(bytes);
-    if (!(*file)->read_exactly(at + kFrameHeaderBytes, payload)) break;
-    if (load_le<std::uint64_t>(head.data() + 24) != frame_checksum(ByteView(head).first(24), payload)) break;
-    pieces.push_back({{load_le<std::uint32_t>(head.data() + 8), load_le<std::uint64_t>(head.data() + 16)},
-                      load_le<std::uint32_t>(head.data() + 12),
-                      at + kFrameHeaderBytes,
-                      bytes});
-    at += kFrameHeaderBytes + bytes;
+namespace {
+
+class WalScanner {
+ public:
+  WalScanner(const std::shared_ptr<const ByteSource>& log, std::uint64_t size) : log_(log), size_(size) {}
+
+  Expected<WalContents> scan(std::uint64_t recording_id, std::optional<std::uint64_t> session_key) {
+    WalContents contents;
+    std::array<std::byte, kPreambleBytes> preamble{};
+    auto got = log_->read(0, preamble);
+    if (!got) return fail(got);
+    if (*got >= kPreambleBytesV1 && std::memcmp(preamble.data(), kMagicV1.data(), kMagicV1.size()) == 0) {
+      v1_ = true;
+      contents.ours = !session_key || load_le<std::uint64_t>(preamble.data() + 8) == *session_key;
+      at_ = kPreambleBytesV1;
+    } else if (*got == kPreambleBytes && std::memcmp(preamble.data(), kMagic.data(), kMagic.size()) == 0) {
+      contents.ours = load_le<std::uint64_t>(preamble.data() + 8) == recording_id;
+      seal_.emplace(recording_id, load_le<std::uint64_t>(preamble.data() + 16));
+      at_ = kPreambleBytes;
+    }
+    if (!contents.ours) return contents;
+    std::uint64_t bad_from = at_;
+    while (size_ - at_ >= header_bytes() && wasted_ <= 2 * size_ + limits::max_section_raw_bytes) {
+      auto piece = frame_at(at_);
+      if (!piece) return fail(piece);
+      if (!*piece) {
+        // Damage costs the frames that it touches: look for the next one that checks.
+        auto next = next_mark(at_ + 1);
+        if (!next) return fail(next);
+        if (!*next) break;
+        at_ = **next;
+        continue;
+      }
+      if (contents.pieces.size() >= limits::max_log_frames)
+        return fail(ErrorCode::limit, "a write-ahead log of too many frames", log_->path(), at_);
+      contents.skipped_bytes += at_ - bad_from;
+      at_ = (*piece)->offset + (*piece)->bytes;
+      bad_from = at_;
+      contents.pieces.push_back(std::move(**piece));
+    }
+    return contents;
   }
-  return pieces;
+
+ private:
+  [[nodiscard]] std::size_t header_bytes() const { return v1_ ? kFrameHeaderBytesV1 : kFrameHeaderBytes; }
+
+  // The frame at `at`, if one stands there that checks.
+  Expected<std::optional<WalPiece>> frame_at(std::uint64_t at) {
+    std::array<std::byte, kFrameHeaderBytes> head;
+    auto got = log_->read(at, std::span(head).first(header_bytes()));
+    if (!got) return fail(got);
+    WalPiece piece;
+    piece.offset = at + header_bytes();
+    piece.bytes = load_le<std::uint32_t>(head.data() + 4);
+    if (*got < header_bytes() || load_le<std::uint32_t>(head.data()) != kFrameMark || piece.offset > size_ ||
+        piece.bytes > size_ - piece.offset || piece.bytes > limits::max_section_raw_bytes)
+      return std::nullopt;
+    piece.stream = load_le<std::uint32_t>(head.data() + 8);
+    piece.block_count = load_le<std::uint32_t>(head.data() + 12);
+    piece.first_block = load_le<std::uint64_t>(head.data() + 16);
+    if (!v1_) piece.first_tick = load_le<std::uint64_t>(head.data() + 24);
+    piece.log = log_;
+    if (piece.block_count == 0 || piece.block_count > piece.bytes / 8) return std::nullopt;
+    records_.resize(piece.bytes);
+    auto read = log_->read(piece.offset, records_);
+    if (!read) return fail(read);
+    if (*read != records_.size()) return std::nullopt;
+    const std::uint64_t sum =
+        v1_ ? frame_checksum_v1(ByteView(head).first(24), records_) : seal_->of(ByteView(head).first(32), records_);
+    if (load_le<std::uint64_t>(head.data() + header_bytes() - 8) == sum) return piece;
+    wasted_ += piece.bytes;
+    return std::nullopt;
+  }
+
+  // The next place at or after `from` where a frame's mark stands.
+  Expected<std::optional<std::uint64_t>> next_mark(std::uint64_t from) {
+    std::array<std::byte, 4> mark{};
+    store_le(mark.data(), kFrameMark);
+    window_.resize(std::size_t{1} << 16);
+    while (from + header_bytes() <= size_) {
+      auto got = log_->read(from, window_);
+      if (!got) return fail(got);
+      const auto end = window_.begin() + static_cast<std::ptrdiff_t>(*got);
+      const auto at = std::search(window_.begin(), end, mark.begin(), mark.end());
+      if (at != end) return from + static_cast<std::uint64_t>(at - window_.begin());
+      if (*got < window_.size()) break;
+      from += *got - (mark.size() - 1);
+    }
+    return std::nullopt;
+  }
+
+  std::shared_ptr<const ByteSource> log_;
+  std::uint64_t size_;
+  bool v1_ = false;
+  std::optional<FrameSeal> seal_;
+  std::uint64_t at_ = 0;
+  std::uint64_t wasted_ =
+      0;  // bytes read of frames that do not check: a hostile log may claim the same ones again and again
+  Bytes records_;
+  Bytes window_;
+};
+
+}  // namespace
+
+Expected<WalContents> list_wal(const std::shared_ptr<const ByteSource>& log, std::uint64_t recording_id,
+                               std::optional<std::uint64_t> session_key) {
+  auto size = log->size();
+  if (!size) return fail(size);
+  return WalScanner(log, *size).scan(recording_id, session_key);
 }
 
 }  // namespace sds

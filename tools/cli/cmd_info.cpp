@@ -76,10 +76,15 @@ Expected<StreamFacts> facts_of_packed(const SdszReader& reader, std::size_t inde
     for (std::size_t c = 0; summary && c < facts.columns.size() && c + 3 < summary->columns.size(); ++c)
       facts.columns[c].pipeline = describe(summary->columns[c + 3]);
   }
-  if (!reader.complete() || !stream.log.empty()) return facts;
+  if (!reader.complete() || stream.log_needed) return facts;
   auto sections = load_statistics(*reader.file(), static_cast<std::uint32_t>(index));
   if (!sections || sections->size() != stream.data.size()) return facts;
   for (const auto& section : *sections) {
+    if (section.statistics.empty()) {
+      // Sections too small to have any: nothing is known of the whole.
+      for (auto& column : facts.columns) column.known = false;
+      return facts;
+    }
     // Only columns of single elements have statistics, in their order.
     std::size_t s = 0;
     for (std::size_t c = 0; c < facts.columns.size(); ++c) {

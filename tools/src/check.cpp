@@ -20,36 +20,31 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
     };
     if (std::none_of(result.damages.begin(), result.damages.end(), known)) result.damages.push_back(damage);
   };
-  auto walked = load_sections(*reader.file(), true);
+  auto walked = load_sections(*reader.file(), {.walk = true, .verify = true});
   if (!walked) return fail(walked);
   for (const auto& damage : walked->damages) add(damage);
+  result.sections = walked->sections;
   for (const auto& entry : walked->entries) {
-    ++result.sections;
     if (entry.header.kind == SectionKind::data) continue;
     auto payload = reader.payload(entry);
     if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
-    if (!payload) add({entry.offset, SectionHeader::bytes + entry.header.stored_bytes, payload.error().message});
+    if (!payload) add({entry.offset, entry.header.section_bytes(), payload.error().message});
     if (auto go_on = report(on_progress, 0); !go_on) return go_on;
   }
   if (walked->complete) {
-    auto indexed = load_sections(*reader.file(), false);
+    auto indexed = load_sections(*reader.file(), {});
     if (!indexed) return fail(indexed);
     if (!indexed->from_index) add({0, 0, "the index is lost or damaged; the recording can be read without it"});
     return {};
   }
-  // A recorder that lives, or was killed, leaves its log beside the file; without one, the end was lost later.
-  std::error_code ignored;
-  if (!std::filesystem::exists(wal_path(reader.file()->path()), ignored)) {
-    add({walked->end, 0, "the recording has no end: it was cut off"});
-    return {};
-  }
+  // A recorder that lives, or was killed, leaves its log beside the file; without one, the end was lost later, and the
+  // reader says so.
+  if (!reader.has_log()) return {};
   result.notes.push_back(
       "not closed: still being recorded, or its recorder was killed; what is not yet in the file comes from the log "
       "beside it");
-  if (!result.damages.empty() && result.damages.back().offset + result.damages.back().bytes == walked->end) {
-    result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", result.damages.back().bytes));
-    result.damages.pop_back();
-  }
+  if (walked->unfinished.bytes > 0)
+    result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", walked->unfinished.bytes));
   return {};
 }
 

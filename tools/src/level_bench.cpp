@@ -76,7 +76,7 @@ Expected<std::vector<LevelResult>> bench_levels(const Recording& recording, cons
           if (back.bytes != run.bytes || back.sizes != run.sizes || back.timeslots != run.timeslots)
             return fail(ErrorCode::bad_input, "a section does not come back as it was", recording.path());
           result.raw_bytes += run.raw_bytes();
-          result.stored_bytes += SectionHeader::bytes + section.payload.size();
+          result.stored_bytes += section.header.section_bytes();
           if (auto go_on = report(on_progress, run.raw_bytes()); !go_on) return fail(go_on);
         }
       }

@@ -156,13 +156,16 @@ class BlockMaker {
     const double tick = std::round(begin_ * metadata_.tick_frequency.hz());
     // Timeslots wrap around; times before the origin come from sources whose times go backwards.
     const auto timeslot = static_cast<std::uint32_t>(static_cast<std::uint64_t>(static_cast<std::int64_t>(tick)));
-    auto done = writer_.append(id_, timeslot, block_);
+    auto done = tick >= 0 ? writer_.append_at(id_, static_cast<std::uint64_t>(tick), block_)
+                          : writer_.append(id_, timeslot, block_);
     block_.clear();
     samples_ = 0;
     last_tick_ = tick;
     return done;
   }
 
+  /// Its tick; 0 where it began before the origin.
+  [[nodiscard]] std::uint64_t last_tick() const { return static_cast<std::uint64_t>(std::max(0.0, last_tick_)); }
   /// When the last sealed block began, in seconds from the origin, as its tick says.
   [[nodiscard]] double last_begin() const { return last_tick_ / metadata_.tick_frequency.hz(); }
 
@@ -314,9 +317,9 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
     if (auto done = makers[t].seal(); !done) return fail(done);
     // Of the last block: its time as the stream's ticks have it.
     if (utc) {
-      auto paired =
-          writer.add_clock(ids[t], static_cast<std::uint64_t>(origin) * 1'000'000'000 +
-                                       static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin())));
+      auto paired = writer.add_clock(
+          ids[t], {makers[t].last_tick(), static_cast<std::uint64_t>(origin) * 1'000'000'000 +
+                                              static_cast<std::uint64_t>(std::llround(1e9 * makers[t].last_begin()))});
       if (!paired) return fail(paired);
     }
   }

@@ -122,7 +122,7 @@ class SpectrogramMaker {
 // Fills the envelopes from the index; false if it does not hold what is needed, or too little of it.
 bool envelopes_from_index(const Recording& recording, std::size_t index, const std::vector<ChannelRef>& values,
                           double begin, double end, std::size_t columns, std::vector<Envelope>& envelopes) {
-  if (!recording.sdsz() || !recording.sdsz()->streams()[index].log.empty()) return false;
+  if (!recording.sdsz() || recording.sdsz()->streams()[index].log_needed) return false;
   const SdszStream& packed = recording.sdsz()->streams()[index];
   const Frequency ticks = recording.streams()[index].tick_frequency();
   std::size_t within = 0;

@@ -371,7 +371,7 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
       summary.unit = metadata.channels[ref.channel].unit;
       of_stream.push_back(summary);
     }
-    bool from_index = !exact && recording.sdsz() && recording.sdsz()->streams()[index].log.empty();
+    bool from_index = !exact && recording.sdsz() && !recording.sdsz()->streams()[index].log_needed;
     if (from_index) {
       auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
       const SdszStream& packed = recording.sdsz()->streams()[index];

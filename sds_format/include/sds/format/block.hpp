@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sds/format/bytes.hpp"
+#include "sds/format/time.hpp"
 
 namespace sds {
 
@@ -13,13 +14,22 @@ struct BlockView {
   std::uint32_t timeslot = 0;  ///< as it came from the device
   std::uint64_t tick = 0;      ///< the timeslot unwrapped to 64 bits
   ByteView data;
+  std::uint64_t ordinal = 0;  ///< in its stream, from 0; blocks that are lost count where their number is known
+  bool after_loss = false;    ///< blocks are missing between this one and the one before it: a recorded gap, or damage
 };
 
 /// A run of blocks of one stream: what a data section holds, decoded. Block i has `sizes[i]` bytes of `bytes`.
 struct BlockRun {
+  /// A block whose tick does not follow from the one before it by TickUnwrapper's rule.
+  struct Jump {
+    std::size_t block = 0;
+    std::uint64_t tick = 0;
+  };
+
   std::vector<std::uint32_t> timeslots;
   std::vector<std::uint32_t> sizes;
   Bytes bytes;
+  std::vector<Jump> jumps;  ///< ascending blocks
   std::uint64_t first_tick = 0;
   std::uint64_t last_tick = 0;
   bool unsorted = false;  ///< some block's tick is below its predecessor's
@@ -31,13 +41,15 @@ struct BlockRun {
     timeslots.clear();
     sizes.clear();
     bytes.clear();
+    jumps.clear();
     unsorted = false;
   }
   void append(std::uint32_t timeslot, std::uint64_t tick, ByteView data) {
     if (timeslots.empty()) {
       first_tick = tick;
-    } else if (tick < last_tick) {
-      unsorted = true;
+    } else {
+      if (tick < last_tick) unsorted = true;
+      if (TickUnwrapper(last_tick).next(timeslot) != tick) jumps.push_back({timeslots.size(), tick});
     }
     last_tick = tick;
     timeslots.push_back(timeslot);

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "sds/format/byte_source.hpp"
 #include "sds/format/bytes.hpp"
 #include "sds/format/error.hpp"
 #include "sds/format/file_system.hpp"
@@ -17,23 +18,16 @@
 namespace sds {
 
 /// A file open for reading. Thread-safe: reads carry their own position.
-class InputFile {
+class InputFile final : public ByteSource {
  public:
   static Expected<std::shared_ptr<const InputFile>> open(const std::filesystem::path& path);
-  ~InputFile();
+  ~InputFile() override;
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-  /// The size now; a file that is still being recorded grows.
-  [[nodiscard]] Expected<std::uint64_t> size() const;
-
-  /// Reads up to `out.size()` bytes at `offset`; fewer only at the end of the file.
-  [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const;
-
-  /// Reads exactly `out.size()` bytes at `offset`; anything less is an error.
-  [[nodiscard]] Expected<void> read_exactly(std::uint64_t offset, std::span<std::byte> out) const;
+  [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
+  [[nodiscard]] Expected<std::uint64_t> size() const override;
+  [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override;
 
  private:
   InputFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}

@@ -25,6 +25,7 @@ struct Tail {
 class PlainReader {
  public:
   static Expected<PlainReader> open(const std::filesystem::path& path);
+  static Expected<PlainReader> open(std::shared_ptr<const ByteSource> source);
 
   /// The next block, or nothing at the end. The block's data stays valid until the next call.
   [[nodiscard]] Expected<std::optional<BlockView>> next();
@@ -35,13 +36,13 @@ class PlainReader {
   /// Byte offset in the file of the block that next() returned last.
   [[nodiscard]] std::uint64_t offset() const { return block_offset_; }
   [[nodiscard]] std::uint64_t file_bytes() const { return file_bytes_; }
-  [[nodiscard]] const std::shared_ptr<const InputFile>& file() const { return file_; }
+  [[nodiscard]] const std::shared_ptr<const ByteSource>& file() const { return file_; }
 
  private:
-  explicit PlainReader(std::shared_ptr<const InputFile> file, std::uint64_t bytes);
+  explicit PlainReader(std::shared_ptr<const ByteSource> file, std::uint64_t bytes);
   [[nodiscard]] Expected<void> refill(std::size_t wanted);
 
-  std::shared_ptr<const InputFile> file_;
+  std::shared_ptr<const ByteSource> file_;
   std::uint64_t file_bytes_ = 0;
   Bytes buffer_;
   std::size_t begin_ = 0;  // of the unread bytes in buffer_

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sds/format/plain.hpp"
+#include "sds/format/sdsz_cursor.hpp"
 #include "sds/format/sdsz_reader.hpp"
 
 namespace sds {
@@ -63,6 +64,10 @@ class Recording {
   /// filter, those that it does not want are left out. Plain files have no sections: all of their blocks come.
   [[nodiscard]] Expected<std::unique_ptr<BlockCursor>> cursor(std::size_t stream, Executor* executor = nullptr,
                                                               SectionFilter wanted = {}) const;
+  /// What of the recording could not be read, as far as known: of the container at opening, of blocks when cursors come
+  /// to them. Everything is known once all streams were read.
+  [[nodiscard]] std::vector<Damage> damages() const { return damage_log_->all(); }
+  [[nodiscard]] const std::shared_ptr<DamageLog>& damage_log() const { return damage_log_; }
   /// The `.sdsz` behind this recording; null if it is made of plain files.
   [[nodiscard]] const std::shared_ptr<const SdszReader>& sdsz() const { return sdsz_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -71,6 +76,7 @@ class Recording {
   std::filesystem::path path_;
   std::vector<StreamInfo> streams_;
   std::shared_ptr<const SdszReader> sdsz_;
+  std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();
 };
 
 /// True if the file starts with the `.sdsz` magic or is named `.sdsz`.

@@ -11,6 +11,7 @@
 #include "sds/format/executor.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/properties.hpp"
+#include "sds/format/sdsz_index.hpp"
 
 namespace sds {
 
@@ -24,59 +25,86 @@ struct StreamDescription {
   std::string metadata_text;       ///< the YAML exactly as given
 };
 
+/// What flush() promises, and what it costs.
+enum class Durability {
+  none,     ///< nothing: blocks reach the file when their section is full. For conversions, which are begun anew
+  process,  ///< what was flushed survives a kill of this process: open sections stand in a write-ahead log
+  power,    ///< and a power cut: file and log are forced to the disk at each flush, and so are their names
+};
+
 struct SdszWriterOptions {
   Level level = Level::fast;
-  /// A data section is sealed when its blocks reach this many bytes (as plain `.sds`). 64 KiB to 16 MiB make sense:
-  /// larger compresses a little better, smaller lets a reader reach one instant with less work.
+  /// A data section is sealed when its blocks reach this many bytes (as plain `.sds`), and earlier where all streams
+  /// together have more than limits::max_open_bytes open. 64 bytes to 16 MiB; larger compresses a little better,
+  /// smaller lets a reader reach one instant with less work.
   std::uint32_t section_bytes = 1u << 20;
-  /// Keep a write-ahead log, so that flush() makes open sections survive a kill. Off for conversions.
-  bool write_ahead_log = false;
-  /// fdatasync at each flush() and at close, so that it also survives a power cut.
-  bool sync = false;
+  Durability durability = Durability::none;
   IfExists if_exists = IfExists::fail;
   /// Encodes sections in parallel; null: inline. Must outlive the writer. The bytes written are the same either way.
   Executor* executor = nullptr;
 };
 
-/// One recording being written. Not thread-safe. A failed write (disk full) is returned once and leaves the file as
-/// whole sections; what was sealed before stays readable. Destroying an unclosed writer leaves the recording as a
-/// kill would: complete up to the last flush().
+/// One recording being written. Not thread-safe.
+///
+/// The first write that fails latches: every later call returns its error, and nothing that was not written before is
+/// said to be. The file stays as whole sections, and the log stays, so a reader gets all that was flushed. Of what was
+/// given to the writer nothing is dropped: resume() tries again, and goes on from there.
+/// Destroying an unclosed writer leaves the recording as a kill would: complete up to the last flush().
 class SdszWriter {
  public:
   using StreamId = std::uint32_t;
 
+  /// Makes the file, and its log, and writes the session section. With IfExists::fail it fails with ErrorCode::exists
+  /// if the file or a log beside it is there already. What it made is removed if it then fails.
   static Expected<SdszWriter> create(const std::filesystem::path& path, const Properties& session,
                                      const SdszWriterOptions& options);
-  /// Writes to any sink; no write-ahead log.
+  /// Writes to any sink; Durability::none only.
   static Expected<SdszWriter> create(std::unique_ptr<ByteSink> sink, const Properties& session,
                                      const SdszWriterOptions& options);
   ~SdszWriter();
   SdszWriter(SdszWriter&&) noexcept;
   SdszWriter& operator=(SdszWriter&&) noexcept;
 
-  /// Adds a stream. Metadata that cannot be parsed is kept as text and the blocks are stored as opaque bytes.
+  /// Adds a stream. Metadata that cannot be parsed is kept as text and the blocks are stored as opaque bytes. If it
+  /// fails, the stream was not added.
   [[nodiscard]] Expected<StreamId> add_stream(const StreamDescription& description);
 
-  /// Appends a block; `data` is copied. At most limits::max_block_bytes.
+  /// Appends a block; `data` is copied. At most limits::max_block_bytes. The tick follows from the timeslot by
+  /// TickUnwrapper's rule. If a write fails meanwhile, the block was taken: it is not to be given again.
   [[nodiscard]] Expected<void> append(StreamId stream, std::uint32_t timeslot, ByteView data);
+
+  /// The same for a block whose 64-bit tick is known; its timeslot is the tick modulo 2^32.
+  [[nodiscard]] Expected<void> append_at(StreamId stream, std::uint64_t tick, ByteView data);
 
   /// Appends bytes that are no whole block and end the stream: what a torn `.sds` file has at its end.
   [[nodiscard]] Expected<void> append_tail(StreamId stream, ByteView bytes);
 
-  /// Records that blocks are known to be lost after the stream's last block, and why.
+  /// Records that blocks are known to be lost after the stream's last block, and why (at most
+  /// limits::max_gap_reason_bytes of it).
   [[nodiscard]] Expected<void> add_gap(StreamId stream, const std::string& reason);
 
-  /// Records that the stream's last tick and this UTC time (ns since 1970) were the same instant.
-  [[nodiscard]] Expected<void> add_clock(StreamId stream, std::uint64_t utc_ns);
+  /// Records when a block of the stream was received.
+  [[nodiscard]] Expected<void> add_clock(StreamId stream, const ClockPair& pair);
 
   /// Seals what `stream` has open; append() may go on.
   [[nodiscard]] Expected<void> seal(StreamId stream);
 
-  /// Puts what is open into the write-ahead log. A reader that opens the recording now sees every block.
+  /// Nothing more will come: seals the stream and frees its memory. append() fails from here on.
+  [[nodiscard]] Expected<void> end_stream(StreamId stream);
+
+  /// Keeps what Durability promises. A reader that opens the recording now sees every block.
   [[nodiscard]] Expected<void> flush();
 
-  /// Seals everything, writes index and footer, deletes the log.
+  /// Seals everything, writes index and footer, and deletes the log. With a log, file and name are on the disk then.
+  /// After a failure and a resume() it goes on where it failed.
   [[nodiscard]] Expected<void> close();
+
+  /// The error of the first write that failed, until resume() succeeds.
+  [[nodiscard]] const std::optional<Error>& failure() const;
+
+  /// Tries again to write what could not be written, in the order in which it was given. Fails, and stays failed, if it
+  /// still cannot be; and always after a failed sync, for nobody knows what the system dropped then.
+  [[nodiscard]] Expected<void> resume();
 
   /// Bytes written to the file so far, and bytes that the same blocks take as plain `.sds`.
   [[nodiscard]] std::uint64_t stored_bytes() const;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "sds/format/block.hpp"
 #include "sds/format/file.hpp"
@@ -11,47 +12,76 @@
 namespace sds {
 
 std::filesystem::path wal_path(const std::filesystem::path& recording);
+/// The log that is about to replace it.
+std::filesystem::path new_wal_path(const std::filesystem::path& recording);
 
-/// Blocks of one stream, starting with its block number `first_block`.
-struct WalFrame {
-  std::uint32_t stream = 0;
-  std::uint64_t first_block = 0;
-};
-
-/// Appends frames. `recording_key` ties the log to its recording (checksum of the session section), so that a stale
-/// log beside another recording of the same name is not taken for its own.
+/// Appends frames. `recording` ties the log to its recording (the id in the section headers), so that a stale log
+/// beside another recording of the same name is not taken for its own; `generation` counts the logs of one recording.
+/// After a failed append() nothing may be appended before repair() succeeded.
 class WalWriter {
  public:
-  /// The log is written under a temporary name and replaces the one of before only at publish().
-  static Expected<WalWriter> create(const std::filesystem::path& recording, std::uint64_t recording_key);
-  [[nodiscard]] Expected<void> publish();
+  /// Makes `<recording>.wal`; fails with ErrorCode::exists if it, or the one about to replace it, is there, unless
+  /// existing ones are to be overwritten.
+  static Expected<WalWriter> create(const std::filesystem::path& recording, std::uint64_t recording_id,
+                                    IfExists if_exists);
+  /// Makes a log that replaces this one at publish(), under a temporary name until then.
+  [[nodiscard]] Expected<WalWriter> successor() const;
+  /// Gives a successor its name; with `durable` the name survives a power cut.
+  [[nodiscard]] Expected<void> publish(bool durable);
 
-  /// Logs blocks `from` to the end of `run`, whose block 0 is the stream's block `run_first_block`.
-  [[nodiscard]] Expected<void> append(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run,
-                                      std::size_t from, std::size_t from_byte);
+  /// Adds blocks `from` to the end of `run`, whose block 0 is the stream's block `run_first_block`, to what the next
+  /// write() writes; `from_byte` and `from_tick` are where block `from` stands in run.bytes, and its tick.
+  void add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
+           std::size_t from_byte, std::uint64_t from_tick);
+  /// Writes what was added.
+  [[nodiscard]] Expected<void> write();
   [[nodiscard]] Expected<void> sync() { return sink_->sync(); }
-  /// Closes and deletes the log.
+  /// Cuts off what a failed write() left behind. What had been added is forgotten.
+  [[nodiscard]] Expected<void> repair();
+  /// Closes and deletes the log. May be called again after a failure.
   [[nodiscard]] Expected<void> remove();
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t pending_bytes() const { return pending_.size(); }
+  /// Bytes of the log, what was added and not written included.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_ + pending_.size(); }
 
  private:
-  WalWriter(std::filesystem::path path, std::unique_ptr<OutputFile> sink)
-      : path_(std::move(path)), sink_(std::move(sink)) {}
-  std::filesystem::path path_;
+  WalWriter(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
+            std::uint64_t generation);
+  static Expected<WalWriter> start(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
+                                   std::uint64_t generation);
+
+  std::filesystem::path recording_;
   std::unique_ptr<OutputFile> sink_;
+  std::uint64_t id_ = 0;
+  std::uint64_t generation_ = 0;
   std::uint64_t bytes_ = 0;
+  Bytes pending_;
 };
 
-/// Where a stream's unsealed blocks stand in a log, found in one pass without keeping their data.
+/// Blocks that a log holds, found in one pass without keeping their data.
 struct WalPiece {
-  WalFrame frame;
+  std::uint32_t stream = 0;
   std::uint32_t block_count = 0;
-  std::uint64_t offset = 0;  ///< of the first block record in the log
-  std::uint64_t bytes = 0;   ///< of all its block records
+  std::uint64_t first_block = 0;            ///< ordinal in the stream
+  std::optional<std::uint64_t> first_tick;  ///< none in logs of version 1: it follows from the block before
+  std::uint64_t offset = 0;                 ///< of the first block record in the log
+  std::uint64_t bytes = 0;                  ///< of all its block records
+  std::shared_ptr<const ByteSource> log;    ///< where it stands
+
+  [[nodiscard]] std::uint64_t end_block() const { return first_block + block_count; }
 };
 
-/// Lists the valid frames of the log beside `recording`; empty if there is no log, or it belongs to another recording.
-/// Stops at the first frame that is cut off or damaged: it was being written when the program died.
-Expected<std::vector<WalPiece>> list_wal(const std::filesystem::path& recording, std::uint64_t recording_key);
+/// What a log says.
+struct WalContents {
+  bool ours = false;  ///< it belongs to the recording
+  std::vector<WalPiece> pieces;
+  std::uint64_t skipped_bytes = 0;  ///< between valid frames: damage
+};
+
+/// Lists the valid frames of a log. `recording_id` is the id in the section headers, `session_key` the checksum of the
+/// session section's payload, which names the recording in version 1 (none: it could not be read). A frame that is cut
+/// off at the end was being written when the program died, and is left out.
+Expected<WalContents> list_wal(const std::shared_ptr<const ByteSource>& log, std::uint64_t recording_id,
+                               std::optional<std::uint64_t> session_key);
 
 }  // namespace sds

@@ -1,0 +1,43 @@
+// What of a recording cannot be read. Readers and their cursors find it at different times and on different threads;
+// it belongs to the recording, and whoever reads the recording can ask for all of it.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sds {
+
+/// A stretch of a file that could not be read, or blocks of a stream that are missing, as far as known.
+struct Damage {
+  std::uint64_t offset = 0;  ///< in the file; 0 with `bytes` 0: nowhere in particular
+  std::uint64_t bytes = 0;
+  std::string reason;
+  std::optional<std::size_t> stream = {};        ///< whose blocks are missing; none: not known
+  std::uint64_t first_block = 0;                 ///< ordinal of the first missing block
+  std::uint64_t blocks = 0;                      ///< how many blocks are missing, where that is known
+  std::optional<std::uint64_t> first_tick = {};  ///< of what is missing, or of the last block before it
+  std::optional<std::uint64_t> last_tick = {};   ///< of what is missing, or of the first block behind it
+
+  bool operator==(const Damage&) const = default;
+};
+
+/// Collects damage, each once, in the order in which it was found. Thread-safe.
+class DamageLog {
+ public:
+  /// At most this many are kept; count() goes on counting.
+  static constexpr std::size_t max_kept = 10'000;
+
+  void add(const Damage& damage);
+  [[nodiscard]] std::vector<Damage> all() const;
+  [[nodiscard]] std::size_t count() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Damage> damages_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace sds

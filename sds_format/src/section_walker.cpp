@@ -1,0 +1,257 @@
+#include "section_walker.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sds/format/limits.hpp"
+#include "sds/format/properties.hpp"
+
+namespace sds {
+
+namespace {
+
+// Searches a file for valid section headers; keeps what it read, so that a search that begins where the one before
+// ended costs nothing.
+class HeaderSearch {
+ public:
+  HeaderSearch(const ByteSource& file, std::uint64_t file_bytes) : file_(file), file_bytes_(file_bytes) {}
+
+  // The next offset at or after `from` where a valid header stands that `belongs`.
+  template <class Belongs>
+  Expected<std::optional<std::uint64_t>> next(std::uint64_t from, Belongs&& belongs) {
+    const auto* magic = reinterpret_cast<const std::byte*>(SectionHeader::magic.data());
+    while (from + SectionHeader::bytes_v1 <= file_bytes_) {
+      auto window = window_at(from);
+      if (!window) return fail(window);
+      if (window->size() < SectionHeader::bytes_v1) break;
+      const auto at = std::search(window->begin(), window->end(), magic, magic + SectionHeader::magic.size());
+      const auto skipped = static_cast<std::uint64_t>(at - window->begin());
+      if (window->size() - skipped < SectionHeader::bytes && from + window->size() < file_bytes_) {
+        // A header may begin in the last bytes of the window: go on from there with more behind it.
+        from += std::max<std::uint64_t>(1, std::min<std::uint64_t>(skipped, window->size() - SectionHeader::bytes));
+        continue;
+      }
+      if (at == window->end()) break;
+      from += skipped;
+      if (auto header = SectionHeader::decode(window->subspan(skipped)); header && belongs(*header)) return from;
+      ++from;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static constexpr std::size_t kWindowBytes = std::size_t{1} << 20;
+
+  // What is in the file from `from` on, at least a header's bytes unless it ends before.
+  Expected<ByteView> window_at(std::uint64_t from) {
+    const std::uint64_t end = offset_ + bytes_.size();
+    if (from < offset_ || from + SectionHeader::bytes > end) {
+      bytes_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kWindowBytes, file_bytes_ - from)));
+      auto got = file_.read(from, bytes_);
+      if (!got) return fail(got);
+      bytes_.resize(*got);
+      offset_ = from;
+    }
+    return ByteView(bytes_).subspan(static_cast<std::size_t>(from - offset_));
+  }
+
+  const ByteSource& file_;
+  std::uint64_t file_bytes_;
+  Bytes bytes_;
+  std::uint64_t offset_ = 0;
+};
+
+// The value that most of a sequence has, if one is the majority (Boyer and Moore).
+class Majority {
+ public:
+  void add(std::uint64_t value) {
+    if (votes_ == 0) candidate_ = value;
+    votes_ += value == candidate_ ? 1 : -1;
+  }
+  [[nodiscard]] std::uint64_t candidate() const { return candidate_; }
+
+ private:
+  std::uint64_t candidate_ = 0;
+  std::int64_t votes_ = 0;
+};
+
+Damage damage_at(const IndexEntry& entry, std::string reason) {
+  Damage damage;
+  damage.offset = entry.offset;
+  damage.bytes = entry.header.section_bytes();
+  damage.reason = std::move(reason);
+  return damage;
+}
+
+// Leaves the sections of one recording, each once, in the order in which they were written.
+void set_in_order(SectionTable& table, std::vector<IndexEntry>& found, std::uint64_t recording) {
+  std::erase_if(found, [&](const IndexEntry& entry) {
+    if (entry.header.version == 1 || entry.header.recording == recording) return false;
+    table.damages.push_back(
+        damage_at(entry, fmt::format("a {} section of another recording", name_of(entry.header.kind))));
+    return true;
+  });
+  const auto by_sequence = [](const IndexEntry& a, const IndexEntry& b) {
+    return a.header.sequence < b.header.sequence;
+  };
+  if (!std::is_sorted(found.begin(), found.end(), by_sequence)) {
+    table.damages.push_back({0, 0, "sections stand in another order than they were written"});
+    std::stable_sort(found.begin(), found.end(), by_sequence);
+  }
+  std::vector<IndexEntry> once;
+  once.reserve(found.size());
+  for (const auto& entry : found) {
+    if (!once.empty() && once.back().header.sequence == entry.header.sequence) {
+      table.damages.push_back(damage_at(entry, fmt::format("section {} stands twice", entry.header.sequence)));
+    } else {
+      once.push_back(entry);
+    }
+  }
+  found = std::move(once);
+}
+
+// Names what was taken out of the file: numbers that no section has, where no damage explains it.
+void find_missing(SectionTable& table, const std::vector<IndexEntry>& found) {
+  if (!table.damages.empty()) return;
+  std::uint64_t expected = 0;
+  for (const auto& entry : found) {
+    if (entry.header.sequence != expected) {
+      Damage damage = damage_at(entry, "");
+      damage.bytes = 0;
+      damage.reason = entry.header.sequence == expected + 1
+                          ? fmt::format("section {} is missing", expected)
+                          : fmt::format("sections {} to {} are missing", expected, entry.header.sequence - 1);
+      table.damages.push_back(damage);
+    }
+    expected = std::uint64_t{entry.header.sequence} + 1;
+  }
+}
+
+}  // namespace
+
+Expected<SectionHeader> read_header(const ByteSource& file, std::uint64_t offset) {
+  std::array<std::byte, SectionHeader::bytes> stored;
+  auto got = file.read(offset, stored);
+  if (!got) return fail(got);
+  auto header = SectionHeader::decode(ByteView(stored).first(*got));
+  if (!header) {
+    header.error().path = file.path();
+    header.error().offset = offset;
+  }
+  return header;
+}
+
+Expected<Bytes> read_payload(const ByteSource& file, const IndexEntry& entry, std::uint64_t file_bytes) {
+  if (entry.offset > file_bytes || entry.header.section_bytes() > file_bytes - entry.offset)
+    return fail(ErrorCode::bad_input, "a section runs past the end of the file", file.path(), entry.offset);
+  Bytes stored(entry.header.stored_bytes);
+  if (auto got = file.read_exactly(entry.payload_offset(), stored); !got) return fail(got);
+  auto payload = open_payload(entry.header, std::move(stored));
+  if (!payload) {
+    payload.error().path = file.path();
+    payload.error().offset = entry.offset;
+  }
+  return payload;
+}
+
+void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) {
+  const SectionHeader& header = entry.header;
+  switch (header.kind) {
+    case SectionKind::index:
+    case SectionKind::footer:
+      return;
+    case SectionKind::gap: {
+      auto properties = Properties::decode(facts);
+      if (!properties) {
+        table.damages.push_back(damage_at(entry, "a malformed gap section"));
+        return;
+      }
+      table.gaps.push_back({header.stream,
+                            entry.offset,
+                            {header.first_tick, properties->get("reason").value_or(""), header.first_block}});
+      return;
+    }
+    case SectionKind::clock:
+      if (facts.size() != 16 && facts.size() != 24) {
+        table.damages.push_back(damage_at(entry, "a malformed clock section"));
+        return;
+      }
+      table.clocks.push_back({header.stream,
+                              entry.offset,
+                              {load_le<std::uint64_t>(facts.data()), load_le<std::uint64_t>(facts.data() + 8),
+                               facts.size() == 24 ? load_le<std::uint64_t>(facts.data() + 16) : 0}});
+      return;
+    default:
+      table.entries.push_back(entry);
+  }
+}
+
+Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes, bool verify) {
+  SectionTable table;
+  table.end = file_bytes;
+  std::vector<IndexEntry> found;
+  Majority recording;
+  HeaderSearch search(file, file_bytes);
+  bool footer_last = false;
+  for (std::uint64_t at = 0; at < file_bytes;) {
+    std::string reason;
+    auto header = read_header(file, at);
+    if (header && header->section_bytes() <= file_bytes - at) {
+      if (found.size() >= limits::max_sections + 1)
+        return fail(ErrorCode::limit, fmt::format("more than {} sections", limits::max_sections), file.path(), at);
+      if (header->version > 1) recording.add(header->recording);
+      found.push_back({*header, at});
+      at += header->section_bytes();
+      footer_last = header->kind == SectionKind::footer && at == file_bytes;
+      continue;
+    }
+    footer_last = false;
+    if (header) {
+      reason = fmt::format("the file ends inside a {} section ({} of {} bytes)", name_of(header->kind),
+                           file_bytes - at - header->size(), header->stored_bytes);
+    } else if (header.error().code == ErrorCode::io ||
+               (header.error().code == ErrorCode::unsupported && found.empty())) {
+      return fail(header);
+    } else {
+      reason =
+          file_bytes - at < SectionHeader::bytes_v1 ? "the file ends inside a section header" : header.error().message;
+    }
+    // A payload may hold bytes that look like a header: of another recording's section.
+    auto next = search.next(at + 1, [&](const SectionHeader& candidate) {
+      return found.empty() || candidate.version == 1 || candidate.recording == recording.candidate();
+    });
+    if (!next) return fail(next);
+    const std::uint64_t end = next->value_or(file_bytes);
+    if (!*next) {
+      table.unfinished = {at, end - at, reason};
+    } else if (!table.damages.empty() && table.damages.back().offset + table.damages.back().bytes == at) {
+      table.damages.back().bytes += end - at;
+    } else {
+      table.damages.push_back({at, end - at, reason});
+    }
+    at = end;
+  }
+  table.recording = recording.candidate();
+  set_in_order(table, found, table.recording);
+  find_missing(table, found);
+  table.sections = found.size();
+  table.complete = footer_last && !found.empty() && found.back().header.kind == SectionKind::footer;
+  for (const auto& entry : found) {
+    const SectionKind kind = entry.header.kind;
+    Bytes facts;
+    if (kind == SectionKind::gap || kind == SectionKind::clock || (verify && kind == SectionKind::index)) {
+      auto payload = read_payload(file, entry, file_bytes);
+      if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+      if (!payload) {
+        table.damages.push_back(damage_at(entry, payload.error().message));
+        continue;
+      }
+      facts = std::move(*payload);
+    }
+    take_section(table, entry, facts);
+  }
+  return table;
+}
+
+}  // namespace sds

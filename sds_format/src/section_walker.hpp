@@ -1,0 +1,24 @@
+// Finds the sections of a `.sdsz` without its index: from header to header, and behind damage by searching for the next
+// valid one.
+#pragma once
+
+#include <optional>
+
+#include "sds/format/sdsz_index.hpp"
+
+namespace sds {
+
+/// The header at `offset`, read from the file.
+Expected<SectionHeader> read_header(const ByteSource& file, std::uint64_t offset);
+
+/// The opened payload of the section at `entry`; fails if it does not fit into the file.
+Expected<Bytes> read_payload(const ByteSource& file, const IndexEntry& entry, std::uint64_t file_bytes);
+
+/// Puts a section of any kind where it belongs in the table. `facts`: the decompressed payload of a gap or clock
+/// section. What does not make sense is damage.
+void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts);
+
+/// Walks the first `file_bytes` bytes.
+Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes, bool verify);
+
+}  // namespace sds
