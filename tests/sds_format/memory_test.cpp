@@ -1,0 +1,201 @@
+// Memory is bounded by limits.hpp whatever a recording claims, and however many streams a writer has had: each case
+// runs in a child process that may not have more than 256 MiB of address space beyond what it starts with.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "sds/format/limits.hpp"
+#include "sds/format/recording.hpp"
+#include "support/memory_sink.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SDSKIT_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SDSKIT_SANITIZED 1
+#endif
+#endif
+
+namespace sds {
+namespace {
+
+// Runs `work` under the limit; true if it came back with true.
+template <class Work>
+bool within_limit(Work&& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+#ifndef SDSKIT_SANITIZED  // a sanitizer's own reservations do not fit under any limit
+    const rlim_t room = pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + (std::size_t{256} << 20);
+    const rlimit limit{room, room};
+    ::setrlimit(RLIMIT_AS, &limit);
+#endif
+    bool done = false;
+    try {
+      done = work();
+    } catch (const std::bad_alloc&) {
+    }
+    ::_exit(done ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// Counts what a writer writes, and keeps nothing.
+class NullSink final : public ByteSink {
+ public:
+  Expected<void> append(ByteView) override { return {}; }
+  Expected<void> truncate(std::uint64_t) override { return {}; }
+  Expected<void> sync() override { return {}; }
+  Expected<void> close() override { return {}; }
+  const std::filesystem::path& path() const override { return path_; }
+
+ private:
+  std::filesystem::path path_ = "nowhere";
+};
+
+std::string section(SectionKind kind, std::uint32_t stream, std::uint32_t sequence, Bytes payload,
+                    std::uint64_t recording = 5) {
+  SectionHeader header;
+  header.kind = kind;
+  header.stream = stream;
+  header.sequence = sequence;
+  header.recording = recording;
+  seal_payload(header, payload, true);
+  return std::string(as_text(header.encode())) + std::string(as_text(payload));
+}
+
+class BoundedMemory : public ::testing::Test {
+ protected:
+  // Opens the recording and reads all streams, as far as that goes.
+  bool reads() {
+    return within_limit([&] {
+      auto recording = Recording::open(path_);
+      if (!recording) return true;
+      for (std::size_t s = 0; s < recording->streams().size(); ++s) {
+        auto cursor = recording->cursor(s);
+        for (;;) {
+          auto block = (*cursor)->next();
+          if (!block || !*block) break;
+        }
+      }
+      return true;
+    });
+  }
+  test::TempDir dir_;
+  std::filesystem::path path_ = dir_ / "a.sdsz";
+  std::string session_ = section(SectionKind::session, SectionHeader::no_stream, 0, Properties{}.encode());
+};
+
+TEST_F(BoundedMemory, OfReasonsThatDecompressToGigabytes) {
+  std::string file = session_;
+  Properties gap;
+  gap.set("reason", std::string(60u << 20, 'x'));
+  const Bytes payload = gap.encode();
+  std::uint32_t sequence = 1;
+  const std::string one = section(SectionKind::gap, 0, sequence, payload);
+  for (int i = 0; i < 64; ++i) file += one;
+  test::write_file(path_, file);
+  EXPECT_TRUE(reads());
+}
+
+TEST_F(BoundedMemory, OfAnIndexThatClaimsMillionsOfSections) {
+  // Entries of one valid header again and again: a few hundred kB compressed.
+  SectionHeader header;
+  header.recording = 5;
+  Bytes index;
+  append_le(index, std::uint64_t{0});
+  const std::uint32_t entries = 600'000;
+  append_le(index, entries);
+  const Bytes stored = header.encode();
+  for (std::uint32_t i = 0; i < entries; ++i) {
+    append_bytes(index, stored);
+    append_le(index, std::uint64_t{0});
+    append_le(index, std::uint64_t{0});
+  }
+  std::string file = session_;
+  Bytes footer;
+  append_le(footer, std::uint64_t{file.size()});
+  append_le(footer, std::uint64_t{entries});
+  file += section(SectionKind::index, SectionHeader::no_stream, 1, index);
+  SectionHeader end;
+  end.kind = SectionKind::footer;
+  end.sequence = 2;
+  end.recording = 5;
+  seal_payload(end, footer, false);
+  file += std::string(as_text(end.encode())) + std::string(as_text(footer));
+  test::write_file(path_, file);
+  EXPECT_TRUE(reads());
+}
+
+TEST_F(BoundedMemory, OfDescriptionsOfThousandsOfStreams) {
+  std::string file = session_;
+  for (std::uint32_t s = 0; s < 3000; ++s) {
+    Properties p;
+    p.set("name", "S" + std::to_string(s));
+    p.set("metadata-file", "S.sds.yml");
+    p.set("metadata", "#" + std::string(1u << 20, ' '));
+    file += section(SectionKind::stream, s, s + 1, p.encode());
+  }
+  test::write_file(path_, file);
+  EXPECT_TRUE(reads());
+}
+
+TEST_F(BoundedMemory, OfSectionsThatOverrunTheFileTakesLinearTime) {
+  // Valid headers back to back, each of a section that would reach behind the end of the file.
+  SectionHeader header;
+  header.kind = SectionKind::data;
+  header.recording = 5;
+  header.stored_bytes = 100u << 20;
+  std::string file = session_;
+  const std::string one(as_text(header.encode()));
+  while (file.size() < (8u << 20)) file += one;
+  test::write_file(path_, file);
+  EXPECT_TRUE(reads());
+}
+
+TEST_F(BoundedMemory, OfAWriterThatHasHadThousandsOfStreams) {
+  EXPECT_TRUE(within_limit([] {
+    auto writer = SdszWriter::create(std::make_unique<NullSink>(), {}, {});
+    const Bytes block(600'000);
+    for (int s = 0; s < 1500; ++s) {
+      const auto id = writer->add_stream({"S" + std::to_string(s), "0", false, "", "", ""});
+      if (!id || !writer->append(*id, 1, block) || !writer->end_stream(*id)) return false;
+    }
+    return writer->close().has_value();
+  }));
+}
+
+TEST_F(BoundedMemory, OfAWriterWithHundredsOfStreamsAtOnce) {
+  EXPECT_TRUE(within_limit([] {
+    auto writer = SdszWriter::create(std::make_unique<NullSink>(), {}, {});
+    for (int s = 0; s < 600; ++s)
+      if (!writer->add_stream({"S" + std::to_string(s), "0", false, "", "", ""})) return false;
+    const Bytes block(50'000);
+    for (std::uint32_t round = 0; round < 40; ++round)
+      for (std::uint32_t s = 0; s < 600; ++s)
+        if (!writer->append(s, round, block)) return false;
+    return writer->close().has_value();
+  }));
+}
+
+TEST_F(BoundedMemory, OfOptionsThatCouldNotBeReadBack) {
+  for (const std::uint32_t bytes : {0u, 63u, (16u << 20) + 1, 100u << 20}) {
+    SdszWriterOptions options;
+    options.section_bytes = bytes;
+    auto writer = SdszWriter::create(path_, {}, options);
+    ASSERT_FALSE(writer) << bytes;
+    EXPECT_EQ(writer.error().code, ErrorCode::usage);
+    EXPECT_FALSE(std::filesystem::exists(path_)) << bytes;
+  }
+}
+
+}  // namespace
+}  // namespace sds
