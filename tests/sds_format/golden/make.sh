@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How golden/v1.sdsz was made. Not run again: the file must stay as the first version wrote it.
+# How golden/v1.sdsz and v2.sdsz were made. Not run again: they must stay as the first version of their format wrote them.
 # make.sh SDS_PROGRAM
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -35,4 +35,4 @@ sds:
     - {value: temperature, type: float}
     - {value: position, type: double}
 YAML
-"$1" pack v1.imu.0.sds v1.slow.0.sds v1.opaque.x.p.sds -o v1.sdsz --level 2 --force
+"$1" pack v1.imu.0.sds v1.slow.0.sds v1.opaque.x.p.sds -o v2.sdsz --level 2 --force
