@@ -65,7 +65,7 @@ Expected<std::optional<BlockView>> SdszCursor::next() {
   if (next_jump_ < run_.jumps.size() && run_.jumps[next_jump_].block == i)
     ticks_ = TickUnwrapper(run_.jumps[next_jump_++].tick);
   const std::uint64_t ordinal = run_ordinal_ + i;
-  note_gaps(ordinal);
+  if (ordinal >= next_gap_block_) note_gaps(ordinal);
   const BlockView block{run_.timeslots[i], ticks_.next(run_.timeslots[i]),
                         ByteView(run_.bytes).subspan(next_byte_, run_.sizes[i]), ordinal,
                         std::exchange(after_loss_, false)};
@@ -78,10 +78,8 @@ Expected<std::optional<BlockView>> SdszCursor::next() {
 // Passes the recorded gaps that lie before a block.
 void SdszCursor::note_gaps(std::uint64_t ordinal) {
   const auto& gaps = reader_->streams()[stream_].gaps;
-  while (next_gap_ < gaps.size() && gaps[next_gap_].before_block <= ordinal) {
-    ++next_gap_;
-    after_loss_ = true;
-  }
+  for (; next_gap_ < gaps.size() && gaps[next_gap_].before_block <= ordinal; ++next_gap_) after_loss_ = true;
+  next_gap_block_ = next_gap_ < gaps.size() ? gaps[next_gap_].before_block : UINT64_MAX;
 }
 
 // Counts a section's memory among the reader's; false if that would be more than `limit`.

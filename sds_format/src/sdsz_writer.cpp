@@ -247,6 +247,16 @@ struct SdszWriter::State {
     return seal(static_cast<std::uint32_t>(largest - streams.begin()));
   }
 
+  // Whether a block may be appended to a stream.
+  [[nodiscard]] Expected<void> accepts(const OpenStream& stream, std::size_t bytes) const {
+    if (auto ok = usable(); !ok) return ok;
+    if (stream.ended) return fail(ErrorCode::usage, "a block after the stream's end", sink->path());
+    if (bytes > limits::max_block_bytes)
+      return fail(ErrorCode::limit, fmt::format("a block of {} bytes; at most {}", bytes, limits::max_block_bytes),
+                  sink->path());
+    return stream.run.count() == 0 ? room_for_sections() : Expected<void>{};
+  }
+
   // Too many sections could not be read back.
   [[nodiscard]] Expected<void> room_for_sections() const {
     if (sequence + jobs.size() + kSectionsKeptForClosing < limits::max_sections) return {};
@@ -465,16 +475,13 @@ Expected<void> SdszWriter::append(StreamId id, std::uint32_t timeslot, ByteView 
 }
 
 Expected<void> SdszWriter::append_at(StreamId id, std::uint64_t tick, ByteView data) {
-  if (auto ok = state_->usable(); !ok) return ok;
-  OpenStream& stream = state_->streams[id];
-  if (stream.ended) return fail(ErrorCode::usage, "a block after the stream's end", state_->sink->path());
-  if (data.size() > limits::max_block_bytes)
-    return fail(ErrorCode::limit, fmt::format("a block of {} bytes; at most {}", data.size(), limits::max_block_bytes),
-                state_->sink->path());
-  if (stream.run.count() == 0)
-    if (auto room = state_->room_for_sections(); !room) return room;
+  State& state = *state_;
+  OpenStream& stream = state.streams[id];
+  if (state.failure || state.closed || stream.ended || stream.run.count() == 0 || data.size() > limits::max_block_bytes)
+      [[unlikely]]
+    if (auto ok = state.accepts(stream, data.size()); !ok) return ok;
   stream.ticks = TickUnwrapper(tick);
-  return state_->append(id, static_cast<std::uint32_t>(tick), tick, data);
+  return state.append(id, static_cast<std::uint32_t>(tick), tick, data);
 }
 
 Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {

@@ -107,21 +107,4 @@ double seconds(std::uint64_t tick, const Frequency& tick_frequency) {
   return quotient(Wide{tick} * tick_frequency.denominator, tick_frequency.numerator);
 }
 
-std::uint64_t TickUnwrapper::next(std::uint32_t timeslot) {
-  if (!started_) {
-    started_ = true;
-    last_ = timeslot;
-    return last_;
-  }
-  const auto step = static_cast<std::int32_t>(timeslot - static_cast<std::uint32_t>(last_));
-  if (step >= 0) {
-    last_ += static_cast<std::uint32_t>(step);
-  } else {
-    const std::uint64_t back = std::uint64_t{0} - static_cast<std::uint64_t>(std::int64_t{step});
-    // Before tick 0 there is nothing: what looks like a step back there is a large step forward.
-    last_ = back <= last_ ? last_ - back : timeslot;
-  }
-  return last_;
-}
-
 }  // namespace sds

@@ -56,9 +56,10 @@ class SdszCursor {
   SectionFilter wanted_;
   std::size_t next_section_ = 0;
   std::size_t next_gap_ = 0;
-  std::uint64_t next_ordinal_ = 0;  ///< of the block that is looked for next
-  std::uint64_t run_ordinal_ = 0;   ///< of run_'s first block
-  std::optional<Damage> failed_;    ///< a section that could not be decoded, whose blocks the log may still have
+  std::uint64_t next_gap_block_ = 0;  ///< ordinal of the block behind it
+  std::uint64_t next_ordinal_ = 0;    ///< of the block that is looked for next
+  std::uint64_t run_ordinal_ = 0;     ///< of run_'s first block
+  std::optional<Damage> failed_;      ///< a section that could not be decoded, whose blocks the log may still have
   std::deque<std::shared_ptr<Decoding>> decodings_;  ///< in the order of their sections
   std::vector<std::shared_ptr<Decoding>> spare_decodings_;
   std::shared_ptr<Finished> finished_;

@@ -49,7 +49,14 @@ class TickUnwrapper {
   explicit TickUnwrapper(std::uint64_t last_tick) : last_(last_tick), started_(true) {}
 
   /// Returns the tick of `timeslot`: congruent to it modulo 2^32.
-  std::uint64_t next(std::uint32_t timeslot);
+  std::uint64_t next(std::uint32_t timeslot) {
+    const auto step = static_cast<std::int32_t>(timeslot - static_cast<std::uint32_t>(last_));
+    const auto moved = last_ + static_cast<std::uint64_t>(std::int64_t{step});
+    // Before tick 0 there is nothing: what looks like a step back there is a large step forward.
+    last_ = !started_ || (step < 0 && moved > last_) ? timeslot : moved;
+    started_ = true;
+    return last_;
+  }
 
  private:
   std::uint64_t last_ = 0;
