@@ -174,6 +174,8 @@ Expected<bool> SdszCursor::load_next() {
     if (decoding->skipped) {
       // What is left out on purpose is no loss; a gap before it, though, lies before what comes next.
       next_ordinal_ = decoding->entry.header.end_block();
+      last_tick_ = decoding->entry.header.last_tick;
+      any_block_ = true;
       continue;
     }
     if (auto taken = take_decoded(*decoding); !taken) return fail(taken);

@@ -274,6 +274,23 @@ TEST_F(Join, VersionOneRecordingsLeftByAKillStayReadable) {
   EXPECT_EQ(a.clocks[0].utc_ns, 1750000000000000000u);
 }
 
+TEST_F(Join, TheLogKeepsItsTimeWhereAllSectionsAreLeftOut) {
+  const std::filesystem::path golden = SDSKIT_SOURCE_DIR "/tests/sds_format/golden";
+  for (const char* name : {"v1-killed.sdsz", "v2-killed.sdsz"}) {
+    auto recording = Recording::open(golden / name);
+    ASSERT_TRUE(recording);
+    auto cursor = recording->cursor(0, nullptr, [](const IndexEntry&) { return false; });
+    std::size_t count = 0;
+    for (;; ++count) {
+      const auto block = *(*cursor)->next();
+      if (!block) break;
+      EXPECT_EQ(block->tick, 0xFFFFFF00ull + 10 * block->ordinal) << name;
+    }
+    EXPECT_GT(count, 0u) << name;
+    EXPECT_LT(count, 500u) << name;
+  }
+}
+
 TEST(Gaps, StandWhereTheyWereNotedAndTheNextBlockSaysSo) {
   const test::TempDir dir;
   for (const bool walk : {false, true}) {
