@@ -1,89 +1,115 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <cerrno>
 #include <map>
 #include <random>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/plain.hpp"
+#include "sds/format/wal.hpp"
+#include "sds/recorder/server_limits.hpp"
+#include "sds/recorder/session_clock.hpp"
 #include "sds/recorder/session_writer.hpp"
 
 namespace sds {
 
 namespace {
 
-std::uint64_t utc_now_ns() {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
-}
+constexpr std::uint64_t kClockIntervalNs = 10'000'000'000;
 
-constexpr std::chrono::seconds kClockInterval{10};
+// A block and when the bytes that completed it came.
+struct ReceivedBlock {
+  std::uint64_t tick = 0;
+  Arrival arrival;
+};
 
 struct PackedStream {
   std::string name;
   SdszWriter::StreamId id = 0;
+  SessionClock::DomainId domain = 0;
   BlockParser parser;
+  std::uint64_t unfinished_bytes = 0;  // what the parser holds
   std::uint64_t blocks = 0;
-  TickUnwrapper ticks;
-  std::uint64_t last_tick = 0;
   bool tail_only = false;
-  std::chrono::steady_clock::time_point next_clock{};
+  std::optional<ReceivedBlock> newest;        // the last block of the newest batch
+  std::optional<ReceivedBlock> last_written;  // of which a clock pair was written
 };
+
+struct MetadataFile {
+  std::string name;
+  std::string text;
+};
+
+Expected<MetadataFile> read_metadata(const std::filesystem::path& directory, const std::string& stream) {
+  for (const char* ending : {".sds.yml", ".sds.yaml"}) {
+    const auto path = directory / (stream + ending);
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(path, ignored)) continue;
+    auto text = read_small_file(path, limits::max_metadata_bytes);
+    if (!text) return fail(text);
+    return MetadataFile{path.filename().string(), std::move(*text)};
+  }
+  return MetadataFile{};
+}
 
 class PackedSession final : public SessionWriter {
  public:
   PackedSession(SessionOptions options, std::filesystem::path path, SdszWriter writer)
-      : options_(std::move(options)), path_(std::move(path)), writer_(std::move(writer)) {}
+      : options_(std::move(options)),
+        path_(std::move(path)),
+        writer_(std::make_unique<SdszWriter>(std::move(writer))),
+        unfinished_(options_.unfinished, server_limits::unfinished_bytes) {}
 
   Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
+    auto metadata = read_metadata(options_.directory, name);
+    if (!metadata) return fail(metadata);
     StreamDescription description;
     description.name = name;
     // A stream that is opened, closed and opened again in one session gets the next label.
-    description.label = std::to_string(labels_[name]++);
+    description.label = std::to_string(labels_[name]);
     description.playback = options_.playback;
-    for (const char* ending : {".sds.yml", ".sds.yaml"}) {
-      const auto metadata = options_.directory / (name + ending);
-      std::error_code ignored;
-      if (!std::filesystem::is_regular_file(metadata, ignored)) continue;
-      auto text = read_small_file(metadata, limits::max_metadata_bytes);
-      if (!text) return fail(text);
-      description.metadata_file_name = metadata.filename().string();
-      description.metadata_text = std::move(*text);
-      break;
-    }
+    description.metadata_file_name = std::move(metadata->name);
+    description.metadata_text = std::move(metadata->text);
+    Frequency frequency;
     if (description.metadata_file_name.empty()) {
       spdlog::warn("{}: no {}.sds.yml in {}: blocks are recorded as plain bytes", name, name,
                    options_.directory.string());
     } else if (auto parsed = Metadata::parse(description.metadata_text, description.metadata_file_name); !parsed) {
       spdlog::warn("{}: {}: blocks are recorded as plain bytes", name, parsed.error().to_string());
+    } else {
+      frequency = parsed->tick_frequency;
     }
-    auto id = writer_.add_stream(description);
+    auto id = writer_->add_stream(description);
     if (!id) return fail(id);
-    spdlog::info("record   {} -> {}", name, path_.string());
-    streams_[handle] = PackedStream{name, *id, {}, 0, {}, 0, false, {}};
+    ++labels_[name];
+    spdlog::info("record   {}: {} -> {}", options_.device, name, path_.string());
+    PackedStream stream;
+    stream.name = name;
+    stream.id = *id;
+    stream.domain = clock_.domain(frequency);
+    streams_[handle] = std::move(stream);
+    any_stream_ = true;
     return {};
   }
 
-  Expected<void> write(std::uint32_t handle, ByteView bytes) override {
+  Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
     PackedStream& stream = streams_.at(handle);
+    // Another batch has begun: what is newest is the last block of the one before.
+    if (stream.newest && stream.newest->arrival != arrival)
+      if (auto added = add_clock_if_due(stream); !added) return added;
     auto done = stream.parser.push(bytes, [&](std::uint32_t timeslot, ByteView data) {
       ++stream.blocks;
-      stream.last_tick = stream.ticks.next(timeslot);
-      return writer_.append(stream.id, timeslot, data);
+      const std::uint64_t tick = clock_.tick(stream.domain, timeslot, arrival);
+      stream.newest = ReceivedBlock{tick, arrival};
+      return settle(writer_->append_at(stream.id, tick, data));
     });
     if (!done) return done;
-    const auto now = std::chrono::steady_clock::now();
-    if (stream.blocks > 0 && now >= stream.next_clock && !stream.tail_only) {
-      stream.next_clock = now + kClockInterval;
-      if (auto added = writer_.add_clock(stream.id, {stream.last_tick, utc_now_ns()}); !added) return added;
+    if (stream.parser.is_raw()) {
+      stream.tail_only = true;  // no block structure from here on: keep the bytes as they come
+      if (auto kept = settle(writer_->append_tail(stream.id, stream.parser.take_rest())); !kept) return kept;
     }
-    if (!stream.parser.is_raw()) return {};
-    stream.tail_only = true;  // no block structure from here on: keep the bytes as they come
-    return writer_.append_tail(stream.id, stream.parser.take_rest());
+    return hold(stream);
   }
 
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
@@ -96,41 +122,144 @@ class PackedSession final : public SessionWriter {
     if (stream.parser.rest_bytes() > 0)
       loss += fmt::format("{}the last block is incomplete ({} bytes of it came)", loss.empty() ? "" : "; ",
                           stream.parser.rest_bytes());
-    if (stream.blocks > 0)
-      if (auto added = writer_.add_clock(stream.id, {stream.last_tick, utc_now_ns()}); !added) return added;
-    if (!loss.empty()) {
-      summary_.losses.push_back(stream.name + ": " + loss);
-      if (auto added = writer_.add_gap(stream.id, loss); !added) return added;
-    }
+    if (!loss.empty()) summary_.losses.push_back(stream.name + ": " + loss);
+    if (auto added = add_last_clock(stream); !added) return added;
+    if (!loss.empty())
+      if (auto added = settle(writer_->add_gap(stream.id, loss)); !added) return added;
     const Bytes rest = stream.parser.take_rest();
-    if (rest.empty()) return {};
-    return writer_.append_tail(stream.id, rest);
+    if (auto held = hold(stream); !held) return held;
+    if (!rest.empty())
+      if (auto kept = settle(writer_->append_tail(stream.id, rest)); !kept) return kept;
+    return settle(writer_->end_stream(stream.id));
   }
 
-  Expected<void> flush() override { return writer_.flush(); }
+  Expected<void> flush() override {
+    for (auto& [handle, stream] : streams_)
+      if (auto added = add_clock_if_due(stream); !added) return added;
+    return settle(writer_->flush());
+  }
 
   Expected<SessionSummary> finish() override {
-    summary_.files = {path_};
-    summary_.raw_bytes = writer_.raw_bytes();
-    if (auto closed = writer_.close(); !closed) return fail(closed);
-    summary_.stored_bytes = writer_.stored_bytes();
+    note_sizes();
+    if (!any_stream_) {
+      discard();
+      return summary_;
+    }
+    auto closed = settle(writer_->close(), [&] {
+      auto resumed = writer_->resume();
+      return resumed ? writer_->close() : resumed;
+    });
+    if (!closed) return fail(closed);
+    summary_.stored_bytes = writer_->stored_bytes();
+    return summary_;
+  }
+
+  SessionSummary abandon(const std::string& reason) override {
+    for (auto& [handle, stream] : streams_) {
+      summary_.blocks += stream.blocks;
+      summary_.losses.push_back(
+          fmt::format("{}: {}; what came since the last flush may be missing", stream.name, reason));
+    }
+    streams_.clear();
+    (void)unfinished_.set(0);
+    note_sizes();
+    if (any_stream_) {
+      writer_.reset();
+    } else {
+      discard();
+    }
     return summary_;
   }
 
  private:
+  template <class Again>
+  Expected<void> settle(Expected<void> done, Again again) {
+    return options_.gate == nullptr ? done : options_.gate->settle(std::move(done), again);
+  }
+  // What the writer was given in the call that failed it keeps.
+  Expected<void> settle(Expected<void> done) {
+    return settle(std::move(done), [&] { return writer_->resume(); });
+  }
+
+  // Accounts for the block that `stream` has under way.
+  Expected<void> hold(PackedStream& stream) {
+    const std::uint64_t now = stream.parser.rest_bytes();
+    unfinished_bytes_ = unfinished_bytes_ + now - stream.unfinished_bytes;
+    stream.unfinished_bytes = now;
+    if (unfinished_.set(unfinished_bytes_)) return {};
+    return fail(ErrorCode::limit, fmt::format("{}: too many bytes of blocks that do not end ({} MB of this device)",
+                                              stream.name, unfinished_bytes_ >> 20));
+  }
+
+  Expected<void> add_clock(PackedStream& stream) {
+    const ReceivedBlock& block = *stream.newest;
+    stream.last_written = block;
+    return settle(writer_->add_clock(stream.id, {block.tick, block.arrival.utc_ns, block.arrival.monotonic_ns}));
+  }
+
+  Expected<void> add_clock_if_due(PackedStream& stream) {
+    if (!stream.newest || stream.tail_only) return {};
+    if (stream.last_written) {
+      if (!stream.newest->arrival.prompt) return {};
+      const auto before = stream.last_written->arrival.monotonic_ns;
+      const auto now = stream.newest->arrival.monotonic_ns;
+      if (now < before || now - before < kClockIntervalNs) return {};
+    }
+    return add_clock(stream);
+  }
+
+  Expected<void> add_last_clock(PackedStream& stream) {
+    if (!stream.newest || stream.tail_only) return {};
+    if (stream.last_written &&
+        (!stream.newest->arrival.prompt || stream.newest->arrival == stream.last_written->arrival))
+      return {};
+    return add_clock(stream);
+  }
+
+  void note_sizes() {
+    summary_.files = {path_};
+    summary_.raw_bytes = writer_->raw_bytes();
+    summary_.stored_bytes = writer_->stored_bytes();
+  }
+
+  // No stream was ever opened: there is nothing to keep. All three files are ours: creation saw to that.
+  void discard() {
+    writer_.reset();
+    auto log = wal_path(path_);
+    (void)remove_file(log);
+    log += ".new";
+    (void)remove_file(log);
+    (void)remove_file(path_);
+    summary_.files.clear();
+  }
+
   SessionOptions options_;
   std::filesystem::path path_;
-  SdszWriter writer_;
+  std::unique_ptr<SdszWriter> writer_;
+  SessionClock clock_;
   std::map<std::uint32_t, PackedStream> streams_;
   std::map<std::string, std::uint32_t> labels_;
+  std::uint64_t unfinished_bytes_ = 0;  // of all streams
+  MemoryShare unfinished_;
+  bool any_stream_ = false;
   SessionSummary summary_;
 };
+
+bool is_taken(const std::filesystem::path& recording) {
+  auto fresh_log = wal_path(recording);
+  fresh_log += ".new";
+  std::error_code ignored;
+  // A name that cannot be looked at is left to the creation, which says why.
+  for (const auto& path : {recording, wal_path(recording), fresh_log})
+    if (std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return true;
+  return false;
+}
 
 }  // namespace
 
 Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOptions& options) {
   std::random_device entropy;
-  const std::uint64_t now = utc_now_ns();
+  const std::uint64_t now = stamp_now().utc_ns;
   Properties session;
   session.set("id", fmt::format("{:016x}-{:08x}{:08x}", now, entropy(), entropy()));
   session.set("start-utc-ns", std::to_string(now));
@@ -138,14 +267,13 @@ Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOption
   if (!options.device.empty()) session.set("device", options.device);
   SdszWriterOptions writer_options;
   writer_options.level = options.level;
-  writer_options.durability = options.sync ? Durability::power : Durability::process;
+  writer_options.durability = options.durability;
   writer_options.executor = options.executor;
   for (std::uint32_t number = 0;; ++number) {
     const auto path = options.directory / fmt::format("recording.{}{}.sdsz", number, options.playback ? ".p" : "");
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) continue;
+    if (is_taken(path)) continue;
     auto writer = SdszWriter::create(path, session, writer_options);
-    if (!writer && std::filesystem::exists(path, ignored)) continue;  // another session was faster
+    if (!writer && writer.error().code == ErrorCode::exists) continue;  // another session was faster
     if (!writer) return fail(writer);
     return std::make_unique<PackedSession>(options, path, std::move(*writer));
   }

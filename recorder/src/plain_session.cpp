@@ -1,55 +1,40 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <map>
 
+#include "plain_file.hpp"
 #include "sds/format/names.hpp"
-#include "sds/format/plain.hpp"
 #include "sds/recorder/session_writer.hpp"
 
 namespace sds {
 
 namespace {
 
-// Follows the records of a byte stream without looking at their data: counts blocks, and knows what is unfinished.
-class RecordCounter {
- public:
-  void push(ByteView bytes) {
-    while (!bytes.empty()) {
-      if (left_ > 0) {
-        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
-        bytes = bytes.subspan(count);
-        left_ -= count;
-        if (left_ == 0) ++blocks;
-        continue;
-      }
-      const std::size_t count = std::min(8 - header_.size(), bytes.size());
-      append_bytes(header_, bytes.first(count));
-      bytes = bytes.subspan(count);
-      if (header_.size() < 8) return;
-      size_ = left_ = load_le<std::uint32_t>(header_.data() + 4);
-      header_.clear();
-      if (left_ == 0) ++blocks;
-    }
+// Gives the file at `path` the first of the names .bak, .bak.1, .bak.2, ... that is free.
+Expected<void> keep_as_backup(const std::filesystem::path& path) {
+  for (std::uint32_t number = 0;; ++number) {
+    auto backup = path;
+    backup += number == 0 ? std::string(".bak") : fmt::format(".bak.{}", number);
+    auto renamed = rename_file_new(path, backup);
+    if (renamed) spdlog::info("kept     {} as {}", path.string(), backup.filename().string());
+    if (renamed || renamed.error().system_error == ENOENT) return {};  // gone: somebody else moved it
+    if (renamed.error().code != ErrorCode::exists) return renamed;
   }
-  [[nodiscard]] std::string unfinished() const {
-    if (!header_.empty()) return fmt::format("the last block has {} of its 8 header bytes", header_.size());
-    if (left_ > 0) return fmt::format("the last block has {} of its {} bytes", size_ - left_, size_);
-    return "";
-  }
-  std::uint64_t blocks = 0;
+}
 
- private:
-  Bytes header_;
-  std::uint64_t size_ = 0;
-  std::uint64_t left_ = 0;
-};
+Expected<std::unique_ptr<OutputFile>> create_keeping_what_exists(const std::filesystem::path& path) {
+  for (;;) {
+    auto file = OutputFile::create(path, IfExists::fail);
+    if (file || file.error().code != ErrorCode::exists) return file;
+    if (auto kept = keep_as_backup(path); !kept) return fail(kept);
+  }
+}
 
 struct PlainStream {
   std::string name;
-  std::unique_ptr<PlainWriter> writer;
-  RecordCounter records;
-  std::uint64_t bytes = 0;
+  PlainFile file;
 };
 
 class PlainSession final : public SessionWriter {
@@ -59,55 +44,80 @@ class PlainSession final : public SessionWriter {
   Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
     const auto path =
         options_.directory / SdsFileName{name, std::to_string(options_.label), options_.playback}.to_string();
-    std::error_code error;
-    if (std::filesystem::exists(path, error)) {
-      auto backup = path;
-      backup += ".bak";
-      std::filesystem::rename(path, backup, error);
-      if (error) return fail_errno(error.value(), "cannot keep the existing file as .bak", path);
-    }
-    auto sink = OutputFile::create(path, IfExists::fail);
+    auto sink = create_keeping_what_exists(path);
     if (!sink) return fail(sink);
-    spdlog::info("record   {} -> {}", name, path.string());
+    if (options_.durability == Durability::power)
+      if (auto synced = sync_directory(options_.directory); !synced) {
+        (void)remove_file(path);
+        return synced;
+      }
+    spdlog::info("record   {}: {} -> {}", options_.device, name, path.string());
     summary_.files.push_back(path);
-    PlainStream& stream = streams_[handle];
-    stream.name = name;
-    stream.writer = std::make_unique<PlainWriter>(std::move(*sink));
+    streams_.emplace(handle, PlainStream{name, PlainFile(std::move(*sink))});
     return {};
   }
 
-  Expected<void> write(std::uint32_t handle, ByteView bytes) override {
-    PlainStream& stream = streams_.at(handle);
-    stream.records.push(bytes);
-    stream.bytes += bytes.size();
-    return stream.writer->append_raw(bytes);
+  Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival&) override {
+    PlainFile& file = streams_.at(handle).file;
+    return settle(file, file.append(bytes));
   }
 
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
-    auto node = streams_.extract(handle);
-    if (node.empty()) return {};
-    PlainStream& stream = node.mapped();
-    summary_.blocks += stream.records.blocks;
-    summary_.raw_bytes += stream.bytes;
-    const std::string unfinished = stream.records.unfinished();
-    if (!unfinished.empty())
-      summary_.losses.push_back(fmt::format("{}: {}; kept as the file's torn end", stream.name, unfinished));
-    if (!reason.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, reason));
-    return stream.writer->close();
-  }
-
-  Expected<void> flush() override {
-    for (auto& [handle, stream] : streams_)
-      if (auto done = stream.writer->flush(); !done) return done;
+    const auto found = streams_.find(handle);
+    if (found == streams_.end()) return {};
+    PlainStream& stream = found->second;
+    if (auto done = write_through(stream.file, options_.durability == Durability::power); !done) return done;
+    if (auto closed = stream.file.close(); !closed) return closed;
+    note_end(stream, reason);
+    streams_.erase(found);
     return {};
   }
 
-  Expected<SessionSummary> finish() override {
-    summary_.stored_bytes = summary_.raw_bytes;
+  Expected<void> flush() override {
+    if (options_.durability == Durability::none) return {};
+    for (auto& [handle, stream] : streams_)
+      if (auto done = write_through(stream.file, options_.durability == Durability::power); !done) return done;
+    return {};
+  }
+
+  Expected<SessionSummary> finish() override { return summary_; }
+
+  SessionSummary abandon(const std::string& reason) override {
+    for (auto& [handle, stream] : streams_) {
+      PlainFile& file = stream.file;
+      auto done = file.write_out();
+      if (done) done = file.close();
+      std::string why = reason;
+      if (const auto lost = file.received_bytes() - file.written_bytes(); lost > 0)
+        why += fmt::format("; {} bytes that came are not in the file", lost);
+      note_end(stream, why);
+    }
+    streams_.clear();
     return summary_;
   }
 
  private:
+  Expected<void> settle(PlainFile& file, Expected<void> done) {
+    if (options_.gate == nullptr) return done;
+    return options_.gate->settle(std::move(done), [&] { return file.write_out(); });
+  }
+
+  Expected<void> write_through(PlainFile& file, bool sync) {
+    if (auto done = settle(file, file.write_out()); !done || !sync) return done;
+    return file.sync();
+  }
+
+  void note_end(const PlainStream& stream, const std::string& reason) {
+    const PlainFile& file = stream.file;
+    summary_.blocks += file.written_blocks();
+    summary_.raw_bytes += file.received_bytes();
+    summary_.stored_bytes += file.written_bytes();
+    const std::string unfinished = file.received().unfinished();
+    if (!unfinished.empty())
+      summary_.losses.push_back(fmt::format("{}: {}; kept as the file's torn end", stream.name, unfinished));
+    if (!reason.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, reason));
+  }
+
   SessionOptions options_;
   std::map<std::uint32_t, PlainStream> streams_;
   SessionSummary summary_;
@@ -115,8 +125,15 @@ class PlainSession final : public SessionWriter {
 
 }  // namespace
 
-Expected<std::unique_ptr<SessionWriter>> make_plain_session(const SessionOptions& options) {
-  return std::make_unique<PlainSession>(options);
+Expected<std::unique_ptr<SessionWriter>> make_plain_session(const SessionOptions& options,
+                                                            const std::string& first_stream) {
+  SessionOptions own = options;
+  if (own.labels != nullptr && !own.playback) own.label = own.labels->next(own.directory, first_stream);
+  return std::make_unique<PlainSession>(std::move(own));
+}
+
+Expected<std::unique_ptr<SessionWriter>> make_session(const SessionOptions& options, const std::string& first_stream) {
+  return options.packed ? make_packed_session(options) : make_plain_session(options, first_stream);
 }
 
 }  // namespace sds

@@ -1,56 +1,81 @@
 #include "sds/recorder/recorder_thread.hpp"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <spdlog/spdlog.h>
+
+#include <cerrno>
+
+#include "sds/recorder/server_limits.hpp"
 
 namespace sds {
 
-RecorderThread::RecorderThread(MakeSession make_session, std::chrono::milliseconds flush_interval,
-                               std::function<void()> on_space, std::function<void(const Error&)> on_error)
-    : make_session_(std::move(make_session)),
-      flush_interval_(flush_interval),
-      on_space_(std::move(on_space)),
-      on_error_(std::move(on_error)),
-      thread_([this] { run(); }) {}
+namespace {
+
+constexpr std::size_t kSpares = 4;
+
+Error disk_is_full(const std::filesystem::path& directory) {
+  Error error{ErrorCode::io, "the disk is full", directory, {}, ENOSPC};
+  return error;
+}
+
+}  // namespace
+
+RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callbacks callbacks)
+    : options_(std::move(options)),
+      shared_(shared),
+      callbacks_(std::move(callbacks)),
+      gate_(options_.space),
+      thread_([this] { run(); }) {
+  pthread_setname_np(thread_.native_handle(), "sds-recorder");
+}
 
 RecorderThread::~RecorderThread() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_all();
+  finish({});
   thread_.join();
 }
 
-Expected<void> RecorderThread::open_stream(std::uint32_t handle, const std::string& name) {
-  std::unique_lock lock(mutex_);
-  open_result_.reset();
-  queue_.push_back({Work::Kind::open, {}, handle, name});
+void RecorderThread::finish(std::function<void()> on_finished) {
+  gate_.cancel();
+  const std::lock_guard lock(mutex_);
+  if (on_finished) on_finished_ = std::move(on_finished);
+  stopping_ = true;
   changed_.notify_all();
-  changed_.wait(lock, [&] { return open_result_.has_value(); });
-  return *open_result_;
+}
+
+void RecorderThread::add(Work work) {
+  const std::lock_guard lock(mutex_);
+  if (work.kind == Work::Kind::batch) {
+    ++queued_batches_;
+    shared_.queued_bytes += work.batch.bytes.size();
+  }
+  queue_.push_back(std::move(work));
+  changed_.notify_all();
+}
+
+void RecorderThread::open_stream(std::uint32_t handle, const std::string& name, const SessionOptions& options) {
+  Work work{Work::Kind::open, {}, handle, name, options};
+  work.options.gate = &gate_;
+  add(std::move(work));
 }
 
 bool RecorderThread::try_push(ReceivedBatch& batch) {
   if (batch.slices.empty()) return true;
-  const std::lock_guard lock(mutex_);
-  if (queued_batches_ >= queue_batches) {
-    refused_ = true;
-    return false;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool server_full =
+        queued_batches_ > 0 && shared_.queued_bytes + batch.bytes.size() > server_limits::queue_bytes;
+    if (queued_batches_ >= server_limits::queue_batches || server_full || gate_.waiting()) {
+      refused_ = true;
+      return false;
+    }
   }
-  ++queued_batches_;
-  queue_.push_back({Work::Kind::batch, std::move(batch), 0, {}});
+  push(std::move(batch));
   batch = {};
-  changed_.notify_all();
   return true;
 }
 
-void RecorderThread::push(ReceivedBatch batch) {
-  const std::lock_guard lock(mutex_);
-  ++queued_batches_;
-  queue_.push_back({Work::Kind::batch, std::move(batch), 0, {}});
-  changed_.notify_all();
-}
+void RecorderThread::push(ReceivedBatch batch) { add({Work::Kind::batch, std::move(batch), 0, {}, {}}); }
 
 ReceivedBatch RecorderThread::take_spare() {
   const std::lock_guard lock(mutex_);
@@ -62,99 +87,133 @@ ReceivedBatch RecorderThread::take_spare() {
 }
 
 void RecorderThread::close_stream(std::uint32_t handle, const std::string& reason) {
-  const std::lock_guard lock(mutex_);
-  queue_.push_back({Work::Kind::close, {}, handle, reason});
-  changed_.notify_all();
+  add({Work::Kind::close, {}, handle, reason, {}});
+}
+
+std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::steady_clock::time_point next_flush) {
+  std::unique_lock lock(mutex_);
+  const auto ready = [&] { return stopping_ || !queue_.empty(); };
+  if (dirty_) {
+    changed_.wait_until(lock, next_flush, ready);
+  } else {
+    changed_.wait(lock, ready);
+  }
+  if (queue_.empty()) return std::nullopt;
+  Work work = std::move(queue_.front());
+  queue_.pop_front();
+  return work;
 }
 
 void RecorderThread::run() {
-  auto next_flush = std::chrono::steady_clock::now() + flush_interval_;
+  auto next_flush = std::chrono::steady_clock::now() + options_.flush_interval;
   for (;;) {
-    Work work;
-    bool space = false;
-    bool any = false;
-    {
-      std::unique_lock lock(mutex_);
-      const auto ready = [&] { return stopping_ || !queue_.empty(); };
-      if (dirty_) {
-        changed_.wait_until(lock, next_flush, ready);
-      } else {
-        changed_.wait(lock, ready);
-      }
-      if (!queue_.empty()) {
-        any = true;
-        work = std::move(queue_.front());
-        queue_.pop_front();
-        if (work.kind == Work::Kind::batch) {
-          --queued_batches_;
-          space = std::exchange(refused_, false);
-        }
-      } else if (stopping_) {
-        break;
-      }
-    }
-    if (space) on_space_();
-    if (any) perform(work);
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= next_flush) {
-      next_flush = now + flush_interval_;
-      if (dirty_ && session_)
-        if (auto done = session_->flush(); !done) give_up(done.error());
-      dirty_ = false;
-    }
-    if (any && work.kind == Work::Kind::batch) {
+    if (auto work = next_work(next_flush)) {
+      perform(*work);
+      after_work(*work);
+    } else {
       const std::lock_guard lock(mutex_);
-      if (spares_.size() < queue_batches) spares_.push_back(std::move(work.batch));
+      if (stopping_ && queue_.empty()) break;
     }
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_flush) continue;
+    next_flush = now + options_.flush_interval;
+    flush();
   }
-  for (const auto handle : std::set(open_)) {
-    if (!session_) break;
-    if (auto closed = session_->close_stream(handle, "the server was stopped"); !closed) give_up(closed.error());
+  for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+  std::function<void()> on_finished;
+  {
+    const std::lock_guard lock(mutex_);
+    on_finished = std::move(on_finished_);
   }
-  open_.clear();
-  end_session();
+  if (on_finished) on_finished();
+}
+
+// Makes the place that a batch took free again, and tells who waits for it.
+void RecorderThread::after_work(Work& work) {
+  bool space = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (work.kind == Work::Kind::batch) {
+      --queued_batches_;
+      shared_.queued_bytes -= work.batch.bytes.size();
+      if (spares_.size() < kSpares) spares_.push_back(std::move(work.batch));
+    }
+    space = !gate_.waiting() && std::exchange(refused_, false);
+  }
+  if (space) callbacks_.on_space();
 }
 
 void RecorderThread::perform(Work& work) {
   switch (work.kind) {
     case Work::Kind::open: {
-      Expected<void> result;
-      if (!session_) {
-        auto made = make_session_();
-        if (made) {
-          session_ = std::move(*made);
-        } else {
-          result = fail(made);
-        }
-      }
-      if (result) result = session_->open_stream(work.handle, work.text);
-      if (result) {
-        open_.insert(work.handle);
-      } else if (open_.empty()) {
-        end_session();
-      }
-      const std::lock_guard lock(mutex_);
-      open_result_ = result;
-      changed_.notify_all();
+      const auto opened = open(work);
+      if (!opened && opened.error().exit_code() == 4) note_loss(opened.error());
+      callbacks_.on_opened(work.handle, opened);
       return;
     }
     case Work::Kind::batch:
-      for (const auto& slice : work.batch.slices) {
-        if (!session_) return;                         // it was given up; on_error said so
-        if (open_.count(slice.handle) == 0) continue;  // the connection refuses these and says so
-        if (slice.close) {
-          finish_stream(slice.handle, "");
-          continue;
-        }
-        dirty_ = true;
-        if (auto done = session_->write(slice.handle, ByteView(work.batch.bytes).subspan(slice.begin, slice.size));
-            !done)
-          return give_up(done.error());
-      }
-      return;
+      return write(work.batch);
     case Work::Kind::close:
       return finish_stream(work.handle, work.text);
   }
+}
+
+Expected<void> RecorderThread::open(const Work& work) {
+  if (gate_.on_full() == OnFull::stop && !gate_.has_reserve())
+    return tl::unexpected<Error>(disk_is_full(options_.space.directory));
+  if (!session_) {
+    auto made = options_.make_session(work.options, work.text);
+    if (!made) return fail(made);
+    session_ = std::move(*made);
+  }
+  auto opened = session_->open_stream(work.handle, work.text);
+  if (opened) {
+    open_.insert(work.handle);
+    has_recorded_ = true;
+  } else if (open_.empty()) {
+    abandon_session(opened.error().message);
+  }
+  return opened;
+}
+
+void RecorderThread::write(const ReceivedBatch& batch) {
+  if (session_) make_room();
+  for (const auto& slice : batch.slices) {
+    if (!session_) return;                         // it was given up; on_error said so
+    if (open_.count(slice.handle) == 0) continue;  // the connection refuses these and says so
+    if (slice.close) {
+      finish_stream(slice.handle, "");
+      continue;
+    }
+    dirty_ = true;
+    if (auto done =
+            session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
+        !done)
+      return give_up(done.error());
+  }
+}
+
+void RecorderThread::flush() {
+  if (dirty_ && session_)
+    if (auto done = session_->flush(); !done) give_up(done.error());
+  dirty_ = false;
+}
+
+// Returns when there is room for what comes next, or when it is to go into the reserve.
+void RecorderThread::make_room() {
+  if (gate_.has_reserve()) return;
+  flush();  // what came before is safe meanwhile
+  if (!session_) return;
+  const Error full = disk_is_full(options_.space.directory);
+  if (gate_.on_full() == OnFull::stop) {
+    gate_.cancel();
+    note_loss(full);
+    spdlog::error("recording stopped: {}: {}", options_.device, full.to_string());
+    return callbacks_.on_error(full);  // the connection ends, and everything taken by then is still written
+  }
+  while (!gate_.has_reserve() && gate_.wait(full.to_string())) {
+  }
+  gate_.go_on();
 }
 
 void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reason) {
@@ -164,30 +223,50 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
 }
 
 void RecorderThread::end_session() {
-  if (!session_) return;
   auto summary = session_->finish();
+  if (!summary) {
+    note_loss(summary.error());
+    spdlog::error("recording stopped: {}: {}", options_.device, summary.error().to_string());
+    return abandon_session(summary.error().message);
+  }
   session_.reset();
   dirty_ = false;
-  if (!summary) {
-    spdlog::error("{}", summary.error().to_string());
-    return;
-  }
-  if (summary->blocks == 0 && summary->files.empty()) return;
-  for (const auto& loss : summary->losses) spdlog::warn("loss     {}", loss);
-  spdlog::info("session  {} blocks, {:.1f} MB received, {:.1f} MB stored in {}{}", summary->blocks,
-               static_cast<double>(summary->raw_bytes) / 1e6, static_cast<double>(summary->stored_bytes) / 1e6,
-               summary->files.front().string(),
-               summary->files.size() > 1 ? fmt::format(" and {} more", summary->files.size() - 1) : "");
+  log_end(*summary);
+}
+
+void RecorderThread::abandon_session(const std::string& reason) {
+  const auto summary = session_->abandon(reason);
+  session_.reset();
+  dirty_ = false;
+  log_end(summary);
 }
 
 void RecorderThread::give_up(const Error& error) {
-  spdlog::error("recording stopped: {}", error.to_string());
-  // Close what can be closed: what was written stays a valid recording.
-  for (const auto handle : open_)
-    if (session_) (void)session_->close_stream(handle, "recording stopped: " + error.message);
+  const std::string reason = "recording stopped: " + error.message;
+  spdlog::error("recording stopped: {}: {}", options_.device, error.to_string());
+  if (error.code == ErrorCode::limit) {  // the device asked too much: its files are well
+    for (const auto handle : std::set(open_)) finish_stream(handle, reason);
+  } else {
+    note_loss(error);
+  }
   open_.clear();
-  end_session();
-  on_error_(error);
+  if (session_) abandon_session(reason);
+  callbacks_.on_error(error);
+}
+
+void RecorderThread::note_loss(const Error& error) {
+  const std::lock_guard lock(shared_.mutex);
+  if (!shared_.first_loss) shared_.first_loss = error;
+}
+
+void RecorderThread::log_end(const SessionSummary& summary) {
+  if (summary.files.empty()) return;
+  for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
+  spdlog::info("session  {}: {} blocks, {:.1f} MB received, {:.1f} MB stored in {}{}, {}", options_.device,
+               summary.blocks, static_cast<double>(summary.raw_bytes) / 1e6,
+               static_cast<double>(summary.stored_bytes) / 1e6, summary.files.front().string(),
+               summary.files.size() > 1 ? fmt::format(" and {} more", summary.files.size() - 1) : "",
+               summary.losses.empty() ? "no losses" : fmt::format("{} losses", summary.losses.size()));
 }
 
 }  // namespace sds

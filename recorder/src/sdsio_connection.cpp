@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "reply_queue.hpp"
 #include "sds/format/names.hpp"
+#include "sds/recorder/server_limits.hpp"
 
 namespace sds {
 
@@ -13,49 +15,74 @@ using sdsio::Command;
 using sdsio::Header;
 
 namespace {
-constexpr std::size_t kBatchBytes = std::size_t{1} << 18;
-constexpr std::uint32_t kMaxReadBytes = 1u << 20;  // one READ reply
-constexpr std::uint32_t kMaxOpenStreams = 256;     // a device has a handful
+constexpr std::uint32_t kWrite = 1;  // OPEN's mode
+// FLAGS are sent from this tick on, 300 ms after connecting, to a device that was not heard.
+constexpr unsigned kSilentTicks = 3;
+// A device that was not read from for so long may have had its bytes waiting.
+constexpr std::uint64_t kLateNs = 50'000'000;
 }  // namespace
 
-SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, Transport transport)
-    : shared_(shared), peer_(std::move(peer)), transport_(std::move(transport)) {
+ServerShared::ServerShared(const ServerOptions& o) : options(o), unfinished(server_limits::unfinished_bytes_total) {}
+
+SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, Host host)
+    : shared_(shared), peer_(std::move(peer)), host_(std::move(host)), replies_(std::make_unique<ReplyQueue>()) {
   set_flags_ = shared_.set_flags;
   playback_ = shared_.options.playback;
   if (playback_) {
     set_flags_ |= sdsio::flag_start | sdsio::flag_playback;
     start_pending_ = true;
   }
-  // The session is made on the writer thread, while the receive thread waits in open_stream().
-  recorder_ = std::make_unique<RecorderThread>(
-      [this] { return next_session_.packed ? make_packed_session(next_session_) : make_plain_session(next_session_); },
-      shared_.options.flush_interval, transport_.resume, transport_.give_up);
 }
 
 SdsioConnection::~SdsioConnection() = default;
 
 std::span<std::byte> SdsioConnection::buffer() {
   if (batch_.bytes.empty()) {
-    batch_ = recorder_->take_spare();
-    batch_.bytes.resize(kBatchBytes);
+    if (recorder_) batch_ = recorder_->take_spare();
+    batch_.bytes.resize(server_limits::batch_bytes);
   }
   return batch_.bytes;
 }
 
 Expected<bool> SdsioConnection::received(std::size_t count) {
-  auto done = decoder_.push(ByteView(batch_.bytes).first(count), *this);
-  if (!done) {
-    push_slices_now();
-    return fail(done);
-  }
-  return retry();
+  batch_.arrival = shared_.options.now();
+  batch_.arrival.prompt = !late_;
+  if (count < batch_.bytes.size()) late_ = false;  // the link is empty: what comes next comes then
+  parse_begin_ = 0;
+  parse_end_ = count;
+  return advance();
 }
 
-bool SdsioConnection::retry() { return recorder_->try_push(batch_); }
+Expected<bool> SdsioConnection::advance() {
+  while (parse_begin_ < parse_end_ && !opening_) {
+    parse_origin_ = parse_begin_;
+    auto taken = decoder_.push(ByteView(batch_.bytes).subspan(parse_begin_, parse_end_ - parse_begin_), *this);
+    if (taken && failure_) taken = tl::unexpected<Error>(*failure_);
+    if (!taken) {
+      parse_begin_ = parse_end_ = 0;
+      return fail(taken);
+    }
+    parse_begin_ += *taken;
+  }
+  if (opening_ || (recorder_ && !recorder_->try_push(batch_))) {
+    pause();
+    return false;
+  }
+  batch_.slices.clear();
+  if (paused_since_ns_ && shared_.options.now().monotonic_ns - *paused_since_ns_ > kLateNs) late_ = true;
+  paused_since_ns_.reset();
+  return true;
+}
 
+void SdsioConnection::pause() {
+  if (!paused_since_ns_) paused_since_ns_ = shared_.options.now().monotonic_ns;
+}
+
+// Hands over what came so far, ahead of what the rest of the batch brings.
 void SdsioConnection::push_slices_now() {
   if (batch_.slices.empty()) return;
   ReceivedBatch ahead;
+  ahead.arrival = batch_.arrival;
   for (auto slice : batch_.slices) {
     const std::size_t begin = ahead.bytes.size();
     append_bytes(ahead.bytes, ByteView(batch_.bytes).subspan(slice.begin, slice.size));
@@ -67,9 +94,25 @@ void SdsioConnection::push_slices_now() {
 }
 
 void SdsioConnection::tick() {
-  const Header flags{Command::flags, set_flags_ | sdsio::flag_alive, clear_flags_, 0};
-  set_flags_ = clear_flags_ = 0;
-  transport_.send(flags.encode());
+  if (flags_ == Flags::not_yet && ++ticks_ > kSilentTicks) flags_ = Flags::always;
+  if (flags_ != Flags::always) return;
+  flags_due_ = true;
+  host_.output_ready();
+}
+
+void SdsioConnection::take_output(Bytes& out) {
+  if (flags_due_) {
+    append_bytes(out, Header{Command::flags, set_flags_ | sdsio::flag_alive, clear_flags_, 0}.encode());
+    set_flags_ = clear_flags_ = 0;
+    flags_due_ = false;
+  }
+  replies_->take(out);
+}
+
+Bytes SdsioConnection::farewell() const {
+  Bytes out;
+  if (flags_ == Flags::always) append_bytes(out, Header{Command::flags, 0, sdsio::flag_alive, 0}.encode());
+  return out;
 }
 
 void SdsioConnection::change_flags(std::uint32_t set, std::uint32_t clear) {
@@ -80,90 +123,140 @@ void SdsioConnection::change_flags(std::uint32_t set, std::uint32_t clear) {
 }
 
 void SdsioConnection::on_write(std::uint32_t handle, std::size_t begin, std::size_t size) {
+  if (flags_ == Flags::not_yet) flags_ = Flags::never_before_info;
   if (writing_.count(handle) == 0) {
-    if (refused_bytes_.size() < kMaxOpenStreams || refused_bytes_.count(handle) != 0) {
+    if (refused_bytes_.size() < server_limits::max_open_streams || refused_bytes_.count(handle) != 0) {
       if (refused_bytes_.count(handle) == 0)
         spdlog::warn("{}: WRITE to handle {}, which is not open for writing: refused", peer_, handle);
       refused_bytes_[handle] += size;
     }
     return;
   }
-  batch_.slices.push_back({handle, begin, size, false});
+  batch_.slices.push_back({handle, parse_origin_ + begin, size, false});
 }
 
-void SdsioConnection::on_message(const Header& header, ByteView text) {
+bool SdsioConnection::on_message(const Header& header, ByteView text) {
+  learn_version(header);
   switch (header.command) {
     case Command::open: {
       std::string name(as_text(text));
       while (!name.empty() && name.back() == '\0') name.pop_back();
-      return open(header, std::move(name));
+      open(header, std::move(name));
+      break;
     }
     case Command::close:
-      return close(header.handle);
+      close(header.handle);
+      break;
     case Command::read:
-      return read(header);
+      reply(replies_->add_read(header.handle, playback_of(header.handle), header.argument));
+      break;
     case Command::ping:
       spdlog::debug("{}: ping", peer_);
-      return transport_.send(Header{Command::ping, header.handle, 1, 0}.encode());
+      reply(header.handle == 0 ? replies_->add({Command::ping, 0, 1, 0})
+                               : replies_->add_end_query(header.handle, playback_of(header.handle)));
+      break;
     case Command::info:
-      return info(header, text);
+      info(header, text);
+      break;
     case Command::flags:
     case Command::write:
-      return;  // FLAGS goes the other way only; WRITE comes through on_write
+      break;  // FLAGS goes the other way only; WRITE comes through on_write
   }
+  return !opening_ && !failure_;
+}
+
+void SdsioConnection::learn_version(const Header& header) {
+  if (header.command == Command::info) {
+    flags_ = Flags::always;
+  } else if (flags_ == Flags::not_yet) {
+    flags_ = Flags::never_before_info;  // 1.x or 2.x, or a 3.x device that does not ask for flags
+  }
+}
+
+void SdsioConnection::reply(bool queued) {
+  if (queued) return host_.output_ready();
+  failure_ = Error{
+      ErrorCode::limit, fmt::format("it does not read our replies ({} wait)", server_limits::queued_replies), {}, {}};
+}
+
+Expected<void> SdsioConnection::check_open(const Header& header, const std::string& name) const {
+  const bool writes = header.argument == kWrite;
+  const auto same_name = [&](const auto& item) { return item.second == name; };
+  if (auto ok = check_stream_name(name); !ok) return ok;
+  if (leaving_) return fail(ErrorCode::bad_input, "the connection has ended");
+  if (header.argument > kWrite) return fail(ErrorCode::bad_input, "unknown mode");
+  if (writing_.size() + reading_.size() >= server_limits::max_open_streams)
+    return fail(ErrorCode::limit, fmt::format("more than {} open streams", server_limits::max_open_streams));
+  if (writes && std::any_of(writing_.begin(), writing_.end(), same_name))
+    return fail(ErrorCode::bad_input, "it is open already");
+  return {};
 }
 
 void SdsioConnection::open(const Header& header, std::string name) {
-  const bool writes = header.argument == 1;
-  const std::uint32_t handle = last_handle_ + 1;
-  Expected<void> opened = check_stream_name(name);
-  const auto same_name = [&](const auto& item) { return item.second == name; };
-  if (opened && header.argument > 1) opened = fail(ErrorCode::bad_input, "unknown mode");
-  if (opened && writing_.size() + reading_.size() >= kMaxOpenStreams)
-    opened = fail(ErrorCode::limit, fmt::format("more than {} open streams", kMaxOpenStreams));
-  if (opened && writes && std::any_of(writing_.begin(), writing_.end(), same_name))
-    opened = fail(ErrorCode::bad_input, "it is open already");
-  if (opened) opened = writes ? open_for_recording(handle, name) : open_for_playback(handle, name);
-  if (opened) {
-    last_handle_ = handle;
-  } else {
-    spdlog::error("{}: cannot open '{}' for {}: {}", peer_, name, writes ? "recording" : "playback",
-                  opened.error().to_string());
-  }
-  transport_.send(Header{Command::open, opened ? handle : 0, header.argument, 0}.encode());
+  const std::uint32_t handle = ++last_handle_;
+  auto result = check_open(header, name);
+  if (result && header.argument == kWrite) return begin_recording(handle, name);
+  if (result) result = open_for_playback(handle, name);
+  answer_open(handle, header.argument, name, result);
 }
 
-Expected<void> SdsioConnection::open_for_recording(std::uint32_t handle, const std::string& name) {
+void SdsioConnection::answer_open(std::uint32_t handle, std::uint32_t mode, const std::string& name,
+                                  const Expected<void>& result) {
+  if (!result)
+    spdlog::error("{}: cannot open '{}' for {}: {}", peer_, name, mode == kWrite ? "recording" : "playback",
+                  result.error().to_string());
+  reply(replies_->add({Command::open, result ? handle : 0, mode, 0}));
+}
+
+void SdsioConnection::begin_recording(std::uint32_t handle, const std::string& name) {
+  if (!recorder_) make_recorder();
   push_slices_now();  // a CLOSE in this batch ends the session before
-  if (writing_.empty() && reading_.empty() && !playback_ && !shared_.options.packed) {
-    // The first stream of a session picks the label for all of them (theory.md, Filenames).
-    std::uint32_t label = shared_.last_label ? *shared_.last_label + 1 : 0;
-    std::error_code ignored;
-    if (!shared_.last_label)
-      while (std::filesystem::exists(
-          shared_.options.directory / SdsFileName{name, std::to_string(label), false}.to_string(), ignored))
-        ++label;
-    shared_.last_label = label;
-    next_session_.label = label;
-  }
-  if (writing_.empty()) {
-    next_session_.directory = shared_.options.directory;
-    next_session_.packed = shared_.options.packed;
-    next_session_.level = shared_.options.level;
-    next_session_.sync = shared_.options.sync;
-    next_session_.executor = shared_.executor;
-    next_session_.device = peer_;
-    next_session_.playback = playback_;
-    if (playback_) next_session_.label = playback_label_;
-  }
-  if (auto opened = recorder_->open_stream(handle, name); !opened) return opened;
-  writing_[handle] = name;
-  has_recorded_ = true;
-  return {};
+  SessionOptions session;
+  session.directory = shared_.options.directory;
+  session.packed = shared_.options.packed;
+  session.level = shared_.options.level;
+  session.durability = shared_.options.durability;
+  session.executor = shared_.executor;
+  session.device = peer_;
+  session.playback = playback_;
+  session.labels = &shared_.labels;
+  session.label = playback_label_;
+  session.unfinished = &shared_.unfinished;
+  opening_ = Opening{handle, name};
+  recorder_->open_stream(handle, name, session);
+}
+
+void SdsioConnection::opened(std::uint32_t handle, const Expected<void>& result) {
+  if (!opening_ || opening_->handle != handle) return;
+  if (result) writing_[handle] = opening_->name;
+  answer_open(handle, kWrite, opening_->name, result);
+  opening_.reset();
+}
+
+void SdsioConnection::make_recorder() {
+  const ServerOptions& server = shared_.options;
+  RecorderThread::Options options;
+  options.device = peer_;
+  options.flush_interval = server.flush_interval;
+  if (server.make_session) options.make_session = server.make_session;
+  options.space.directory = server.directory;
+  options.space.keep_free = server.keep_free;
+  options.space.on_full = server.on_full;
+  options.space.device = peer_;
+  options.space.free_bytes = server.free_bytes;
+  options.space.retry = server.full_retry;
+  recorder_ = std::make_unique<RecorderThread>(
+      std::move(options), shared_.recorders,
+      RecorderThread::Callbacks{host_.post_opened, host_.post_resume, host_.post_give_up});
 }
 
 std::filesystem::path SdsioConnection::playback_path(const std::string& name) const {
   return shared_.options.directory / SdsFileName{name, std::to_string(playback_label_), false}.to_string();
+}
+
+std::shared_ptr<PlaybackFile> SdsioConnection::playback_of(std::uint32_t handle) const {
+  const auto found = reading_.find(handle);
+  return found == reading_.end() ? nullptr : found->second;
 }
 
 Expected<void> SdsioConnection::open_for_playback(std::uint32_t handle, const std::string& name) {
@@ -173,9 +266,9 @@ Expected<void> SdsioConnection::open_for_playback(std::uint32_t handle, const st
     continue_playback();
     return fail(file);
   }
-  spdlog::info("playback {} <- {}", name, (*file)->path().string());
+  spdlog::info("playback {}: {} <- {}", peer_, name, (*file)->path().string());
   playback_stream_ = name;
-  reading_[handle] = PlaybackFile{std::move(*file), name, 0};
+  reading_[handle] = std::make_shared<PlaybackFile>(PlaybackFile{std::move(*file), name, 0});
   return {};
 }
 
@@ -204,30 +297,10 @@ void SdsioConnection::continue_playback() {
     start_pending_ = true;
     return;
   }
-  spdlog::info("playback complete");
+  spdlog::info("playback {}: complete", peer_);
   terminate_sent_ = true;
   set_flags_ |= sdsio::flag_terminate;
-  transport_.playback_done();
-}
-
-void SdsioConnection::read(const Header& header) {
-  const auto found = reading_.find(header.handle);
-  Bytes reply(Header::bytes);
-  std::uint32_t status = 0;
-  if (found != reading_.end()) {
-    PlaybackFile& playback = found->second;
-    reply.resize(Header::bytes + std::min(header.argument, kMaxReadBytes));
-    auto got = playback.file->read(playback.offset, std::span(reply).subspan(Header::bytes));
-    if (!got) spdlog::error("{}", got.error().to_string());
-    const std::size_t count = got ? *got : 0;
-    reply.resize(Header::bytes + count);
-    playback.offset += count;
-    status = count == 0 ? 1 : 0;
-  }
-  const Header head{Command::read, header.handle, status, static_cast<std::uint32_t>(reply.size() - Header::bytes)};
-  const auto encoded = head.encode();
-  std::copy(encoded.begin(), encoded.end(), reply.begin());
-  transport_.send(reply);
+  host_.playback_done();
 }
 
 void SdsioConnection::info(const Header& header, ByteView text) {
@@ -251,7 +324,13 @@ void SdsioConnection::info(const Header& header, ByteView text) {
   if (stopped && !start_pending_ && !playback_stream_.empty()) continue_playback();
 }
 
-void SdsioConnection::disconnected(const std::string& reason) {
+std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string& reason) {
+  leaving_ = true;
+  if (opening_) {
+    writing_[opening_->handle] = opening_->name;  // the writer thread may be opening it yet
+    opening_.reset();
+  }
+  (void)advance();  // what was received and not looked at
   push_slices_now();
   std::string why = reason;
   if (decoder_.inside_message()) why += " in the middle of a message";
@@ -261,6 +340,7 @@ void SdsioConnection::disconnected(const std::string& reason) {
   for (const auto& [handle, bytes] : refused_bytes_)
     spdlog::warn("{}: {} bytes written to handle {}, which was not open, were refused", peer_, bytes, handle);
   refused_bytes_.clear();
+  return std::move(recorder_);
 }
 
 }  // namespace sds

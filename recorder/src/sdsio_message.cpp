@@ -36,8 +36,9 @@ std::array<std::byte, Header::bytes> Header::encode() const {
   return out;
 }
 
-Expected<void> MessageDecoder::push(ByteView bytes, MessageHandler& handler) {
+Expected<std::size_t> MessageDecoder::push(ByteView bytes, MessageHandler& handler) {
   const std::byte* const start = bytes.data();
+  const std::size_t all = bytes.size();
   const auto take = [&](std::size_t wanted) {
     const std::size_t count = std::min(wanted, bytes.size());
     append_bytes(pending_, bytes.first(count));
@@ -62,9 +63,9 @@ Expected<void> MessageDecoder::push(ByteView bytes, MessageHandler& handler) {
       }
     }
     if (pending_.size() < Header::bytes) take(Header::bytes - pending_.size());
-    if (pending_.size() < Header::bytes) return {};
+    if (pending_.size() < Header::bytes) return all;
     header = decode(pending_.data());
-    if (auto ok = check(header); !ok) return ok;
+    if (auto ok = check(header); !ok) return fail(ok);
     if (header.command == Command::write) {
       pending_.clear();
       write_handle_ = header.handle;
@@ -72,11 +73,12 @@ Expected<void> MessageDecoder::push(ByteView bytes, MessageHandler& handler) {
       continue;
     }
     take(Header::bytes + header.size - pending_.size());
-    if (pending_.size() < Header::bytes + header.size) return {};
-    handler.on_message(header, ByteView(pending_).subspan(Header::bytes));
+    if (pending_.size() < Header::bytes + header.size) return all;
+    const bool go_on = handler.on_message(header, ByteView(pending_).subspan(Header::bytes));
     pending_.clear();
+    if (!go_on) break;
   }
-  return {};
+  return all - bytes.size();
 }
 
 }  // namespace sds::sdsio

@@ -52,8 +52,8 @@ class Case(unittest.TestCase):
 class Server:
     """`sds serve socket` on a free port; a context manager that stops it with SIGINT."""
 
-    def __init__(self, workdir, *options, **popen):
-        self.log_path = os.path.join(workdir, "serve.log")
+    def __init__(self, workdir, *options, log=True, **popen):
+        self.log_path = os.path.join(workdir, "serve.log") if log else os.devnull
         self.log = open(self.log_path, "w")
         self.process = subprocess.Popen([SDS, "serve", "socket", "--port", "0", "--workdir", workdir, *options],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True,

@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from harness import DEVICE, Case, Server, device, main, plain, run, wait_until
@@ -24,6 +25,20 @@ def open_stream(connection, name):
 
 def write(connection, handle, data):
     connection.sendall(struct.pack("<IIII", 3, handle, 0, len(data)) + data)
+
+
+def limit_files(size):
+    """What the server is started with so that no file can grow over `size` bytes, as on a full disk."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    return limit
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Serve(Case):
@@ -70,24 +85,95 @@ class Serve(Case):
         run("pack", recording, "-o", self.path("repaired.sdsz"))
         self.assertNotIn("killed", run("check", self.path("repaired.sdsz"))[0])
 
-    def test_a_full_disk_ends_the_session_and_keeps_what_fits(self):
-        def limit():  # a file of more than 200 kB fails, as on a full disk
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    def send_noise(self, connection, handle, count):
+        """Blocks that do not compress, until the server has enough of them."""
+        noise = os.urandom(1000)
+        try:
+            for i in range(count):
+                write(connection, handle, plain((i, noise[i % 1000:] + noise[:i % 1000])))
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
-        with Server(self.folder.name, preexec_fn=limit) as server:
+    def test_a_full_disk_stops_a_recording_where_it_is_told_to(self):
+        with Server(self.folder.name, "--on-full", "stop", preexec_fn=limit_files(200_000)) as server:
             connection = self.connect(server)
-            handle = open_stream(connection, "A")
-            noise = os.urandom(1000)
-            try:
-                for i in range(5000):
-                    write(connection, handle, plain((i, noise)))
-                    noise = noise[1:] + noise[:1]
-            except (BrokenPipeError, ConnectionResetError):
-                pass
+            self.send_noise(connection, open_stream(connection, "A"), 5000)
             wait_until(lambda: "recording stopped" in server.log_text(), "the server reports the full disk")
             device(server, "--seconds", 1, "--speed", "max")  # the server lives on
+            self.assertEqual(server.stop(), 4)
         self.assertIn("File too large", server.log_text())
+        self.assertIn("a recording was lost or cut short", server.log_text())
+        run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"))
+        kept = self.read("out", "A.0.sds")
+        self.assertEqual(len(kept) % 1008, 0)
+        self.assertGreater(len(kept), 50_000)
+        self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)],
+                         list(range(len(kept) // 1008)))
+
+    def test_a_full_disk_holds_the_device_back_until_there_is_space(self):
+        with Server(self.folder.name, preexec_fn=limit_files(200_000)) as server:
+            connection = self.connect(server)
+            handle = open_stream(connection, "A")
+            sender = threading.Thread(target=self.send_noise, args=(connection, handle, 5000))
+            sender.start()
+            wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
+            device(server, "--seconds", 1, "--speed", "max")  # others fit
+            # Space returns: the limit of a running process can be raised from outside.
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            sender.join(timeout=60)
+            connection.close()
+            wait_until(lambda: server.log_text().count(" session  ") == 2, "both recordings are closed")
+            self.assertEqual(server.stop(), 0)
+        self.assertEqual(server.log_text().count("is held back"), 1)
+        self.assertEqual(server.log_text().count("there is space again"), 1)
+        run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"))
+        kept = self.read("out", "A.0.sds")
+        self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)], list(range(5000)))
+
+    def test_where_nothing_can_be_written_one_refused_open_leaves_no_file(self):
+        for size in (0, 20, 100):
+            with Server(self.folder.name, preexec_fn=limit_files(size), log=False) as server:
+                connection = self.connect(server)
+                self.assertEqual(open_stream(connection, "A"), 0)
+                other = self.connect(server)  # the others go on
+                other.sendall(struct.pack("<IIII", 5, 0, 0, 0))
+                self.assertEqual(struct.unpack("<IIII", other.recv(16, socket.MSG_WAITALL))[:3], (5, 0, 1))
+                self.assertEqual(server.stop(), 4)
+            self.assertEqual(os.listdir(self.folder.name), [])
+
+    def test_ctrl_c_ends_a_wait_for_space_at_once(self):
+        with Server(self.folder.name, "--keep-free", "100000GiB") as server:
+            connection = self.connect(server)
+            handle = open_stream(connection, "A")
+            write(connection, handle, plain((1, b"kept")))
+            wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
+            self.assertEqual(server.stop(), 0)
+        run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"))
+        self.assertEqual(self.read("out", "A.0.sds"), plain((1, b"kept")))
+
+    def test_descriptors_that_run_out_are_waited_for(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+
+        with Server(self.folder.name, preexec_fn=limit) as server:
+            connections = []
+            for _ in range(40):
+                connections.append(self.connect(server))
+            wait_until(lambda: "cannot accept" in server.log_text(), "the server says that it cannot accept")
+            before = cpu_seconds(server.process.pid)
+            connections[0].sendall(struct.pack("<IIII", 5, 0, 0, 0))  # those that are in are served
+            self.assertEqual(connections[0].recv(4), struct.pack("<I", 5))
+            time.sleep(2)
+            self.assertLess(server.log_text().count("cannot accept"), 6)
+            self.assertLess(cpu_seconds(server.process.pid) - before, 1)
+            for connection in connections:
+                connection.close()
+            device(server, "--seconds", 1, "--speed", "max")
+
+    def test_options_that_do_not_fit_are_errors(self):
+        for options in (("--sync", "--durability", "none"), ("--durability", "sometimes"), ("--keep-free", "12 parsecs"),
+                        ("--on-full", "cry"), ("--max-devices", "0")):
+            run("serve", "socket", "--port", "0", "--workdir", self.folder.name, *options, expect=2)
 
     def test_several_devices_and_a_slow_one(self):
         with Server(self.folder.name) as server:

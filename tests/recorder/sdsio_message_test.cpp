@@ -12,17 +12,19 @@ namespace {
 // Writes down what it is told.
 class Log final : public MessageHandler {
  public:
-  void on_message(const Header& header, ByteView text) override {
+  bool on_message(const Header& header, ByteView text) override {
     events += "[" + std::to_string(static_cast<unsigned>(header.command)) + " " + std::to_string(header.handle) + " " +
               std::string(as_text(text)) + "]";
+    return header.command != stop_after;
   }
   void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) override {
     written[handle] += current.substr(begin, size);
   }
-  Expected<void> feed(MessageDecoder& decoder, const std::string& bytes) {
+  Expected<std::size_t> feed(MessageDecoder& decoder, const std::string& bytes) {
     current = bytes;
     return decoder.push(as_bytes(current), *this);
   }
+  Command stop_after{};  // none
   std::string current;
   std::string events;
   std::map<std::uint32_t, std::string> written;
@@ -45,6 +47,29 @@ TEST(MessageDecoder, FindsTheSameMessagesHoweverTheBytesAreCut) {
     EXPECT_EQ(log.events.substr(0, 23), "[1 0 Accel][5 0 ][2 3 ]") << piece;
     EXPECT_EQ(log.written[3], "0123456789abc") << piece;
     EXPECT_FALSE(decoder.inside_message());
+  }
+}
+
+TEST(MessageDecoder, StopsAfterAMessageWhereTheHandlerWantsIt) {
+  const std::string before = message(Command::write, 3, 0, "0123") + message(Command::open, 0, 1, "Accel");
+  const std::string after = message(Command::write, 3, 0, "4567") + message(Command::close, 3, 0, "");
+  for (std::size_t piece = 1; piece <= before.size() + after.size(); ++piece) {
+    Log log;
+    log.stop_after = Command::open;
+    MessageDecoder decoder;
+    std::string left = before + after;
+    std::size_t taken = 0;
+    while (log.events.empty()) {
+      const auto done = log.feed(decoder, left.substr(0, piece));
+      ASSERT_TRUE(done);
+      taken += *done;
+      left.erase(0, *done);
+    }
+    EXPECT_EQ(taken, before.size()) << piece;
+    EXPECT_EQ(log.written[3], "0123");
+    while (!left.empty()) left.erase(0, *log.feed(decoder, left.substr(0, piece)));
+    EXPECT_EQ(log.written[3], "01234567");
+    EXPECT_EQ(log.events, "[1 0 Accel][2 3 ]");
   }
 }
 

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <tuple>
+
 #include "sds/format/limits.hpp"
+#include "sds/recorder/server_limits.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -11,6 +15,8 @@ namespace {
 
 using test::plain;
 using test::TestBlock;
+
+constexpr Arrival kThen{1000, 1000, true};
 
 SessionOptions options_for(const test::TempDir& dir) {
   SessionOptions options;
@@ -23,11 +29,11 @@ TEST(PlainSession, WritesArmsNamesAndKeepsAnExistingFileAsBak) {
   test::write_file(dir / "A.3.sds", "old");
   auto options = options_for(dir);
   options.label = 3;
-  auto session = make_plain_session(options);
+  auto session = make_plain_session(options, "A");
   const std::string bytes = plain({{1, "abc"}, {2, ""}});
   ASSERT_TRUE((*session)->open_stream(1, "A"));
-  ASSERT_TRUE((*session)->write(1, as_bytes(bytes.substr(0, 5))));
-  ASSERT_TRUE((*session)->write(1, as_bytes(bytes.substr(5))));
+  ASSERT_TRUE((*session)->write(1, as_bytes(bytes.substr(0, 5)), kThen));
+  ASSERT_TRUE((*session)->write(1, as_bytes(bytes.substr(5)), kThen));
   ASSERT_TRUE((*session)->close_stream(1, ""));
   const auto summary = (*session)->finish();
   EXPECT_EQ(summary->blocks, 2u);
@@ -36,11 +42,54 @@ TEST(PlainSession, WritesArmsNamesAndKeepsAnExistingFileAsBak) {
   EXPECT_EQ(test::read_file(dir / "A.3.sds.bak"), "old");
 }
 
+TEST(PlainSession, NothingRecordedIsEverOverwritten) {
+  const test::TempDir dir;
+  test::write_file(dir / "A.0.sds.bak.1", "a stranger's");
+  auto session = make_plain_session(options_for(dir), "A");
+  for (std::uint32_t i = 1; i <= 4; ++i) {
+    ASSERT_TRUE((*session)->open_stream(i, "A"));
+    ASSERT_TRUE((*session)->write(i, as_bytes(plain({{i, "abc"}})), kThen));
+    ASSERT_TRUE((*session)->close_stream(i, ""));
+  }
+  EXPECT_EQ((*session)->finish()->blocks, 4u);
+  EXPECT_EQ(test::read_file(dir / "A.0.sds.bak"), plain({{1, "abc"}}));
+  EXPECT_EQ(test::read_file(dir / "A.0.sds.bak.1"), "a stranger's");
+  EXPECT_EQ(test::read_file(dir / "A.0.sds.bak.2"), plain({{2, "abc"}}));
+  EXPECT_EQ(test::read_file(dir / "A.0.sds.bak.3"), plain({{3, "abc"}}));
+  EXPECT_EQ(test::read_file(dir / "A.0.sds"), plain({{4, "abc"}}));
+}
+
+TEST(PlainSession, TheFirstStreamPicksTheNumberAndLaterSessionsCountOn) {
+  const test::TempDir dir;
+  test::write_file(dir / "A.0.sds", "taken");
+  PlainLabels labels;
+  auto options = options_for(dir);
+  options.labels = &labels;
+  for (const char* file : {"A.1.sds", "A.2.sds"}) {
+    auto session = make_plain_session(options, "A");
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    EXPECT_TRUE(std::filesystem::exists(dir / file));
+  }
+}
+
+TEST(PlainSession, FlushDoesWhatTheDurabilitySays) {
+  for (const auto durability : {Durability::none, Durability::process, Durability::power}) {
+    const test::TempDir dir;
+    auto options = options_for(dir);
+    options.durability = durability;
+    auto session = make_plain_session(options, "A");
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "abc"}})), kThen));
+    ASSERT_TRUE((*session)->flush());
+    EXPECT_EQ(test::read_file(dir / "A.0.sds"), durability == Durability::none ? "" : plain({{1, "abc"}}));
+  }
+}
+
 TEST(PlainSession, AnUnfinishedBlockIsKeptAndReported) {
   const test::TempDir dir;
-  auto session = make_plain_session(options_for(dir));
+  auto session = make_plain_session(options_for(dir), "A");
   ASSERT_TRUE((*session)->open_stream(1, "A"));
-  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "abcdef"}}).substr(0, 11))));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "abcdef"}}).substr(0, 11)), kThen));
   ASSERT_TRUE((*session)->close_stream(1, "disconnected"));
   const auto summary = (*session)->finish();
   ASSERT_EQ(summary->losses.size(), 2u);
@@ -56,8 +105,8 @@ TEST(PackedSession, TakesMetadataFromTheDirectoryAndTheNextFreeNumber) {
   ASSERT_TRUE(session);
   ASSERT_TRUE((*session)->open_stream(1, "A"));
   ASSERT_TRUE((*session)->open_stream(2, "B"));
-  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}, {2, "cd"}}))));
-  ASSERT_TRUE((*session)->write(2, as_bytes(plain({{1, "x"}}))));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}, {2, "cd"}})), kThen));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain({{1, "x"}})), kThen));
   ASSERT_TRUE((*session)->close_stream(1, ""));
   ASSERT_TRUE((*session)->close_stream(2, ""));
   ASSERT_TRUE((*session)->finish());
@@ -68,11 +117,150 @@ TEST(PackedSession, TakesMetadataFromTheDirectoryAndTheNextFreeNumber) {
   EXPECT_FALSE(recording->sdsz()->streams()[0].clocks.empty());
 }
 
+TEST(PackedSession, SkipsNumbersOfWhichALogIsLeft) {
+  const test::TempDir dir;
+  test::write_file(dir / "recording.0.sdsz.wal", "a killed recording's");
+  test::write_file(dir / "recording.1.sdsz.wal.new", "");
+  std::filesystem::create_symlink("nowhere", dir / "recording.2.sdsz");
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "recording.3.sdsz"));
+  EXPECT_EQ(test::read_file(dir / "recording.0.sdsz.wal"), "a killed recording's");
+}
+
+TEST(PackedSession, ADirectoryThatTakesNoFilesIsOneError) {
+  const test::TempDir dir;
+  auto options = options_for(dir);
+  options.directory = dir / "none";
+  EXPECT_EQ(make_packed_session(options).error().system_error, ENOENT);
+}
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+Arrival at_ms(std::uint64_t ms, bool prompt = true) {
+  return {1000 * kSecond + ms * 1'000'000, 5 * kSecond + ms * 1'000'000, prompt};
+}
+
+using Pair = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
+
+std::vector<Pair> pairs_of(const std::filesystem::path& path, std::size_t stream) {
+  std::vector<Pair> pairs;
+  for (const auto& pair : Recording::open(path)->sdsz()->streams()[stream].clocks)
+    pairs.emplace_back(pair.tick, pair.utc_ns, pair.monotonic_ns);
+  return pairs;
+}
+
+Pair pair_at(std::uint64_t tick, std::uint64_t ms) { return {tick, at_ms(ms).utc_ns, at_ms(ms).monotonic_ns}; }
+
+TEST(PackedSession, ClockPairsJoinTheLastBlockOfABatchWithItsArrival) {
+  const test::TempDir dir;
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  const auto send = [&](const std::string& bytes, const Arrival& when) {
+    ASSERT_TRUE((*session)->write(1, as_bytes(bytes), when));
+  };
+  send(plain({{10, "ab"}}), at_ms(0));              // two WRITEs of one batch
+  send(plain({{20, "cd"}, {30, "ef"}}), at_ms(0));  // its last block is 30
+  const std::string cut = plain({{1000, "gh"}, {1010, "ij"}});
+  send(cut.substr(0, 13), at_ms(1000));  // 1000 is whole
+  ASSERT_TRUE((*session)->flush());
+  send(cut.substr(13), at_ms(5000));  // 1010 is whole, 5 s later
+  for (std::uint32_t ms = 5100; ms <= 35000; ms += 100) send(plain({{ms, "kl"}}), at_ms(ms));
+  ASSERT_TRUE((*session)->flush());
+  // The device idles; the stream is closed at some time that nobody asks for.
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(pairs_of(dir / "recording.0.sdsz", 0),
+            (std::vector<Pair>{pair_at(30, 0), pair_at(10000, 10000), pair_at(20000, 20000), pair_at(30000, 30000),
+                               pair_at(35000, 35000)}));
+}
+
+TEST(PackedSession, ClockPairsAreNotMadeOfWhatWasHeldBack) {
+  const test::TempDir dir;
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{0, "ab"}})), at_ms(0)));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{100, "ab"}})), at_ms(60000, false)));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{60100, "ab"}})), at_ms(60200)));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{60200, "ab"}})), at_ms(70000, false)));
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(pairs_of(dir / "recording.0.sdsz", 0), (std::vector<Pair>{pair_at(0, 0), pair_at(60100, 60200)}));
+}
+
+TEST(PackedSession, StreamsOfOneFrequencyShareTheirClock) {
+  const test::TempDir dir;
+  const std::string yaml = "sds:\n  name: x\n  tick-frequency: 1000000\n  content:\n    - {value: v, type: uint8_t}\n";
+  for (const char* name : {"A", "B"}) test::write_file(dir / (std::string(name) + ".sds.yml"), yaml);
+  auto session = make_packed_session(options_for(dir));
+  for (std::uint32_t handle = 1; handle <= 3; ++handle)
+    ASSERT_TRUE((*session)->open_stream(handle, std::string(1, static_cast<char>('A' + handle - 1))));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{0xFFFFFF00u, "a"}, {0x100, "b"}})), at_ms(0)));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain({{0x200, "c"}})), at_ms(0)));  // its first comes after the wrap
+  ASSERT_TRUE((*session)->write(3, as_bytes(plain({{0x200, "d"}})), at_ms(0)));  // 1000 Hz: a clock of its own
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{0x300 + 3'600'000'000u, "e"}})), at_ms(3600000)));
+  for (std::uint32_t handle = 1; handle <= 3; ++handle) ASSERT_TRUE((*session)->close_stream(handle, ""));
+  ASSERT_TRUE((*session)->finish());
+  auto recording = Recording::open(dir / "recording.0.sdsz");
+  constexpr std::uint64_t kWrap = std::uint64_t{1} << 32;
+  const std::vector<std::vector<std::uint64_t>> expected{
+      {0xFFFFFF00u, kWrap + 0x100, kWrap + 0x300 + 3'600'000'000u}, {kWrap + 0x200}, {0x200}};
+  for (std::size_t stream = 0; stream < 3; ++stream) {
+    auto cursor = recording->cursor(stream);
+    std::vector<std::uint64_t> ticks;
+    while (auto block = *(*cursor)->next()) ticks.push_back(block->tick);
+    EXPECT_EQ(ticks, expected[stream]) << stream;
+  }
+}
+
+TEST(PackedSession, BlocksThatDoNotEndAreBoundedForADeviceAndForAll) {
+  const test::TempDir dir;
+  MemoryTotal total(server_limits::unfinished_bytes_total);
+  auto options = options_for(dir);
+  options.unfinished = &total;
+  const std::string head = test::le32(1) + test::le32(limits::max_block_bytes);
+  const std::string piece(1u << 20, 'x');
+  std::vector<std::unique_ptr<SessionWriter>> sessions;
+  std::size_t taken = 0;  // MiB
+  std::vector<std::size_t> refused_at;
+  for (int s = 0; s < 5; ++s) {
+    auto session = make_packed_session(options);
+    Expected<void> done;
+    std::size_t of_this = 0;
+    for (std::uint32_t stream = 1; stream <= 4 && done; ++stream) {
+      ASSERT_TRUE((*session)->open_stream(stream, "S" + std::to_string(stream)));
+      done = (*session)->write(stream, as_bytes(head), kThen);
+      for (int i = 0; i < 31 && done; ++i) {
+        done = (*session)->write(stream, as_bytes(piece), kThen);
+        if (done) ++of_this;
+      }
+    }
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::limit);
+    taken += of_this;
+    refused_at.push_back(of_this);
+    sessions.push_back(std::move(*session));
+  }
+  // 64 MiB each, until all have 256 MiB; the headers make it a little less.
+  EXPECT_EQ(refused_at, (std::vector<std::size_t>{63, 63, 63, 63, 0}));
+  EXPECT_LE(total.used(), server_limits::unfinished_bytes_total + 6 * (1u << 20));
+  // The device is sent away; what came is kept, and the memory is free again.
+  for (auto& session : sessions) {
+    for (std::uint32_t stream = 1; stream <= 4; ++stream) ASSERT_TRUE(session->close_stream(stream, "dropped"));
+    ASSERT_TRUE(session->finish());
+  }
+  EXPECT_EQ(total.used(), 0u);
+  auto recording = Recording::open(dir / "recording.0.sdsz");
+  auto cursor = recording->cursor(0);
+  EXPECT_TRUE(test::read_blocks(**cursor).empty());
+  EXPECT_EQ((*cursor)->tail()->bytes, 8 + 31 * piece.size());
+}
+
 TEST(PackedSession, RecordsALossAndKeepsTheTornEnd) {
   const test::TempDir dir;
   auto session = make_packed_session(options_for(dir));
   ASSERT_TRUE((*session)->open_stream(1, "A"));
-  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}, {2, "cdef"}}).substr(0, 20))));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}, {2, "cdef"}}).substr(0, 20)), kThen));
   ASSERT_TRUE((*session)->close_stream(1, "disconnected"));
   ASSERT_TRUE((*session)->finish());
   auto recording = Recording::open(dir / "recording.0.sdsz");
@@ -89,8 +277,8 @@ TEST(PackedSession, ABlockOfAnAbsurdSizeTurnsTheRestIntoBytes) {
   auto session = make_packed_session(options_for(dir));
   ASSERT_TRUE((*session)->open_stream(1, "A"));
   const std::string bytes = plain({{1, "ab"}}) + test::le32(2) + test::le32(limits::max_block_bytes + 1) + "data";
-  ASSERT_TRUE((*session)->write(1, as_bytes(bytes)));
-  ASSERT_TRUE((*session)->write(1, as_bytes("more")));
+  ASSERT_TRUE((*session)->write(1, as_bytes(bytes), kThen));
+  ASSERT_TRUE((*session)->write(1, as_bytes("more"), kThen));
   ASSERT_TRUE((*session)->close_stream(1, ""));
   ASSERT_TRUE((*session)->finish());
   auto recording = Recording::open(dir / "recording.0.sdsz");

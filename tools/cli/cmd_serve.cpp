@@ -20,11 +20,21 @@ struct Options {
   ServerOptions server;
   std::string interface;
   std::string format = "sdsz";
+  std::string durability = "process";
+  bool sync = false;
+  std::string on_full = "wait";
   unsigned level = 1;
   unsigned flush_ms = 200;
   bool verbose = false;
   bool quiet = false;
 };
+
+constexpr std::uint64_t kKeepFree = 64'000'000;
+
+Durability durability_of(const Options& o) {
+  if (o.sync || o.durability == "power") return Durability::power;
+  return o.durability == "none" ? Durability::none : Durability::process;
+}
 
 // Takes SIGINT and SIGTERM on a thread of its own and stops the server. Made before any other thread, so that they
 // all leave the signals to it.
@@ -118,6 +128,8 @@ int run_serve(const Options& o) {
   }
   options.packed = o.format == "sdsz";
   options.level = static_cast<Level>(o.level);
+  options.durability = durability_of(o);
+  options.on_full = o.on_full == "stop" ? OnFull::stop : OnFull::wait;
   options.flush_interval = std::chrono::milliseconds(o.flush_ms);
   if (o.verbose) spdlog::set_level(spdlog::level::debug);
   if (o.quiet) spdlog::set_level(spdlog::level::warn);
@@ -131,7 +143,10 @@ int run_serve(const Options& o) {
     fmt::print("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
   auto served = (*server)->run();
   server->reset();
-  return served ? 0 : fail_with(served.error());
+  if (served) return 0;
+  Error error = served.error();
+  error.message = "a recording was lost or cut short: " + error.message;
+  return fail_with(error);
 }
 
 }  // namespace
@@ -162,12 +177,32 @@ void add_serve(CLI::App& app, Run& run) {
   socket->add_option("--threads", o->server.threads, "Threads that compress; 0: one for each core")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
-  socket
-      ->add_option("--flush-interval", o->flush_ms,
-                   "How often what came is made safe from a kill of this process, in ms")
+  socket->add_option("--flush-interval", o->flush_ms, "How often what came is made as safe as --durability says, in ms")
       ->check(CLI::Range(1, 3600000))
       ->capture_default_str();
-  socket->add_flag("--sync", o->server.sync, "Also make it safe from a power cut (fdatasync at each flush)");
+  auto* durability = socket
+                         ->add_option("--durability", o->durability,
+                                      "What came until the last flush survives: none: a clean end only; process: a "
+                                      "kill of this process; power: a power cut, too")
+                         ->check(CLI::IsMember({"none", "process", "power"}))
+                         ->capture_default_str();
+  socket->add_flag("--sync", o->sync, "--durability power")->excludes(durability)->group("");
+  socket
+      ->add_option("--on-full", o->on_full,
+                   "When the disk is full: wait: hold the device back until there is space; stop: end its recording")
+      ->check(CLI::IsMember({"wait", "stop"}))
+      ->capture_default_str();
+  o->server.keep_free = kKeepFree;
+  socket
+      ->add_option("--keep-free", o->server.keep_free,
+                   "The disk counts as full when less than this is free: 500M, 2GiB; 0: only when nothing more fits")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(true))
+      ->default_str("64M");
+  socket->add_option("--max-devices", o->server.max_devices, "Devices at a time; more are sent away")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
   socket->add_flag("-p,--playback", o->server.playback,
                    "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
   socket->add_flag("-x,--exit-after-playback", o->server.exit_after_playback, "End when all of them were played");
@@ -179,7 +214,9 @@ void add_serve(CLI::App& app, Run& run) {
   socket->footer(
       "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept "
       "either\n"
-      "way, and a loss is recorded with it. Ctrl-C closes open sessions and ends.\n\n"
+      "way, and a loss is recorded with it. Ctrl-C closes open sessions and ends. The exit code is 4 if a recording "
+      "was\n"
+      "lost or cut short by the disk.\n\n"
       "Example: sds serve socket --netif eth0 --workdir recordings");
   socket->callback([o, &run] { run = [o] { return run_serve(*o); }; });
 }

@@ -1,8 +1,10 @@
 // The writer path of a connection: a thread that takes batches of received bytes from a bounded queue and writes them
-// to the session's files. The receive path stays on its own thread and waits when the queue is full.
+// to the session's files. Nothing here makes the receive path wait: it is told when a stream is open, when the queue
+// has room again, and when everything is on disk.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -14,7 +16,7 @@
 
 namespace sds {
 
-/// What one read from the socket brought: the bytes, and which of them belong to which stream.
+/// What one read from the device brought: the bytes, when they came, and which of them belong to which stream.
 struct ReceivedBatch {
   struct Slice {
     std::uint32_t handle = 0;
@@ -23,27 +25,46 @@ struct ReceivedBatch {
     bool close = false;  ///< the device closed the stream here
   };
   Bytes bytes;
+  Arrival arrival;
   std::vector<Slice> slices;
+};
+
+/// What the recorders of a server share.
+struct RecorderShared {
+  std::atomic<std::uint64_t> queued_bytes{0};  ///< of all batches that wait
+  std::mutex mutex;
+  std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
 };
 
 class RecorderThread {
  public:
-  /// Batches that may wait; with batches of 256 KiB, 8 MiB. A full queue makes try_push() fail.
-  static constexpr std::size_t queue_batches = 32;
+  /// All are called on the writer thread.
+  struct Callbacks {
+    /// A stream asked for with open_stream() is open, or refused.
+    std::function<void(std::uint32_t handle, const Expected<void>& opened)> on_opened;
+    /// try_push() may succeed again after it had failed.
+    std::function<void()> on_space;
+    /// Writing failed, or a full disk is to end the recording: send the device away.
+    std::function<void(const Error&)> on_error;
+  };
+  struct Options {
+    std::string device;  ///< the peer's address, for the log
+    std::chrono::milliseconds flush_interval{200};
+    MakeSession make_session = sds::make_session;
+    SpaceGate::Options space;
+  };
 
-  using MakeSession = std::function<Expected<std::unique_ptr<SessionWriter>>()>;
-
-  /// `make_session` opens the files of a new session. `on_space` is called, from the writer thread, when a batch was
-  /// taken after try_push() had failed; `on_error` when writing failed: the session is over by then.
-  RecorderThread(MakeSession make_session, std::chrono::milliseconds flush_interval, std::function<void()> on_space,
-                 std::function<void(const Error&)> on_error);
+  /// `shared` must outlive the recorder.
+  RecorderThread(Options options, RecorderShared& shared, Callbacks callbacks);
+  /// Waits until everything is written.
   ~RecorderThread();
   RecorderThread(const RecorderThread&) = delete;
   RecorderThread& operator=(const RecorderThread&) = delete;
 
-  /// Opens a stream for writing, starting a session if none is open. Waits for the files to be there.
-  [[nodiscard]] Expected<void> open_stream(std::uint32_t handle, const std::string& name);
-  /// Hands a batch over; false if the queue is full, and `batch` is unchanged then.
+  /// Opens a stream for writing, with everything pushed before written; starts a session with `options` if none is
+  /// open.
+  void open_stream(std::uint32_t handle, const std::string& name, const SessionOptions& options);
+  /// Hands a batch over; false if the queue is full or the disk is waited for, and `batch` is unchanged then.
   [[nodiscard]] bool try_push(ReceivedBatch& batch);
   /// The same, whatever is queued: for the few that must not wait.
   void push(ReceivedBatch batch);
@@ -53,23 +74,44 @@ class RecorderThread {
   /// `reason` is empty for a CLOSE by the device.
   void close_stream(std::uint32_t handle, const std::string& reason);
 
+  /// True while the disk is full and waited for.
+  [[nodiscard]] bool waits_for_space() const { return gate_.waiting(); }
+  /// Ends that wait: what was taken goes into the reserve, or is lost with the recording left as after a kill.
+  void stop_waiting() { gate_.cancel(); }
+  /// Nothing more comes: the thread ends when all is written, and calls `on_finished` last of all. A wait for space is
+  /// ended.
+  void finish(std::function<void()> on_finished);
+  /// True once a stream was opened.
+  [[nodiscard]] bool has_recorded() const { return has_recorded_; }
+
  private:
   struct Work {
     enum class Kind { open, batch, close } kind = Kind::batch;
     ReceivedBatch batch;
     std::uint32_t handle = 0;
     std::string text;
+    SessionOptions options;
   };
   void run();
+  std::optional<Work> next_work(std::chrono::steady_clock::time_point next_flush);
+  void add(Work work);
   void perform(Work& work);
+  [[nodiscard]] Expected<void> open(const Work& work);
+  void write(const ReceivedBatch& batch);
+  void after_work(Work& work);
+  void flush();
+  void make_room();
   void finish_stream(std::uint32_t handle, const std::string& reason);
   void end_session();
+  void abandon_session(const std::string& reason);
   void give_up(const Error& error);
+  void note_loss(const Error& error);
+  void log_end(const SessionSummary& summary);
 
-  MakeSession make_session_;
-  std::chrono::milliseconds flush_interval_;
-  std::function<void()> on_space_;
-  std::function<void(const Error&)> on_error_;
+  Options options_;
+  RecorderShared& shared_;
+  Callbacks callbacks_;
+  SpaceGate gate_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -77,8 +119,9 @@ class RecorderThread {
   std::size_t queued_batches_ = 0;
   bool refused_ = false;  // a try_push() failed since the last on_space
   bool stopping_ = false;
+  std::function<void()> on_finished_;
   std::vector<ReceivedBatch> spares_;
-  std::optional<Expected<void>> open_result_;
+  std::atomic<bool> has_recorded_{false};
 
   // Of the writer thread alone.
   std::unique_ptr<SessionWriter> session_;

@@ -1,76 +1,116 @@
-// One device's conversation with the server, without its transport: bytes in, bytes out.
+// One device's conversation with the server, without its link: bytes in, bytes out.
 #pragma once
 
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "sds/format/file.hpp"
 #include "sds/recorder/recorder_thread.hpp"
 #include "sds/recorder/sdsio_message.hpp"
 #include "sds/recorder/server.hpp"
 
 namespace sds {
 
-/// What the connections of one server share. Used by the receive thread alone.
+class ReplyQueue;
+struct PlaybackFile;
+
+/// What the connections of one server share. Used by the receive thread alone, but for what is thread-safe.
 struct ServerShared {
+  explicit ServerShared(const ServerOptions& o);
   ServerOptions options;
   Executor* executor = nullptr;
-  std::optional<std::uint32_t> last_label;  ///< of the newest plain recording session
-  std::uint32_t set_flags = 0;              ///< asked for by the user so far
+  std::uint32_t set_flags = 0;  ///< asked for by the user so far
+  PlainLabels labels;
+  MemoryTotal unfinished;
+  RecorderShared recorders;
 };
 
 class SdsioConnection final : private sdsio::MessageHandler {
  public:
-  struct Transport {
-    std::function<void(ByteView)> send;         ///< called on the receive thread
-    std::function<void()> resume;               ///< any thread: retry() may succeed now
-    std::function<void(const Error&)> give_up;  ///< any thread: writing failed, drop the device
-    std::function<void()> playback_done;        ///< receive thread: all playback files were played
+  /// What carries the conversation.
+  struct Host {
+    std::function<void()> output_ready;  ///< receive thread: take_output() has something
+    /// Any thread: call opened() on the receive thread.
+    std::function<void(std::uint32_t handle, const Expected<void>& opened)> post_opened;
+    std::function<void()> post_resume;               ///< any thread: advance() may succeed now
+    std::function<void(const Error&)> post_give_up;  ///< any thread: recording has ended, drop the device
+    std::function<void()> playback_done;             ///< receive thread: all playback files were played
   };
-  SdsioConnection(ServerShared& shared, std::string peer, Transport transport);
+  SdsioConnection(ServerShared& shared, std::string peer, Host host);
   ~SdsioConnection() override;
 
-  /// Where the transport puts what it receives; valid until received().
+  /// Where what is received goes; valid until received().
   std::span<std::byte> buffer();
-  /// Takes the first `count` bytes of buffer(). False: the queue is full; read no more until retry() says true.
+  /// Takes the first `count` bytes of buffer() and goes on as advance() does.
   [[nodiscard]] Expected<bool> received(std::size_t count);
-  [[nodiscard]] bool retry();
-  /// To be called every 100 ms: sends the FLAGS message that tells the device we are alive.
+  /// Goes on with what was received. True: all of it is taken, read on. False: a stream is being opened, the queue is
+  /// full or the disk is: read no more until opened() or post_resume. An error: send the device away.
+  [[nodiscard]] Expected<bool> advance();
+  /// The stream that was waited for is open, or refused: answers the device. advance() goes on.
+  void opened(std::uint32_t handle, const Expected<void>& result);
+  /// Appends what is to be sent now, at most server_limits::reply_bytes.
+  void take_output(Bytes& out);
+  /// To be called every 100 ms: sends the FLAGS message that tells the device we are alive, to those that know it.
   void tick();
   void change_flags(std::uint32_t set, std::uint32_t clear);
-  /// The device has gone, or is sent away: `reason` is recorded with every stream that was still open.
-  void disconnected(const std::string& reason);
-  [[nodiscard]] bool has_recorded() const { return has_recorded_; }
+  /// True while a full disk holds the device back; stop_waiting() ends that.
+  [[nodiscard]] bool waits_for_space() const { return recorder_ && recorder_->waits_for_space(); }
+  void stop_waiting() { recorder_->stop_waiting(); }
+  /// What a device is told when the server leaves it; may be empty.
+  [[nodiscard]] Bytes farewell() const;
+  /// The device has gone, or is sent away: `reason` is recorded with every stream that was still open. Returns what
+  /// still writes; null if nothing was recorded.
+  [[nodiscard]] std::unique_ptr<RecorderThread> disconnected(const std::string& reason);
 
  private:
-  struct PlaybackFile {
-    std::shared_ptr<const InputFile> file;
+  // What is known of the library on the device: only from 3.x on does it understand a FLAGS message that it did not ask
+  // for; before, it takes it for the answer to its next request.
+  enum class Flags { not_yet, never_before_info, always };
+  struct Opening {
+    std::uint32_t handle = 0;
     std::string name;
-    std::uint64_t offset = 0;
   };
-  void on_message(const sdsio::Header& header, ByteView text) override;
+  bool on_message(const sdsio::Header& header, ByteView text) override;
   void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) override;
+  void learn_version(const sdsio::Header& first);
   void open(const sdsio::Header& header, std::string name);
-  Expected<void> open_for_recording(std::uint32_t handle, const std::string& name);
+  [[nodiscard]] Expected<void> check_open(const sdsio::Header& header, const std::string& name) const;
+  void begin_recording(std::uint32_t handle, const std::string& name);
+  void make_recorder();
   Expected<void> open_for_playback(std::uint32_t handle, const std::string& name);
+  void answer_open(std::uint32_t handle, std::uint32_t mode, const std::string& name, const Expected<void>& result);
   void close(std::uint32_t handle);
-  void read(const sdsio::Header& header);
   void info(const sdsio::Header& header, ByteView text);
   void all_closed();
   void continue_playback();
   void push_slices_now();
+  void pause();
+  void reply(bool queued);
+  [[nodiscard]] std::shared_ptr<PlaybackFile> playback_of(std::uint32_t handle) const;
   [[nodiscard]] std::filesystem::path playback_path(const std::string& name) const;
 
   ServerShared& shared_;
   std::string peer_;
-  Transport transport_;
+  Host host_;
   sdsio::MessageDecoder decoder_;
   ReceivedBatch batch_;
+  std::size_t parse_begin_ = 0;  // of what was received into batch_ and not yet looked at
+  std::size_t parse_end_ = 0;
+  std::size_t parse_origin_ = 0;  // of the bytes that the decoder sees now
+  std::optional<Opening> opening_;
+  std::optional<Error> failure_;
+  bool leaving_ = false;
+  std::optional<std::uint64_t> paused_since_ns_;
+  bool late_ = false;  // what comes next may have waited in the socket
+  std::unique_ptr<ReplyQueue> replies_;
+  Flags flags_ = Flags::not_yet;
+  unsigned ticks_ = 0;
+  bool flags_due_ = false;
   std::map<std::uint32_t, std::string> writing_;
-  std::map<std::uint32_t, PlaybackFile> reading_;
+  std::map<std::uint32_t, std::shared_ptr<PlaybackFile>> reading_;
   std::map<std::uint32_t, std::uint64_t> refused_bytes_;  // by handle that is not open for writing
   std::uint32_t last_handle_ = 0;
   std::uint32_t set_flags_ = 0;
@@ -82,9 +122,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   std::string playback_stream_;
   bool start_pending_ = false;
   bool terminate_sent_ = false;
-  bool has_recorded_ = false;
-  SessionOptions next_session_;  // of the session that the next open starts
-  std::unique_ptr<RecorderThread> recorder_;
+  std::unique_ptr<RecorderThread> recorder_;  // made at the first OPEN for recording
 };
 
 }  // namespace sds

@@ -36,8 +36,8 @@ struct Header {
 class MessageHandler {
  public:
   virtual ~MessageHandler() = default;
-  /// A complete message of any command but WRITE; `text` is its data.
-  virtual void on_message(const Header& header, ByteView text) = 0;
+  /// A complete message of any command but WRITE; `text` is its data. False: nothing after it may be looked at yet.
+  [[nodiscard]] virtual bool on_message(const Header& header, ByteView text) = 0;
   /// A piece of a WRITE's data, at `begin` of the bytes given to push(). WRITEs are not gathered: they may be of
   /// any size.
   virtual void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) = 0;
@@ -46,8 +46,10 @@ class MessageHandler {
 /// Cuts a received byte stream into messages. Keeps at most one header and max_text_bytes of text.
 class MessageDecoder {
  public:
-  /// Fails on an unknown command or an absurd size: the peer does not speak SDSIO, or lost its place.
-  [[nodiscard]] Expected<void> push(ByteView bytes, MessageHandler& handler);
+  /// Returns how many of the bytes were taken: fewer than all only if the handler wanted to stop after a message; the
+  /// others are to be pushed again. Fails on an unknown command or an absurd size: the peer does not speak SDSIO, or
+  /// lost its place.
+  [[nodiscard]] Expected<std::size_t> push(ByteView bytes, MessageHandler& handler);
 
   /// True in the middle of a message: a peer that leaves now leaves half of one.
   [[nodiscard]] bool inside_message() const { return !pending_.empty() || write_left_ > 0; }

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "sds/format/column.hpp"
-#include "sds/format/error.hpp"
+#include "sds/recorder/server_limits.hpp"
+#include "sds/recorder/session_writer.hpp"
 
 namespace sds {
 
@@ -22,14 +22,24 @@ struct ServerOptions {
   Level level = Level::fast;
   unsigned threads = 0;  ///< that encode sections; 0: one for each core
   std::chrono::milliseconds flush_interval{200};
-  bool sync = false;      ///< fdatasync at each flush
+  Durability durability = Durability::process;
+  OnFull on_full = OnFull::wait;
+  std::uint64_t keep_free = 0;  ///< bytes of the directory's file system that recordings leave free; 0: none
+  std::chrono::milliseconds full_retry{500};  ///< how often a full disk is tried again
+  unsigned max_devices = server_limits::max_devices;
   bool playback = false;  ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
   bool exit_after_playback = false;
   unsigned sessions = 0;  ///< stop after this many recorded connections; 0: never
+
+  // For tests: the time, the disk's free space (null: statvfs), and what writes sessions (null: files).
+  std::function<Arrival()> now = stamp_now;
+  std::function<std::optional<std::uint64_t>()> free_bytes;
+  MakeSession make_session;
 };
 
-/// Accepts devices until stopped. One thread receives for all of them; each connection has a writer thread behind a
-/// bounded queue, and is not read from while that is full: TCP then holds the device back, and nothing is lost.
+/// Accepts devices until stopped. One thread receives for all of them and never waits for a disk; each connection that
+/// records has a writer thread behind a bounded queue, and is not read from while that is full: TCP then holds the
+/// device back, and nothing is lost. server_limits.hpp has the bounds.
 class Server {
  public:
   /// Binds and listens.
@@ -38,7 +48,8 @@ class Server {
 
   [[nodiscard]] std::uint16_t port() const;
 
-  /// Serves until stop() or a stop condition of the options; open sessions are closed cleanly before it returns.
+  /// Serves until stop() or a stop condition of the options; open sessions are closed cleanly before it returns. Fails
+  /// if a recording was lost, or cut short, through an I/O error or a full disk: with the first of them.
   [[nodiscard]] Expected<void> run();
 
   /// Ends run(). Thread-safe and safe to call from a signal handler's thread.

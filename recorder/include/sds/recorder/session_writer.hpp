@@ -1,17 +1,21 @@
 // Where one recording session goes: plain `.sds` files with Arm's names, or one `.sdsz`.
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sds/format/sdsz_writer.hpp"
+#include "sds/recorder/arrival.hpp"
+#include "sds/recorder/memory_share.hpp"
+#include "sds/recorder/plain_labels.hpp"
+#include "sds/recorder/space_gate.hpp"
 
 namespace sds {
 
-/// What a finished session says about itself, for the log.
+/// What a session says about itself when it is over, for the log.
 struct SessionSummary {
   std::vector<std::filesystem::path> files;
   std::uint64_t blocks = 0;
@@ -20,36 +24,53 @@ struct SessionSummary {
   std::vector<std::string> losses;  ///< "ML_In: the connection ended inside a block (20 of 48 bytes received)"
 };
 
-/// Writes the streams of one session, from its first OPEN to its last CLOSE. Used by one thread.
-/// An error means that the session cannot go on (disk full); finish() still closes what was written.
+/// Writes the streams of one session, from its first OPEN to its last CLOSE. Used by one thread; any call may wait for
+/// the disk. A full disk is waited for where SessionOptions::gate says so. After an error of write(), flush() or
+/// close_stream() nothing more can be written, but for ErrorCode::limit: then only the device asks too much.
 class SessionWriter {
  public:
   virtual ~SessionWriter() = default;
   [[nodiscard]] virtual Expected<void> open_stream(std::uint32_t handle, const std::string& name) = 0;
   /// Takes the next bytes of a stream: the contents of its `.sds` file, cut anywhere.
-  [[nodiscard]] virtual Expected<void> write(std::uint32_t handle, ByteView bytes) = 0;
+  [[nodiscard]] virtual Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) = 0;
   /// `reason` is empty for a CLOSE by the device; else why the stream ended without one.
   [[nodiscard]] virtual Expected<void> close_stream(std::uint32_t handle, const std::string& reason) = 0;
-  /// Makes what came so far visible to readers, and safe from a kill of this process.
+  /// Makes what came so far visible to readers, and as safe as SessionOptions::durability says.
   [[nodiscard]] virtual Expected<void> flush() = 0;
+  /// Ends the session: every stream is closed by then.
   [[nodiscard]] virtual Expected<SessionSummary> finish() = 0;
+  /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. A session
+  /// without streams leaves no file.
+  [[nodiscard]] virtual SessionSummary abandon(const std::string& reason) = 0;
 };
 
 struct SessionOptions {
   std::filesystem::path directory = ".";
-  bool packed = true;     ///< one `.sdsz` a session; false: plain `.sds` files
-  bool playback = false;  ///< recorded during playback: `.p` in the names
-  std::uint32_t label = 0;
+  bool packed = true;       ///< one `.sdsz` a session; false: plain `.sds` files
+  bool playback = false;    ///< recorded during playback: `.p` in the names
+  std::uint32_t label = 0;  ///< of plain files
   Level level = Level::fast;
-  bool sync = false;  ///< fdatasync at each flush
+  Durability durability = Durability::process;
   Executor* executor = nullptr;
-  std::string device;  ///< where the session came from, e.g. the peer's address
+  std::string device;                 ///< where the session came from, e.g. the peer's address
+  SpaceGate* gate = nullptr;          ///< null: a full disk is an error like any other
+  PlainLabels* labels = nullptr;      ///< gives plain sessions their number, instead of `label`; not during playback
+  MemoryTotal* unfinished = nullptr;  ///< what the blocks under way of all sessions hold
 };
 
-/// Plain files `<stream>.<label>[.p].sds` in the directory; one that exists is kept as `.bak` (theory.md, Filenames).
-Expected<std::unique_ptr<SessionWriter>> make_plain_session(const SessionOptions& options);
+/// Plain files `<stream>.<label>[.p].sds` in the directory. One that exists is kept as `.bak`, `.bak.1`, `.bak.2`, ...
+/// (theory.md, Filenames; there the older `.bak` is lost). `first_stream` picks the label.
+Expected<std::unique_ptr<SessionWriter>> make_plain_session(const SessionOptions& options,
+                                                            const std::string& first_stream);
 
-/// `recording.<n>[.p].sdsz` with the smallest free number; metadata is taken from `<stream>.sds.yml` in the directory.
+/// `recording.<n>[.p].sdsz` with the smallest number that no recording and no log of one has; metadata is taken from
+/// `<stream>.sds.yml` in the directory.
 Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOptions& options);
+
+/// The one of the two that the options ask for.
+Expected<std::unique_ptr<SessionWriter>> make_session(const SessionOptions& options, const std::string& first_stream);
+
+using MakeSession =
+    std::function<Expected<std::unique_ptr<SessionWriter>>(const SessionOptions&, const std::string& first_stream)>;
 
 }  // namespace sds

@@ -1,0 +1,40 @@
+// The limits that keep a server's memory, threads and descriptors bounded whatever its devices do. docs/recording.md
+// has them for users.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace sds::server_limits {
+
+/// Devices at a time, those whose recordings are being closed included; the default of --max-devices.
+inline constexpr unsigned max_devices = 256;
+/// Streams that a device has open at a time.
+inline constexpr std::size_t max_open_streams = 256;
+
+/// One read from a device.
+inline constexpr std::size_t batch_bytes = std::size_t{1} << 18;
+/// Reads of one device that wait to be written: 8 MiB.
+inline constexpr std::size_t queue_batches = 32;
+/// Reads of all devices that wait to be written. A device that has none waiting may always queue one.
+inline constexpr std::uint64_t queue_bytes = std::uint64_t{256} << 20;
+
+/// Blocks that have begun and not ended, of one device and of all. Beyond it the device is sent away.
+inline constexpr std::uint64_t unfinished_bytes = std::uint64_t{64} << 20;
+inline constexpr std::uint64_t unfinished_bytes_total = std::uint64_t{256} << 20;
+
+/// Requests that a device may have waiting for an answer; with more it is sent away.
+inline constexpr std::size_t queued_replies = 4096;
+/// Data of one READ reply; longer wishes get this much, and ask again.
+inline constexpr std::uint32_t read_reply_bytes = 1u << 20;
+/// Replies that are made and not yet sent, of one device, stay below this: others are made when these are gone.
+inline constexpr std::size_t reply_bytes = std::size_t{2} << 20;
+
+/// A device that is silent for so long, although something was sent to it, is taken for gone.
+inline constexpr std::chrono::seconds silent_peer{30};
+/// After a failed accept (EMFILE): the first pause, doubled up to the longest.
+inline constexpr std::chrono::milliseconds accept_pause{100};
+inline constexpr std::chrono::milliseconds longest_accept_pause{1000};
+
+}  // namespace sds::server_limits

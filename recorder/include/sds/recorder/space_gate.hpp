@@ -1,0 +1,63 @@
+// What a recording does when the disk is full, or is about to be: it waits for space, or stops. One gate a device.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "sds/format/error.hpp"
+
+namespace sds {
+
+enum class OnFull { wait, stop };
+
+/// The writer thread asks and waits; cancel() and waiting() are for any thread.
+class SpaceGate {
+ public:
+  struct Options {
+    std::filesystem::path directory = ".";
+    std::uint64_t keep_free = 0;  ///< bytes of its file system that are left to others; 0: none
+    OnFull on_full = OnFull::wait;
+    std::chrono::milliseconds retry{500};
+    std::string device;  ///< whose recording it is, for the log
+    /// Free bytes of the file system; null: statvfs() of `directory`. Nothing: not known, which counts as enough.
+    std::function<std::optional<std::uint64_t>()> free_bytes;
+  };
+
+  explicit SpaceGate(Options options);
+
+  /// True if writing leaves the reserve free, or nobody waits any more.
+  [[nodiscard]] bool has_reserve() const;
+  /// Waits for one retry interval, and says so in the log the first time. False, at once, where `on_full` is stop or
+  /// the wait was cancelled: give up.
+  [[nodiscard]] bool wait(const std::string& why);
+  /// Writing succeeded: ends a wait, and says so in the log.
+  void go_on();
+
+  /// Repeats a write that failed for want of space until it succeeds, fails otherwise, or wait() says no.
+  template <class Again>
+  [[nodiscard]] Expected<void> settle(Expected<void> done, Again again) {
+    while (!done && is_disk_full(done.error()) && wait(done.error().to_string())) done = again();
+    if (done) go_on();
+    return done;
+  }
+
+  /// Ends a wait for good: from here on what is full fails at once, and the reserve may be used.
+  void cancel();
+  [[nodiscard]] bool waiting() const { return waiting_; }
+  [[nodiscard]] OnFull on_full() const { return options_.on_full; }
+
+ private:
+  Options options_;
+  std::mutex mutex_;
+  std::condition_variable cancelled_changed_;
+  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> waiting_{false};
+};
+
+}  // namespace sds

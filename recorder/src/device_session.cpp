@@ -1,0 +1,101 @@
+#include "device_session.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace sds {
+
+namespace {
+constexpr std::chrono::milliseconds kTick{100};
+}  // namespace
+
+DeviceSession::DeviceSession(asio::io_context& io, std::unique_ptr<Link> link, ServerShared& shared,
+                             Callbacks callbacks)
+    : io_(io), link_(std::move(link)), shared_(shared), callbacks_(std::move(callbacks)), timer_(io) {}
+
+SdsioConnection::Host DeviceSession::make_host() {
+  // The writer thread may outlive this: it posts to whoever is still there.
+  const auto post = [weak = weak_from_this(), &io = io_](auto action) {
+    asio::post(io, [weak, action] {
+      if (auto self = weak.lock(); self && self->connection_) action(*self);
+    });
+  };
+  SdsioConnection::Host host;
+  host.output_ready = [this] { send(); };
+  host.post_opened = [post](std::uint32_t handle, const Expected<void>& opened) {
+    post([handle, opened](DeviceSession& self) {
+      self.connection_->opened(handle, opened);
+      if (self.connection_ && !self.reading_) self.go_on(self.connection_->advance());
+    });
+  };
+  host.post_resume = [post] {
+    post([](DeviceSession& self) {
+      if (!self.reading_) self.go_on(self.connection_->advance());
+    });
+  };
+  host.post_give_up = [post](const Error& error) {
+    post([error](DeviceSession& self) { self.end("recording stopped: " + error.message); });
+  };
+  host.playback_done = [this] { callbacks_.on_playback_done(); };
+  return host;
+}
+
+void DeviceSession::start() {
+  connection_ = std::make_unique<SdsioConnection>(shared_, link_->name(), make_host());
+  spdlog::info("device   {}: connected", link_->name());
+  tick();
+  read();
+}
+
+void DeviceSession::end(const std::string& reason) {
+  if (!connection_) return;
+  const auto self = shared_from_this();
+  spdlog::info("device   {}: {}", link_->name(), reason);
+  timer_.cancel();
+  link_->close(sending_ ? Bytes{} : connection_->farewell());  // never into the middle of a message
+  const auto connection = std::move(connection_);
+  callbacks_.on_end(connection->disconnected(reason));
+}
+
+void DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {
+  if (connection_) connection_->change_flags(set, clear);
+}
+
+void DeviceSession::read() {
+  reading_ = true;
+  link_->read(connection_->buffer(), [self = shared_from_this()](const Expected<std::size_t>& count) {
+    self->reading_ = false;
+    if (!self->connection_) return;
+    if (!count) return self->end("connection lost: " + count.error().message);
+    if (*count == 0) return self->end("disconnected");
+    self->go_on(self->connection_->received(*count));
+  });
+}
+
+void DeviceSession::go_on(const Expected<bool>& advanced) {
+  if (!advanced) return end("dropped: " + advanced.error().message);
+  if (*advanced) read();  // else we are told when it can go on
+}
+
+void DeviceSession::tick() {
+  connection_->tick();
+  // Nobody reads while a full disk is waited for: a device that leaves then is noticed here.
+  if (connection_->waits_for_space() && link_->peer_has_ended()) connection_->stop_waiting();
+  timer_.expires_after(kTick);
+  timer_.async_wait([self = shared_from_this()](std::error_code error) {
+    if (!error && self->connection_) self->tick();
+  });
+}
+
+void DeviceSession::send() {
+  if (sending_ || !connection_) return;
+  output_.clear();
+  connection_->take_output(output_);
+  if (output_.empty()) return;
+  sending_ = true;
+  link_->write(output_, [self = shared_from_this()](const Expected<void>& done) {
+    self->sending_ = false;
+    if (done) self->send();  // a broken link is found by the read
+  });
+}
+
+}  // namespace sds

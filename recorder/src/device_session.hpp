@@ -1,0 +1,44 @@
+// A connected device: its link, the conversation on it, and the clock that keeps the conversation alive.
+#pragma once
+
+#include <asio.hpp>
+
+#include "sds/recorder/link.hpp"
+#include "sds/recorder/sdsio_connection.hpp"
+
+namespace sds {
+
+/// Lives on the receive thread; kept alive by its pending operations.
+class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
+ public:
+  struct Callbacks {
+    /// The device has gone; `recorder` (may be null) is still writing.
+    std::function<void(std::unique_ptr<RecorderThread> recorder)> on_end;
+    std::function<void()> on_playback_done;
+  };
+  DeviceSession(asio::io_context& io, std::unique_ptr<Link> link, ServerShared& shared, Callbacks callbacks);
+
+  void start();
+  /// Closes the link and hands the recorder over; a second call does nothing. Waits for nothing.
+  void end(const std::string& reason);
+  void change_flags(std::uint32_t set, std::uint32_t clear);
+
+ private:
+  SdsioConnection::Host make_host();
+  void read();
+  void go_on(const Expected<bool>& advanced);
+  void tick();
+  void send();
+
+  asio::io_context& io_;
+  std::unique_ptr<Link> link_;
+  ServerShared& shared_;
+  Callbacks callbacks_;
+  asio::steady_timer timer_;
+  std::unique_ptr<SdsioConnection> connection_;  // until the end
+  Bytes output_;                                 // on its way
+  bool sending_ = false;
+  bool reading_ = false;
+};
+
+}  // namespace sds

@@ -1,0 +1,59 @@
+#include "plain_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sds {
+
+namespace {
+constexpr std::size_t kBufferBytes = std::size_t{1} << 16;
+}  // namespace
+
+void RecordCounter::push(ByteView bytes) {
+  while (!bytes.empty()) {
+    if (left_ > 0) {
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
+      bytes = bytes.subspan(count);
+      left_ -= count;
+      if (left_ == 0) ++blocks_;
+      continue;
+    }
+    const std::size_t count = std::min(8 - header_.size(), bytes.size());
+    append_bytes(header_, bytes.first(count));
+    bytes = bytes.subspan(count);
+    if (header_.size() < 8) return;
+    size_ = left_ = load_le<std::uint32_t>(header_.data() + 4);
+    header_.clear();
+    if (left_ == 0) ++blocks_;
+  }
+}
+
+std::string RecordCounter::unfinished() const {
+  if (!header_.empty()) return fmt::format("the last block has {} of its 8 header bytes", header_.size());
+  if (left_ > 0) return fmt::format("the last block has {} of its {} bytes", size_ - left_, size_);
+  return "";
+}
+
+Expected<void> PlainFile::append(ByteView bytes) {
+  received_.push(bytes);
+  append_bytes(buffer_, bytes);
+  return buffer_.size() >= kBufferBytes ? write_out() : Expected<void>{};
+}
+
+Expected<void> PlainFile::write_out() {
+  if (buffer_.empty()) return {};
+  if (overhang_)
+    if (auto cut = sink_->truncate(written_bytes_); !cut) return cut;
+  overhang_ = false;
+  if (auto done = sink_->append(buffer_); !done) {
+    overhang_ = !sink_->truncate(written_bytes_);
+    return done;
+  }
+  written_bytes_ += buffer_.size();
+  written_blocks_ = received_.blocks();
+  buffer_.clear();
+  return {};
+}
+
+}  // namespace sds

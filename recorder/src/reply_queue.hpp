@@ -1,0 +1,42 @@
+// What a device is owed: replies in the order of its requests. Those to READ are made when they can be sent, so that a
+// device that asks and does not read costs no memory.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "sds/format/file.hpp"
+#include "sds/recorder/sdsio_message.hpp"
+
+namespace sds {
+
+/// A file that is played back to a device.
+struct PlaybackFile {
+  std::shared_ptr<const InputFile> file;
+  std::string name;  ///< of the stream
+  std::uint64_t offset = 0;
+};
+
+class ReplyQueue {
+ public:
+  /// False where server_limits::queued_replies wait already; so with the others.
+  [[nodiscard]] bool add(const sdsio::Header& reply);
+  /// The reply to a READ of up to `wanted` bytes; `file` is null where the handle is not open.
+  [[nodiscard]] bool add_read(std::uint32_t handle, std::shared_ptr<PlaybackFile> file, std::uint32_t wanted);
+  /// The reply to SDSIO 1.x's question whether a stream has ended.
+  [[nodiscard]] bool add_end_query(std::uint32_t handle, std::shared_ptr<PlaybackFile> file);
+
+  /// Makes the next replies and appends them to `out`, which stays below server_limits::reply_bytes.
+  void take(Bytes& out);
+
+ private:
+  struct Reply {
+    enum class Kind { ready, read, end_query } kind = Kind::ready;
+    sdsio::Header header;
+    std::shared_ptr<PlaybackFile> file;
+  };
+  [[nodiscard]] bool push(Reply reply);
+  std::deque<Reply> replies_;
+};
+
+}  // namespace sds

@@ -1,0 +1,54 @@
+#include "sds/recorder/space_gate.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/statvfs.h>
+
+namespace sds {
+
+namespace {
+
+std::optional<std::uint64_t> free_bytes_of(const std::filesystem::path& directory) {
+  struct statvfs info {};
+  if (::statvfs(directory.c_str(), &info) != 0) return std::nullopt;
+  return std::uint64_t{info.f_bavail} * info.f_frsize;
+}
+
+}  // namespace
+
+SpaceGate::SpaceGate(Options options) : options_(std::move(options)) {
+  if (!options_.free_bytes) options_.free_bytes = [directory = options_.directory] { return free_bytes_of(directory); };
+}
+
+bool SpaceGate::has_reserve() const {
+  if (options_.keep_free == 0 || cancelled_) return true;
+  const auto free = options_.free_bytes();
+  return !free || *free >= options_.keep_free;
+}
+
+bool SpaceGate::wait(const std::string& why) {
+  if (options_.on_full == OnFull::stop || cancelled_) return false;
+  if (!waiting_) {
+    waiting_ = true;
+    spdlog::warn("full     {}: {}: the device is held back until there is space", options_.device, why);
+  }
+  std::unique_lock lock(mutex_);
+  cancelled_changed_.wait_for(lock, options_.retry, [&] { return cancelled_.load(); });
+  return !cancelled_;
+}
+
+void SpaceGate::go_on() {
+  if (!waiting_) return;
+  waiting_ = false;
+  if (!cancelled_) spdlog::info("full     {}: there is space again: recording goes on", options_.device);
+}
+
+void SpaceGate::cancel() {
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+  }
+  cancelled_changed_.notify_all();
+}
+
+}  // namespace sds

@@ -1,0 +1,126 @@
+"""SIGKILL of a recording server under load, at random moments, while a reader opens the growing recording all the time.
+What can be read afterwards is a prefix of what was sent, and at least what the reader saw; SDS_KILLS sets how often
+(default 25), SDS_KILL_SEED where to begin."""
+import hashlib
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from harness import SDS, Case, Server, main
+from test_serve import open_stream
+
+KILLS = int(os.environ.get("SDS_KILLS", "25"))
+SEED = int(os.environ.get("SDS_KILL_SEED", "1"))
+STREAMS = ("Fast", "Slow")
+
+
+def block(stream, i):
+    """Block i of a stream: its timeslot tells its index, its bytes too; sizes from 0 to 3 kB."""
+    noise = hashlib.sha256(f"{stream} {i}".encode()).digest()
+    return struct.pack("<II", i, noise[0] * 12) + (noise * (noise[0] * 12 // 32 + 1))[:noise[0] * 12]
+
+
+def count_prefix(data, stream):
+    """How many blocks of the stream `data` holds; fails unless they are its first ones, whole."""
+    at = 0
+    i = 0
+    while at < len(data):
+        want = block(stream, i)
+        if data[at:at + len(want)] != want:
+            raise AssertionError(f"{stream}: block {i} is not what was sent (byte {at} of {len(data)})")
+        at += len(want)
+        i += 1
+    return i
+
+
+class Sender(threading.Thread):
+    """Streams blocks as fast as the server takes them; notes when each was handed to the system."""
+
+    def __init__(self, connection):
+        super().__init__(daemon=True)
+        self.connection = connection
+        self.sent = dict.fromkeys(STREAMS, 0)
+        self.times = {name: [] for name in STREAMS}
+
+    def run(self):
+        handles = {name: open_stream(self.connection, name) for name in STREAMS}
+        try:
+            for turn in range(1 << 30):
+                for name in STREAMS if turn % 16 == 0 else STREAMS[:1]:
+                    data = block(name, self.sent[name])
+                    self.connection.sendall(struct.pack("<IIII", 3, handles[name], 0, len(data)) + data)
+                    self.times[name].append(time.monotonic())
+                    self.sent[name] += 1
+                time.sleep(0.0002)
+        except OSError:
+            pass
+
+
+class Kill(Case):
+    def read_all(self, recording, folder):
+        """The blocks of each stream, read by a program of its own."""
+        done = subprocess.run([SDS, "unpack", recording, "-d", folder, "--force"], capture_output=True, text=True, timeout=60)
+        counts = dict.fromkeys(STREAMS, 0)
+        for name in STREAMS:
+            path = os.path.join(folder, f"{name}.0.sds")
+            if os.path.exists(path):
+                with open(path, "rb") as f:
+                    counts[name] = count_prefix(f.read(), name)
+        return counts, done
+
+    def kill_once(self, rng, turn):
+        folder = self.path(str(turn))
+        os.mkdir(folder)
+        flush_ms = rng.choice((5, 20, 200))
+        with Server(folder, "--flush-interval", str(flush_ms)) as server:
+            connection = socket.create_connection(("127.0.0.1", int(server.port)), timeout=30)
+            sender = Sender(connection)
+            sender.start()
+            end = time.monotonic() + rng.uniform(0.05, 1.2)
+            recording = os.path.join(folder, "recording.0.sdsz")
+            seen = dict.fromkeys(STREAMS, 0)
+            reads = 0
+            killer = threading.Timer(max(0, end - time.monotonic()), server.process.kill)
+            killer.start()
+            while server.process.poll() is None:
+                if not os.path.exists(recording):
+                    time.sleep(0.002)
+                    continue
+                counts, done = self.read_all(recording, os.path.join(folder, "live"))
+                if done.returncode == 0:
+                    reads += 1
+                for name in STREAMS:
+                    self.assertGreaterEqual(counts[name], seen[name], "a reader sees what an earlier one saw")
+                    seen[name] = counts[name]
+            killed = time.monotonic()
+            killer.join()
+            server.process.wait()
+        sender.join(timeout=30)
+        connection.close()
+        short_ms = 0
+        if os.path.exists(recording):
+            counts, done = self.read_all(recording, os.path.join(folder, "after"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for name in STREAMS:
+                self.assertGreaterEqual(counts[name], seen[name], f"turn {turn}: {name}")
+                self.assertLessEqual(counts[name], sender.sent[name] + 1)  # one may have been cut off while it was sent
+                if counts[name] < len(sender.times[name]):
+                    short_ms = max(short_ms, 1000 * (killed - sender.times[name][counts[name]]))
+        subprocess.run(["rm", "-rf", folder], check=True)
+        return reads, short_ms - flush_ms
+
+    def test_what_was_flushed_is_there_after_a_kill_at_any_moment(self):
+        rng = random.Random(SEED)
+        results = [self.kill_once(rng, turn) for turn in range(KILLS)]
+        shortfalls = sorted(short for _, short in results)
+        print(f"{KILLS} kills, {sum(reads for reads, _ in results)} reads meanwhile; beyond the flush interval the "
+              f"recordings were short by {shortfalls[len(shortfalls) // 2]:.0f} ms (median), {shortfalls[-1]:.0f} ms at most")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+// Sessions on a disk that fills up: they wait and go on without losing or doubling a byte, or stop and keep what they
+// have.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "sds/recorder/session_writer.hpp"
+#include "support/limited_disk.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::plain;
+using test::TestBlock;
+
+constexpr Arrival kThen{1000, 1000, true};
+
+std::vector<TestBlock> numbered_blocks(int count) {
+  test::Random random(7);
+  std::vector<TestBlock> blocks;
+  for (int i = 0; i < count; ++i) {
+    TestBlock block{static_cast<std::uint32_t>(i), {}};
+    while (block.data.size() < 100) block.data += static_cast<char>(random.next() >> 32);
+    blocks.push_back(block);
+  }
+  return blocks;
+}
+
+SpaceGate::Options patient(OnFull on_full) {
+  SpaceGate::Options options;
+  options.on_full = on_full;
+  options.retry = std::chrono::milliseconds(1);
+  return options;
+}
+
+// Records `blocks`, flushing after every tenth.
+Expected<SessionSummary> record(SessionWriter& session, const std::vector<TestBlock>& blocks) {
+  const std::string bytes = plain(blocks);
+  const std::size_t piece = 10 * bytes.size() / blocks.size();
+  for (std::size_t at = 0; at < bytes.size(); at += piece) {
+    if (auto done = session.write(1, as_bytes(bytes).subspan(at, std::min(piece, bytes.size() - at)), kThen); !done)
+      return fail(done);
+    if (auto done = session.flush(); !done) return fail(done);
+  }
+  if (auto done = session.close_stream(1, ""); !done) return fail(done);
+  return session.finish();
+}
+
+// For a disk that fills up after each of many numbers of bytes, and has room again a little later.
+void expect_nothing_lost(bool packed, const std::string& file, int step) {
+  const auto blocks = numbered_blocks(60);
+  int waited = 0;
+  for (std::int64_t room = 0;; room += step) {
+    const test::TempDir dir;
+    test::LimitedDisk disk;
+    SpaceGate gate(patient(OnFull::wait));
+    SessionOptions options;
+    options.directory = dir.path();
+    options.packed = packed;
+    options.gate = &gate;
+    auto session = make_session(options, "A");
+    ASSERT_TRUE(session);
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    disk.room = room;
+    Expected<SessionSummary> summary;
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+      summary = record(**session, blocks);
+      done = true;
+    });
+    while (!gate.waiting() && !done) std::this_thread::yield();
+    const bool was_full = gate.waiting();
+    disk.room = 1 << 30;
+    writer.join();
+    ASSERT_TRUE(summary) << room << ": " << summary.error().to_string();
+    ASSERT_EQ(summary->blocks, blocks.size()) << room;
+    ASSERT_EQ(test::read_blocks(dir / file), blocks) << room;
+    ASSERT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1) << "no log, nothing else";
+    if (!was_full) break;
+    ++waited;
+  }
+  EXPECT_GT(waited, 6000 / step);
+}
+
+TEST(FullDisk, APackedSessionWaitsAndLosesNothing) { expect_nothing_lost(true, "recording.0.sdsz", 97); }
+TEST(FullDisk, APlainSessionWaitsAndLosesNothing) { expect_nothing_lost(false, "A.0.sds", 97); }
+
+TEST(FullDisk, AStoppedPackedSessionKeepsEveryFlushedBlock) {
+  const auto blocks = numbered_blocks(60);
+  for (std::int64_t room = 0; room < 6000; room += 89) {
+    const test::TempDir dir;
+    test::LimitedDisk disk;
+    SessionOptions options;
+    options.directory = dir.path();
+    auto session = make_packed_session(options);
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    disk.room = room;
+    std::size_t flushed = 0;
+    Expected<void> done;
+    for (std::size_t i = 0; i < blocks.size() && done; ++i) {
+      done = (*session)->write(1, as_bytes(plain({blocks[i]})), kThen);
+      if (done) done = (*session)->flush();
+      if (done) flushed = i + 1;
+    }
+    ASSERT_FALSE(done) << room;
+    EXPECT_TRUE(is_disk_full(done.error()));
+    // Nothing that is asked of it later succeeds as if nothing had been.
+    EXPECT_FALSE((*session)->flush());
+    EXPECT_FALSE((*session)->finish());
+    const auto summary = (*session)->abandon("recording stopped: the disk is full");
+    EXPECT_EQ(summary.losses.size(), 1u);
+    session->reset();
+    auto kept = test::read_blocks(dir / "recording.0.sdsz");
+    ASSERT_GE(kept.size(), flushed) << room;
+    ASSERT_EQ(kept, std::vector<TestBlock>(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(kept.size())));
+  }
+}
+
+TEST(FullDisk, APlainFileCountsOnlyWhatIsInIt) {
+  const auto blocks = numbered_blocks(20);
+  const std::string bytes = plain(blocks);
+  const test::TempDir dir;
+  test::LimitedDisk disk(1000);
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_plain_session(options, "A");
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(bytes.substr(0, 540)), kThen));  // five blocks
+  ASSERT_TRUE((*session)->flush());
+  ASSERT_TRUE((*session)->write(1, as_bytes(bytes.substr(540)), kThen));
+  EXPECT_FALSE((*session)->flush());
+  EXPECT_FALSE((*session)->flush());
+  const auto summary = (*session)->abandon("recording stopped: the disk is full");
+  EXPECT_EQ(summary.blocks, 5u);
+  EXPECT_EQ(summary.stored_bytes, 540u);
+  EXPECT_EQ(summary.losses,
+            std::vector<std::string>{"A: recording stopped: the disk is full; 1620 bytes that came are not "
+                                     "in the file"});
+  EXPECT_EQ(test::read_file(dir / "A.0.sds"), bytes.substr(0, 540));
+}
+
+TEST(FullDisk, OneRefusedRecordingLeavesNoFileAtAll) {
+  int refused = 0;
+  for (int room = 0;; room += 13) {
+    const test::TempDir dir;
+    test::LimitedDisk disk(room);
+    SessionOptions options;
+    options.directory = dir.path();
+    auto session = make_packed_session(options);
+    if (session) {
+      auto opened = (*session)->open_stream(1, "A");
+      if (opened) break;
+      (void)(*session)->abandon(opened.error().message);
+      session->reset();
+    }
+    ++refused;
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path())) << room;
+  }
+  EXPECT_GT(refused, 10);
+}
+
+TEST(FullDisk, AnErrorThatIsNoFullDiskIsNotWaitedFor) {
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SpaceGate gate(patient(OnFull::wait));
+  SessionOptions options;
+  options.directory = dir.path();
+  options.gate = &gate;
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  disk.room = 10;
+  disk.error = EIO;
+  EXPECT_EQ(record(**session, numbered_blocks(20)).error().system_error, EIO);
+  EXPECT_FALSE(gate.waiting());
+}
+
+TEST(SpaceGate, CountsLessThanTheReserveAsFullUntilItIsCancelled) {
+  std::uint64_t free = 1000;
+  auto options = patient(OnFull::wait);
+  options.keep_free = 1000;
+  options.free_bytes = [&] { return std::optional(free); };
+  SpaceGate gate(options);
+  EXPECT_TRUE(gate.has_reserve());
+  free = 999;
+  EXPECT_FALSE(gate.has_reserve());
+  EXPECT_TRUE(gate.wait("full"));
+  EXPECT_TRUE(gate.waiting());
+  gate.cancel();
+  EXPECT_FALSE(gate.wait("full"));
+  EXPECT_TRUE(gate.has_reserve());
+  gate.go_on();
+  EXPECT_FALSE(gate.waiting());
+}
+
+TEST(SpaceGate, KnowsTheFreeSpaceOfARealDirectory) {
+  const test::TempDir dir;
+  auto options = patient(OnFull::stop);
+  options.directory = dir.path();
+  options.keep_free = 1;
+  EXPECT_TRUE(SpaceGate(options).has_reserve());
+  options.keep_free = std::uint64_t{1} << 62;
+  SpaceGate gate(options);
+  EXPECT_FALSE(gate.has_reserve());
+  EXPECT_FALSE(gate.wait("full"));
+}
+
+}  // namespace
+}  // namespace sds

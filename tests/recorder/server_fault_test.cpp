@@ -1,0 +1,469 @@
+// The server when disks stall and fill up, and when devices ask too much. Each test is bounded by what happens, not by
+// time: what must not wait is done while the other is still stuck.
+#include <sys/resource.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "sds/format/limits.hpp"
+#include "server_fixture.hpp"
+#include "support/limited_disk.hpp"
+
+namespace sds {
+namespace {
+
+using test::Device;
+using test::message;
+using test::send_raw;
+using test::ServerTest;
+using test::TestBlock;
+
+// Something that a disk hangs on until the test lets go.
+class Hook {
+ public:
+  void hang() {
+    std::unique_lock lock(mutex_);
+    ++hanging_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return released_; });
+  }
+  void wait_until_it_hangs(int count = 1) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return hanging_ >= count; });
+  }
+  void release() {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int hanging_ = 0;
+  bool released_ = false;
+};
+
+enum class Stall { open, write, close, finish };
+
+// A session on a disk that hangs where the stream is called Stuck.
+class StallingSession final : public SessionWriter {
+ public:
+  StallingSession(std::unique_ptr<SessionWriter> inner, Hook& hook, Stall where, bool stuck)
+      : inner_(std::move(inner)), hook_(hook), where_(where), stuck_(stuck) {}
+  Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
+    hang(Stall::open);
+    return inner_->open_stream(handle, name);
+  }
+  Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
+    hang(Stall::write);
+    return inner_->write(handle, bytes, arrival);
+  }
+  Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
+    hang(Stall::close);
+    return inner_->close_stream(handle, reason);
+  }
+  Expected<void> flush() override { return inner_->flush(); }
+  Expected<SessionSummary> finish() override {
+    hang(Stall::finish);
+    return inner_->finish();
+  }
+  SessionSummary abandon(const std::string& reason) override { return inner_->abandon(reason); }
+
+ private:
+  void hang(Stall where) {
+    if (stuck_ && where == where_) hook_.hang();
+  }
+  std::unique_ptr<SessionWriter> inner_;
+  Hook& hook_;
+  Stall where_;
+  bool stuck_;
+};
+
+MakeSession stalling(Hook& hook, Stall where) {
+  return [&hook, where](const SessionOptions& options, const std::string& first) {
+    auto inner = make_session(options, first);
+    EXPECT_TRUE(inner);
+    return Expected<std::unique_ptr<SessionWriter>>(
+        std::make_unique<StallingSession>(std::move(*inner), hook, where, first == "Stuck"));
+  };
+}
+
+class StalledDisk : public ServerTest, public ::testing::WithParamInterface<Stall> {};
+
+TEST_P(StalledDisk, HoldsUpNoOtherDevice) {
+  Hook hook;
+  ServerOptions options;
+  options.make_session = stalling(hook, GetParam());
+  start(options);
+  auto stuck = std::make_unique<Device>(port_);
+  std::thread stuck_device([&] {  // OPEN waits for its own disk
+    const auto handle = stuck->open("Stuck");
+    stuck->write(handle, 1, "kept");
+    if (GetParam() == Stall::finish) stuck->close(handle);
+    stuck->flush();
+    if (GetParam() == Stall::open) stuck->wait();
+    if (GetParam() != Stall::write) stuck.reset();
+  });
+  if (GetParam() == Stall::close) stuck_device.join();
+  hook.wait_until_it_hangs();
+  // Fifteen others connect, learn that the server is alive again and again, record, and leave, all meanwhile.
+  std::vector<std::thread> others;
+  for (int d = 0; d < 15; ++d)
+    others.emplace_back([this] {
+      Device device(port_);
+      for (int round = 0; round < 3; ++round) {
+        device.device().flags = 0;
+        while ((device.device().flags & SDS_DEVICE_FLAG_ALIVE) == 0) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(5));
+          ASSERT_TRUE(device.exchange());
+        }
+        const auto a = device.open("A");
+        device.write(a, 1, "fine");
+        device.close(a);
+        device.wait();
+      }
+    });
+  for (auto& other : others) other.join();
+  hook.release();
+  if (stuck_device.joinable()) stuck_device.join();
+  stop();
+  std::size_t kept = 0;
+  for (int n = 0; n < 46; ++n) {
+    auto recording = Recording::open(dir_ / ("recording." + std::to_string(n) + ".sdsz"));
+    ASSERT_TRUE(recording);
+    EXPECT_TRUE(recording->sdsz()->complete());
+    if (recording->streams().at(0).id == "Stuck") kept += recording->streams()[0].block_count.value();
+  }
+  EXPECT_EQ(kept, 1u);
+  EXPECT_TRUE(served_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Server, StalledDisk,
+                         ::testing::Values(Stall::open, Stall::write, Stall::close, Stall::finish));
+
+TEST_F(ServerTest, BytesBehindAnOpenAreKeptUntilItIsAnswered) {
+  Hook hook;
+  ServerOptions options;
+  options.sessions = 1;
+  options.make_session = stalling(hook, Stall::open);
+  start(options);
+  // All in one go: the device guesses its handles.
+  std::thread device([&] {
+    send_raw(port_, message(sdsio::Command::open, 0, 1, "Stuck") +
+                        message(sdsio::Command::write, 1, 0, test::plain({{1, "one"}})) +
+                        message(sdsio::Command::open, 0, 1, "B") +
+                        message(sdsio::Command::write, 2, 0, test::plain({{2, "two"}})) +
+                        message(sdsio::Command::close, 1, 0, "") + message(sdsio::Command::close, 2, 0, ""));
+  });
+  hook.wait_until_it_hangs();
+  hook.release();
+  device.join();
+  wait_for_end();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz", 0), (std::vector<TestBlock>{{1, "one"}}));
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz", 1), (std::vector<TestBlock>{{2, "two"}}));
+}
+
+TEST_F(ServerTest, AStopWhileAnOpenWaitsLosesNothingThatCame) {
+  Hook hook;
+  ServerOptions options;
+  options.make_session = stalling(hook, Stall::open);
+  start(options);
+  std::thread device([&] {
+    send_raw(port_, message(sdsio::Command::open, 0, 1, "Stuck") +
+                        message(sdsio::Command::write, 1, 0, test::plain({{1, "one"}})));
+  });
+  hook.wait_until_it_hangs();
+  server_->stop();
+  device.join();  // it is sent away at once
+  hook.release();
+  wait_for_end();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "one"}}));
+}
+
+class FullServer : public ServerTest {
+ protected:
+  ServerOptions with_reserve(OnFull on_full) {
+    ServerOptions options;
+    options.on_full = on_full;
+    options.keep_free = 1000;
+    options.full_retry = std::chrono::milliseconds(1);
+    options.free_bytes = [this] {
+      if (free_ < 1000) ++looked_;
+      return std::optional<std::uint64_t>(free_);
+    };
+    return options;
+  }
+  void wait_until_it_waits() const {
+    while (looked_ < 3) std::this_thread::yield();
+  }
+  std::atomic<std::uint64_t> free_{5000};
+  std::atomic<int> looked_{0};
+};
+
+TEST_F(FullServer, WaitsForSpaceAndLosesNothing) {
+  start(with_reserve(OnFull::wait));
+  constexpr std::uint32_t kBlocks = 30000;
+  Device device(port_);
+  const auto a = device.open("A");
+  device.wait();
+  free_ = 0;
+  std::thread sender([&] {  // several times what the queue and the sockets hold
+    for (std::uint32_t i = 0; i < kBlocks; ++i) device.write(a, i, std::string(1000, static_cast<char>('a' + i % 26)));
+    device.close(a);
+    device.wait();
+  });
+  wait_until_it_waits();
+  free_ = 5000;
+  sender.join();
+  stop();
+  const auto blocks = test::read_blocks(dir_ / "recording.0.sdsz");
+  ASSERT_EQ(blocks.size(), kBlocks);
+  for (std::uint32_t i = 0; i < kBlocks; ++i) ASSERT_EQ(blocks[i].timeslot, i);
+  EXPECT_TRUE(served_);
+}
+
+TEST_F(FullServer, ADeviceThatLeavesWhileItWaitsIsNoticed) {
+  auto options = with_reserve(OnFull::wait);
+  options.sessions = 1;
+  start(options);
+  {
+    Device device(port_);
+    const auto a = device.open("A");
+    device.wait();
+    free_ = 0;
+    for (std::uint32_t i = 0; i < 100; ++i) {
+      device.write(a, i, "kept");
+      device.flush();
+      if (i == 0) wait_until_it_waits();  // the others stay in the socket
+    }
+  }
+  wait_for_end();  // without any space
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz").size(), 100u);
+  auto recording = Recording::open(dir_ / "recording.0.sdsz");
+  EXPECT_TRUE(recording->sdsz()->complete());
+  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "disconnected");
+}
+
+TEST_F(FullServer, AStopWhileItWaitsClosesTheRecording) {
+  start(with_reserve(OnFull::wait));
+  Device device(port_);
+  const auto a = device.open("A");
+  device.wait();
+  free_ = 0;
+  device.write(a, 1, "kept");
+  device.flush();
+  wait_until_it_waits();
+  stop();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "kept"}}));
+  EXPECT_TRUE(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->complete());
+}
+
+TEST_F(FullServer, StopsWhereItIsToldTo) {
+  start(with_reserve(OnFull::stop));
+  {
+    Device device(port_);
+    const auto a = device.open("A");
+    for (std::uint32_t i = 0; i < 100; ++i) device.write(a, i, "kept");
+    device.wait();
+    free_ = 0;
+    device.write(a, 100, "kept, too");
+    device.flush();
+    char byte = 0;
+    while (::recv(device.socket(), &byte, 1, 0) > 0) {  // until it is sent away
+    }
+  }
+  Device next(port_);
+  std::uint32_t handle = 0;
+  EXPECT_EQ(sds_device_open(&next.device(), "B", SDS_DEVICE_WRITE, &handle), SDS_DEVICE_ERROR_IO);
+  stop();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz").size(), 101u);
+  auto recording = Recording::open(dir_ / "recording.0.sdsz");
+  EXPECT_TRUE(recording->sdsz()->complete());
+  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "recording stopped: the disk is full");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "recording.1.sdsz"));
+  ASSERT_FALSE(served_);
+  EXPECT_EQ(served_.error().exit_code(), 4);
+}
+
+TEST_F(ServerTest, ABrokenDiskEndsThatRecordingAsAKillWould) {
+  test::LimitedDisk disk;
+  ServerOptions options;
+  options.flush_interval = std::chrono::milliseconds(1);
+  start(options);
+  Device other(port_);
+  {
+    Device device(port_);
+    const auto a = device.open("A");
+    device.write(a, 1, "kept");
+    device.wait();
+    while (!std::filesystem::exists(dir_ / "recording.0.sdsz") || test::read_blocks(dir_ / "recording.0.sdsz").empty())
+      std::this_thread::yield();
+    disk.error = EIO;
+    disk.room = 0;
+    device.write(a, 2, "lost");
+    device.flush();
+    char byte = 0;
+    while (::recv(device.socket(), &byte, 1, 0) > 0) {  // until it is sent away
+    }
+  }
+  other.wait();
+  disk.room = 1 << 30;
+  const auto b = other.open("B");  // the server lives on
+  other.write(b, 3, "fine");
+  other.close(b);
+  other.wait();
+  stop();
+  const auto blocks = test::read_blocks(dir_ / "recording.0.sdsz");
+  ASSERT_FALSE(blocks.empty());
+  EXPECT_EQ(blocks[0], (TestBlock{1, "kept"}));
+  EXPECT_FALSE(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->complete());
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.1.sdsz"), (std::vector<TestBlock>{{3, "fine"}}));
+  ASSERT_FALSE(served_);
+  EXPECT_EQ(served_.error().system_error, EIO);
+}
+
+TEST_F(ServerTest, ADeviceThatAsksAndDoesNotReadIsSentAway) {
+  test::write_file(dir_ / "In.0.sds", test::plain({{1, std::string(3u << 20, 'x')}}));
+  ServerOptions options;
+  options.playback = true;
+  start(options);
+  rusage before{};
+  ::getrusage(RUSAGE_SELF, &before);
+  Device device(port_);
+  const auto in = device.open("In", SDS_DEVICE_READ);
+  std::string reads;
+  for (int i = 0; i < 3 * 4096; ++i) reads += message(sdsio::Command::read, in, 1u << 20, "");
+  std::size_t sent = 0;
+  while (sent < reads.size()) {
+    const auto put = ::send(device.socket(), reads.data() + sent, reads.size() - sent, MSG_NOSIGNAL);
+    if (put <= 0) break;
+    sent += static_cast<std::size_t>(put);
+  }
+  Device other(port_);
+  other.wait();
+  rusage after{};
+  ::getrusage(RUSAGE_SELF, &after);
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 << 10) << "KiB; the replies asked for are 12 GB";
+  // What was sent before is read, then the connection ends.
+  std::vector<char> buffer(1u << 20);
+  std::uint64_t replied = 0;
+  for (ssize_t got = 1; got > 0; replied += static_cast<std::uint64_t>(got > 0 ? got : 0))
+    got = ::recv(device.socket(), buffer.data(), buffer.size(), 0);
+  EXPECT_LT(replied, std::uint64_t{64} << 20);
+}
+
+TEST_F(ServerTest, RepliesComeInTheOrderOfTheirRequests) {
+  test::write_file(dir_ / "In.0.sds", test::plain({{1, std::string(3u << 20, 'x')}}));
+  ServerOptions options;
+  options.playback = true;
+  start(options);
+  Device device(port_);
+  const auto in = device.open("In", SDS_DEVICE_READ);
+  const std::string wanted = message(sdsio::Command::read, in, 2u << 20, "") +
+                             message(sdsio::Command::ping, in, 0, "") +  // 1.x asks: has it ended?
+                             message(sdsio::Command::read, in, 2u << 20, "") +
+                             message(sdsio::Command::read, in, 2u << 20, "") +
+                             message(sdsio::Command::read, in, 2u << 20, "") +
+                             message(sdsio::Command::ping, in, 0, "") + message(sdsio::Command::ping, 0, 0, "");
+  ASSERT_EQ(::send(device.socket(), wanted.data(), wanted.size(), MSG_NOSIGNAL), static_cast<ssize_t>(wanted.size()));
+  const auto next = [&] {
+    std::array<std::uint32_t, 4> words{};
+    EXPECT_EQ(::recv(device.socket(), words.data(), 16, MSG_WAITALL), 16);
+    std::vector<char> data(words[3]);
+    if (!data.empty()) ::recv(device.socket(), data.data(), data.size(), MSG_WAITALL);
+    return words;
+  };
+  using Words = std::array<std::uint32_t, 4>;
+  EXPECT_EQ(next(), (Words{4, in, 0, 1u << 20}));
+  EXPECT_EQ(next(), (Words{5, in, 0, 0}));
+  EXPECT_EQ(next(), (Words{4, in, 0, 1u << 20}));
+  EXPECT_EQ(next(), (Words{4, in, 0, 1u << 20}));
+  EXPECT_EQ(next(), (Words{4, in, 0, 8}));
+  EXPECT_EQ(next(), (Words{5, in, 1, 0}));
+  EXPECT_EQ(next(), (Words{5, 0, 1, 0}));
+}
+
+TEST_F(ServerTest, OldLibrariesGetNoFlagsUntilTheyShowThatTheyKnowThem) {
+  start({});
+  // 2.x begins with a PING, 1.x with an OPEN; what comes first is the answer, whenever they go on.
+  for (const bool ping : {true, false}) {
+    Device device(port_);
+    const std::string first =
+        ping ? message(sdsio::Command::ping, 0, 0, "") : message(sdsio::Command::open, 0, 1, std::string("A\0", 2));
+    ASSERT_EQ(::send(device.socket(), first.data(), first.size(), 0), static_cast<ssize_t>(first.size()));
+    std::array<std::uint32_t, 4> words{};
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_EQ(::recv(device.socket(), words.data(), 16, MSG_WAITALL), 16);
+      EXPECT_EQ(words[0], i == 0 && !ping ? 1u : 5u);
+      std::this_thread::sleep_for(std::chrono::milliseconds(450));  // FLAGS would come in this time
+      const std::string again = message(sdsio::Command::ping, 0, 0, "");
+      ASSERT_EQ(::send(device.socket(), again.data(), again.size(), 0), 16);
+    }
+    ASSERT_EQ(::recv(device.socket(), words.data(), 16, MSG_WAITALL), 16);
+    EXPECT_EQ(words[0], 5u);
+    const std::string info = message(sdsio::Command::info, 0, 50, "");
+    ASSERT_EQ(::send(device.socket(), info.data(), info.size(), 0), 16);
+    ASSERT_EQ(::recv(device.socket(), words.data(), 16, MSG_WAITALL), 16);
+    EXPECT_EQ(words[0], 6u);
+  }
+}
+
+TEST_F(ServerTest, MoreDevicesThanAllowedAreSentAway) {
+  ServerOptions options;
+  options.max_devices = 2;
+  start(options);
+  {
+    Device a(port_);
+    Device b(port_);
+    a.wait();
+    b.wait();
+    Device c(port_);
+    char byte = 0;
+    EXPECT_LE(::recv(c.socket(), &byte, 1, 0), 0);
+    a.wait();
+  }
+  // And may come when others have left.
+  for (;;) {
+    Device d(port_);
+    if (sds_device_ping(&d.device()) == SDS_DEVICE_OK) break;
+  }
+}
+
+TEST_F(ServerTest, ABlockThatNeverEndsCostsOneDeviceItsConnection) {
+  start({});
+  Device other(port_);
+  {
+    Device device(port_);
+    const std::string piece(1u << 20, 'x');
+    bool sent_away = false;
+    for (int stream = 0; stream < 3 && !sent_away; ++stream) {
+      const auto handle = device.open(std::string("S" + std::to_string(stream)).c_str());
+      const std::string head = test::le32(1) + test::le32(limits::max_block_bytes);
+      std::string bytes = message(sdsio::Command::write, handle, 0, head);
+      for (int i = 0; i < 30; ++i) bytes += message(sdsio::Command::write, handle, 0, piece);
+      std::size_t sent = 0;
+      while (sent < bytes.size() && !sent_away) {
+        const auto put = ::send(device.socket(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+        sent_away = put <= 0;
+        if (!sent_away) sent += static_cast<std::size_t>(put);
+      }
+    }
+    char byte = 0;
+    while (::recv(device.socket(), &byte, 1, 0) > 0) {  // until it is sent away
+    }
+  }
+  other.wait();
+  stop();
+  auto recording = Recording::open(dir_ / "recording.0.sdsz");
+  ASSERT_TRUE(recording);
+  EXPECT_TRUE(recording->sdsz()->complete());
+  EXPECT_NE(recording->sdsz()->streams().at(0).gaps.at(0).reason.find("do not end"), std::string::npos);
+  auto cursor = recording->cursor(0);
+  EXPECT_TRUE(test::read_blocks(**cursor).empty());
+  EXPECT_EQ((*cursor)->tail()->bytes, 8u + (30u << 20));
+  EXPECT_TRUE(served_) << "the disk is well";
+}
+
+}  // namespace
+}  // namespace sds
