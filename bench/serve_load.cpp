@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <utility>
 
 #include "harness.hpp"
 #include "sds/format/bytes.hpp"
@@ -60,31 +61,39 @@ Table run_serve(int rounds) {
   const auto folder = std::filesystem::temp_directory_path() / fmt::format("sds-bench-{}", ::getpid());
   spdlog::set_level(spdlog::level::err);
   std::vector<Task> tasks;
-  for (const bool packed : {false, true}) {
-    tasks.push_back({packed ? "serve, .sdsz" : "serve, plain .sds", bytes, [packed, folder] {
-                       std::filesystem::create_directories(folder);
-                       for (const char* name : {"A", "B", "C"})
-                         std::ofstream(folder / (std::string(name) + ".sds.yml"))
-                             << "sds:\n  name: x\n  content:\n    - {value: v, type: int16_t}\n";
-                       ServerOptions options;
-                       options.port = 0;
-                       options.directory = folder;
-                       options.packed = packed;
-                       auto server = must(Server::create(options));
-                       std::thread thread([&] { (void)server->run(); });
-                       stream(server->port());
-                       server->stop();
-                       thread.join();
-                       server.reset();  // everything is on disk after this
-                       std::filesystem::remove_all(folder);
-                     }});
-  }
+  const auto serve_once = [&](bool packed, Durability durability) {
+    std::filesystem::create_directories(folder);
+    for (const char* name : {"A", "B", "C"})
+      std::ofstream(folder / (std::string(name) + ".sds.yml"))
+          << "sds:\n  name: x\n  content:\n    - {value: v, type: int16_t}\n";
+    ServerOptions options;
+    options.port = 0;
+    options.directory = folder;
+    options.packed = packed;
+    options.durability = durability;
+    auto server = must(Server::create(options));
+    Expected<void> served;
+    std::thread thread([&] { served = server->run(); });
+    stream(server->port());
+    server->stop();
+    thread.join();
+    must(served);
+    server.reset();  // everything is on disk after this
+    std::filesystem::remove_all(folder);
+  };
+  for (const bool packed : {false, true})
+    for (const auto& [durability, name] :
+         {std::pair(Durability::none, "none"), std::pair(Durability::process, "process"),
+          std::pair(Durability::power, "power")})
+      tasks.push_back({fmt::format("serve, {}, --durability {}", packed ? ".sdsz" : "plain .sds", name), bytes,
+                       [serve_once, packed, d = durability] { serve_once(packed, d); }});
   const auto seconds = median_seconds(tasks, rounds);
   Table table(
       fmt::format("Server: 3 streams of 1 kB blocks over loopback, {:.0f} MB; medians of {}", bytes / 1e6, rounds),
-      {"", "MB/s"});
+      {"", "MB/s", "of none"});
   for (std::size_t i = 0; i < tasks.size(); ++i)
-    table.add({tasks[i].name, fmt::format("{:.0f}", tasks[i].bytes / seconds[i] / 1e6)});
+    table.add({tasks[i].name, fmt::format("{:.0f}", tasks[i].bytes / seconds[i] / 1e6),
+               fmt::format("{:.2f}", seconds[i - i % 3] / seconds[i])});
   return table;
 }
 
