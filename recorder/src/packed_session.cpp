@@ -102,12 +102,13 @@ class PackedSession final : public SessionWriter {
       ++stream.blocks;
       const std::uint64_t tick = clock_.tick(stream.domain, timeslot, arrival);
       stream.newest = ReceivedBlock{tick, arrival};
-      return settle(writer_->append_at(stream.id, tick, data));
+      return give([&] { return writer_->append_at(stream.id, tick, data); });
     });
     if (!done) return done;
     if (stream.parser.is_raw()) {
       stream.tail_only = true;  // no block structure from here on: keep the bytes as they come
-      if (auto kept = settle(writer_->append_tail(stream.id, stream.parser.take_rest())); !kept) return kept;
+      const Bytes rest = stream.parser.take_rest();
+      if (auto kept = give([&] { return writer_->append_tail(stream.id, rest); }); !kept) return kept;
     }
     return hold(stream);
   }
@@ -125,18 +126,18 @@ class PackedSession final : public SessionWriter {
     if (!loss.empty()) summary_.losses.push_back(stream.name + ": " + loss);
     if (auto added = add_last_clock(stream); !added) return added;
     if (!loss.empty())
-      if (auto added = settle(writer_->add_gap(stream.id, loss)); !added) return added;
+      if (auto added = give([&] { return writer_->add_gap(stream.id, loss); }); !added) return added;
     const Bytes rest = stream.parser.take_rest();
     if (auto held = hold(stream); !held) return held;
     if (!rest.empty())
-      if (auto kept = settle(writer_->append_tail(stream.id, rest)); !kept) return kept;
-    return settle(writer_->end_stream(stream.id));
+      if (auto kept = give([&] { return writer_->append_tail(stream.id, rest); }); !kept) return kept;
+    return give([&] { return writer_->end_stream(stream.id); });
   }
 
   Expected<void> flush() override {
     for (auto& [handle, stream] : streams_)
       if (auto added = add_clock_if_due(stream); !added) return added;
-    return settle(writer_->flush());
+    return repeat([&] { return writer_->flush(); });
   }
 
   Expected<SessionSummary> finish() override {
@@ -145,10 +146,7 @@ class PackedSession final : public SessionWriter {
       discard();
       return summary_;
     }
-    auto closed = settle(writer_->close(), [&] {
-      auto resumed = writer_->resume();
-      return resumed ? writer_->close() : resumed;
-    });
+    auto closed = repeat([&] { return writer_->close(); });
     if (!closed) return fail(closed);
     summary_.stored_bytes = writer_->stored_bytes();
     return summary_;
@@ -176,9 +174,24 @@ class PackedSession final : public SessionWriter {
   Expected<void> settle(Expected<void> done, Again again) {
     return options_.gate == nullptr ? done : options_.gate->settle(std::move(done), again);
   }
-  // What the writer was given in the call that failed it keeps.
-  Expected<void> settle(Expected<void> done) {
-    return settle(std::move(done), [&] { return writer_->resume(); });
+
+  // Gives the writer something. What it has in hand when it fails it keeps, and writes when it resumes; while it has
+  // failed it takes nothing.
+  template <class Call>
+  Expected<void> give(Call call) {
+    const auto resume = [&] { return writer_->resume(); };
+    if (writer_->failure())
+      if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), resume); !resumed) return resumed;
+    return settle(call(), resume);
+  }
+
+  // For what is to be called again after a failure.
+  template <class Call>
+  Expected<void> repeat(Call call) {
+    return settle(call(), [&] {
+      auto resumed = writer_->resume();
+      return resumed ? call() : resumed;
+    });
   }
 
   // Accounts for the block that `stream` has under way.
@@ -194,7 +207,8 @@ class PackedSession final : public SessionWriter {
   Expected<void> add_clock(PackedStream& stream) {
     const ReceivedBlock& block = *stream.newest;
     stream.last_written = block;
-    return settle(writer_->add_clock(stream.id, {block.tick, block.arrival.utc_ns, block.arrival.monotonic_ns}));
+    const ClockPair pair{block.tick, block.arrival.utc_ns, block.arrival.monotonic_ns};
+    return give([&] { return writer_->add_clock(stream.id, pair); });
   }
 
   Expected<void> add_clock_if_due(PackedStream& stream) {

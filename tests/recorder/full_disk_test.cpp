@@ -161,6 +161,27 @@ TEST(FullDisk, OneRefusedRecordingLeavesNoFileAtAll) {
   EXPECT_GT(refused, 10);
 }
 
+TEST(FullDisk, AStreamThatIsRefusedCostsTheOthersNothing) {
+  const auto blocks = numbered_blocks(20);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SpaceGate gate(patient(OnFull::wait));
+  SessionOptions options;
+  options.directory = dir.path();
+  options.gate = &gate;
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  disk.room = 10;
+  EXPECT_FALSE((*session)->open_stream(2, "B"));  // OPEN is not made to wait: the device would give up
+  Expected<SessionSummary> summary;
+  std::thread writer([&] { summary = record(**session, blocks); });
+  while (!gate.waiting()) std::this_thread::yield();
+  disk.room = 1 << 30;
+  writer.join();
+  ASSERT_TRUE(summary) << summary.error().to_string();
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+}
+
 TEST(FullDisk, AnErrorThatIsNoFullDiskIsNotWaitedFor) {
   const test::TempDir dir;
   test::LimitedDisk disk;

@@ -145,7 +145,8 @@ using Pair = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
 
 std::vector<Pair> pairs_of(const std::filesystem::path& path, std::size_t stream) {
   std::vector<Pair> pairs;
-  for (const auto& pair : Recording::open(path)->sdsz()->streams()[stream].clocks)
+  const auto recording = Recording::open(path);
+  for (const auto& pair : recording->sdsz()->streams()[stream].clocks)
     pairs.emplace_back(pair.tick, pair.utc_ns, pair.monotonic_ns);
   return pairs;
 }
