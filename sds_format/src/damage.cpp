@@ -1,12 +1,16 @@
 #include "sds/format/damage.hpp"
 
-#include <algorithm>
+#include <functional>
 
 namespace sds {
 
 void DamageLog::add(const Damage& damage) {
   const std::lock_guard lock(mutex_);
-  if (std::find(damages_.begin(), damages_.end(), damage) != damages_.end()) return;
+  std::size_t hash = std::hash<std::string>()(damage.reason);
+  for (const std::uint64_t part : {damage.offset, damage.bytes, std::uint64_t{damage.stream.value_or(SIZE_MAX)},
+                                   damage.first_block, damage.blocks})
+    hash = hash * 0x9E3779B97F4A7C15ull + part + (hash >> 29);
+  if (!known_.insert(hash).second) return;
   ++count_;
   if (damages_.size() < max_kept) damages_.push_back(damage);
 }

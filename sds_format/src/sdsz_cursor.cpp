@@ -40,7 +40,8 @@ namespace {
 
 // What a decoding cursor holds of a section: the blocks, and the columns they are made of.
 std::uint64_t held_bytes(const IndexEntry& entry) {
-  return 2 * std::uint64_t{entry.header.raw_bytes} + entry.header.stored_bytes;
+  constexpr std::uint64_t a_block = 32;  // timeslot, size, tick, and perhaps a jump
+  return 2 * std::uint64_t{entry.header.raw_bytes} + entry.header.stored_bytes + a_block * entry.header.block_count;
 }
 
 }  // namespace
@@ -274,7 +275,7 @@ void SdszCursor::lose(std::uint64_t up_to) {
 }
 
 void SdszCursor::add_damage(const Damage& damage) {
-  damages_.push_back(damage);
+  if (damages_.size() < DamageLog::max_kept) damages_.push_back(damage);
   reader_->damage_log()->add(damage);
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -22,8 +23,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
       logs.push_back(std::move(*log));
       continue;
     }
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(log_path, ignored)) return fail(log);
+    if (log.error().system_error != ENOENT) return fail(log);
   }
   return open(std::move(*file), std::move(logs), options);
 }
@@ -31,6 +31,13 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<const ByteSource> file,
                                                              std::vector<std::shared_ptr<const ByteSource>> logs,
                                                              const Options& options) {
+  // And measured: what is added to it from here on may follow blocks that only the file has by then.
+  std::vector<std::uint64_t> log_sizes;
+  for (const auto& log : logs) {
+    auto size = log->size();
+    if (!size) return fail(size);
+    log_sizes.push_back(*size);
+  }
   auto table = load_sections(*file, {.walk = options.walk});
   if (!table) return fail(table);
   if (table->sections == 0)
@@ -45,11 +52,12 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   for (const auto& entry : reader->table_.entries) reader->take_section(entry);
   reader->take_facts();
   if (!reader->has_session_) reader->damage_log_->add({0, 0, "the session section is lost"});
-  if (auto done = reader->take_logs(logs); !done) return fail(done);
+  if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
   if (!reader->complete() && !reader->has_log_) {
     Damage end = reader->table_.unfinished;
     if (end.bytes == 0) end.offset = reader->table_.end;
     end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
+    if (reader->foreign_log_) end.reason += "; the log beside it is of another recording, or damaged";
     reader->damage_log_->add(end);
   }
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
@@ -73,7 +81,7 @@ void SdszReader::take_section(const IndexEntry& entry) {
   const SectionHeader& header = entry.header;
   if (header.kind == SectionKind::session) return take_session(entry);
   if (header.stream == SectionHeader::no_stream) return;
-  if (header.stream >= limits::max_streams || header.stream > streams_.size() + 1024) {
+  if (header.stream >= limits::max_streams) {
     damage_log_->add(
         {entry.offset, header.section_bytes(), fmt::format("stream number {} is out of range", header.stream)});
     return;
@@ -103,7 +111,7 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   const auto damaged = [&](std::string reason) {
     damage_log_->add({entry.offset, header.section_bytes(), std::move(reason)});
   };
-  if (described_bytes_ + header.raw_bytes > limits::max_described_bytes)
+  if (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes)
     return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
   auto bytes = payload(entry);
   auto p = bytes ? Properties::decode(*bytes) : fail(bytes);
@@ -133,10 +141,11 @@ void SdszReader::take_facts() {
     if (entry.stream >= streams_.size()) continue;
     SdszStream& stream = streams_[entry.stream];
     Gap gap = std::move(entry.gap);
-    if (gap.before_block == 0) {
-      // Version 1 does not number it: it stands behind the sections before.
-      for (const auto& section : stream.data)
-        if (section.header.version == 1 && section.offset < entry.offset) gap.before_block = section.header.end_block();
+    if (entry.version == 1) {
+      // It does not number gaps: they stand behind the sections before.
+      const auto behind = std::upper_bound(stream.data.begin(), stream.data.end(), entry.offset,
+                                           [](std::uint64_t at, const IndexEntry& e) { return at < e.offset; });
+      gap.before_block = behind == stream.data.begin() ? 0 : std::prev(behind)->header.end_block();
     }
     reasons += gap.reason.size();
     if (reasons > limits::max_reasons_bytes) gap.reason.clear();
@@ -151,13 +160,21 @@ void SdszReader::take_facts() {
                      [](const Gap& a, const Gap& b) { return a.before_block < b.before_block; });
 }
 
-Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs) {
+Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
+                                     const std::vector<std::uint64_t>& sizes) {
   const std::optional<std::uint64_t> key = has_session_ ? std::optional(session_key_) : std::nullopt;
-  for (const auto& log : logs) {
-    auto contents = list_wal(log, table_.recording, key);
+  for (std::size_t i = 0; i < logs.size(); ++i) {
+    auto contents = list_wal(logs[i], sizes[i], table_.recording, key);
     if (!contents) return fail(contents);
-    if (!contents->ours) continue;
+    if (!contents->ours) {
+      foreign_log_ = foreign_log_ || sizes[i] > 0;
+      continue;
+    }
     has_log_ = true;
+    if (contents->skipped_bytes > 0 && !complete())
+      damage_log_->add({0, 0,
+                        fmt::format("the log: {} bytes from byte {} on are no frames that check",
+                                    contents->skipped_bytes, contents->skipped_at)});
     for (auto& piece : contents->pieces)
       if (piece.stream < streams_.size() && piece.end_block() > piece.first_block)
         streams_[piece.stream].log.push_back(std::move(piece));
@@ -180,7 +197,8 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
 // Joins sections and log of a stream by the ordinals of their blocks, and finds out what neither has.
 void SdszReader::join(std::size_t index) {
   SdszStream& stream = streams_[index];
-  if (!stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
+  // A closed recording has no blocks but those of its sections; its log, left of a kill, can still make up for damage.
+  if (!complete() && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
   std::uint64_t end = 0;
   std::erase_if(stream.data, [&](const IndexEntry& entry) {
     if (entry.header.first_block >= end && entry.header.end_block() >= entry.header.first_block) {

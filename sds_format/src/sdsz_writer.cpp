@@ -23,8 +23,13 @@ constexpr std::size_t kIndexPieceBytes = std::size_t{1} << 20;
 // A log is not worth replacing before it holds this much that has been sealed since.
 constexpr std::uint64_t kMinDeadLogBytes = std::uint64_t{4} << 20;
 constexpr std::size_t kLogWriteBytes = std::size_t{1} << 20;
+constexpr std::size_t kTailPieceBytes = std::size_t{1} << 20;
+// What the second description of a stream has more than the first.
+constexpr std::size_t kClosingDescriptionBytes = 64;
 // Room for what closes a recording: descriptions, index pieces, footer.
-constexpr std::size_t kSectionsKeptForClosing = 2 * limits::max_streams;
+constexpr std::size_t kSectionsKeptForClosing = 3 * limits::max_streams;
+// A block whose tick does not follow is a frame of its own in the log: what that weighs among the open bytes.
+constexpr std::size_t kJumpBytes = 64;
 
 struct OpenStream {
   Layout layout;
@@ -64,8 +69,9 @@ struct SdszWriter::State {
   std::uint64_t recording = 0;
   IndexBuilder index;
   std::uint64_t last_index = 0;
-  std::uint64_t stored = 0;  // bytes in the sink that are whole sections
-  std::uint64_t raw = 0;     // of sealed blocks
+  std::uint64_t stored = 0;   // bytes in the sink that are whole sections
+  std::size_t described = 0;  // bytes of all descriptions
+  std::uint64_t raw = 0;      // of sealed blocks
   std::uint64_t open_bytes = 0;
   std::uint64_t synced_bytes = 0;      // of `stored`, forced to the disk
   std::uint64_t synced_log_bytes = 0;  // and of the log
@@ -99,7 +105,7 @@ struct SdszWriter::State {
   // The error that every call answers with while the writer has failed.
   [[nodiscard]] Expected<void> usable() const {
     if (failure) return tl::unexpected<Error>(*failure);
-    if (closed) return fail(ErrorCode::usage, "the recording is closed", sink->path());
+    if (close_step > 0) return fail(ErrorCode::usage, "the recording is closed", sink->path());
     return {};
   }
 
@@ -170,7 +176,7 @@ struct SdszWriter::State {
     stream.sealed_blocks += job->run.count();
     stream.logged_blocks = stream.logged_bytes = 0;
     raw += job->run.raw_bytes();
-    open_bytes -= job->run.raw_bytes();
+    open_bytes -= job->run.raw_bytes() + job->run.jumps.size() * kJumpBytes;
     Job* raw_job = job.get();
     jobs.push_back(std::move(job));
     // The layout is copied: `streams` may grow while another thread encodes.
@@ -236,14 +242,15 @@ struct SdszWriter::State {
       stream.run = std::move(spare_runs.back());
       spare_runs.pop_back();
     }
+    const std::size_t jumps = stream.run.jumps.size();
     stream.last_tick = tick;
     stream.run.append(timeslot, tick, data);
-    open_bytes += more;
+    open_bytes += more + (stream.run.jumps.size() - jumps) * kJumpBytes;
     if (stream.run.raw_bytes() >= options.section_bytes) return seal(id);
     if (open_bytes <= limits::max_open_bytes) return too_large ? commit(pipelined()) : Expected<void>{};
-    const auto largest = std::max_element(streams.begin(), streams.end(), [](const auto& a, const auto& b) {
-      return a.run.raw_bytes() < b.run.raw_bytes();
-    });
+    const auto weight = [](const OpenStream& s) { return s.run.raw_bytes() + s.run.jumps.size() * kJumpBytes; };
+    const auto largest = std::max_element(streams.begin(), streams.end(),
+                                          [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
     return seal(static_cast<std::uint32_t>(largest - streams.begin()));
   }
 
@@ -258,8 +265,8 @@ struct SdszWriter::State {
   }
 
   // Too many sections could not be read back.
-  [[nodiscard]] Expected<void> room_for_sections() const {
-    if (sequence + jobs.size() + kSectionsKeptForClosing < limits::max_sections) return {};
+  [[nodiscard]] Expected<void> room_for_sections(std::size_t wanted = 1) const {
+    if (sequence + jobs.size() + wanted + kSectionsKeptForClosing <= limits::max_sections) return {};
     return fail(ErrorCode::limit, fmt::format("the recording has {} sections, and must be closed", sequence),
                 sink->path());
   }
@@ -304,7 +311,7 @@ struct SdszWriter::State {
     const std::uint64_t dead = wal->bytes() - std::min(wal->bytes(), live);
     // What has been sealed since is dead weight: with as much of it as of live blocks, what is logged is written twice
     // at most.
-    if (dead < std::max(live, kMinDeadLogBytes)) {
+    if (dead < std::max(live, kMinDeadLogBytes) && wal->frames() < limits::max_log_frames / 4) {
       if (auto done = log_open_blocks(*wal); !done) return latch(done);
       if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
       if (auto synced = wal->sync(); !synced) return latch(synced, true);
@@ -319,17 +326,26 @@ struct SdszWriter::State {
       stream.logged_blocks = stream.logged_bytes = 0;
     }
     auto done = log_open_blocks(*fresh);
-    if (done && options.durability == Durability::power) done = fresh->sync();
-    if (done) done = fresh->publish(options.durability == Durability::power);
-    if (!done) {
+    bool permanent = false;
+    if (done && options.durability == Durability::power) {
+      done = fresh->sync();
+      permanent = !done;
+    }
+    const bool published = done && (done = fresh->publish());
+    if (published && options.durability == Durability::power) {
+      done = sync_directory(directory_of(sink->path()));
+      permanent = !done;
+    }
+    if (!published) {
       // The log of before is still the one that counts.
+      (void)remove_file(fresh->path());
       for (std::size_t i = 0; i < streams.size(); ++i)
         std::tie(streams[i].logged_blocks, streams[i].logged_bytes, streams[i].logged_tick) = logged[i];
-      return latch(done);
+      return latch(done, permanent);
     }
     wal = std::move(*fresh);
     synced_log_bytes = wal->bytes();
-    return {};
+    return done ? done : latch(done, permanent);
   }
 
   Expected<void> close_next(std::size_t step) {
@@ -359,6 +375,7 @@ struct SdszWriter::State {
     if (step == 4) {
       if (!wal) return {};
       auto synced = sink->sync();
+      if (synced) synced = sync_directory(directory_of(sink->path()));
       return synced ? synced : latch(synced, true);
     }
     if (step == 5) {
@@ -392,6 +409,13 @@ SdszWriter& SdszWriter::operator=(SdszWriter&&) noexcept = default;
 Expected<SdszWriter> SdszWriter::create(const std::filesystem::path& path, const Properties& session,
                                         const SdszWriterOptions& options) {
   if (auto ok = check_options(options, path); !ok) return fail(ok);
+  // A log beside the name holds blocks of a recording that was here, or will be taken for this one's.
+  for (const auto& log : {wal_path(path), new_wal_path(path)}) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(log, ignored))) continue;
+    if (options.if_exists == IfExists::fail) return fail(ErrorCode::exists, "exists already", log);
+    if (auto removed = remove_file(log); !removed) return fail(removed);
+  }
   auto sink = OutputFile::create(path, options.if_exists);
   if (!sink) return fail(sink);
   SdszWriterOptions without_log = options;
@@ -414,7 +438,7 @@ Expected<SdszWriter> SdszWriter::create(const std::filesystem::path& path, const
     if (!done) writer = fail(done);
   }
   // Nothing is left of a recording that could not be begun.
-  if (!writer) (void)remove_file(path);
+  if (!writer && options.if_exists == IfExists::fail) (void)remove_file(path);
   return writer;
 }
 
@@ -437,6 +461,10 @@ Expected<SdszWriter> SdszWriter::create(std::unique_ptr<ByteSink> sink, const Pr
 
 Expected<SdszWriter::StreamId> SdszWriter::add_stream(const StreamDescription& description) {
   if (auto ok = state_->usable(); !ok) return fail(ok);
+  if (auto ok = check_stream_name(description.name); !ok) {
+    ok.error().path = state_->sink->path();
+    return fail(ok);
+  }
   if (state_->streams.size() >= limits::max_streams)
     return fail(ErrorCode::limit, fmt::format("more than {} streams", limits::max_streams), state_->sink->path());
   if (auto room = state_->room_for_sections(); !room) return fail(room);
@@ -455,15 +483,20 @@ Expected<SdszWriter::StreamId> SdszWriter::add_stream(const StreamDescription& d
   }
   properties.set("layout", stream.layout.encode());
   Bytes payload = properties.encode();
-  if (payload.size() + 64 > limits::max_stream_bytes)
-    return fail(ErrorCode::limit, "a stream's description is too large", state_->sink->path());
+  const std::size_t described = payload.size() + kClosingDescriptionBytes;
+  if (described > limits::max_stream_bytes || state_->described + described > limits::max_described_bytes)
+    return fail(ErrorCode::limit,
+                fmt::format("the descriptions of all streams would be more than {} bytes", limits::max_described_bytes),
+                state_->sink->path());
   const auto id = static_cast<StreamId>(state_->streams.size());
+  state_->described += described;
   state_->streams.push_back(std::move(stream));
   state_->push_small(SectionKind::stream, id, std::move(payload));
   const Job* queued = state_->jobs.back().get();
   if (auto done = state_->commit(0); !done && !state_->jobs.empty() && state_->jobs.back().get() == queued) {
     state_->jobs.pop_back();
     state_->streams.pop_back();
+    state_->described -= described;
     return fail(done);
   }
   return id;
@@ -477,8 +510,8 @@ Expected<void> SdszWriter::append(StreamId id, std::uint32_t timeslot, ByteView 
 Expected<void> SdszWriter::append_at(StreamId id, std::uint64_t tick, ByteView data) {
   State& state = *state_;
   OpenStream& stream = state.streams[id];
-  if (state.failure || state.closed || stream.ended || stream.run.count() == 0 || data.size() > limits::max_block_bytes)
-      [[unlikely]]
+  if (state.failure || state.close_step > 0 || stream.ended || stream.run.count() == 0 ||
+      data.size() > limits::max_block_bytes) [[unlikely]]
     if (auto ok = state.accepts(stream, data.size()); !ok) return ok;
   stream.ticks = TickUnwrapper(tick);
   return state.append(id, static_cast<std::uint32_t>(tick), tick, data);
@@ -486,12 +519,13 @@ Expected<void> SdszWriter::append_at(StreamId id, std::uint64_t tick, ByteView d
 
 Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
   if (auto ok = state_->usable(); !ok) return ok;
-  if (auto room = state_->room_for_sections(); !room) return room;
+  const std::size_t piece_bytes = std::max<std::size_t>(state_->options.section_bytes, kTailPieceBytes);
+  if (auto room = state_->room_for_sections(1 + bytes.size() / piece_bytes); !room) return room;
   state_->start_sealing(id);
   state_->streams[id].ended = true;
   state_->raw += bytes.size();
   while (!bytes.empty()) {
-    const ByteView piece = bytes.first(std::min<std::size_t>(bytes.size(), state_->options.section_bytes));
+    const ByteView piece = bytes.first(std::min(bytes.size(), piece_bytes));
     state_->push_small(SectionKind::tail, id, Bytes(piece.begin(), piece.end()));
     bytes = bytes.subspan(piece.size());
   }

@@ -62,6 +62,9 @@ class HeaderSearch {
   std::uint64_t offset_ = 0;
 };
 
+// What all sections of one recording have in common; those of version 1 do not name theirs.
+std::uint64_t identity(const SectionHeader& header) { return header.version == 1 ? 0 : header.recording; }
+
 // The value that most of a sequence has, if one is the majority (Boyer and Moore).
 class Majority {
  public:
@@ -87,7 +90,7 @@ Damage damage_at(const IndexEntry& entry, std::string reason) {
 // Leaves the sections of one recording, each once, in the order in which they were written.
 void set_in_order(SectionTable& table, std::vector<IndexEntry>& found, std::uint64_t recording) {
   std::erase_if(found, [&](const IndexEntry& entry) {
-    if (entry.header.version == 1 || entry.header.recording == recording) return false;
+    if (identity(entry.header) == recording) return false;
     table.damages.push_back(
         damage_at(entry, fmt::format("a {} section of another recording", name_of(entry.header.kind))));
     return true;
@@ -155,6 +158,20 @@ Expected<Bytes> read_payload(const ByteSource& file, const IndexEntry& entry, st
   return payload;
 }
 
+Expected<bool> only_zeros(const ByteSource& file, std::uint64_t from, std::uint64_t to) {
+  Bytes window(std::size_t{1} << 16);
+  while (from < to) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), to - from));
+    auto got = file.read(from, std::span(window).first(wanted));
+    if (!got) return fail(got);
+    const auto end = window.begin() + static_cast<std::ptrdiff_t>(*got);
+    if (std::any_of(window.begin(), end, [](std::byte b) { return b != std::byte{0}; })) return false;
+    if (*got < wanted) break;
+    from += *got;
+  }
+  return true;
+}
+
 void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) {
   const SectionHeader& header = entry.header;
   switch (header.kind) {
@@ -168,6 +185,7 @@ void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) 
         return;
       }
       table.gaps.push_back({header.stream,
+                            header.version,
                             entry.offset,
                             {header.first_tick, properties->get("reason").value_or(""), header.first_block}});
       return;
@@ -200,7 +218,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
     if (header && header->section_bytes() <= file_bytes - at) {
       if (found.size() >= limits::max_sections + 1)
         return fail(ErrorCode::limit, fmt::format("more than {} sections", limits::max_sections), file.path(), at);
-      if (header->version > 1) recording.add(header->recording);
+      recording.add(identity(*header));
       found.push_back({*header, at});
       at += header->section_bytes();
       footer_last = header->kind == SectionKind::footer && at == file_bytes;
@@ -219,11 +237,13 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
     }
     // A payload may hold bytes that look like a header: of another recording's section.
     auto next = search.next(at + 1, [&](const SectionHeader& candidate) {
-      return found.empty() || candidate.version == 1 || candidate.recording == recording.candidate();
+      return found.empty() || identity(candidate) == recording.candidate();
     });
     if (!next) return fail(next);
     const std::uint64_t end = next->value_or(file_bytes);
-    if (!*next) {
+    auto never_written = *next || header ? Expected<bool>(header.has_value()) : only_zeros(file, at, end);
+    if (!never_written) return fail(never_written);
+    if (!*next && (*never_written || end - at < SectionHeader::bytes_v1)) {
       table.unfinished = {at, end - at, reason};
     } else if (!table.damages.empty() && table.damages.back().offset + table.damages.back().bytes == at) {
       table.damages.back().bytes += end - at;

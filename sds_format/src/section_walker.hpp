@@ -14,6 +14,9 @@ Expected<SectionHeader> read_header(const ByteSource& file, std::uint64_t offset
 /// The opened payload of the section at `entry`; fails if it does not fit into the file.
 Expected<Bytes> read_payload(const ByteSource& file, const IndexEntry& entry, std::uint64_t file_bytes);
 
+/// True if the bytes from `from` to `to` are all zero: what a file system shows of what was never written to the disk.
+Expected<bool> only_zeros(const ByteSource& file, std::uint64_t from, std::uint64_t to);
+
 /// Puts a section of any kind where it belongs in the table. `facts`: the decompressed payload of a gap or clock
 /// section. What does not make sense is damage.
 void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts);

@@ -7,6 +7,7 @@
 
 #include "sds/format/limits.hpp"
 #include "sds/format/section.hpp"
+#include "section_walker.hpp"
 
 namespace sds {
 
@@ -20,7 +21,7 @@ constexpr std::size_t kPreambleBytes = 24;
 constexpr std::size_t kFrameHeaderBytesV1 = 32;
 constexpr std::size_t kFrameHeaderBytes = 40;
 constexpr std::uint32_t kFrameMark = 0x4D415246;
-constexpr std::size_t kMaxFrameBytes = std::size_t{1} << 20;  // of a frame of more than one block
+constexpr std::size_t kMaxFrameBytes = std::size_t{1} << 16;  // of a frame of more than one block
 
 // A frame's checksum depends on the log that it stands in: what an earlier log left on the disk never checks.
 class FrameSeal {
@@ -69,6 +70,7 @@ Expected<WalWriter> WalWriter::start(std::filesystem::path recording, std::uniqu
   append_bytes(writer.pending_, std::as_bytes(std::span(kMagic)));
   append_le(writer.pending_, id);
   append_le(writer.pending_, generation);
+  writer.frame_ends_.push_back(writer.pending_.size());
   if (auto done = writer.write(); !done) {
     (void)remove_file(writer.sink_->path());
     return fail(done);
@@ -92,10 +94,7 @@ Expected<WalWriter> WalWriter::successor() const {
   return start(recording_, std::move(*sink), id_, generation_ + 1);
 }
 
-Expected<void> WalWriter::publish(bool durable) {
-  if (auto done = rename_file(new_wal_path(recording_), wal_path(recording_)); !done) return done;
-  return durable ? sync_directory(directory_of(recording_)) : Expected<void>{};
-}
+Expected<void> WalWriter::publish() { return rename_file(new_wal_path(recording_), wal_path(recording_)); }
 
 void WalWriter::add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
                     std::size_t from_byte, std::uint64_t from_tick) {
@@ -131,24 +130,36 @@ void WalWriter::add(std::uint32_t stream, std::uint64_t run_first_block, const B
     store_le(p + 16, run_first_block + first);
     store_le(p + 24, first_tick);
     store_le(p + 32, seal.of(ByteView(p, 32), records));
+    frame_ends_.push_back(pending_.size());
+    ++frames_;
   }
 }
 
 Expected<void> WalWriter::write() {
-  if (pending_.empty()) return {};
-  auto done = sink_->append(pending_);
-  if (done) bytes_ += pending_.size();
+  // Frame by frame: where the disk fills up, what fits is kept.
+  Expected<void> done;
+  std::size_t begin = 0;
+  for (const std::size_t end : frame_ends_) {
+    done = sink_->append(ByteView(pending_).subspan(begin, end - begin));
+    if (!done) break;
+    bytes_ += end - begin;
+    begin = end;
+  }
   pending_.clear();
+  frame_ends_.clear();
   return done;
 }
 
 Expected<void> WalWriter::repair() {
   pending_.clear();
+  frame_ends_.clear();
   return sink_->truncate(bytes_);
 }
 
 Expected<void> WalWriter::remove() {
   (void)sink_->close();  // whatever it says: nothing in the log is needed any more
+  // One that was about to replace it may be left of a failure.
+  if (auto removed = remove_file(new_wal_path(recording_)); !removed) return removed;
   return remove_file(wal_path(recording_));
 }
 
@@ -166,14 +177,13 @@ class WalScanner {
     if (*got >= kPreambleBytesV1 && std::memcmp(preamble.data(), kMagicV1.data(), kMagicV1.size()) == 0) {
       v1_ = true;
       contents.ours = !session_key || load_le<std::uint64_t>(preamble.data() + 8) == *session_key;
-      at_ = kPreambleBytesV1;
+      at_ = good_until_ = kPreambleBytesV1;
     } else if (*got == kPreambleBytes && std::memcmp(preamble.data(), kMagic.data(), kMagic.size()) == 0) {
       contents.ours = load_le<std::uint64_t>(preamble.data() + 8) == recording_id;
       seal_.emplace(recording_id, load_le<std::uint64_t>(preamble.data() + 16));
-      at_ = kPreambleBytes;
+      at_ = good_until_ = kPreambleBytes;
     }
     if (!contents.ours) return contents;
-    std::uint64_t bad_from = at_;
     while (size_ - at_ >= header_bytes() && wasted_ <= 2 * size_ + limits::max_section_raw_bytes) {
       auto piece = frame_at(at_);
       if (!piece) return fail(piece);
@@ -185,17 +195,37 @@ class WalScanner {
         at_ = **next;
         continue;
       }
-      if (contents.pieces.size() >= limits::max_log_frames)
-        return fail(ErrorCode::limit, "a write-ahead log of too many frames", log_->path(), at_);
-      contents.skipped_bytes += at_ - bad_from;
-      at_ = (*piece)->offset + (*piece)->bytes;
-      bad_from = at_;
+      if (contents.pieces.size() >= limits::max_log_frames) break;
+      skip(contents, at_);
+      good_until_ = at_ = (*piece)->offset + (*piece)->bytes;
       contents.pieces.push_back(std::move(**piece));
     }
+    auto torn = is_torn_end();
+    if (!torn) return fail(torn);
+    if (!*torn) skip(contents, size_);
     return contents;
   }
 
  private:
+  // What stands between the last good frame and `end` is damage.
+  void skip(WalContents& contents, std::uint64_t end) const {
+    if (end == good_until_) return;
+    if (contents.skipped_bytes == 0) contents.skipped_at = good_until_;
+    contents.skipped_bytes += end - good_until_;
+  }
+
+  // True if the log ends behind its last good frame, inside a frame that was being written, or in zeros.
+  Expected<bool> is_torn_end() {
+    std::array<std::byte, kFrameHeaderBytes> head{};
+    auto got = log_->read(good_until_, std::span(head).first(header_bytes()));
+    if (!got) return fail(got);
+    const std::uint64_t left = size_ - good_until_;
+    if (left < header_bytes()) return true;
+    if (load_le<std::uint32_t>(head.data()) == kFrameMark)
+      return load_le<std::uint32_t>(head.data() + 4) > left - header_bytes();
+    return only_zeros(*log_, good_until_, size_);
+  }
+
   [[nodiscard]] std::size_t header_bytes() const { return v1_ ? kFrameHeaderBytesV1 : kFrameHeaderBytes; }
 
   // The frame at `at`, if one stands there that checks.
@@ -248,6 +278,7 @@ class WalScanner {
   bool v1_ = false;
   std::optional<FrameSeal> seal_;
   std::uint64_t at_ = 0;
+  std::uint64_t good_until_ = 0;  // behind the last frame that checks
   std::uint64_t wasted_ =
       0;  // bytes read of frames that do not check: a hostile log may claim the same ones again and again
   Bytes records_;
@@ -256,11 +287,9 @@ class WalScanner {
 
 }  // namespace
 
-Expected<WalContents> list_wal(const std::shared_ptr<const ByteSource>& log, std::uint64_t recording_id,
-                               std::optional<std::uint64_t> session_key) {
-  auto size = log->size();
-  if (!size) return fail(size);
-  return WalScanner(log, *size).scan(recording_id, session_key);
+Expected<WalContents> list_wal(const std::shared_ptr<const ByteSource>& log, std::uint64_t size,
+                               std::uint64_t recording_id, std::optional<std::uint64_t> session_key) {
+  return WalScanner(log, size).scan(recording_id, session_key);
 }
 
 }  // namespace sds

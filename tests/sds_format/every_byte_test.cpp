@@ -45,7 +45,8 @@ class EveryByte : public ::testing::Test {
   }
 
   // Reads a file and its log; fails the test on anything false, and on a loss without a word.
-  void expect_true(const std::string& file, const std::string& log, const std::string& what) {
+  // `cut`: the file or the log ends early, which looks as if they were being written.
+  void expect_true(const std::string& file, const std::string& log, const std::string& what, bool cut) {
     // In turn by the index and by the headers, which damage meets in different places.
     walk_ = !walk_;
     std::vector<std::shared_ptr<const ByteSource>> logs;
@@ -71,8 +72,7 @@ class EveryByte : public ::testing::Test {
       }
       missing += truth_[s].size() - count;
     }
-    // The end of a log that is still written looks like one that was damaged there.
-    const bool growing = (*reader)->has_log() && !(*reader)->complete();
+    const bool growing = cut && (*reader)->has_log() && !(*reader)->complete();
     if (missing > 0 || streams.size() != 2) EXPECT_TRUE(!(*reader)->damages().empty() || growing) << what;
   }
 
@@ -88,7 +88,7 @@ TEST_F(EveryByte, OfAClosedRecordingFlipped) {
   for (std::size_t at = 0; at < whole.size(); ++at) {
     std::string broken = whole;
     broken[at] = static_cast<char>(broken[at] ^ (1 << at % 8));
-    expect_true(broken, "", "byte " + std::to_string(at));
+    expect_true(broken, "", "byte " + std::to_string(at), false);
   }
 }
 
@@ -96,7 +96,7 @@ TEST_F(EveryByte, EveryLengthOfAClosedRecording) {
   make(false);
   const std::string whole = test::read_file(path_);
   for (std::size_t size = 0; size < whole.size(); ++size)
-    expect_true(whole.substr(0, size), "", "length " + std::to_string(size));
+    expect_true(whole.substr(0, size), "", "length " + std::to_string(size), true);
 }
 
 TEST_F(EveryByte, OfAKilledRecordingAndItsLog) {
@@ -106,14 +106,17 @@ TEST_F(EveryByte, OfAKilledRecordingAndItsLog) {
   for (std::size_t at = 0; at < file.size(); ++at) {
     std::string broken = file;
     broken[at] = static_cast<char>(broken[at] ^ (1 << at % 8));
-    expect_true(broken, log, "byte " + std::to_string(at));
-    expect_true(file.substr(0, at), log, "length " + std::to_string(at));
+    expect_true(broken, log, "byte " + std::to_string(at), false);
+    expect_true(file.substr(0, at), log, "length " + std::to_string(at), true);
   }
   for (std::size_t at = 0; at < log.size(); ++at) {
     std::string broken = log;
     broken[at] = static_cast<char>(broken[at] ^ (1 << at % 8));
-    expect_true(file, broken, "byte " + std::to_string(at) + " of the log");
-    expect_true(file, log.substr(0, at), "length " + std::to_string(at) + " of the log");
+    // A last frame that claims to be longer than the file looks cut off.
+    const std::size_t last = log.rfind("FRAM");
+    const bool size_of_last = at >= last + 4 && at < last + 8;
+    expect_true(file, broken, "byte " + std::to_string(at) + " of the log", size_of_last);
+    expect_true(file, log.substr(0, at), "length " + std::to_string(at) + " of the log", true);
   }
 }
 

@@ -36,12 +36,37 @@ TEST(DiskFull, TheErrorIsReportedOnceAndWhatIsThereStaysReadable) {
     auto reader = SdszReader::open(dir / "a.sdsz", {});
     if (disk->bytes.empty()) continue;
     ASSERT_TRUE(reader) << capacity;
-    EXPECT_EQ((*reader)->sections().unfinished.bytes, 0u) << capacity;  // whole sections only
+    EXPECT_EQ((*reader)->sections().unfinished.bytes, 0u) << capacity;   // whole sections only
     EXPECT_EQ((*reader)->damages().size(), done ? 0u : 1u) << capacity;  // that it has no end
     if ((*reader)->streams().empty()) continue;
     const auto got = test::read_blocks(dir / "a.sdsz");
     EXPECT_TRUE(std::equal(got.begin(), got.end(), blocks.begin())) << capacity;
   }
+}
+
+TEST(DiskFull, ACloseThatFailedIsTakenUpAgainAndTakesNothingMore) {
+  const test::TempDir dir;
+  auto disk = std::make_shared<test::Disk>();
+  auto writer = SdszWriter::create(std::make_unique<test::MemorySink>(disk), {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  for (std::uint32_t i = 0; i < 5; ++i) ASSERT_TRUE(writer->append(id, i, as_bytes("block")));
+  const std::size_t room = disk->bytes.size();
+  for (std::size_t more = 0;; more += 7) {
+    disk->capacity = room + more;
+    if (writer->close()) break;
+    EXPECT_TRUE(writer->failure());
+    EXPECT_FALSE(writer->close());  // it latches
+    EXPECT_FALSE(writer->append(id, 9, as_bytes("late")));
+    disk->capacity = room + more + 3;
+    if (!writer->resume()) continue;
+    auto late = writer->append(id, 9, as_bytes("late"));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, ErrorCode::usage);
+  }
+  EXPECT_TRUE(writer->close());
+  test::write_file(dir / "a.sdsz", std::string(as_text(disk->bytes)));
+  EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 5u);
+  EXPECT_TRUE((*SdszReader::open(dir / "a.sdsz", {}))->damages().empty());
 }
 
 TEST(DiskFull, APlainWriterReportsItAtTheLatestWhenClosed) {

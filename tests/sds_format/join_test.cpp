@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
@@ -272,6 +273,137 @@ TEST_F(Join, VersionOneRecordingsLeftByAKillStayReadable) {
   EXPECT_EQ(a.gaps[0].after_tick, 0xFFFFFF00ull + 2000);
   ASSERT_EQ(a.clocks.size(), 1u);
   EXPECT_EQ(a.clocks[0].utc_ns, 1750000000000000000u);
+}
+
+TEST_F(Join, ALastSectionWhoseHeaderIsDamagedIsNamedAlsoBesideALog) {
+  const auto path = dir_ / "killed.sdsz";
+  {
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    auto writer = SdszWriter::create(path, {}, options);
+    const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+    for (std::uint32_t i = 0; i < 5; ++i) ASSERT_TRUE(writer->append(a, i, as_bytes("block")));
+    ASSERT_TRUE(writer->seal(a));  // before any flush: these blocks never stand in the log
+    ASSERT_TRUE(writer->flush());
+  }
+  auto reader = SdszReader::open(path, {});
+  const IndexEntry last = (*reader)->streams()[0].data.back();
+  std::string broken = test::read_file(path);
+  broken[last.offset + 33] ^= 1;
+  test::write_file(path, broken);
+  auto recording = Recording::open(path);
+  ASSERT_TRUE(recording);
+  ASSERT_EQ(recording->damages().size(), 1u);
+  EXPECT_EQ(recording->damages()[0].offset, last.offset);
+  // What the disk never got is no damage: there the file ends in zeros.
+  std::string torn = broken.substr(0, last.offset) + std::string(200, '\0');
+  test::write_file(path, torn);
+  EXPECT_TRUE(Recording::open(path)->damages().empty());
+}
+
+TEST_F(Join, BlocksThatLookLikeSectionsAreNotTakenForSections) {
+  // A device sends, as the content of its blocks, a data section of format 1 with blocks of its own.
+  const std::filesystem::path golden = SDSKIT_SOURCE_DIR "/tests/sds_format/golden";
+  const std::string other = test::read_file(golden / "v1.sdsz");
+  auto other_reader = SdszReader::open(golden / "v1.sdsz", {});
+  const IndexEntry& forged = (*other_reader)->streams()[2].data.at(0);
+  const auto path = dir_ / "device.sdsz";
+  std::vector<TestBlock> sent;
+  test::Random random(4);
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    std::string noise(2000, '\0');
+    for (auto& c : noise) c = static_cast<char>(random.next());
+    sent.push_back({i, noise + other.substr(forged.offset, forged.header.section_bytes()) + noise});
+  }
+  {
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    options.level = Level::store;
+    auto writer = SdszWriter::create(path, {}, options);
+    for (int s = 0; s < 3; ++s) ASSERT_TRUE(writer->add_stream({"S" + std::to_string(s), "0", false, "", "", ""}));
+    for (const auto& block : sent) ASSERT_TRUE(writer->append(2, block.timeslot, as_bytes(block.data)));
+    ASSERT_TRUE(writer->flush());
+    ASSERT_TRUE(writer->seal(2));
+  }
+  auto reader = SdszReader::open(path, {});
+  const IndexEntry section = (*reader)->streams()[2].data.at(0);
+  std::string broken = test::read_file(path);
+  broken[section.offset + 20] ^= 1;
+  test::write_file(path, broken);
+  EXPECT_EQ(test::read_blocks(path, 2), sent);  // from the log
+  test::write_file(path, broken.substr(0, section.offset + 15'000));
+  EXPECT_EQ(test::read_blocks(path, 2), sent);
+}
+
+TEST_F(Join, ARecordingThatGrowsWhileItIsOpenedHasNoHoles) {
+  // The state of file and log moves on when the reader has looked at one of them: what it sees of the other is newer.
+  std::vector<std::pair<std::string, std::string>> states;
+  const auto path = dir_ / "growing.sdsz";
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(path, {}, options);
+  const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    for (std::uint32_t i = 0; i < 10; ++i) {
+      ASSERT_TRUE(writer->append(a, 10 * round + i, as_bytes("block")));
+      if (i == 7) ASSERT_TRUE(writer->seal(a));  // eight blocks that never stand in the log
+    }
+    ASSERT_TRUE(writer->flush());
+    states.emplace_back(test::read_file(path), test::read_file(wal_path(path)));
+  }
+  struct Growing final : ByteSource {
+    Growing(std::vector<std::string> states, std::shared_ptr<std::size_t> now)
+        : states_(std::move(states)), now_(now) {}
+    const std::filesystem::path& path() const override { return path_; }
+    Expected<std::uint64_t> size() const override {
+      const std::string& state = states_[std::min(*now_, states_.size() - 1)];
+      ++*now_;
+      return state.size();
+    }
+    Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override {
+      const std::string& last = states_.back();
+      if (offset >= last.size()) return 0;
+      const std::size_t count = std::min<std::size_t>(out.size(), last.size() - offset);
+      std::memcpy(out.data(), last.data() + offset, count);
+      return count;
+    }
+    std::vector<std::string> states_;
+    std::shared_ptr<std::size_t> now_;
+    std::filesystem::path path_ = "growing";
+  };
+  auto now = std::make_shared<std::size_t>(0);
+  std::vector<std::string> files;
+  std::vector<std::string> logs;
+  for (const auto& [file, log] : states) {
+    files.push_back(file);
+    logs.push_back(log);
+  }
+  auto reader = SdszReader::open(std::make_shared<Growing>(files, now), {std::make_shared<Growing>(logs, now)}, {});
+  ASSERT_TRUE(reader);
+  EXPECT_TRUE((*reader)->damages().empty());
+  EXPECT_GE((*reader)->streams()[0].block_count, 10u);
+}
+
+TEST_F(Join, AClosedRecordingHasNoBlocksButThoseOfItsSections) {
+  // A log of a session with the same facts, left behind under the same name.
+  const auto path = dir_ / "closed.sdsz";
+  Properties session;
+  session.set("id", "join");
+  SdszWriterOptions options;
+  options.if_exists = IfExists::overwrite;
+  auto writer = SdszWriter::create(path, session, options);
+  ASSERT_TRUE(writer->add_stream({"A", "0", false, "", "A.sds.yml", test::int16_metadata(2)}));
+  ASSERT_TRUE(writer->append(0, blocks_[0].timeslot, as_bytes(blocks_[0].data)));
+  ASSERT_TRUE(writer->close());
+  test::write_file(wal_path(path), log_);
+  EXPECT_EQ(test::read_blocks(path), std::vector<TestBlock>{blocks_[0]});
+  options.if_exists = IfExists::fail;
+  std::filesystem::remove(path);
+  auto refused = SdszWriter::create(path, session, options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::exists);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_EQ(test::read_file(wal_path(path)), log_);
 }
 
 TEST_F(Join, TheLogKeepsItsTimeWhereAllSectionsAreLeftOut) {

@@ -186,6 +186,69 @@ TEST_F(BoundedMemory, OfAWriterWithHundredsOfStreamsAtOnce) {
   }));
 }
 
+// What a writer accepts, a reader takes.
+class WriterLimits : public BoundedMemory {
+ protected:
+  void expect_sound(std::size_t streams) {
+    auto recording = Recording::open(path_);
+    ASSERT_TRUE(recording) << recording.error().to_string();
+    EXPECT_EQ(recording->streams().size(), streams);
+    EXPECT_TRUE(recording->damages().empty()) << recording->damages().front().reason;
+  }
+};
+
+TEST_F(WriterLimits, OfDescriptionsTogether) {
+  auto writer = SdszWriter::create(path_, {}, {});
+  std::size_t accepted = 0;
+  for (int s = 0; s < 40; ++s) {
+    const auto id = writer->add_stream(
+        {"S" + std::to_string(s), "0", false, "", "S.sds.yml", "# " + std::to_string(s) + std::string(1'000'000, 'x')});
+    if (!id) {
+      EXPECT_EQ(id.error().code, ErrorCode::limit);
+      break;
+    }
+    ++accepted;
+    ASSERT_TRUE(writer->append(*id, 1, as_bytes("x")));
+  }
+  EXPECT_GT(accepted, 30u);
+  EXPECT_LT(accepted, 40u);
+  ASSERT_TRUE(writer->close());
+  expect_sound(accepted);
+}
+
+TEST_F(WriterLimits, OfPiecesOfATail) {
+  SdszWriterOptions options;
+  options.section_bytes = 64;
+  auto writer = SdszWriter::create(path_, {}, options);
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append_tail(id, Bytes(40u << 20)));
+  ASSERT_TRUE(writer->close());
+  expect_sound(1);
+}
+
+TEST_F(WriterLimits, OfFramesOfALog) {
+  {
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    auto writer = SdszWriter::create(path_, {}, options);
+    for (int s = 0; s < 10; ++s) ASSERT_TRUE(writer->add_stream({"S" + std::to_string(s), "0", false, "", "", ""}));
+    for (std::uint64_t i = 0; i < 110'000; ++i)
+      for (std::uint32_t s = 0; s < 10; ++s) ASSERT_TRUE(writer->append_at(s, i * 3'000'000'000, {}));
+    ASSERT_TRUE(writer->flush());
+  }
+  expect_sound(10);
+  EXPECT_EQ(Recording::open(path_)->sdsz()->streams()[9].block_count, 110'000u);
+}
+
+TEST_F(WriterLimits, OfNames) {
+  auto writer = SdszWriter::create(path_, {}, {});
+  for (const std::string& name : {std::string("../x"), std::string(300, 'n'), std::string(), std::string("a\0b", 3)})
+    EXPECT_FALSE(writer->add_stream({name, "0", false, "", "", ""})) << name;
+  ASSERT_TRUE(writer->add_stream({"fine", "0", false, "", "", ""}));
+  ASSERT_TRUE(writer->close());
+  expect_sound(1);
+}
+
 TEST_F(BoundedMemory, OfOptionsThatCouldNotBeReadBack) {
   for (const std::uint32_t bytes : {0u, 63u, (16u << 20) + 1, 100u << 20}) {
     SdszWriterOptions options;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 namespace sds {
@@ -37,6 +38,7 @@ class DamageLog {
  private:
   mutable std::mutex mutex_;
   std::vector<Damage> damages_;
+  std::unordered_set<std::size_t> known_;  // hashes of what was added
   std::size_t count_ = 0;
 };
 

@@ -59,6 +59,7 @@ class IndexBuilder {
 /// What a gap or clock section says, and where it stands.
 struct GapEntry {
   std::uint32_t stream = 0;
+  std::uint8_t version = 0;  ///< of the section
   std::uint64_t offset = 0;
   Gap gap;
 };

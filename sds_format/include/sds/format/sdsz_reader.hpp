@@ -78,7 +78,8 @@ class SdszReader {
   void take_section(const IndexEntry& entry);
   void take_stream(const IndexEntry& entry, SdszStream& stream);
   void take_facts();
-  Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs);
+  Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
+                           const std::vector<std::uint64_t>& sizes);
   void join(std::size_t index);
 
   std::shared_ptr<const ByteSource> file_;
@@ -86,6 +87,7 @@ class SdszReader {
   Properties session_;
   bool has_session_ = false;
   bool has_log_ = false;
+  bool foreign_log_ = false;
   std::uint64_t session_key_ = 0;
   std::size_t described_bytes_ = 0;
   std::vector<SdszStream> streams_;

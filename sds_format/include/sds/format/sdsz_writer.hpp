@@ -76,7 +76,8 @@ class SdszWriter {
   /// The same for a block whose 64-bit tick is known; its timeslot is the tick modulo 2^32.
   [[nodiscard]] Expected<void> append_at(StreamId stream, std::uint64_t tick, ByteView data);
 
-  /// Appends bytes that are no whole block and end the stream: what a torn `.sds` file has at its end.
+  /// Appends bytes that are no whole block and end the stream: what a torn `.sds` file has at its end. Taken like a
+  /// block, as are gaps and clock pairs: after an error it is not to be given again.
   [[nodiscard]] Expected<void> append_tail(StreamId stream, ByteView bytes);
 
   /// Records that blocks are known to be lost after the stream's last block, and why (at most
@@ -96,7 +97,7 @@ class SdszWriter {
   [[nodiscard]] Expected<void> flush();
 
   /// Seals everything, writes index and footer, and deletes the log. With a log, file and name are on the disk then.
-  /// After a failure and a resume() it goes on where it failed.
+  /// After a failure and a resume() it goes on where it failed; nothing else is accepted from the first call on.
   [[nodiscard]] Expected<void> close();
 
   /// The error of the first write that failed, until resume() succeeds.

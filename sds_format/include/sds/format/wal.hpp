@@ -26,20 +26,23 @@ class WalWriter {
                                     IfExists if_exists);
   /// Makes a log that replaces this one at publish(), under a temporary name until then.
   [[nodiscard]] Expected<WalWriter> successor() const;
-  /// Gives a successor its name; with `durable` the name survives a power cut.
-  [[nodiscard]] Expected<void> publish(bool durable);
+  /// Gives a successor its name.
+  [[nodiscard]] Expected<void> publish();
 
   /// Adds blocks `from` to the end of `run`, whose block 0 is the stream's block `run_first_block`, to what the next
   /// write() writes; `from_byte` and `from_tick` are where block `from` stands in run.bytes, and its tick.
   void add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
            std::size_t from_byte, std::uint64_t from_tick);
-  /// Writes what was added.
+  /// Writes what was added; of what was added before a failure, whole frames may stay.
   [[nodiscard]] Expected<void> write();
   [[nodiscard]] Expected<void> sync() { return sink_->sync(); }
   /// Cuts off what a failed write() left behind. What had been added is forgotten.
   [[nodiscard]] Expected<void> repair();
   /// Closes and deletes the log. May be called again after a failure.
   [[nodiscard]] Expected<void> remove();
+  /// Frames written and added.
+  [[nodiscard]] std::size_t frames() const { return frames_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return sink_->path(); }
   [[nodiscard]] std::size_t pending_bytes() const { return pending_.size(); }
   /// Bytes of the log, what was added and not written included.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_ + pending_.size(); }
@@ -56,6 +59,8 @@ class WalWriter {
   std::uint64_t generation_ = 0;
   std::uint64_t bytes_ = 0;
   Bytes pending_;
+  std::size_t frames_ = 0;
+  std::vector<std::size_t> frame_ends_;  // in pending_
 };
 
 /// Blocks that a log holds, found in one pass without keeping their data.
@@ -75,13 +80,16 @@ struct WalPiece {
 struct WalContents {
   bool ours = false;  ///< it belongs to the recording
   std::vector<WalPiece> pieces;
-  std::uint64_t skipped_bytes = 0;  ///< between valid frames: damage
+  /// Bytes that belong to no frame that checks, but for a last frame that is cut off, or that the disk never got (only
+  /// zeros): damage, from `skipped_at` on.
+  std::uint64_t skipped_bytes = 0;
+  std::uint64_t skipped_at = 0;
 };
 
-/// Lists the valid frames of a log. `recording_id` is the id in the section headers, `session_key` the checksum of the
-/// session section's payload, which names the recording in version 1 (none: it could not be read). A frame that is cut
-/// off at the end was being written when the program died, and is left out.
-Expected<WalContents> list_wal(const std::shared_ptr<const ByteSource>& log, std::uint64_t recording_id,
-                               std::optional<std::uint64_t> session_key);
+/// Lists the valid frames in the first `size` bytes of a log. `recording_id` is the id in the section headers,
+/// `session_key` the checksum of the session section's payload, which names the recording in version 1 (none: it could
+/// not be read). A frame that is cut off at the end was being written when the program died, and is left out.
+Expected<WalContents> list_wal(const std::shared_ptr<const ByteSource>& log, std::uint64_t size,
+                               std::uint64_t recording_id, std::optional<std::uint64_t> session_key);
 
 }  // namespace sds
