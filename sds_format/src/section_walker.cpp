@@ -87,8 +87,18 @@ Damage damage_at(const IndexEntry& entry, std::string reason) {
   return damage;
 }
 
-// Leaves the sections of one recording, each once, in the order in which they were written.
-void set_in_order(SectionTable& table, std::vector<IndexEntry>& found, std::uint64_t recording) {
+// True if a section's payload is as it was sealed.
+Expected<bool> payload_checks(const ByteSource& file, const IndexEntry& entry) {
+  Bytes stored(entry.header.stored_bytes);
+  auto got = file.read(entry.payload_offset(), stored);
+  if (!got) return fail(got);
+  return *got == stored.size() && check_payload(entry.header, stored).has_value();
+}
+
+// Leaves the sections of one recording, each once (a sound one where there is one), in the order in which they were
+// written.
+Expected<void> set_in_order(const ByteSource& file, SectionTable& table, std::vector<IndexEntry>& found,
+                            std::uint64_t recording) {
   std::erase_if(found, [&](const IndexEntry& entry) {
     if (identity(entry.header) == recording) return false;
     table.damages.push_back(
@@ -106,12 +116,17 @@ void set_in_order(SectionTable& table, std::vector<IndexEntry>& found, std::uint
   once.reserve(found.size());
   for (const auto& entry : found) {
     if (!once.empty() && once.back().header.sequence == entry.header.sequence) {
-      table.damages.push_back(damage_at(entry, fmt::format("section {} stands twice", entry.header.sequence)));
+      auto sound = payload_checks(file, once.back());
+      if (!sound) return fail(sound);
+      IndexEntry other = entry;
+      if (!*sound) std::swap(once.back(), other);
+      table.damages.push_back(damage_at(other, fmt::format("section {} stands twice", other.header.sequence)));
     } else {
       once.push_back(entry);
     }
   }
   found = std::move(once);
+  return {};
 }
 
 // Names what was taken out of the file: numbers that no section has, where no damage explains it.
@@ -235,12 +250,25 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       reason =
           file_bytes - at < SectionHeader::bytes_v1 ? "the file ends inside a section header" : header.error().message;
     }
+    // Bytes that were taken out of a payload, or put in, leave no header where it should end: the next one is searched
+    // from behind its own.
+    std::uint64_t from = at + 1;
+    if (!header && !found.empty() && found.back().end() == at) {
+      auto sound = payload_checks(file, found.back());
+      if (!sound) return fail(sound);
+      if (!*sound) from = found.back().payload_offset();
+    }
     // A payload may hold bytes that look like a header: of another recording's section.
-    auto next = search.next(at + 1, [&](const SectionHeader& candidate) {
+    auto next = search.next(from, [&](const SectionHeader& candidate) {
       return found.empty() || identity(candidate) == recording.candidate();
     });
     if (!next) return fail(next);
     const std::uint64_t end = next->value_or(file_bytes);
+    if (end <= at) {
+      // The payload before was shorter than its header says, and is damaged: its cursor will say so.
+      at = end;
+      continue;
+    }
     auto never_written = *next || header ? Expected<bool>(header.has_value()) : only_zeros(file, at, end);
     if (!never_written) return fail(never_written);
     if (!*next && (*never_written || end - at < SectionHeader::bytes_v1)) {
@@ -253,7 +281,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
     at = end;
   }
   table.recording = recording.candidate();
-  set_in_order(table, found, table.recording);
+  if (auto done = set_in_order(file, table, found, table.recording); !done) return fail(done);
   find_missing(table, found);
   table.sections = found.size();
   table.complete = footer_last && !found.empty() && found.back().header.kind == SectionKind::footer;

@@ -207,6 +207,14 @@ TEST_F(Join, SectionsThatAreSwappedDuplicatedRemovedOrForeignNeverFalsifyABlock)
   EXPECT_EQ(got.blocks, sealed);
   EXPECT_EQ(got.damages.size(), 2u);
 
+  // A damaged copy does not keep a sound one out, wherever that stands.
+  std::string damaged = section(4);
+  damaged[SectionHeader::bytes + 40] ^= 1;
+  test::write_file(path_, rebuilt({damaged, section(4)}, 4, 1));
+  EXPECT_EQ(read().blocks, sealed);
+  test::write_file(path_, rebuilt({section(4), damaged}, 4, 1));
+  EXPECT_EQ(read().blocks, sealed);
+
   const auto& gone = sections_[4].header;
   test::write_file(path_, rebuilt({}, 4, 1));
   got = read();
@@ -235,6 +243,25 @@ TEST_F(Join, SectionsThatAreSwappedDuplicatedRemovedOrForeignNeverFalsifyABlock)
   got = read();
   EXPECT_EQ(got.blocks, left);
   EXPECT_EQ(lost_blocks(got.damages), gone.block_count);
+}
+
+TEST_F(Join, BytesTakenOutOfAPayloadOrPutInCostOneSection) {
+  std::filesystem::remove(wal_path(path_));
+  const auto& lost = sections_[6].header;
+  auto left = without(lost.first_block, lost.block_count);
+  left.resize(sections_.back().header.end_block() - lost.block_count);
+  for (const int change : {-50, -1, 1, 70}) {
+    std::string broken = file_;
+    const std::size_t at = sections_[6].payload_offset() + 20;
+    if (change < 0) {
+      broken.erase(at, static_cast<std::size_t>(-change));
+    } else {
+      broken.insert(at, static_cast<std::size_t>(change), 'x');
+    }
+    test::write_file(path_, broken);
+    EXPECT_EQ(read().blocks, left) << change;
+    EXPECT_EQ(lost_blocks(read().damages), lost.block_count) << change;
+  }
 }
 
 TEST_F(Join, ARecordingThatWasClosedKnowsOfALossAtItsVeryEnd) {
