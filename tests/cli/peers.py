@@ -1,4 +1,5 @@
 """Runs a test module under the Python environment that has the formats' own libraries, or skips it with a message."""
+import importlib
 import os
 import sys
 
@@ -7,10 +8,11 @@ PYTHON = os.environ.get("SDSKIT_TEST_PYTHON",
                         os.path.join(HERE, "..", "..", "build", "test-python", "bin", "python"))
 
 
-def use():
-    """Goes on only where h5py and the others can be imported."""
+def use(*modules):
+    """Goes on only where h5py and the others, or the `modules` that are named, can be imported."""
     try:
-        import cbor2, h5py, mcap, numpy, pyxdf, soundfile, yaml  # noqa: F401
+        for module in modules or ("cbor2", "h5py", "mcap", "numpy", "pyxdf", "soundfile", "yaml"):
+            importlib.import_module(module)
     except ImportError as missing:
         if os.path.exists(PYTHON) and os.environ.get("SDSKIT_PEERS") != "1":
             os.environ["SDSKIT_PEERS"] = "1"
