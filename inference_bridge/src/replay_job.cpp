@@ -255,9 +255,9 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
       result.files = outputs->files();
     }
     auto run = run_replay(recording, *started->algorithm, outputs ? &*outputs : nullptr, options);
-    if (outputs)
-      if (auto closed = outputs->close(); !closed && run) return fail(closed);
     if (!run) return fail(run);
+    if (outputs)
+      if (auto closed = outputs->close(); !closed) return fail(closed);
     result.runs.push_back(std::move(*run));
     if (!result.runs.back().ok()) return result;
     compare_runs(result.runs.back(), result.runs.front(), result.identical, result.first_different);

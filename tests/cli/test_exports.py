@@ -324,10 +324,10 @@ class Exports(Case):
 
     def test_a_full_disk_leaves_nothing_behind(self):
         self.mixed(count=20_000)
-        for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav"):
+        for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav", "flac"):
             out = self.path("full." + name)
             command = f"ulimit -f 64; exec {SDS} export {name} {self.path('mixed.sdsz')} -o {out}" + \
-                      (".wav" if name == "wav" else "")
+                      ("." + name if name in ("wav", "flac") else "")
             done = subprocess.run(["bash", "-c", "trap '' XFSZ; " + command], capture_output=True, text=True, timeout=120)
             self.assertEqual(done.returncode, 4, f"{name}: {done.stderr}")
             self.assertIn("sds: error:", done.stderr)

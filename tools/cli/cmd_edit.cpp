@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/query.hpp"
@@ -104,7 +105,10 @@ int run_resample(const Options& o) {
 }
 
 void add_output(CLI::App& command, Options& o) {
-  command.add_option("-o,--output", o.output, "The .sdsz to write")->required()->type_name("FILE");
+  command.add_option("-o,--output", o.output, "The .sdsz to write")
+      ->required()
+      ->check(no_standard_output())
+      ->type_name("FILE");
   command.add_flag("-f,--force", o.edit.force, "Replace an existing output");
   command.add_flag("--json", o.json, "Report as JSON");
 }

@@ -9,10 +9,10 @@
 #include "command.hpp"
 #include "progress.hpp"
 #include "sds/format/names.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/csv_export.hpp"
 #include "sds/tools/dataset.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds::cli {
 
@@ -115,17 +115,11 @@ Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, 
     auto sink = OutputFile::standard_output();
     return finish(export_csv(recording, stream, *sink, o.exports.samples, on_progress));
   }
-  // What is no plain file (/dev/null, a pipe) is written in place.
-  std::error_code ignored;
-  const bool in_place = fs::exists(output, ignored) && !fs::is_regular_file(output, ignored);
-  PartialFile file(output);
-  auto sink = OutputFile::create(in_place ? fs::path(output) : file.path(), IfExists::overwrite);
-  if (!sink) return fail(sink);
-  auto report = export_csv(recording, stream, **sink, o.exports.samples, on_progress);
+  auto file = PartialFile::create(output, IfExists::overwrite);
+  if (!file) return fail(file);
+  auto report = export_csv(recording, stream, file->sink(), o.exports.samples, on_progress);
   if (report)
-    if (auto closed = (*sink)->close(); !closed) return fail(closed);
-  if (report && !in_place)
-    if (auto kept = file.keep(); !kept) return fail(kept);
+    if (auto kept = file->keep(); !kept) return fail(kept);
   result.files.push_back(output);
   return finish(report);
 }
@@ -410,6 +404,8 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
 }
 
 int run_export(Options o) {
+  if (o.format != Format::csv && o.output == "-")
+    return fail_with({ErrorCode::usage, "standard output is not possible here: give a name with -o", {}, {}});
   if (!o.window_text.empty()) {
     if (!o.split.empty()) {
       auto shares = parse_split(o.split);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/imports.hpp"
 
@@ -79,7 +80,10 @@ CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char*
                      const std::shared_ptr<Options>& o, Function function) {
   auto* command = importer.add_subcommand(name, description);
   command->add_option("input", o->input, "The file to read")->required();
-  command->add_option("-o,--output", o->output, "The .sdsz to write")->required()->type_name("FILE");
+  command->add_option("-o,--output", o->output, "The .sdsz to write")
+      ->required()
+      ->check(no_standard_output())
+      ->type_name("FILE");
   command->add_flag("-f,--force", o->import.force, "Replace an existing output");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(footer);

@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/label_tools.hpp"
 
 namespace sds::cli {
@@ -46,11 +48,22 @@ struct Opened {
   Recording recording;
   fs::path path;
   LabelFile file;
+  std::optional<FolderLock> lock;
 };
 
-Expected<Opened> open(const Options& o) {
+enum class For { reading, changing };
+
+// For changing: from here on until the end of Opened, nobody else changes them.
+Expected<Opened> open(const Options& o, For purpose) {
   auto recording = o.input.open();
   if (!recording) return fail(recording);
+  const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
+  std::optional<FolderLock> lock;
+  if (purpose == For::changing) {
+    auto locked = lock_labels(path);
+    if (!locked) return fail(locked);
+    lock.emplace(std::move(*locked));
+  }
   std::error_code ignored;
   Expected<LabelFile> file = LabelFile{};
   if (o.labels.empty()) {
@@ -61,8 +74,7 @@ Expected<Opened> open(const Options& o) {
   if (!file) return fail(file);
   if (file->labels.empty() && file->classes.empty() && !recording->streams().empty())
     file->tick_frequency = recording->streams().front().tick_frequency();
-  const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
-  return Opened{std::move(*recording), path, std::move(*file)};
+  return Opened{std::move(*recording), path, std::move(*file), std::move(lock)};
 }
 
 int saved(const Opened& opened, const std::string& what) {
@@ -84,7 +96,7 @@ std::string row(const LabelFile& file, std::size_t i) {
 }
 
 int run_list(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   const LabelFile& file = opened->file;
   if (o.json) {
@@ -146,7 +158,7 @@ void warn_of_problems(const Opened& opened) {
 }
 
 int run_add(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   Label label;
   label.name = o.name;
@@ -192,7 +204,7 @@ Expected<std::vector<std::size_t>> chosen(const Opened& opened, const Options& o
 }
 
 int run_rm(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   auto indices = chosen(*opened, o);
   if (!indices) return fail_with(indices.error());
@@ -202,7 +214,7 @@ int run_rm(const Options& o) {
 }
 
 int run_rename(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   std::size_t count = 0;
   for (auto& label : opened->file.labels)
@@ -218,7 +230,7 @@ int run_rename(const Options& o) {
 }
 
 int run_move(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   auto indices = chosen(*opened, o);
   if (!indices) return fail_with(indices.error());
@@ -247,7 +259,7 @@ int run_move(const Options& o) {
 }
 
 int run_merge(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   const std::size_t before = opened->file.labels.size();
   for (const auto& path : o.files) {
@@ -326,7 +338,7 @@ Expected<double> origin(const Opened& opened, const Options& o) {
 bool is_csv(const Options& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }
 
 int run_import(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   auto text = read_small_file(o.file, LabelFile::max_bytes);
   if (!text) return fail_with(text.error());
@@ -344,7 +356,7 @@ int run_import(const Options& o) {
 }
 
 int run_export(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   auto zero = origin(*opened, o);
   if (!zero) return fail_with(zero.error());
@@ -354,16 +366,13 @@ int run_export(const Options& o) {
     auto done = sink->append(as_bytes(text));
     return done ? 0 : fail_with(done.error());
   }
-  auto sink = OutputFile::create(o.file, IfExists::overwrite);
-  if (!sink) return fail_with(sink.error());
-  if (auto done = (*sink)->append(as_bytes(text)); !done) return fail_with(done.error());
-  if (auto done = (*sink)->close(); !done) return fail_with(done.error());
+  if (auto done = write_text_file(o.file, text); !done) return fail_with(done.error());
   fmt::print("{}: {} labels\n", o.file.string(), opened->file.labels.size());
   return 0;
 }
 
 int run_auto(const Options& o) {
-  auto opened = open(o);
+  auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   LabelFile made;
   made.tick_frequency = opened->file.tick_frequency;
@@ -391,8 +400,11 @@ int run_auto(const Options& o) {
     fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames), o.activity.frame_s,
                report->floor, report->threshold);
   }
-  if (auto done = merge_labels(opened->file, made); !done) return fail_with(done.error());
-  return saved(*opened, fmt::format("made {}", made.labels.size()));
+  // What takes long is done: others may have changed the labels meanwhile.
+  auto changed = open(o, For::changing);
+  if (!changed) return fail_with(changed.error());
+  if (auto done = merge_labels(changed->file, made); !done) return fail_with(done.error());
+  return saved(*changed, fmt::format("made {}", made.labels.size()));
 }
 
 void add_interval(CLI::App& command, Options& o) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/pack.hpp"
 
@@ -56,7 +57,10 @@ void add_pack(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("pack", "Pack .sds files into one compressed .sdsz recording");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sds files to pack as the streams of one recording, or a .sdsz to repack", true);
-  command->add_option("-o,--output", o->output, "The .sdsz to write")->required()->type_name("FILE");
+  command->add_option("-o,--output", o->output, "The .sdsz to write")
+      ->required()
+      ->check(no_standard_output())
+      ->type_name("FILE");
   command->add_option("-l,--level", o->level, "0 store, 1 fast, 2 dense")
       ->check(CLI::Range(0, 2))
       ->capture_default_str();

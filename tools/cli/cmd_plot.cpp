@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/plot.hpp"
 
@@ -62,7 +63,10 @@ void add_plot(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("plot", "Draw a recording: PNG, SVG, or a page to zoom into");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
-  command->add_option("-o,--output", o->output, "The picture: .png, .svg or .html")->required()->type_name("FILE");
+  command->add_option("-o,--output", o->output, "The picture: .png, .svg or .html")
+      ->required()
+      ->check(no_standard_output())
+      ->type_name("FILE");
   command->add_option("-s,--stream", o->plot.streams, "Only this stream. May be given several times")->type_name("ID");
   command->add_option("--channel", o->plot.channels, "Only this channel. May be given several times")
       ->type_name("NAME");

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/csv_export.hpp"
 #include "sds/tools/label_tools.hpp"
@@ -79,6 +80,8 @@ int run_query(const Options& o) {
   for (const auto& note : result->notes) warn(note);
   if (o.explain) print_plan(*result);
   if (!o.add_label.empty()) {
+    const auto lock = lock_labels(label_path(recording->path()));
+    if (!lock) return fail_with(lock.error());
     auto labels = labels_of(*recording);
     if (!labels) return fail_with(labels.error());
     if (labels->labels.empty() && !recording->streams().empty())

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "sds/bridge/replay_job.hpp"
@@ -295,6 +296,7 @@ void add_replay(CLI::App& app, Run& run) {
           "-o,--output", o->output,
           "Where the outputs go: a .sdsz, or a directory for <stream>.<label>.p.sds; with --a and --b a directory "
           "for a.sdsz and b.sdsz")
+      ->check(no_standard_output())
       ->type_name("OUT");
   command->add_option("--repeat", o->repeat, "Run this often and demand equal fingerprints")
       ->check(CLI::Range(1, 1000))

@@ -11,9 +11,11 @@
 #include <thread>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/bridge/child_process.hpp"
 #include "sds/format/file.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/suite.hpp"
 
@@ -59,10 +61,7 @@ Expected<Shard> parse_shard(const std::string& text) {
 
 Expected<void> write_text(const std::filesystem::path& path, const std::string& text) {
   if (path.empty()) return {};
-  auto file = OutputFile::create(path, IfExists::overwrite);
-  if (!file) return fail(file);
-  if (auto done = (*file)->append(as_bytes(text)); !done) return done;
-  return (*file)->close();
+  return write_text_file(path, text);
 }
 
 std::string dump(const nlohmann::json& json) {
@@ -218,7 +217,7 @@ int run_suite(const Options& o) {
   if (!o.run_result.empty()) {
     if (o.run_index >= suite->tests.size()) return fail_with({ErrorCode::usage, "no such test", o.suite, {}});
     const TestResult result = run_test(suite->tests[o.run_index], o.run_index, {o.update});
-    auto written = write_text(o.run_result, dump(results_to_json({result})));
+    auto written = write_scratch_file(o.run_result, dump(results_to_json({result})));
     return written ? 0 : fail_with(written.error());
   }
   auto shard = parse_shard(o.shard);
@@ -255,9 +254,15 @@ int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& ou
 }
 
 void add_outputs(CLI::App& command, Outputs& outputs) {
-  command.add_option("--junit", outputs.junit, "Write JUnit XML for the CI system")->type_name("FILE");
-  command.add_option("--html", outputs.html, "Write a report for people: one self-contained page")->type_name("FILE");
-  command.add_option("--results", outputs.results, "Write all results, for `sds test merge`")->type_name("FILE");
+  command.add_option("--junit", outputs.junit, "Write JUnit XML for the CI system")
+      ->check(no_standard_output())
+      ->type_name("FILE");
+  command.add_option("--html", outputs.html, "Write a report for people: one self-contained page")
+      ->check(no_standard_output())
+      ->type_name("FILE");
+  command.add_option("--results", outputs.results, "Write all results, for `sds test merge`")
+      ->check(no_standard_output())
+      ->type_name("FILE");
   command.add_flag("--json", outputs.json, "Print the results as JSON");
 }
 

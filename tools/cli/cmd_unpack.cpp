@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/pack.hpp"
 
@@ -37,9 +38,10 @@ int run_unpack(const Options& o) {
     return 0;
   }
   for (const auto& stream : recording->streams())
-    fmt::print(
-        "{}{}\n", (o.directory / stream.file_name()).string(),
-        stream.description.metadata_file_name.empty() ? "" : "  (with " + stream.description.metadata_file_name + ")");
+    fmt::print("{}{}\n", (o.directory / stream.file_name()).string(),
+               stream.description.metadatno_standard_output_name.empty()
+                   ? ""
+                   : "  (with " + stream.description.metadatno_standard_output_name + ")");
   return 0;
 }
 
@@ -50,6 +52,7 @@ void add_unpack(CLI::App& app, Run& run) {
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sdsz recording", false);
   command->add_option("-d,--directory", o->directory, "Where to; made if needed")
+      ->check(no_standard_output())
       ->type_name("DIR")
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads that decompress; 0: one for each core")

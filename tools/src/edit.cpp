@@ -137,7 +137,8 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
   report.labels = left.labels.size();
   if (!left.labels.empty()) {
     left.sort();
-    if (auto saved = left.save(label_path(output)); !saved) return fail(saved);
+    if (auto saved = write_text_file(label_path(output), left.to_yaml(), if_exists(options.force)); !saved)
+      return fail(saved);
   }
   return report;
 }
@@ -265,7 +266,8 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   if (auto done = (*made)->finish(); !done) return fail(done);
   report.labels = merged_labels.labels.size();
   if (any_labels)
-    if (auto saved = merged_labels.save(label_path(output)); !saved) return fail(saved);
+    if (auto saved = write_text_file(label_path(output), merged_labels.to_yaml(), if_exists(options.force)); !saved)
+      return fail(saved);
   return report;
 }
 

@@ -4,10 +4,10 @@
 #include <memory>
 #include <optional>
 
+#include "sds/format/partial_file.hpp"
 #include "sds/format/sdsz_writer.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/label_file.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
@@ -19,12 +19,13 @@ class NewRecording {
                                                         Level level, bool force) {
     for (const auto& taken : {path, label_path(path)})
       if (auto ok = refuse_existing(taken, force); !ok) return fail(ok);
-    auto made = std::unique_ptr<NewRecording>(new NewRecording(path));
+    auto file = PartialFile::create(path, if_exists(force));
+    if (!file) return fail(file);
+    auto made = std::unique_ptr<NewRecording>(new NewRecording(std::move(*file)));
     SdszWriterOptions options;
     options.level = level;
-    options.if_exists = IfExists::overwrite;
     options.executor = made->pool_.get();
-    auto writer = SdszWriter::create(made->file_.path(), session, options);
+    auto writer = SdszWriter::create(made->file_.borrow_sink(), session, options);
     if (!writer) return fail(writer);
     made->writer_.emplace(std::move(*writer));
     return made;
@@ -38,7 +39,7 @@ class NewRecording {
   }
 
  private:
-  explicit NewRecording(const std::filesystem::path& path) : file_(path), pool_(make_worker_pool(0)) {}
+  explicit NewRecording(PartialFile file) : file_(std::move(file)), pool_(make_worker_pool(0)) {}
   PartialFile file_;
   std::unique_ptr<WorkerPool> pool_;
   std::optional<SdszWriter> writer_;

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "sds/format/names.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
@@ -72,13 +72,13 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
 }
 
 Expected<void> unpack_stream(const Recording& input, std::size_t index, const std::filesystem::path& path,
-                             Executor* executor, PackReport& report, const OnProgress& on_progress) {
+                             IfExists if_exists, Executor* executor, PackReport& report,
+                             const OnProgress& on_progress) {
   auto cursor = input.cursor(index, executor);
   if (!cursor) return fail(cursor);
-  PartialFile file(path);
-  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
-  if (!sink) return fail(sink);
-  PlainWriter writer(std::move(*sink));
+  auto file = PartialFile::create(path, if_exists);
+  if (!file) return fail(file);
+  PlainWriter writer(file->borrow_sink());
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
@@ -98,7 +98,7 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   if (!done) return done;
   note_stream(input.streams()[index], **cursor, report);
   if (auto closed = writer.close(); !closed) return closed;
-  return file.keep();
+  return file->keep();
 }
 
 }  // namespace
@@ -111,13 +111,13 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   SdszWriterOptions writer_options;
   writer_options.level = options.level;
   writer_options.section_bytes = options.section_bytes;
-  writer_options.if_exists = IfExists::overwrite;
   writer_options.executor = pool.get();
   // Nothing of the moment or the machine goes into the file: the same input gives the same bytes.
   Properties session = input.sdsz() ? input.sdsz()->session() : Properties{};
   if (!input.sdsz()) session.set("tool", "sdskit pack");
-  PartialFile file(output);
-  auto writer = SdszWriter::create(file.path(), session, writer_options);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
+  auto writer = SdszWriter::create(file->borrow_sink(), session, writer_options);
   if (!writer) return fail(writer);
   PackReport report;
   for (std::size_t i = 0; i < input.streams().size(); ++i)
@@ -126,7 +126,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   report.raw_bytes = writer->raw_bytes();
   if (auto closed = writer->close(); !closed) return fail(closed);
   report.stored_bytes = writer->stored_bytes();
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   return report;
 }
 
@@ -153,12 +153,12 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
   PackReport report;
   report.streams = input.streams().size();
   for (std::size_t i = 0; i < input.streams().size(); ++i)
-    if (auto done =
-            unpack_stream(input, i, directory / input.streams()[i].file_name(), pool.get(), report, on_progress);
+    if (auto done = unpack_stream(input, i, directory / input.streams()[i].file_name(), if_exists(options.force),
+                                  pool.get(), report, on_progress);
         !done)
       return fail(done);
   for (const auto& [name, text] : metadata)
-    if (auto done = write_text_file(directory / name, *text); !done) return fail(done);
+    if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done) return fail(done);
   if (input.sdsz()) {
     for (const auto& damage : input.sdsz()->damages())
       report.notes.push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "sds/format/file.hpp"
+
 namespace sds {
 
 Expected<ScratchFolder> ScratchFolder::create() {
@@ -28,5 +30,12 @@ ScratchFolder::~ScratchFolder() {
 }
 
 ScratchFolder::ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+
+Expected<void> write_scratch_file(const std::filesystem::path& path, std::string_view text) {
+  auto file = OutputFile::create(path, IfExists::overwrite);
+  if (!file) return fail(file);
+  if (auto done = (*file)->append(as_bytes(text)); !done) return done;
+  return (*file)->close();
+}
 
 }  // namespace sds

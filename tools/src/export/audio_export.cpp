@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "export/audio_formats.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
@@ -17,6 +17,49 @@ namespace {
 
 struct FileCloser {
   void operator()(SNDFILE* file) const { sf_close(file); }
+};
+
+// A PartialFile as libsndfile wants a file: it comes back to its headers when it closes, and does not tell whether
+// that succeeded. The PartialFile knows, and keep() tells.
+class SoundFile {
+ public:
+  explicit SoundFile(PartialFile& file) : file_(file) {}
+  SF_VIRTUAL_IO calls() {
+    SF_VIRTUAL_IO io{};
+    io.get_filelen = [](void* self) { return static_cast<SoundFile*>(self)->size_; };
+    io.seek = [](sf_count_t offset, int whence, void* self) {
+      return static_cast<SoundFile*>(self)->seek(offset, whence);
+    };
+    io.read = [](void*, sf_count_t, void*) { return sf_count_t{0}; };
+    io.write = [](const void* data, sf_count_t bytes, void* self) {
+      return static_cast<SoundFile*>(self)->write(data, bytes);
+    };
+    io.tell = [](void* self) { return static_cast<SoundFile*>(self)->at_; };
+    return io;
+  }
+  /// What stopped the writing, if anything did.
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+ private:
+  sf_count_t seek(sf_count_t offset, int whence) {
+    at_ = offset + (whence == SEEK_CUR ? at_ : whence == SEEK_END ? size_ : 0);
+    return at_;
+  }
+  sf_count_t write(const void* data, sf_count_t bytes) {
+    const ByteView view(static_cast<const std::byte*>(data), static_cast<std::size_t>(bytes));
+    if (auto done = file_.write_at(static_cast<std::uint64_t>(at_), view); !done) {
+      if (!error_) error_ = done.error();
+      return 0;
+    }
+    at_ += bytes;
+    size_ = std::max(size_, at_);
+    return bytes;
+  }
+
+  PartialFile& file_;
+  sf_count_t at_ = 0;
+  sf_count_t size_ = 0;
+  std::optional<Error> error_;
 };
 
 // How samples are stored: integers of up to `bits`, or floats.
@@ -135,13 +178,20 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   const bool as_floats = form.floats || subtype == SF_FORMAT_DOUBLE || subtype == SF_FORMAT_VORBIS;
   const bool lossy = subtype == SF_FORMAT_VORBIS || subtype == SF_FORMAT_OPUS;
   if (lossy) report.notes.push_back(fmt::format("{}: compressed with loss", output.filename().string()));
-  PartialFile file(output);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
   SF_INFO info{};
   info.channels = channels;
   info.samplerate = rate;
   info.format = container | subtype;
-  const std::unique_ptr<SNDFILE, FileCloser> sound(sf_open(file.path().c_str(), SFM_WRITE, &info));
-  if (!sound) return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(nullptr), output);
+  SoundFile target(*file);
+  SF_VIRTUAL_IO calls = target.calls();
+  std::unique_ptr<SNDFILE, FileCloser> sound(sf_open_virtual(&calls, SFM_WRITE, &info, &target));
+  const auto problem = [&]() -> tl::unexpected<Error> {
+    if (target.error()) return tl::unexpected<Error>(*target.error());
+    return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
+  };
+  if (!sound) return problem();
   // Peaks carry the time of day; files of the same samples shall be the same.
   sf_command(sound.get(), SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
   if (container == SF_FORMAT_RF64) sf_command(sound.get(), SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
@@ -190,8 +240,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
     const auto frames = static_cast<sf_count_t>(samples.count);
     const sf_count_t written = as_floats ? sf_writef_double(sound.get(), doubles.data(), frames)
                                          : sf_writef_int(sound.get(), integers.data(), frames);
-    if (written != frames)
-      return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
+    if (written != frames) return problem();
   }
   if (lossy && largest > 1)
     report.notes.push_back(fmt::format("{}: values up to {:.6g} were clipped at 1", stream.id, largest));
@@ -204,10 +253,9 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
           fmt::format("{}: raw values, scales and units are not kept (--physical writes scaled floats)", stream.id));
       break;
     }
-  sf_write_sync(sound.get());
-  if (sf_error(sound.get()) != 0)
-    return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (sf_error(sound.get()) != 0) return problem();
+  if (sf_close(sound.release()) != 0) return fail(ErrorCode::io, "cannot finish the audio file", output);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   report.streams = 1;
   report.files.push_back(output);
   return report;

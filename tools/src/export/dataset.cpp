@@ -12,9 +12,9 @@
 #include "export/hdf5_columns.hpp"
 #include "export/npz_writer.hpp"
 #include "json_text.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
-#include "sds/tools/partial_file.hpp"
 #include "sds/tools/scratch_folder.hpp"
 
 namespace sds {
@@ -207,10 +207,9 @@ struct Names {
   std::vector<std::string> channels;
 };
 
-Expected<void> write_npz(const std::filesystem::path& path, const std::vector<DatasetItem>& items,
-                         const std::vector<WindowPart>& parts, std::size_t which, const Beside& beside,
-                         const Names& names, std::size_t window_samples) {
-  auto npz = NpzWriter::create(path, false);
+Expected<void> write_npz(PartialFile& file, const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
+                         std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples) {
+  auto npz = NpzWriter::create(file.borrow_sink(), false);
   if (!npz) return fail(npz);
   NpzWriter& out = **npz;
   const std::string count = fmt::format("({},)", beside.windows);
@@ -234,12 +233,12 @@ Expected<void> write_npz(const std::filesystem::path& path, const std::vector<Da
   return out.close();
 }
 
-Expected<void> write_hdf5(const std::filesystem::path& path, const std::vector<DatasetItem>& items,
+Expected<void> write_hdf5(PartialFile& partial, const std::vector<DatasetItem>& items,
                           const std::vector<WindowPart>& parts, std::size_t which, const Beside& beside,
                           const Names& names, std::size_t window_samples, Executor* executor) {
   using namespace hdf5;
   try {
-    const Handle file = create_file(path);
+    Handle file = create_file(partial.path());
     put_attribute(file, "creator", std::string("sdskit"));
     {
       ChunkWriter writer(executor);
@@ -272,9 +271,9 @@ Expected<void> write_hdf5(const std::filesystem::path& path, const std::vector<D
     write_strings(file, "classes", names.classes);
     write_strings(file, "recordings", names.recordings);
     write_strings(file, "channels", names.channels);
-    check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write the file");
+    close_file(std::move(file));
   } catch (const HdfProblem& problem) {
-    return fail(ErrorCode::io, problem.message, path);
+    return fail(ErrorCode::io, problem.message, partial.final_path());
   }
   return {};
 }
@@ -484,13 +483,14 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
       }
     }
     if (beside.windows == 0) continue;
-    PartialFile file(directory / (std::string(part_names[p]) + extension));
+    auto file = PartialFile::create(directory / (std::string(part_names[p]) + extension), if_exists(options.force));
+    if (!file) return fail(file);
     auto done = format == TensorFormat::npz
-                    ? write_npz(file.path(), items, parts, p, beside, names, first->window_samples)
-                    : write_hdf5(file.path(), items, parts, p, beside, names, first->window_samples, executor);
+                    ? write_npz(*file, items, parts, p, beside, names, first->window_samples)
+                    : write_hdf5(*file, items, parts, p, beside, names, first->window_samples, executor);
     if (!done) return fail(done);
-    if (auto kept = file.keep(); !kept) return fail(kept);
-    report.files.push_back(file.final_path());
+    if (auto kept = file->keep(); !kept) return fail(kept);
+    report.files.push_back(file->final_path());
   }
   return report;
 }

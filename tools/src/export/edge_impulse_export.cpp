@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "json_text.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -102,11 +102,10 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (!rate)
     return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency, which this format needs", stream.id),
                 stream.path);
-  PartialFile file(output);
-  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
-  if (!sink) return fail(sink);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
   ExportReport report;
-  Document document(**sink, cbor);
+  Document document(file->sink(), cbor);
   const auto values = all_values(metadata);
   document.begin_map();
   document.key("protected");
@@ -180,8 +179,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   document.end_map();
   document.line_break();
   if (auto done = document.flush(true); !done) return fail(done);
-  if (auto done = (*sink)->close(); !done) return fail(done);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   report.notes = reader->notes();
   if (gaps > 0)
     report.notes.push_back(fmt::format("{}: {} gaps in time are closed: the format has none", stream.id, gaps));

@@ -38,6 +38,8 @@ class Handle {
   }
   operator hid_t() const { return id_; }  // NOLINT(google-explicit-constructor): it stands for the number
   [[nodiscard]] bool ok() const { return id_ >= 0; }
+  /// The number, to be closed by the caller.
+  hid_t release() { return std::exchange(id_, -1); }
 
  private:
   hid_t id_ = -1;
@@ -357,6 +359,12 @@ inline Handle create_file(const std::filesystem::path& path) {
   [[maybe_unused]] static const herr_t no_exit_handler = H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
   return {check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), "create the file"), H5Fclose};
+}
+
+// Everything is on its way to the system, or this is an error; nothing of the file may be open any more.
+inline void close_file(Handle file) {
+  check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write the file");
+  check(H5Fclose(file.release()), "close the file");
 }
 
 }  // namespace sds::hdf5

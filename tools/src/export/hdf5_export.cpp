@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include "export/hdf5_columns.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
@@ -120,10 +120,11 @@ Expected<void> write_stream(hid_t parent, const std::string& name, const Recordi
 Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings, const std::filesystem::path& output,
                                    const ExportOptions& options, Executor* executor, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
-  PartialFile file(output);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
   ExportReport report;
   try {
-    const Handle hdf = create_file(file.path());
+    Handle hdf = create_file(file->path());
     put_attribute(hdf, "creator", "sdskit");
     std::vector<std::string> groups;
     for (const auto& [name, recording, streams] : recordings) {
@@ -149,11 +150,11 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
       if (!labels) return fail(labels);
       if (!labels->labels.empty()) write_labels(group, *labels);
     }
-    check(H5Fflush(hdf, H5F_SCOPE_GLOBAL), "write the file");
+    close_file(std::move(hdf));
   } catch (const HdfProblem& problem) {
     return fail(ErrorCode::io, problem.message, output);
   }
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   report.files.push_back(output);
   return report;
 }

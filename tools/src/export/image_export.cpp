@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "sds/format/names.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
@@ -95,7 +95,7 @@ void row_to_rgb(const Frame& frame, std::uint32_t y, Byte* out) {
   }
 }
 
-Expected<void> write_png(const Frame& frame, const std::filesystem::path& path) {
+Expected<void> write_png(const Frame& frame, PartialFile& file) {
   const bool gray = frame.format.pixel_format == "RAW8";
   std::vector<Byte> pixels(std::size_t{frame.format.width} * frame.format.height * (gray ? 1 : 3));
   std::vector<Byte> rgb(3 * std::size_t{frame.format.width});
@@ -107,19 +107,16 @@ Expected<void> write_png(const Frame& frame, const std::filesystem::path& path) 
       row_to_rgb(frame, y, to);
     }
   }
-  PartialFile file(path);
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   image.width = frame.format.width;
   image.height = frame.format.height;
   image.format = gray ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  if (png_image_write_to_file(&image, file.path().c_str(), 0, pixels.data(), 0, nullptr) == 0)
-    return fail(ErrorCode::io, std::string("cannot write a picture: ") + image.message, path);
-  return file.keep();
-}
-
-Expected<void> write_raw(ByteView bytes, const std::filesystem::path& path) {
-  return write_text_file(path, as_text(bytes));
+  png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
+  Bytes png(bytes);
+  if (png_image_write_to_memory(&image, png.data(), &bytes, 0, pixels.data(), 0, nullptr) == 0)
+    return fail(ErrorCode::limit, std::string("cannot make a picture: ") + image.message, file.final_path());
+  return file.sink().append(ByteView(png).first(bytes));
 }
 
 }  // namespace
@@ -176,14 +173,18 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     for (std::size_t at = 0; at + format.frame_bytes <= b.data.size(); at += format.frame_bytes) {
       const auto path =
           directory / fmt::format("{}.{:06}.{}", stream.id, report.samples, options.raw_frames ? "raw" : "png");
-      if (auto ok = refuse_existing(path, options.force); !ok) return fail(ok);
+      auto file = PartialFile::create(path, if_exists(options.force));
+      if (!file) return fail(file);
       const Frame frame{reinterpret_cast<const Byte*>(b.data.data() + at), format, planes};
-      auto done = options.raw_frames ? write_raw(b.data.subspan(at, format.frame_bytes), path) : write_png(frame, path);
+      auto done =
+          options.raw_frames ? file->sink().append(b.data.subspan(at, format.frame_bytes)) : write_png(frame, *file);
+      if (done) done = file->keep(false);
       if (!done) return fail(done);
       ++report.samples;
       report.files.push_back(path);
     }
   }
+  if (auto synced = sync_directory(directory); !synced) return fail(synced);
   for (const auto& damage : (*cursor)->damages())
     report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (odd > 0)

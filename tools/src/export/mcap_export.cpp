@@ -7,9 +7,9 @@
 
 #include "json_text.hpp"
 #include "mcap_format.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -290,10 +290,9 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   ExportReport report;
   std::vector<Source> sources;
-  PartialFile file(output);
-  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
-  if (!sink) return fail(sink);
-  McapWriter writer(**sink);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
+  McapWriter writer(file->sink());
   if (auto done = writer.begin(); !done) return fail(done);
   for (const std::size_t index : streams) {
     const StreamInfo& stream = recording.streams()[index];
@@ -358,8 +357,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     if (auto done = advance(source); !done) return fail(done);
   }
   if (auto done = writer.end(); !done) return fail(done);
-  if (auto done = (*sink)->close(); !done) return fail(done);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   for (const auto& source : sources)
     for (const auto& note : source.reader.notes()) report.notes.push_back(note);
   if (before_zero > 0)

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include "export/npz_writer.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 
 namespace sds {
 
@@ -135,8 +135,9 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
                                   const std::filesystem::path& output, const ExportOptions& options,
                                   const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
-  PartialFile file(output);
-  auto npz = NpzWriter::create(file.path(), options.compress);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
+  auto npz = NpzWriter::create(file->borrow_sink(), options.compress);
   if (!npz) return fail(npz);
   ExportReport report;
   for (const std::size_t index : streams) {
@@ -167,7 +168,7 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
     if (auto done = (*npz)->put("labels.time", "'<f8'", fmt::format("({}, 2)", n), spans); !done) return fail(done);
   }
   if (auto done = (*npz)->close(); !done) return fail(done);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   report.files.push_back(output);
   return report;
 }

@@ -4,6 +4,8 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <cerrno>
+
 namespace sds {
 
 std::string npy_header(const std::string& descr, const std::string& shape) {
@@ -45,20 +47,33 @@ const char* npy_type(ScalarType type) {
 }
 
 tl::unexpected<Error> NpzWriter::problem(const char* what) const {
+  if (error_) return tl::unexpected<Error>(*error_);
   const char* reason = archive_error_string(archive_);
-  return fail(ErrorCode::io, fmt::format("cannot {}: {}", what, reason == nullptr ? "unknown reason" : reason), path_);
+  return fail(ErrorCode::io, fmt::format("cannot {}: {}", what, reason == nullptr ? "unknown reason" : reason),
+              sink_->path());
 }
 
-Expected<std::unique_ptr<NpzWriter>> NpzWriter::create(const std::filesystem::path& path, bool compress) {
-  auto writer = std::unique_ptr<NpzWriter>(new NpzWriter(path));
+Expected<std::unique_ptr<NpzWriter>> NpzWriter::create(std::unique_ptr<ByteSink> sink, bool compress) {
+  auto writer = std::unique_ptr<NpzWriter>(new NpzWriter(std::move(sink)));
   writer->archive_ = archive_write_new();
   if (writer->archive_ == nullptr) throw std::bad_alloc();
   if (archive_write_set_format_zip(writer->archive_) != ARCHIVE_OK ||
       (compress ? archive_write_zip_set_compression_deflate(writer->archive_)
                 : archive_write_zip_set_compression_store(writer->archive_)) != ARCHIVE_OK ||
-      archive_write_open_filename(writer->archive_, path.c_str()) != ARCHIVE_OK)
+      archive_write_set_bytes_in_last_block(writer->archive_, 1) != ARCHIVE_OK ||  // no padding
+      archive_write_open2(writer->archive_, writer.get(), nullptr, &NpzWriter::write, nullptr, nullptr) != ARCHIVE_OK)
     return writer->problem("create the archive");
   return writer;
+}
+
+ssize_t NpzWriter::write(::archive* archive, void* self, const void* data, std::size_t bytes) {
+  auto& writer = *static_cast<NpzWriter*>(self);
+  if (auto done = writer.sink_->append({static_cast<const std::byte*>(data), bytes}); !done) {
+    writer.error_ = done.error();
+    archive_set_error(archive, EIO, "%s", done.error().message.c_str());
+    return ARCHIVE_FATAL;
+  }
+  return static_cast<ssize_t>(bytes);
 }
 
 NpzWriter::~NpzWriter() {

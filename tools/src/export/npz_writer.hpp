@@ -3,10 +3,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sds/format/bytes.hpp"
-#include "sds/format/error.hpp"
+#include "sds/format/file.hpp"
 #include "sds/format/metadata.hpp"
 
 struct archive;  // libarchive's
@@ -16,10 +17,10 @@ namespace sds {
 /// The head of a `.npy` file, format 1.0 or 2.0 (numpy.lib.format). `descr` and `shape` are Python literals.
 std::string npy_header(const std::string& descr, const std::string& shape);
 
-/// Arrays are announced with their exact size, and then filled.
+/// The sink is not closed. Arrays are announced with their exact size, and then filled.
 class NpzWriter {
  public:
-  static Expected<std::unique_ptr<NpzWriter>> create(const std::filesystem::path& path, bool compress);
+  static Expected<std::unique_ptr<NpzWriter>> create(std::unique_ptr<ByteSink> sink, bool compress);
   ~NpzWriter();
   NpzWriter(const NpzWriter&) = delete;
   NpzWriter& operator=(const NpzWriter&) = delete;
@@ -34,9 +35,11 @@ class NpzWriter {
   [[nodiscard]] Expected<void> close();
 
  private:
-  explicit NpzWriter(std::filesystem::path path) : path_(std::move(path)) {}
+  explicit NpzWriter(std::unique_ptr<ByteSink> sink) : sink_(std::move(sink)) {}
   [[nodiscard]] tl::unexpected<Error> problem(const char* what) const;
-  std::filesystem::path path_;
+  static ssize_t write(::archive* archive, void* self, const void* data, std::size_t bytes);
+  std::unique_ptr<ByteSink> sink_;
+  std::optional<Error> error_;  // of the sink
   ::archive* archive_ = nullptr;
 };
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <map>
 
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/csv_reader.hpp"
 #include "sds/tools/exports.hpp"
-#include "sds/tools/partial_file.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -116,9 +116,8 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   }
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  PartialFile file(output);
-  auto sink = OutputFile::create(file.path(), IfExists::overwrite);
-  if (!sink) return fail(sink);
+  auto file = PartialFile::create(output, if_exists(options.force));
+  if (!file) return fail(file);
   std::string text = header + ",label\r\n";
   double base = std::floor(first.value_or(0) / interval) * interval;
   const double origin = options.samples.normalize ? base : 0;
@@ -159,13 +158,12 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       if (next < 1e300) base = std::max(base, std::floor(next / interval) * interval);
     }
     if (text.size() > (1u << 18)) {
-      if (auto done = (*sink)->append(as_bytes(text)); !done) return fail(done);
+      if (auto done = file->sink().append(as_bytes(text)); !done) return fail(done);
       text.clear();
     }
   }
-  if (auto done = (*sink)->append(as_bytes(text)); !done) return fail(done);
-  if (auto done = (*sink)->close(); !done) return fail(done);
-  if (auto kept = file.keep(); !kept) return fail(kept);
+  if (auto done = file->sink().append(as_bytes(text)); !done) return fail(done);
+  if (auto kept = file->keep(); !kept) return fail(kept);
   for (const auto& sensor : sensors)
     for (const auto& note : sensor.reader.notes()) report.notes.push_back(note);
   report.files.push_back(output);

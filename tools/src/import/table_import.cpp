@@ -343,7 +343,8 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
   }
   out.sort();
   report.labels = out.labels.size();
-  if (auto saved = out.save(label_path(output)); !saved) return fail(saved);
+  if (auto saved = write_text_file(label_path(output), out.to_yaml(), if_exists(options.force)); !saved)
+    return fail(saved);
   return report;
 }
 

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "sds/bridge/yaml_map.hpp"
-#include "sds/tools/partial_file.hpp"
+#include "sds/format/partial_file.hpp"
 
 namespace sds {
 

@@ -1,14 +1,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <set>
 
 #include "plot/plot_colors.hpp"
 #include "sds/bridge/child_process.hpp"
-#include "sds/tools/partial_file.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/plot.hpp"
 #include "sds/tools/scratch_folder.hpp"
 
@@ -48,6 +50,38 @@ std::string spectrogram_data(const Plot& plot, const PlotSpectrogram& s) {
   return out;
 }
 
+// What gnuplot draws comes through a pipe: it does not look whether its own writing succeeds.
+Expected<void> run_gnuplot(const std::filesystem::path& script, const std::filesystem::path& log_path,
+                           ByteSink& picture) {
+  const Descriptor log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (log.get() < 0) return fail_errno(errno, "cannot create", log_path);
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe", {});
+  const Descriptor from(ends[0]);
+  Descriptor to(ends[1]);
+  ChildProcess child;
+  if (auto started = child.start({"gnuplot", script.string()}, {{to.get(), 1}, {log.get(), 2}}, {}); !started)
+    return fail(ErrorCode::io,
+                "PNG and SVG are drawn by gnuplot, which is not installed (Debian: apt-get install gnuplot-nox "
+                "fonts-dejavu-core); HTML needs none");
+  to = Descriptor();
+  Bytes piece(std::size_t{1} << 16);
+  bool anything = false;
+  for (;;) {
+    const ssize_t got = ::read(from.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(errno, "cannot read from gnuplot", {});
+    if (got == 0) break;
+    anything = true;
+    if (auto done = picture.append(ByteView(piece).first(static_cast<std::size_t>(got))); !done) return done;
+  }
+  const int status = child.wait();
+  if (anything && WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  auto said = read_small_file(log_path, 1u << 20);
+  return fail(ErrorCode::io, "gnuplot: " + (said && !said->empty() ? said->substr(0, 500) : std::string("failed")),
+              picture.path());
+}
+
 // Places panels from top to bottom, in fractions of the picture's height.
 class PanelPlaces {
  public:
@@ -75,12 +109,12 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   const double parts =
       static_cast<double>(plot.panels.size()) + static_cast<double>(plot.spectrograms.size()) + label_parts;
   const auto height = static_cast<unsigned>(80 + 170 * parts);
-  PartialFile file(output);
+  auto file = PartialFile::create(output, if_exists(force));
+  if (!file) return fail(file);
   const std::string size = fmt::format("size {},{}", width, height);
   std::string script =
       svg ? fmt::format("set terminal svg {} dynamic font 'DejaVu Sans,12' background rgb 'white' noenhanced\n", size)
           : fmt::format("set terminal pngcairo {} font 'DejaVu Sans,9' noenhanced\n", size);
-  script += fmt::format("set output {}\n", gnuplot_text(file.path().string()));
   script += fmt::format("set multiplot\nset lmargin at screen {:.4f}\nset rmargin at screen {:.4f}\n", 70.0 / width,
                         1 - 20.0 / width);
   script += fmt::format(
@@ -100,7 +134,7 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   std::size_t number = 0;
   const auto write_data = [&](const std::string& text) -> Expected<std::string> {
     const auto path = scratch->path() / fmt::format("{}.dat", number++);
-    if (auto done = write_text_file(path, text); !done) return fail(done);
+    if (auto done = write_scratch_file(path, text); !done) return fail(done);
     return path.string();
   };
   const std::size_t count = plot.panels.size() + plot.spectrograms.size();
@@ -161,24 +195,12 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
     }
     script += "plot -1 notitle\n";
   }
-  script += "unset multiplot\nset output\n";
+  script += "unset multiplot\n";
   const auto script_path = scratch->path() / "plot.gp";
-  if (auto done = write_text_file(script_path, script); !done) return done;
-  const auto log_path = scratch->path() / "gnuplot.log";
-  const Descriptor log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  ChildProcess child;
-  if (auto started = child.start({"gnuplot", script_path.string()}, {{log.get(), 2}}, {}); !started)
-    return fail(ErrorCode::io,
-                "PNG and SVG are drawn by gnuplot, which is not installed (Debian: apt-get install gnuplot-nox "
-                "fonts-dejavu-core); HTML needs none");
-  const int status = child.wait();
-  std::error_code ignored;
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !std::filesystem::exists(file.path(), ignored)) {
-    auto said = read_small_file(log_path, 1u << 20);
-    return fail(ErrorCode::io, "gnuplot: " + (said && !said->empty() ? said->substr(0, 500) : std::string("failed")),
-                output);
-  }
-  return file.keep();
+  if (auto done = write_scratch_file(script_path, script); !done) return done;
+  if (auto drawn_into = run_gnuplot(script_path, scratch->path() / "gnuplot.log", file->sink()); !drawn_into)
+    return drawn_into;
+  return file->keep();
 }
 
 }  // namespace sds

@@ -7,7 +7,7 @@
 
 #include "json_text.hpp"
 #include "plot/plot_colors.hpp"
-#include "sds/tools/partial_file.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/plot.hpp"
 
 namespace sds {
@@ -277,7 +277,7 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   page += "<script>" + *library + "</script>\n<script>var P={begin:" + number(plot.begin) + ",end:" + number(plot.end) +
           ",wavBegin:" + number(plot.wav_begin) + ",labels:[" + labels + "],spectrograms:[" + spectrograms +
           "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
-  return write_text_file(output, page);
+  return write_text_file(output, page, if_exists(force));
 }
 
 }  // namespace sds

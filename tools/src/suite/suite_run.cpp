@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sds/format/partial_file.hpp"
 #include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/suite.hpp"
 
@@ -116,14 +117,24 @@ class Judge {
     return texts;
   }
 
+  static Expected<void> copy(const std::filesystem::path& from, const std::filesystem::path& to) {
+    auto source = InputFile::open(from);
+    if (!source) return fail(source);
+    if (auto made = make_directories(directory_of(to)); !made) return made;
+    auto file = PartialFile::create(to, IfExists::overwrite);
+    if (!file) return fail(file);
+    Bytes piece(std::size_t{1} << 20);
+    for (std::uint64_t at = 0;;) {
+      auto got = (*source)->read(at, piece);
+      if (!got) return fail(got);
+      if (*got == 0) return file->keep();
+      if (auto done = file->sink().append(ByteView(piece).first(*got)); !done) return done;
+      at += *got;
+    }
+  }
+
   void replace_expected(const std::filesystem::path& outputs, bool existed) {
-    std::error_code error;
-    std::filesystem::create_directories(test_.expected.parent_path(), error);
-    auto partial = test_.expected;
-    partial += ".partial";
-    std::filesystem::copy_file(outputs, partial, std::filesystem::copy_options::overwrite_existing, error);
-    if (!error) std::filesystem::rename(partial, test_.expected, error);
-    if (error) return fails(fmt::format("cannot write {}: {}", test_.expected.string(), error.message()));
+    if (auto done = copy(outputs, test_.expected); !done) return fails(done.error().to_string());
     result_.notes.push_back((existed ? "replaced " : "recorded ") + test_.expected.string());
   }
 

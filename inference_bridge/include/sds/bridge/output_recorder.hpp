@@ -5,13 +5,15 @@
 #include <memory>
 #include <vector>
 
+#include "sds/format/partial_file.hpp"
 #include "sds/format/plain.hpp"
 #include "sds/format/sdsz_writer.hpp"
 
 namespace sds {
 
 /// Writes streams of outputs: into one `.sdsz` if the path ends so, else each as `<stream>.<label>.p.sds`, with its
-/// metadata beside it, into the directory that the path names (made if needed).
+/// metadata beside it, into the directory that the path names (made if needed). The files have their names when close()
+/// has succeeded; without it nothing is left of them.
 class OutputRecorder {
  public:
   static Expected<OutputRecorder> create(const std::filesystem::path& path,
@@ -29,6 +31,7 @@ class OutputRecorder {
                               IfExists if_exists);
 
   std::vector<std::filesystem::path> files_;
+  std::vector<PartialFile> partial_;
   std::unique_ptr<SdszWriter> packed_;
   std::vector<SdszWriter::StreamId> ids_;
   std::vector<std::unique_ptr<PlainWriter>> plain_;

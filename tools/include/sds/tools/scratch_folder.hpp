@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 #include "sds/format/error.hpp"
 
@@ -22,5 +23,8 @@ class ScratchFolder {
   explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
   std::filesystem::path path_;
 };
+
+/// Makes a file in such a folder; it need not survive anything.
+Expected<void> write_scratch_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace sds

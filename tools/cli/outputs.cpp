@@ -1,0 +1,21 @@
+#include "outputs.hpp"
+
+#include "command.hpp"
+#include "progress.hpp"
+
+namespace sds::cli {
+
+CLI::Validator no_standard_output() {
+  return {[](std::string& name) {
+            return name == "-" ? std::string("standard output is not possible here: give a name") : std::string();
+          },
+          "", "no_standard_output"};
+}
+
+Expected<FolderLock> lock_labels(const std::filesystem::path& path) {
+  auto lock = FolderLock::of(path, interrupted);
+  if (lock && !lock->holds()) warn("this file system has no locks: do not change the labels twice at the same time");
+  return lock;
+}
+
+}  // namespace sds::cli
