@@ -1,0 +1,118 @@
+"""How files are made: completely, under no other's name, and by many at a time."""
+import os
+import stat
+import subprocess
+import threading
+
+from harness import SDS, Case, main, plain, run
+
+IMU = "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n"
+
+
+class Files(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("Imu.sds.yml", IMU)
+        self.imu = self.write("Imu.0.sds", plain(*((10 * i, bytes(range(20))) for i in range(200))))
+        self.walk = self.path("walk.sdsz")
+        run("pack", self.imu, "-o", self.walk)
+
+    def together(self, commands):
+        running = [subprocess.Popen([SDS, *map(str, c)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                   for c in commands]
+        return [(p.communicate(timeout=300)[0], p.returncode) for p in running]
+
+    def test_forty_labels_added_at_the_same_time_are_forty_labels(self):
+        done = self.together([["label", "add", self.walk, "-c", f"class{i}", "--from", i / 100, "--to", i / 100 + 0.005]
+                              for i in range(40)])
+        self.assertEqual([code for _, code in done], [0] * 40, done)
+        with open(self.path("walk.labels.yml")) as f:
+            text = f.read()
+        for i in range(40):
+            self.assertIn(f"class: class{i},", text)
+        self.assertEqual([n for n in os.listdir(self.path()) if "partial" in n or "lock" in n], [])
+
+    def test_labels_of_queries_and_of_people_do_not_replace_each_other(self):
+        done = self.together([["query", self.walk, "x > 100", "--add-label", f"q{i}"] if i % 2 else
+                              ["label", "add", self.walk, "-c", f"p{i}", "--from", 1, "--to", 2] for i in range(20)])
+        self.assertEqual({code for _, code in done}, {0}, done)
+        with open(self.path("walk.labels.yml")) as f:
+            text = f.read()
+        for i in range(20):
+            self.assertIn(f"class: {'q' if i % 2 else 'p'}{i},", text)
+
+    def test_of_two_that_make_one_file_one_succeeds_and_nothing_is_mixed(self):
+        done = self.together([["export", "npz", self.walk, "-o", self.path("a.npz")] for _ in range(8)])
+        codes = sorted(code for _, code in done)
+        self.assertEqual(codes[0], 0, done)
+        self.assertEqual(set(codes[1:]), {4}, done)
+        for out, code in done:
+            if code:
+                self.assertIn("a.npz: exists already", out)
+        run("export", "npz", self.walk, "-o", self.path("b.npz"))
+        self.assertEqual(self.read("a.npz"), self.read("b.npz"))
+
+    def test_a_partial_file_of_ones_own_is_left_alone(self):
+        mine = ["a.sdsz.partial", "a.csv.partial", "walk.labels.yml.partial"]
+        for name in mine:
+            self.write(name, "mine")
+        run("pack", self.imu, "-o", self.path("a.sdsz"))
+        run("export", "csv", self.walk, "-o", self.path("a.csv"))
+        run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
+        for name in mine:
+            self.assertEqual(self.read(name), b"mine")
+
+    def test_what_exists_is_left_alone_without_force(self):
+        for name, command in {"a.sdsz": ["pack", self.imu], "a.wav": ["export", "wav", self.walk],
+                              "a.html": ["plot", self.walk]}.items():
+            self.write(name, "mine")
+            _, err = run(*command, "-o", self.path(name), expect=4)
+            self.assertIn("exists already (--force replaces it)", err)
+            self.assertEqual(self.read(name), b"mine")
+            run(*command, "-o", self.path(name), "-f")
+            self.assertGreater(len(self.read(name)), 100)
+
+    def test_a_dash_is_standard_output_or_an_error(self):
+        out, _ = run("export", "csv", self.walk, "-o", "-", cwd=self.path())
+        self.assertEqual(len(out.splitlines()), 2001)
+        run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
+        self.assertIn("\ta\n", run("label", "export", self.walk, "-o", "-", cwd=self.path())[0])
+        suite = self.write("suite.yml", f"suite:\n  name: t\n  cases: [{{name: a, recordings: {self.walk}, algorithm: none.so}}]\n")
+        for command in (["pack", self.imu, "-o"], ["unpack", self.walk, "-d"], ["cut", self.walk, "--from", 0, "-o"],
+                        ["merge", self.walk, self.walk, "-o"], ["resample", self.walk, "--rate", 50, "-o"],
+                        ["import", "csv", self.imu, "-o"], ["plot", self.walk, "-o"],
+                        ["replay", self.walk, "-a", "none.so", "-o"], ["test", suite, "--junit"], ["test", suite, "--html"],
+                        ["test", suite, "--results"],
+                        ["export", "npz", self.walk, "--window", "1s", "-o"],
+                        *(["export", form, self.walk, "-o"] for form in ("wav", "flac", "audio", "hdf5", "npz", "qeexo",
+                                                                        "edge-impulse", "mcap", "images"))):
+            _, err = run(*command, "-", expect=2, cwd=self.path())
+            self.assertIn("standard output is not possible here", err, command)
+        self.assertFalse(os.path.exists(self.path("-")))
+
+    def test_links_stay_links_and_private_files_stay_private(self):
+        run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
+        os.rename(self.path("walk.labels.yml"), self.path("real.yml"))
+        os.chmod(self.path("real.yml"), 0o600)
+        os.symlink("real.yml", self.path("walk.labels.yml"))
+        run("label", "add", self.walk, "-c", "b", "--from", 0, "--to", 1)
+        self.assertTrue(os.path.islink(self.path("walk.labels.yml")))
+        self.assertIn(b"class: b,", self.read("real.yml"))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("real.yml")).st_mode), 0o600)
+
+    def test_pipes_and_devices_are_written_in_place(self):
+        os.mkfifo(self.path("pipe"))
+        got = []
+        reader = threading.Thread(target=lambda: got.append(self.read("pipe")))
+        reader.start()
+        run("export", "csv", self.walk, "-o", self.path("pipe"))
+        reader.join(60)
+        self.assertEqual(len(got[0].splitlines()), 2001)
+        run("export", "qeexo", self.walk, "-o", "/dev/null")
+        for form in ("csv", "npz", "mcap", "qeexo"):
+            _, err = run("export", form, self.walk, "-o", "/dev/full", expect=4)
+            self.assertIn("No space left on device", err)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+// A file is made completely or not at all, and never over somebody else's, whatever fails and whoever is quicker.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "faults/faulty_file_system.hpp"
+#include "sds/format/partial_file.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::Fault;
+using test::FaultyFileSystem;
+using test::read_file;
+using test::write_file;
+
+std::size_t files_in(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+Expected<void> make(const std::filesystem::path& path, const std::string& text, IfExists if_exists) {
+  auto file = PartialFile::create(path, if_exists);
+  if (!file) return fail(file);
+  for (std::size_t at = 0; at < text.size(); at += 10)
+    if (auto done = file->sink().append(as_bytes(text.substr(at, 10))); !done) return done;
+  return file->keep();
+}
+
+TEST(PartialFile, HasItsNameWhenItIsKept) {
+  const test::TempDir dir;
+  {
+    auto file = PartialFile::create(dir / "a.csv", IfExists::fail).value();
+    ASSERT_TRUE(file.sink().append(as_bytes("text")));
+    EXPECT_FALSE(std::filesystem::exists(dir / "a.csv"));
+    EXPECT_EQ(file.sink().path(), dir / "a.csv");
+    EXPECT_EQ(file.path().parent_path(), dir.path());
+    ASSERT_TRUE(file.keep());
+  }
+  EXPECT_EQ(read_file(dir / "a.csv"), "text");
+  EXPECT_EQ(files_in(dir.path()), 1u);
+}
+
+TEST(PartialFile, IsGoneWithoutBeingKept) {
+  const test::TempDir dir;
+  {
+    auto file = PartialFile::create(dir / "a.csv", IfExists::fail).value();
+    ASSERT_TRUE(file.sink().append(as_bytes("text")));
+    EXPECT_EQ(files_in(dir.path()), 1u);
+  }
+  EXPECT_EQ(files_in(dir.path()), 0u);
+}
+
+TEST(PartialFile, LeavesAloneWhatAppearsMeanwhile) {
+  const test::TempDir dir;
+  auto file = PartialFile::create(dir / "a.csv", IfExists::fail).value();
+  ASSERT_TRUE(file.sink().append(as_bytes("ours")));
+  write_file(dir / "a.csv", "theirs");
+  const auto kept = file.keep();
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().code, ErrorCode::exists);
+  EXPECT_EQ(kept.error().path, dir / "a.csv");
+  EXPECT_EQ(read_file(dir / "a.csv"), "theirs");
+}
+
+TEST(PartialFile, LeavesAloneWhatExists) {
+  const test::TempDir dir;
+  write_file(dir / "a.csv", "theirs");
+  write_file(dir / "b.csv.partial", "theirs, too");
+  std::filesystem::create_symlink("nowhere", dir / "link");
+  EXPECT_EQ(make(dir / "a.csv", "ours", IfExists::fail).error().code, ErrorCode::exists);
+  EXPECT_EQ(make(dir / "link", "ours", IfExists::fail).error().code, ErrorCode::exists);
+  EXPECT_FALSE(make(dir.path(), "ours", IfExists::overwrite));
+  EXPECT_TRUE(make(dir / "b.csv", "ours", IfExists::fail));
+  EXPECT_EQ(read_file(dir / "a.csv"), "theirs");
+  EXPECT_EQ(read_file(dir / "b.csv.partial"), "theirs, too");
+  EXPECT_EQ(files_in(dir.path()), 4u);
+}
+
+TEST(PartialFile, TwoOfOneNameDoNotMeet) {
+  const test::TempDir dir;
+  auto first = PartialFile::create(dir / "a", IfExists::fail).value();
+  auto second = PartialFile::create(dir / "a", IfExists::fail).value();
+  ASSERT_TRUE(first.sink().append(as_bytes("first")));
+  ASSERT_TRUE(second.sink().append(as_bytes("second")));
+  EXPECT_TRUE(second.keep());
+  EXPECT_EQ(first.keep().error().code, ErrorCode::exists);
+  EXPECT_EQ(read_file(dir / "a"), "second");
+}
+
+TEST(PartialFile, ReplacesAPrivateFileByAPrivateOneAndWhatALinkPointsTo) {
+  const test::TempDir dir;
+  write_file(dir / "private", "old");
+  ::chmod((dir / "private").c_str(), 0600);
+  std::filesystem::create_symlink("private", dir / "link");
+  ASSERT_TRUE(make(dir / "link", "new", IfExists::overwrite));
+  EXPECT_TRUE(std::filesystem::is_symlink(dir / "link"));
+  EXPECT_EQ(read_file(dir / "private"), "new");
+  struct stat info {};
+  ASSERT_EQ(::stat((dir / "private").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST(PartialFile, DevicesAreWrittenInPlace) {
+  EXPECT_TRUE(make("/dev/null", "text", IfExists::fail));
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  const auto full = make("/dev/full", "text", IfExists::overwrite);
+  ASSERT_FALSE(full);
+  EXPECT_NE(full.error().message.find("No space left"), std::string::npos);
+}
+
+TEST(PartialFile, ADashOrNoNameIsAnError) {
+  EXPECT_EQ(make("-", "x", IfExists::fail).error().code, ErrorCode::usage);
+  EXPECT_EQ(make("", "x", IfExists::fail).error().code, ErrorCode::usage);
+  EXPECT_FALSE(std::filesystem::exists("-"));
+}
+
+TEST(PartialFile, ALongNameLeavesRoomForTheOneMeanwhile) {
+  const test::TempDir dir;
+  const std::string name(255, 'n');
+  EXPECT_TRUE(make(dir / name, "x", IfExists::fail));
+  EXPECT_EQ(read_file(dir / name), "x");
+}
+
+TEST(PartialFile, WritesThatComeBackToAnEarlierPlace) {
+  const test::TempDir dir;
+  auto file = PartialFile::create(dir / "a", IfExists::fail).value();
+  ASSERT_TRUE(file.write_at(0, as_bytes("....")));
+  ASSERT_TRUE(file.write_at(4, as_bytes("data")));
+  ASSERT_TRUE(file.write_at(0, as_bytes("head")));
+  ASSERT_TRUE(file.keep());
+  EXPECT_EQ(read_file(dir / "a"), "headdata");
+}
+
+// Every operation, every fault, with and without a file that is replaced.
+TEST(PartialFile, WhateverFailsAFileIsCompleteOrAsItWas) {
+  const test::TempDir dir;
+  const std::string text = "a text of more than one piece of ten bytes";
+  for (const auto if_exists : {IfExists::fail, IfExists::overwrite}) {
+    std::size_t count = 0;
+    {
+      FaultyFileSystem system;
+      ASSERT_TRUE(make(dir / "a", text, if_exists));
+      count = system.operations();
+    }
+    ASSERT_GE(count, 9u);  // open, 5 writes, sync, close, rename, sync of the directory
+    for (std::size_t at = 1; at <= count; ++at)
+      for (const Fault fault :
+           {Fault::short_write, Fault::interrupted, Fault::io_error, Fault::disk_full, Fault::stays_full}) {
+        std::filesystem::remove(dir / "a");
+        if (if_exists == IfExists::overwrite) write_file(dir / "a", "old");
+        FaultyFileSystem system(at, fault);
+        const auto done = make(dir / "a", text, if_exists);
+        const std::string what = system.failed() + ", " + test::name_of(fault);
+        const bool harmless = system.failed().empty() || fault == Fault::short_write ||
+                              (fault == Fault::interrupted && system.failed().substr(0, 5) != "close");
+        EXPECT_EQ(done.has_value(), harmless) << what;
+        const bool named = std::filesystem::exists(dir / "a");
+        const std::string content = named ? read_file(dir / "a") : "";
+        if (done || system.failed().substr(0, 14) == "sync_directory") {
+          EXPECT_EQ(content, text) << what;
+        } else {
+          EXPECT_EQ(named, if_exists == IfExists::overwrite) << what;
+          EXPECT_EQ(content, named ? "old" : "") << what;
+          EXPECT_NE(done.error().to_string().find((dir / "a").string()), std::string::npos) << done.error().to_string();
+        }
+        EXPECT_EQ(files_in(dir.path()), named ? 1u : 0u) << what;
+      }
+  }
+}
+
+}  // namespace
+}  // namespace sds
