@@ -131,7 +131,9 @@ class Commands(Case):
                     continue
                 self.assertNotEqual(code, 0, what)
                 self.assertGreaterEqual(code, 1, what)
-                self.assertTrue(any(os.path.basename(name) in output for name in [*made, *names]), "no file is named\n" + what)
+                # A folder that is made or synced is named itself.
+                known = [os.path.basename(name) for name in made] + [*names, "/out: cannot sync the directory"]
+                self.assertTrue(any(name in output for name in known), "no file is named\n" + what)
                 for name, content in after.items():
                     self.assertTrue(content == before.get(name) or (name in reference and equal(name, content)),
                                     f"{name} is neither old nor complete ({len(content)} bytes)\n{what}")
@@ -145,11 +147,11 @@ class Commands(Case):
                 f.write("old")
         self.check("pack", self.input("Imu.0.sds"), "-o", "OUT/walk.sdsz")
         self.check("pack", self.input("Imu.0.sds"), "-o", "OUT/walk.sdsz", "-f", prepare=old)
-        self.check("unpack", self.both, "-o", "OUT/plain", names=["plain"])
+        self.check("unpack", self.both, "-d", "OUT/plain", names=["plain"])
 
     def test_edits(self):
         self.check("cut", self.imu, "--from", 2, "--to", 5, "-o", "OUT/part.sdsz")
-        self.check("merge", self.imu, self.both, "-o", "OUT/merged.sdsz")
+        self.check("merge", self.imu, self.both, "--no-align", "-o", "OUT/merged.sdsz")
         self.check("resample", self.imu, "--rate", 50, "-o", "OUT/slow.sdsz")
 
     def test_text_exports(self):
@@ -162,7 +164,8 @@ class Commands(Case):
         self.check("export", "mcap", self.imu, "-o", "OUT/imu.mcap")
         self.check("export", "npz", self.imu, "-o", "OUT/imu.npz")
         self.check("export", "npz", self.imu, "--compress", "-o", "OUT/imu.npz")
-        self.check("export", "hdf5", self.imu, "-o", "OUT/imu.h5")
+        # HDF5 tries to open what it then makes: that this fails is nothing to it.
+        self.check("export", "hdf5", self.imu, "-o", "OUT/imu.h5", unseen=[("open", ".h5")])
         self.check("export", "images", self.both, "-o", "OUT/frames", names=["frames"])
         self.check("export", "images", self.both, "--raw", "-o", "OUT/frames", names=["frames"])
 
@@ -173,7 +176,8 @@ class Commands(Case):
 
     def test_datasets(self):
         for name in ("npz", "hdf5"):
-            self.check("export", name, self.imu, "--window", "1s", "-o", "OUT/set", names=["set", "sds-"])
+            self.check("export", name, self.imu, "--window", "1s", "-o", "OUT/set", names=["set", "sds-"],
+                       unseen=[("open", ".h5")])
 
     def test_imports(self):
         self.check("import", "csv", self.input("imu.csv"), "-o", "OUT/imu.sdsz")

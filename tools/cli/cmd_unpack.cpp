@@ -39,9 +39,9 @@ int run_unpack(const Options& o) {
   }
   for (const auto& stream : recording->streams())
     fmt::print("{}{}\n", (o.directory / stream.file_name()).string(),
-               stream.description.metadatno_standard_output_name.empty()
+               stream.description.metadata_file_name.empty()
                    ? ""
-                   : "  (with " + stream.description.metadatno_standard_output_name + ")");
+                   : "  (with " + stream.description.metadata_file_name + ")");
   return 0;
 }
 

@@ -22,13 +22,20 @@
 
 namespace sds::hdf5 {
 
+// Whether anything of this thread's file could not be closed. HDF5 writes what it has cached when a dataset or an
+// attribute is closed, drops what it could not write, and says so only there.
+inline bool& a_close_failed() {
+  static thread_local bool failed = false;
+  return failed;
+}
+
 // Anything HDF5 numbers, closed when it goes.
 class Handle {
  public:
   Handle() = default;
   Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
   ~Handle() {
-    if (id_ >= 0) close_(id_);
+    if (id_ >= 0 && close_(id_) < 0) a_close_failed() = true;
   }
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
   Handle& operator=(Handle&& other) noexcept {
@@ -358,6 +365,7 @@ inline Handle create_file(const std::filesystem::path& path) {
   // end, and crash over it. Every file is flushed and closed here; nothing is left for then.
   [[maybe_unused]] static const herr_t no_exit_handler = H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
+  a_close_failed() = false;
   return {check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), "create the file"), H5Fclose};
 }
 
@@ -365,6 +373,7 @@ inline Handle create_file(const std::filesystem::path& path) {
 inline void close_file(Handle file) {
   check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write the file");
   check(H5Fclose(file.release()), "close the file");
+  if (a_close_failed()) throw HdfProblem{"cannot write the file: a part of it could not be closed"};
 }
 
 }  // namespace sds::hdf5
