@@ -26,7 +26,7 @@ HARMLESS = ("short", "eintr")
 KINDS = ("eio", "enospc", "full") + HARMLESS
 
 IMU = "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n    - {value: y, type: int16_t}\n"
-CAMERA = "sds:\n  name: Cam\n  content:\n    - image: {pixel_format: RAW8, width: 4, height: 2, stride_bytes: [4]}\n"
+CAMERA = "sds:\n  name: Cam\n  content:\n    - image: {pixel_format: RAW8, width: 4, height: 2, stride_bytes: 4}\n"
 BYTES = "sds:\n  name: {0}\n  content:\n    - {{value: v, type: {1}}}\n"
 
 
