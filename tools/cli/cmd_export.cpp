@@ -204,6 +204,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     label = main_label(*labels);
   }
   ExportReport all;
+  FileNames names;
   for (const std::size_t stream : *streams) {
     const StreamInfo& info = recording.streams()[stream];
     // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
@@ -217,10 +218,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     }
     std::string name = to_folder ? stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
     if (o.format == Format::edge_impulse && !label.empty()) name = label + "." + name;
-    name += "." + o.extension;
-    // Ids and labels come from the recording: they must not lead out of the directory.
-    if (auto ok = check_file_name(name); !ok) return fail(ok);
-    auto report = one(stream, (directory / name).string());
+    auto report = one(stream, (directory / names.take(name, "." + o.extension)).string());
     if (!report) return report;
     add_report(all, *report);
   }

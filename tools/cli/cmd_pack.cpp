@@ -41,7 +41,7 @@ int run_pack(const Options& o) {
                                       {"raw_bytes", report->raw_bytes},
                                       {"stored_bytes", report->stored_bytes},
                                       {"notes", report->notes}}
-                           .dump(2));
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{}: {} stream{}, {} blocks, {} as plain .sds, {} stored, ratio {:.2f}\n", o.output.string(),
                report->streams, report->streams == 1 ? "" : "s", grouped(report->blocks),

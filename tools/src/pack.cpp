@@ -6,6 +6,7 @@
 #include <set>
 
 #include "sds/format/names.hpp"
+#include "sds/format/stream_files.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/partial_file.hpp"
 
@@ -13,18 +14,14 @@ namespace sds {
 
 namespace {
 
+// Files of one name could not both be unpacked. A recording's own streams are told apart by unpack.
 Expected<void> check_unique_names(const Recording& input) {
   std::set<std::string> names;
-  for (const auto& stream : input.streams()) {
-    const std::string name = stream.file_name();
-    if (auto ok = check_file_name(name); !ok) {
-      ok.error().path = stream.path;
-      return ok;
-    }
-    if (!names.insert(name).second)
-      return fail(ErrorCode::usage, fmt::format("two inputs are named {}: they could not both be unpacked", name),
+  for (const auto& stream : input.streams())
+    if (!input.sdsz() && !names.insert(stream.file_name()).second)
+      return fail(ErrorCode::usage,
+                  fmt::format("two inputs are named {}: they could not both be unpacked", stream.file_name()),
                   stream.path);
-  }
   return {};
 }
 
@@ -132,30 +129,33 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
 
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress) {
-  if (auto ok = check_unique_names(input); !ok) return fail(ok);
+  PackReport report;
+  std::vector<StreamDescription> descriptions;
+  for (const auto& stream : input.streams()) descriptions.push_back(stream.description);
+  const auto files = plain_files_of(descriptions);
   std::map<std::string, const std::string*> metadata;
-  for (const auto& stream : input.streams()) {
-    const auto& d = stream.description;
-    if (d.metadata_file_name.empty()) continue;
-    if (auto ok = check_file_name(d.metadata_file_name); !ok) return fail(ok);
-    const auto [place, fresh] = metadata.emplace(d.metadata_file_name, &d.metadata_text);
-    if (!fresh && *place->second != d.metadata_text)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("two streams have different metadata files of the name {}", d.metadata_file_name),
-                  input.path());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& d = descriptions[i];
+    if (!d.metadata_file_name.empty()) metadata.emplace(files[i].metadata, &d.metadata_text);
+    report.files.push_back({directory / files[i].data, files[i].metadata});
+    if (files[i].data != files[i].recorded)
+      report.notes.push_back(fmt::format("stream {} is unpacked as {}: '{}' is no name for a file, or taken",
+                                         input.streams()[i].id, files[i].data, files[i].recorded));
+    if (!d.metadata_file_name.empty() && files[i].metadata != d.metadata_file_name)
+      report.notes.push_back(
+          fmt::format("the metadata of stream {} are unpacked as {}: '{}' is no name for a file, or "
+                      "taken",
+                      input.streams()[i].id, files[i].metadata, d.metadata_file_name));
   }
   if (auto made = make_directories(directory); !made) return fail(made);
-  for (const auto& stream : input.streams())
-    if (auto ok = refuse_existing(directory / stream.file_name(), options.force); !ok) return fail(ok);
+  for (const auto& file : report.files)
+    if (auto ok = refuse_existing(file.data, options.force); !ok) return fail(ok);
   for (const auto& [name, text] : metadata)
     if (auto ok = refuse_existing(directory / name, options.force); !ok) return fail(ok);
   const auto pool = make_worker_pool(options.threads);
-  PackReport report;
   report.streams = input.streams().size();
   for (std::size_t i = 0; i < input.streams().size(); ++i)
-    if (auto done =
-            unpack_stream(input, i, directory / input.streams()[i].file_name(), pool.get(), report, on_progress);
-        !done)
+    if (auto done = unpack_stream(input, i, report.files[i].data, pool.get(), report, on_progress); !done)
       return fail(done);
   for (const auto& [name, text] : metadata)
     if (auto done = write_text_file(directory / name, *text); !done) return fail(done);

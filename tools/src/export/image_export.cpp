@@ -118,6 +118,15 @@ Expected<void> write_png(const Frame& frame, const std::filesystem::path& path) 
   return file.keep();
 }
 
+// How the names of a stream's frames begin; streams of one recording begin differently.
+std::string frame_stem(const Recording& recording, std::size_t index) {
+  static constexpr std::string_view longest = ".0000000000.png";
+  FileNames names;
+  for (std::size_t i = 0; i < index; ++i) names.take(recording.streams()[i].id, longest);
+  const std::string name = names.take(recording.streams()[index].id, longest);
+  return name.substr(0, name.size() - longest.size());
+}
+
 Expected<void> write_raw(ByteView bytes, const std::filesystem::path& path) {
   return write_text_file(path, as_text(bytes));
 }
@@ -133,7 +142,7 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     return fail(ErrorCode::usage, fmt::format("stream {} holds no images: its metadata has no 'image:'", stream.id),
                 stream.path);
   const ImageFormat& format = *stream.metadata->image;
-  if (auto ok = check_file_name(stream.id + ".png"); !ok) return fail(ok);
+  const std::string stem = frame_stem(recording, index);
   std::vector<std::size_t> planes;
   if (!options.raw_frames) {
     const auto shapes = plane_shapes(format);
@@ -175,7 +184,7 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     if (b.data.size() % format.frame_bytes != 0) ++odd;
     for (std::size_t at = 0; at + format.frame_bytes <= b.data.size(); at += format.frame_bytes) {
       const auto path =
-          directory / fmt::format("{}.{:06}.{}", stream.id, report.samples, options.raw_frames ? "raw" : "png");
+          directory / fmt::format("{}.{:06}.{}", stem, report.samples, options.raw_frames ? "raw" : "png");
       if (auto ok = refuse_existing(path, options.force); !ok) return fail(ok);
       const Frame frame{reinterpret_cast<const Byte*>(b.data.data() + at), format, planes};
       auto done = options.raw_frames ? write_raw(b.data.subspan(at, format.frame_bytes), path) : write_png(frame, path);

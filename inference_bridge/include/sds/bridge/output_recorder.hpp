@@ -7,11 +7,13 @@
 
 #include "sds/format/plain.hpp"
 #include "sds/format/sdsz_writer.hpp"
+#include "sds/format/stream_files.hpp"
 
 namespace sds {
 
 /// Writes streams of outputs: into one `.sdsz` if the path ends so, else each as `<stream>.<label>.p.sds`, with its
-/// metadata beside it, into the directory that the path names (made if needed).
+/// metadata beside it, into the directory that the path names (made if needed). Files there are named by
+/// plain_files_of(), so that no name out of a recording leads elsewhere.
 class OutputRecorder {
  public:
   static Expected<OutputRecorder> create(const std::filesystem::path& path,
@@ -25,8 +27,10 @@ class OutputRecorder {
 
  private:
   OutputRecorder() = default;
-  Expected<void> create_plain(const std::filesystem::path& directory, const StreamDescription& stream,
-                              IfExists if_exists);
+  static Expected<void> check_metadata(const std::filesystem::path& directory, const StreamFiles& files,
+                                       const StreamDescription& stream, IfExists if_exists);
+  Expected<void> create_plain(const std::filesystem::path& directory, const StreamFiles& files,
+                              const StreamDescription& stream, IfExists if_exists);
 
   std::vector<std::filesystem::path> files_;
   std::unique_ptr<SdszWriter> packed_;
