@@ -62,8 +62,16 @@ Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directo
   return (*metadata)->close();
 }
 
-Expected<void> OutputRecorder::append(std::size_t stream, std::uint32_t timeslot, ByteView data) {
-  return packed_ ? packed_->append(ids_[stream], timeslot, data) : plain_[stream]->append(timeslot, data);
+Expected<void> OutputRecorder::append(std::size_t stream, std::uint64_t tick, ByteView data) {
+  return packed_ ? packed_->append_at(ids_[stream], tick, data)
+                 : plain_[stream]->append(static_cast<std::uint32_t>(tick), data);
+}
+
+Expected<void> OutputRecorder::add_gap(const std::string& reason) {
+  if (!packed_) return {};
+  for (const auto id : ids_)
+    if (auto done = packed_->add_gap(id, reason); !done) return done;
+  return {};
 }
 
 Expected<void> OutputRecorder::close() {

@@ -51,7 +51,8 @@ TEST(FileNames, PlainNamesStayAsTheyAre) {
   for (const std::string name : {"Imu.0.sds", "a:b.0.sds", "-x.sds", ".0.sds", "..sds", "a..sds", ".sds", ".p.sds", "x",
                                  "Imu.sds.yml", "my metadata.txt", "Auxiliary.0.sds", "\xFF.sds", "~.sds"})
     EXPECT_EQ(names.take(name), name);
-  EXPECT_EQ(names.take(std::string(251, 'n') + ".sds"), std::string(251, 'n') + ".sds");
+  const std::string longest = std::string(251, 'n').append(".sds");
+  EXPECT_EQ(names.take(longest), longest);
 }
 
 TEST(FileNames, NothingLeavesTheFolderOrSteersAnything) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "sds/format/names.hpp"
 #include "sds/recorder/worker_pool.hpp"
@@ -99,6 +100,7 @@ struct Outcome {
   std::optional<Error> error;
   ExportReport report;
   std::string stem;
+  nlohmann::json damages = nlohmann::json::array();
 };
 
 Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output,
@@ -225,7 +227,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
   return all;
 }
 
-void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
+void print_files(const ExportReport& report, const nlohmann::json& damages, const Options& o, nlohmann::json& all) {
   std::set<std::string> shown;
   for (const auto& note : report.notes)
     if (shown.insert(note).second) warn(note);
@@ -238,7 +240,11 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report.files) files.push_back(file.string());
-    all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
+    all.push_back({{"files", files},
+                   {"samples", report.samples},
+                   {"bytes", bytes},
+                   {"damages", damages},
+                   {"notes", report.notes}});
   } else if (report.files.size() == 1) {
     fmt::print("{}: {} samples, {}\n", report.files.front().string(), grouped(report.samples), human_bytes(bytes));
   } else if (!report.files.empty()) {
@@ -275,7 +281,7 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   std::vector<std::optional<Error>> errors(groups.size());
   SharedProgress progress("reading", 0);
   for_each_parallel(executor, groups.size(), [&](std::size_t i) {
-    auto recording = Recording::open(groups[i], o.input.options());
+    auto recording = open_recording(groups[i], o.input.options());
     auto item = recording ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback())
                           : Expected<DatasetItem>(fail(recording));
     if (item) {
@@ -335,6 +341,7 @@ int run_windows(Options o) {
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
+  o.window.open = [](const fs::path& path) { return open_recording(path, {}); };
   const auto pool = make_worker_pool(o.jobs);
   auto items = plan_dataset(o, group_inputs(o), pool.get());
   if (!items) return fail_with(items.error());
@@ -353,6 +360,7 @@ int run_windows(Options o) {
     fmt::print("{}\n", nlohmann::json{{"files", files},
                                       {"windows", report->windows},
                                       {"unlabelled", report->unlabelled},
+                                      {"damages", damages_json()},
                                       {"notes", report->notes}}
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
@@ -371,7 +379,7 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
     for (std::size_t i = 0; i < count; ++i) {
       if (!items.empty() && items[i].part != p) continue;
       const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
-      auto recording = Recording::open(paths, o.input.options());
+      auto recording = open_recording(paths, o.input.options());
       if (!recording) return fail_with(recording.error());
       auto streams = choose_streams(*recording, o.streams);
       if (!streams) return fail_with(streams.error());
@@ -400,7 +408,7 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
       return export_hdf5(recordings, output, mine.exports, executor, progress.callback());
     }();
     if (!report) return fail_with(report.error());
-    print_files(*report, o, all);
+    print_files(*report, damages_json(), o, all);
     if (items.empty()) break;
   }
   if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -445,7 +453,7 @@ int run_export(Options o) {
     SharedProgress progress("exporting", 0);
     for_each_parallel(pool.get(), count, [&](std::size_t i) {
       const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
-      auto recording = Recording::open(paths, o.input.options());
+      auto recording = open_recording(paths, o.input.options());
       Expected<ExportReport> report = ExportReport{};
       if (!recording) {
         report = fail(recording);
@@ -457,6 +465,7 @@ int run_export(Options o) {
         report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback())
                       : Expected<ExportReport>(fail(made));
       }
+      if (recording) outcomes[i].damages = damages_json(*recording);
       if (report) {
         outcomes[i].report = std::move(*report);
       } else {
@@ -472,7 +481,7 @@ int run_export(Options o) {
       if (outcome.error->code == ErrorCode::interrupted) return exit_code;
       continue;
     }
-    print_files(outcome.report, o, all);
+    print_files(outcome.report, outcome.damages, o, all);
   }
   const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
   if (o.json)

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "sds/tools/pack.hpp"
 
@@ -40,6 +41,7 @@ int run_pack(const Options& o) {
                                       {"blocks", report->blocks},
                                       {"raw_bytes", report->raw_bytes},
                                       {"stored_bytes", report->stored_bytes},
+                                      {"damages", damages_json(*recording)},
                                       {"notes", report->notes}}
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "sds/tools/pack.hpp"
 
@@ -32,13 +33,14 @@ int run_unpack(const Options& o) {
     fmt::print(
         "{}\n",
         nlohmann::json{
-            {"files", files}, {"blocks", report->blocks}, {"raw_bytes", report->raw_bytes}, {"notes", report->notes}}
+            {"files", files}, {"blocks", report->blocks}, {"raw_bytes", report->raw_bytes}, {"losses", report->losses},
+            {"damages", damages_json(*recording)}, {"notes", report->notes}}
             .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-    return 0;
+    return report->losses > 0 ? 3 : 0;
   }
   for (const auto& file : report->files)
     fmt::print("{}{}\n", file.data.string(), file.metadata.empty() ? "" : "  (with " + file.metadata + ")");
-  return 0;
+  return report->losses > 0 ? 3 : 0;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "sds/format/names.hpp"
 #include "sds/format/stream_files.hpp"
+#include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/partial_file.hpp"
 
@@ -28,11 +29,28 @@ Expected<void> check_unique_names(const Recording& input) {
 void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport& report) {
   if (stream.metadata_error)
     report.notes.push_back(stream.metadata_error->to_string() + ": kept as text, blocks are stored as plain bytes");
-  for (const auto& damage : cursor.damages())
-    report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (const auto tail = cursor.tail())
     report.notes.push_back(
         fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
+}
+
+Expected<void> add_gaps(SdszWriter& writer, SdszWriter::StreamId id, const std::vector<StreamLosses::Loss>& losses) {
+  for (const auto& loss : losses)
+    if (auto done = writer.add_gap(id, loss.reason); !done) return done;
+  return {};
+}
+
+// A torn end that is damaged is lost like a damaged section.
+Expected<void> take_tail(const Recording& input, std::size_t index, BlockCursor& cursor,
+                         const std::function<Expected<void>(ByteView)>& take) {
+  auto done = cursor.read_tail(take);
+  if (done || !input.sdsz() || done.error().code != ErrorCode::bad_input) return done;
+  Damage damage;
+  damage.offset = done.error().offset.value_or(0);
+  damage.reason = "the stream's torn end is lost: " + done.error().message;
+  damage.stream = index;
+  input.damage_log()->add(damage);
+  return {};
 }
 
 Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter& writer, PackReport& report,
@@ -47,25 +65,27 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
   if (!id) return fail(id);
   auto cursor = input.cursor(index);
   if (!cursor) return fail(cursor);
+  StreamLosses losses(input, index);
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
-    if (auto done = writer.append(*id, (*block)->timeslot, (*block)->data); !done) return done;
+    if (auto done = add_gaps(writer, *id, losses.before(**block)); !done) return done;
+    if (auto done = writer.append_at(*id, (*block)->tick, (*block)->data); !done) return done;
     ++report.blocks;
     unreported += (*block)->data.size() + 8;
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  if (input.sdsz()) {
-    for (const auto& gap : input.sdsz()->streams()[index].gaps)
-      if (auto done = writer.add_gap(*id, gap.reason); !done) return done;
-  }
-  auto done = (*cursor)->read_tail([&](ByteView bytes) { return writer.append_tail(*id, bytes); });
+  if (auto done = add_gaps(writer, *id, losses.at_end()); !done) return done;
+  if (input.sdsz())
+    for (const auto& pair : input.sdsz()->streams()[index].clocks)
+      if (auto done = writer.add_clock(*id, pair); !done) return done;
+  auto done = take_tail(input, index, **cursor, [&](ByteView bytes) { return writer.append_tail(*id, bytes); });
   if (!done) return done;
   note_stream(stream, **cursor, report);
-  return writer.seal(*id);
+  return writer.end_stream(*id);
 }
 
 Expected<void> unpack_stream(const Recording& input, std::size_t index, const std::filesystem::path& path,
@@ -76,11 +96,14 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   auto sink = OutputFile::create(file.path(), IfExists::overwrite);
   if (!sink) return fail(sink);
   PlainWriter writer(std::move(*sink));
+  StreamLosses losses(input, index);
+  std::size_t lost = 0;
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
+    lost += losses.before(**block).size();
     if (auto done = writer.append((*block)->timeslot, (*block)->data); !done) return done;
     ++report.blocks;
     report.raw_bytes += (*block)->data.size() + 8;
@@ -88,12 +111,17 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  auto done = (*cursor)->read_tail([&](ByteView bytes) {
+  auto done = take_tail(input, index, **cursor, [&](ByteView bytes) {
     report.raw_bytes += bytes.size();
     return writer.append_raw(bytes);
   });
   if (!done) return done;
   note_stream(input.streams()[index], **cursor, report);
+  lost += losses.at_end().size();
+  if (lost > 0)
+    report.notes.push_back(fmt::format("{}: {} loss{} in the recording: a plain file cannot hold where",
+                                       input.streams()[index].file_name(), lost, lost == 1 ? "" : "es"));
+  report.losses += lost;
   if (auto closed = writer.close(); !closed) return closed;
   return file.keep();
 }
@@ -160,8 +188,6 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
   for (const auto& [name, text] : metadata)
     if (auto done = write_text_file(directory / name, *text); !done) return fail(done);
   if (input.sdsz()) {
-    for (const auto& damage : input.sdsz()->damages())
-      report.notes.push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
     auto size = input.sdsz()->file()->size();
     report.stored_bytes = size ? *size : 0;
   }

@@ -193,8 +193,6 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
       report.files.push_back(path);
     }
   }
-  for (const auto& damage : (*cursor)->damages())
-    report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (odd > 0)
     report.notes.push_back(
         fmt::format("{}: {} blocks are no whole number of frames of {} bytes", stream.id, odd, format.frame_bytes));

@@ -63,6 +63,7 @@ class SuiteReader {
     read_tolerances(map, test.tolerances);
     read_label(map, where, test.label);
     read_limits(map, test.limits);
+    test.allow_damage = map.flag("allow-damage", false);
     map.finish();
     if (expected.empty() && test.label.label.empty() && !test.label.from_file && test.job.repeat == 1)
       suite_.notes.push_back(

@@ -20,7 +20,9 @@ class OutputRecorder {
                                          const std::vector<StreamDescription>& streams, const Properties& session,
                                          IfExists if_exists);
   /// `stream` is an index into the streams given at creation.
-  [[nodiscard]] Expected<void> append(std::size_t stream, std::uint32_t timeslot, ByteView data);
+  [[nodiscard]] Expected<void> append(std::size_t stream, std::uint64_t tick, ByteView data);
+  /// Records in every stream that input is missing here; plain files cannot hold it.
+  [[nodiscard]] Expected<void> add_gap(const std::string& reason);
   [[nodiscard]] Expected<void> close();
   /// The files that hold the outputs.
   [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return files_; }
