@@ -1,6 +1,7 @@
 #include "sds/bridge/output_recorder.hpp"
 
-#include "sds/format/names.hpp"
+#include "sds/format/limits.hpp"
+#include "sds/format/stream_files.hpp"
 
 namespace sds {
 
@@ -24,28 +25,54 @@ Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& pat
     return recorder;
   }
   if (auto made = make_directories(path); !made) return fail(made);
-  for (const auto& stream : streams)
-    if (auto created = recorder.create_plain(path, stream, if_exists); !created) return fail(created);
+  const auto files = plain_files_of(streams);
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (auto ok = check_metadata(path, files[i], streams[i], if_exists); !ok) return fail(ok);
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (auto created = recorder.create_plain(path, files[i], streams[i], if_exists); !created) return fail(created);
   return recorder;
 }
 
-Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directory, const StreamDescription& stream,
-                                            IfExists if_exists) {
-  files_.push_back(directory / SdsFileName{stream.name, stream.label, stream.playback}.to_string());
+// A metadata file that says the same already is left alone; another is somebody's work.
+Expected<void> OutputRecorder::check_metadata(const std::filesystem::path& directory, const StreamFiles& files,
+                                              const StreamDescription& stream, IfExists if_exists) {
+  if (files.metadata.empty() || if_exists == IfExists::overwrite) return {};
+  const auto path = directory / files.metadata;
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return {};
+  auto there = read_small_file(path, limits::max_metadata_bytes);
+  if (there && *there == stream.metadata_text) return {};
+  return fail(ErrorCode::io, "exists already, with other metadata (--force replaces it)", path);
+}
+
+Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directory, const StreamFiles& files,
+                                            const StreamDescription& stream, IfExists if_exists) {
+  files_.push_back(directory / files.data);
   auto file = PartialFile::create(files_.back(), if_exists);
   if (!file) return fail(file);
   plain_.push_back(std::make_unique<PlainWriter>(file->borrow_sink()));
   partial_.push_back(std::move(*file));
-  if (stream.metadata_file_name.empty()) return {};
-  auto metadata = PartialFile::create(directory / stream.metadata_file_name, IfExists::overwrite);
+  if (files.metadata.empty()) return {};
+  const auto path = directory / files.metadata;
+  auto there = read_small_file(path, limits::max_metadata_bytes);
+  if (there && *there == stream.metadata_text) return {};
+  auto metadata = PartialFile::create(path, if_exists);
   if (!metadata) return fail(metadata);
   if (auto done = metadata->sink().append(as_bytes(stream.metadata_text)); !done) return done;
   partial_.push_back(std::move(*metadata));
   return {};
 }
 
-Expected<void> OutputRecorder::append(std::size_t stream, std::uint32_t timeslot, ByteView data) {
-  return packed_ ? packed_->append(ids_[stream], timeslot, data) : plain_[stream]->append(timeslot, data);
+Expected<void> OutputRecorder::append(std::size_t stream, std::uint64_t tick, ByteView data) {
+  return packed_ ? packed_->append_at(ids_[stream], tick, data)
+                 : plain_[stream]->append(static_cast<std::uint32_t>(tick), data);
+}
+
+Expected<void> OutputRecorder::add_gap(const std::string& reason) {
+  if (!packed_) return {};
+  for (const auto id : ids_)
+    if (auto done = packed_->add_gap(id, reason); !done) return done;
+  return {};
 }
 
 Expected<void> OutputRecorder::close() {

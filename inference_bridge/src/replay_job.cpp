@@ -151,14 +151,13 @@ Expected<StreamDescription> describe_output(const OutputPort& port, const Record
   for (const auto& stream : recording.streams()) {
     if (stream.description.name != port.name || stream.description.metadata_file_name.empty()) continue;
     description.metadata_text = stream.description.metadata_text;
-    description.metadata_file_name = stream.description.metadata_file_name;
+    description.metadata_file_name = port.name + ".sds.yml";
     return description;
   }
   SdsFileName name{port.name, "", false};
   const auto found = find_metadata(input.path.parent_path() / (port.name + ".sds"), name);
   if (!found || recording.sdsz()) return description;
   if (auto taken = take_metadata(description, *found); !taken) return fail(taken);
-  description.metadata_file_name = found->filename().string();
   return description;
 }
 

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "sds/format/section.hpp"
+#include "sds/format/stream_losses.hpp"
 
 namespace sds {
 
@@ -39,28 +40,31 @@ class Run {
     if (!player) return fail(player);
     if (options_.on_progress) algorithm_.ask_while_waiting([ask = options_.on_progress] { return ask(0); });
     if (auto reset = algorithm_.reset(); !reset) return fail(reset);
-    next_gap_.resize(options_.input_streams.size());
+    for (const std::size_t stream : options_.input_streams) losses_.emplace_back(recording_, stream);
     const auto start = Clock::now();
     for (;;) {
       auto event = player->next();
       if (!event) return fail(event);
       if (!*event) break;
-      if (auto fed = feed(**event, player->damage_count()); !fed) return fail(fed);
+      if (auto fed = feed(**event); !fed) return fail(fed);
       if (ended_) break;
     }
     if (auto drained = drain(); !drained) return fail(drained);
+    if (!ended_)
+      for (auto& losses : losses_)
+        if (auto noted = record_gaps(losses.at_end()); !noted) return fail(noted);
     report_.finished = !ended_;
     report_.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     // How far the player had run ahead of a crash is a matter of chance.
     if (!ended_) report_.input_fingerprint = player->fingerprint();
     report_.output_fingerprint = output_fingerprint_.hex();
-    report_.damages = player->damages();
+    report_.damages = recording_.damages();
     report_.peak_memory = algorithm_.peak_memory();
     return std::move(report_);
   }
 
  private:
-  Expected<void> feed(const ReplayEvent& event, std::size_t damages) {
+  Expected<void> feed(const ReplayEvent& event) {
     const BlockView& block = event.block;
     const std::size_t stream = options_.input_streams[event.stream];
     const Frequency frequency = recording_.streams()[stream].tick_frequency();
@@ -71,10 +75,10 @@ class Run {
     report_.input_bytes += block.data.size();
     if (options_.on_progress)
       if (auto go_on = options_.on_progress(block.data.size() + 8); !go_on) return go_on;
-    if (passes_gap(event.stream, block.tick) || damages != damages_seen_) {
-      damages_seen_ = damages;
+    if (const auto lost = losses_[event.stream].before(block); !lost.empty() || block.after_loss) {
       ++report_.gaps;
       if (auto drained = drain(); !drained || ended_) return drained;
+      if (auto noted = record_gaps(lost); !noted) return noted;
       if (auto noted = algorithm_.note_gap(); !noted) {
         pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
         return end_with(noted.error());
@@ -96,14 +100,11 @@ class Run {
     return options_.speed > 0 ? drain() : Expected<void>{};
   }
 
-  // True where a block is the first one behind a loss that the recording knows of.
-  bool passes_gap(std::size_t input, std::uint64_t tick) {
-    if (!recording_.sdsz()) return false;
-    const auto& gaps = recording_.sdsz()->streams()[options_.input_streams[input]].gaps;
-    bool passed = false;
-    for (; next_gap_[input] < gaps.size() && gaps[next_gap_[input]].after_tick < tick; ++next_gap_[input])
-      passed = true;
-    return passed;
+  Expected<void> record_gaps(const std::vector<StreamLosses::Loss>& losses) {
+    if (outputs_ == nullptr) return {};
+    for (const auto& loss : losses)
+      if (auto noted = outputs_->add_gap("of the input: " + loss.reason); !noted) return noted;
+    return {};
   }
 
   Expected<void> drain() {
@@ -127,9 +128,7 @@ class Run {
       ++report_.outputs;
       if (report_.output_hashes.size() < kMaxHashes) report_.output_hashes.push_back(checksum(output.data));
       if (outputs_ != nullptr)
-        if (auto recorded = outputs_->append(
-                output.port, static_cast<std::uint32_t>(block.timeslot + output.ticks_later), output.data);
-            !recorded)
+        if (auto recorded = outputs_->append(output.port, block.tick + output.ticks_later, output.data); !recorded)
           return recorded;
     }
     return {};
@@ -159,8 +158,7 @@ class Run {
   RunReport report_;
   Fingerprint output_fingerprint_;
   std::deque<Pending> pending_;
-  std::vector<std::size_t> next_gap_;
-  std::size_t damages_seen_ = 0;
+  std::vector<StreamLosses> losses_;  // of the inputs
   double first_seconds_ = 0;
   bool ended_ = false;
 };

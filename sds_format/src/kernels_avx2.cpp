@@ -1,7 +1,6 @@
+// The kernels as the compiler makes them with AVX2. Nothing here may run before kernels.cpp has asked the processor:
+// this file's code, whatever it is, may have AVX2 instructions.
 #include "kernels.hpp"
-
-#include <cstdlib>
-#include <string_view>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -15,25 +14,9 @@ namespace {
 #include "kernels_impl.hpp"
 }  // namespace
 
-const Table* avx2() {
-  static constexpr Table table = make_table("avx2");
-  static const bool supported = __builtin_cpu_supports("avx2") != 0;
-  return supported ? &table : nullptr;
-}
-
-#else
-
-const Table* avx2() { return nullptr; }
+extern const Table avx2_table;
+constinit const Table avx2_table = make_table("avx2");
 
 #endif
-
-const Table& best() {
-  static const Table& chosen = [&]() -> const Table& {
-    const char* wish = std::getenv("SDSKIT_KERNELS");
-    const Table* fast = avx2();
-    return fast == nullptr || (wish != nullptr && std::string_view(wish) == "plain") ? plain() : *fast;
-  }();
-  return chosen;
-}
 
 }  // namespace sds::kernels

@@ -38,9 +38,9 @@ std::string to_yaml(const Metadata& metadata) {
   std::string out = fmt::format("sds:\n  name: {}\n", quoted(metadata.name));
   if (!metadata.description.empty()) out += fmt::format("  description: {}\n", quoted(metadata.description));
   if (!(metadata.tick_frequency == Frequency{}))
-    out += fmt::format("  tick-frequency: {}\n", metadata.tick_frequency.hz());
-  if (metadata.sample_frequency) out += fmt::format("  sample-frequency: {}\n", metadata.sample_frequency->hz());
-  if (metadata.block_frequency) out += fmt::format("  block-frequency: {}\n", metadata.block_frequency->hz());
+    out += fmt::format("  tick-frequency: {}\n", metadata.tick_frequency.to_string());
+  if (metadata.sample_frequency) out += fmt::format("  sample-frequency: {}\n", metadata.sample_frequency->to_string());
+  if (metadata.block_frequency) out += fmt::format("  block-frequency: {}\n", metadata.block_frequency->to_string());
   out += "  content:\n";
   if (metadata.is_audio) {
     return out +

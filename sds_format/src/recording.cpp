@@ -85,7 +85,7 @@ Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recordi
   stream.raw_bytes = reader->file_bytes();
   SdsFileName name = parse_sds_file_name(path);
   auto metadata = options.metadata ? options.metadata : find_metadata(path, name);
-  stream.description.name = name.stream;
+  stream.description.name = to_stream_name(name.stream);
   stream.description.label = name.label;
   stream.description.playback = name.playback;
   stream.description.file_name = path.filename().string();

@@ -517,6 +517,41 @@ Expected<void> SdszWriter::append_at(StreamId id, std::uint64_t tick, ByteView d
   return state.append(id, static_cast<std::uint32_t>(tick), tick, data);
 }
 
+bool SdszWriter::has_layout(StreamId id, const Layout& layout) const {
+  const Layout& own = state_->streams[id].layout;
+  return own.sample_bytes == layout.sample_bytes && own.columns == layout.columns;
+}
+
+Expected<void> SdszWriter::append_section(StreamId id, const SectionHeader& header, const Layout& layout,
+                                          Bytes payload) {
+  if (auto ok = state_->usable(); !ok) return ok;
+  if (state_->streams[id].ended)
+    return fail(ErrorCode::usage, "a section after the stream's end", state_->sink->path());
+  if (header.kind != SectionKind::data || !has_layout(id, layout))
+    return fail(ErrorCode::usage, "a section of another layout cannot be copied", state_->sink->path());
+  if (auto room = state_->room_for_sections(); !room) return room;
+  if (auto sound = check_payload(header, payload); !sound) return sound;
+  auto summary = summarize(payload);
+  if (!summary) return fail(summary);
+  state_->start_sealing(id);
+  OpenStream& stream = state_->streams[id];
+  auto job = std::make_unique<Job>();
+  job->stream = id;
+  job->section.header = header;
+  job->section.header.version = SectionHeader::current_version;
+  job->section.header.stream = id;
+  job->section.header.first_block = stream.sealed_blocks;
+  job->section.statistics = std::move(summary->statistics);
+  job->section.payload = std::move(payload);
+  job->done = true;
+  stream.sealed_blocks += header.block_count;
+  stream.last_tick = header.last_tick;
+  stream.ticks = TickUnwrapper(header.last_tick);
+  state_->raw += header.raw_bytes;
+  state_->jobs.push_back(std::move(job));
+  return state_->commit(state_->pipelined());
+}
+
 Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
   if (auto ok = state_->usable(); !ok) return ok;
   const std::size_t piece_bytes = std::max<std::size_t>(state_->options.section_bytes, kTailPieceBytes);

@@ -109,7 +109,7 @@ Expected<void> set_in_order(const ByteSource& file, SectionTable& table, std::ve
     return a.header.sequence < b.header.sequence;
   };
   if (!std::is_sorted(found.begin(), found.end(), by_sequence)) {
-    table.damages.push_back({0, 0, "sections stand in another order than they were written"});
+    table.damages.push_back({0, 0, sections_out_of_order});
     std::stable_sort(found.begin(), found.end(), by_sequence);
   }
   std::vector<IndexEntry> once;

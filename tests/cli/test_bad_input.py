@@ -69,7 +69,7 @@ class Input(Case):
         self.write("a.sdsz", bytes(bad))
         out, _ = run("check", self.path("a.sdsz"), expect=1)
         self.assertIn("NOT SOUND", out)
-        _, err = run("unpack", self.path("a.sdsz"), "-d", self.path("out"))
+        _, err = run("unpack", self.path("a.sdsz"), "-d", self.path("out"), expect=3)
         self.assertIn("checksum mismatch", err)
 
     def test_zero_length_blocks(self):

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sds/recorder/worker_pool.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
@@ -93,6 +95,56 @@ TEST_F(ReplayJobTest, ContainerSectionsThreadsAndSpeedDoNotMatter) {
         EXPECT_EQ(result->runs[0].input_fingerprint, expected->runs[0].input_fingerprint);
         EXPECT_EQ(result->runs[0].output_fingerprint, expected->runs[0].output_fingerprint);
       }
+}
+
+TEST_F(ReplayJobTest, OutputsOfAHostileRecordingStayInTheirFolder) {
+  const std::string victim = "sds: {name: mine}";
+  const auto folder = dir_ / "home";
+  std::filesystem::create_directory(folder);
+  test::write_file(folder / "victim.yml", victim);
+  auto writer = SdszWriter::create(folder / "gift.sdsz", {}, {});
+  ASSERT_TRUE(writer);
+  // The stream that the output takes its metadata from names the victim; so does the label of the input.
+  const auto input = writer->add_stream({"In", "/../../victim", false, "", "In.sds.yml", kYaml});
+  ASSERT_TRUE(input);
+  ASSERT_TRUE(writer->add_stream({"Out", "0", false, "", "../victim.yml", kYaml}));
+  for (const auto& block : blocks_) ASSERT_TRUE(writer->append(*input, block.timeslot, as_bytes(block.data)));
+  ASSERT_TRUE(writer->close());
+  auto job = job_of("bad_prints");
+  job.inputs = {"In"};
+  job.output = folder / "outputs";
+  const auto result = run_job(*Recording::open(folder / "gift.sdsz"), job);
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(test::read_file(folder / "victim.yml"), victim);
+  EXPECT_EQ(test::read_file(folder / "outputs" / "Out.sds.yml"), kYaml);
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path()))
+    if (entry.is_regular_file()) files.push_back(std::filesystem::relative(entry.path(), folder).string());
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(files, (std::vector<std::string>{"../In.0.sds", "../In.sds.yml", "gift.sdsz",
+                                             "outputs/Out._.._.._victim.p.sds", "outputs/Out.sds.yml", "victim.yml"}));
+}
+
+TEST_F(ReplayJobTest, AUsersOwnMetadataIsNotReplacedUnlessToldTo) {
+  test::write_file(dir_ / "out.yml", kYaml);
+  std::filesystem::create_directory(dir_ / "outputs");
+  test::write_file(dir_ / "outputs" / "Out.sds.yml", "mine");
+  auto job = job_of("bad_prints");
+  job.out_metadata = dir_ / "out.yml";
+  job.output = dir_ / "outputs";
+  const auto refused = run(job);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "exists already, with other metadata (--force replaces it)");
+  EXPECT_EQ(refused.error().path, dir_ / "outputs" / "Out.sds.yml");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "outputs" / "Out.0.p.sds"));
+  EXPECT_EQ(test::read_file(dir_ / "outputs" / "Out.sds.yml"), "mine");
+  job.if_exists = IfExists::overwrite;
+  ASSERT_TRUE(run(job));
+  EXPECT_EQ(test::read_file(dir_ / "outputs" / "Out.sds.yml"), kYaml);
+  // What says the same already is no obstacle.
+  std::filesystem::remove(dir_ / "outputs" / "Out.0.p.sds");
+  job.if_exists = IfExists::fail;
+  EXPECT_TRUE(run(job));
 }
 
 TEST_F(ReplayJobTest, WhatDoesNotFitIsExplained) {

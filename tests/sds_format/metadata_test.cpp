@@ -169,5 +169,21 @@ TEST(Layout, SurvivesEncodingAndRefusesGapsAndOverlaps) {
   EXPECT_FALSE(Layout::decode(as_bytes("half a column")));
 }
 
+TEST(MetadataYaml, KeepsFrequenciesThatHaveNoEnd) {
+  Metadata metadata;
+  metadata.name = "Hourly";
+  metadata.tick_frequency = {1000, 3};
+  metadata.sample_frequency = Frequency{1, 3600};
+  metadata.block_frequency = Frequency{100, 7};
+  Channel channel;
+  channel.name = "v";
+  metadata.channels.push_back(channel);
+  const auto again = Metadata::parse(to_yaml(metadata), "x.yml");
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(again->tick_frequency, (Frequency{1000, 3}));
+  EXPECT_EQ(again->sample_frequency, (Frequency{1, 3600}));
+  EXPECT_EQ(again->block_frequency, (Frequency{100, 7}));
+}
+
 }  // namespace
 }  // namespace sds

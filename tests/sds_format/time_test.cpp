@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+#include <string>
+#include <vector>
+
 namespace sds {
 namespace {
 
@@ -51,9 +55,46 @@ TEST(Frequency, ParsesDecimalsExactly) {
   EXPECT_EQ(*Frequency::parse("1000.000000000000"), (Frequency{1000, 1}));
 }
 
+TEST(Frequency, ADecimalThatCannotEndStandsForItsFraction) {
+  EXPECT_EQ(*Frequency::parse("333.33333333333333"), (Frequency{1000, 3}));
+  EXPECT_EQ(*Frequency::parse("333.3333333333333"), (Frequency{1000, 3}));  // Python's 1000 / 3
+  EXPECT_EQ(*Frequency::parse("33.333333333333336"), (Frequency{100, 3}));  // 100 / 3, rounded up as a double
+  EXPECT_EQ(*Frequency::parse("0.0002777777777777778"), (Frequency{1, 3600}));
+  EXPECT_EQ(*Frequency::parse("2.777777777777778e-4"), (Frequency{1, 3600}));
+  EXPECT_EQ(*Frequency::parse("0.3333333"), (Frequency{3333333, 10000000}));  // it ends, and fits
+  EXPECT_FALSE(Frequency::parse("333.3333333333"));                           // too few digits to be sure
+}
+
+TEST(Frequency, ReadsBackFromItsTextAsTheSameFraction) {
+  EXPECT_EQ((Frequency{1000, 1}).to_string(), "1000");
+  EXPECT_EQ((Frequency{25, 2}).to_string(), "12.5");
+  EXPECT_EQ((Frequency{1, 8}).to_string(), "0.125");
+  EXPECT_EQ((Frequency{1000000, 1}).to_string(), "1000000");
+  EXPECT_EQ((Frequency{1000, 3}).to_string(), "333.33333333333333");
+  EXPECT_EQ((Frequency{1, 3600}).to_string(), "0.00027777777777777778");
+  std::vector<Frequency> all{{2147483647, 2147483646}, {2147483646, 2147483647}, {1, 2147483647}, {2147483647, 1},
+                             {2147483647, 3},          {2147483645, 2147483647}, {3, 2147483647}};
+  std::uint64_t state = 7;
+  const auto below = [&](std::uint32_t limit) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::uint32_t>(1 + (state >> 33) % (limit - 1));
+  };
+  for (int i = 0; i < 20000; ++i) {
+    Frequency f{below(i % 2 == 0 ? 0x7FFFFFFF : 5000), below(i % 3 == 0 ? 0x7FFFFFFF : 4000)};
+    const auto divisor = std::gcd(f.numerator, f.denominator);
+    all.push_back({f.numerator / divisor, f.denominator / divisor});
+  }
+  for (const auto& f : all) {
+    const auto again = Frequency::parse(f.to_string());
+    ASSERT_TRUE(again) << f.to_string() << ": " << again.error().message;
+    EXPECT_EQ(*again, f) << f.to_string();
+    EXPECT_NEAR(std::stod(f.to_string()), f.hz(), f.hz() * 1e-15);
+  }
+}
+
 TEST(Frequency, RefusesWhatIsNoFrequency) {
-  for (const char* text :
-       {"", "0", "-5", "abc", "1.2.3", "1e", "1e999", "99999999999999999999", "0.0000000000001", "nan", "12 Hz"})
+  for (const char* text : {"", "0", "-5", "abc", "1.2.3", "1e", "1e999", "99999999999999999999", "0.0000000000001",
+                           "0.0000000003", "nan", "12 Hz"})
     EXPECT_FALSE(Frequency::parse(text)) << text;
 }
 

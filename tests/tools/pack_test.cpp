@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -98,13 +100,42 @@ TEST_F(PackTest, InputsOfOneNameAreRefused) {
   EXPECT_EQ(pack(*input, dir_ / "a.sdsz", {}, {}).error().code, ErrorCode::usage);
 }
 
-TEST_F(PackTest, AHostileFileNameDoesNotLeaveTheDirectory) {
+TEST_F(PackTest, OddNamesComeBackAsTheyWere) {
+  // Labels that are empty, names that begin with a dot, characters that only Arm forbids, bytes that are no UTF-8.
+  const std::vector<std::string> names{".0.sds", "..sds",     ".sds",     "a..sds",     "a..p.sds", ".p.sds",
+                                       "a.sds",  "a:b.0.sds", "a*.1.sds", "\xFF.0.sds", "x.0"};
+  for (const auto& name : names) test::write_file(dir_ / name, test::plain({{1, name}, {2, "z"}}));
+  expect_round_trip(names);
+  EXPECT_TRUE(Recording::open(dir_ / "a.sdsz")->sdsz()->damages().empty());
+}
+
+TEST_F(PackTest, HostileNamesDoNotLeaveTheDirectory) {
   auto writer = SdszWriter::create(dir_ / "evil.sdsz", {}, {});
-  ASSERT_TRUE(writer->add_stream({"A", "0", false, "../escaped.sds", "", ""}));
+  ASSERT_TRUE(writer);
+  const std::vector<StreamDescription> streams{{"A", "0", false, "../escaped.sds", "../escaped.yml", "sds: x"},
+                                               {"B", "../../b", false, "", "/tmp/sdskit-escaped.yml", "sds: y"},
+                                               {"C", "0", false, ".bashrc", ".profile", "rm"},
+                                               {"D", "0", false, "A.0.sds", "A.sds.yml", ""},
+                                               {"D", "1", false, "A.0.sds", "A.sds.yml", "other"}};
+  for (const auto& stream : streams) {
+    auto id = writer->add_stream(stream);
+    ASSERT_TRUE(id);
+    ASSERT_TRUE(writer->append(*id, 1, as_bytes(stream.name + stream.label)));
+  }
   ASSERT_TRUE(writer->close());
+  std::filesystem::create_directory(dir_ / "in");
   auto recording = Recording::open(dir_ / "evil.sdsz");
-  EXPECT_FALSE(unpack(*recording, dir_ / "out", {}, {}));
-  EXPECT_FALSE(std::filesystem::exists(dir_ / "escaped.sds"));
+  auto report = unpack(*recording, dir_ / "in" / "out", {}, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path()))
+    if (entry.is_regular_file()) files.insert(std::filesystem::relative(entry.path(), dir_ / "in" / "out").string());
+  EXPECT_EQ(files, (std::set<std::string>{"../../evil.sdsz", ".._escaped.sds", "_._escaped.yml", "B..._.._b.sds",
+                                          "A.0.sds", "A.0~2.sds", "A.sds.yml", "A.0~2.sds.yml", "_bashrc", "_profile",
+                                          "_tmp_sdskit-escaped.yml"}));
+  EXPECT_EQ(test::read_blocks(dir_ / "in" / "out" / "A.0~2.sds")[0].data, "D1");
+  EXPECT_EQ(report->notes.size(), 8u + 5);  // names that changed, and metadata that is none
+  EXPECT_EQ(report->files[4].data, dir_ / "in" / "out" / "A.0~2.sds");
 }
 
 }  // namespace

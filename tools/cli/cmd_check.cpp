@@ -133,7 +133,7 @@ int run_check(const Options& o) {
   nlohmann::json all = nlohmann::json::array();
   std::vector<RecordingQuality> assessed;
   for (const auto& path : o.input.paths) {
-    auto recording = o.input.open_one(path);
+    auto recording = Recording::open(path, o.input.options());  // what it finds it tells itself
     auto result = recording ? Expected<RecordingCheck>{} : fail(recording);
     if (recording) {
       Progress progress("checking " + path.filename().string(), total_bytes(*recording));

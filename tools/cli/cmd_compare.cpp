@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "sds/tools/compare.hpp"
@@ -39,9 +40,9 @@ int run_compare(const Options& o) {
   if (!options) return fail_with(options.error());
   Recording::Options open_options;
   if (!o.metadata.empty()) open_options.metadata = o.metadata;
-  auto a = Recording::open(o.paths[0], open_options);
+  auto a = open_recording(o.paths[0], open_options);
   if (!a) return fail_with(a.error());
-  auto b = Recording::open(o.paths[1], open_options);
+  auto b = open_recording(o.paths[1], open_options);
   if (!b) return fail_with(b.error());
   Progress progress("comparing", total_bytes(*a));
   auto result = compare_recordings(*a, *b, *options, progress.callback());
@@ -51,7 +52,9 @@ int run_compare(const Options& o) {
       if (recording->streams()[0].metadata_error && stream.a == recording->streams()[0].id)
         warn(recording->streams()[0].metadata_error->to_string());
   if (o.json) {
-    fmt::print("{}\n", comparison_json(*result).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    auto json = comparison_json(*result);
+    json["damages"] = damages_json();
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     print_comparison(*result);
   }

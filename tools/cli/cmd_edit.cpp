@@ -1,10 +1,12 @@
 // sds cut, sds merge, sds resample: new recordings from old ones.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/edit.hpp"
@@ -27,17 +29,32 @@ struct Options {
   bool json = false;
 };
 
+nlohmann::json clocks_json(const std::vector<MergedClock>& clocks) {
+  auto list = nlohmann::json::array();
+  for (const auto& clock : clocks) {
+    const bool known = std::isfinite(clock.rate_uncertainty_ppm);
+    list.push_back(
+        {{"recording", clock.path.string()},
+         {"pairs", clock.pairs},
+         {"moved_s", clock.moved_s},
+         {"moved_uncertainty_s", clock.moved_uncertainty_s},
+         {"rate_ppm", known ? nlohmann::json(clock.rate_ppm) : nlohmann::json(nullptr)},
+         {"rate_uncertainty_ppm", known ? nlohmann::json(clock.rate_uncertainty_ppm) : nlohmann::json(nullptr)},
+         {"rate_applied", clock.rate_applied},
+         {"why_not", clock.why_not}});
+  }
+  return list;
+}
+
 int print_report(const Expected<EditReport>& report, const Options& o) {
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()},
-                                      {"streams", report->streams},
-                                      {"blocks", report->blocks},
-                                      {"raw_bytes", report->raw_bytes},
-                                      {"labels", report->labels},
-                                      {"notes", report->notes}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    nlohmann::json json{{"output", o.output.string()},    {"streams", report->streams}, {"blocks", report->blocks},
+                        {"raw_bytes", report->raw_bytes}, {"labels", report->labels},   {"damages", damages_json()},
+                        {"notes", report->notes}};
+    if (!report->clocks.empty()) json["clocks"] = clocks_json(report->clocks);
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{}: {} streams, {} blocks, {} as plain .sds{}\n", o.output.string(), report->streams,
                grouped(report->blocks), human_bytes(report->raw_bytes),
@@ -134,10 +151,11 @@ void add_edit(CLI::App& app, Run& run) {
   merger->add_flag("--no-align", m->no_align, "Keep all timeslots as they are, clock pairs or not");
   add_output(*merger, *m);
   merger->footer(
-      "Recordings made by `sds serve` hold clock pairs, device tick and UTC, by which they are moved onto the first "
-      "one's\n"
-      "clock, and stretched by how much faster or slower theirs runs. Streams whose names are taken get the label of\n"
-      "their recording's file name. Labels come along.");
+      "Recordings made by `sds serve` hold clock pairs, device tick and time of reception, by which they are moved "
+      "onto\n"
+      "the first one's clock, and stretched by how much faster or slower theirs runs, where the pairs tell that well\n"
+      "enough. The report says how well both are known. Streams whose names are taken get the label of their\n"
+      "recording's file name. Labels come along.");
   merger->callback([m, &run] { run = [m] { return run_merge(*m); }; });
 
   auto r = std::make_shared<Options>();

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
@@ -99,6 +100,7 @@ struct Outcome {
   std::optional<Error> error;
   ExportReport report;
   std::string stem;
+  nlohmann::json damages = nlohmann::json::array();
 };
 
 Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output,
@@ -198,6 +200,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     label = main_label(*labels);
   }
   ExportReport all;
+  FileNames names;
   for (const std::size_t stream : *streams) {
     const StreamInfo& info = recording.streams()[stream];
     // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
@@ -211,17 +214,14 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     }
     std::string name = to_folder ? stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
     if (o.format == Format::edge_impulse && !label.empty()) name = label + "." + name;
-    name += "." + o.extension;
-    // Ids and labels come from the recording: they must not lead out of the directory.
-    if (auto ok = check_file_name(name); !ok) return fail(ok);
-    auto report = one(stream, (directory / name).string());
+    auto report = one(stream, (directory / names.take(name, "." + o.extension)).string());
     if (!report) return report;
     add_report(all, *report);
   }
   return all;
 }
 
-void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
+void print_files(const ExportReport& report, const nlohmann::json& damages, const Options& o, nlohmann::json& all) {
   std::set<std::string> shown;
   for (const auto& note : report.notes)
     if (shown.insert(note).second) warn(note);
@@ -234,7 +234,11 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report.files) files.push_back(file.string());
-    all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
+    all.push_back({{"files", files},
+                   {"samples", report.samples},
+                   {"bytes", bytes},
+                   {"damages", damages},
+                   {"notes", report.notes}});
   } else if (report.files.size() == 1) {
     fmt::print("{}: {} samples, {}\n", report.files.front().string(), grouped(report.samples), human_bytes(bytes));
   } else if (!report.files.empty()) {
@@ -271,7 +275,7 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   std::vector<std::optional<Error>> errors(groups.size());
   SharedProgress progress("reading", 0);
   for_each_parallel(executor, groups.size(), [&](std::size_t i) {
-    auto recording = Recording::open(groups[i], o.input.options());
+    auto recording = open_recording(groups[i], o.input.options());
     auto item = recording ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback())
                           : Expected<DatasetItem>(fail(recording));
     if (item) {
@@ -331,6 +335,7 @@ int run_windows(Options o) {
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
+  o.window.open = [](const fs::path& path) { return open_recording(path, {}); };
   const auto pool = make_worker_pool(o.jobs);
   auto items = plan_dataset(o, group_inputs(o), pool.get());
   if (!items) return fail_with(items.error());
@@ -349,6 +354,7 @@ int run_windows(Options o) {
     fmt::print("{}\n", nlohmann::json{{"files", files},
                                       {"windows", report->windows},
                                       {"unlabelled", report->unlabelled},
+                                      {"damages", damages_json()},
                                       {"notes", report->notes}}
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
@@ -367,7 +373,7 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
     for (std::size_t i = 0; i < count; ++i) {
       if (!items.empty() && items[i].part != p) continue;
       const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
-      auto recording = Recording::open(paths, o.input.options());
+      auto recording = open_recording(paths, o.input.options());
       if (!recording) return fail_with(recording.error());
       auto streams = choose_streams(*recording, o.streams);
       if (!streams) return fail_with(streams.error());
@@ -396,7 +402,7 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
       return export_hdf5(recordings, output, mine.exports, executor, progress.callback());
     }();
     if (!report) return fail_with(report.error());
-    print_files(*report, o, all);
+    print_files(*report, damages_json(), o, all);
     if (items.empty()) break;
   }
   if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -443,7 +449,7 @@ int run_export(Options o) {
     SharedProgress progress("exporting", 0);
     for_each_parallel(pool.get(), count, [&](std::size_t i) {
       const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
-      auto recording = Recording::open(paths, o.input.options());
+      auto recording = open_recording(paths, o.input.options());
       Expected<ExportReport> report = ExportReport{};
       if (!recording) {
         report = fail(recording);
@@ -455,6 +461,7 @@ int run_export(Options o) {
         report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback())
                       : Expected<ExportReport>(fail(made));
       }
+      if (recording) outcomes[i].damages = damages_json(*recording);
       if (report) {
         outcomes[i].report = std::move(*report);
       } else {
@@ -470,7 +477,7 @@ int run_export(Options o) {
       if (outcome.error->code == ErrorCode::interrupted) return exit_code;
       continue;
     }
-    print_files(outcome.report, o, all);
+    print_files(outcome.report, outcome.damages, o, all);
   }
   const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
   if (o.json)

@@ -7,8 +7,10 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "sds/format/sdsz_index.hpp"
 
@@ -56,8 +58,51 @@ void merge(ColumnStatistics& into, const ColumnStatistics& s) {
   into.sum += s.sum;
 }
 
-Expected<StreamFacts> facts_of_packed(const SdszReader& reader, std::size_t index, const StreamInfo& info) {
+// What the index says of each stream's columns; the index is read once, however many streams there are.
+struct IndexedColumns {
+  std::size_t sections = 0;
+  bool whole = true;  // every section has statistics
+  std::vector<ColumnStatistics> columns;
+};
+
+std::vector<IndexedColumns> read_statistics(const SdszReader& reader) {
+  std::vector<IndexedColumns> streams(reader.streams().size());
+  if (!reader.complete()) return {};
+  auto done =
+      for_each_statistics(*reader.file(), [&](const IndexEntry& section, std::span<const ColumnStatistics> statistics) {
+        if (section.header.stream >= streams.size()) return;
+        IndexedColumns& stream = streams[section.header.stream];
+        if (stream.sections++ == 0) stream.columns.resize(statistics.size());
+        if (statistics.empty() || statistics.size() != stream.columns.size()) stream.whole = false;
+        for (std::size_t c = 0; c < std::min(statistics.size(), stream.columns.size()); ++c)
+          merge(stream.columns[c], statistics[c]);
+      });
+  return done ? streams : std::vector<IndexedColumns>();
+}
+
+// What the first section of each column is stored as. A section that cannot be read is damage.
+void take_pipelines(const Recording& recording, std::size_t index, StreamFacts& facts) {
+  const SdszReader& reader = *recording.sdsz();
   const SdszStream& stream = reader.streams()[index];
+  if (stream.data.empty()) return;
+  const IndexEntry& first = stream.data.front();
+  auto payload = reader.payload(first);
+  auto summary = payload ? summarize(*payload) : fail(payload);
+  if (!summary) {
+    Damage damage = reader.missing(index, first.header.first_block, first.header.end_block());
+    damage.offset = first.offset;
+    damage.bytes = first.header.section_bytes();
+    damage.reason = summary.error().message;
+    recording.damage_log()->add(damage);
+    return;
+  }
+  for (std::size_t c = 0; c < facts.columns.size() && c + 3 < summary->columns.size(); ++c)
+    facts.columns[c].pipeline = describe(summary->columns[c + 3]);
+}
+
+StreamFacts facts_of_packed(const Recording& recording, std::size_t index, const std::vector<IndexedColumns>& indexed) {
+  const SdszStream& stream = recording.sdsz()->streams()[index];
+  const StreamInfo& info = recording.streams()[index];
   StreamFacts facts;
   facts.blocks = stream.block_count;
   facts.raw_bytes = stream.raw_bytes;
@@ -70,28 +115,16 @@ Expected<StreamFacts> facts_of_packed(const SdszReader& reader, std::size_t inde
   if (info.metadata && info.metadata->sample_bytes > 0)
     facts.samples = (facts.raw_bytes - std::min(facts.raw_bytes, 8 * facts.blocks)) / info.metadata->sample_bytes;
   facts.columns.resize(stream.layout.columns.size());
-  if (!stream.data.empty()) {
-    auto payload = reader.payload(stream.data.front());
-    auto summary = payload ? summarize(*payload) : fail(payload);
-    for (std::size_t c = 0; summary && c < facts.columns.size() && c + 3 < summary->columns.size(); ++c)
-      facts.columns[c].pipeline = describe(summary->columns[c + 3]);
-  }
-  if (!reader.complete() || stream.log_needed) return facts;
-  auto sections = load_statistics(*reader.file(), static_cast<std::uint32_t>(index));
-  if (!sections || sections->size() != stream.data.size()) return facts;
-  for (const auto& section : *sections) {
-    if (section.statistics.empty()) {
-      // Sections too small to have any: nothing is known of the whole.
-      for (auto& column : facts.columns) column.known = false;
-      return facts;
-    }
-    // Only columns of single elements have statistics, in their order.
-    std::size_t s = 0;
-    for (std::size_t c = 0; c < facts.columns.size(); ++c) {
-      if (stream.layout.columns[c].elements != 1 || s >= section.statistics.size()) continue;
-      merge(facts.columns[c].statistics, section.statistics[s++]);
-      facts.columns[c].known = true;
-    }
+  take_pipelines(recording, index, facts);
+  if (index >= indexed.size() || stream.log_needed) return facts;
+  const IndexedColumns& known = indexed[index];
+  if (!known.whole || known.sections != stream.data.size()) return facts;
+  // Only columns of single elements have statistics, in their order.
+  std::size_t s = 0;
+  for (std::size_t c = 0; c < facts.columns.size(); ++c) {
+    if (stream.layout.columns[c].elements != 1 || s >= known.columns.size()) continue;
+    facts.columns[c].statistics = known.columns[s++];
+    facts.columns[c].known = true;
   }
   return facts;
 }
@@ -267,9 +300,10 @@ int run_info(const Options& o) {
         fmt::print("{}: plain .sds\n", path.string());
       }
     }
+    const auto indexed = recording->sdsz() ? read_statistics(*recording->sdsz()) : std::vector<IndexedColumns>();
     for (std::size_t i = 0; i < recording->streams().size(); ++i) {
       const StreamInfo& info = recording->streams()[i];
-      auto facts = recording->sdsz() ? facts_of_packed(*recording->sdsz(), i, info)
+      auto facts = recording->sdsz() ? Expected<StreamFacts>(facts_of_packed(*recording, i, indexed))
                                      : facts_of_plain(*recording, i, progress.callback());
       if (!facts) return fail_with(facts.error());
       if (o.json) {
@@ -279,7 +313,7 @@ int run_info(const Options& o) {
       }
     }
     if (!o.json) continue;
-    nlohmann::json json{{"recording", path.string()}, {"streams", streams}};
+    nlohmann::json json{{"recording", path.string()}, {"streams", streams}, {"damages", damages_json(*recording)}};
     if (recording->sdsz()) {
       json["session"] = nlohmann::json::object();
       for (const auto& [key, value] : recording->sdsz()->session().items()) json["session"][key] = value;

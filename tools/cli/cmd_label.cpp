@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/format/partial_file.hpp"
@@ -114,8 +115,9 @@ int run_list(const Options& o) {
       if (l.confidence) entry["confidence"] = *l.confidence;
       all.push_back(entry);
     }
-    fmt::print("{}\n", nlohmann::json{{"file", opened->path.string()}, {"labels", all}}.dump(
-                           2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n",
+               nlohmann::json{{"file", opened->path.string()}, {"labels", all}, {"damages", damages_json()}}.dump(
+                   2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
   std::error_code ignored;
@@ -378,7 +380,7 @@ int run_auto(const Options& o) {
   made.tick_frequency = opened->file.tick_frequency;
   if (!o.from_scores.empty()) {
     // The scores may stand in another recording: the outputs of a replay.
-    auto scores = o.file.empty() ? Expected<Recording>(opened->recording) : Recording::open(o.file);
+    auto scores = o.file.empty() ? Expected<Recording>(opened->recording) : open_recording(o.file, {});
     if (!scores) return fail_with(scores.error());
     auto stream = scores->find_stream(o.from_scores);
     if (!stream) return fail_with(stream.error());

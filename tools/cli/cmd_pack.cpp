@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/pack.hpp"
@@ -41,8 +42,9 @@ int run_pack(const Options& o) {
                                       {"blocks", report->blocks},
                                       {"raw_bytes", report->raw_bytes},
                                       {"stored_bytes", report->stored_bytes},
+                                      {"damages", damages_json(*recording)},
                                       {"notes", report->notes}}
-                           .dump(2));
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{}: {} stream{}, {} blocks, {} as plain .sds, {} stored, ratio {:.2f}\n", o.output.string(),
                report->streams, report->streams == 1 ? "" : "s", grouped(report->blocks),

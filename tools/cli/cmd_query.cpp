@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/csv_export.hpp"
@@ -109,6 +110,7 @@ int run_query(const Options& o) {
       json["ranges"] = nlohmann::json::array();
       for (const auto& range : result->ranges) json["ranges"].push_back({{"from", range.begin}, {"to", range.end}});
     }
+    json["damages"] = damages_json(*recording);
     json["plan"] = nlohmann::json::array();
     for (const auto& p : result->plan)
       json["plan"].push_back({{"stream", p.stream},
@@ -154,6 +156,7 @@ int run_stats(const Options& o) {
                      {"mean", s.mean},
                      {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
                      {"from_index", s.from_index}});
+    if (const auto damages = damages_json(*recording); !damages.empty()) all.push_back({{"damages", damages}});
     fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }

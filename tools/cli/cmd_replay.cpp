@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
 #include "report.hpp"
@@ -139,7 +140,8 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
   nlohmann::json json{{"recording", recording.path().string()},
                       {"streams", result.inputs},
                       {"algorithm", name},
-                      {"ok", result.ok()},
+                      {"ok", result.ok() && recording.damages().empty()},
+                      {"damages", damages_json(recording)},
                       {"outputs", nlohmann::json::array()},
                       {"files", nlohmann::json::array()},
                       {"runs", nlohmann::json::array()}};

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
 #include "sds/tools/pack.hpp"
@@ -29,20 +30,19 @@ int run_unpack(const Options& o) {
   for (const auto& note : report->notes) warn(note);
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
-    for (const auto& stream : recording->streams()) files.push_back((o.directory / stream.file_name()).string());
-    fmt::print(
-        "{}\n",
-        nlohmann::json{
-            {"files", files}, {"blocks", report->blocks}, {"raw_bytes", report->raw_bytes}, {"notes", report->notes}}
-            .dump(2));
-    return 0;
+    for (const auto& file : report->files) files.push_back(file.data.string());
+    fmt::print("{}\n", nlohmann::json{{"files", files},
+                                      {"blocks", report->blocks},
+                                      {"raw_bytes", report->raw_bytes},
+                                      {"losses", report->losses},
+                                      {"damages", damages_json(*recording)},
+                                      {"notes", report->notes}}
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return report->losses > 0 ? 3 : 0;
   }
-  for (const auto& stream : recording->streams())
-    fmt::print("{}{}\n", (o.directory / stream.file_name()).string(),
-               stream.description.metadata_file_name.empty()
-                   ? ""
-                   : "  (with " + stream.description.metadata_file_name + ")");
-  return 0;
+  for (const auto& file : report->files)
+    fmt::print("{}{}\n", file.data.string(), file.metadata.empty() ? "" : "  (with " + file.metadata + ")");
+  return report->losses > 0 ? 3 : 0;
 }
 
 }  // namespace

@@ -4,16 +4,28 @@
 
 #include <cmath>
 
+#include "opened.hpp"
 #include "sds/tools/label_file.hpp"
 
 namespace sds::cli {
 
+namespace {
+
+// Names come from recordings and may hold what a terminal obeys.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F) c = '?';
+  return text;
+}
+
+}  // namespace
+
 int fail_with(const Error& error) {
-  fmt::print(stderr, "sds: error: {}\n", error.to_string());
+  fmt::print(stderr, "sds: error: {}\n", printable(error.to_string()));
   return error.exit_code();
 }
 
-void warn(const std::string& message) { fmt::print(stderr, "sds: warning: {}\n", message); }
+void warn(const std::string& message) { fmt::print(stderr, "sds: warning: {}\n", printable(message)); }
 
 void InputOptions::add_to(CLI::App& command, const std::string& description, bool many) {
   auto* option = command.add_option("recording", paths, description)->required();
@@ -30,10 +42,10 @@ Recording::Options InputOptions::options() const {
   return options;
 }
 
-Expected<Recording> InputOptions::open() const { return Recording::open(paths, options()); }
+Expected<Recording> InputOptions::open() const { return open_recording(paths, options()); }
 
 Expected<Recording> InputOptions::open_one(const std::filesystem::path& path) const {
-  return Recording::open(path, options());
+  return open_recording(path, options());
 }
 
 void PartOptions::add_to(CLI::App& command) {

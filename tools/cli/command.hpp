@@ -28,6 +28,7 @@ void add_model(CLI::App& app, Run& run);
 void add_pack(CLI::App& app, Run& run);
 void add_plot(CLI::App& app, Run& run);
 void add_query(CLI::App& app, Run& run);
+void add_recover(CLI::App& app, Run& run);
 void add_replay(CLI::App& app, Run& run);
 void add_test(CLI::App& app, Run& run);
 void add_serve(CLI::App& app, Run& run);

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 
 int main(int argc, char** argv) {
@@ -20,8 +21,9 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough(false);
   app.footer(
-      "Exit codes: 0 done; 1 the answer is no (a check failed, outputs differ); 2 wrong usage; 3 bad input;\n"
-      "4 I/O or system error; 130 interrupted.  `sds COMMAND --help` explains a command.");
+      "Exit codes: 0 done; 1 the answer is no (a check failed, outputs differ); 2 wrong usage; 3 bad input, or done\n"
+      "with what a damaged recording has left; 4 I/O or system error; 130 interrupted.  `sds COMMAND --help` explains "
+      "a command.");
   app.get_formatter()->column_width(36);
   sds::cli::Run run;
   sds::cli::add_serve(app, run);
@@ -29,6 +31,7 @@ int main(int argc, char** argv) {
   sds::cli::add_check(app, run);
   sds::cli::add_pack(app, run);
   sds::cli::add_unpack(app, run);
+  sds::cli::add_recover(app, run);
   sds::cli::add_replay(app, run);
   sds::cli::add_test(app, run);
   sds::cli::add_model(app, run);
@@ -47,7 +50,7 @@ int main(int argc, char** argv) {
   }
   sds::cli::catch_interrupts();
   try {
-    return run();
+    return sds::cli::tell_damages(run());
   } catch (const std::bad_alloc&) {
     return sds::cli::fail_with({sds::ErrorCode::io, "out of memory", {}, {}});
   } catch (const std::exception& error) {

@@ -123,9 +123,10 @@ nlohmann::json run_json(const RunReport& r) {
   for (const auto& failure : r.failures)
     failures.push_back({{"block", failure.ordinal}, {"timeslot", failure.timeslot}, {"reason", failure.reason}});
   nlohmann::json damages = nlohmann::json::array();
-  for (const auto& damage : r.damages) damages.push_back({{"offset", damage.offset}, {"reason", damage.reason}});
+  for (const auto& damage : r.damages)
+    damages.push_back({{"offset", damage.offset}, {"blocks", damage.blocks}, {"reason", damage.reason}});
   const auto ns = [&](double fraction) { return r.durations.percentile(fraction).count(); };
-  return {{"ok", r.ok()},
+  return {{"ok", r.ok() && r.damages.empty()},
           {"input_fingerprint", r.input_fingerprint},
           {"output_fingerprint", r.output_fingerprint},
           {"blocks", r.blocks},

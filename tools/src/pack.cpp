@@ -7,35 +7,50 @@
 
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/format/stream_files.hpp"
+#include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
 
 namespace sds {
 
 namespace {
 
+// Files of one name could not both be unpacked. A recording's own streams are told apart by unpack.
 Expected<void> check_unique_names(const Recording& input) {
   std::set<std::string> names;
-  for (const auto& stream : input.streams()) {
-    const std::string name = stream.file_name();
-    if (auto ok = check_file_name(name); !ok) {
-      ok.error().path = stream.path;
-      return ok;
-    }
-    if (!names.insert(name).second)
-      return fail(ErrorCode::usage, fmt::format("two inputs are named {}: they could not both be unpacked", name),
+  for (const auto& stream : input.streams())
+    if (!input.sdsz() && !names.insert(stream.file_name()).second)
+      return fail(ErrorCode::usage,
+                  fmt::format("two inputs are named {}: they could not both be unpacked", stream.file_name()),
                   stream.path);
-  }
   return {};
 }
 
 void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport& report) {
   if (stream.metadata_error)
     report.notes.push_back(stream.metadata_error->to_string() + ": kept as text, blocks are stored as plain bytes");
-  for (const auto& damage : cursor.damages())
-    report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (const auto tail = cursor.tail())
     report.notes.push_back(
         fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
+}
+
+Expected<void> add_gaps(SdszWriter& writer, SdszWriter::StreamId id, const std::vector<StreamLosses::Loss>& losses) {
+  for (const auto& loss : losses)
+    if (auto done = writer.add_gap(id, loss.reason); !done) return done;
+  return {};
+}
+
+// A torn end that is damaged is lost like a damaged section.
+Expected<void> take_tail(const Recording& input, std::size_t index, BlockCursor& cursor,
+                         const std::function<Expected<void>(ByteView)>& take) {
+  auto done = cursor.read_tail(take);
+  if (done || !input.sdsz() || done.error().code != ErrorCode::bad_input) return done;
+  Damage damage;
+  damage.offset = done.error().offset.value_or(0);
+  damage.reason = "the stream's torn end is lost: " + done.error().message;
+  damage.stream = index;
+  input.damage_log()->add(damage);
+  return {};
 }
 
 Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter& writer, PackReport& report,
@@ -50,25 +65,27 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
   if (!id) return fail(id);
   auto cursor = input.cursor(index);
   if (!cursor) return fail(cursor);
+  StreamLosses losses(input, index);
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
-    if (auto done = writer.append(*id, (*block)->timeslot, (*block)->data); !done) return done;
+    if (auto done = add_gaps(writer, *id, losses.before(**block)); !done) return done;
+    if (auto done = writer.append_at(*id, (*block)->tick, (*block)->data); !done) return done;
     ++report.blocks;
     unreported += (*block)->data.size() + 8;
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  if (input.sdsz()) {
-    for (const auto& gap : input.sdsz()->streams()[index].gaps)
-      if (auto done = writer.add_gap(*id, gap.reason); !done) return done;
-  }
-  auto done = (*cursor)->read_tail([&](ByteView bytes) { return writer.append_tail(*id, bytes); });
+  if (auto done = add_gaps(writer, *id, losses.at_end()); !done) return done;
+  if (input.sdsz())
+    for (const auto& pair : input.sdsz()->streams()[index].clocks)
+      if (auto done = writer.add_clock(*id, pair); !done) return done;
+  auto done = take_tail(input, index, **cursor, [&](ByteView bytes) { return writer.append_tail(*id, bytes); });
   if (!done) return done;
   note_stream(stream, **cursor, report);
-  return writer.seal(*id);
+  return writer.end_stream(*id);
 }
 
 Expected<void> unpack_stream(const Recording& input, std::size_t index, const std::filesystem::path& path,
@@ -79,11 +96,14 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   auto file = PartialFile::create(path, if_exists);
   if (!file) return fail(file);
   PlainWriter writer(file->borrow_sink());
+  StreamLosses losses(input, index);
+  std::size_t lost = 0;
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
+    lost += losses.before(**block).size();
     if (auto done = writer.append((*block)->timeslot, (*block)->data); !done) return done;
     ++report.blocks;
     report.raw_bytes += (*block)->data.size() + 8;
@@ -91,12 +111,17 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  auto done = (*cursor)->read_tail([&](ByteView bytes) {
+  auto done = take_tail(input, index, **cursor, [&](ByteView bytes) {
     report.raw_bytes += bytes.size();
     return writer.append_raw(bytes);
   });
   if (!done) return done;
   note_stream(input.streams()[index], **cursor, report);
+  lost += losses.at_end().size();
+  if (lost > 0)
+    report.notes.push_back(fmt::format("{}: {} loss{} in the recording: a plain file cannot hold where",
+                                       input.streams()[index].file_name(), lost, lost == 1 ? "" : "es"));
+  report.losses += lost;
   if (auto closed = writer.close(); !closed) return closed;
   return file->keep();
 }
@@ -132,36 +157,39 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
 
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress) {
-  if (auto ok = check_unique_names(input); !ok) return fail(ok);
+  PackReport report;
+  std::vector<StreamDescription> descriptions;
+  for (const auto& stream : input.streams()) descriptions.push_back(stream.description);
+  const auto files = plain_files_of(descriptions);
   std::map<std::string, const std::string*> metadata;
-  for (const auto& stream : input.streams()) {
-    const auto& d = stream.description;
-    if (d.metadata_file_name.empty()) continue;
-    if (auto ok = check_file_name(d.metadata_file_name); !ok) return fail(ok);
-    const auto [place, fresh] = metadata.emplace(d.metadata_file_name, &d.metadata_text);
-    if (!fresh && *place->second != d.metadata_text)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("two streams have different metadata files of the name {}", d.metadata_file_name),
-                  input.path());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& d = descriptions[i];
+    if (!d.metadata_file_name.empty()) metadata.emplace(files[i].metadata, &d.metadata_text);
+    report.files.push_back({directory / files[i].data, files[i].metadata});
+    if (files[i].data != files[i].recorded)
+      report.notes.push_back(fmt::format("stream {} is unpacked as {}: '{}' is no name for a file, or taken",
+                                         input.streams()[i].id, files[i].data, files[i].recorded));
+    if (!d.metadata_file_name.empty() && files[i].metadata != d.metadata_file_name)
+      report.notes.push_back(
+          fmt::format("the metadata of stream {} are unpacked as {}: '{}' is no name for a file, or "
+                      "taken",
+                      input.streams()[i].id, files[i].metadata, d.metadata_file_name));
   }
   if (auto made = make_directories(directory); !made) return fail(made);
-  for (const auto& stream : input.streams())
-    if (auto ok = refuse_existing(directory / stream.file_name(), options.force); !ok) return fail(ok);
+  for (const auto& file : report.files)
+    if (auto ok = refuse_existing(file.data, options.force); !ok) return fail(ok);
   for (const auto& [name, text] : metadata)
     if (auto ok = refuse_existing(directory / name, options.force); !ok) return fail(ok);
   const auto pool = make_worker_pool(options.threads);
-  PackReport report;
   report.streams = input.streams().size();
   for (std::size_t i = 0; i < input.streams().size(); ++i)
-    if (auto done = unpack_stream(input, i, directory / input.streams()[i].file_name(), if_exists(options.force),
-                                  pool.get(), report, on_progress);
+    if (auto done =
+            unpack_stream(input, i, report.files[i].data, if_exists(options.force), pool.get(), report, on_progress);
         !done)
       return fail(done);
   for (const auto& [name, text] : metadata)
     if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done) return fail(done);
   if (input.sdsz()) {
-    for (const auto& damage : input.sdsz()->damages())
-      report.notes.push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
     auto size = input.sdsz()->file()->size();
     report.stored_bytes = size ? *size : 0;
   }

@@ -101,6 +101,7 @@ Expected<const SampleRun*> SampleReader::next() {
     }
     const BlockView& b = **block;
     if (!origin_) origin_ = b.tick;
+    if (options_.on_block) options_.on_block(b);
     if (b.data.size() % metadata_->sample_bytes != 0) ++odd_blocks_;
     unreported_ += b.data.size() + 8;
     if (unreported_ >= (1u << 18))
@@ -169,8 +170,6 @@ double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, st
 
 std::vector<std::string> SampleReader::notes() const {
   std::vector<std::string> notes;
-  for (const auto& damage : cursor_->damages())
-    notes.push_back(fmt::format("{}: at byte {}: {}", id_, damage.offset, damage.reason));
   if (const auto tail = cursor_->tail())
     notes.push_back(fmt::format("{}: the torn end is left out: at byte {}: {}", id_, tail->offset, tail->reason));
   if (odd_blocks_ > 0)

@@ -62,7 +62,7 @@ std::string class_of(const LabelFile& labels, const std::string& stream, double 
 
 Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options, WindowPart& part,
                            const OnProgress& on_progress) {
-  auto recording = Recording::open(item.path);
+  auto recording = options.open ? options.open(item.path) : Recording::open(item.path);
   if (!recording) return fail(recording);
   std::size_t index = 0;
   if (!options.stream.empty()) {

@@ -119,6 +119,15 @@ Expected<void> write_png(const Frame& frame, PartialFile& file) {
   return file.sink().append(ByteView(png).first(bytes));
 }
 
+// How the names of a stream's frames begin; streams of one recording begin differently.
+std::string frame_stem(const Recording& recording, std::size_t index) {
+  static constexpr std::string_view longest = ".0000000000.png";
+  FileNames names;
+  for (std::size_t i = 0; i < index; ++i) names.take(recording.streams()[i].id, longest);
+  const std::string name = names.take(recording.streams()[index].id, longest);
+  return name.substr(0, name.size() - longest.size());
+}
+
 }  // namespace
 
 Expected<ExportReport> export_images(const Recording& recording, std::size_t index,
@@ -130,7 +139,7 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     return fail(ErrorCode::usage, fmt::format("stream {} holds no images: its metadata has no 'image:'", stream.id),
                 stream.path);
   const ImageFormat& format = *stream.metadata->image;
-  if (auto ok = check_file_name(stream.id + ".png"); !ok) return fail(ok);
+  const std::string stem = frame_stem(recording, index);
   std::vector<std::size_t> planes;
   if (!options.raw_frames) {
     const auto shapes = plane_shapes(format);
@@ -172,7 +181,7 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     if (b.data.size() % format.frame_bytes != 0) ++odd;
     for (std::size_t at = 0; at + format.frame_bytes <= b.data.size(); at += format.frame_bytes) {
       const auto path =
-          directory / fmt::format("{}.{:06}.{}", stream.id, report.samples, options.raw_frames ? "raw" : "png");
+          directory / fmt::format("{}.{:06}.{}", stem, report.samples, options.raw_frames ? "raw" : "png");
       auto file = PartialFile::create(path, if_exists(options.force));
       if (!file) return fail(file);
       const Frame frame{reinterpret_cast<const Byte*>(b.data.data() + at), format, planes};
@@ -185,8 +194,6 @@ Expected<ExportReport> export_images(const Recording& recording, std::size_t ind
     }
   }
   if (auto synced = sync_directory(directory); !synced) return fail(synced);
-  for (const auto& damage : (*cursor)->damages())
-    report.notes.push_back(fmt::format("{}: at byte {}: {}", stream.id, damage.offset, damage.reason));
   if (odd > 0)
     report.notes.push_back(
         fmt::format("{}: {} blocks are no whole number of frames of {} bytes", stream.id, odd, format.frame_bytes));

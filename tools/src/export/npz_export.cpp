@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <array>
+
 #include "export/npz_writer.hpp"
+#include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
@@ -60,8 +63,8 @@ Expected<std::vector<std::string>> for_each_run(const Recording& recording, std:
   }
 }
 
-Expected<void> write_stream(NpzWriter& npz, const Recording& recording, std::size_t index, const ExportOptions& options,
-                            const OnProgress& on_progress, ExportReport& report) {
+Expected<void> write_stream(NpzWriter& npz, FileNames& names, const Recording& recording, std::size_t index,
+                            const ExportOptions& options, const OnProgress& on_progress, ExportReport& report) {
   const StreamInfo& stream = recording.streams()[index];
   auto count = count_samples(recording, index, options);
   if (!count) return fail(count);
@@ -82,10 +85,10 @@ Expected<void> write_stream(NpzWriter& npz, const Recording& recording, std::siz
   }
   descr += "]";
   const std::string shape = fmt::format("({},)", *count);
-  // The id comes from the recording: in an archive it must not lead out of a folder.
-  std::string name = stream.id;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == '/' || c == '\\'; }, '_');
+  // Members of an archive become files where it is unpacked.
+  static constexpr std::array<std::string_view, 2> beside{".time.npy", ".metadata.npy"};
+  std::string name = names.take(stream.id, ".npy", beside);
+  name.resize(name.size() - 4);
   if (auto done = npz.begin(name, descr, shape, *count * row_bytes); !done) return done;
   Bytes rows;
   Bytes values;
@@ -140,12 +143,15 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
   auto npz = NpzWriter::create(file->borrow_sink(), options.compress);
   if (!npz) return fail(npz);
   ExportReport report;
+  FileNames members;
+  for (const auto* reserved : {"labels.class", "labels.time"}) members.take(reserved, ".npy");
   for (const std::size_t index : streams) {
     if (const auto why = why_no_samples(recording.streams()[index])) {
       report.notes.push_back(fmt::format("stream {} is left out: {}", recording.streams()[index].id, *why));
       continue;
     }
-    if (auto done = write_stream(**npz, recording, index, options, on_progress, report); !done) return fail(done);
+    if (auto done = write_stream(**npz, members, recording, index, options, on_progress, report); !done)
+      return fail(done);
   }
   if (report.streams == 0) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
   auto labels = labels_of(recording);

@@ -272,6 +272,21 @@ const ColumnStatistics* statistics_of_value(const Channel& channel, std::size_t 
   return at == statistics.size() ? found : nullptr;
 }
 
+// By stream, in file order; the index is read once. Empty where there is none.
+std::map<std::uint32_t, std::vector<IndexedStatistics>> statistics_of_all(const Recording& recording) {
+  std::map<std::uint32_t, std::vector<IndexedStatistics>> all;
+  if (!recording.sdsz()) return all;
+  auto done = for_each_statistics(
+      *recording.sdsz()->file(), [&](const IndexEntry& section, std::span<const ColumnStatistics> statistics) {
+        all[section.header.stream].push_back({section.offset, std::vector(statistics.begin(), statistics.end())});
+      });
+  if (!done) all.clear();
+  for (auto& [stream, sections] : all)
+    std::sort(sections.begin(), sections.end(),
+              [](const auto& a, const auto& b) { return a.section_offset < b.section_offset; });
+  return all;
+}
+
 // Sums about the first value, so that an offset does not cost precision.
 struct Moments {
   std::uint64_t count = 0;
@@ -353,6 +368,7 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
                                                      const std::vector<std::size_t>& streams, bool exact,
                                                      const OnProgress& on_progress) {
   std::vector<ValueSummary> summaries;
+  auto indexed = exact ? std::map<std::uint32_t, std::vector<IndexedStatistics>>() : statistics_of_all(recording);
   for (const std::size_t index : streams) {
     const StreamInfo& stream = recording.streams()[index];
     if (why_no_samples(stream)) continue;
@@ -373,12 +389,12 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
     }
     bool from_index = !exact && recording.sdsz() && !recording.sdsz()->streams()[index].log_needed;
     if (from_index) {
-      auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
+      const auto& statistics = indexed[static_cast<std::uint32_t>(index)];
       const SdszStream& packed = recording.sdsz()->streams()[index];
-      from_index = statistics && statistics->size() == packed.data.size();
+      from_index = statistics.size() == packed.data.size();
       std::vector<double> sums(values.size());
-      for (std::size_t i = 0; from_index && i < statistics->size(); ++i) {
-        const auto& entry = (*statistics)[i];
+      for (std::size_t i = 0; from_index && i < statistics.size(); ++i) {
+        const auto& entry = statistics[i];
         const auto ranges = ranges_of_section(metadata, packed.layout, entry.statistics, values);
         for (std::size_t v = 0; v < values.size() && from_index; ++v) {
           const Channel& channel = metadata.channels[values[v].channel];

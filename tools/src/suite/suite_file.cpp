@@ -49,6 +49,7 @@ class SuiteReader {
     test.suite = suite_.name;
     test.case_name = yaml_string(map.need("name"), "name");
     if (auto ok = check_stream_name(test.case_name); !ok) yaml_problem(where, ok.error().message);
+    if (test.case_name.starts_with('.')) yaml_problem(where, "a case's name must not begin with a dot");
     if (!names.insert(test.case_name).second)
       yaml_problem(where, fmt::format("two cases are named '{}'", test.case_name));
     const std::vector<std::string> patterns = yaml_strings(map.need("recordings"), "recordings");
@@ -62,6 +63,7 @@ class SuiteReader {
     read_tolerances(map, test.tolerances);
     read_label(map, where, test.label);
     read_limits(map, test.limits);
+    test.allow_damage = map.flag("allow-damage", false);
     map.finish();
     if (expected.empty() && test.label.label.empty() && !test.label.from_file && test.job.repeat == 1)
       suite_.notes.push_back(

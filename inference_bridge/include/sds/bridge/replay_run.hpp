@@ -31,7 +31,7 @@ struct RunReport {
   std::uint64_t failure_count = 0;
   std::vector<AlgorithmFailure> failures;  ///< the first 100
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
-  std::vector<Damage> damages;             ///< parts of the recording that could not be read
+  std::vector<Damage> damages;             ///< of the recording: what of it could not be read
   /// One number for each output block, in order, up to a million: where two runs begin to differ.
   std::vector<std::uint64_t> output_hashes;
   // Measured, and therefore different in every run:
@@ -39,7 +39,8 @@ struct RunReport {
   double wall_seconds = 0;
   std::uint64_t peak_memory = 0;  ///< of the algorithm's process, in bytes; 0: not known
 
-  [[nodiscard]] bool ok() const { return finished && failure_count == 0 && damages.empty(); }
+  /// Of the algorithm. A damaged recording is no fault of it.
+  [[nodiscard]] bool ok() const { return finished && failure_count == 0; }
 };
 
 struct RunOptions {
@@ -50,8 +51,9 @@ struct RunOptions {
 };
 
 /// Resets the algorithm, feeds it every block of the input streams in their total order, and records each output under
-/// the timeslot of the block that caused it. An empty block (no sample in its timeslot) is delivered and counted, but
-/// not executed on. Where the recording has a loss, the algorithm is told. `outputs` may be null. An algorithm that
+/// the tick of the block that caused it. An empty block (no sample in its timeslot) is delivered and counted, but
+/// not executed on. Where the recording has a loss, the algorithm is told, and `outputs`, which may
+/// be null, gets a gap. An algorithm that
 /// fails is in the report; errors are those of files.
 Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm, OutputRecorder* outputs,
                                const RunOptions& options);

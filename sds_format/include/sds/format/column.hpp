@@ -1,5 +1,6 @@
 // Coding of one column of one section. Every codec is lossless and deterministic: the same values and level give the
-// same bytes on every machine. Decoders take hostile input: each length is checked before it is used.
+// same bytes on every machine, with one version of zstd (another may compress the same values to other bytes). Decoders
+// take hostile input: each length is checked before it is used.
 #pragma once
 
 #include <cstdint>

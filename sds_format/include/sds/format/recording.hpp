@@ -26,7 +26,7 @@ struct StreamInfo {
   std::optional<std::uint64_t> block_count;  ///< known without reading only in `.sdsz`
 
   [[nodiscard]] Frequency tick_frequency() const { return metadata ? metadata->tick_frequency : Frequency{}; }
-  /// The name that `unpack` gives its file.
+  /// The name of its `.sds` as the recording has it: not to be taken for a path (stream_files.hpp).
   [[nodiscard]] std::string file_name() const;
 };
 

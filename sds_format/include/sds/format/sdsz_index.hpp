@@ -84,6 +84,9 @@ struct SectionTable {
   Damage unfinished;
 };
 
+/// The reason of the one Damage with which nothing is missing.
+inline constexpr const char* sections_out_of_order = "sections stand in another order than they were written";
+
 struct LoadOptions {
   bool walk = false;    ///< do not use the index
   bool verify = false;  ///< with `walk`: check the payloads of index sections, too

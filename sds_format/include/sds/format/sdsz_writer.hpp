@@ -76,6 +76,14 @@ class SdszWriter {
   /// The same for a block whose 64-bit tick is known; its timeslot is the tick modulo 2^32.
   [[nodiscard]] Expected<void> append_at(StreamId stream, std::uint64_t tick, ByteView data);
 
+  /// Appends a data section of another recording as it is, without decoding it: `payload` as stored under `header`, in
+  /// which blocks have `layout`. Its blocks come behind the stream's last one and keep their ticks. Fails with
+  /// ErrorCode::bad_input unless the payload's checksum is right, and with ErrorCode::usage unless has_layout().
+  [[nodiscard]] Expected<void> append_section(StreamId stream, const SectionHeader& header, const Layout& layout,
+                                              Bytes payload);
+  /// True if the stream's blocks are stored by this very layout.
+  [[nodiscard]] bool has_layout(StreamId stream, const Layout& layout) const;
+
   /// Appends bytes that are no whole block and end the stream: what a torn `.sds` file has at its end. Taken like a
   /// block, as are gaps and clock pairs: after an error it is not to be given again.
   [[nodiscard]] Expected<void> append_tail(StreamId stream, ByteView bytes);

@@ -16,9 +16,15 @@ struct Frequency {
   std::uint32_t numerator = 1000;
   std::uint32_t denominator = 1;
 
-  /// Parses a decimal number such as "1000", "12.5" or "1e6" exactly.
-  /// Fails on zero, negatives, non-numbers and fractions that need more than 31 bits.
+  /// Parses a decimal number such as "1000", "12.5" or "1e6" exactly. One that needs more than 31 bits but has 15
+  /// digits or more stands for a fraction with no end, "333.33333333333333" for 1000/3: the simplest fraction within
+  /// half a unit of its last digit, or, up to 17 digits, within the rounding of a double. Fails on zero, negatives,
+  /// non-numbers, more than 20 digits, and where there is no such fraction.
   static Expected<Frequency> parse(std::string_view text);
+
+  /// The decimal number that parse() reads back as this very fraction: exact where it ends, else 17 digits, or as many
+  /// more as it takes to tell it from every other fraction.
+  [[nodiscard]] std::string to_string() const;
 
   [[nodiscard]] double hz() const { return static_cast<double>(numerator) / denominator; }
   bool operator==(const Frequency&) const = default;

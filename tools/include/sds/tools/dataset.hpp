@@ -51,6 +51,8 @@ struct WindowOptions {
   double min_label_share = 0.5;       ///< a window has the class that covers most of it, if it covers at least so much
   bool keep_unlabelled = false;
   bool force = false;
+  /// How a recording is opened; empty: Recording::open().
+  std::function<Expected<Recording>(const std::filesystem::path&)> open;
 };
 
 enum class TensorFormat { npz, hdf5 };

@@ -21,20 +21,31 @@ struct UnpackOptions {
   bool force = false;    ///< replace existing files
 };
 
+/// What unpack made of a stream.
+struct UnpackedFile {
+  std::filesystem::path data;
+  std::string metadata;  ///< name of its metadata file beside it; empty if it has none
+};
+
 struct PackReport {
   std::uint64_t streams = 0;
   std::uint64_t blocks = 0;
-  std::uint64_t raw_bytes = 0;     ///< as plain `.sds`
-  std::uint64_t stored_bytes = 0;  ///< of the `.sdsz`
-  std::vector<std::string> notes;  ///< what a user should know: torn tails, unreadable metadata
+  std::uint64_t raw_bytes = 0;      ///< as plain `.sds`
+  std::uint64_t stored_bytes = 0;   ///< of the `.sdsz`
+  std::uint64_t losses = 0;         ///< unpack: gaps and damage that plain files cannot hold
+  std::vector<UnpackedFile> files;  ///< unpack: one a stream
+  std::vector<std::string> notes;   ///< what a user should know: torn tails, unreadable metadata
 };
 
-/// Writes all streams of `input` into one `.sdsz`. The output appears under its name only when it is complete.
+/// Writes all streams of `input` into one `.sdsz`, with ticks, gaps and clock pairs as they are; what `input` has lost
+/// by damage (Recording::damages() afterwards) becomes gaps. The output appears under its name only when it is
+/// complete.
 Expected<PackReport> pack(const Recording& input, const std::filesystem::path& output, const PackOptions& options,
                           const OnProgress& on_progress);
 
 /// Writes every stream of `input` as a `.sds` file, and the metadata files, into `directory` (made if needed).
-/// Damaged sections are left out and noted.
+/// Files are named by plain_files_of(): whatever the recording says, inside `directory`, one for each stream. Damaged
+/// sections are left out; losses are counted in the report.
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress);
 

@@ -1,6 +1,7 @@
 // The samples of a stream, a block at a time, each with its time: what every export, query and plot starts from.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,9 +24,10 @@ enum class SampleTimes {
 /// Which samples are wanted, and how their times are told.
 struct SampleOptions {
   SampleTimes times = SampleTimes::metadata;
-  bool normalize = false;        ///< times count from the stream's first block
-  TimeRanges within = all_time;  ///< samples at other times are left out
-  SectionFilter sections;        ///< instead of what `within` says: the sections of a `.sdsz` to read
+  bool normalize = false;                          ///< times count from the stream's first block
+  TimeRanges within = all_time;                    ///< samples at other times are left out
+  SectionFilter sections;                          ///< instead of what `within` says: the sections of a `.sdsz` to read
+  std::function<void(const BlockView&)> on_block;  ///< called for each block before its samples come; may be empty
 };
 
 /// Neighbouring samples of one block. Valid until the reader's next call.
@@ -37,7 +39,7 @@ struct SampleRun {
   std::span<const double> times;    ///< seconds, one a sample
 };
 
-/// Reads one stream in order. Damage does not stop it: what cannot be read is left out and noted.
+/// Reads one stream in order. Damage does not stop it: what cannot be read is left out (Recording::damages()).
 class SampleReader {
  public:
   /// Fails if the stream has no usable metadata, or holds images, or `rate` is asked for where there is none.
@@ -49,7 +51,7 @@ class SampleReader {
   [[nodiscard]] Expected<const SampleRun*> next();
 
   [[nodiscard]] const Metadata& metadata() const { return *metadata_; }
-  /// After the end: what was left out, and why, as sentences.
+  /// After the end: what was left out, and why, as sentences. Damage is in Recording::damages().
   [[nodiscard]] std::vector<std::string> notes() const;
   /// Blocks so far with bytes left over after their last whole sample.
   [[nodiscard]] std::uint64_t odd_blocks() const { return odd_blocks_; }

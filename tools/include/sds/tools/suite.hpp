@@ -48,6 +48,7 @@ struct TestSpec {
   CompareOptions tolerances;
   TestLabel label;
   TestLimits limits;
+  bool allow_damage = false;  ///< a recording that is damaged does not fail the test
 };
 
 struct Suite {

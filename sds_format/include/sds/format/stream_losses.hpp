@@ -1,0 +1,43 @@
+// What is missing inside a stream, as a copy of the stream should record it: gaps that were noted while recording, and
+// damage that is met while the stream is read. Without it a copy of a damaged recording would look whole.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sds/format/recording.hpp"
+
+namespace sds {
+
+/// Follows one cursor over a stream, from its start. Plain `.sds` have no losses.
+class StreamLosses {
+ public:
+  struct Loss {
+    std::string reason;            ///< a gap's as it was recorded; of damage: "66 blocks lost: <why>"
+    std::uint64_t after_tick = 0;  ///< of the last block before it, as far as known
+  };
+
+  /// `recording` must outlive this.
+  StreamLosses(const Recording& recording, std::size_t stream);
+
+  /// What is missing between `block`, which the cursor has just handed out, and the one before it. Call it for each.
+  std::vector<Loss> before(const BlockView& block);
+
+  /// After the cursor's end: what is missing behind the last block, and whatever was not placed before.
+  std::vector<Loss> at_end();
+
+ private:
+  void take_gaps(std::uint64_t before_block, std::vector<Loss>& losses);
+  void take_damages(std::uint64_t before_block, std::vector<Loss>& losses);
+
+  const Recording& recording_;
+  std::size_t stream_;
+  std::vector<Gap> unnumbered_;  ///< version 1: damaged stretches of the file, as gaps of this stream
+  std::size_t next_unnumbered_ = 0;
+  std::size_t next_gap_ = 0;
+  std::vector<Damage> told_;
+  std::uint64_t last_tick_ = 0;
+};
+
+}  // namespace sds

@@ -1,0 +1,163 @@
+"""A damaged recording: every command that reads it says so, on stderr, in its JSON and by exit code 3; and `sds recover`."""
+import json
+import os
+import struct
+import unittest
+
+from harness import BUILD, Case, main, plain, run
+
+YAML = "sds:\n  name: T\n  sample-frequency: 100\n  content:\n    - value: v\n      type: int16_t\n"
+MAGIC = b"\x89SDSZ\r\n\x1a"
+ECHO = os.path.join(BUILD, "lib", "bad_prints.so")  # puts out four bytes for each block
+
+
+def sections(data):
+    """(offset, header size, kind, payload size, blocks) of every section, from header to header (FORMAT.md)."""
+    found = []
+    at = 0
+    while at < len(data):
+        assert data[at:at + 8] == MAGIC, at
+        size = 64 if data[at + 8] == 1 else 80
+        stored, _, blocks = struct.unpack_from("<III", data, at + 16)
+        found.append((at, size, data[at + 9], stored, blocks))
+        at += size + stored
+    return found
+
+
+class Damaged(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("T.sds.yml", YAML)
+        # 2,000 blocks of ten samples, a tick a millisecond, in sections of 16 KiB.
+        blocks = [(100 * i, struct.pack("<10h", *((i * 7 + k * 3) % 1000 for k in range(10)))) for i in range(2000)]
+        self.write("T.0.sds", plain(*blocks))
+        self.good = self.path("good.sdsz")
+        run("pack", self.path("T.0.sds"), "-o", self.good, "--section-kib", 16)
+        self.data = [s for s in sections(self.read("good.sdsz")) if s[2] == 3]
+        self.assertEqual(sum(s[4] for s in self.data), 2000)
+
+    def damaged(self, what):
+        """Returns (path, blocks lost) of a copy with one damaged payload, or header (and no index)."""
+        content = bytearray(self.read("good.sdsz"))
+        if what == "payload":
+            at, size, _, stored, blocks = self.data[0]
+            content[at + size + stored // 2] ^= 4
+        else:
+            at, _, _, _, blocks = self.data[1]
+            content[at + 30] ^= 4
+            content[-5] ^= 1
+        return self.write(f"{what}.sdsz", bytes(content)), blocks
+
+    def commands(self, rec):
+        out = lambda name: self.path("out-" + os.path.basename(rec) + "-" + name)
+        yield ["info", rec], True
+        yield ["stats", rec, "--exact"], True
+        yield ["query", rec, "v > 500 and v < 510"], True
+        yield ["compare", rec, rec], True
+        yield ["compare", rec, rec, "--argmax"], True
+        yield ["pack", rec, "-o", out("p.sdsz")], True
+        yield ["unpack", rec, "-d", out("plain")], True
+        yield ["cut", rec, "--from", 0, "--to", 1000, "-o", out("c.sdsz")], True
+        yield ["merge", rec, self.path("T.0.sds"), "--no-align", "-o", out("m.sdsz")], True
+        yield ["resample", rec, "--rate", 50, "-o", out("r.sdsz")], True
+        yield ["replay", rec, "-a", ECHO, "--out", "O:4", "-o", out("replayed.sdsz")], True
+        for name in ("csv", "wav", "flac", "hdf5", "npz", "mcap", "qeexo", "edge-impulse"):
+            yield ["export", name, rec, "-o", out("x." + name.replace("hdf5", "h5").replace("edge-impulse", "json").replace("qeexo", "q.csv"))], name != "csv"
+        yield ["export", "npz", rec, "--window", "2s", "--unlabelled", "-o", out("windows")], True
+        yield ["label", "auto", rec, "--labels", out("l.yml")], False
+        yield ["label", "list", rec], True
+        yield ["plot", rec, "-o", out("p.html")], False
+        yield ["bench", rec, "--rounds", 1], True
+
+    def check_all(self, what):
+        rec, lost = self.damaged(what)
+        for args, has_json in self.commands(rec):
+            only_opens = args[:2] == ["label", "list"] or args[0] == "plot" or (args[0] == "bench")
+            if only_opens and what == "payload":
+                continue  # nothing of the payloads is read, or only the beginning
+            with self.subTest(" ".join(map(str, args))):
+                _, err = run(*args, expect=3)
+                self.assertIn(f"{os.path.basename(rec)}: is damaged, {lost} blocks are lost", err)
+                self.assertEqual(err.count("checksum mismatch"), 1, err)
+                if not has_json or args[0] == "bench":
+                    continue
+                text, _ = run(*args, "--json", *(["-f"] if "-o" in args or "-d" in args else []), expect=3)
+                report = json.loads(text)
+                if isinstance(report, list):
+                    report = report[-1]
+                damages = [d for d in report["damages"] if d["blocks"] > 0]
+                self.assertEqual([(d["stream"], d["blocks"]) for d in damages], [("T", lost)])
+                self.assertEqual(set(damages[0]) - {"recording"},
+                                 {"stream", "blocks", "first_tick", "last_tick", "offset", "bytes", "reason"})
+
+    @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
+    def test_a_damaged_payload_is_told_by_every_command(self):
+        self.check_all("payload")
+
+    @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
+    def test_a_damaged_header_is_told_by_every_command(self):
+        self.check_all("header")
+
+    def test_what_the_index_answers_needs_no_payload(self):
+        rec, _ = self.damaged("payload")
+        run("stats", rec)
+        run("check", rec, expect=1)
+
+    def test_a_copy_of_a_damaged_recording_does_not_look_whole(self):
+        for what in ("payload", "header"):
+            rec, lost = self.damaged(what)
+            for args in (["pack", rec], ["cut", rec, "--from", 0], ["recover", rec]):
+                run(*args, "-o", self.path("copy.sdsz"), "-f", expect=3)
+                result = json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0])[0]
+                losses = json.dumps(result)
+                self.assertIn(f"{lost} blocks lost", losses)
+                self.assertEqual(result["streams"][0]["blocks"], 2000 - lost)
+
+    @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
+    def test_a_suite_fails_on_a_damaged_recording_unless_it_says_otherwise(self):
+        rec, lost = self.damaged("payload")
+        case = "{{name: {}, recordings: {}, algorithm: {}, out: 'O:4', repeat: 2{}}}"
+        suite = "suite:\n  name: damage\n  cases:\n    - {}\n    - {}\n".format(
+            case.format("strict", rec, ECHO, ""), case.format("lenient", rec, ECHO, ", allow-damage: true"))
+        path = self.write("suite.yml", suite)
+        out, _ = run("test", path, "--json", expect=1)
+        tests = {t["name"].split("/")[0]: t for t in json.loads(out)["tests"]}
+        self.assertEqual(tests["strict"]["status"], "failed")
+        self.assertIn("the recording is damaged", " ".join(tests["strict"]["reasons"]))
+        self.assertEqual(tests["lenient"]["status"], "passed")
+        self.assertIn("the recording is damaged", " ".join(tests["lenient"]["notes"]))
+
+
+class Recover(Damaged):
+    def test_nothing_is_missing_of_a_whole_recording(self):
+        out, _ = run("recover", self.good)
+        self.assertIn("2,000 blocks", out)
+        self.assertIn("nothing is missing", out)
+        self.assertTrue(os.path.exists(self.path("good.recovered.sdsz")))
+        run("recover", self.good, expect=4)  # it is there already
+        run("compare", self.good, self.path("good.recovered.sdsz"))
+        run("check", self.path("good.recovered.sdsz"))
+
+    def test_it_says_what_is_missing(self):
+        rec, lost = self.damaged("payload")
+        at, size, _, stored, blocks = self.data[0]
+        out, _ = run("recover", rec, "-o", self.path("r.sdsz"), expect=3)
+        self.assertIn(f"MISSING    at byte {at}, ", out)
+        self.assertIn(f"stream T: {lost} blocks, ticks 0 to {100 * (blocks - 1)}", out)
+        report = json.loads(run("recover", rec, "-o", self.path("r.sdsz"), "-f", "--json", expect=3)[0])
+        self.assertEqual(report["missing"], [{"stream": "T", "blocks": lost, "first_tick": 0,
+                                              "last_tick": 100 * (blocks - 1), "offset": at, "bytes": size + stored,
+                                              "reason": report["missing"][0]["reason"]}])
+        self.assertFalse(report["whole"])
+        self.assertEqual(report["blocks"], 2000 - lost)
+
+    def test_wrong_use(self):
+        run("recover", self.path("none.sdsz"), expect=4)
+        run("recover", self.path("T.0.sds"), expect=3)
+        run("recover", self.write("noise.sdsz", os.urandom(3000)), expect=3)
+        self.assertFalse(os.path.exists(self.path("noise.recovered.sdsz")))
+
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+// What copies keep of their input: ticks, gaps and damage at their place, clock pairs.
+#include "sds/tools/edit.hpp"
+
+#include <gtest/gtest.h>
+
+#include "sds/player/player.hpp"
+#include "sds/tools/check.hpp"
+#include "sds/tools/pack.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+struct Seen {
+  std::uint64_t tick = 0;
+  std::string data;
+  bool after_loss = false;
+  bool operator==(const Seen&) const = default;
+};
+
+std::vector<Seen> read_all(const Recording& recording, std::size_t stream = 0) {
+  std::vector<Seen> all;
+  auto cursor = recording.cursor(stream);
+  EXPECT_TRUE(cursor);
+  for (;;) {
+    auto block = (*cursor)->next();
+    EXPECT_TRUE(block) << block.error().to_string();
+    if (!block || !*block) return all;
+    all.push_back({(*block)->tick, std::string(as_text((*block)->data)), (*block)->after_loss});
+  }
+}
+
+std::string fingerprint_of(const Recording& recording) {
+  auto player = Player::open(recording, {});
+  while (*player->next()) {
+  }
+  return player->fingerprint();
+}
+
+class EditTest : public ::testing::Test {
+ protected:
+  // 400 blocks of one int16 at 1 kHz, ten a second, from behind a wrap-around on; a recorded gap before block 100 and
+  // one at the end; a clock pair each 50 blocks.
+  static constexpr std::uint64_t kFirst = (std::uint64_t{3} << 32) + 1000;
+
+  void SetUp() override {
+    SdszWriterOptions options;
+    options.section_bytes = 1024;  // about 100 blocks
+    auto writer = SdszWriter::create(path_, {}, options);
+    ASSERT_TRUE(writer) << writer.error().to_string();
+    const auto id = writer->add_stream({"Test", "0", false, "", "Test.sds.yml", kYaml});
+    ASSERT_TRUE(id);
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      if (i == 100) ASSERT_TRUE(writer->add_gap(*id, "the device fell asleep"));
+      std::string data(2, '\0');
+      store_le(data.data(), static_cast<std::int16_t>(i));
+      ASSERT_TRUE(writer->append_at(*id, kFirst + 100 * i, as_bytes(data)));
+      if (i % 50 == 0)
+        ASSERT_TRUE(writer->add_clock(*id, {kFirst + 100 * i, kUtc + 100'000'000 * i, 7 + 100'000'000 * i}));
+    }
+    ASSERT_TRUE(writer->add_gap(*id, "the device was unplugged"));
+    ASSERT_TRUE(writer->close());
+  }
+
+  static Recording open(const std::filesystem::path& path) {
+    auto recording = Recording::open(path);
+    EXPECT_TRUE(recording) << recording.error().to_string();
+    return std::move(*recording);
+  }
+  static const SdszStream& stream_of(const Recording& recording) { return recording.sdsz()->streams()[0]; }
+  static std::vector<std::pair<std::uint64_t, std::string>> gaps_of(const Recording& recording) {
+    std::vector<std::pair<std::uint64_t, std::string>> gaps;
+    for (const auto& gap : stream_of(recording).gaps) gaps.emplace_back(gap.before_block, gap.reason);
+    return gaps;
+  }
+  // Flips a bit in the payload of the data section that holds this block. Returns the section's header.
+  SectionHeader damage_payload(std::uint64_t block) {
+    const auto recording = open(path_);
+    for (const auto& entry : stream_of(recording).data)
+      if (entry.header.first_block <= block && block < entry.header.end_block()) {
+        std::string bytes = test::read_file(path_);
+        bytes[entry.payload_offset() + entry.header.stored_bytes / 2] ^= 4;
+        test::write_file(path_, bytes);
+        return entry.header;
+      }
+    ADD_FAILURE() << "no section holds block " << block;
+    return {};
+  }
+
+  static constexpr const char* kYaml =
+      "sds:\n  name: Test\n  tick-frequency: 1000\n  sample-frequency: 10\n  content:\n    - {value: v, type: "
+      "int16_t}\n";
+  static constexpr std::uint64_t kUtc = 1'700'000'000'000'000'000;
+  test::TempDir dir_;
+  std::filesystem::path path_ = dir_ / "in.sdsz";
+};
+
+TEST_F(EditTest, PackKeepsTicksGapsClocksAndFingerprint) {
+  const auto input = open(path_);
+  ASSERT_TRUE(pack(input, dir_ / "out.sdsz", {}, {}));
+  const auto output = open(dir_ / "out.sdsz");
+  EXPECT_EQ(read_all(output), read_all(input));
+  EXPECT_EQ(read_all(output)[0].tick, kFirst);
+  EXPECT_TRUE(read_all(output)[100].after_loss);
+  EXPECT_EQ(gaps_of(output), (std::vector<std::pair<std::uint64_t, std::string>>{{100, "the device fell asleep"},
+                                                                                 {400, "the device was unplugged"}}));
+  EXPECT_EQ(stream_of(output).clocks, stream_of(input).clocks);
+  EXPECT_EQ(stream_of(output).clocks.size(), 8u);
+  EXPECT_EQ(fingerprint_of(output), fingerprint_of(input));
+  EXPECT_TRUE(input.damages().empty());
+}
+
+TEST_F(EditTest, PackOfADamagedRecordingShowsTheSameLosses) {
+  const SectionHeader lost = damage_payload(250);
+  const auto input = open(path_);
+  ASSERT_TRUE(pack(input, dir_ / "out.sdsz", {}, {}));
+  ASSERT_EQ(input.damages().size(), 1u);
+  EXPECT_EQ(input.damages()[0].blocks, lost.block_count);
+  EXPECT_EQ(input.damages()[0].first_tick, lost.first_tick);
+  const auto output = open(dir_ / "out.sdsz");
+  const auto blocks = read_all(output);
+  EXPECT_EQ(blocks, read_all(input));
+  ASSERT_EQ(blocks.size(), 400 - lost.block_count);
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    EXPECT_EQ(blocks[i].after_loss, i == 100 || i == lost.first_block) << i;
+  const auto gaps = gaps_of(output);
+  ASSERT_EQ(gaps.size(), 3u);
+  EXPECT_EQ(gaps[1].first, lost.first_block);
+  EXPECT_EQ(gaps[1].second.find(std::to_string(lost.block_count) + " blocks lost: "), 0u) << gaps[1].second;
+  EXPECT_NE(gaps[1].second.find("checksum"), std::string::npos) << gaps[1].second;
+  const auto checked = check(output, {}, {});
+  ASSERT_TRUE(checked);
+  EXPECT_FALSE(checked->sound());
+  EXPECT_EQ(checked->streams[0].recorded_losses.size(), 3u);
+}
+
+TEST_F(EditTest, ACutKeepsWhatIsInItsTime) {
+  const auto input = open(path_);
+  // Seconds count from tick 0: blocks 90 to 209, from between two clock pairs to between two others.
+  const double begin = static_cast<double>(kFirst) / 1000;
+  ASSERT_TRUE(cut(input, {0}, {{begin + 8.95, begin + 20.95}}, dir_ / "out.sdsz", {}, {}));
+  const auto output = open(dir_ / "out.sdsz");
+  const auto blocks = read_all(output);
+  const auto all = read_all(input);
+  ASSERT_EQ(blocks.size(), 121u);  // a block of one sample lasts 100 ms
+  EXPECT_EQ(blocks, std::vector<Seen>(all.begin() + 89, all.begin() + 210));
+  EXPECT_EQ(gaps_of(output), (std::vector<std::pair<std::uint64_t, std::string>>{{11, "the device fell asleep"}}));
+  std::vector<std::uint64_t> ticks;
+  for (const auto& pair : stream_of(output).clocks) ticks.push_back((pair.tick - kFirst) / 100);
+  EXPECT_EQ(ticks, (std::vector<std::uint64_t>{50, 100, 150, 200, 250}));
+}
+
+TEST_F(EditTest, ACutElsewhereHasNoGap) {
+  const SectionHeader lost = damage_payload(250);
+  ASSERT_LT(lost.end_block(), 380u);
+  const auto input = open(path_);
+  const double begin = static_cast<double>(kFirst) / 1000;
+  ASSERT_TRUE(cut(input, {0}, {{begin + 1, begin + 5}}, dir_ / "out.sdsz", {}, {}));
+  EXPECT_TRUE(gaps_of(open(dir_ / "out.sdsz")).empty());
+  const double lost_begin = static_cast<double>(lost.first_tick) / 1000;
+  ASSERT_TRUE(cut(input, {0},
+                  {{lost_begin - 1.05, lost_begin + 0.001 * static_cast<double>(lost.last_tick - lost.first_tick) + 1}},
+                  dir_ / "lost.sdsz", {}, {}));
+  const auto gaps = gaps_of(open(dir_ / "lost.sdsz"));
+  ASSERT_EQ(gaps.size(), 1u);
+  EXPECT_EQ(gaps[0].first, 11u);
+}
+
+TEST_F(EditTest, MergeMovesClocksWithTheirBlocks) {
+  const auto other = dir_ / "other.sdsz";
+  auto writer = SdszWriter::create(other, {}, {});
+  const auto id = writer->add_stream({"Other", "0", false, "", "Other.sds.yml", kYaml});
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(writer->append_at(*id, 5000 + 100 * i, as_bytes("ab")));
+    if (i == 10) ASSERT_TRUE(writer->add_gap(*id, "a hole"));
+    // It began 2 s after the first recording did.
+    if (i % 20 == 0)
+      ASSERT_TRUE(
+          writer->add_clock(*id, {5000 + 100 * i, kUtc + 2'000'000'000 + 100'000'000 * i, 1 + 100'000'000 * i}));
+  }
+  ASSERT_TRUE(writer->close());
+  std::vector<MergeInput> inputs;
+  inputs.push_back({open(path_), "in"});
+  inputs.push_back({open(other), "other"});
+  const auto report = merge(inputs, true, dir_ / "out.sdsz", {}, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  ASSERT_EQ(report->clocks.size(), 2u);
+  EXPECT_NEAR(report->clocks[1].moved_s, (static_cast<double>(kFirst) + 2000 - 5000) / 1000, 1e-6);
+  EXPECT_FALSE(report->clocks[1].rate_applied);
+  EXPECT_GT(report->clocks[1].moved_uncertainty_s, 0);
+  const auto output = open(dir_ / "out.sdsz");
+  EXPECT_EQ(read_all(output, 0), read_all(inputs[0].recording));
+  const auto moved = read_all(output, 1);
+  ASSERT_EQ(moved.size(), 100u);
+  EXPECT_EQ(moved[0].tick, kFirst + 2000);
+  EXPECT_EQ(moved[99].tick, kFirst + 2000 + 9900);
+  EXPECT_TRUE(moved[11].after_loss);
+  const auto& clocks = output.sdsz()->streams()[1].clocks;
+  ASSERT_EQ(clocks.size(), 5u);
+  EXPECT_EQ(clocks[1].tick, kFirst + 2000 + 2000);
+  EXPECT_EQ(clocks[1].utc_ns, kUtc + 4'000'000'000);
+  EXPECT_EQ(output.sdsz()->streams()[0].clocks, stream_of(inputs[0].recording).clocks);
+}
+
+TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
+  const SectionHeader lost = damage_payload(250);
+  const auto input = open(path_);
+  ASSERT_TRUE(resample(input, 0, {20, 1}, ResampleQuality::fast, dir_ / "out.sdsz", {}, {}));
+  const auto output = open(dir_ / "out.sdsz");
+  EXPECT_GE(read_all(output)[0].tick, kFirst);
+  EXPECT_EQ(stream_of(output).clocks, stream_of(input).clocks);
+  const auto gaps = gaps_of(output);
+  ASSERT_EQ(gaps.size(), 3u);
+  EXPECT_EQ(gaps[0].second, "the device fell asleep");
+  EXPECT_EQ(gaps[2].second, "the device was unplugged");
+  // Twenty samples a second come in two a block: the first block behind a gap begins where the input goes on.
+  EXPECT_EQ(read_all(output)[gaps[1].first].tick, kFirst + 100 * lost.end_block());
+}
+
+TEST_F(EditTest, UnpackSaysWhatAPlainFileCannotHold) {
+  const auto input = open(path_);
+  const auto report = unpack(input, dir_ / "out", {}, {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->losses, 2u);
+  ASSERT_EQ(report->notes.size(), 1u);
+  EXPECT_NE(report->notes[0].find("2 losses"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sds

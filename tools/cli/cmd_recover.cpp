@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+#include "opened.hpp"
+#include "outputs.hpp"
+#include "progress.hpp"
+#include "sds/tools/recover.hpp"
+
+namespace sds::cli {
+
+namespace {
+
+struct Options {
+  std::filesystem::path input;
+  std::filesystem::path output;
+  bool force = false;
+  bool json = false;
+};
+
+std::string describe(const Damage& damage, const std::vector<std::string>& streams) {
+  std::string text =
+      damage.bytes > 0 ? fmt::format("at byte {}, {} bytes: ", damage.offset, grouped(damage.bytes)) : "";
+  if (damage.stream && *damage.stream < streams.size()) text += fmt::format("stream {}: ", streams[*damage.stream]);
+  if (damage.blocks > 0) text += fmt::format("{} blocks", grouped(damage.blocks));
+  if (damage.first_tick && damage.last_tick)
+    text += fmt::format("{} ticks {} to {}", damage.blocks > 0 ? "," : "", *damage.first_tick, *damage.last_tick);
+  if (damage.blocks > 0) text += ": ";
+  return text + damage.reason;
+}
+
+int run_recover(const Options& o) {
+  const auto output = o.output.empty() ? recovered_path(o.input) : o.output;
+  std::error_code ignored;
+  Progress progress("recovering", std::filesystem::file_size(o.input, ignored));
+  auto report = recover(o.input, output, o.force, progress.callback());
+  if (!report) return fail_with(report.error());
+  const int exit_code = report->missing.empty() ? 0 : 3;
+  if (o.json) {
+    fmt::print("{}\n", nlohmann::json{{"recording", o.input.string()},
+                                      {"output", output.string()},
+                                      {"whole", report->missing.empty()},
+                                      {"streams", report->streams},
+                                      {"blocks", report->blocks},
+                                      {"raw_bytes", report->raw_bytes},
+                                      {"stored_bytes", report->stored_bytes},
+                                      {"sections_copied", report->sections_copied},
+                                      {"blocks_rebuilt", report->blocks_rebuilt},
+                                      {"missing", damages_json(report->missing, report->stream_ids)},
+                                      {"ignored", damages_json(report->ignored, report->stream_ids)}}
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return exit_code;
+  }
+  fmt::print("{}: {} stream{}, {} blocks, {} as plain .sds, {} stored; {} sections copied, {} blocks rebuilt\n",
+             output.string(), report->streams, report->streams == 1 ? "" : "s", grouped(report->blocks),
+             human_bytes(report->raw_bytes), human_bytes(report->stored_bytes), grouped(report->sections_copied),
+             grouped(report->blocks_rebuilt));
+  for (const auto& damage : report->ignored) fmt::print("  left out   {}\n", describe(damage, report->stream_ids));
+  for (const auto& damage : report->missing) fmt::print("  MISSING    {}\n", describe(damage, report->stream_ids));
+  fmt::print("{}\n", report->missing.empty() ? "nothing is missing" : "the rest is there");
+  return exit_code;
+}
+
+}  // namespace
+
+void add_recover(CLI::App& app, Run& run) {
+  auto* command =
+      app.add_subcommand("recover", "What can be had of a damaged or unfinished .sdsz, as a sound recording");
+  auto o = std::make_shared<Options>();
+  command->add_option("recording", o->input, "The .sdsz; the log beside it is read, too. Neither is changed")
+      ->required();
+  command->add_option("-o,--output", o->output, "The .sdsz to write; <name>.recovered.sdsz if not given")
+      ->check(no_standard_output())
+      ->type_name("FILE");
+  command->add_flag("-f,--force", o->force, "Replace an existing output");
+  command->add_flag("--json", o->json, "Report as JSON");
+  command->footer(
+      "Keeps every block that can be read, in order, once; searches for the next sound section behind damage; leaves "
+      "out\n"
+      "sections of other recordings. Where blocks are missing the result has a gap. It is read back and compared "
+      "before\n"
+      "it gets its name. Exit code 3: something is missing, and the report says what.\n\n"
+      "Example: sds recover recording.0.sdsz");
+  command->callback([o, &run] { run = [o] { return run_recover(*o); }; });
+}
+
+}  // namespace sds::cli

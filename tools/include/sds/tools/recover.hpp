@@ -1,0 +1,36 @@
+// What can be had of a damaged or unfinished `.sdsz`, as a sound recording.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sds/format/recording.hpp"
+#include "sds/tools/progress.hpp"
+
+namespace sds {
+
+struct RecoverReport {
+  std::uint64_t streams = 0;
+  std::uint64_t blocks = 0;             ///< in the result
+  std::uint64_t raw_bytes = 0;          ///< of them as plain `.sds`
+  std::uint64_t stored_bytes = 0;       ///< of the result
+  std::uint64_t sections_copied = 0;    ///< as they were
+  std::uint64_t blocks_rebuilt = 0;     ///< from the write-ahead log, or of sections that could not be copied
+  std::vector<std::string> stream_ids;  ///< of the damaged recording: Damage::stream counts them
+  std::vector<Damage> missing;          ///< what the result lacks
+  std::vector<Damage> ignored;  ///< sections of other recordings, and second copies: nothing is missing with them
+};
+
+/// Where `sds recover` writes to if nobody says: "walk.recovered.sdsz" beside "walk.sdsz".
+std::filesystem::path recovered_path(const std::filesystem::path& recording);
+
+/// Writes every block of `path`, and of the write-ahead log beside it, that can be read to `output`, in order, once,
+/// with gaps, clock pairs, torn ends and descriptions; where blocks are missing it has a gap that says why. Data
+/// sections are copied without being decoded, their checksums verified. The result is read back and compared with what
+/// was meant to be written before it gets its name. `path` is not changed. Fails with ErrorCode::bad_input if nothing
+/// can be read.
+Expected<RecoverReport> recover(const std::filesystem::path& path, const std::filesystem::path& output, bool force,
+                                const OnProgress& on_progress);
+
+}  // namespace sds

@@ -1,0 +1,128 @@
+#include "sds/tools/clock_fit.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace sds {
+
+namespace {
+
+constexpr double kScatterOfMad = 1.4826;  // standard deviation of a normal distribution by its MAD
+constexpr double kTwoSigma = 1.96;
+constexpr double kNoClockPpm = 1000;
+constexpr std::size_t kFewPairs = 5;
+constexpr double kLeastScatterNs = 1e6;
+constexpr double kScatterOfFewNs = 10e6;
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 != 0) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+// A point of the fit: all relative to the first pair, so that doubles are exact enough.
+struct Point {
+  double ticks = 0;
+  double clock_ns = 0;
+  double utc_ns = 0;
+};
+
+std::vector<Point> choose_points(std::span<const ClockPair> pairs, bool monotonic) {
+  const std::size_t count = std::min(pairs.size(), max_fit_pairs);
+  std::vector<Point> points;
+  const auto since = [](std::uint64_t a, std::uint64_t b) {
+    return static_cast<double>(static_cast<std::int64_t>(a - b));
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const ClockPair& pair = pairs[count == 1 ? 0 : i * (pairs.size() - 1) / (count - 1)];
+    const ClockPair& first = pairs.front();
+    const double utc = since(pair.utc_ns, first.utc_ns);
+    points.push_back(
+        {since(pair.tick, first.tick), monotonic ? since(pair.monotonic_ns, first.monotonic_ns) : utc, utc});
+  }
+  return points;
+}
+
+// Nanoseconds of residuals about their median, as a standard deviation.
+double scatter_of(std::vector<double> residuals) {
+  const double middle = median(residuals);
+  for (double& r : residuals) r = std::abs(r - middle);
+  return kScatterOfMad * median(std::move(residuals));
+}
+
+std::vector<double> residuals_of(const std::vector<Point>& points, double ns_per_tick, double Point::*value) {
+  std::vector<double> residuals;
+  for (const auto& p : points) residuals.push_back(p.*value - ns_per_tick * p.ticks);
+  return residuals;
+}
+
+struct Slope {
+  double ns_per_tick = 0;
+  double uncertainty = std::numeric_limits<double>::infinity();
+};
+
+// Theil's and Sen's slope of clock_ns over ticks; no slope (infinitely uncertain) where all ticks are the same.
+Slope robust_slope(const std::vector<Point>& points, double nominal) {
+  std::vector<double> slopes;
+  for (std::size_t i = 0; i < points.size(); ++i)
+    for (std::size_t k = i + 1; k < points.size(); ++k)
+      if (const double ticks = points[k].ticks - points[i].ticks; ticks != 0)
+        slopes.push_back((points[k].clock_ns - points[i].clock_ns) / ticks);
+  if (slopes.empty()) return {nominal, std::numeric_limits<double>::infinity()};
+  std::sort(slopes.begin(), slopes.end());
+  const std::size_t n = slopes.size();
+  Slope slope{n % 2 != 0 ? slopes[n / 2] : (slopes[n / 2 - 1] + slopes[n / 2]) / 2, 0};
+  const auto count = static_cast<double>(points.size());
+  // Sen's interval: by the variance of Kendall's statistic.
+  const double reach = kTwoSigma * std::sqrt(count * (count - 1) * (2 * count + 5) / 18);
+  const double half = (static_cast<double>(n) - reach) / 2;
+  const auto low = static_cast<std::size_t>(std::max(0.0, std::floor(half)));
+  slope.uncertainty = std::max(slope.ns_per_tick - slopes[low], slopes[n - 1 - low] - slope.ns_per_tick);
+  // And no less than a straight line through such stamps can be known.
+  const double scatter = std::max(scatter_of(residuals_of(points, slope.ns_per_tick, &Point::clock_ns)),
+                                  points.size() < kFewPairs ? kScatterOfFewNs : kLeastScatterNs);
+  double mean = 0;
+  for (const auto& p : points) mean += p.ticks / count;
+  double spread = 0;
+  for (const auto& p : points) spread += (p.ticks - mean) * (p.ticks - mean);
+  slope.uncertainty = std::max(slope.uncertainty, kTwoSigma * scatter / std::sqrt(spread));
+  return slope;
+}
+
+}  // namespace
+
+ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency, std::uint64_t origin_ns) {
+  ClockFit fit;
+  fit.monotonic = std::all_of(pairs.begin(), pairs.end(), [](const ClockPair& p) { return p.monotonic_ns != 0; });
+  const auto points = choose_points(pairs, fit.monotonic);
+  fit.pairs = points.size();
+  const double nominal = 1e9 * frequency.denominator / frequency.numerator;
+  const Slope slope = robust_slope(points, nominal);
+  fit.rate_ppm = (slope.ns_per_tick / nominal - 1) * 1e6;
+  fit.rate_uncertainty_ppm = slope.uncertainty / nominal * 1e6;
+  if (points.size() < 2) {
+    fit.why_not = "there is one clock pair only";
+  } else if (!(fit.rate_uncertainty_ppm <= max_rate_uncertainty_ppm)) {
+    fit.why_not = fmt::format("the clock pairs tell it to {:.0f} ppm only", fit.rate_uncertainty_ppm);
+  } else if (std::abs(fit.rate_ppm) >= kNoClockPpm) {
+    fit.why_not = "no clock is off by so much: the recording was not made in real time";
+  } else if (std::abs(fit.rate_ppm) <= fit.rate_uncertainty_ppm) {
+    fit.why_not = "it cannot be told from the nominal rate";
+  }
+  fit.rate_applied = fit.why_not.empty();
+  fit.ns_per_tick = fit.rate_applied ? slope.ns_per_tick : nominal;
+  const auto offsets = residuals_of(points, fit.ns_per_tick, &Point::utc_ns);
+  const double scatter = std::max(scatter_of(offsets), points.size() < kFewPairs ? kScatterOfFewNs : kLeastScatterNs);
+  // Of a median of n values: 1.25 times as far off as their mean.
+  fit.offset_uncertainty_s = 1e-9 * kTwoSigma * 1.25 * scatter / std::sqrt(static_cast<double>(points.size()));
+  fit.utc_ns_at_zero = static_cast<double>(static_cast<std::int64_t>(pairs.front().utc_ns - origin_ns)) +
+                       median(offsets) - fit.ns_per_tick * static_cast<double>(pairs.front().tick);
+  return fit;
+}
+
+}  // namespace sds

@@ -1,0 +1,149 @@
+// sds cut: a part of a recording.
+#include <algorithm>
+
+#include "edit/stream_copy.hpp"
+#include "new_recording.hpp"
+#include "sds/tools/edit.hpp"
+#include "sds/tools/label_tools.hpp"
+
+namespace sds {
+
+namespace {
+
+// Clock pairs of the time asked for, and of each piece of it the last one before and the first one behind: what a fit
+// needs to know of the clock there.
+std::vector<ClockPair> clocks_within(std::span<const ClockPair> clocks, const Frequency& ticks,
+                                     const TimeRanges& within) {
+  std::vector<ClockPair> sorted(clocks.begin(), clocks.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.tick < b.tick; });
+  std::vector<bool> wanted(sorted.size());
+  for (const auto& range : within) {
+    const auto first = std::partition_point(
+        sorted.begin(), sorted.end(), [&](const ClockPair& pair) { return seconds(pair.tick, ticks) < range.begin; });
+    const auto last = std::partition_point(
+        first, sorted.end(), [&](const ClockPair& pair) { return seconds(pair.tick, ticks) < range.end; });
+    const auto from = static_cast<std::size_t>(first - sorted.begin());
+    const auto to = static_cast<std::size_t>(last - sorted.begin());
+    for (std::size_t i = from == 0 ? 0 : from - 1; i < std::min(to + 1, sorted.size()); ++i) wanted[i] = true;
+  }
+  std::vector<ClockPair> chosen;
+  for (std::size_t i = 0; i < sorted.size(); ++i)
+    if (wanted[i]) chosen.push_back(sorted[i]);
+  return chosen;
+}
+
+class StreamCutter {
+ public:
+  StreamCutter(const Recording& recording, std::size_t index, const TimeRanges& within, SdszWriter& writer,
+               EditReport& report)
+      : recording_(recording),
+        stream_(recording.streams()[index]),
+        index_(index),
+        within_(within),
+        writer_(writer),
+        report_(report),
+        losses_(recording, index) {}
+
+  Expected<void> run(const OnProgress& on_progress) {
+    auto id = writer_.add_stream(stream_.description);
+    if (!id) return fail(id);
+    id_ = *id;
+    auto cursor = recording_.cursor(index_, nullptr, time_filter(recording_, index_, within_));
+    if (!cursor) return fail(cursor);
+    for (;;) {
+      auto block = (*cursor)->next();
+      if (!block) return fail(block);
+      if (!*block) break;
+      if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
+      if (auto done = take(**block); !done) return done;
+    }
+    for (const auto& loss : losses_.at_end())
+      if (within_.back().end > seconds(loss.after_tick, stream_.tick_frequency()))
+        if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
+    if (within_.back().end > seconds(last_tick_, stream_.tick_frequency()))
+      if (auto done = leave_tail(writer_, id_, stream_.id, **cursor, report_); !done) return done;
+    for (const auto& pair : clocks_within(clocks_of(recording_, index_), stream_.tick_frequency(), within_))
+      if (auto done = writer_.add_clock(id_, pair); !done) return done;
+    return writer_.end_stream(id_);
+  }
+
+ private:
+  Expected<void> take(const BlockView& block) {
+    const Frequency ticks = stream_.tick_frequency();
+    const double begin = seconds(block.tick, ticks);
+    for (const auto& loss : losses_.before(block))
+      if (overlaps(within_, seconds(std::min(loss.after_tick, block.tick), ticks), begin))
+        if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
+    last_tick_ = block.tick;
+    const bool has_rate = stream_.metadata && stream_.metadata->sample_frequency;
+    const std::size_t samples = has_rate ? block.data.size() / stream_.metadata->sample_bytes : 0;
+    const double end =
+        has_rate ? begin + static_cast<double>(samples) / stream_.metadata->sample_frequency->hz() : begin;
+    if (!overlaps(within_, begin, end)) return {};
+    ++report_.blocks;
+    return writer_.append_at(id_, block.tick, block.data);
+  }
+
+  const Recording& recording_;
+  const StreamInfo& stream_;
+  std::size_t index_;
+  const TimeRanges& within_;
+  SdszWriter& writer_;
+  EditReport& report_;
+  StreamLosses losses_;
+  SdszWriter::StreamId id_ = 0;
+  std::uint64_t last_tick_ = 0;
+};
+
+Expected<void> cut_labels(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
+                          const std::filesystem::path& output, bool force, EditReport& report) {
+  auto labels = labels_of(recording);
+  if (!labels) {
+    report.notes.push_back("the labels are left behind: " + labels.error().to_string());
+    return {};
+  }
+  LabelFile left;
+  left.tick_frequency = labels->tick_frequency;
+  left.classes = labels->classes;
+  for (const auto& label : labels->labels) {
+    const bool about_cut = !label.stream.empty() && std::none_of(streams.begin(), streams.end(), [&](std::size_t s) {
+      return recording.streams()[s].id == label.stream;
+    });
+    if (about_cut) continue;
+    for (const auto& span : both(within, {{labels->seconds_of(label.begin), labels->seconds_of(label.end)}})) {
+      auto begin = left.tick_of(span.begin);
+      auto end = left.tick_of(span.end);
+      if (!begin || !end || *end <= *begin) continue;
+      Label part = label;
+      part.begin = *begin;
+      part.end = *end;
+      left.labels.push_back(std::move(part));
+    }
+  }
+  report.labels = left.labels.size();
+  if (left.labels.empty()) return {};
+  left.sort();
+  return write_text_file(label_path(output), left.to_yaml(), if_exists(force));
+}
+
+}  // namespace
+
+Expected<EditReport> cut(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
+                         const std::filesystem::path& output, const EditOptions& options,
+                         const OnProgress& on_progress) {
+  Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
+  session.set("tool", "sdskit cut");
+  auto made = NewRecording::create(output, session, options.level, options.force);
+  if (!made) return fail(made);
+  EditReport report;
+  report.streams = streams.size();
+  for (const std::size_t index : streams)
+    if (auto done = StreamCutter(recording, index, within, (*made)->writer(), report).run(on_progress); !done)
+      return fail(done);
+  report.raw_bytes = (*made)->writer().raw_bytes();
+  if (auto done = (*made)->finish(); !done) return fail(done);
+  if (auto done = cut_labels(recording, streams, within, output, options.force, report); !done) return fail(done);
+  return report;
+}
+
+}  // namespace sds

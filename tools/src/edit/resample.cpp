@@ -1,0 +1,220 @@
+// sds resample: one stream at another sample rate.
+#include <fmt/format.h>
+#include <samplerate.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "edit/stream_copy.hpp"
+#include "new_recording.hpp"
+#include "sds/tools/channel_values.hpp"
+#include "sds/tools/edit.hpp"
+
+namespace sds {
+
+namespace {
+
+// One run without gaps, resampled and written block by block.
+class PieceResampler {
+ public:
+  PieceResampler(const Metadata& target, double ratio, SdszWriter& writer, SdszWriter::StreamId id, EditReport& report)
+      : target_(target), ratio_(ratio), writer_(writer), id_(id), report_(report), channels_(target.channels.size()) {}
+  ~PieceResampler() {
+    if (state_ != nullptr) src_delete(state_);
+  }
+  PieceResampler(const PieceResampler&) = delete;
+  PieceResampler& operator=(const PieceResampler&) = delete;
+
+  Expected<void> open(int converter) {
+    int error = 0;
+    state_ = src_new(converter, static_cast<int>(channels_), &error);
+    if (state_ == nullptr)
+      return fail(ErrorCode::limit, fmt::format("{} channels cannot be resampled: {}", channels_, src_strerror(error)));
+    return {};
+  }
+
+  void begin(double time) {
+    src_reset(state_);
+    start_ = time;
+    written_ = 0;
+    pending_.clear();
+    active_ = true;
+  }
+  [[nodiscard]] bool active() const { return active_; }
+
+  Expected<void> push(const std::vector<float>& frames, bool last) {
+    static constexpr std::size_t out_frames = 4096;
+    out_.resize(out_frames * channels_);
+    SRC_DATA data{};
+    // libsamplerate drains its filter only where there is a pointer to input, even to none.
+    static constexpr float nothing = 0;
+    data.data_in = frames.empty() ? &nothing : frames.data();
+    data.input_frames = static_cast<long>(frames.size() / channels_);
+    data.src_ratio = ratio_;
+    data.end_of_input = last ? 1 : 0;
+    for (;;) {
+      data.data_out = out_.data();
+      data.output_frames = out_frames;
+      if (const int error = src_process(state_, &data); error != 0)
+        return fail(ErrorCode::bad_input, std::string("resampling: ") + src_strerror(error));
+      pending_.insert(
+          pending_.end(), out_.begin(),
+          out_.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(data.output_frames_gen) * channels_));
+      data.data_in += data.input_frames_used * static_cast<long>(channels_);
+      data.input_frames -= data.input_frames_used;
+      if (auto done = write_blocks(false); !done) return done;
+      if (data.output_frames_gen == 0 && data.input_frames == 0) break;
+      if (data.output_frames_gen == 0 && data.input_frames_used == 0) break;
+    }
+    if (!last) return {};
+    active_ = false;
+    return write_blocks(true);
+  }
+
+ private:
+  Expected<void> write_blocks(bool all) {
+    const std::size_t block = std::max<std::size_t>(1, static_cast<std::size_t>(target_.sample_frequency->hz() / 10));
+    const std::size_t frames = pending_.size() / channels_;
+    std::size_t done = 0;
+    while (frames - done >= block || (all && done < frames)) {
+      const std::size_t n = std::min(block, frames - done);
+      const double time = start_ + static_cast<double>(written_) / target_.sample_frequency->hz();
+      const auto tick = static_cast<std::uint64_t>(std::max(0.0, std::round(time * target_.tick_frequency.hz())));
+      bytes_.clear();
+      for (std::size_t i = 0; i < n * channels_; ++i) append_le(bytes_, pending_[done * channels_ + i]);
+      if (auto put = writer_.append_at(id_, tick, bytes_); !put) return put;
+      ++report_.blocks;
+      done += n;
+      written_ += n;
+    }
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(done * channels_));
+    return {};
+  }
+
+  const Metadata& target_;
+  double ratio_;
+  SdszWriter& writer_;
+  SdszWriter::StreamId id_;
+  EditReport& report_;
+  std::size_t channels_;
+  SRC_STATE* state_ = nullptr;
+  bool active_ = false;
+  double start_ = 0;
+  std::uint64_t written_ = 0;
+  std::vector<float> pending_;
+  std::vector<float> out_;
+  Bytes bytes_;
+};
+
+}  // namespace
+
+Expected<EditReport> resample(const Recording& recording, std::size_t index, const Frequency& rate,
+                              ResampleQuality quality, const std::filesystem::path& output, const EditOptions& options,
+                              const OnProgress& on_progress) {
+  const StreamInfo& stream = recording.streams()[index];
+  StreamLosses losses(recording, index);
+  SampleOptions sample_options;
+  std::vector<StreamLosses::Loss> lost;
+  sample_options.on_block = [&](const BlockView& block) {
+    auto before = losses.before(block);
+    lost.insert(lost.end(), before.begin(), before.end());
+  };
+  auto reader = SampleReader::open(recording, index, sample_options, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& source = reader->metadata();
+  if (!source.sample_frequency)
+    return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency to start from", stream.id),
+                stream.path);
+  const double ratio = rate.hz() / source.sample_frequency->hz();
+  if (src_is_valid_ratio(ratio) == 0)
+    return fail(ErrorCode::usage,
+                fmt::format("from {} Hz to {} Hz is further than 256 times", source.sample_frequency->hz(), rate.hz()));
+  Metadata target;
+  target.name = stream.description.name;
+  target.description = fmt::format("{}{}resampled from {} Hz", source.description,
+                                   source.description.empty() ? "" : "; ", source.sample_frequency->hz());
+  target.tick_frequency = source.tick_frequency;
+  target.sample_frequency = rate;
+  const auto values = all_values(source);
+  for (const auto& ref : values) {
+    Channel channel;
+    channel.name = ref.name(source);
+    channel.type = ScalarType::f32;
+    channel.unit = source.channels[ref.channel].unit;
+    target.channels.push_back(channel);
+  }
+  Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
+  session.set("tool", "sdskit resample");
+  auto made = NewRecording::create(output, session, options.level, options.force);
+  if (!made) return fail(made);
+  StreamDescription description = stream.description;
+  description.file_name.clear();
+  description.metadata_file_name = description.name + ".sds.yml";
+  description.metadata_text = to_yaml(target);
+  auto id = (*made)->writer().add_stream(description);
+  if (!id) return fail(id);
+  EditReport report;
+  report.streams = 1;
+  const int converter = quality == ResampleQuality::best     ? SRC_SINC_BEST_QUALITY
+                        : quality == ResampleQuality::medium ? SRC_SINC_MEDIUM_QUALITY
+                                                             : SRC_SINC_FASTEST;
+  PieceResampler piece(target, ratio, (*made)->writer(), *id, report);
+  if (auto opened = piece.open(converter); !opened) return fail(opened);
+  std::vector<float> frames;
+  std::vector<double> column;
+  double expected = 0;
+  std::uint64_t not_numbers = 0;
+  std::uint64_t pieces = 0;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    const double length = static_cast<double>(samples.count) / source.sample_frequency->hz();
+    // Device clocks wander; a gap is more than half a block off.
+    if (piece.active() && (!lost.empty() || std::abs(samples.times[0] - expected) >
+                                                std::max(0.5 * length, 2 / source.tick_frequency.hz()))) {
+      if (auto done = piece.push({}, true); !done) return fail(done);
+    }
+    if (auto done = add_gaps((*made)->writer(), *id, lost); !done) return fail(done);
+    lost.clear();
+    if (!piece.active()) {
+      piece.begin(samples.times[0]);
+      ++pieces;
+    }
+    expected = samples.times[0] + length;
+    frames.resize(samples.count * values.size());
+    column.resize(samples.count);
+    for (std::size_t v = 0; v < values.size(); ++v) {
+      physical_values(source.channels[values[v].channel], values[v].element, samples.data, samples.count,
+                      source.sample_bytes, column.data());
+      for (std::size_t k = 0; k < samples.count; ++k) {
+        // One NaN would spoil all that the filter reaches.
+        if (!std::isfinite(column[k])) {
+          ++not_numbers;
+          column[k] = 0;
+        }
+        frames[k * values.size() + v] = static_cast<float>(column[k]);
+      }
+    }
+    if (auto done = piece.push(frames, false); !done) return fail(done);
+  }
+  if (piece.active())
+    if (auto done = piece.push({}, true); !done) return fail(done);
+  for (const auto& loss : losses.at_end()) lost.push_back(loss);
+  if (auto done = add_gaps((*made)->writer(), *id, lost); !done) return fail(done);
+  for (const auto& pair : clocks_of(recording, index))
+    if (auto done = (*made)->writer().add_clock(*id, pair); !done) return fail(done);
+  report.notes = reader->notes();
+  if (pieces > 1)
+    report.notes.push_back(fmt::format("{}: {} gaps, each starts the filter anew", stream.id, pieces - 1));
+  if (not_numbers > 0)
+    report.notes.push_back(
+        fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
+  report.raw_bytes = (*made)->writer().raw_bytes();
+  if (auto done = (*made)->finish(); !done) return fail(done);
+  return report;
+}
+
+}  // namespace sds

@@ -1,0 +1,34 @@
+// What goes along when blocks of one recording are written into another: gaps and damage at their place, and what a
+// report says of what could not come along.
+#pragma once
+
+#include <fmt/format.h>
+
+#include "sds/format/stream_losses.hpp"
+#include "sds/tools/edit.hpp"
+
+namespace sds {
+
+/// Records each loss as a gap behind the stream's last block.
+inline Expected<void> add_gaps(SdszWriter& writer, SdszWriter::StreamId id,
+                               const std::vector<StreamLosses::Loss>& losses) {
+  for (const auto& loss : losses)
+    if (auto done = writer.add_gap(id, loss.reason); !done) return done;
+  return {};
+}
+
+/// A torn end is no block, and stays behind: a loss that is recorded, and noted.
+inline Expected<void> leave_tail(SdszWriter& writer, SdszWriter::StreamId stream, const std::string& id,
+                                 const BlockCursor& cursor, EditReport& report) {
+  const auto tail = cursor.tail();
+  if (!tail) return {};
+  report.notes.push_back(fmt::format("{}: the torn end is left out: at byte {}: {}", id, tail->offset, tail->reason));
+  return writer.add_gap(stream, fmt::format("a torn end of {} bytes was left out: {}", tail->bytes, tail->reason));
+}
+
+/// A stream's clock pairs; none in plain files.
+inline std::span<const ClockPair> clocks_of(const Recording& recording, std::size_t stream) {
+  return recording.sdsz() ? std::span(recording.sdsz()->streams()[stream].clocks) : std::span<const ClockPair>();
+}
+
+}  // namespace sds
