@@ -197,7 +197,8 @@ class FormatPage(Case):
             self.assertNotEqual(subprocess.run([SDS, "unpack", path, "-d", out, "--force"],
                                                capture_output=True).returncode, 0)
             return None
-        run("unpack", path, "-d", out, "--force")
+        done = subprocess.run([SDS, "unpack", path, "-d", out, "--force"], capture_output=True, text=True)
+        self.assertIn(done.returncode, (0, 3), done.stderr)  # 3: something is missing, the rest was written
         for stream in recording.streams.values():
             # not assertEqual: its message would compare megabytes
             self.assertTrue(stream.plain() == self.read("out", stream.file_name),
