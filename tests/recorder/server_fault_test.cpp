@@ -277,7 +277,9 @@ TEST_F(FullServer, StopsWhereItIsToldTo) {
   std::uint32_t handle = 0;
   EXPECT_EQ(sds_device_open(&next.device(), "B", SDS_DEVICE_WRITE, &handle), SDS_DEVICE_ERROR_IO);
   stop();
-  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz").size(), 101u);
+  // The last one only if it came before the server looked at the disk.
+  const std::size_t kept = test::read_blocks(dir_ / "recording.0.sdsz").size();
+  EXPECT_TRUE(kept == 100 || kept == 101) << kept;
   auto recording = Recording::open(dir_ / "recording.0.sdsz");
   EXPECT_TRUE(recording->sdsz()->complete());
   EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "recording stopped: the disk is full");
