@@ -198,7 +198,9 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
 void SdszReader::join(std::size_t index) {
   SdszStream& stream = streams_[index];
   // A closed recording has no blocks but those of its sections; its log, left of a kill, can still make up for damage.
-  if (!complete() && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
+  // Where it is damaged, as a power cut while it was closed may leave it, the log counts.
+  const bool whole = complete() && table_.damages.empty();
+  if (!whole && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
   std::uint64_t end = 0;
   std::erase_if(stream.data, [&](const IndexEntry& entry) {
     if (entry.header.first_block >= end && entry.header.end_block() >= entry.header.first_block) {
