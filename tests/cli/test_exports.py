@@ -324,7 +324,8 @@ class Exports(Case):
 
     def test_a_full_disk_leaves_nothing_behind(self):
         self.mixed(count=20_000)
-        for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav", "flac"):
+        # FLAC cannot hold so many channels, which is said before anything is written.
+        for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav"):
             out = self.path("full." + name)
             command = f"ulimit -f 64; exec {SDS} export {name} {self.path('mixed.sdsz')} -o {out}" + \
                       ("." + name if name in ("wav", "flac") else "")
