@@ -1,4 +1,5 @@
 // Opens hostile `.sdsz` files, with and without the index, and reads all that they give.
+#include "sds/format/sdsz_cursor.hpp"
 #include "sds/format/sdsz_reader.hpp"
 #include "temporary_file.hpp"
 
@@ -11,8 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       sds::SdszCursor cursor(*reader, i);
       for (int blocks = 0; blocks < 100000; ++blocks) {
         auto block = cursor.next();
-        if (!block) __builtin_trap();
-        if (!*block) break;
+        // Sections that are too large together are refused; a file that is there can be read.
+        if (!block && block.error().code != sds::ErrorCode::limit) __builtin_trap();
+        if (!block || !*block) break;
       }
       (void)cursor.read_tail([](sds::ByteView) { return sds::Expected<void>{}; });
     }

@@ -6,7 +6,7 @@ namespace {
 
 class Sink final : public sds::sdsio::MessageHandler {
  public:
-  void on_message(const sds::sdsio::Header&, sds::ByteView) override {}
+  bool on_message(const sds::sdsio::Header&, sds::ByteView) override { return true; }
   void on_write(std::uint32_t, std::size_t begin, std::size_t size) override {
     if (begin + size > piece.size()) __builtin_trap();
     (void)parser.push(piece.subspan(begin, size), [](std::uint32_t, sds::ByteView) { return sds::Expected<void>{}; });
