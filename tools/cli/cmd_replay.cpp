@@ -305,7 +305,7 @@ void add_replay(CLI::App& app, Run& run) {
   command->add_option("--timeout", o->timeout_ms, "Longest time for one call of the algorithm, in ms")
       ->check(CLI::Range(1, 86400000))
       ->capture_default_str();
-  command->add_option("--memory", o->memory_mib, "Most memory that a library may allocate, in MiB; 0: any")
+  command->add_option("--memory", o->memory_mib, "Most memory that each library may allocate, in MiB; 0: any")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads that decompress the recording; 0: one for each core")
