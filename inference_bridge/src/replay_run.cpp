@@ -49,6 +49,8 @@ class Run {
       if (ended_) break;
     }
     if (auto drained = drain(); !drained) return fail(drained);
+    if (!ended_)
+      if (auto done = finish(); !done) return fail(done);
     report_.finished = !ended_;
     report_.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     // How far the player had run ahead of a crash is a matter of chance.
@@ -56,6 +58,7 @@ class Run {
     report_.output_fingerprint = output_fingerprint_.hex();
     report_.damages = player->damages();
     report_.peak_memory = algorithm_.peak_memory();
+    report_.stages = algorithm_.stage_times();
     return std::move(report_);
   }
 
@@ -66,7 +69,8 @@ class Run {
     const Frequency frequency = recording_.streams()[stream].tick_frequency();
     const double now_seconds = seconds(block.tick, frequency);
     if (report_.blocks == 0) first_seconds_ = now_seconds;
-    report_.recorded_seconds = now_seconds - first_seconds_;
+    report_.recorded_seconds =
+        std::max(report_.recorded_seconds, now_seconds - first_seconds_ + length_of(block, stream));
     ++report_.blocks;
     report_.input_bytes += block.data.size();
     if (options_.on_progress)
@@ -96,6 +100,13 @@ class Run {
     return options_.speed > 0 ? drain() : Expected<void>{};
   }
 
+  // Seconds that the samples of a block take, as far as it is known.
+  [[nodiscard]] double length_of(const BlockView& block, std::size_t stream) const {
+    const auto& metadata = recording_.streams()[stream].metadata;
+    if (!metadata || !metadata->sample_frequency || metadata->sample_bytes == 0) return 0;
+    return static_cast<double>(block.data.size() / metadata->sample_bytes) / metadata->sample_frequency->hz();
+  }
+
   // True where a block is the first one behind a loss that the recording knows of.
   bool passes_gap(std::size_t input, std::uint64_t tick) {
     if (!recording_.sdsz()) return false;
@@ -104,6 +115,14 @@ class Run {
     for (; next_gap_[input] < gaps.size() && gaps[next_gap_[input]].after_tick < tick; ++next_gap_[input])
       passed = true;
     return passed;
+  }
+
+  // What the algorithm has too much is told of the last block.
+  Expected<void> finish() {
+    auto finished = algorithm_.finish();
+    if (finished) return {};
+    pending_.push_back(last_);
+    return end_with(finished.error());
   }
 
   Expected<void> drain() {
@@ -116,14 +135,17 @@ class Run {
     auto result = algorithm_.take();
     if (!result) return end_with(result.error());
     const Pending block = pending_.front();
+    last_ = block;
     pending_.pop_front();
     report_.durations.add(result->duration);
-    if (result->status != 0) {
-      note_failure(block, result->describe_failure());
-      return {};
+    if (result->passed_bytes > 0) {
+      if (report_.passed_blocks++ == 0) report_.first_passed = block.ordinal;
+      report_.passed_bytes = std::max(report_.passed_bytes, result->passed_bytes);
     }
+    if (result->status != 0) note_failure(block, result->describe_failure());
     for (const auto& output : result->outputs) {
-      output_fingerprint_.add(output.port, block.tick + output.ticks_later, block.frequency, output.data);
+      output_fingerprint_.add(output.port, block.tick + static_cast<std::uint64_t>(output.ticks_later), block.frequency,
+                              output.data);
       ++report_.outputs;
       if (report_.output_hashes.size() < kMaxHashes) report_.output_hashes.push_back(checksum(output.data));
       if (outputs_ != nullptr)
@@ -159,6 +181,7 @@ class Run {
   RunReport report_;
   Fingerprint output_fingerprint_;
   std::deque<Pending> pending_;
+  Pending last_;  // whose result came last
   std::vector<std::size_t> next_gap_;
   std::size_t damages_seen_ = 0;
   double first_seconds_ = 0;
