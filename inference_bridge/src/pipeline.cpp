@@ -74,7 +74,7 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<void> submit(const AlgorithmInput& input) override {
     forget_taken();
     if (failure_ && blocks_.empty()) return tl::unexpected<Error>(failure_->error);
-    clock_.switch_to(waiting_account());
+    clock_.switch_to(input_account());
     blocks_.emplace_back();
     Block& block = blocks_.back();
     block.number = next_block_++;
@@ -84,6 +84,7 @@ class Pipeline final : public Algorithm, private Observer {
     // The results of blocks before the one that it died on are still to be had: take() will tell.
     note_error(push_block(input, block), block.number);
     clock_.switch_to(StageClock::stopped);
+    block.duration += clock_.close_total(input_account());
     return {};
   }
 
@@ -95,7 +96,7 @@ class Pipeline final : public Algorithm, private Observer {
       note_error(stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); }),
                  block.number);
     clock_.switch_to(StageClock::stopped);
-    clock_.close(waiting_account());
+    clock_.close_total(waiting_account());
     if (is_lost(block)) return tl::unexpected<Error>(failure_->error);
     taken_ = true;
     AlgorithmResult result;
@@ -123,9 +124,10 @@ class Pipeline final : public Algorithm, private Observer {
   }
 
   std::vector<StageTimes> stage_times() const override {
-    std::vector<StageTimes> times{{"input", clock_.durations(input_account())}};
-    for (std::size_t i = 0; i < stages_.size(); ++i) times.push_back({stages_[i].name, clock_.durations(i)});
-    times.push_back({"waiting", clock_.durations(waiting_account())});
+    std::vector<StageTimes> times{{"input", clock_.total(input_account()), {}}};
+    for (std::size_t i = 0; i < stages_.size(); ++i)
+      times.push_back({stages_[i].name, clock_.total(i), clock_.durations(i)});
+    times.push_back({"waiting", clock_.total(waiting_account()), {}});
     return times;
   }
 
@@ -202,7 +204,6 @@ class Pipeline final : public Algorithm, private Observer {
   [[nodiscard]] bool is_lost(const Block& block) const { return failure_ && failure_->block <= block.number; }
 
   Expected<void> push_block(const AlgorithmInput& input, Block& block) {
-    clock_.switch_to(input_account());
     auto rows = sources_[input.port].rows(input.data);
     if (!rows) {
       note_failure(block.number, rows.error().message);
@@ -221,8 +222,6 @@ class Pipeline final : public Algorithm, private Observer {
       frame.tick = sources_[0].type().tick_of(first.tick, first.row);
       frame.times = {&first, 1};
     }
-    clock_.switch_to(waiting_account());
-    block.duration += clock_.close(input_account());
     return frame.data.empty() ? Expected<void>{} : push(0, frame);
   }
 

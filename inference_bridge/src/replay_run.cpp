@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
 #include "sds/format/section.hpp"
 
@@ -24,6 +25,12 @@ struct Pending {
   std::uint64_t blocks = 0;  // delivered up to this one
 };
 
+// The newest block of an input.
+struct LastBlock {
+  std::uint64_t tick = 0;
+  std::size_t bytes = 0;
+};
+
 class Run {
  public:
   Run(const Recording& recording, Algorithm& algorithm, OutputRecorder* outputs, const RunOptions& options)
@@ -40,6 +47,7 @@ class Run {
     if (options_.on_progress) algorithm_.ask_while_waiting([ask = options_.on_progress] { return ask(0); });
     if (auto reset = algorithm_.reset(); !reset) return fail(reset);
     next_gap_.resize(options_.input_streams.size());
+    last_blocks_.resize(options_.input_streams.size());
     const auto start = Clock::now();
     for (;;) {
       auto event = player->next();
@@ -58,6 +66,7 @@ class Run {
     report_.output_fingerprint = output_fingerprint_.hex();
     report_.damages = player->damages();
     report_.peak_memory = algorithm_.peak_memory();
+    report_.recorded_seconds = recorded_seconds();
     report_.stages = algorithm_.stage_times();
     return std::move(report_);
   }
@@ -67,10 +76,8 @@ class Run {
     const BlockView& block = event.block;
     const std::size_t stream = options_.input_streams[event.stream];
     const Frequency frequency = recording_.streams()[stream].tick_frequency();
-    const double now_seconds = seconds(block.tick, frequency);
-    if (report_.blocks == 0) first_seconds_ = now_seconds;
-    report_.recorded_seconds =
-        std::max(report_.recorded_seconds, now_seconds - first_seconds_ + length_of(block, stream));
+    if (report_.blocks == 0) first_seconds_ = seconds(block.tick, frequency);
+    last_blocks_[event.stream] = {block.tick, block.data.size()};
     ++report_.blocks;
     report_.input_bytes += block.data.size();
     if (options_.on_progress)
@@ -100,11 +107,18 @@ class Run {
     return options_.speed > 0 ? drain() : Expected<void>{};
   }
 
-  // Seconds that the samples of a block take, as far as it is known.
-  [[nodiscard]] double length_of(const BlockView& block, std::size_t stream) const {
-    const auto& metadata = recording_.streams()[stream].metadata;
-    if (!metadata || !metadata->sample_frequency || metadata->sample_bytes == 0) return 0;
-    return static_cast<double>(block.data.size() / metadata->sample_bytes) / metadata->sample_frequency->hz();
+  // From the first block to the end of the one that ends last, as far as it is known how long its samples take.
+  [[nodiscard]] double recorded_seconds() const {
+    double longest = 0;
+    for (std::size_t i = 0; i < last_blocks_.size(); ++i) {
+      if (!last_blocks_[i]) continue;
+      const StreamInfo& stream = recording_.streams()[options_.input_streams[i]];
+      double end = seconds(last_blocks_[i]->tick, stream.tick_frequency());
+      if (const auto& layout = stream.metadata; layout && layout->sample_frequency && layout->sample_bytes > 0)
+        end += static_cast<double>(last_blocks_[i]->bytes / layout->sample_bytes) / layout->sample_frequency->hz();
+      longest = std::max(longest, end - first_seconds_);
+    }
+    return longest;
   }
 
   // True where a block is the first one behind a loss that the recording knows of.
@@ -134,9 +148,9 @@ class Run {
   Expected<void> take_one() {
     auto result = algorithm_.take();
     if (!result) return end_with(result.error());
-    const Pending block = pending_.front();
-    last_ = block;
+    last_ = pending_.front();
     pending_.pop_front();
+    const Pending& block = last_;
     report_.durations.add(result->duration);
     if (result->passed_bytes > 0) {
       if (report_.passed_blocks++ == 0) report_.first_passed = block.ordinal;
@@ -181,8 +195,9 @@ class Run {
   RunReport report_;
   Fingerprint output_fingerprint_;
   std::deque<Pending> pending_;
-  Pending last_;  // whose result came last
+  Pending last_;  // the one whose result came last
   std::vector<std::size_t> next_gap_;
+  std::vector<std::optional<LastBlock>> last_blocks_;
   std::size_t damages_seen_ = 0;
   double first_seconds_ = 0;
   bool ended_ = false;

@@ -23,19 +23,30 @@ class StageClock {
     since_ = now;
     return std::exchange(running_, account);
   }
-  /// What the account has gathered since the last call: one entry of its durations.
+  /// What a stage has gathered since the last call: one entry of its durations.
   std::chrono::nanoseconds close(std::size_t account) {
-    const auto taken = std::exchange(accounts_[account].open, std::chrono::nanoseconds{0});
+    const auto taken = close_total(account);
     accounts_[account].durations.add(taken);
     return taken;
   }
+  /// Same, where only the sum is wanted.
+  std::chrono::nanoseconds close_total(std::size_t account) {
+    const auto taken = std::exchange(accounts_[account].open, std::chrono::nanoseconds{0});
+    accounts_[account].total += taken;
+    return taken;
+  }
   /// An entry that was measured elsewhere.
-  void add(std::size_t account, std::chrono::nanoseconds duration) { accounts_[account].durations.add(duration); }
+  void add(std::size_t account, std::chrono::nanoseconds duration) {
+    accounts_[account].total += duration;
+    accounts_[account].durations.add(duration);
+  }
   [[nodiscard]] const DurationHistogram& durations(std::size_t account) const { return accounts_[account].durations; }
+  [[nodiscard]] std::chrono::nanoseconds total(std::size_t account) const { return accounts_[account].total; }
 
  private:
   struct Account {
     std::chrono::nanoseconds open{0};
+    std::chrono::nanoseconds total{0};
     DurationHistogram durations;
   };
   std::vector<Account> accounts_;

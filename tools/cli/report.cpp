@@ -32,10 +32,10 @@ void print_stages(const std::vector<StageTimes>& stages) {
     const auto us = [&](double fraction) {
       return static_cast<double>(stage.durations.percentile(fraction).count()) / 1e3;
     };
-    const double total = std::chrono::duration<double>(stage.durations.total()).count();
-    if (stage.name == "waiting") {
-      fmt::print("    {:<28} {:>10} in all (for stages in processes of their own)\n", stage.name, human_seconds(total));
-    } else if (stage.durations.count() > 0) {
+    const double total = std::chrono::duration<double>(stage.total).count();
+    if (stage.durations.count() == 0) {
+      fmt::print("    {:<28} {:>10} in all\n", stage.name, human_seconds(total));
+    } else {
       fmt::print("    {:<28} {:>10} in all, {} times: p50 {:.1f} us, p99 {:.1f} us, max {:.1f} us\n", stage.name,
                  human_seconds(total), grouped(stage.durations.count()), us(0.5), us(0.99),
                  static_cast<double>(stage.durations.max().count()) / 1e3);
@@ -181,8 +181,9 @@ nlohmann::json run_json(const RunReport& r) {
   measured["peak_memory"] = r.peak_memory;
   if (!r.stages.empty()) measured["stages"] = nlohmann::json::array();
   for (const auto& stage : r.stages) {
-    auto entry = durations_json(stage.durations);
+    auto entry = stage.durations.count() > 0 ? durations_json(stage.durations) : nlohmann::json::object();
     entry["name"] = stage.name;
+    entry["total_ns"] = stage.total.count();
     measured["stages"].push_back(std::move(entry));
   }
   return {

@@ -52,10 +52,11 @@ struct OutputPort {
   std::string metadata;         ///< YAML of the stream, where the algorithm knows it; else empty
 };
 
-/// What one stage of a pipeline has taken, for each frame that it was given.
+/// What one stage of a pipeline has taken.
 struct StageTimes {
   std::string name;
-  DurationHistogram durations;
+  std::chrono::nanoseconds total{0};
+  DurationHistogram durations;  ///< for each frame; none of "input" and "waiting"
 };
 
 /// Called by one thread. Blocks go in with submit() and their results come out of take() in the same order; several may
