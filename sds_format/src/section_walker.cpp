@@ -269,9 +269,14 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       at = end;
       continue;
     }
-    auto never_written = *next || header ? Expected<bool>(header.has_value()) : only_zeros(file, at, end);
-    if (!never_written) return fail(never_written);
-    if (!*next && (*never_written || end - at < SectionHeader::bytes_v1)) {
+    // A section that is cut off, or bytes that the disk never got, are what a writer was at; anything else is damage.
+    bool unfinished = header.has_value() || end - at < SectionHeader::bytes_v1;
+    if (!*next && !unfinished) {
+      auto zeros = only_zeros(file, at, end);
+      if (!zeros) return fail(zeros);
+      unfinished = *zeros;
+    }
+    if (!*next && unfinished) {
       table.unfinished = {at, end - at, reason};
     } else if (!table.damages.empty() && table.damages.back().offset + table.damages.back().bytes == at) {
       table.damages.back().bytes += end - at;
