@@ -1,7 +1,7 @@
 /* A library to preload: makes one file-changing system call on files in one folder fail, the n-th of a program and all
  * of its children. Environment: FAULT_FOLDER (absolute), FAULT_STATE (a file of 8 bytes, the counter that all processes
- * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short), FAULT_LOG (gets a line
- * for each call: its number, its name, the file, and "!" if it was made to fail). */
+ * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short), FAULT_LOG (gets a
+ * line for each call: its number, its name, the file, and "!" if it was made to fail). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -96,23 +96,23 @@ static int opened(int fd, const char* name) {
   return fd;
 }
 
-#define OPENING(symbol, at, parameters, arguments, path, directory)                             \
-  int symbol parameters {                                                                       \
-    mode_t mode = 0;                                                                            \
-    if ((flags & (O_CREAT | O_TMPFILE)) != 0) {                                                 \
-      va_list list;                                                                             \
-      va_start(list, flags);                                                                    \
-      mode = va_arg(list, mode_t);                                                              \
-      va_end(list);                                                                             \
-    }                                                                                           \
-    static int(*real) at;                                                                       \
-    if (real == NULL) *(void**)&real = next_of(#symbol);                                        \
-    const char* name = changes(flags) ? in_folder(directory, path) : NULL;                      \
-    if (name == NULL) return real arguments;                                                    \
-    char kept[256];                                                                             \
-    snprintf(kept, sizeof kept, "%s", name);                                                    \
-    if (fails("open", kept, 1, 0)) return -1;                                                   \
-    return opened(real arguments, kept);                                                        \
+#define OPENING(symbol, at, parameters, arguments, path, directory)        \
+  int symbol parameters {                                                  \
+    mode_t mode = 0;                                                       \
+    if ((flags & (O_CREAT | O_TMPFILE)) != 0) {                            \
+      va_list list;                                                        \
+      va_start(list, flags);                                               \
+      mode = va_arg(list, mode_t);                                         \
+      va_end(list);                                                        \
+    }                                                                      \
+    static int(*real) at;                                                  \
+    if (real == NULL) *(void**)&real = next_of(#symbol);                   \
+    const char* name = changes(flags) ? in_folder(directory, path) : NULL; \
+    if (name == NULL) return real arguments;                               \
+    char kept[256];                                                        \
+    snprintf(kept, sizeof kept, "%s", name);                               \
+    if (fails("open", kept, 1, 0)) return -1;                              \
+    return opened(real arguments, kept);                                   \
   }
 OPENING(open, (const char*, int, ...), (const char* path, int flags, ...), (path, flags, mode), path, AT_FDCWD)
 OPENING(open64, (const char*, int, ...), (const char* path, int flags, ...), (path, flags, mode), path, AT_FDCWD)
@@ -121,19 +121,19 @@ OPENING(openat, (int, const char*, int, ...), (int directory, const char* path, 
 OPENING(openat64, (int, const char*, int, ...), (int directory, const char* path, int flags, ...),
         (directory, path, flags, mode), path, directory)
 
-#define WRITING(symbol, call, at, parameters, short_arguments, arguments)  \
-  ssize_t symbol parameters {                                              \
-    static ssize_t(*real) at;                                              \
-    if (real == NULL) *(void**)&real = next_of(#symbol);                   \
-    const char* name = name_of(fd);                                        \
-    if (name == NULL) return real arguments;                               \
-    const int fault = fails(call, name, 1, bytes > 1);                     \
-    if (fault == 0) return real arguments;                                 \
-    if (fault == 1 && errno == EINTR) return -1;                           \
-    const int error = errno;                                               \
-    const ssize_t half = bytes > 1 ? real short_arguments : 0;             \
-    errno = error;                                                         \
-    return fault == 2 ? half : -1;                                         \
+#define WRITING(symbol, call, at, parameters, short_arguments, arguments) \
+  ssize_t symbol parameters {                                             \
+    static ssize_t(*real) at;                                             \
+    if (real == NULL) *(void**)&real = next_of(#symbol);                  \
+    const char* name = name_of(fd);                                       \
+    if (name == NULL) return real arguments;                              \
+    const int fault = fails(call, name, 1, bytes > 1);                    \
+    if (fault == 0) return real arguments;                                \
+    if (fault == 1 && errno == EINTR) return -1;                          \
+    const int error = errno;                                              \
+    const ssize_t half = bytes > 1 ? real short_arguments : 0;            \
+    errno = error;                                                        \
+    return fault == 2 ? half : -1;                                        \
   }
 WRITING(write, "write", (int, const void*, size_t), (int fd, const void* data, size_t bytes), (fd, data, bytes / 2),
         (fd, data, bytes))
@@ -149,12 +149,12 @@ ssize_t writev(int fd, const struct iovec* pieces, int count) {
   return real(fd, pieces, count);
 }
 
-#define ON_FILE(symbol, call, at, parameters, arguments, needs_space)                          \
-  int symbol parameters {                                                                      \
-    static int(*real) at;                                                                      \
-    if (real == NULL) *(void**)&real = next_of(#symbol);                                       \
-    if (name_of(fd) != NULL && fails(call, name_of(fd), needs_space, 0)) return -1;            \
-    return real arguments;                                                                     \
+#define ON_FILE(symbol, call, at, parameters, arguments, needs_space)               \
+  int symbol parameters {                                                           \
+    static int(*real) at;                                                           \
+    if (real == NULL) *(void**)&real = next_of(#symbol);                            \
+    if (name_of(fd) != NULL && fails(call, name_of(fd), needs_space, 0)) return -1; \
+    return real arguments;                                                          \
   }
 ON_FILE(ftruncate, "ftruncate", (int, off_t), (int fd, off_t size), (fd, size), 0)
 ON_FILE(ftruncate64, "ftruncate", (int, off_t), (int fd, off_t size), (fd, size), 0)
@@ -191,13 +191,13 @@ int close(int fd) {
   return -1;
 }
 
-#define ON_PATH(symbol, at, parameters, arguments, path, directory, needs_space)   \
-  int symbol parameters {                                                          \
-    static int(*real) at;                                                          \
-    if (real == NULL) *(void**)&real = next_of(#symbol);                           \
-    const char* name = in_folder(directory, path);                                 \
-    if (name != NULL && fails(#symbol, name, needs_space, 0)) return -1;           \
-    return real arguments;                                                         \
+#define ON_PATH(symbol, at, parameters, arguments, path, directory, needs_space) \
+  int symbol parameters {                                                        \
+    static int(*real) at;                                                        \
+    if (real == NULL) *(void**)&real = next_of(#symbol);                         \
+    const char* name = in_folder(directory, path);                               \
+    if (name != NULL && fails(#symbol, name, needs_space, 0)) return -1;         \
+    return real arguments;                                                       \
   }
 ON_PATH(rename, (const char*, const char*), (const char* from, const char* to), (from, to), to, AT_FDCWD, 1)
 ON_PATH(renameat2, (int, const char*, int, const char*, unsigned),
