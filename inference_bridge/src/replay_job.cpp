@@ -9,6 +9,7 @@
 #include "sds/bridge/pipeline.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
+#include "sds/format/source_fingerprint.hpp"
 
 namespace sds {
 
@@ -179,6 +180,7 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
   session.set("tool", "sdskit replay");
   session.set("input", recording.path().filename().string());
   session.set("algorithm", job.algorithm.name());
+  session.set("source", SourceFingerprint().add(recording).to_string());
   return OutputRecorder::create(job.output, streams, session, job.if_exists);
 }
 

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include "sds/bridge/replay_job.hpp"
@@ -78,7 +79,12 @@ std::vector<pid_t> processes_with(const std::string& text) {
   std::vector<pid_t> found;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const auto pid = static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
-    if (pid > 0 && test::read_file(entry.path() / "cmdline").find(text) != std::string::npos) found.push_back(pid);
+    if (pid <= 0) continue;
+    // A process may end while it is looked at: formatted reading takes that for the end of the file.
+    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+    std::string command;
+    std::getline(file, command, '\xFF');
+    if (command.find(text) != std::string::npos) found.push_back(pid);
   }
   return found;
 }

@@ -71,6 +71,60 @@ TEST_F(PackTest, TheSameInputGivesTheSameBytesWhateverTheThreads) {
   }
 }
 
+TEST_F(PackTest, TheSameInputElsewhereGivesTheSameBytes) {
+  for (const char* folder : {"one", "two"}) {
+    std::filesystem::create_directory(dir_ / folder);
+    test::write_file(dir_ / folder / "A.0.sds", test::plain({{1, "abc"}}));
+    auto input = Recording::open(dir_ / folder / "A.0.sds");
+    ASSERT_TRUE(pack(*input, dir_ / folder / "a.sdsz", {}, {}));
+  }
+  EXPECT_EQ(test::read_file(dir_ / "one" / "a.sdsz"), test::read_file(dir_ / "two" / "a.sdsz"));
+}
+
+// Each byte of a file's beginning, its size, its name and its metadata make another recording of it, whose sections do
+// not belong: what lies behind the end of a file is often the rest of another.
+TEST_F(PackTest, ARecordingBehindAnotherIsNotTakenForIt) {
+  const std::string magic("\x89SDSZ\r\n\x1A", 8);
+  const std::uint64_t cut_after = 10;
+  // Twelve sections of a block each, of which no byte after the first one is different.
+  const auto packed = [&](const std::string& folder, const std::string& name, char first, std::size_t size,
+                          const std::string& metadata) {
+    std::filesystem::create_directory(dir_ / folder);
+    std::vector<test::TestBlock> blocks;
+    for (std::uint32_t tick = 0; tick < 12; ++tick) blocks.push_back({tick, std::string(size, 'b')});
+    blocks.front().data.front() = first;
+    test::write_file(dir_ / folder / (name + ".0.sds"), test::plain(blocks));
+    if (!metadata.empty()) test::write_file(dir_ / folder / (name + ".sds.yml"), metadata);
+    auto input = Recording::open(dir_ / folder / (name + ".0.sds"));
+    PackOptions options;
+    options.section_bytes = 1u << 14;
+    EXPECT_TRUE(pack(*input, dir_ / folder / "a.sdsz", options, {}));
+    return test::read_file(dir_ / folder / "a.sdsz");
+  };
+  // Where the section behind those stands; the first one stands at 0.
+  const auto section = [&](const std::string& file) {
+    std::size_t at = 0;
+    for (std::uint64_t before = 0; before < cut_after + 2; ++before) at = file.find(magic, at + 1);
+    return at;
+  };
+  const std::string mine = packed("mine", "A", 'a', 17000, "");
+  const std::vector<std::string> others{packed("byte", "A", 'c', 17000, ""), packed("size", "A", 'a', 17001, ""),
+                                        packed("name", "B", 'a', 17000, ""),
+                                        packed("metadata", "A", 'a', 17000, test::int16_metadata(2))};
+  for (const auto& other : others) {
+    // The first one ends behind its session, its stream and ten blocks; of the second one all the rest follows.
+    test::write_file(dir_ / "both.sdsz", mine.substr(0, section(mine)) + other.substr(section(other)));
+    Recording::Options options;
+    options.walk = true;
+    auto both = Recording::open(dir_ / "both.sdsz", options);
+    ASSERT_TRUE(both);
+    auto cursor = both->cursor(0);
+    std::uint64_t blocks = 0;
+    for (auto block = (*cursor)->next(); block && *block; block = (*cursor)->next()) ++blocks;
+    EXPECT_EQ(blocks, cut_after);
+  }
+}
+
 TEST_F(PackTest, RefusesToReplaceOutputsUnlessToldTo) {
   test::write_file(dir_ / "A.0.sds", test::plain({{1, "x"}}));
   test::write_file(dir_ / "a.sdsz", "precious");

@@ -7,6 +7,7 @@
 
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_files.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
@@ -139,7 +140,10 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   writer_options.executor = pool.get();
   // Nothing of the moment or the machine goes into the file: the same input gives the same bytes.
   Properties session = input.sdsz() ? input.sdsz()->session() : Properties{};
-  if (!input.sdsz()) session.set("tool", "sdskit pack");
+  if (!input.sdsz()) {
+    session.set("tool", "sdskit pack");
+    session.set("source", SourceFingerprint().add(input).to_string());
+  }
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
   auto writer = SdszWriter::create(file->borrow_sink(), session, writer_options);

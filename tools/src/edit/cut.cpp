@@ -3,6 +3,7 @@
 
 #include "edit/stream_copy.hpp"
 #include "new_recording.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_tools.hpp"
 
@@ -133,6 +134,10 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
                          const OnProgress& on_progress) {
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit cut");
+  SourceFingerprint source;
+  source.add(recording);
+  for (const auto& span : within) source.add(fmt::format("{} {}", span.begin, span.end));
+  session.set("source", source.to_string());
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   EditReport report;

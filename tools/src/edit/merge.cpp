@@ -6,6 +6,7 @@
 
 #include "edit/stream_copy.hpp"
 #include "new_recording.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/clock_fit.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_tools.hpp"
@@ -205,6 +206,9 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
                            const EditOptions& options, const OnProgress& on_progress) {
   Properties session = inputs.front().recording.sdsz() ? inputs.front().recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit merge");
+  SourceFingerprint source;
+  for (const auto& input : inputs) source.add(input.recording);
+  session.set("source", source.to_string());
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   EditReport report;

@@ -8,6 +8,7 @@
 
 #include "edit/stream_copy.hpp"
 #include "new_recording.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/edit.hpp"
 
@@ -146,6 +147,7 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   }
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit resample");
+  session.set("source", SourceFingerprint().add(recording).add(stream.id).add(target.description).to_string());
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   StreamDescription description = stream.description;

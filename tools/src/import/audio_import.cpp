@@ -7,6 +7,7 @@
 #include "import/table_import.hpp"
 #include "new_recording.hpp"
 #include "sds/format/limits.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/imports.hpp"
 
 namespace sds {
@@ -71,6 +72,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   m.sample_bytes = size_of(type) * static_cast<std::size_t>(info.channels);
   Properties session;
   session.set("tool", "sdskit import audio");
+  session.set("source", SourceFingerprint().add_file(input).to_string());
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();

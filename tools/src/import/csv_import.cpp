@@ -165,7 +165,7 @@ Expected<ImportReport> import_csv(const std::filesystem::path& input, const std:
     if (done && !columns) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
     return done;
   };
-  auto report = import_tables(output, options, "sdskit import csv", rows, nullptr);
+  auto report = import_tables(input, output, options, "sdskit import csv", rows, nullptr);
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }

@@ -165,7 +165,7 @@ Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, c
                               cbor ? nlohmann::json::input_format_t::cbor : nlohmann::json::input_format_t::json);
     return reader.finish();
   };
-  return import_tables(output, options, "sdskit import edge-impulse", rows, nullptr);
+  return import_tables(input, output, options, "sdskit import edge-impulse", rows, nullptr);
 }
 
 }  // namespace sds

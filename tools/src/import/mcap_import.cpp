@@ -295,7 +295,7 @@ Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     return McapReader(input, tables, on_row, on_progress, notes).read();
   };
-  auto report = import_tables(output, options, "sdskit import mcap", rows, nullptr);
+  auto report = import_tables(input, output, options, "sdskit import mcap", rows, nullptr);
   if (!report && report.error().path.empty()) report.error().path = input;
   if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;

@@ -127,7 +127,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
     if (done && header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
     return done;
   };
-  auto report = import_tables(output, options, "sdskit import qeexo", rows, &labels);
+  auto report = import_tables(input, output, options, "sdskit import qeexo", rows, &labels);
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }

@@ -10,6 +10,7 @@
 #include "new_recording.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -213,9 +214,9 @@ std::string safe_stream_name(const std::string& name) {
   return check_stream_name(safe) ? safe : "imported";
 }
 
-Expected<ImportReport> import_tables(const std::filesystem::path& output, const ImportOptions& options,
-                                     const std::string& tool, const ForEachRow& for_each_row,
-                                     const std::vector<ImportedLabel>* labels) {
+Expected<ImportReport> import_tables(const std::filesystem::path& input, const std::filesystem::path& output,
+                                     const ImportOptions& options, const std::string& tool,
+                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   ImportReport report;
   std::vector<ImportTable> tables;
@@ -252,6 +253,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& output, const 
   }
   Properties session;
   session.set("tool", tool);
+  session.set("source", SourceFingerprint().add_file(input).to_string());
   if (utc) session.set("start-utc-ns", fmt::format("{}", static_cast<std::uint64_t>(origin) * 1'000'000'000));
   if (origin != 0) session.set("time-origin-s", fmt::format("{}", origin));
   auto made = NewRecording::create(output, session, options.level, options.force);

@@ -31,11 +31,12 @@ struct ImportedLabel {
   double end_s = 0;
 };
 
-/// Writes the tables to `output`. Evenly spaced samples go into blocks with a sample frequency, others into a block
-/// each. Times beyond 10^8 s are taken for UTC: the recording then begins at tick 0, with a clock pair.
-Expected<ImportReport> import_tables(const std::filesystem::path& output, const ImportOptions& options,
-                                     const std::string& tool, const ForEachRow& for_each_row,
-                                     const std::vector<ImportedLabel>* labels);
+/// Writes the tables of the file `input` to `output`. Evenly spaced samples go into blocks with a sample frequency,
+/// others into a block each. Times beyond 10^8 s are taken for UTC: the recording then begins at tick 0, with a clock
+/// pair.
+Expected<ImportReport> import_tables(const std::filesystem::path& input, const std::filesystem::path& output,
+                                     const ImportOptions& options, const std::string& tool,
+                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels);
 
 /// A name that a stream can have: what check_stream_name refuses becomes an underscore.
 std::string safe_stream_name(const std::string& name);

@@ -263,7 +263,7 @@ Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std:
     labels.clear();
     return XdfReader(input, tables, on_row, on_progress, labels, notes).read();
   };
-  auto report = import_tables(output, options, "sdskit import xdf", rows, &labels);
+  auto report = import_tables(input, output, options, "sdskit import xdf", rows, &labels);
   if (!report && report.error().path.empty()) report.error().path = input;
   if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;
