@@ -79,7 +79,7 @@ void DeviceSession::go_on(const Expected<bool>& advanced) {
 void DeviceSession::tick() {
   connection_->tick();
   // Nobody reads while a full disk is waited for: a device that leaves then is noticed here.
-  if (connection_->waits_for_space() && link_->peer_has_ended()) connection_->stop_waiting();
+  if (connection_->waits_for_space() && link_->peer_has_ended()) connection_->release_reserve();
   timer_.expires_after(kTick);
   timer_.async_wait([self = shared_from_this()](std::error_code error) {
     if (!error && self->connection_) self->tick();

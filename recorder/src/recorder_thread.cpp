@@ -31,12 +31,13 @@ RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callback
 }
 
 RecorderThread::~RecorderThread() {
+  gate_.cancel();
   finish({});
   thread_.join();
 }
 
 void RecorderThread::finish(std::function<void()> on_finished) {
-  gate_.cancel();
+  gate_.release_reserve();
   const std::lock_guard lock(mutex_);
   if (on_finished) on_finished_ = std::move(on_finished);
   stopping_ = true;
@@ -115,9 +116,11 @@ void RecorderThread::run() {
       if (stopping_ && queue_.empty()) break;
     }
     const auto now = std::chrono::steady_clock::now();
-    if (now < next_flush) continue;
-    next_flush = now + options_.flush_interval;
-    flush();
+    if (now >= next_flush) {
+      next_flush = now + options_.flush_interval;
+      flush();
+    }
+    wake_refused();
   }
   for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
   std::function<void()> on_finished;
@@ -128,16 +131,20 @@ void RecorderThread::run() {
   if (on_finished) on_finished();
 }
 
-// Makes the place that a batch took free again, and tells who waits for it.
+// Makes the place that a batch took free again.
 void RecorderThread::after_work(Work& work) {
+  if (work.kind != Work::Kind::batch) return;
+  const std::lock_guard lock(mutex_);
+  --queued_batches_;
+  shared_.queued_bytes -= work.batch.bytes.size();
+  if (spares_.size() < kSpares) spares_.push_back(std::move(work.batch));
+}
+
+// Tells whoever was refused that there may be room now: in the queue, or on the disk.
+void RecorderThread::wake_refused() {
   bool space = false;
   {
     const std::lock_guard lock(mutex_);
-    if (work.kind == Work::Kind::batch) {
-      --queued_batches_;
-      shared_.queued_bytes -= work.batch.bytes.size();
-      if (spares_.size() < kSpares) spares_.push_back(std::move(work.batch));
-    }
     space = !gate_.waiting() && std::exchange(refused_, false);
   }
   if (space) callbacks_.on_space();

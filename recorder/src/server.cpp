@@ -108,6 +108,7 @@ struct Server::State {
     acceptor.close(ignored);
     accept_timer.cancel();
     end_devices();
+    for (const auto& recorder : closing) recorder->stop_waiting();
     if (closing.empty()) io.stop();
   }
 };
@@ -143,6 +144,8 @@ std::uint16_t Server::port() const {
 }
 
 Expected<void> Server::run() {
+  // Recordings are closed on threads of their own, which the loop does not see.
+  const auto until_stopped = asio::make_work_guard(state_->io);
   state_->accept();
   state_->io.run();
   const std::lock_guard lock(state_->shared.recorders.mutex);

@@ -21,7 +21,7 @@ SpaceGate::SpaceGate(Options options) : options_(std::move(options)) {
 }
 
 bool SpaceGate::has_reserve() const {
-  if (options_.keep_free == 0 || cancelled_) return true;
+  if (options_.keep_free == 0 || released_) return true;
   const auto free = options_.free_bytes();
   return !free || *free >= options_.keep_free;
 }
@@ -33,22 +33,31 @@ bool SpaceGate::wait(const std::string& why) {
     spdlog::warn("full     {}: {}: the device is held back until there is space", options_.device, why);
   }
   std::unique_lock lock(mutex_);
-  cancelled_changed_.wait_for(lock, options_.retry, [&] { return cancelled_.load(); });
+  const bool released = released_;
+  changed_.wait_for(lock, options_.retry, [&] { return cancelled_ || released_ != released; });
   return !cancelled_;
 }
 
 void SpaceGate::go_on() {
   if (!waiting_) return;
   waiting_ = false;
-  if (!cancelled_) spdlog::info("full     {}: there is space again: recording goes on", options_.device);
+  if (!released_) spdlog::info("full     {}: there is space again: recording goes on", options_.device);
+}
+
+void SpaceGate::release_reserve() {
+  {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+  }
+  changed_.notify_all();
 }
 
 void SpaceGate::cancel() {
   {
     const std::lock_guard lock(mutex_);
-    cancelled_ = true;
+    released_ = cancelled_ = true;
   }
-  cancelled_changed_.notify_all();
+  changed_.notify_all();
 }
 
 }  // namespace sds

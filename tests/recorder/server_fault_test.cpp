@@ -245,6 +245,76 @@ TEST_F(FullServer, ADeviceThatLeavesWhileItWaitsIsNoticed) {
   EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "disconnected");
 }
 
+// A disk that is really full, not one with a reserve: what a device had sent before it left is written when there is
+// space again, however much later.
+TEST_F(FullServer, WhatADeviceSentBeforeItLeftWaitsForSpace) {
+  test::LimitedDisk disk;
+  ServerOptions options;
+  options.flush_interval = std::chrono::milliseconds(1);
+  options.full_retry = std::chrono::milliseconds(1);
+  options.sessions = 1;
+  start(options);
+  {
+    Device device(port_);
+    const auto a = device.open("A");
+    device.wait();
+    disk.room = 10;
+    for (std::uint32_t i = 0; i < 100; ++i) {
+      device.write(a, i, "kept");
+      device.flush();
+      while (i == 0 && disk.refused < 3) std::this_thread::yield();  // the others stay in the socket
+    }
+  }
+  const int refused = disk.refused;
+  // Long enough for the server to notice that the device has left, which it does within 100 ms.
+  while (disk.refused < refused + 300) std::this_thread::yield();
+  disk.room = 1 << 30;
+  wait_for_end();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz").size(), 100u);
+  EXPECT_TRUE(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->complete());
+  EXPECT_TRUE(served_);
+}
+
+TEST_F(FullServer, AStopTriesOnceMore) {
+  test::LimitedDisk disk;
+  ServerOptions options;
+  options.flush_interval = std::chrono::milliseconds(1);
+  options.full_retry = std::chrono::hours(1);
+  start(options);
+  Device device(port_);
+  const auto a = device.open("A");
+  device.wait();
+  disk.room = 10;
+  device.write(a, 1, "kept");
+  device.flush();
+  while (disk.refused == 0) std::this_thread::yield();
+  disk.room = 1 << 30;  // and nobody looks again for an hour
+  stop();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "kept"}}));
+  EXPECT_TRUE(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->complete());
+  EXPECT_TRUE(served_);
+}
+
+TEST_F(FullServer, AStopOfADiskThatStaysFullEndsAndSaysSo) {
+  test::LimitedDisk disk;
+  ServerOptions options;
+  options.flush_interval = std::chrono::milliseconds(1);
+  options.full_retry = std::chrono::milliseconds(1);
+  start(options);
+  {
+    Device device(port_);
+    const auto a = device.open("A");
+    device.wait();
+    disk.room = 10;
+    device.write(a, 1, "lost");
+    device.flush();
+    while (disk.refused < 3) std::this_thread::yield();
+  }
+  stop();
+  ASSERT_FALSE(served_);
+  EXPECT_EQ(served_.error().exit_code(), 4);
+}
+
 TEST_F(FullServer, AStopWhileItWaitsClosesTheRecording) {
   start(with_reserve(OnFull::wait));
   Device device(port_);

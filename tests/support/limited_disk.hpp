@@ -20,7 +20,10 @@ class LimitedDisk final : public FileSystem {
   LimitedDisk& operator=(const LimitedDisk&) = delete;
 
   ssize_t write(int descriptor, ByteView bytes) override {
-    if (room <= 0) return -error;
+    if (room <= 0) {
+      ++refused;
+      return -error;
+    }
     const auto fits = std::min<std::uint64_t>(bytes.size(), static_cast<std::uint64_t>(room.load()));
     const ssize_t done = FileSystem::write(descriptor, bytes.first(static_cast<std::size_t>(fits)));
     if (done > 0) room -= done;
@@ -29,6 +32,7 @@ class LimitedDisk final : public FileSystem {
 
   std::atomic<std::int64_t> room;
   std::atomic<int> error{ENOSPC};
+  std::atomic<int> refused{0};  // writes
 
  private:
   FileSystem* before_;

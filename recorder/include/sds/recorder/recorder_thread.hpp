@@ -56,7 +56,7 @@ class RecorderThread {
 
   /// `shared` must outlive the recorder.
   RecorderThread(Options options, RecorderShared& shared, Callbacks callbacks);
-  /// Waits until everything is written.
+  /// Waits until everything is written, but not for space.
   ~RecorderThread();
   RecorderThread(const RecorderThread&) = delete;
   RecorderThread& operator=(const RecorderThread&) = delete;
@@ -76,10 +76,13 @@ class RecorderThread {
 
   /// True while the disk is full and waited for.
   [[nodiscard]] bool waits_for_space() const { return gate_.waiting(); }
-  /// Ends that wait: what was taken goes into the reserve, or is lost with the recording left as after a kill.
+  /// Nothing more will come but what waits already: it may go into the reserve.
+  void release_reserve() { gate_.release_reserve(); }
+  /// Ends a wait for space: what was taken is tried once more, into the reserve, too. If there is no space it is lost,
+  /// with the recording left as after a kill.
   void stop_waiting() { gate_.cancel(); }
-  /// Nothing more comes: the thread ends when all is written, and calls `on_finished` last of all. A wait for space is
-  /// ended.
+  /// Nothing more comes: the thread ends when all is written, however long the disk stays full, and calls `on_finished`
+  /// last of all.
   void finish(std::function<void()> on_finished);
   /// True once a stream was opened.
   [[nodiscard]] bool has_recorded() const { return has_recorded_; }
@@ -99,6 +102,7 @@ class RecorderThread {
   [[nodiscard]] Expected<void> open(const Work& work);
   void write(const ReceivedBatch& batch);
   void after_work(Work& work);
+  void wake_refused();
   void flush();
   void make_room();
   void finish_stream(std::uint32_t handle, const std::string& reason);

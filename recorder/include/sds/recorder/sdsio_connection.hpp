@@ -56,9 +56,10 @@ class SdsioConnection final : private sdsio::MessageHandler {
   /// To be called every 100 ms: sends the FLAGS message that tells the device we are alive, to those that know it.
   void tick();
   void change_flags(std::uint32_t set, std::uint32_t clear);
-  /// True while a full disk holds the device back; stop_waiting() ends that.
+  /// True while a full disk holds the device back.
   [[nodiscard]] bool waits_for_space() const { return recorder_ && recorder_->waits_for_space(); }
-  void stop_waiting() { recorder_->stop_waiting(); }
+  /// The device has left: the rest of what it sent may go into the reserve.
+  void release_reserve() { recorder_->release_reserve(); }
   /// What a device is told when the server leaves it; may be empty.
   [[nodiscard]] Bytes farewell() const;
   /// The device has gone, or is sent away: `reason` is recorded with every stream that was still open. Returns what

@@ -16,7 +16,7 @@ namespace sds {
 
 enum class OnFull { wait, stop };
 
-/// The writer thread asks and waits; cancel() and waiting() are for any thread.
+/// The writer thread asks and waits; release_reserve(), cancel() and waiting() are for any thread.
 class SpaceGate {
  public:
   struct Options {
@@ -31,23 +31,29 @@ class SpaceGate {
 
   explicit SpaceGate(Options options);
 
-  /// True if writing leaves the reserve free, or nobody waits any more.
+  /// True if writing leaves the reserve free, or it was released.
   [[nodiscard]] bool has_reserve() const;
-  /// Waits for one retry interval, and says so in the log the first time. False, at once, where `on_full` is stop or
-  /// the wait was cancelled: give up.
+  /// Waits for one retry interval, and says so in the log the first time; less long if the reserve is released. False,
+  /// at once, where `on_full` is stop or the wait was cancelled: try once more, and give up.
   [[nodiscard]] bool wait(const std::string& why);
   /// Writing succeeded: ends a wait, and says so in the log.
   void go_on();
 
-  /// Repeats a write that failed for want of space until it succeeds, fails otherwise, or wait() says no.
+  /// Repeats a write that failed for want of space until it succeeds, fails otherwise, or wait() says no; once more
+  /// then, for there may have been space since it was tried last.
   template <class Again>
   [[nodiscard]] Expected<void> settle(Expected<void> done, Again again) {
-    while (!done && is_disk_full(done.error()) && wait(done.error().to_string())) done = again();
+    for (bool waits = options_.on_full == OnFull::wait; waits && !done && is_disk_full(done.error());) {
+      waits = wait(done.error().to_string());
+      done = again();
+    }
     if (done) go_on();
     return done;
   }
 
-  /// Ends a wait for good: from here on what is full fails at once, and the reserve may be used.
+  /// From here on the reserve may be used: nobody sends any more, and what came must get its place.
+  void release_reserve();
+  /// Ends a wait for good: from here on what is full fails at once. Releases the reserve.
   void cancel();
   [[nodiscard]] bool waiting() const { return waiting_; }
   [[nodiscard]] OnFull on_full() const { return options_.on_full; }
@@ -55,7 +61,8 @@ class SpaceGate {
  private:
   Options options_;
   std::mutex mutex_;
-  std::condition_variable cancelled_changed_;
+  std::condition_variable changed_;
+  std::atomic<bool> released_{false};
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> waiting_{false};
 };
