@@ -121,6 +121,12 @@ Expected<void> OutputFile::close() {
   return {};
 }
 
+Expected<void> OutputFile::rename_to(const std::filesystem::path& path) {
+  if (auto renamed = rename_file(path_, path); !renamed) return renamed;
+  path_ = path;
+  return {};
+}
+
 Expected<std::string> read_small_file(const std::filesystem::path& path, std::size_t max_bytes) {
   auto file = InputFile::open(path);
   if (!file) return fail(file);

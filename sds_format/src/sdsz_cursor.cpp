@@ -221,25 +221,31 @@ Expected<bool> SdszCursor::load_from_log(std::uint64_t limit) {
     lose(piece->first_block);
     return false;
   }
-  stored_.resize(piece->bytes);
-  if (auto read = piece->log->read_exactly(piece->offset, stored_); !read) {
-    if (read.error().code == ErrorCode::io) return fail(read);
-    lose(std::min(limit, piece->end_block()));
-    return false;
+  if (frame_.piece != &*piece || next_ordinal_ < frame_.next_block) {
+    frame_ = {};
+    frame_.records.resize(piece->bytes);
+    if (auto read = piece->log->read_exactly(piece->offset, frame_.records); !read) {
+      if (read.error().code == ErrorCode::io) return fail(read);
+      lose(std::min(limit, piece->end_block()));
+      return false;
+    }
+    frame_.piece = &*piece;
+    frame_.next_block = piece->first_block;
+    if (piece->first_tick) frame_.ticks = TickUnwrapper(*piece->first_tick);
   }
-  TickUnwrapper ticks = any_block_ ? TickUnwrapper(last_tick_) : TickUnwrapper();
-  ByteReader records(stored_);
+  // Without a tick of its own, a frame goes on from the block before it.
+  if (!piece->first_tick) frame_.ticks = any_block_ ? TickUnwrapper(last_tick_) : TickUnwrapper();
+  ByteReader records(ByteView(frame_.records).subspan(frame_.next_byte));
   run_ordinal_ = next_ordinal_;
-  for (std::uint64_t ordinal = piece->first_block; ordinal < std::min(limit, piece->end_block()); ++ordinal) {
+  for (; frame_.next_block < std::min(limit, piece->end_block()); ++frame_.next_block) {
     const auto timeslot = records.number<std::uint32_t>();
     const auto size = records.number<std::uint32_t>();
     const auto data = size ? records.take(*size) : std::nullopt;
     if (!data) break;
-    if (ordinal == piece->first_block && piece->first_tick) ticks = TickUnwrapper(*piece->first_tick);
-    // Without a tick of its own, a frame goes on from the block before it.
-    if (ordinal < next_ordinal_ && !piece->first_tick) continue;
-    const std::uint64_t tick = ticks.next(*timeslot);
-    if (ordinal >= next_ordinal_) run_.append(*timeslot, tick, *data);
+    frame_.next_byte += 8 + data->size();
+    if (frame_.next_block < next_ordinal_ && !piece->first_tick) continue;
+    const std::uint64_t tick = frame_.ticks.next(*timeslot);
+    if (frame_.next_block >= next_ordinal_) run_.append(*timeslot, tick, *data);
   }
   if (run_.count() == 0) {
     lose(std::min(limit, piece->end_block()));

@@ -94,7 +94,7 @@ Expected<WalWriter> WalWriter::successor() const {
   return start(recording_, std::move(*sink), id_, generation_ + 1);
 }
 
-Expected<void> WalWriter::publish() { return rename_file(new_wal_path(recording_), wal_path(recording_)); }
+Expected<void> WalWriter::publish() { return sink_->rename_to(wal_path(recording_)); }
 
 void WalWriter::add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
                     std::size_t from_byte, std::uint64_t from_tick) {

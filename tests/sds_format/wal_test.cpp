@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "sds/format/sdsz_reader.hpp"
+#include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -90,6 +91,28 @@ TEST_F(WriteAheadLog, StaysSmallHoweverLongTheRecording) {
   }
   EXPECT_LT(largest, 10u << 20);
   ASSERT_TRUE(writer.close());
+}
+
+TEST_F(WriteAheadLog, ErrorsNameItAsItIsCalled) {
+  test::LimitedDisk disk;
+  auto log = WalWriter::create(path_, 7, IfExists::fail);
+  ASSERT_TRUE(log);
+  auto fresh = log->successor();
+  ASSERT_TRUE(fresh);
+  BlockRun run;
+  run.append(1, 1, as_bytes("x"));
+  const auto path_of_failure = [&] {
+    disk.room = 0;
+    fresh->add(0, 0, run, 0, 0, 1);
+    const auto done = fresh->write();
+    EXPECT_FALSE(done);
+    disk.room = 1 << 20;
+    EXPECT_TRUE(fresh->repair());
+    return done ? "" : done.error().path;
+  };
+  EXPECT_EQ(path_of_failure(), new_wal_path(path_));
+  ASSERT_TRUE(fresh->publish());
+  EXPECT_EQ(path_of_failure(), wal_path(path_));
 }
 
 TEST_F(WriteAheadLog, ATornFrameEndsItQuietlyAndADamagedOneCostsItself) {

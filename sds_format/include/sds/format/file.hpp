@@ -72,6 +72,8 @@ class OutputFile final : public ByteSink {
   [[nodiscard]] Expected<void> sync() override;
   [[nodiscard]] Expected<void> close() override;
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
+  /// Gives the file, open as it is, another name; what stands there is replaced. It keeps its name if that fails.
+  [[nodiscard]] Expected<void> rename_to(const std::filesystem::path& path);
 
  private:
   enum class Latch { open, until_truncate, for_good };

@@ -39,6 +39,14 @@ class SdszCursor {
  private:
   struct Decoding;
   struct Finished;
+  // A frame of the log, read once however many sections its blocks stand between.
+  struct LogFrame {
+    const WalPiece* piece = nullptr;
+    Bytes records;
+    std::size_t next_byte = 0;     // in records
+    std::uint64_t next_block = 0;  // ordinal
+    TickUnwrapper ticks;
+  };
 
   Expected<bool> load_next();
   Expected<bool> load_from_log(std::uint64_t limit);
@@ -64,7 +72,7 @@ class SdszCursor {
   std::vector<std::shared_ptr<Decoding>> spare_decodings_;
   std::shared_ptr<Finished> finished_;
   BlockRun run_;
-  Bytes stored_;
+  LogFrame frame_;
   std::size_t next_block_ = 0;
   std::size_t next_byte_ = 0;
   std::size_t next_jump_ = 0;
