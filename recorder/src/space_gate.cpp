@@ -41,7 +41,7 @@ bool SpaceGate::wait(const std::string& why) {
 void SpaceGate::go_on() {
   if (!waiting_) return;
   waiting_ = false;
-  if (!released_) spdlog::info("full     {}: there is space again: recording goes on", options_.device);
+  if (!cancelled_) spdlog::info("full     {}: writing goes on", options_.device);
 }
 
 void SpaceGate::release_reserve() {

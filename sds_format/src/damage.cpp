@@ -1,5 +1,7 @@
 #include "sds/format/damage.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 
 namespace sds {
@@ -8,16 +10,16 @@ void DamageLog::add(const Damage& damage) {
   const std::lock_guard lock(mutex_);
   std::size_t hash = std::hash<std::string>()(damage.reason);
   for (const std::uint64_t part : {damage.offset, damage.bytes, std::uint64_t{damage.stream.value_or(SIZE_MAX)},
-                                   damage.first_block, damage.blocks})
+                                   damage.first_block, damage.blocks.value_or(SIZE_MAX)})
     hash = hash * 0x9E3779B97F4A7C15ull + part + (hash >> 29);
   if (!known_.insert(hash).second) return;
   ++count_;
   if (damages_.size() < max_kept) damages_.push_back(damage);
 }
 
-std::vector<Damage> DamageLog::all() const {
+std::vector<Damage> DamageLog::from(std::size_t begin) const {
   const std::lock_guard lock(mutex_);
-  return damages_;
+  return {damages_.begin() + static_cast<std::ptrdiff_t>(std::min(begin, damages_.size())), damages_.end()};
 }
 
 std::size_t DamageLog::count() const {

@@ -253,7 +253,7 @@ Expected<bool> SdszCursor::load_from_log(std::uint64_t limit) {
   }
   next_ordinal_ += run_.count();
   ticks_ = TickUnwrapper(run_.first_tick);
-  if (failed_ && next_ordinal_ >= failed_->first_block + failed_->blocks) lose(next_ordinal_);
+  if (failed_ && next_ordinal_ >= failed_->first_block + *failed_->blocks) lose(next_ordinal_);
   return true;
 }
 
@@ -263,13 +263,18 @@ void SdszCursor::lose(std::uint64_t up_to) {
   if (failed_) {
     Damage damage = std::move(*failed_);
     failed_.reset();
-    const std::uint64_t end = std::min(up_to, damage.first_block + damage.blocks);
+    const std::uint64_t section_end = damage.first_block + *damage.blocks;
+    const std::uint64_t end = std::min(up_to, section_end);
     const std::uint64_t lost = end - std::min(end, next_ordinal_);
-    if (lost == damage.blocks) {
+    if (lost == *damage.blocks) {
       damage.reason +=
-          fmt::format("; {} blocks are lost (ticks {} to {})", lost, *damage.first_tick, *damage.last_tick);
+          fmt::format("; {} block{} lost (ticks {} to {})", lost, lost == 1 ? " is" : "s are", *damage.first_tick,
+                      *damage.last_tick);
     } else {
       damage.reason += lost == 0 ? "; its blocks come from the log" : fmt::format("; {} of its blocks are lost", lost);
+      if (next_ordinal_ > damage.first_block) damage.first_tick.reset();
+      if (end < section_end || lost == 0) damage.last_tick.reset();
+      if (lost > 0 && any_block_) damage.after_tick = last_tick_;
       damage.first_block = next_ordinal_;
       damage.blocks = lost;
     }

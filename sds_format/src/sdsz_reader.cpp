@@ -11,6 +11,16 @@
 
 namespace sds {
 
+namespace {
+
+// Damage that costs no block.
+Damage without_blocks(Damage damage) {
+  damage.blocks = 0;
+  return damage;
+}
+
+}  // namespace
+
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesystem::path& path,
                                                              const Options& options) {
   auto file = InputFile::open(path);
@@ -51,16 +61,11 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   for (const auto& damage : reader->table_.damages) reader->damage_log_->add(damage);
   for (const auto& entry : reader->table_.entries) reader->take_section(entry);
   reader->take_facts();
-  if (!reader->has_session_) reader->damage_log_->add({0, 0, "the session section is lost"});
+  if (!reader->has_session_) reader->damage_log_->add(without_blocks({0, 0, "the session section is lost"}));
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
-  if (!reader->complete() && !reader->has_log_) {
-    Damage end = reader->table_.unfinished;
-    if (end.bytes == 0) end.offset = reader->table_.end;
-    end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
-    if (reader->foreign_log_) end.reason += "; the log beside it is of another recording, or damaged";
-    reader->damage_log_->add(end);
-  }
+  if (!reader->complete() && !reader->has_log_) reader->note_cut_off();
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
+  reader->find_doubts();
   return std::shared_ptr<const SdszReader>(std::move(reader));
 }
 
@@ -69,7 +74,7 @@ void SdszReader::take_session(const IndexEntry& entry) {
   auto bytes = payload(entry);
   auto session = bytes ? Properties::decode(*bytes) : fail(bytes);
   if (!session) {
-    damage_log_->add({entry.offset, entry.header.section_bytes(), session.error().message});
+    damage_log_->add(without_blocks({entry.offset, entry.header.section_bytes(), session.error().message}));
     return;
   }
   session_ = std::move(*session);
@@ -109,7 +114,7 @@ void SdszReader::take_section(const IndexEntry& entry) {
 void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   const SectionHeader& header = entry.header;
   const auto damaged = [&](std::string reason) {
-    damage_log_->add({entry.offset, header.section_bytes(), std::move(reason)});
+    damage_log_->add(without_blocks({entry.offset, header.section_bytes(), std::move(reason)}));
   };
   if (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes)
     return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
@@ -117,8 +122,10 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   auto p = bytes ? Properties::decode(*bytes) : fail(bytes);
   if (!p) return damaged(p.error().message);
   // The second description, written at the end, knows how many blocks there were.
-  if (const auto blocks = p->get("blocks"); blocks && blocks->size() == 8)
+  if (const auto blocks = p->get("blocks"); blocks && blocks->size() == 8) {
     stream.end_block = std::max(stream.end_block, load_le<std::uint64_t>(blocks->data()));
+    stream.closed_at = entry.offset;
+  }
   if (stream.has_description) return;
   auto layout = Layout::decode(as_bytes(p->get("layout").value_or("")));
   if (!layout) return damaged(layout.error().message);
@@ -171,10 +178,12 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
       continue;
     }
     has_log_ = true;
-    if (contents->skipped_bytes > 0 && !complete())
+    if (contents->skipped_bytes > 0 && !complete()) {
       damage_log_->add({0, 0,
-                        fmt::format("the log: {} bytes from byte {} on are no frames that check",
+                        fmt::format("the log beside it is damaged: {} bytes from its byte {} on cannot be read",
                                     contents->skipped_bytes, contents->skipped_at)});
+      log_damages_.push_back({logs[i], contents->skipped_at});
+    }
     for (auto& piece : contents->pieces)
       if (piece.stream < streams_.size() && piece.end_block() > piece.first_block)
         streams_[piece.stream].log.push_back(std::move(piece));
@@ -207,15 +216,10 @@ void SdszReader::join(std::size_t index) {
       end = entry.header.end_block();
       return false;
     }
-    damage_log_->add({entry.offset,
-                      entry.header.section_bytes(),
+    damage_log_->add({entry.offset, entry.header.section_bytes(),
                       fmt::format("blocks {} to {} stand twice", entry.header.first_block,
                                   entry.header.end_block() - std::min<std::uint64_t>(entry.header.block_count, 1)),
-                      index,
-                      0,
-                      0,
-                      {},
-                      {}});
+                      index, 0, 0});
     return true;
   });
   // Goes through holes between sections, and the one behind the last.
@@ -254,19 +258,113 @@ void SdszReader::join(std::size_t index) {
   damage_log_->add(lost);
 }
 
+// Notes that the file has no footer, and nothing beside it has what may have followed.
+void SdszReader::note_cut_off() {
+  Damage end = table_.unfinished;
+  if (end.bytes == 0) end.offset = table_.end;
+  const bool all_closed =
+      std::all_of(streams_.begin(), streams_.end(), [](const SdszStream& stream) { return stream.closed_at; });
+  if (all_closed && !streams_.empty()) {
+    end.blocks = 0;
+    end.harmless = true;
+    end.reason = "the recording's last sections are damaged or cut off; all streams end before" +
+                 (end.reason.empty() ? "" : " (" + end.reason + ")");
+  } else {
+    end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
+    if (foreign_log_) end.reason += "; the log beside it is of another recording, or damaged";
+  }
+  damage_log_->add(end);
+}
+
+// True if blocks of a stream are missing between its last section before `offset` and its next one.
+bool SdszReader::has_hole_at(const SdszStream& stream, std::uint64_t offset) const {
+  const auto behind = std::find_if(stream.data.begin(), stream.data.end(),
+                                   [&](const IndexEntry& entry) { return entry.offset >= offset; });
+  const std::uint64_t end = behind == stream.data.begin() ? 0 : std::prev(behind)->header.end_block();
+  if (behind != stream.data.end()) return behind->header.first_block > end;
+  // What no section holds yet stands in the log.
+  return end < stream.end_block && (stream.log.empty() || stream.log.back().end_block() < stream.end_block ||
+                                    std::none_of(stream.log.begin(), stream.log.end(), [&](const WalPiece& piece) {
+                                      return piece.first_block <= end && end < piece.end_block();
+                                    }));
+}
+
+// Blocks are numbered, so what is missing between others is known; what a damaged stretch may have taken from a
+// stream's end is not, nor whether a gap had been recorded in it. Version 1 numbers nothing.
+void SdszReader::find_doubts() {
+  for (const auto& lost : table_.lost) {
+    const auto holes = std::count_if(streams_.begin(), streams_.end(),
+                                     [&](const SdszStream& stream) { return has_hole_at(stream, lost.offset); });
+    if (lost.count && *lost.count <= static_cast<std::uint64_t>(holes)) continue;  // they account for all of it
+    for (auto& stream : streams_) {
+      if (stream.closed_at && *stream.closed_at < lost.offset) continue;
+      const auto behind = std::find_if(stream.data.begin(), stream.data.end(),
+                                       [&](const IndexEntry& entry) { return entry.offset >= lost.offset; });
+      Gap doubt;
+      doubt.reason = fmt::format("blocks may be lost: at byte {}: {}", lost.offset, lost.reason);
+      doubt.before_block = behind == stream.data.end() ? at_end_of_stream : behind->header.first_block;
+      if (behind != stream.data.begin()) doubt.after_tick = std::prev(behind)->header.last_tick;
+      stream.doubts.push_back(std::move(doubt));
+    }
+  }
+  for (auto& stream : streams_) {
+    std::stable_sort(stream.doubts.begin(), stream.doubts.end(),
+                     [](const Gap& a, const Gap& b) { return a.before_block < b.before_block; });
+    if (complete() || stream.closed_at) continue;
+    const std::uint64_t last_tick = stream.data.empty() ? 0 : stream.data.back().header.last_tick;
+    for (const auto& damage : log_damages_) {
+      // Frames of a stream behind it say by their numbers whether one is missing.
+      const bool proven = std::any_of(stream.log.begin(), stream.log.end(), [&](const WalPiece& piece) {
+        return piece.log == damage.log && piece.offset > damage.offset;
+      });
+      if (!proven)
+        stream.doubts.push_back(
+            {last_tick, fmt::format("blocks may be lost: the log was damaged from its byte {} on", damage.offset),
+             at_end_of_stream});
+    }
+    stream.doubts.push_back({last_tick,
+                             has_log_ ? "the recording was not closed: what came after its last flush is not known"
+                                      : "blocks may be lost: the recording has no end: it was cut off",
+                             at_end_of_stream});
+  }
+}
+
+// The tick of a block, where it can be told without decoding a section.
+std::optional<std::uint64_t> SdszReader::tick_of(const SdszStream& stream, std::uint64_t block) const {
+  for (const auto& entry : stream.data) {
+    if (entry.header.block_count == 0) continue;
+    if (entry.header.first_block == block) return entry.header.first_tick;
+    if (entry.header.end_block() - 1 == block) return entry.header.last_tick;
+  }
+  const auto piece = std::upper_bound(stream.log.begin(), stream.log.end(), block,
+                                      [](std::uint64_t at, const WalPiece& p) { return at < p.end_block(); });
+  if (piece == stream.log.end() || piece->first_block > block || !piece->first_tick) return std::nullopt;
+  Bytes records(piece->bytes);
+  if (!piece->log->read_exactly(piece->offset, records)) return std::nullopt;
+  ByteReader reader(records);
+  TickUnwrapper ticks(*piece->first_tick);
+  std::optional<std::uint64_t> tick;
+  for (std::uint64_t at = piece->first_block; at <= block; ++at) {
+    const auto timeslot = reader.number<std::uint32_t>();
+    const auto size = reader.number<std::uint32_t>();
+    if (!size || !reader.take(*size)) return std::nullopt;
+    tick = ticks.next(*timeslot);
+  }
+  return tick;
+}
+
 Damage SdszReader::missing(std::size_t index, std::uint64_t from, std::uint64_t to) const {
   const SdszStream& stream = streams_[index];
   Damage damage;
   damage.stream = index;
   damage.first_block = from;
   damage.blocks = to - from;
-  const auto behind = std::find_if(stream.data.begin(), stream.data.end(),
-                                   [&](const IndexEntry& entry) { return entry.header.first_block >= to; });
-  if (behind != stream.data.begin()) damage.first_tick = std::prev(behind)->header.last_tick;
-  if (behind != stream.data.end()) damage.last_tick = behind->header.first_tick;
-  damage.reason = fmt::format("{} blocks are lost (blocks {} to {}{}{})", to - from, from, to - 1,
-                              damage.first_tick ? fmt::format(", after tick {}", *damage.first_tick) : "",
-                              damage.last_tick ? fmt::format(", before tick {}", *damage.last_tick) : "");
+  if (from > 0) damage.after_tick = tick_of(stream, from - 1);
+  damage.before_tick = tick_of(stream, to);
+  damage.reason = fmt::format("{} block{} lost (block{} {}{}{}{})", to - from, to - from == 1 ? " is" : "s are",
+                              to - from == 1 ? "" : "s", from, to - from == 1 ? "" : fmt::format(" to {}", to - 1),
+                              damage.after_tick ? fmt::format(", after tick {}", *damage.after_tick) : "",
+                              damage.before_tick ? fmt::format(", before tick {}", *damage.before_tick) : "");
   return damage;
 }
 

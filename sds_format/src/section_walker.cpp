@@ -11,6 +11,8 @@ namespace sds {
 
 namespace {
 
+constexpr const char* kDamagedGap = "a loss was recorded here; what was said of it is damaged";
+
 // Searches a file for valid section headers; keeps what it read, so that a search that begins where the one before
 // ended costs nothing.
 class HeaderSearch {
@@ -84,6 +86,7 @@ Damage damage_at(const IndexEntry& entry, std::string reason) {
   damage.offset = entry.offset;
   damage.bytes = entry.header.section_bytes();
   damage.reason = std::move(reason);
+  damage.blocks = 0;
   return damage;
 }
 
@@ -109,7 +112,11 @@ Expected<void> set_in_order(const ByteSource& file, SectionTable& table, std::ve
     return a.header.sequence < b.header.sequence;
   };
   if (!std::is_sorted(found.begin(), found.end(), by_sequence)) {
-    table.damages.push_back({0, 0, sections_out_of_order});
+    Damage damage;
+    damage.reason = "sections stand in another order than they were written";
+    damage.blocks = 0;
+    damage.harmless = true;
+    table.damages.push_back(std::move(damage));
     std::stable_sort(found.begin(), found.end(), by_sequence);
   }
   std::vector<IndexEntry> once;
@@ -129,21 +136,34 @@ Expected<void> set_in_order(const ByteSource& file, SectionTable& table, std::ve
   return {};
 }
 
-// Names what was taken out of the file: numbers that no section has, where no damage explains it.
-void find_missing(SectionTable& table, const std::vector<IndexEntry>& found) {
-  if (!table.damages.empty()) return;
+// Finds where sections are missing: numbers that none has, in a damaged stretch or where something was taken out of the
+// file, and stretches behind the last one. `stretches`: damage in which no section was found, in the order of the file.
+void find_missing(SectionTable& table, const std::vector<IndexEntry>& found, const std::vector<Damage>& stretches) {
+  const auto by_offset = [](const IndexEntry& a, const IndexEntry& b) { return a.offset < b.offset; };
+  if (!std::is_sorted(found.begin(), found.end(), by_offset)) {  // no place can be told from numbers
+    for (const auto& stretch : stretches) table.lost.push_back({stretch.offset, std::nullopt, stretch.reason});
+    return;
+  }
   std::uint64_t expected = 0;
+  auto stretch = stretches.begin();
   for (const auto& entry : found) {
-    if (entry.header.sequence != expected) {
-      Damage damage = damage_at(entry, "");
-      damage.bytes = 0;
-      damage.reason = entry.header.sequence == expected + 1
-                          ? fmt::format("section {} is missing", expected)
-                          : fmt::format("sections {} to {} are missing", expected, entry.header.sequence - 1);
-      table.damages.push_back(damage);
+    const std::uint64_t missing = entry.header.sequence - expected;
+    const std::uint64_t unknown = missing - (expected == 0 && missing > 0 ? 1 : 0);  // the first is the session
+    const auto first = stretch;
+    while (stretch != stretches.end() && stretch->offset < entry.offset) ++stretch;
+    if (missing > 0 && first != stretch) {
+      if (unknown > 0) table.lost.push_back({first->offset, unknown, first->reason});
+    } else if (missing > 0) {
+      Damage damage;
+      damage.offset = entry.offset;
+      damage.reason = missing == 1 ? fmt::format("section {} is missing", expected)
+                                   : fmt::format("sections {} to {} are missing", expected, entry.header.sequence - 1);
+      if (unknown > 0) table.lost.push_back({entry.offset, unknown, damage.reason});
+      table.damages.push_back(std::move(damage));
     }
     expected = std::uint64_t{entry.header.sequence} + 1;
   }
+  for (; stretch != stretches.end(); ++stretch) table.lost.push_back({stretch->offset, std::nullopt, stretch->reason});
 }
 
 }  // namespace
@@ -187,6 +207,16 @@ Expected<bool> only_zeros(const ByteSource& file, std::uint64_t from, std::uint6
   return true;
 }
 
+namespace {
+
+void take_gap(SectionTable& table, const IndexEntry& entry, std::string reason) {
+  const SectionHeader& header = entry.header;
+  table.gaps.push_back(
+      {header.stream, header.version, entry.offset, {header.first_tick, std::move(reason), header.first_block}});
+}
+
+}  // namespace
+
 void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) {
   const SectionHeader& header = entry.header;
   switch (header.kind) {
@@ -195,14 +225,8 @@ void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) 
       return;
     case SectionKind::gap: {
       auto properties = Properties::decode(facts);
-      if (!properties) {
-        table.damages.push_back(damage_at(entry, "a malformed gap section"));
-        return;
-      }
-      table.gaps.push_back({header.stream,
-                            header.version,
-                            entry.offset,
-                            {header.first_tick, properties->get("reason").value_or(""), header.first_block}});
+      if (!properties) table.damages.push_back(damage_at(entry, "a malformed gap section"));
+      take_gap(table, entry, properties ? properties->get("reason").value_or("") : std::string(kDamagedGap));
       return;
     }
     case SectionKind::clock:
@@ -286,8 +310,9 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
     at = end;
   }
   table.recording = recording.candidate();
+  const std::vector<Damage> stretches = table.damages;
   if (auto done = set_in_order(file, table, found, table.recording); !done) return fail(done);
-  find_missing(table, found);
+  find_missing(table, found, stretches);
   table.sections = found.size();
   table.complete = footer_last && !found.empty() && found.back().header.kind == SectionKind::footer;
   for (const auto& entry : found) {
@@ -298,6 +323,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
       if (!payload) {
         table.damages.push_back(damage_at(entry, payload.error().message));
+        if (kind == SectionKind::gap) take_gap(table, entry, kDamagedGap);
         continue;
       }
       facts = std::move(*payload);

@@ -29,7 +29,7 @@ SourceFingerprint& SourceFingerprint::add_file(const std::filesystem::path& file
 }
 
 SourceFingerprint& SourceFingerprint::add(const Recording& recording) {
-  if (recording.sdsz()) return add_file(recording.path());
+  if (recording.sdsz()) return add_file(recording.path()).add_file(wal_path(recording.path()));
   for (const auto& stream : recording.streams()) add_file(stream.path).add(stream.description.metadata_text);
   return *this;
 }

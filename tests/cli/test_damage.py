@@ -85,10 +85,11 @@ class Damaged(Case):
                 report = json.loads(text)
                 if isinstance(report, list):
                     report = report[-1]
-                damages = [d for d in report["damages"] if d["blocks"] > 0]
+                damages = [d for d in report["damages"] if d["blocks"]]
                 self.assertEqual([(d["stream"], d["blocks"]) for d in damages], [("T", lost)])
                 self.assertEqual(set(damages[0]) - {"recording"},
-                                 {"stream", "blocks", "first_tick", "last_tick", "offset", "bytes", "reason"})
+                                 {"stream", "blocks", "first_tick", "last_tick", "after_tick", "before_tick", "offset",
+                                  "bytes", "reason"})
 
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_payload_is_told_by_every_command(self):
@@ -110,7 +111,7 @@ class Damaged(Case):
                 run(*args, "-o", self.path("copy.sdsz"), "-f", expect=3)
                 result = json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0])[0]
                 losses = json.dumps(result)
-                self.assertIn(f"{lost} blocks lost", losses)
+                self.assertIn(f"{lost} blocks are lost", losses)
                 self.assertEqual(result["streams"][0]["blocks"], 2000 - lost)
 
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
@@ -143,10 +144,12 @@ class Recover(Damaged):
         at, size, _, stored, blocks = self.data[0]
         out, _ = run("recover", rec, "-o", self.path("r.sdsz"), expect=3)
         self.assertIn(f"MISSING    at byte {at}, ", out)
-        self.assertIn(f"stream T: {lost} blocks, ticks 0 to {100 * (blocks - 1)}", out)
+        self.assertIn(f"stream T: data section: payload checksum mismatch; {lost} blocks are lost (ticks 0 to "
+                      f"{100 * (blocks - 1)})", out)
         report = json.loads(run("recover", rec, "-o", self.path("r.sdsz"), "-f", "--json", expect=3)[0])
         self.assertEqual(report["missing"], [{"stream": "T", "blocks": lost, "first_tick": 0,
-                                              "last_tick": 100 * (blocks - 1), "offset": at, "bytes": size + stored,
+                                              "last_tick": 100 * (blocks - 1), "after_tick": None,
+                                              "before_tick": 100 * blocks, "offset": at, "bytes": size + stored,
                                               "reason": report["missing"][0]["reason"]}])
         self.assertFalse(report["whole"])
         self.assertEqual(report["blocks"], 2000 - lost)

@@ -47,7 +47,7 @@ class Corruption : public ::testing::Test {
     EXPECT_TRUE(std::includes(blocks_.begin(), blocks_.end(), got.begin(), got.end(),
                               [](const auto& a, const auto& b) { return a.timeslot < b.timeslot; }));
     std::uint64_t blocks_lost = 0;
-    for (const auto& damage : recording->damages()) blocks_lost += damage.blocks;
+    for (const auto& damage : recording->damages()) blocks_lost += damage.blocks.value_or(0);
     EXPECT_EQ(blocks_lost, lost.header.block_count);
   }
 

@@ -81,7 +81,7 @@ class Join : public ::testing::Test {
 
   static std::uint64_t lost_blocks(const std::vector<Damage>& damages) {
     std::uint64_t lost = 0;
-    for (const auto& damage : damages) lost += damage.blocks;
+    for (const auto& damage : damages) lost += damage.blocks.value_or(0);
     return lost;
   }
 

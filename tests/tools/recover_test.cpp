@@ -80,7 +80,7 @@ class RecoverTest : public ::testing::Test {
 
   static std::uint64_t blocks_of(const std::vector<Damage>& damages) {
     std::uint64_t blocks = 0;
-    for (const auto& damage : damages) blocks += damage.blocks;
+    for (const auto& damage : damages) blocks += damage.blocks.value_or(0);
     return blocks;
   }
   std::uint64_t blocks_in_result() {
@@ -163,8 +163,9 @@ TEST_F(RecoverTest, CutOffAnywhereThePrefixIsThere) {
       EXPECT_LT(size, 200u);
       continue;
     }
-    EXPECT_FALSE(report->missing.empty()) << size;
     const std::uint64_t blocks = blocks_in_result();
+    // Behind the second descriptions nothing is missing, and they say so.
+    EXPECT_TRUE(blocks == kStreams * kBlocks || !report->missing.empty()) << size;
     EXPECT_EQ(blocks, report->blocks) << size;
     EXPECT_GE(blocks, last) << size;
     last = blocks;

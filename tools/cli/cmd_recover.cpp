@@ -24,10 +24,6 @@ std::string describe(const Damage& damage, const std::vector<std::string>& strea
   std::string text =
       damage.bytes > 0 ? fmt::format("at byte {}, {} bytes: ", damage.offset, grouped(damage.bytes)) : "";
   if (damage.stream && *damage.stream < streams.size()) text += fmt::format("stream {}: ", streams[*damage.stream]);
-  if (damage.blocks > 0) text += fmt::format("{} blocks", grouped(damage.blocks));
-  if (damage.first_tick && damage.last_tick)
-    text += fmt::format("{} ticks {} to {}", damage.blocks > 0 ? "," : "", *damage.first_tick, *damage.last_tick);
-  if (damage.blocks > 0) text += ": ";
   return text + damage.reason;
 }
 

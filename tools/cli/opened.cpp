@@ -36,9 +36,11 @@ nlohmann::json or_null(const std::optional<T>& value) {
 
 nlohmann::json to_json(const Damage& damage, const std::string& stream) {
   return {{"stream", damage.stream ? nlohmann::json(stream) : nlohmann::json(nullptr)},
-          {"blocks", damage.blocks},
+          {"blocks", or_null(damage.blocks)},
           {"first_tick", or_null(damage.first_tick)},
           {"last_tick", or_null(damage.last_tick)},
+          {"after_tick", or_null(damage.after_tick)},
+          {"before_tick", or_null(damage.before_tick)},
           {"offset", damage.offset},
           {"bytes", damage.bytes},
           {"reason", damage.reason}};
@@ -103,7 +105,7 @@ int tell_damages(int exit_code) {
     std::uint64_t blocks = 0;
     for (std::size_t i = 0; i < damages.size(); ++i) {
       const auto& [damage, stream] = damages[i];
-      blocks += damage.blocks;
+      blocks += damage.blocks.value_or(0);
       if (i >= kMostTold) continue;
       warn(fmt::format("{}: {}{}{}", path, damage.bytes > 0 ? fmt::format("at byte {}: ", damage.offset) : "",
                        stream.empty() ? "" : stream + ": ", damage.reason));

@@ -99,12 +99,18 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   PlainWriter writer(file->borrow_sink());
   StreamLosses losses(input, index);
   std::size_t lost = 0;
+  const auto count = [&](const std::vector<StreamLosses::Loss>& found) {
+    for (const auto& loss : found) {
+      if (loss.known) ++lost;
+      if (!loss.known) report.notes.push_back(input.streams()[index].file_name() + ": " + loss.reason);
+    }
+  };
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
-    lost += losses.before(**block).size();
+    count(losses.before(**block));
     if (auto done = writer.append((*block)->timeslot, (*block)->data); !done) return done;
     ++report.blocks;
     report.raw_bytes += (*block)->data.size() + 8;
@@ -118,7 +124,7 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   });
   if (!done) return done;
   note_stream(input.streams()[index], **cursor, report);
-  lost += losses.at_end().size();
+  count(losses.at_end());
   if (lost > 0)
     report.notes.push_back(fmt::format("{}: {} loss{} in the recording: a plain file cannot hold where",
                                        input.streams()[index].file_name(), lost, lost == 1 ? "" : "es"));
@@ -140,10 +146,9 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   writer_options.executor = pool.get();
   // Nothing of the moment or the machine goes into the file: the same input gives the same bytes.
   Properties session = input.sdsz() ? input.sdsz()->session() : Properties{};
-  if (!input.sdsz()) {
-    session.set("tool", "sdskit pack");
-    session.set("source", SourceFingerprint().add(input).to_string());
-  }
+  if (!input.sdsz()) session.set("tool", "sdskit pack");
+  // Another recording, whose sections must not be taken for the input's: where that is damaged, blocks get new numbers.
+  session.set("source", SourceFingerprint().add(input).to_string());
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
   auto writer = SdszWriter::create(file->borrow_sink(), session, writer_options);

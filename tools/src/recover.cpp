@@ -6,6 +6,7 @@
 #include <set>
 
 #include "sds/format/partial_file.hpp"
+#include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/recorder/worker_pool.hpp"
@@ -162,7 +163,8 @@ class StreamRecovery {
     damage.bytes = header.section_bytes();
     damage.first_tick = header.first_tick;
     damage.last_tick = header.last_tick;
-    damage.reason = why;
+    damage.reason = fmt::format("{}; {} block{} lost (ticks {} to {})", why, header.block_count,
+                                header.block_count == 1 ? " is" : "s are", header.first_tick, header.last_tick);
     recording_.damage_log()->add(damage);
     return {};
   }
@@ -260,8 +262,8 @@ Expected<void> verify(const std::filesystem::path& path, const std::vector<std::
 // True if nothing is missing with it: a whole, sound section stands there, which was left out because it is not this
 // recording's, or is twice.
 bool is_harmless(const SdszReader& reader, const Damage& damage) {
-  if (damage.reason == sections_out_of_order) return true;
-  if (damage.blocks > 0 || damage.bytes < SectionHeader::bytes_v1) return false;
+  if (damage.harmless) return true;
+  if (damage.blocks != 0 || damage.bytes < SectionHeader::bytes_v1) return false;
   Bytes stored(SectionHeader::bytes);
   auto got = reader.file()->read(damage.offset, stored);
   if (!got) return false;
@@ -289,7 +291,10 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   options.executor = pool.get();
   auto file = PartialFile::create(output, if_exists(force));
   if (!file) return fail(file);
-  auto writer = SdszWriter::create(file->borrow_sink(), reader.session(), options);
+  // Another recording, whose sections and log must not be taken for the input's: its blocks have numbers of their own.
+  Properties session = reader.session();
+  session.set("source", SourceFingerprint().add(*recording).to_string());
+  auto writer = SdszWriter::create(file->borrow_sink(), session, options);
   if (!writer) return fail(writer);
   RecoverReport report;
   std::vector<std::unique_ptr<StreamRecovery>> streams;

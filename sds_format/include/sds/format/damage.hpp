@@ -16,11 +16,14 @@ struct Damage {
   std::uint64_t offset = 0;  ///< in the file; 0 with `bytes` 0: nowhere in particular
   std::uint64_t bytes = 0;
   std::string reason;
-  std::optional<std::size_t> stream = {};        ///< whose blocks are missing; none: not known
-  std::uint64_t first_block = 0;                 ///< ordinal of the first missing block
-  std::uint64_t blocks = 0;                      ///< how many blocks are missing, where that is known
-  std::optional<std::uint64_t> first_tick = {};  ///< of what is missing, or of the last block before it
-  std::optional<std::uint64_t> last_tick = {};   ///< of what is missing, or of the first block behind it
+  std::optional<std::size_t> stream = {};         ///< whose blocks are missing; none: not known
+  std::uint64_t first_block = 0;                  ///< ordinal of the first missing block
+  std::optional<std::uint64_t> blocks = {};       ///< how many blocks are missing; none: not known
+  std::optional<std::uint64_t> first_tick = {};   ///< of the missing blocks, where it is known
+  std::optional<std::uint64_t> last_tick = {};    ///< the same
+  std::optional<std::uint64_t> after_tick = {};   ///< of the last block before them, where it is known
+  std::optional<std::uint64_t> before_tick = {};  ///< of the first block behind them, where it is known
+  bool harmless = false;                          ///< known to have cost nothing
 
   bool operator==(const Damage&) const = default;
 };
@@ -32,7 +35,9 @@ class DamageLog {
   static constexpr std::size_t max_kept = 10'000;
 
   void add(const Damage& damage);
-  [[nodiscard]] std::vector<Damage> all() const;
+  [[nodiscard]] std::vector<Damage> all() const { return from(0); }
+  /// Those that were kept after the first `begin`.
+  [[nodiscard]] std::vector<Damage> from(std::size_t begin) const;
   [[nodiscard]] std::size_t count() const;
 
  private:

@@ -69,23 +69,28 @@ struct ClockEntry {
   ClockPair pair;
 };
 
+/// A place in the file where sections are missing, of whatever kind and stream.
+struct LostSections {
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> count;  ///< how many, where the numbers of those around them say so
+  std::string reason;
+};
+
 /// The sections of a recording in the order in which they were written.
 struct SectionTable {
   std::vector<IndexEntry> entries;  ///< without gap, clock, index and footer sections
   std::vector<GapEntry> gaps;
   std::vector<ClockEntry> clocks;
-  std::vector<Damage> damages;  ///< stretches without valid sections, sections that do not belong
-  std::uint64_t sections = 0;   ///< of all kinds
-  bool complete = false;        ///< there is a footer: the recording was closed cleanly
-  bool from_index = false;      ///< read from the index; false: by walking the file
-  std::uint64_t end = 0;        ///< file size that was looked at
-  std::uint64_t recording = 0;  ///< id in the section headers; 0 in version 1
+  std::vector<Damage> damages;     ///< stretches without valid sections, sections that do not belong
+  std::vector<LostSections> lost;  ///< in the order of the file
+  std::uint64_t sections = 0;      ///< of all kinds
+  bool complete = false;           ///< there is a footer: the recording was closed cleanly
+  bool from_index = false;         ///< read from the index; false: by walking the file
+  std::uint64_t end = 0;           ///< file size that was looked at
+  std::uint64_t recording = 0;     ///< id in the section headers; 0 in version 1
   /// The end of a file without footer that holds no valid section: what its writer was at when it was last seen.
   Damage unfinished;
 };
-
-/// The reason of the one Damage with which nothing is missing.
-inline constexpr const char* sections_out_of_order = "sections stand in another order than they were written";
 
 struct LoadOptions {
   bool walk = false;    ///< do not use the index

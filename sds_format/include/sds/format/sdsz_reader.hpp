@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 
 namespace sds {
 
+/// Gap::before_block of a gap behind a stream's last block.
+inline constexpr std::uint64_t at_end_of_stream = std::numeric_limits<std::uint64_t>::max();
+
 struct SdszStream {
   StreamDescription description;
   Layout layout;
@@ -24,16 +28,19 @@ struct SdszStream {
   /// the blocks of the sections before.
   std::vector<IndexEntry> data;
   std::vector<IndexEntry> tail;
-  std::vector<Gap> gaps;          ///< ascending in blocks
+  std::vector<Gap> gaps;  ///< ascending in blocks
+  /// Where blocks, or the record of a gap, may be missing and nothing says whether they are; ascending in blocks.
+  std::vector<Gap> doubts;
   std::vector<ClockPair> clocks;  ///< in the order in which they were recorded
   /// What the write-ahead log holds, ascending in blocks, never twice the same one: a cursor takes from it what no
   /// section holds, or a damaged one did.
   std::vector<WalPiece> log;
-  std::uint64_t end_block = 0;     ///< ordinal behind the last block that is known to have been recorded
-  std::uint64_t block_count = 0;   ///< that stand in sections or, where in none, in the log
-  std::uint64_t raw_bytes = 0;     ///< of these as a plain `.sds`
-  std::uint64_t stored_bytes = 0;  ///< in this file
-  bool log_needed = false;         ///< some blocks stand in the log only
+  std::uint64_t end_block = 0;             ///< ordinal behind the last block that is known to have been recorded
+  std::uint64_t block_count = 0;           ///< that stand in sections or, where in none, in the log
+  std::uint64_t raw_bytes = 0;             ///< of these as a plain `.sds`
+  std::uint64_t stored_bytes = 0;          ///< in this file
+  bool log_needed = false;                 ///< some blocks stand in the log only
+  std::optional<std::uint64_t> closed_at;  ///< offset of its second description, which says where it ends
 };
 
 /// An opened recording. Immutable and thread-safe but for the damage that its cursors add; cursors are not.
@@ -73,6 +80,10 @@ class SdszReader {
   [[nodiscard]] std::atomic<std::uint64_t>& decoded_bytes() const { return decoded_bytes_; }
 
  private:
+  struct LogDamage {
+    std::shared_ptr<const ByteSource> log;
+    std::uint64_t offset = 0;
+  };
   SdszReader() = default;
   void take_session(const IndexEntry& entry);
   void take_section(const IndexEntry& entry);
@@ -81,6 +92,10 @@ class SdszReader {
   Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
                            const std::vector<std::uint64_t>& sizes);
   void join(std::size_t index);
+  void note_cut_off();
+  void find_doubts();
+  [[nodiscard]] bool has_hole_at(const SdszStream& stream, std::uint64_t offset) const;
+  [[nodiscard]] std::optional<std::uint64_t> tick_of(const SdszStream& stream, std::uint64_t block) const;
 
   std::shared_ptr<const ByteSource> file_;
   SectionTable table_;
@@ -89,6 +104,7 @@ class SdszReader {
   bool has_log_ = false;
   bool foreign_log_ = false;
   std::uint64_t session_key_ = 0;
+  std::vector<LogDamage> log_damages_;
   std::size_t described_bytes_ = 0;
   std::vector<SdszStream> streams_;
   std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();

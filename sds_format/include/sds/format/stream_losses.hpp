@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace sds {
 class StreamLosses {
  public:
   struct Loss {
-    std::string reason;            ///< a gap's as it was recorded; of damage: "66 blocks lost: <why>"
+    std::string reason;            ///< a gap's as it was recorded, damage's, or what may be lost and why
     std::uint64_t after_tick = 0;  ///< of the last block before it, as far as known
+    bool known = true;             ///< false: something may be missing, or nothing
   };
 
   /// `recording` must outlive this.
@@ -33,10 +35,10 @@ class StreamLosses {
 
   const Recording& recording_;
   std::size_t stream_;
-  std::vector<Gap> unnumbered_;  ///< version 1: damaged stretches of the file, as gaps of this stream
-  std::size_t next_unnumbered_ = 0;
   std::size_t next_gap_ = 0;
-  std::vector<Damage> told_;
+  std::size_t next_doubt_ = 0;
+  std::size_t seen_ = 0;        // of the recording's damage log
+  std::deque<Damage> waiting_;  // of this stream, ascending in blocks
   std::uint64_t last_tick_ = 0;
 };
 

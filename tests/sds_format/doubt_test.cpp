@@ -1,0 +1,194 @@
+// Damage of unknown extent: a copy of such a recording must not look whole, nor must damage that has cost nothing, or
+// whose cost is known, throw doubt on everything else.
+#include <gtest/gtest.h>
+
+#include "sds/format/stream_losses.hpp"
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using Losses = std::vector<std::pair<std::uint64_t, std::string>>;  // ordinal of the block behind, reason
+
+const std::string kNotClosed = "the recording was not closed: what came after its last flush is not known";
+
+class Doubt : public ::testing::Test {
+ protected:
+  // Two streams of 40 blocks at ticks 0, 10, 20, ..., a section for each ten, taking turns; a gap of stream A before
+  // its block 20.
+  void record(Durability durability, bool close) {
+    SdszWriterOptions options;
+    options.durability = durability;
+    auto writer = SdszWriter::create(path_, {}, options);
+    ASSERT_TRUE(writer);
+    const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+    const auto b = *writer->add_stream({"B", "0", false, "", "", ""});
+    for (std::uint32_t i = 0; i < 40; ++i) {
+      if (i == 20) ASSERT_TRUE(writer->add_gap(a, "recorded"));
+      for (const auto id : {a, b}) {
+        ASSERT_TRUE(writer->append(id, 10 * i, as_bytes("data")));
+        if (i % 10 == 9) ASSERT_TRUE(writer->seal(id));
+      }
+    }
+    ASSERT_TRUE(writer->flush());
+    if (close) ASSERT_TRUE(writer->close());
+  }
+
+  // The offsets of all sections of a kind, by their headers' layout in FORMAT.md.
+  [[nodiscard]] std::vector<std::size_t> sections(SectionKind kind) const {
+    const std::string file = test::read_file(path_);
+    std::vector<std::size_t> found;
+    for (std::size_t at = 0; at < file.size();) {
+      const auto header = SectionHeader::decode(as_bytes(file).subspan(at));
+      if (!header) break;
+      if (header->kind == kind) found.push_back(at);
+      at += header->section_bytes();
+    }
+    return found;
+  }
+
+  void flip(const std::filesystem::path& path, std::size_t at) {
+    std::string bytes = test::read_file(path);
+    bytes[at] ^= 1;
+    test::write_file(path, bytes);
+  }
+  void flip_header(std::size_t section) { flip(path_, section + 20); }
+  void flip_payload(std::size_t section) { flip(path_, section + SectionHeader::bytes + 1); }
+
+  Losses losses_of(std::size_t stream) {
+    const auto recording = Recording::open(path_);
+    EXPECT_TRUE(recording);
+    StreamLosses losses(*recording, stream);
+    auto cursor = *recording->cursor(stream);
+    Losses found;
+    for (;;) {
+      const auto block = cursor->next();
+      EXPECT_TRUE(block);
+      if (!block || !*block) break;
+      for (const auto& loss : losses.before(**block)) found.emplace_back((*block)->ordinal, loss.reason);
+    }
+    for (const auto& loss : losses.at_end()) found.emplace_back(at_end_of_stream, loss.reason);
+    return found;
+  }
+
+  // True if there is a loss before the block `ordinal` whose reason begins so.
+  static bool has(const Losses& losses, std::uint64_t ordinal, const std::string& reason) {
+    return std::any_of(losses.begin(), losses.end(), [&](const auto& loss) {
+      return loss.first == ordinal && loss.second.substr(0, reason.size()) == reason;
+    });
+  }
+
+  test::TempDir dir_;
+  std::filesystem::path path_ = dir_ / "a.sdsz";
+};
+
+TEST_F(Doubt, AClosedRecordingHasNone) {
+  record(Durability::none, true);
+  EXPECT_EQ(losses_of(0), (Losses{{20, "recorded"}}));
+  EXPECT_EQ(losses_of(1), Losses{});
+}
+
+TEST_F(Doubt, AnUnfinishedOneMayHaveHadMore) {
+  record(Durability::process, false);
+  EXPECT_EQ(losses_of(0), (Losses{{20, "recorded"}, {at_end_of_stream, kNotClosed}}));
+  EXPECT_EQ(losses_of(1), (Losses{{at_end_of_stream, kNotClosed}}));
+  EXPECT_TRUE(Recording::open(path_)->damages().empty());
+}
+
+TEST_F(Doubt, WhatStoodLastMayHaveBeenOfAnyStream) {
+  record(Durability::process, false);
+  std::filesystem::resize_file(wal_path(path_), 24);  // a log without frames: all blocks are sealed
+  flip_header(sections(SectionKind::data).back());
+  for (const std::size_t stream : {0, 1})
+    EXPECT_TRUE(has(losses_of(stream), at_end_of_stream, "blocks may be lost: at byte ")) << stream;
+}
+
+TEST_F(Doubt, MissingBlocksAccountForTheirSection) {
+  record(Durability::process, false);
+  std::filesystem::resize_file(wal_path(path_), 24);
+  flip_header(sections(SectionKind::data)[3]);  // B's second
+  EXPECT_EQ(losses_of(0), (Losses{{20, "recorded"}, {at_end_of_stream, kNotClosed}}));
+  EXPECT_EQ(losses_of(1), (Losses{{20, "10 blocks are lost (blocks 10 to 19, after tick 90, before tick 200)"},
+                                  {at_end_of_stream, kNotClosed}}));
+}
+
+TEST_F(Doubt, ADamagedGapIsStillOne) {
+  for (const bool close : {false, true}) {
+    record(close ? Durability::none : Durability::process, close);
+    if (close) flip(path_, test::read_file(path_).size() - 3);  // the footer: the index is not looked for
+    flip_payload(sections(SectionKind::gap).at(0));
+    EXPECT_TRUE(has(losses_of(0), 20, "a loss was recorded here; what was said of it is damaged")) << close;
+    std::filesystem::remove(path_);
+    std::filesystem::remove(wal_path(path_));
+  }
+}
+
+TEST_F(Doubt, WhereAGapMayHaveStoodThereIsOne) {
+  for (const bool close : {false, true}) {
+    record(close ? Durability::none : Durability::process, close);
+    if (close) flip(path_, test::read_file(path_).size() - 3);
+    flip_header(sections(SectionKind::gap).at(0));
+    EXPECT_TRUE(has(losses_of(0), 20, "blocks may be lost: at byte ")) << close;
+    std::filesystem::remove(path_);
+    std::filesystem::remove(wal_path(path_));
+  }
+}
+
+TEST_F(Doubt, ADamagedFooterCostsNothing) {
+  record(Durability::none, true);
+  flip_header(sections(SectionKind::footer).at(0));
+  EXPECT_EQ(losses_of(0), (Losses{{20, "recorded"}}));
+  EXPECT_EQ(losses_of(1), Losses{});
+  const auto damages = Recording::open(path_)->damages();
+  ASSERT_FALSE(damages.empty());
+  EXPECT_TRUE(damages.back().harmless) << damages.back().reason;
+  EXPECT_EQ(damages.back().blocks, 0u);
+}
+
+TEST_F(Doubt, SectionsTakenOutAreMissed) {
+  record(Durability::none, true);
+  const auto gap = sections(SectionKind::gap).at(0);
+  std::string file = test::read_file(path_);
+  const auto header = SectionHeader::decode(as_bytes(file).subspan(gap));
+  file.erase(gap, header->section_bytes());
+  file.back() ^= 1;
+  test::write_file(path_, file);
+  EXPECT_TRUE(has(losses_of(0), 20, "blocks may be lost: at byte "));
+}
+
+// Frames of A (blocks 0 and 1), B (0), A (2): a damaged one may have been of any stream without a frame behind it.
+TEST_F(Doubt, ADamagedLogDoubtsStreamsWithoutFramesBehindTheDamage) {
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  std::vector<std::uintmax_t> ends;
+  {
+    auto writer = SdszWriter::create(path_, {}, options);
+    const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+    const auto b = *writer->add_stream({"B", "0", false, "", "", ""});
+    for (const auto& [id, tick] : {std::pair{a, 10u}, {a, 20u}, {b, 15u}, {a, 30u}}) {
+      ASSERT_TRUE(writer->append(id, tick, as_bytes("data")));
+      ASSERT_TRUE(writer->flush());
+      ends.push_back(std::filesystem::file_size(wal_path(path_)));
+    }
+  }
+  const std::string whole = test::read_file(wal_path(path_));
+  const auto doubted = [&](std::size_t stream) {
+    return has(losses_of(stream), at_end_of_stream, "blocks may be lost: the log was damaged from its byte ");
+  };
+  flip(wal_path(path_), ends[0] + 45);  // A's second frame
+  EXPECT_FALSE(doubted(0));
+  EXPECT_FALSE(doubted(1));
+  EXPECT_TRUE(has(losses_of(0), 2, "1 block is lost (block 1, after tick 10, before tick 30)"));
+  test::write_file(wal_path(path_), whole);
+  flip(wal_path(path_), ends[1] + 45);  // B's only one
+  EXPECT_FALSE(doubted(0));
+  EXPECT_TRUE(doubted(1));
+  test::write_file(wal_path(path_), whole);
+  flip(wal_path(path_), ends[2] + 45);  // A's last one
+  EXPECT_TRUE(doubted(0));
+  EXPECT_TRUE(doubted(1));
+}
+
+}  // namespace
+}  // namespace sds
