@@ -3,6 +3,7 @@ import io
 import json
 import math
 import os
+import re
 import struct
 import subprocess
 import unittest
@@ -145,7 +146,7 @@ class Imports(Case):
         whole = io.BytesIO()
         soundfile.write(whole, np.arange(20000, dtype=np.int16), 8000, format="WAV")
         cut = self.write("cut.wav", whole.getvalue()[:10000])
-        run("import", "audio", cut, "-o", self.path("cut.sdsz"))
+        run("import", "audio", cut, "-o", self.path("cut.sdsz"), expect=3)
         self.assertEqual(len(self.csv_of(self.path("cut.sdsz")).splitlines()), 1 + (10000 - 44) // 2)
 
     # Qeexo
@@ -244,7 +245,8 @@ class Imports(Case):
         err = self.imported("mcap", "x.mcap", b"nonsense", expect=3)
         self.assertIn("does not begin as an MCAP file does", err)
         cut = self.write("cut.mcap", good[:len(good) // 2])
-        _, err = run("import", "mcap", cut, "-o", self.path("cut.sdsz"))
+        _, err = run("import", "mcap", cut, "-o", self.path("cut.sdsz"), expect=3)
+        self.assertIn("cut off", run("check", self.path("cut.sdsz"), expect=1)[0])
         self.assertIn("it was cut off", err)
         rng = np.random.default_rng(3)
         for _ in range(60):
@@ -256,6 +258,28 @@ class Imports(Case):
             self.assertIn(done.returncode, (0, 3), done.stderr)
 
     # XDF
+
+    def test_a_flipped_digit_in_an_mcap_chunk_is_no_other_number(self):
+        good = self.mcap_file(CompressionType.NONE, count=100)
+        digits = [m.start(1) for m in re.finditer(rb'"[xy]": (\d)', good)]
+        self.assertEqual(len(digits), 200)
+        for at in digits[::len(digits) // 20]:
+            flipped = good[:at] + bytes([good[at] ^ 1]) + good[at + 1:]
+            err = self.imported("mcap", "f.mcap", flipped, expect=3)
+            self.assertIn("checksum", err, at)
+
+    def test_an_endless_xdf_chunk_ends(self):
+        endless = b"XDF:" + b"\x08" + struct.pack("<Q", 2 ** 64 - 9) + b"\x07\x00" + b"more than the file has"
+        self.imported("xdf", "endless.xdf", endless, expect=3)
+
+    def test_a_wav_file_that_ends_early_has_a_loss(self):
+        whole = io.BytesIO()
+        soundfile.write(whole, np.zeros(10000, np.int16), 16000, subtype="PCM_16", format="WAV")
+        path = self.write("early.wav", whole.getvalue()[:-18000])
+        out, err = run("import", "audio", path, "-o", self.path("early.sdsz"), "--json", expect=3)
+        self.assertEqual(json.loads(out)["samples"], 1000)
+        self.assertEqual(json.loads(out)["losses"], ["the file announces 20000 bytes of data and has 2000"])
+        self.assertIn("recorded loss", run("check", self.path("early.sdsz"), expect=1)[0])
 
     def xdf_file(self, offsets=()):
         def length(n):
@@ -311,7 +335,8 @@ class Imports(Case):
     def test_damaged_xdf_files_never_crash(self):
         good = self.xdf_file()
         self.assertIn("does not begin as an XDF file does", self.imported("xdf", "x.xdf", b"PK..", expect=3))
-        _, err = run("import", "xdf", self.write("cut.xdf", good[:len(good) - 2000]), "-o", self.path("c.sdsz"))
+        _, err = run("import", "xdf", self.write("cut.xdf", good[:len(good) - 2000]), "-o", self.path("c.sdsz"), expect=3)
+        self.assertIn("cut off", run("check", self.path("c.sdsz"), expect=1)[0])
         self.assertIn("cut off", err)
         rng = np.random.default_rng(4)
         for _ in range(60):

@@ -62,18 +62,21 @@ int run_import(Options o, Function function) {
   }();
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
+  for (const auto& loss : report->losses) warn(fmt::format("{}: {}; what is there is kept", o.input.string(), loss));
+  const int exit_code = report->losses.empty() ? 0 : 3;
   if (o.json) {
     fmt::print("{}\n", nlohmann::json{{"output", o.output.string()},
                                       {"streams", report->streams},
                                       {"samples", report->samples},
                                       {"labels", report->labels},
-                                      {"notes", report->notes}}
+                                      {"notes", report->notes},
+                                      {"losses", report->losses}}
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-    return 0;
+    return exit_code;
   }
   fmt::print("{}: {} stream{}, {} samples{}\n", o.output.string(), report->streams, report->streams == 1 ? "" : "s",
              grouped(report->samples), report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
-  return 0;
+  return exit_code;
 }
 
 CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char* description, const char* footer,

@@ -123,6 +123,9 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   const double origin = options.samples.normalize ? base : 0;
   while (std::any_of(sensors.begin(), sensors.end(), [](const Sensor& s) { return s.run != nullptr; })) {
     const double end = base + interval;
+    if (end <= base)
+      return fail(ErrorCode::limit, fmt::format("times of {} ms are too large for intervals of {} ms", base, interval),
+                  recording.path());
     std::vector<std::string> cells;
     bool any = false;
     for (auto& sensor : sensors) {

@@ -2,7 +2,10 @@
 #include <sndfile.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "import/table_import.hpp"
 #include "new_recording.hpp"
@@ -37,6 +40,21 @@ ScalarType type_of(int format) {
     default:
       return ScalarType::f32;
   }
+}
+
+// Bytes of data that a WAV file's header announces and those that it has, where these are fewer. libsndfile goes by
+// what is there and says the rest in its log only.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> announced_and_there(SNDFILE& sound) {
+  std::string log(8192, '\0');
+  const int size = sf_command(&sound, SFC_GET_LOG_INFO, log.data(), static_cast<int>(log.size()));
+  log.resize(static_cast<std::size_t>(std::max(size, 0)));
+  unsigned long long announced = 0;
+  unsigned long long there = 0;
+  const std::size_t at = log.find("data : ");
+  if (at == std::string::npos ||
+      std::sscanf(log.c_str() + at, "data : %llu (should be %llu)", &announced, &there) != 2 || announced <= there)
+    return std::nullopt;
+  return std::pair{announced, there};
 }
 
 }  // namespace
@@ -123,8 +141,12 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   if (sf_error(sound.get()) != SF_ERR_NO_ERROR)
     return fail(ErrorCode::bad_input, std::string("cannot be read on: ") + sf_strerror(sound.get()), input);
   if (info.frames > 0 && report.samples < static_cast<std::uint64_t>(info.frames))
-    report.notes.push_back(
+    report.losses.push_back(
         fmt::format("the file announces {} samples, but ends after {}", info.frames, report.samples));
+  if (const auto cut = announced_and_there(*sound))
+    report.losses.push_back(fmt::format("the file announces {} bytes of data and has {}", cut->first, cut->second));
+  for (const auto& loss : report.losses)
+    if (auto done = writer.add_gap(*id, loss); !done) return fail(done);
   for (const int tag : {SF_STR_TITLE, SF_STR_ARTIST, SF_STR_COMMENT, SF_STR_DATE})
     if (const char* text = sf_get_string(sound.get(), tag); text != nullptr && *text != '\0')
       report.notes.push_back(fmt::format("not kept: '{}'", std::string_view(text).substr(0, 100)));

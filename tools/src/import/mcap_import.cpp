@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <lz4frame.h>
 #include <zstd.h>
 
@@ -16,6 +17,7 @@ namespace {
 
 using mcap::Opcode;
 
+constexpr const char* kCutOff = "the imported file has no end: it was cut off";
 constexpr std::uint64_t kMaxRecord = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxChannels = 4096;
 constexpr std::size_t kMaxNumbers = 4096;
@@ -59,8 +61,8 @@ struct JsonChannel {
 class McapReader {
  public:
   McapReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
-             const OnProgress& on_progress, std::set<std::string>& notes)
-      : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), notes_(notes) {}
+             const OnProgress& on_progress, std::set<std::string>& notes, std::set<std::string>& losses)
+      : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), notes_(notes), losses_(losses) {}
 
   Expected<void> read() {
     auto file = InputFile::open(path_);
@@ -76,7 +78,7 @@ class McapReader {
       auto bytes = (*file)->read(at, head);
       if (!bytes) return fail(bytes);
       if (*bytes < head.size()) {
-        notes_.insert("the file has no end: it was cut off, and what is there is kept");
+        losses_.insert(kCutOff);
         return {};
       }
       const auto opcode = static_cast<Opcode>(head[0]);
@@ -92,7 +94,7 @@ class McapReader {
         auto whole = (*file)->read(at + head.size(), content);
         if (!whole) return fail(whole);
         if (*whole < size) {
-          notes_.insert("the file has no end: it was cut off, and what is there is kept");
+          losses_.insert(kCutOff);
           return {};
         }
         if (auto done = record(opcode, content, at, true); !done) return done;
@@ -246,6 +248,9 @@ class McapReader {
                   fmt::format("chunks are compressed with '{}'; zstd and lz4 are known", compression->substr(0, 20)),
                   path_, at);
     }
+    // 0: the writer did not work it out.
+    if (*crc != 0 && libdeflate_crc32(0, records.data(), records.size()) != *crc)
+      return bad("a chunk whose checksum does not match", at);
     while (!records.empty()) {
       ByteReader head(records);
       const auto opcode = head.number<std::uint8_t>();
@@ -281,6 +286,7 @@ class McapReader {
   const OnImportRow& on_row_;
   const OnProgress& on_progress_;
   std::set<std::string>& notes_;
+  std::set<std::string>& losses_;
   std::map<std::uint16_t, JsonChannel> channels_;
   Bytes plain_;
   std::vector<std::pair<std::string, double>> numbers_;
@@ -292,10 +298,11 @@ class McapReader {
 Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output,
                                    const ImportOptions& options, const OnProgress& on_progress) {
   std::set<std::string> notes;
+  std::set<std::string> losses;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
-    return McapReader(input, tables, on_row, on_progress, notes).read();
+    return McapReader(input, tables, on_row, on_progress, notes, losses).read();
   };
-  auto report = import_tables(input, output, options, "sdskit import mcap", rows, nullptr);
+  auto report = import_tables(input, output, options, "sdskit import mcap", rows, nullptr, &losses);
   if (!report && report.error().path.empty()) report.error().path = input;
   if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;

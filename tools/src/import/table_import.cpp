@@ -216,7 +216,8 @@ std::string safe_stream_name(const std::string& name) {
 
 Expected<ImportReport> import_tables(const std::filesystem::path& input, const std::filesystem::path& output,
                                      const ImportOptions& options, const std::string& tool,
-                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels) {
+                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels,
+                                     const std::set<std::string>* losses) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   ImportReport report;
   std::vector<ImportTable> tables;
@@ -317,6 +318,9 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   for (std::size_t t = 0; t < tables.size(); ++t) {
     if (facts[t].rows == 0) continue;
     if (auto done = makers[t].seal(); !done) return fail(done);
+    if (losses != nullptr)
+      for (const auto& loss : *losses)
+        if (auto done = writer.add_gap(ids[t], loss); !done) return fail(done);
     // Of the last block: its time as the stream's ticks have it.
     if (utc) {
       auto paired = writer.add_clock(
@@ -326,6 +330,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     }
   }
   if (auto done = (*made)->finish(); !done) return fail(done);
+  if (losses != nullptr) report.losses.assign(losses->begin(), losses->end());
   if (labels == nullptr || labels->empty()) return report;
   LabelFile out;
   out.tick_frequency = ticks;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -33,10 +34,11 @@ struct ImportedLabel {
 
 /// Writes the tables of the file `input` to `output`. Evenly spaced samples go into blocks with a sample frequency,
 /// others into a block each. Times beyond 10^8 s are taken for UTC: the recording then begins at tick 0, with a clock
-/// pair.
+/// pair. `losses`, known once all rows were given, are recorded at the end of every stream.
 Expected<ImportReport> import_tables(const std::filesystem::path& input, const std::filesystem::path& output,
                                      const ImportOptions& options, const std::string& tool,
-                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels);
+                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels,
+                                     const std::set<std::string>* losses = nullptr);
 
 /// A name that a stream can have: what check_stream_name refuses becomes an underscore.
 std::string safe_stream_name(const std::string& name);

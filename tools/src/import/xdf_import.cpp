@@ -54,8 +54,15 @@ double offset_at(const XdfStream& stream, double time) {
 class XdfReader {
  public:
   XdfReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
-            const OnProgress& on_progress, std::vector<ImportedLabel>& labels, std::set<std::string>& notes)
-      : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), labels_(labels), notes_(notes) {}
+            const OnProgress& on_progress, std::vector<ImportedLabel>& labels, std::set<std::string>& notes,
+            std::set<std::string>& losses)
+      : path_(path),
+        tables_(tables),
+        on_row_(on_row),
+        on_progress_(on_progress),
+        labels_(labels),
+        notes_(notes),
+        losses_(losses) {}
 
   Expected<void> read() {
     // Clock offsets stand anywhere in the file, and are needed from the first sample on.
@@ -88,6 +95,9 @@ class XdfReader {
         if (*bytes < head.size()) break;
         return bad("a chunk of a length that is none");
       }
+      auto size = (*file)->size();
+      if (!size) return fail(size);
+      if (*length > *size - std::min(*size, at_ + head_bytes)) break;
       const std::uint64_t next = at_ + head_bytes + *length;
       std::array<std::byte, 2> tag_bytes{};
       auto tag_got = (*file)->read(at_ + head_bytes, tag_bytes);
@@ -107,12 +117,9 @@ class XdfReader {
         if (samples)
           if (auto go_on = report(on_progress_, *length); !go_on) return go_on;
       }
-      auto size = (*file)->size();
-      if (!size) return fail(size);
-      if (next > *size) break;
       at_ = next;
     }
-    notes_.insert("the file ends within a chunk: it was cut off, and what is there is kept");
+    losses_.insert("the imported file ends within a chunk: it was cut off");
     return {};
   }
 
@@ -248,6 +255,7 @@ class XdfReader {
   const OnProgress& on_progress_;
   std::vector<ImportedLabel>& labels_;
   std::set<std::string>& notes_;
+  std::set<std::string>& losses_;
   std::uint64_t at_ = 0;
   std::map<std::uint32_t, XdfStream> streams_;
   std::vector<double> row_;
@@ -259,11 +267,12 @@ Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std:
                                   const ImportOptions& options, const OnProgress& on_progress) {
   std::vector<ImportedLabel> labels;
   std::set<std::string> notes;
+  std::set<std::string> losses;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     labels.clear();
-    return XdfReader(input, tables, on_row, on_progress, labels, notes).read();
+    return XdfReader(input, tables, on_row, on_progress, labels, notes, losses).read();
   };
-  auto report = import_tables(input, output, options, "sdskit import xdf", rows, &labels);
+  auto report = import_tables(input, output, options, "sdskit import xdf", rows, &labels, &losses);
   if (!report && report.error().path.empty()) report.error().path = input;
   if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;

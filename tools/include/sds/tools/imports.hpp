@@ -41,6 +41,7 @@ struct ImportReport {
   std::uint64_t samples = 0;
   std::uint64_t labels = 0;
   std::vector<std::string> notes;
+  std::vector<std::string> losses;  ///< what the file announced and does not have; each stream records them as gaps
 };
 
 /// A table with a header. Rows of another width, text that is no number, and decimal commas are errors with their line;
