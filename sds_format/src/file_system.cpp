@@ -55,8 +55,15 @@ int FileSystem::rename_new(const std::filesystem::path& from, const std::filesys
   const int done = result(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE));
   if (done != -EINVAL && done != -ENOSYS) return done;
   // A file system without this flag (NFS): a second name, then one less. Between the two the file has both.
-  if (::link(from.c_str(), to.c_str()) != 0) return -errno;
-  return result(::unlink(from.c_str()));
+  if (::link(from.c_str(), to.c_str()) == 0) return result(::unlink(from.c_str()));
+  if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP) return -errno;
+  // One without second names either (FAT): an empty file takes the name first, so that nobody else can.
+  const int descriptor = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) return -errno;
+  ::close(descriptor);
+  const int renamed = result(::rename(from.c_str(), to.c_str()));
+  if (renamed < 0) ::unlink(to.c_str());
+  return renamed;
 }
 
 int FileSystem::unlink(const std::filesystem::path& path) { return result(::unlink(path.c_str())); }

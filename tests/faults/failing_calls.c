@@ -1,7 +1,8 @@
 /* A library to preload: makes one file-changing system call on files in one folder fail, the n-th of a program and all
  * of its children. Environment: FAULT_FOLDER (absolute), FAULT_STATE (a file of 8 bytes, the counter that all processes
- * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short), FAULT_LOG (gets a
- * line for each call: its number, its name, the file, and "!" if it was made to fail). */
+ * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short; fat: a file system
+ * without links and RENAME_NOREPLACE), FAULT_LOG (gets a line for each call: its number, its name, the file, and "!" if
+ * it was made to fail). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -71,6 +72,11 @@ static const char* in_folder(int directory, const char* path) {
 
 /* Counts a call on a file; 1 if it must fail, with errno; 2 if it must be short. */
 static int fails(const char* call, const char* name, int needs_space, int can_be_short) {
+  if (strcmp(kind, "fat") == 0) {
+    const int flags = strcmp(call, "renameat2") == 0;
+    errno = flags ? EINVAL : EPERM;
+    return flags || strcmp(call, "link") == 0;
+  }
   const unsigned long n = atomic_fetch_add(counter, 1) + 1;
   const int full = strcmp(kind, "full") == 0 && fail_at != 0 && n > fail_at && needs_space;
   int chosen = n == fail_at || full;

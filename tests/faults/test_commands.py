@@ -149,6 +149,17 @@ class Commands(Case):
         self.check("pack", self.input("Imu.0.sds"), "-o", "OUT/walk.sdsz", "-f", prepare=old)
         self.check("unpack", self.both, "-d", "OUT/plain", names=["plain"])
 
+    def test_a_file_system_without_links_takes_new_names_all_the_same(self):
+        def old(out):
+            with open(os.path.join(out, "walk.sdsz"), "w") as f:
+                f.write("old")
+        pack = ["pack", self.input("Imu.0.sds"), "-o", "OUT/walk.sdsz"]
+        reference = self.attempt(pack, None, 0, "eio")[3]
+        code, output, _, after, _ = self.attempt(pack, None, 0, "fat")
+        self.assertEqual((code, after), (0, reference), output)
+        code, output, before, after, _ = self.attempt(pack, old, 0, "fat")
+        self.assertEqual((code, after), (4, before), output)
+
     def test_edits(self):
         self.check("cut", self.imu, "--from", 2, "--to", 5, "-o", "OUT/part.sdsz")
         self.check("merge", self.imu, self.both, "--no-align", "-o", "OUT/merged.sdsz")

@@ -79,9 +79,9 @@ class StreamRecovery {
     if (auto done = note_losses(header.first_tick, header.first_block); !done) return done;
     expected_ = header.end_block();
     const auto& gaps = stream_.gaps;
-    const bool split = std::any_of(gaps.begin(), gaps.end(), [&](const Gap& gap) {
-      return gap.before_block > header.first_block && gap.before_block < header.end_block();
-    });
+    const auto gap = std::upper_bound(gaps.begin(), gaps.end(), header.first_block,
+                                      [](std::uint64_t block, const Gap& g) { return block < g.before_block; });
+    const bool split = gap != gaps.end() && gap->before_block < header.end_block();
     if (split || !writer_.has_layout(id_, stream_.layout)) return take_blocks(entry, *payload);
     ++report_.sections_copied;
     written.add_section(header);
