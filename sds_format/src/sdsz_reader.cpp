@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -12,6 +13,18 @@
 namespace sds {
 
 namespace {
+
+// A stream's first section at or behind `offset`.
+std::vector<IndexEntry>::const_iterator first_behind(const SdszStream& stream, std::uint64_t offset) {
+  return std::partition_point(stream.data.begin(), stream.data.end(),
+                              [&](const IndexEntry& entry) { return entry.offset < offset; });
+}
+
+// The piece of the log that has `block`, or the first one behind it.
+std::vector<WalPiece>::const_iterator piece_with(const SdszStream& stream, std::uint64_t block) {
+  return std::upper_bound(stream.log.begin(), stream.log.end(), block,
+                          [](std::uint64_t at, const WalPiece& piece) { return at < piece.end_block(); });
+}
 
 // Damage that costs no block.
 Damage without_blocks(Damage damage) {
@@ -278,28 +291,27 @@ void SdszReader::note_cut_off() {
 
 // True if blocks of a stream are missing between its last section before `offset` and its next one.
 bool SdszReader::has_hole_at(const SdszStream& stream, std::uint64_t offset) const {
-  const auto behind = std::find_if(stream.data.begin(), stream.data.end(),
-                                   [&](const IndexEntry& entry) { return entry.offset >= offset; });
+  const auto behind = first_behind(stream, offset);
   const std::uint64_t end = behind == stream.data.begin() ? 0 : std::prev(behind)->header.end_block();
   if (behind != stream.data.end()) return behind->header.first_block > end;
+  if (end >= stream.end_block) return false;
   // What no section holds yet stands in the log.
-  return end < stream.end_block && (stream.log.empty() || stream.log.back().end_block() < stream.end_block ||
-                                    std::none_of(stream.log.begin(), stream.log.end(), [&](const WalPiece& piece) {
-                                      return piece.first_block <= end && end < piece.end_block();
-                                    }));
+  const auto piece = piece_with(stream, end);
+  return piece == stream.log.end() || piece->first_block > end || stream.log.back().end_block() < stream.end_block;
 }
 
 // Blocks are numbered, so what is missing between others is known; what a damaged stretch may have taken from a
 // stream's end is not, nor whether a gap had been recorded in it. Version 1 numbers nothing.
 void SdszReader::find_doubts() {
-  for (const auto& lost : table_.lost) {
+  // A hostile file has a million of either.
+  const std::size_t most = std::max<std::size_t>(1, limits::max_sections / std::max<std::size_t>(1, streams_.size()));
+  for (const auto& lost : std::span(table_.lost).first(std::min(most, table_.lost.size()))) {
     const auto holes = std::count_if(streams_.begin(), streams_.end(),
                                      [&](const SdszStream& stream) { return has_hole_at(stream, lost.offset); });
     if (lost.count && *lost.count <= static_cast<std::uint64_t>(holes)) continue;  // they account for all of it
     for (auto& stream : streams_) {
       if (stream.closed_at && *stream.closed_at < lost.offset) continue;
-      const auto behind = std::find_if(stream.data.begin(), stream.data.end(),
-                                       [&](const IndexEntry& entry) { return entry.offset >= lost.offset; });
+      const auto behind = first_behind(stream, lost.offset);
       Gap doubt;
       doubt.reason = fmt::format("blocks may be lost: at byte {}: {}", lost.offset, lost.reason);
       doubt.before_block = behind == stream.data.end() ? at_end_of_stream : behind->header.first_block;
@@ -310,6 +322,8 @@ void SdszReader::find_doubts() {
   for (auto& stream : streams_) {
     std::stable_sort(stream.doubts.begin(), stream.doubts.end(),
                      [](const Gap& a, const Gap& b) { return a.before_block < b.before_block; });
+    if (table_.lost.size() > most)
+      stream.doubts.push_back({0, "blocks may be lost: more places are damaged than are told", at_end_of_stream});
     if (complete() || stream.closed_at) continue;
     const std::uint64_t last_tick = stream.data.empty() ? 0 : stream.data.back().header.last_tick;
     for (const auto& damage : log_damages_) {
@@ -331,13 +345,14 @@ void SdszReader::find_doubts() {
 
 // The tick of a block, where it can be told without decoding a section.
 std::optional<std::uint64_t> SdszReader::tick_of(const SdszStream& stream, std::uint64_t block) const {
-  for (const auto& entry : stream.data) {
-    if (entry.header.block_count == 0) continue;
-    if (entry.header.first_block == block) return entry.header.first_tick;
-    if (entry.header.end_block() - 1 == block) return entry.header.last_tick;
+  const auto section =
+      std::upper_bound(stream.data.begin(), stream.data.end(), block,
+                       [](std::uint64_t at, const IndexEntry& e) { return at < e.header.end_block(); });
+  if (section != stream.data.end()) {
+    if (section->header.first_block == block) return section->header.first_tick;
+    if (section->header.end_block() - 1 == block) return section->header.last_tick;
   }
-  const auto piece = std::upper_bound(stream.log.begin(), stream.log.end(), block,
-                                      [](std::uint64_t at, const WalPiece& p) { return at < p.end_block(); });
+  const auto piece = piece_with(stream, block);
   if (piece == stream.log.end() || piece->first_block > block || !piece->first_tick) return std::nullopt;
   Bytes records(piece->bytes);
   if (!piece->log->read_exactly(piece->offset, records)) return std::nullopt;
