@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "retry.hpp"
+#include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
 
 namespace sds {
@@ -130,6 +131,7 @@ PartialFile::PartialFile(PartialFile&&) noexcept = default;
 Expected<PartialFile> PartialFile::create(const std::filesystem::path& final_path, IfExists if_exists) {
   if (final_path.filename().empty()) return fail(ErrorCode::usage, "is no name of a file", final_path);
   if (final_path == "-") return fail(ErrorCode::usage, "standard output is not possible here: give a name", "-");
+  if (auto ok = refuse_in_use(final_path); !ok) return fail(ok);
   auto state = std::make_unique<State>();
   state->final_path = state->target = final_path;
   state->if_exists = if_exists;
@@ -182,6 +184,7 @@ Expected<void> PartialFile::keep(bool sync_names) {
 Expected<void> PartialFile::write_at(std::uint64_t offset, ByteView bytes) { return state_->write_at(offset, bytes); }
 
 Expected<void> refuse_existing(const std::filesystem::path& path, bool force) {
+  if (auto ok = refuse_in_use(path); !ok) return ok;
   struct stat info {};
   const bool reachable = ::stat(path.c_str(), &info) == 0;
   const bool taken = reachable ? S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) : ::lstat(path.c_str(), &info) == 0;

@@ -77,7 +77,8 @@ void parse_metadata(StreamInfo& stream) {
   }
 }
 
-Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recording::Options& options) {
+Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recording::Options& options,
+                                std::vector<FileInUse>& files) {
   auto reader = PlainReader::open(path);  // so that a missing file is an error now, and not at the first block
   if (!reader) return fail(reader);
   StreamInfo stream;
@@ -89,7 +90,9 @@ Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recordi
   stream.description.label = name.label;
   stream.description.playback = name.playback;
   stream.description.file_name = path.filename().string();
+  files.emplace_back(path);
   if (metadata) {
+    files.emplace_back(*metadata);
     auto text = read_small_file(*metadata, limits::max_metadata_bytes);
     if (!text) return fail(text);
     stream.description.metadata_file_name = metadata->filename().string();
@@ -133,6 +136,8 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
   if (paths.empty()) return fail(ErrorCode::usage, "no recording is named");
   recording.path_ = paths.front();
   if (paths.size() == 1 && is_sdsz(paths.front())) {
+    for (const auto& file : {paths.front(), wal_path(paths.front()), new_wal_path(paths.front())})
+      recording.files_.emplace_back(file);
     auto reader = SdszReader::open(paths.front(), {.walk = options.walk});
     if (!reader) return fail(reader);
     recording.sdsz_ = std::move(*reader);
@@ -151,7 +156,7 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
     for (const auto& path : paths) {
       if (is_sdsz(path))
         return fail(ErrorCode::usage, "a .sdsz recording stands alone; it cannot be joined with other files", path);
-      auto stream = open_plain(path, options);
+      auto stream = open_plain(path, options, recording.files_);
       if (!stream) return fail(stream);
       recording.streams_.push_back(std::move(*stream));
     }

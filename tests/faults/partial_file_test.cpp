@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include "faults/faulty_file_system.hpp"
+#include "sds/format/file_in_use.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/format/recording.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -167,6 +169,54 @@ TEST(PartialFile, WhateverFailsAFileIsCompleteOrAsItWas) {
         EXPECT_EQ(files_in(dir.path()), named ? 1u : 0u) << what;
       }
   }
+}
+
+TEST(PartialFile, NeverReplacesWhatIsRead) {
+  const test::TempDir dir;
+  write_file(dir / "in.sdsz", "input");
+  std::filesystem::create_symlink("in.sdsz", dir / "link");
+  std::filesystem::create_hard_link(dir / "in.sdsz", dir / "hard");
+  std::filesystem::create_directory(dir / "sub");
+  {
+    const FileInUse first(dir / "in.sdsz");
+    const FileInUse copy = first;
+    for (const auto& name : {"in.sdsz", "link", "hard", "sub/../in.sdsz"})
+      for (const auto if_exists : {IfExists::fail, IfExists::overwrite}) {
+        const auto made = make(dir / name, "output", if_exists);
+        ASSERT_FALSE(made) << name;
+        EXPECT_EQ(made.error().code, ErrorCode::usage);
+        EXPECT_EQ(made.error().to_string(), (dir / name).string() + ": is read by this command: choose another name");
+        EXPECT_FALSE(refuse_existing(dir / name, true)) << name;
+      }
+    EXPECT_EQ(files_in(dir.path()), 4u);
+    EXPECT_TRUE(make(dir / "other", "output", IfExists::overwrite));
+  }
+  EXPECT_TRUE(make(dir / "hard", "output", IfExists::overwrite));
+  EXPECT_EQ(read_file(dir / "in.sdsz"), "input");
+}
+
+TEST(PartialFile, ARecordingsFilesAreInUseAsLongAsItLives) {
+  const test::TempDir dir;
+  write_file(dir / "A.0.sds", test::plain({{1, "ab"}}));
+  write_file(dir / "A.sds.yml", test::int16_metadata(1));
+  std::optional<Recording> copy;
+  {
+    const auto plain = Recording::open(dir / "A.0.sds");
+    ASSERT_TRUE(plain);
+    copy = *plain;
+  }
+  for (const auto& name : {"A.0.sds", "A.sds.yml"})
+    EXPECT_FALSE(make(dir / name, "output", IfExists::overwrite)) << name;
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(dir / "a.sdsz", {}, options);
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes("ab")));
+  ASSERT_TRUE(writer->flush());
+  copy = Recording::open(dir / "a.sdsz").value();
+  EXPECT_TRUE(make(dir / "A.0.sds", "output", IfExists::overwrite));
+  for (const auto& name : {"a.sdsz", "a.sdsz.wal"})
+    EXPECT_FALSE(make(dir / name, "output", IfExists::overwrite)) << name;
 }
 
 }  // namespace

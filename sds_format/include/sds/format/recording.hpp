@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sds/format/file_in_use.hpp"
 #include "sds/format/plain.hpp"
 #include "sds/format/sdsz_cursor.hpp"
 #include "sds/format/sdsz_reader.hpp"
@@ -45,6 +46,8 @@ class BlockCursor {
   [[nodiscard]] virtual Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) = 0;
 };
 
+/// An opened recording. While it or a copy of it lives, nothing that this process makes replaces one of its files, be it
+/// data, metadata or log (file_in_use.hpp).
 class Recording {
  public:
   struct Options {
@@ -77,6 +80,7 @@ class Recording {
   std::vector<StreamInfo> streams_;
   std::shared_ptr<const SdszReader> sdsz_;
   std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();
+  std::vector<FileInUse> files_;
 };
 
 /// True if the file starts with the `.sdsz` magic or is named `.sdsz`.
