@@ -130,6 +130,35 @@ class Input(Case):
         self.assertEqual(done.returncode, 4)
         self.assertIn("No space left on device", done.stderr)
 
+    def test_a_report_that_cannot_be_written_is_an_error(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full here")
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain(*((i, b"abcd" * 100) for i in range(300))))
+        packed = self.path("a.sdsz")
+        run("pack", a, "-o", packed)
+        for command in (["check", a], ["check", packed, "--json"], ["info", packed], ["info", packed, "--json"], ["stats", packed],
+                        ["stats", packed, "--json"], ["recover", packed, "-o", self.path("r.sdsz"), "-f", "--json"],
+                        ["compare", a, a, "--json"], ["query", packed, "v > 0"], ["label", "list", a, "--json"], ["--help"],
+                        ["pack", a, "-o", self.path("b.sdsz"), "-f"], ["export", "csv", a]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([SDS, *command], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 4, command)
+            self.assertIn("standard output: cannot write: No space left on device", done.stderr, command)
+
+    def test_what_is_no_recording_is_refused(self):
+        yaml = self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain((1, b"ab")))
+        for command in (["info", a, yaml], ["check", yaml], ["pack", yaml, "-o", self.path("x.sdsz")]):
+            _, err = run(*command, expect=3)
+            self.assertIn("T.sds.yml: is no recording: name the .sds or .sdsz that it is beside", err)
+        run("pack", a, "-o", self.path("a.sdsz"))
+        self.assertIn("--yaml is for plain .sds", run("info", "-y", yaml, self.path("a.sdsz"))[1])
+        run("query", self.path("a.sdsz"), "v > 0", "-s", "T", expect=2)
+        self.assertIn("no stream 'Rmap'", run("query", self.path("a.sdsz"), "v > 0", "--rows", "-s", "Rmap", expect=2)[1])
+        _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"))
+        self.assertIn("no block lies in the time that was asked for", err)
+
     def test_a_closed_pipe_ends_quietly(self):
         self.write("T.sds.yml", YAML)
         a = self.write("T.0.sds", plain(*((i, b"abcd" * 1000) for i in range(3000))))

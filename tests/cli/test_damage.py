@@ -79,17 +79,15 @@ class Damaged(Case):
                 _, err = run(*args, expect=3)
                 self.assertIn(f"{os.path.basename(rec)}: is damaged, {lost} blocks are lost", err)
                 self.assertEqual(err.count("checksum mismatch"), 1, err)
-                if not has_json or args[0] == "bench":
+                if not has_json:
                     continue
                 text, _ = run(*args, "--json", *(["-f"] if "-o" in args or "-d" in args else []), expect=3)
                 report = json.loads(text)
-                if isinstance(report, list):
-                    report = report[-1]
                 damages = [d for d in report["damages"] if d["blocks"]]
                 self.assertEqual([(d["stream"], d["blocks"]) for d in damages], [("T", lost)])
-                self.assertEqual(set(damages[0]) - {"recording"},
-                                 {"stream", "blocks", "first_tick", "last_tick", "after_tick", "before_tick", "offset",
-                                  "bytes", "reason"})
+                self.assertEqual(set(damages[0]),
+                                 {"recording", "stream", "blocks", "first_tick", "last_tick", "after_tick", "before_tick",
+                                  "offset", "bytes", "reason"})
 
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_payload_is_told_by_every_command(self):
@@ -98,6 +96,45 @@ class Damaged(Case):
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_header_is_told_by_every_command(self):
         self.check_all("header")
+
+    def test_check_tells_each_loss_once(self):
+        for what in ("payload", "header"):
+            rec, lost = self.damaged(what)
+            out, _ = run("check", rec, expect=1)
+            self.assertEqual(out.count(f"{lost} blocks are lost"), 1, out)
+            self.assertNotIn("at byte 0", out)
+            report = json.loads(run("check", rec, "--json", expect=1)[0])
+            damages = [d for d in report["damages"] if d["blocks"]]
+            self.assertEqual([(d["recording"], d["stream"], d["blocks"]) for d in damages], [(rec, "T", lost)])
+
+    def test_a_damaged_first_section_is_the_same_loss_for_all(self):
+        rec, lost = self.damaged("payload")
+        told = {}
+        for name, args in (("info", ["info", rec]), ("unpack", ["unpack", rec, "-d", self.path("u"), "-f"]),
+                           ("recover", ["recover", rec, "-o", self.path("r.sdsz"), "-f"]), ("check", ["check", rec]),
+                           ("stats", ["stats", rec, "--exact"])):
+            told[name] = json.loads(run(*args, "--json", expect=1 if name == "check" else 3)[0])["damages"]
+            told[name] = [{k: v for k, v in d.items() if k != "reason"} for d in told[name]]
+        for name in told:
+            self.assertEqual(told[name], told["info"], name)
+        self.assertEqual((told["info"][0]["first_tick"], told["info"][0]["last_tick"]), (0, 100 * (lost - 1)))
+
+    def test_never_is_not_known_of_what_is_lost(self):
+        rec, _ = self.damaged("payload")
+        out, err = run("query", rec, "v > 500 and v < 500", expect=3)
+        self.assertIn("0 intervals", err)
+        run("query", rec, "v > 500 and v < 500", "--rows", expect=3)
+        run("query", self.good, "v > 500 and v < 500", expect=1)
+
+    def test_stats_are_a_list_of_channels(self):
+        rec, _ = self.damaged("payload")
+        report = json.loads(run("stats", rec, "--exact", "--json", expect=3)[0])
+        self.assertEqual([c["channel"] for c in report["channels"]], ["v"])
+
+    def test_no_window_is_left_and_the_report_says_why(self):
+        rec, _ = self.damaged("payload")
+        out, _ = run("export", "npz", rec, "--window", "10000s", "-o", self.path("w"), "--json", expect=3)
+        self.assertEqual(json.loads(out)["windows"], 0)
 
     def test_what_the_index_answers_needs_no_payload(self):
         rec, _ = self.damaged("payload")
@@ -109,7 +146,7 @@ class Damaged(Case):
             rec, lost = self.damaged(what)
             for args in (["pack", rec], ["cut", rec, "--from", 0], ["recover", rec]):
                 run(*args, "-o", self.path("copy.sdsz"), "-f", expect=3)
-                result = json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0])[0]
+                result = json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0])["recordings"][0]
                 losses = json.dumps(result)
                 self.assertIn(f"{lost} blocks are lost", losses)
                 self.assertEqual(result["streams"][0]["blocks"], 2000 - lost)
@@ -147,12 +184,34 @@ class Recover(Damaged):
         self.assertIn(f"stream T: data section: payload checksum mismatch; {lost} blocks are lost (ticks 0 to "
                       f"{100 * (blocks - 1)})", out)
         report = json.loads(run("recover", rec, "-o", self.path("r.sdsz"), "-f", "--json", expect=3)[0])
-        self.assertEqual(report["missing"], [{"stream": "T", "blocks": lost, "first_tick": 0,
+        self.assertEqual(report["damages"], [{"recording": rec, "stream": "T", "blocks": lost, "first_tick": 0,
                                               "last_tick": 100 * (blocks - 1), "after_tick": None,
                                               "before_tick": 100 * blocks, "offset": at, "bytes": size + stored,
-                                              "reason": report["missing"][0]["reason"]}])
+                                              "reason": report["damages"][0]["reason"]}])
         self.assertFalse(report["whole"])
         self.assertEqual(report["blocks"], 2000 - lost)
+
+    def test_labels_come_along(self):
+        run("label", "add", self.good, "-c", "walk", "--from", 0, "--to", 1, "--note", "mine")
+        labels = self.read("good.labels.yml")
+        out, _ = run("recover", self.good)
+        self.assertIn("good.recovered.labels.yml", out)
+        self.assertEqual(self.read("good.recovered.labels.yml"), labels)
+        self.write("r.labels.yml", "mine")
+        _, err = run("recover", self.good, "-o", self.path("r.sdsz"), expect=4)
+        self.assertIn("r.labels.yml: exists already (--force replaces it)", err)
+        self.assertFalse(os.path.exists(self.path("r.sdsz")))
+        self.assertEqual(self.read("r.labels.yml"), b"mine")
+        # Of one recording: there and back.
+        run("pack", self.good, "-o", self.path("p.sdsz"))
+        self.assertEqual(self.read("p.labels.yml"), labels)
+        run("unpack", self.path("p.sdsz"), "-d", self.path("plain"))
+        self.assertEqual(self.read("plain", "T.0.labels.yml"), labels)
+        run("pack", self.path("plain", "T.0.sds"), "-o", self.path("plain", "T.0.sdsz"))  # they are there
+        run("unpack", self.path("p.sdsz"), "-d", self.path("plain"), expect=4)
+        run("pack", self.path("plain", "T.0.sds"), "-o", self.path("r.sdsz"), expect=4)
+        run("pack", self.path("plain", "T.0.sds"), "-o", self.path("r.sdsz"), "-f")
+        self.assertEqual(self.read("r.labels.yml"), labels)
 
     def test_wrong_use(self):
         run("recover", self.path("none.sdsz"), expect=4)

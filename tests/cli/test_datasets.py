@@ -160,7 +160,7 @@ class Datasets(Case):
             rows[i] = (123, rows[i][1])
         ticks = [100 * k + (500 if k >= 80 else 0) for k in range(100)]
         rec = self.recording(rows=rows, ticks=ticks)
-        stream = self.quality(rec)[0]["quality"]["streams"][0]
+        stream = self.quality(rec)["recordings"][0]["quality"]["streams"][0]
         self.assertAlmostEqual(stream["true_hz"], 100, delta=0.01)
         self.assertEqual((stream["missing_samples"], stream["late_blocks"]), (50, 1))
         x = stream["channels"][0]
@@ -178,7 +178,7 @@ class Datasets(Case):
             tick += 1000 if k < 100 else 1001
         self.write("F.0.sds", plain(*[(t, struct.pack("<10f", *([math.nan] if k == 3 else [0.5]), *([math.inf] if k == 4 else [k / 7]), *[i + k for i in range(8)]))
                                       for k, t in enumerate(ticks)]))
-        stream = self.quality(self.path("F.0.sds"))[0]["quality"]["streams"][0]
+        stream = self.quality(self.path("F.0.sds"))["recordings"][0]["quality"]["streams"][0]
         self.assertAlmostEqual(stream["drift_ppm"], -999, delta=5)
         self.assertEqual((stream["channels"][0]["nan"], stream["channels"][0]["infinite"]), (1, 1))
         self.assertEqual(sum(stream["jitter"]), 199)
@@ -206,7 +206,7 @@ class Datasets(Case):
         same = self.recording("Imu", rows=wave(1000))
         os.rename(same, self.path("first.sdsz"))
         moved = self.recording("Imu", rows=wave(1000, offset=15))
-        drift = {d["channel"]: d for d in self.quality(moved, "--against", self.path("first.sdsz"))[-1]["dataset"]["drift"]}
+        drift = {d["channel"]: d for d in self.quality(moved, "--against", self.path("first.sdsz"))["dataset"]["drift"]}
         self.assertGreater(drift["Imu.x"]["psi"], 1)
         self.assertAlmostEqual(drift["Imu.x"]["ks"], 15 / 21, delta=0.05)
         self.assertLess(drift["Imu.y"]["ks"], 1e-9)
@@ -286,8 +286,8 @@ class Datasets(Case):
 
     def test_stats_from_the_index_are_those_of_the_data(self):
         rec = self.recording(rows=wave(100_000))
-        fast = json.loads(run("stats", rec, "--json")[0])
-        slow = json.loads(run("stats", rec, "--json", "--exact")[0])
+        fast = json.loads(run("stats", rec, "--json")[0])["channels"]
+        slow = json.loads(run("stats", rec, "--json", "--exact")[0])["channels"]
         for a, b in zip(fast, slow):
             self.assertTrue(a["from_index"] and not b["from_index"])
             self.assertEqual([a[k] for k in ("count", "nan", "min", "max")], [b[k] for k in ("count", "nan", "min", "max")])
@@ -325,7 +325,7 @@ class Datasets(Case):
         for name in "AB":
             self.assertEqual(run("export", "csv", self.path("m.sdsz"), "-s", name)[0], run("export", "csv", self.path(name + ".sdsz"))[0])
         run("merge", a, a, "--no-align", "-o", self.path("n.sdsz"))
-        self.assertEqual(json.loads(run("stats", self.path("n.sdsz"), "--json")[0])[2]["stream"], "A.A")
+        self.assertEqual(json.loads(run("stats", self.path("n.sdsz"), "--json")[0])["channels"][2]["stream"], "A.A")
 
     def test_merge_moves_recordings_onto_the_first_ones_clock(self):
         # CSV with UTC times gives clock pairs: B begins 2.5 s after A.
@@ -383,7 +383,7 @@ class Datasets(Case):
     @unittest.skipUnless(os.path.isdir(SHARED), "needs ../shared")
     def test_real_recordings_are_assessed_queried_and_drawn(self):
         motion = os.path.join(SHARED, "recordings", "motion", "ML_In.0.sds")
-        stream = self.quality(motion)[0]["quality"]["streams"][0]
+        stream = self.quality(motion)["recordings"][0]["quality"]["streams"][0]
         # The board's clock and its sensor's do not agree: the data sheet's 52 Hz are 55.
         self.assertAlmostEqual(stream["true_hz"], 55.29, delta=0.05)
         run("query", motion, "z > 1.02", "--count")

@@ -72,6 +72,71 @@ class Files(Case):
             run(*command, "-o", self.path(name), "-f")
             self.assertGreater(len(self.read(name)), 100)
 
+    def refused(self, *command, unchanged):
+        before = {name: self.read(name) for name in unchanged}
+        names = sorted(os.listdir(self.path()))
+        _, err = run(*command, expect=2)
+        self.assertIn("is read by this command: choose another name", err, command)
+        self.assertEqual({name: self.read(name) for name in unchanged}, before, command)
+        self.assertEqual(sorted(os.listdir(self.path())), names, command)
+
+    def test_no_output_is_one_of_the_inputs(self):
+        os.symlink("walk.sdsz", self.path("link.sdsz"))
+        os.link(self.walk, self.path("hard.sdsz"))
+        self.write("other.0.sds", self.read("Imu.0.sds"))
+        run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
+        every = [n for n in os.listdir(self.path()) if os.path.isfile(self.path(n))]
+        for name in ("walk.sdsz", "link.sdsz", "hard.sdsz", "./walk.sdsz"):
+            out = self.path(name)
+            for command in (["pack", self.walk], ["cut", self.walk, "--from", 0], ["merge", self.imu, self.walk, "--no-align"],
+                            ["resample", self.walk, "--rate", 50], ["recover", self.walk],
+                            ["label", "export", self.walk],
+                            *(["export", form, self.walk] for form in ("csv", "wav", "hdf5", "npz", "qeexo", "mcap",
+                                                                      "edge-impulse"))):
+                self.refused(*command, "-o", out, "-f", unchanged=every)
+            self.refused(*["export", "csv", self.walk, "-o", out], unchanged=every)
+        # Metadata, labels and tables are inputs, too.
+        self.refused("pack", self.imu, "-o", self.path("Imu.sds.yml"), "-f", unchanged=every)
+        self.refused("pack", self.imu, self.path("other.0.sds"), "-o", self.path("other.0.sds"), "-f", unchanged=every)
+        self.refused("export", "csv", self.imu, "-y", self.path("Imu.sds.yml"), "-o", self.path("Imu.sds.yml"), "-f",
+                     unchanged=every)
+        self.refused("label", "export", self.walk, "-o", self.path("walk.labels.yml"), "-f", unchanged=every)
+        self.refused("cut", self.walk, "--from", 0, "-o", self.path("walk.sds"), "-f", unchanged=every)
+        self.refused("unpack", self.walk, "-d", self.path(), "-y", self.imu, "-f", unchanged=every)
+        table = self.write("t.sdsz", "time,x\n0,1\n1,2\n")
+        self.refused("import", "csv", table, "-o", table, "-f", unchanged=["t.sdsz"])
+
+    def test_reports_of_suites_replace_neither_inputs_nor_files(self):
+        suite = self.write("suite.yml", f"suite:\n  name: t\n  cases: [{{name: a, recordings: {self.walk}, algorithm: none.so, "
+                           f"out: 'O:1', expected: e.sdsz}}]\n")
+        self.write("e.sdsz", self.read("walk.sdsz"))
+        for option in ("--html", "--junit", "--results"):
+            for name in ("walk.sdsz", "suite.yml", "e.sdsz"):
+                self.refused("test", suite, option, self.path(name), "-f", unchanged=["walk.sdsz", "suite.yml", "e.sdsz"])
+            self.write("mine", "mine")
+            _, err = run("test", suite, option, self.path("mine"), expect=4)
+            self.assertIn("mine: exists already (--force replaces it)", err)
+            run("test", suite, option, self.path("mine"), "-f", expect=1)
+            self.assertNotEqual(self.read("mine"), b"mine")
+        run("test", suite, "--results", self.path("part.json"), expect=1)
+        self.refused("test", "merge", self.path("part.json"), "--results", self.path("part.json"), "-f", unchanged=["part.json"])
+        run("test", "merge", self.path("part.json"), "--html", self.path("mine"), expect=4)
+
+    def test_tables_and_label_tracks_are_replaced_by_force_only(self):
+        run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
+        for command in (["export", "csv", self.walk], ["label", "export", self.walk]):
+            self.write("mine.csv", "mine")
+            _, err = run(*command, "-o", self.path("mine.csv"), expect=4)
+            self.assertIn("mine.csv: exists already (--force replaces it)", err)
+            self.assertEqual(self.read("mine.csv"), b"mine")
+            run(*command, "-o", self.path("mine.csv"), "-f")
+            self.assertNotEqual(self.read("mine.csv"), b"mine")
+        os.mkdir(self.path("set"))
+        self.write("set/manifest.yml", "mine")
+        _, err = run("export", "csv", self.walk, "--split", "80/20", "-o", self.path("set"), expect=4)
+        self.assertIn("manifest.yml: exists already", err)
+        self.assertEqual(os.listdir(self.path("set")), ["manifest.yml"])
+
     def test_a_dash_is_standard_output_or_an_error(self):
         out, _ = run("export", "csv", self.walk, "-o", "-", cwd=self.path())
         self.assertEqual(len(out.splitlines()), 2001)

@@ -20,11 +20,11 @@ class MainJob(Case):
     def test_record_check_replay_compare_export(self):
         self.record("--seconds", 30, "--seed", 3)
         recording = self.path("recording.0.sdsz")
-        info = json.loads(run("info", recording, "--json")[0])[0]
+        info = json.loads(run("info", recording, "--json")[0])["recordings"][0]
         self.assertEqual([s["id"] for s in info["streams"]], ["Imu", "Microphone", "Temperature", "ML_Out"])
         self.assertEqual([s["blocks"] for s in info["streams"]], [300, 1500, 300, 300])
         self.assertTrue(info["complete"])
-        self.assertTrue(json.loads(run("check", recording, "--json")[0])[0]["sound"])
+        self.assertTrue(json.loads(run("check", recording, "--json")[0])["recordings"][0]["sound"])
         out = self.path("out.sdsz")
         report = json.loads(run("replay", recording, "-a", MOTION, "--in", "Imu", "--out", "ML_Out:9", "-o", out,
                                 "--repeat", 2, "--json")[0])
@@ -51,16 +51,16 @@ class MainJob(Case):
     def test_bench_measures_every_level_and_info_names_the_pipelines(self):
         self.record("--seconds", 20)
         recording = self.path("recording.0.sdsz")
-        levels = json.loads(run("bench", recording, "--rounds", 1, "--json")[0])
+        levels = json.loads(run("bench", recording, "--rounds", 1, "--json")[0])["levels"]
         self.assertEqual([level["level"] for level in levels], [0, 1, 2])
         sizes = [level["stored_bytes"] for level in levels]
         self.assertEqual(sizes, sorted(sizes, reverse=True))
-        channels = json.loads(run("info", recording, "--json")[0])[0]["streams"][0]["channels"]
+        channels = json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]["channels"]
         self.assertTrue(all("classes" in channel["pipeline"] for channel in channels))
 
     def test_times_go_on_across_the_wrap_around(self):
         self.record("--seconds", 4, "--first-timeslot", 2**32 - 2000)
-        check = json.loads(run("check", self.path("recording.0.sdsz"), "--json")[0])[0]
+        check = json.loads(run("check", self.path("recording.0.sdsz"), "--json")[0])["recordings"][0]
         self.assertTrue(check["sound"])
         self.assertEqual([s["wraps"]["count"] for s in check["streams"]], [1, 1, 1, 1])
         csv, _ = run("export", "csv", self.path("recording.0.sdsz"), "-s", "Temperature", "--normalize")
@@ -92,9 +92,9 @@ class RealRecordings(Case):
 
     def test_all_are_sound_and_have_sensible_infos_and_csvs(self):
         for file in sorted(glob.glob(os.path.join(SHARED, "recordings", "*", "*.sds"))):
-            check = json.loads(run("check", file, "--json")[0])[0]
+            check = json.loads(run("check", file, "--json")[0])["recordings"][0]
             self.assertTrue(check["sound"], file)
-            info = json.loads(run("info", file, "--json")[0])[0]["streams"][0]
+            info = json.loads(run("info", file, "--json")[0])["recordings"][0]["streams"][0]
             csv = run("export", "csv", file)[0].splitlines()
             self.assertEqual(len(csv), 1 + info["samples"], file)
             self.assertEqual(csv[0], "timeslot," + ",".join(c["name"] for c in info["channels"]))

@@ -60,10 +60,10 @@ class Serve(Case):
             handle = open_stream(connection, "A")
             write(connection, handle, plain((1, b"one"), (2, b"two")))
             recording = self.path("recording.0.sdsz")
-            wait_until(lambda: json.loads(run("info", recording, "--json")[0])[0]["streams"][0]["blocks"] == 2,
+            wait_until(lambda: json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]["blocks"] == 2,
                        "the server has both blocks")
             self.assertEqual(server.stop(), 0)
-        info = json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])[0]
+        info = json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])["recordings"][0]
         self.assertTrue(info["complete"])
         self.assertEqual(info["streams"][0]["blocks"], 2)
         self.assertFalse(os.path.exists(self.path("recording.0.sdsz.wal")))
@@ -75,18 +75,39 @@ class Serve(Case):
             for i in range(100):
                 write(connection, handle, plain((i, b"block %d" % i)))
             recording = self.path("recording.0.sdsz")
-            wait_until(lambda: json.loads(run("info", recording, "--json")[0])[0]["streams"][0]["blocks"] == 100,
+            wait_until(lambda: json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]["blocks"] == 100,
                        "a reader beside the server sees all blocks")
             server.stop(signal.SIGKILL)
         out, _ = run("check", recording)
-        self.assertIn("killed", out)
+        self.assertIn("what came after the last flush cannot be known", out)
+        self.assertEqual(out.splitlines()[-1], "sound so far, but not closed")
+        self.assertFalse(json.loads(run("check", recording, "--json")[0])["recordings"][0]["closed"])
+        plain_bytes = sum(8 + len(b"block %d" % i) for i in range(100))
+        stream = json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]
+        self.assertEqual((stream["first_tick"], stream["last_tick"], stream["raw_bytes"]), (0, 99, plain_bytes))
+        self.assertGreaterEqual(stream["stored_bytes"], plain_bytes)  # the log does not compress
+        out, _ = run("info", recording)
+        self.assertIn("100 blocks, 99 ms (0 to 0.099 s, tick 1000 Hz)", out)
+        self.assertIn(f"and a log of {os.path.getsize(recording + '.wal') / 1000:.1f} kB", out)
         run("unpack", recording, "-d", self.path("out"))
         self.assertEqual(self.read("out", "A.0.sds"), plain(*((i, b"block %d" % i) for i in range(100))))
-        run("pack", recording, "-o", self.path("repaired.sdsz"))
-        # Closed, and it says that more may have come.
-        out, _ = run("check", self.path("repaired.sdsz"), expect=1)
-        self.assertNotIn("killed", out)
-        self.assertIn("recorded loss: the recording was not closed: what came after its last flush is not known", out)
+        out, _ = run("recover", recording, "-o", self.path("recovered.sdsz"))
+        self.assertRegex(out.splitlines()[-1], "^not closed: .* cannot be known; nothing else is missing$")
+        self.assertFalse(json.loads(run("recover", recording, "-o", self.path("recovered.sdsz"), "-f", "--json")[0])["whole"])
+        run("pack", recording, "-o", self.path("packed.sdsz"))
+        run("cut", recording, "--from", 0, "-o", self.path("end.sdsz"))
+        run("cut", recording, "--from", 0, "--to", 0.05, "-o", self.path("begin.sdsz"))
+        for name in ("recovered", "packed", "end"):
+            out, _ = run("check", self.path(f"{name}.sdsz"), expect=1)
+            self.assertEqual(out.count("recorded loss: the recording was not closed: what came after its last flush is not known"), 1)
+            self.assertIn("NOT SOUND", out)
+        run("check", self.path("begin.sdsz"))
+        out, _ = run("recover", self.path("recovered.sdsz"), "-o", self.path("again.sdsz"))
+        self.assertEqual(out.splitlines()[-1], "nothing more is missing than the 1 loss that was recorded, as gaps")
+        # A log of another recording beside one that is closed is no help, and no secret.
+        self.write("packed.sdsz.wal", "something else")
+        _, err = run("recover", self.path("packed.sdsz"))
+        self.assertIn("packed.sdsz.wal was not used: it is of another recording, or cannot be read", err)
 
     def send_noise(self, connection, handle, count):
         """Blocks that do not compress, until the server has enough of them."""
@@ -103,7 +124,7 @@ class Serve(Case):
             handle = open_stream(connection, "A")
             self.send_noise(connection, handle, 60)
             recording = self.path("recording.0.sdsz")
-            wait_until(lambda: json.loads(run("info", recording, "--json")[0])[0]["streams"][0]["blocks"] == 60,
+            wait_until(lambda: json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]["blocks"] == 60,
                        "the first blocks are flushed")
             for i in range(60, 5000, 10):
                 try:
@@ -205,7 +226,7 @@ class Serve(Case):
         for n in range(4):
             self.assertIn("sound", run("check", self.path(f"recording.{n}.sdsz"))[0])
             blocks.append(sum(s["blocks"] for s in
-                              json.loads(run("info", self.path(f"recording.{n}.sdsz"), "--json")[0])[0]["streams"]))
+                              json.loads(run("info", self.path(f"recording.{n}.sdsz"), "--json")[0])["recordings"][0]["streams"]))
         self.assertEqual(sorted(blocks), [1, 400, 400, 400])
 
     def test_a_used_port_is_an_error(self):

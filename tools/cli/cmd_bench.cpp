@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/level_bench.hpp"
 
 namespace sds::cli {
@@ -58,7 +60,7 @@ int run_bench(const Options& o) {
                    human_bytes(r.stored_bytes), ratio, rate(r.write_bytes_per_second), rate(r.read_bytes_per_second));
     }
   }
-  if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (o.json) print_json({{"levels", all}, {"damages", damages_json()}});
   return exit_code;
 }
 

@@ -4,9 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "progress.hpp"
 #include "quality_report.hpp"
+#include "report.hpp"
 #include "sds/tools/check.hpp"
+#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 
@@ -68,22 +71,18 @@ void print_text(const std::string& path, const RecordingCheck& result) {
   if (result.sections > 0) line("Sections verified", grouped(result.sections));
   for (const auto& note : result.notes) line("Note", note);
   for (const auto& stream : result.streams) print_stream(stream);
-  for (const auto& damage : result.damages) fmt::print("  ERROR: at byte {}: {}\n", damage.offset, damage.reason);
+  for (const auto& damage : result.damages) fmt::print("  ERROR: {}\n", damage_text(damage));
   for (const auto& stream : result.streams)
     for (const auto& problem : stream.problems()) fmt::print("  ERROR: {}: {}\n", stream.id, problem);
-  fmt::print("{}\n", result.sound() ? "sound" : "NOT SOUND");
+  fmt::print("{}\n", !result.sound() ? "NOT SOUND" : result.closed ? "sound" : "sound so far, but not closed");
 }
 
 nlohmann::json to_json(const Finding& f) { return {{"count", f.count}, {"block", f.block}, {"ticks", f.ticks}}; }
 
 nlohmann::json to_json(const std::string& path, const RecordingCheck& result) {
-  nlohmann::json json{{"recording", path},
-                      {"sound", result.sound()},
-                      {"sections", result.sections},
-                      {"notes", result.notes},
-                      {"problems", nlohmann::json::array()}};
-  for (const auto& damage : result.damages)
-    json["problems"].push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
+  nlohmann::json json{{"recording", path},           {"sound", result.sound()}, {"closed", result.closed},
+                      {"sections", result.sections}, {"notes", result.notes},   {"problems", nlohmann::json::array()}};
+  for (const auto& damage : result.damages) json["problems"].push_back(damage_text(damage));
   json["streams"] = nlohmann::json::array();
   for (const auto& s : result.streams)
     json["streams"].push_back({{"id", s.id},
@@ -130,10 +129,12 @@ int run_check(const Options& o) {
     profile = std::move(*loaded);
   }
   int exit_code = 0;
+  nlohmann::json report;
   nlohmann::json all = nlohmann::json::array();
+  nlohmann::json damages = nlohmann::json::array();
   std::vector<RecordingQuality> assessed;
   for (const auto& path : o.input.paths) {
-    auto recording = Recording::open(path, o.input.options());  // what it finds it tells itself
+    auto recording = open_untold(std::span(&path, 1), o.input.options());
     auto result = recording ? Expected<RecordingCheck>{} : fail(recording);
     if (recording) {
       Progress progress("checking " + path.filename().string(), total_bytes(*recording));
@@ -147,6 +148,7 @@ int run_check(const Options& o) {
     if (!result->sound()) exit_code = std::max(exit_code, 1);
     if (o.json) {
       all.push_back(to_json(path.string(), *result));
+      for (auto& damage : damages_json(recording->damages(), path, stream_ids(*recording))) damages.push_back(damage);
     } else {
       print_text(path.string(), *result);
     }
@@ -176,12 +178,16 @@ int run_check(const Options& o) {
     for (const auto& problem : broken_drift_limits(profile, drifts)) broken.push_back(problem);
     if (!broken.empty()) exit_code = std::max(exit_code, 1);
     if (o.json) {
-      all.push_back({{"dataset", dataset_json(assessed, drifts, broken)}});
+      report["dataset"] = dataset_json(assessed, drifts, broken);
     } else {
       print_dataset(assessed, drifts, broken);
     }
   }
-  if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (!o.json) return exit_code;
+  for (auto& damage : damages_json()) damages.push_back(damage);  // of those that --against named
+  report["recordings"] = std::move(all);
+  report["damages"] = std::move(damages);
+  print_json(report);
   return exit_code;
 }
 
@@ -205,8 +211,7 @@ void add_check(CLI::App& app, Run& run) {
       ->add_option("--against", o->against,
                    "Also report how the values' distributions have drifted from these recordings'")
       ->type_name("RECORDING");
-  command->add_flag("--json", o->json,
-                    "Report as JSON: an array with one entry a recording, and with --quality a last one, `dataset`");
+  command->add_flag("--json", o->json, "Report as JSON");
   command->footer(
       "Unsound, exit code 1: a torn end, damaged sections, recorded losses, timeslots that descend (a wrap-around at\n"
       "2^32 is none), block sizes that do not fit the metadata, metadata that cannot be read. Jitter, gaps in time,\n"

@@ -54,7 +54,7 @@ int run_compare(const Options& o) {
   if (o.json) {
     auto json = comparison_json(*result);
     json["damages"] = damages_json();
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(json);
   } else {
     print_comparison(*result);
   }

@@ -9,6 +9,7 @@
 #include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/query.hpp"
 
@@ -54,11 +55,11 @@ int print_report(const Expected<EditReport>& report, const Options& o) {
                         {"raw_bytes", report->raw_bytes}, {"labels", report->labels},   {"damages", damages_json()},
                         {"notes", report->notes}};
     if (!report->clocks.empty()) json["clocks"] = clocks_json(report->clocks);
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(json);
   } else {
-    fmt::print("{}: {} streams, {} blocks, {} as plain .sds{}\n", o.output.string(), report->streams,
-               grouped(report->blocks), human_bytes(report->raw_bytes),
-               report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
+    fmt::print("{}: {}, {}, {} as plain .sds{}\n", o.output.string(), counted(report->streams, "stream"),
+               counted(report->blocks, "block"), human_bytes(report->raw_bytes),
+               report->labels > 0 ? ", " + counted(report->labels, "label") : "");
   }
   return 0;
 }
@@ -86,6 +87,7 @@ int run_cut(const Options& o) {
     Progress progress("cutting", total_bytes(*recording));
     return cut(*recording, *streams, *within, o.output, o.edit, progress.callback());
   }();
+  if (report && report->blocks == 0) report->notes.push_back("no block lies in the time that was asked for");
   return print_report(report, o);
 }
 

@@ -9,6 +9,7 @@
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/recorder/worker_pool.hpp"
@@ -100,7 +101,6 @@ struct Outcome {
   std::optional<Error> error;
   ExportReport report;
   std::string stem;
-  nlohmann::json damages = nlohmann::json::array();
 };
 
 Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output,
@@ -117,7 +117,7 @@ Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, 
     auto sink = OutputFile::standard_output();
     return finish(export_csv(recording, stream, *sink, o.exports.samples, on_progress));
   }
-  auto file = PartialFile::create(output, IfExists::overwrite);
+  auto file = PartialFile::create(output, if_exists(o.exports.force));
   if (!file) return fail(file);
   auto report = export_csv(recording, stream, file->sink(), o.exports.samples, on_progress);
   if (report)
@@ -221,7 +221,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
   return all;
 }
 
-void print_files(const ExportReport& report, const nlohmann::json& damages, const Options& o, nlohmann::json& all) {
+void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
   std::set<std::string> shown;
   for (const auto& note : report.notes)
     if (shown.insert(note).second) warn(note);
@@ -234,11 +234,7 @@ void print_files(const ExportReport& report, const nlohmann::json& damages, cons
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report.files) files.push_back(file.string());
-    all.push_back({{"files", files},
-                   {"samples", report.samples},
-                   {"bytes", bytes},
-                   {"damages", damages},
-                   {"notes", report.notes}});
+    all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
   } else if (report.files.size() == 1) {
     fmt::print("{}: {} samples, {}\n", report.files.front().string(), grouped(report.samples), human_bytes(bytes));
   } else if (!report.files.empty()) {
@@ -295,11 +291,13 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   return items;
 }
 
+fs::path manifest_path(const Options& o) { return fs::path(o.output) / "manifest.yml"; }
+
 int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const char* format,
                    const WindowOptions* windows) {
-  const fs::path path = fs::path(o.output) / "manifest.yml";
-  if (auto done = write_text_file(path, manifest(items, o.split_options, format, windows)); !done)
-    return fail_with(done.error());
+  const fs::path path = manifest_path(o);
+  const std::string text = manifest(items, o.split_options, format, windows);
+  if (auto done = write_text_file(path, text, if_exists(o.exports.force)); !done) return fail_with(done.error());
   if (o.json) return 0;
   for (std::size_t p = 0; p < part_names.size(); ++p) {
     std::size_t count = 0;
@@ -332,6 +330,7 @@ int run_windows(Options o) {
   if (o.part.from || o.part.to || !o.part.labels.empty())
     return fail_with({ErrorCode::usage, "windows are cut from whole recordings: sds cut makes parts of them", {}, {}});
   if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
+  if (auto ok = refuse_existing(manifest_path(o), o.exports.force); !ok) return fail_with(ok.error());
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
@@ -347,17 +346,16 @@ int run_windows(Options o) {
   if (report->unlabelled > 0 && !o.window.keep_unlabelled)
     warn(fmt::format("{} windows have no label that covers enough of them, and are left out (--unlabelled keeps them)",
                      report->unlabelled));
-  if (report->windows == 0) return fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(file.string());
-    fmt::print("{}\n", nlohmann::json{{"files", files},
-                                      {"windows", report->windows},
-                                      {"unlabelled", report->unlabelled},
-                                      {"damages", damages_json()},
-                                      {"notes", report->notes}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"files", files},
+                              {"windows", report->windows},
+                              {"unlabelled", report->unlabelled},
+                              {"damages", damages_json()},
+                              {"notes", report->notes}});
   }
+  if (report->windows == 0) return fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
   return finish_dataset(o, *items, o.format == Format::npz ? "npz" : "hdf5", &o.window);
 }
 
@@ -402,10 +400,10 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
       return export_hdf5(recordings, output, mine.exports, executor, progress.callback());
     }();
     if (!report) return fail_with(report.error());
-    print_files(*report, damages_json(), o, all);
+    print_files(*report, o, all);
     if (items.empty()) break;
   }
-  if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}});
   return items.empty() ? 0 : finish_dataset(o, items, "hdf5", nullptr);
 }
 
@@ -428,6 +426,7 @@ int run_export(Options o) {
   const auto pool = make_worker_pool(o.jobs);
   std::vector<DatasetItem> items;
   if (!o.split.empty()) {
+    if (auto ok = refuse_existing(manifest_path(o), o.exports.force); !ok) return fail_with(ok.error());
     auto shares = parse_split(o.split);
     if (!shares) return fail_with(shares.error());
     o.split_options.shares = *shares;
@@ -461,7 +460,6 @@ int run_export(Options o) {
         report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback())
                       : Expected<ExportReport>(fail(made));
       }
-      if (recording) outcomes[i].damages = damages_json(*recording);
       if (report) {
         outcomes[i].report = std::move(*report);
       } else {
@@ -477,11 +475,10 @@ int run_export(Options o) {
       if (outcome.error->code == ErrorCode::interrupted) return exit_code;
       continue;
     }
-    print_files(outcome.report, outcome.damages, o, all);
+    print_files(outcome.report, o, all);
   }
   const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
-  if (o.json)
-    fmt::print(to_stdout ? stderr : stdout, "{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}}, to_stdout ? stderr : stdout);
   if (exit_code != 0 || items.empty()) return exit_code;
   return finish_dataset(o, items, o.extension.c_str(), nullptr);
 }
@@ -562,9 +559,8 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   if (info.format == Format::csv) {
     command->add_option("--start-timeslot", o->part.from, "The same as --from")->type_name("S");
     command->add_option("--stop-timeslot", o->part.to, "The same as --to")->type_name("S");
-  } else {
-    command->add_flag("-f,--force", o->exports.force, "Replace existing outputs");
   }
+  command->add_flag("-f,--force", o->exports.force, "Replace existing outputs");
   if (info.format == Format::audio || info.format == Format::hdf5 || info.format == Format::npz)
     command->add_flag("--physical", o->exports.physical, "Scaled values as floats instead of raw ones");
   if (info.format == Format::hdf5)

@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/imports.hpp"
 
 namespace sds::cli {
@@ -65,13 +66,12 @@ int run_import(Options o, Function function) {
   for (const auto& loss : report->losses) warn(fmt::format("{}: {}; what is there is kept", o.input.string(), loss));
   const int exit_code = report->losses.empty() ? 0 : 3;
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()},
-                                      {"streams", report->streams},
-                                      {"samples", report->samples},
-                                      {"labels", report->labels},
-                                      {"notes", report->notes},
-                                      {"losses", report->losses}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"output", o.output.string()},
+                              {"streams", report->streams},
+                              {"samples", report->samples},
+                              {"labels", report->labels},
+                              {"notes", report->notes},
+                              {"losses", report->losses}});
     return exit_code;
   }
   fmt::print("{}: {} stream{}, {} samples{}\n", o.output.string(), report->streams, report->streams == 1 ? "" : "s",
@@ -82,7 +82,7 @@ int run_import(Options o, Function function) {
 CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char* description, const char* footer,
                      const std::shared_ptr<Options>& o, Function function) {
   auto* command = importer.add_subcommand(name, description);
-  command->add_option("input", o->input, "The file to read")->required();
+  names_inputs(*command->add_option("input", o->input, "The file to read")->required());
   command->add_option("-o,--output", o->output, "The .sdsz to write")
       ->required()
       ->check(no_standard_output())
@@ -134,7 +134,8 @@ void add_import(CLI::App& app, Run& run) {
       ->type_name("COLUMN[=NAME[:UNIT]]");
   csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; or tab, by the header)")
       ->type_name("CHAR|tab");
-  csv->add_option("--map", o->map, "Columns, times and rate from a YAML file (docs/imports.md)")->type_name("FILE");
+  names_inputs(*csv->add_option("--map", o->map, "Columns, times and rate from a YAML file (docs/imports.md)")
+                    ->type_name("FILE"));
   add_numbers(*csv, *o);
 
   o = options();

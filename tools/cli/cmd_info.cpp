@@ -12,7 +12,9 @@
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/format/sdsz_index.hpp"
+#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 
@@ -35,8 +37,10 @@ struct StreamFacts {
   std::uint64_t raw_bytes = 0;
   std::uint64_t stored_bytes = 0;
   std::uint64_t samples = 0;
-  std::uint64_t first_tick = 0;
-  std::uint64_t last_tick = 0;
+  std::optional<std::uint64_t> first_tick;  // none without blocks
+  std::optional<std::uint64_t> last_tick;
+  std::uint64_t first_block = 0;  // ordinals of these two
+  std::uint64_t last_block = 0;
   std::vector<ColumnFacts> columns;  // by the layout's columns; empty for plain files
   Layout layout;
 };
@@ -80,52 +84,93 @@ std::vector<IndexedColumns> read_statistics(const SdszReader& reader) {
   return done ? streams : std::vector<IndexedColumns>();
 }
 
-// What the first section of each column is stored as. A section that cannot be read is damage.
-void take_pipelines(const Recording& recording, std::size_t index, StreamFacts& facts) {
-  const SdszReader& reader = *recording.sdsz();
-  const SdszStream& stream = reader.streams()[index];
-  if (stream.data.empty()) return;
-  const IndexEntry& first = stream.data.front();
+// What the first section of each column is stored as; false if it cannot be read.
+bool take_pipelines(const SdszReader& reader, const IndexEntry& first, StreamFacts& facts) {
   auto payload = reader.payload(first);
   auto summary = payload ? summarize(*payload) : fail(payload);
-  if (!summary) {
-    Damage damage = reader.missing(index, first.header.first_block, first.header.end_block());
-    damage.offset = first.offset;
-    damage.bytes = first.header.section_bytes();
-    damage.reason = summary.error().message;
-    recording.damage_log()->add(damage);
-    return;
-  }
+  if (!summary) return false;
   for (std::size_t c = 0; c < facts.columns.size() && c + 3 < summary->columns.size(); ++c)
     facts.columns[c].pipeline = describe(summary->columns[c + 3]);
+  return true;
 }
 
-StreamFacts facts_of_packed(const Recording& recording, std::size_t index, const std::vector<IndexedColumns>& indexed) {
-  const SdszStream& stream = recording.sdsz()->streams()[index];
-  const StreamInfo& info = recording.streams()[index];
-  StreamFacts facts;
-  facts.blocks = stream.block_count;
-  facts.raw_bytes = stream.raw_bytes;
-  facts.stored_bytes = stream.stored_bytes;
-  facts.layout = stream.layout;
-  if (!stream.data.empty()) {
-    facts.first_tick = stream.data.front().header.first_tick;
-    facts.last_tick = stream.data.back().header.last_tick;
+// Of the block `ordinal`; blocks come in any order.
+void take_tick(std::uint64_t ordinal, std::uint64_t tick, StreamFacts& facts) {
+  if (!facts.first_tick || ordinal < facts.first_block) {
+    facts.first_block = ordinal;
+    facts.first_tick = tick;
   }
-  if (info.metadata && info.metadata->sample_bytes > 0)
-    facts.samples = (facts.raw_bytes - std::min(facts.raw_bytes, 8 * facts.blocks)) / info.metadata->sample_bytes;
-  facts.columns.resize(stream.layout.columns.size());
-  take_pipelines(recording, index, facts);
-  if (index >= indexed.size() || stream.log_needed) return facts;
-  const IndexedColumns& known = indexed[index];
-  if (!known.whole || known.sections != stream.data.size()) return facts;
-  // Only columns of single elements have statistics, in their order.
+  if (!facts.last_tick || ordinal >= facts.last_block) {
+    facts.last_block = ordinal;
+    facts.last_tick = tick;
+  }
+}
+
+// What only the log has. With it the cursor comes to the section `damaged`, if there is one, and notes what is lost.
+Expected<void> take_log(const Recording& recording, std::size_t index, const IndexEntry* damaged, StreamFacts& facts) {
+  const StreamInfo& info = recording.streams()[index];
+  const std::uint64_t from = damaged != nullptr ? damaged->header.first_block : 0;
+  const std::uint64_t to = damaged != nullptr ? damaged->header.end_block() : 0;
+  auto cursor = recording.cursor(index, nullptr, [damaged](const IndexEntry& entry) {
+    return damaged != nullptr && entry.offset == damaged->offset;
+  });
+  if (!cursor) return fail(cursor);
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) return {};
+    take_tick((*block)->ordinal, (*block)->tick, facts);
+    if ((*block)->ordinal >= from && (*block)->ordinal < to) continue;  // counted with the section
+    ++facts.blocks;
+    facts.raw_bytes += 8 + (*block)->data.size();
+    facts.stored_bytes += 8 + (*block)->data.size();
+    if (info.metadata && info.metadata->sample_bytes > 0)
+      facts.samples += (*block)->data.size() / info.metadata->sample_bytes;
+  }
+}
+
+// Only columns of single elements have statistics, in their order.
+void take_statistics(const SdszStream& stream, const IndexedColumns& known, StreamFacts& facts) {
+  if (!known.whole || known.sections != stream.data.size()) return;
   std::size_t s = 0;
   for (std::size_t c = 0; c < facts.columns.size(); ++c) {
     if (stream.layout.columns[c].elements != 1 || s >= known.columns.size()) continue;
     facts.columns[c].statistics = known.columns[s++];
-    facts.columns[c].known = true;
+    facts.columns[c].known = !stream.log_needed;
   }
+}
+
+Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t index,
+                                      const std::vector<IndexedColumns>& indexed) {
+  const SdszReader& reader = *recording.sdsz();
+  const SdszStream& stream = reader.streams()[index];
+  const StreamInfo& info = recording.streams()[index];
+  StreamFacts facts;
+  facts.stored_bytes = stream.stored_bytes;
+  facts.layout = stream.layout;
+  for (const auto& entry : stream.data) {
+    facts.blocks += entry.header.block_count;
+    facts.raw_bytes += entry.header.raw_bytes;
+    if (entry.header.block_count == 0) continue;
+    take_tick(entry.header.first_block, entry.header.first_tick, facts);
+    take_tick(entry.header.end_block() - 1, entry.header.last_tick, facts);
+  }
+  facts.columns.resize(stream.layout.columns.size());
+  if (index < indexed.size()) take_statistics(stream, indexed[index], facts);
+  if (info.metadata && info.metadata->sample_bytes > 0) {
+    // Blocks may hold bytes that are no whole sample: where the index counts the samples, it is right.
+    const auto counted = std::find_if(facts.columns.begin(), facts.columns.end(), [](const ColumnFacts& c) {
+      return c.statistics.count + c.statistics.nan_count > 0;
+    });
+    facts.samples = counted != facts.columns.end()
+                        ? counted->statistics.count + counted->statistics.nan_count
+                        : (facts.raw_bytes - std::min(facts.raw_bytes, 8 * facts.blocks)) / info.metadata->sample_bytes;
+  }
+  const IndexEntry* first = stream.data.empty() ? nullptr : &stream.data.front();
+  const bool damaged = first != nullptr && !take_pipelines(reader, *first, facts);
+  if (damaged || stream.log_needed)
+    if (auto done = take_log(recording, index, damaged ? first : nullptr, facts); !done) return fail(done);
+  for (const auto& entry : stream.tail) facts.raw_bytes += entry.header.raw_bytes;
   return facts;
 }
 
@@ -140,8 +185,8 @@ Expected<StreamFacts> facts_of_plain(const Recording& recording, std::size_t ind
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
-    if (facts.blocks++ == 0) facts.first_tick = (*block)->tick;
-    facts.last_tick = (*block)->tick;
+    ++facts.blocks;
+    take_tick((*block)->ordinal, (*block)->tick, facts);
     if (sample_bytes > 0) facts.samples += (*block)->data.size() / sample_bytes;
     if (facts.blocks % 1024 == 0)
       if (auto go_on = on_progress(0); !go_on) return fail(go_on);
@@ -176,12 +221,13 @@ std::string range_text(const Channel& channel, const ColumnFacts* column) {
 
 void print_stream(const StreamInfo& info, const StreamFacts& facts) {
   const Frequency ticks = info.tick_frequency();
-  const double duration = facts.blocks > 1 ? seconds(facts.last_tick, ticks) - seconds(facts.first_tick, ticks) : 0;
+  const double begin = seconds(facts.first_tick.value_or(0), ticks);
+  const double end = seconds(facts.last_tick.value_or(0), ticks);
   fmt::print("\nstream {}{}\n", info.id,
              info.metadata && !info.metadata->description.empty() ? ": " + info.metadata->description : "");
-  fmt::print("  {} blocks{}, {} ({} to {} s, tick {} Hz)\n", grouped(facts.blocks),
-             info.metadata ? fmt::format(", {} samples", grouped(facts.samples)) : "", human_seconds(duration),
-             seconds(facts.first_tick, ticks), seconds(facts.last_tick, ticks), ticks.hz());
+  fmt::print("  {}{}", counted(facts.blocks, "block"), info.metadata ? ", " + counted(facts.samples, "sample") : "");
+  if (facts.first_tick) fmt::print(", {} ({} to {} s, tick {} Hz)", human_seconds(end - begin), begin, end, ticks.hz());
+  fmt::print("\n");
   if (info.metadata) {
     std::string rates;
     if (info.metadata->sample_frequency)
@@ -221,24 +267,35 @@ void print_stream(const StreamInfo& info, const StreamFacts& facts) {
   }
 }
 
-void print_session(const Recording& recording) {
+std::uint64_t log_bytes(const std::filesystem::path& recording) {
+  std::uint64_t bytes = 0;
+  for (const auto& log : {wal_path(recording), new_wal_path(recording)}) {
+    std::error_code none;
+    const auto size = std::filesystem::file_size(log, none);
+    if (!none) bytes += size;
+  }
+  return bytes;
+}
+
+void print_session(const Recording& recording, std::uint64_t raw) {
   const auto& reader = recording.sdsz();
-  auto size = reader->file()->size();
-  const std::uint64_t raw = total_bytes(recording);
-  fmt::print("{}: .sdsz recording, {} stream{}, {}", recording.path().string(), recording.streams().size(),
-             recording.streams().size() == 1 ? "" : "s", human_bytes(size ? *size : 0));
-  if (size && *size > 0)
+  std::uint64_t stored = 0;
+  if (const auto size = reader->file()->size()) stored = *size;
+  const std::uint64_t log = reader->has_log() ? log_bytes(recording.path()) : 0;
+  fmt::print("{}: .sdsz recording, {}, {}{}", recording.path().string(), counted(recording.streams().size(), "stream"),
+             human_bytes(stored), log > 0 ? fmt::format(" and a log of {}", human_bytes(log)) : "");
+  if (stored > 0)
     fmt::print(" ({} as plain .sds, ratio {:.2f})", human_bytes(raw),
-               static_cast<double>(raw) / static_cast<double>(*size));
+               static_cast<double>(raw) / static_cast<double>(stored + log));
   fmt::print("\n");
   for (const auto& [key, value] : reader->session().items())
     fmt::print("  {:<14} {}\n", key == "start-utc-ns" ? "start" : key, key == "start-utc-ns" ? utc_text(value) : value);
-  if (!reader->complete()) fmt::print("  not closed: still being recorded, or its recorder was killed\n");
+  if (const auto open = why_not_closed(recording)) fmt::print("  {}\n", *open);
   for (const auto& stream : reader->streams())
     for (const auto& gap : stream.gaps)
       fmt::print("  loss           {} after tick {}: {}\n", stream.description.name, gap.after_tick, gap.reason);
-  for (const auto& damage : reader->damages())
-    fmt::print("  damage         at byte {}: {}\n", damage.offset, damage.reason);
+  const auto ids = stream_ids(recording);
+  for (const auto& damage : reader->damages()) fmt::print("  damage         {}\n", describe(damage, ids));
 }
 
 nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
@@ -251,8 +308,8 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
                       {"raw_bytes", facts.raw_bytes},
                       {"stored_bytes", facts.stored_bytes},
                       {"tick_frequency_hz", info.tick_frequency().hz()},
-                      {"first_tick", facts.first_tick},
-                      {"last_tick", facts.last_tick}};
+                      {"first_tick", or_null(facts.first_tick)},
+                      {"last_tick", or_null(facts.last_tick)}};
   if (info.metadata_error) json["metadata_error"] = info.metadata_error->to_string();
   if (!info.metadata) return json;
   json["samples"] = facts.samples;
@@ -280,48 +337,60 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
   return json;
 }
 
+Expected<std::vector<StreamFacts>> facts_of(const Recording& recording, const OnProgress& on_progress) {
+  std::vector<StreamFacts> all;
+  const auto indexed = recording.sdsz() ? read_statistics(*recording.sdsz()) : std::vector<IndexedColumns>();
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    auto facts = recording.sdsz() ? facts_of_packed(recording, i, indexed) : facts_of_plain(recording, i, on_progress);
+    if (!facts) return fail(facts);
+    all.push_back(std::move(*facts));
+  }
+  return all;
+}
+
+nlohmann::json to_json(const Recording& recording, const std::vector<StreamFacts>& facts) {
+  nlohmann::json json{{"recording", recording.path().string()}, {"streams", nlohmann::json::array()}};
+  for (std::size_t i = 0; i < facts.size(); ++i) json["streams"].push_back(to_json(recording.streams()[i], facts[i]));
+  if (!recording.sdsz()) return json;
+  json["session"] = nlohmann::json::object();
+  for (const auto& [key, value] : recording.sdsz()->session().items()) json["session"][key] = value;
+  json["complete"] = recording.sdsz()->complete();
+  return json;
+}
+
+void print_text(const Recording& recording, const std::vector<StreamFacts>& facts) {
+  if (recording.sdsz()) {
+    std::uint64_t raw = 0;
+    for (const auto& stream : facts) raw += stream.raw_bytes;
+    print_session(recording, raw);
+  } else {
+    fmt::print("{}: plain .sds\n", recording.path().string());
+  }
+  for (std::size_t i = 0; i < facts.size(); ++i) print_stream(recording.streams()[i], facts[i]);
+}
+
 int run_info(const Options& o) {
   int exit_code = 0;
   nlohmann::json all = nlohmann::json::array();
   bool first = true;
   for (const auto& path : o.input.paths) {
     auto recording = o.input.open_one(path);
-    if (!recording) {
-      exit_code = std::max(exit_code, fail_with(recording.error()));
+    Progress progress("reading " + path.filename().string(), 0);
+    auto facts =
+        recording ? facts_of(*recording, progress.callback()) : Expected<std::vector<StreamFacts>>(fail(recording));
+    if (!facts) {
+      exit_code = std::max(exit_code, fail_with(facts.error()));
+      if (facts.error().code == ErrorCode::interrupted) return exit_code;
       continue;
     }
-    if (!o.json && !std::exchange(first, false)) fmt::print("\n");
-    Progress progress("reading " + path.filename().string(), 0);
-    nlohmann::json streams = nlohmann::json::array();
-    if (!o.json) {
-      if (recording->sdsz()) {
-        print_session(*recording);
-      } else {
-        fmt::print("{}: plain .sds\n", path.string());
-      }
+    if (o.json) {
+      all.push_back(to_json(*recording, *facts));
+      continue;
     }
-    const auto indexed = recording->sdsz() ? read_statistics(*recording->sdsz()) : std::vector<IndexedColumns>();
-    for (std::size_t i = 0; i < recording->streams().size(); ++i) {
-      const StreamInfo& info = recording->streams()[i];
-      auto facts = recording->sdsz() ? Expected<StreamFacts>(facts_of_packed(*recording, i, indexed))
-                                     : facts_of_plain(*recording, i, progress.callback());
-      if (!facts) return fail_with(facts.error());
-      if (o.json) {
-        streams.push_back(to_json(info, *facts));
-      } else {
-        print_stream(info, *facts);
-      }
-    }
-    if (!o.json) continue;
-    nlohmann::json json{{"recording", path.string()}, {"streams", streams}, {"damages", damages_json(*recording)}};
-    if (recording->sdsz()) {
-      json["session"] = nlohmann::json::object();
-      for (const auto& [key, value] : recording->sdsz()->session().items()) json["session"][key] = value;
-      json["complete"] = recording->sdsz()->complete();
-    }
-    all.push_back(json);
+    if (!std::exchange(first, false)) fmt::print("\n");
+    print_text(*recording, *facts);
   }
-  if (o.json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (o.json) print_json({{"recordings", all}, {"damages", damages_json()}});
   return exit_code;
 }
 
@@ -331,7 +400,7 @@ void add_info(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("info", "Show what is in recordings: streams, channels, rates, sizes, statistics");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "Recordings, each by itself (.sds or .sdsz)", true);
-  command->add_flag("--json", o->json, "Report as JSON: an array with one entry a recording");
+  command->add_flag("--json", o->json, "Report as JSON");
   command->footer("Example: sds info walk.sdsz");
   command->callback([o, &run] { run = [o] { return run_info(*o); }; });
 }

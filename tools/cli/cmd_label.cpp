@@ -8,6 +8,7 @@
 #include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/label_tools.hpp"
 
@@ -38,6 +39,7 @@ struct Options {
   std::string format;
   fs::path file;
   bool normalize = false;
+  bool force = false;
   bool json = false;
   ActivityOptions activity;
   ScoreOptions scores;
@@ -115,9 +117,7 @@ int run_list(const Options& o) {
       if (l.confidence) entry["confidence"] = *l.confidence;
       all.push_back(entry);
     }
-    fmt::print("{}\n",
-               nlohmann::json{{"file", opened->path.string()}, {"labels", all}, {"damages", damages_json()}}.dump(
-                   2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"file", opened->path.string()}, {"labels", all}, {"damages", damages_json()}});
     return 0;
   }
   std::error_code ignored;
@@ -306,11 +306,10 @@ int run_compare(const Options& o) {
     auto table = nlohmann::json::array();
     for (const auto& [classes, time] : result.table)
       table.push_back({{"a", classes.first}, {"b", classes.second}, {"seconds", time}});
-    fmt::print("{}\n", nlohmann::json{{"compared_s", result.compared_s},
-                                      {"agreed_s", result.agreed_s},
-                                      {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
-                                      {"table", table}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"compared_s", result.compared_s},
+                              {"agreed_s", result.agreed_s},
+                              {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
+                              {"table", table}});
     return 0;
   }
   if (result.compared_s <= 0) {
@@ -368,7 +367,8 @@ int run_export(const Options& o) {
     auto done = sink->append(as_bytes(text));
     return done ? 0 : fail_with(done.error());
   }
-  if (auto done = write_text_file(o.file, text); !done) return fail_with(done.error());
+  reads(opened->path);
+  if (auto done = write_text_file(o.file, text, if_exists(o.force)); !done) return fail_with(done.error());
   fmt::print("{}: {} labels\n", o.file.string(), opened->file.labels.size());
   return 0;
 }
@@ -493,13 +493,14 @@ void add_label(CLI::App& app, Run& run) {
   };
   o = options();
   auto* import = add_command(*label, run, "import", "Read an Audacity label track, or CSV", o, run_import);
-  import->add_option("-i,--input", o->file, "The file to read")->required()->type_name("FILE");
+  names_inputs(*import->add_option("-i,--input", o->file, "The file to read")->required()->type_name("FILE"));
   import->add_option("--author", o->author, "Who says so")->type_name("NAME");
   add_exchange(*import, *o);
 
   o = options();
   auto* exporter = add_command(*label, run, "export", "Write an Audacity label track, or CSV", o, run_export);
   exporter->add_option("-o,--output", o->file, "The file to write (default: standard output)")->type_name("FILE");
+  exporter->add_flag("-f,--force", o->force, "Replace an existing output");
   add_exchange(*exporter, *o);
 
   o = options();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "report.hpp"
 #include "sds/bridge/engine.hpp"
 
 namespace sds::cli {
@@ -95,7 +96,7 @@ int run_info(const Options& o) {
   auto model = start_model(options, info);
   if (!model) return fail_with(model.error());
   if (o.json) {
-    fmt::print("{}\n", to_json(info).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(to_json(info));
   } else {
     print_text(o, info);
   }

@@ -7,6 +7,7 @@
 #include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/pack.hpp"
 
 namespace sds::cli {
@@ -37,18 +38,18 @@ int run_pack(const Options& o) {
   for (const auto& note : report->notes) warn(note);
   const double ratio = static_cast<double>(report->raw_bytes) / static_cast<double>(report->stored_bytes);
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"output", o.output.string()},
-                                      {"streams", report->streams},
-                                      {"blocks", report->blocks},
-                                      {"raw_bytes", report->raw_bytes},
-                                      {"stored_bytes", report->stored_bytes},
-                                      {"damages", damages_json(*recording)},
-                                      {"notes", report->notes}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"output", o.output.string()},
+                              {"streams", report->streams},
+                              {"blocks", report->blocks},
+                              {"raw_bytes", report->raw_bytes},
+                              {"stored_bytes", report->stored_bytes},
+                              {"labels", text_or_null(report->labels)},
+                              {"damages", damages_json()},
+                              {"notes", report->notes}});
   } else {
-    fmt::print("{}: {} stream{}, {} blocks, {} as plain .sds, {} stored, ratio {:.2f}\n", o.output.string(),
-               report->streams, report->streams == 1 ? "" : "s", grouped(report->blocks),
-               human_bytes(report->raw_bytes), human_bytes(report->stored_bytes), ratio);
+    fmt::print("{}: {}, {}, {} as plain .sds, {} stored, ratio {:.2f}{}\n", o.output.string(),
+               counted(report->streams, "stream"), counted(report->blocks, "block"), human_bytes(report->raw_bytes),
+               human_bytes(report->stored_bytes), ratio, report->labels.empty() ? "" : "; with its labels");
   }
   return 0;
 }

@@ -51,9 +51,9 @@ int run_plot(Options o) {
                                    : draw_with_gnuplot(*plot, o.output, o.width, o.force);
   if (!done) return fail_with(done.error());
   std::error_code ignored;
-  fmt::print("{}: {} panels, {} labels, {}{}\n", o.output.string(), plot->panels.size() + plot->spectrograms.size(),
-             plot->labels.size(), human_bytes(std::filesystem::file_size(o.output, ignored)),
-             recording->sdsz() && plot->sections_read == 0 ? ", drawn from the index" : "");
+  fmt::print("{}: {}, {}, {}{}\n", o.output.string(), counted(plot->panels.size() + plot->spectrograms.size(), "panel"),
+             counted(plot->labels.size(), "label"), human_bytes(std::filesystem::file_size(o.output, ignored)),
+             plot->streams_read == 0 && !plot->panels.empty() ? ", drawn from the index" : "");
   return 0;
 }
 

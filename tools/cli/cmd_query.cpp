@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +8,7 @@
 #include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/csv_export.hpp"
 #include "sds/tools/label_tools.hpp"
 #include "sds/tools/query.hpp"
@@ -45,6 +47,16 @@ void print_plan(const QueryResult& result) {
   }
 }
 
+// "Never" is not known where blocks of a stream that was asked for are lost.
+int when_never_true(const Recording& recording, const QueryResult& result) {
+  for (const auto& damage : recording.damages()) {
+    if (!damage.stream) return 3;
+    const std::string& id = recording.streams()[*damage.stream].id;
+    if (std::find(result.streams.begin(), result.streams.end(), id) != result.streams.end()) return 3;
+  }
+  return 1;
+}
+
 int print_rows(const Recording& recording, const QueryResult& result, const Options& o) {
   std::string id = o.stream;
   if (id.empty()) {
@@ -57,9 +69,10 @@ int print_rows(const Recording& recording, const QueryResult& result, const Opti
   SampleOptions options;
   options.within = result.ranges;
   auto sink = OutputFile::standard_output();
-  auto report = export_csv(recording, *stream, *sink, options, {});
+  Progress progress("reading", recording.streams()[*stream].raw_bytes);
+  auto report = export_csv(recording, *stream, *sink, options, progress.callback());
   if (!report) return fail_with(report.error());
-  return report->rows > 0 ? 0 : 1;
+  return report->rows > 0 ? 0 : when_never_true(recording, result);
 }
 
 int run_query(const Options& o) {
@@ -101,7 +114,7 @@ int run_query(const Options& o) {
                o.add_label);
   }
   if (o.rows) return print_rows(*recording, *result, o);
-  const int exit_code = result->ranges.empty() ? 1 : 0;
+  const int exit_code = result->ranges.empty() ? when_never_true(*recording, *result) : 0;
   if (o.json) {
     nlohmann::json json{
         {"intervals", result->ranges.size()}, {"seconds", total_seconds(result->ranges)}, {"streams", result->streams}};
@@ -110,7 +123,7 @@ int run_query(const Options& o) {
       json["ranges"] = nlohmann::json::array();
       for (const auto& range : result->ranges) json["ranges"].push_back({{"from", range.begin}, {"to", range.end}});
     }
-    json["damages"] = damages_json(*recording);
+    json["damages"] = damages_json();
     json["plan"] = nlohmann::json::array();
     for (const auto& p : result->plan)
       json["plan"].push_back({{"stream", p.stream},
@@ -120,7 +133,7 @@ int run_query(const Options& o) {
                               {"sections_always", p.sections_always},
                               {"bytes", p.bytes},
                               {"bytes_read", p.bytes_read}});
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(json);
     return exit_code;
   }
   if (!o.count)
@@ -156,8 +169,7 @@ int run_stats(const Options& o) {
                      {"mean", s.mean},
                      {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
                      {"from_index", s.from_index}});
-    if (const auto damages = damages_json(*recording); !damages.empty()) all.push_back({{"damages", damages}});
-    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json({{"channels", all}, {"damages", damages_json()}});
     return 0;
   }
   std::size_t width = 7;
@@ -201,13 +213,14 @@ void add_query(CLI::App& app, Run& run) {
       ->type_name("S")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--count", o->count, "Only how many, and how long");
-  command->add_flag("--rows", o->rows, "The samples in the intervals, as CSV");
-  command->add_option("-s,--stream", o->stream, "The stream that --rows prints")->type_name("ID");
+  auto* rows = command->add_flag("--rows", o->rows, "The samples in the intervals, as CSV");
+  command->add_option("-s,--stream", o->stream, "The stream that --rows prints")->type_name("ID")->needs(rows);
   command->add_option("--add-label", o->add_label, "Make labels of this class of the intervals")->type_name("CLASS");
   command->add_flag("--explain", o->explain, "Tell which sections were read, on standard error");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(
-      "Prints begin, end and duration in seconds. Exit code 1: never true.\n\n"
+      "Prints begin, end and duration in seconds. Exit code 1: never true; 3: not in what is left of a damaged "
+      "recording.\n\n"
       "Conditions: < <= > >= == !=, and or not, + - * /, abs() sqrt() min(,) max(,), numbers in physical units;\n"
       "channels as ax, Imu.ax, scores[2], `odd name`. A sample's values hold until the next sample of its stream, so\n"
       "streams of different rates can be joined. A comparison takes channels of one stream.\n\n"

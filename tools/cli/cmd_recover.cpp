@@ -7,6 +7,7 @@
 #include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/recover.hpp"
 
 namespace sds::cli {
@@ -20,11 +21,22 @@ struct Options {
   bool json = false;
 };
 
-std::string describe(const Damage& damage, const std::vector<std::string>& streams) {
+// What is missing, as far as known.
+std::string missing_text(const Damage& damage, const std::vector<std::string>& streams) {
   std::string text =
       damage.bytes > 0 ? fmt::format("at byte {}, {} bytes: ", damage.offset, grouped(damage.bytes)) : "";
   if (damage.stream && *damage.stream < streams.size()) text += fmt::format("stream {}: ", streams[*damage.stream]);
   return text + damage.reason;
+}
+
+std::string verdict(const RecoverReport& report) {
+  std::string text;
+  if (!report.closed)
+    text = "not closed: still being recorded, or its writer died. What came after the last flush cannot be known; ";
+  if (!report.missing.empty()) return text + "the rest is there";
+  if (report.recorded_losses == 0) return text + (report.closed ? "nothing is missing" : "nothing else is missing");
+  return text + fmt::format("nothing more is missing than the {} that {} recorded, as gaps",
+                            counted(report.recorded_losses, "loss"), report.recorded_losses == 1 ? "was" : "were");
 }
 
 int run_recover(const Options& o) {
@@ -33,29 +45,34 @@ int run_recover(const Options& o) {
   Progress progress("recovering", std::filesystem::file_size(o.input, ignored));
   auto report = recover(o.input, output, o.force, progress.callback());
   if (!report) return fail_with(report.error());
+  for (const auto& note : report->notes) warn(note);
   const int exit_code = report->missing.empty() ? 0 : 3;
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"recording", o.input.string()},
-                                      {"output", output.string()},
-                                      {"whole", report->missing.empty()},
-                                      {"streams", report->streams},
-                                      {"blocks", report->blocks},
-                                      {"raw_bytes", report->raw_bytes},
-                                      {"stored_bytes", report->stored_bytes},
-                                      {"sections_copied", report->sections_copied},
-                                      {"blocks_rebuilt", report->blocks_rebuilt},
-                                      {"missing", damages_json(report->missing, report->stream_ids)},
-                                      {"ignored", damages_json(report->ignored, report->stream_ids)}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"recording", o.input.string()},
+                              {"output", output.string()},
+                              {"whole", report->missing.empty() && report->closed && report->recorded_losses == 0},
+                              {"closed", report->closed},
+                              {"recorded_losses", report->recorded_losses},
+                              {"labels", text_or_null(report->labels)},
+                              {"notes", report->notes},
+                              {"streams", report->streams},
+                              {"blocks", report->blocks},
+                              {"raw_bytes", report->raw_bytes},
+                              {"stored_bytes", report->stored_bytes},
+                              {"sections_copied", report->sections_copied},
+                              {"blocks_rebuilt", report->blocks_rebuilt},
+                              {"damages", damages_json(report->missing, o.input, report->stream_ids)},
+                              {"ignored", damages_json(report->ignored, o.input, report->stream_ids)}});
     return exit_code;
   }
   fmt::print("{}: {} stream{}, {} blocks, {} as plain .sds, {} stored; {} sections copied, {} blocks rebuilt\n",
              output.string(), report->streams, report->streams == 1 ? "" : "s", grouped(report->blocks),
              human_bytes(report->raw_bytes), human_bytes(report->stored_bytes), grouped(report->sections_copied),
              grouped(report->blocks_rebuilt));
-  for (const auto& damage : report->ignored) fmt::print("  left out   {}\n", describe(damage, report->stream_ids));
-  for (const auto& damage : report->missing) fmt::print("  MISSING    {}\n", describe(damage, report->stream_ids));
-  fmt::print("{}\n", report->missing.empty() ? "nothing is missing" : "the rest is there");
+  for (const auto& damage : report->ignored) fmt::print("  left out   {}\n", missing_text(damage, report->stream_ids));
+  for (const auto& damage : report->missing) fmt::print("  MISSING    {}\n", missing_text(damage, report->stream_ids));
+  if (!report->labels.empty()) fmt::print("  labels     {}\n", report->labels.string());
+  fmt::print("{}\n", verdict(*report));
   return exit_code;
 }
 
@@ -65,8 +82,9 @@ void add_recover(CLI::App& app, Run& run) {
   auto* command =
       app.add_subcommand("recover", "What can be had of a damaged or unfinished .sdsz, as a sound recording");
   auto o = std::make_shared<Options>();
-  command->add_option("recording", o->input, "The .sdsz; the log beside it is read, too. Neither is changed")
-      ->required();
+  names_inputs(
+      *command->add_option("recording", o->input, "The .sdsz; the log beside it is read, too. Neither is changed")
+           ->required());
   command->add_option("-o,--output", o->output, "The .sdsz to write; <name>.recovered.sdsz if not given")
       ->check(no_standard_output())
       ->type_name("FILE");
@@ -77,7 +95,7 @@ void add_recover(CLI::App& app, Run& run) {
       "out\n"
       "sections of other recordings. Where blocks are missing the result has a gap. It is read back and compared "
       "before\n"
-      "it gets its name. Exit code 3: something is missing, and the report says what.\n\n"
+      "it gets its name. Labels come along. Exit code 3: something is missing, and the report says what.\n\n"
       "Example: sds recover recording.0.sdsz");
   command->callback([o, &run] { run = [o] { return run_recover(*o); }; });
 }

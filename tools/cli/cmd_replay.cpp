@@ -73,8 +73,9 @@ std::vector<std::string> split_words(const std::string& text) {
 
 // "@file" is the text of a file.
 Expected<std::string> read_configuration(const std::string& text) {
-  return text.starts_with('@') ? read_small_file(text.substr(1), limits::max_metadata_bytes)
-                               : Expected<std::string>(text);
+  if (!text.starts_with('@')) return text;
+  reads(text.substr(1));
+  return read_small_file(text.substr(1), limits::max_metadata_bytes);
 }
 
 Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
@@ -86,6 +87,7 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
     spec.kind = AlgorithmSpec::Kind::worker;
     spec.command = split_words(text);
   }
+  if (!spec.path.empty()) reads(spec.path);
   if (spec.engine.empty() && spec.kind != AlgorithmSpec::Kind::library && spec.kind != AlgorithmSpec::Kind::worker)
     spec.engine = o.engine;
   spec.timeout = std::chrono::milliseconds(o.timeout_ms);
@@ -141,7 +143,6 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
                       {"streams", result.inputs},
                       {"algorithm", name},
                       {"ok", result.ok() && recording.damages().empty()},
-                      {"damages", damages_json(recording)},
                       {"outputs", nlohmann::json::array()},
                       {"files", nlohmann::json::array()},
                       {"runs", nlohmann::json::array()}};
@@ -152,10 +153,6 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
   json["reset_is_clean"] = result.reset_is_clean;
   if (result.first_different) json["first_different_output"] = *result.first_different;
   return json;
-}
-
-void print_json(const nlohmann::json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 int replay_one(const Options& o, const std::string& algorithm, const Recording& recording) {
@@ -170,7 +167,9 @@ int replay_one(const Options& o, const std::string& algorithm, const Recording& 
   if (!result) return fail_with(result.error());
   const std::string name = job->algorithm.path.empty() ? job->algorithm.name() : job->algorithm.path.string();
   if (o.json) {
-    print_json(job_json(*result, name, recording));
+    auto json = job_json(*result, name, recording);
+    json["damages"] = damages_json();
+    print_json(json);
   } else {
     print_job(*result, name, recording);
   }
@@ -220,6 +219,7 @@ int replay_both(const Options& o, const Recording& recording) {
   if (!comparison) return fail_with(comparison.error());
   if (o.json) {
     json["comparison"] = comparison_json(*comparison);
+    json["damages"] = damages_json();
     print_json(json);
   } else {
     print_comparison(*comparison);
@@ -289,10 +289,11 @@ void add_replay(CLI::App& app, Run& run) {
           "--out", o->out_stream,
           "Name of the output stream and bytes of one output: what a library with Arm's functions does not say")
       ->type_name("STREAM:BYTES");
-  command
-      ->add_option("--out-yaml", o->out_metadata,
-                   "Metadata of the output stream (default: the algorithm's, or that of a stream of its name)")
-      ->type_name("FILE");
+  names_inputs(
+      *command
+           ->add_option("--out-yaml", o->out_metadata,
+                        "Metadata of the output stream (default: the algorithm's, or that of a stream of its name)")
+           ->type_name("FILE"));
   command
       ->add_option(
           "-o,--output", o->output,

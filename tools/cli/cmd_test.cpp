@@ -27,6 +27,7 @@ struct Outputs {
   std::filesystem::path junit;
   std::filesystem::path html;
   std::filesystem::path results;
+  bool force = false;
   bool json = false;
 };
 
@@ -59,9 +60,11 @@ Expected<Shard> parse_shard(const std::string& text) {
   return shard;
 }
 
-Expected<void> write_text(const std::filesystem::path& path, const std::string& text) {
-  if (path.empty()) return {};
-  return write_text_file(path, text);
+// Before the tests run, which may take long.
+Expected<void> refuse_existing(const Outputs& outputs) {
+  for (const auto& path : {outputs.junit, outputs.html, outputs.results})
+    if (auto ok = path.empty() ? Expected<void>() : sds::refuse_existing(path, outputs.force); !ok) return ok;
+  return {};
 }
 
 std::string dump(const nlohmann::json& json) {
@@ -129,7 +132,9 @@ int report(std::vector<TestResult> results, const Outputs& outputs) {
        {std::pair{outputs.junit, outputs.junit.empty() ? "" : junit_xml(results)},
         std::pair{outputs.html, outputs.html.empty() ? "" : html_report(results)},
         std::pair{outputs.results, outputs.results.empty() ? "" : dump(results_to_json(results))}})
-    if (auto written = write_text(path, text); !written) return fail_with(written.error());
+    if (auto written = path.empty() ? Expected<void>() : write_text_file(path, text, if_exists(outputs.force));
+        !written)
+      return fail_with(written.error());
   return std::all_of(results.begin(), results.end(),
                      [](const auto& r) { return r.status == TestResult::Status::passed; })
              ? 0
@@ -220,6 +225,11 @@ int run_suite(const Options& o) {
     auto written = write_scratch_file(o.run_result, dump(results_to_json({result})));
     return written ? 0 : fail_with(written.error());
   }
+  for (const auto& test : suite->tests) {
+    for (const auto& path : {test.recording, test.expected, test.job.algorithm.path}) reads(path);
+    if (test.metadata) reads(*test.metadata);
+  }
+  if (auto ok = refuse_existing(o.outputs); !ok) return fail_with(ok.error());
   auto shard = parse_shard(o.shard);
   if (!shard) return fail_with(shard.error());
   for (const auto& note : suite->notes) warn(note);
@@ -238,6 +248,7 @@ int run_suite(const Options& o) {
 }
 
 int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& outputs) {
+  if (auto ok = refuse_existing(outputs); !ok) return fail_with(ok.error());
   std::vector<TestResult> all;
   std::set<std::pair<std::string, std::size_t>> seen;
   for (const auto& part : parts) {
@@ -263,6 +274,7 @@ void add_outputs(CLI::App& command, Outputs& outputs) {
   command.add_option("--results", outputs.results, "Write all results, for `sds test merge`")
       ->check(no_standard_output())
       ->type_name("FILE");
+  command.add_flag("-f,--force", outputs.force, "Replace existing reports");
   command.add_flag("--json", outputs.json, "Print the results as JSON");
 }
 
@@ -271,7 +283,7 @@ void add_outputs(CLI::App& command, Outputs& outputs) {
 void add_test(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("test", "Run a suite of recordings, algorithms and expectations");
   auto o = std::make_shared<Options>();
-  command->add_option("suite", o->suite, "The suite (docs/suites.md)")->type_name("FILE");
+  names_inputs(*command->add_option("suite", o->suite, "The suite (docs/suites.md)")->type_name("FILE"));
   command->add_option("-j,--jobs", o->jobs, "Tests at the same time; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
@@ -291,7 +303,7 @@ void add_test(CLI::App& app, Run& run) {
   auto* merge = command->add_subcommand("merge", "Join the results of a suite that was run in parts");
   auto parts = std::make_shared<std::vector<std::filesystem::path>>();
   auto outputs = std::make_shared<Outputs>();
-  merge->add_option("parts", *parts, "What --results wrote")->required()->type_name("FILE...");
+  names_inputs(*merge->add_option("parts", *parts, "What --results wrote")->required()->type_name("FILE..."));
   add_outputs(*merge, *outputs);
   merge->callback([parts, outputs, &run] { run = [parts, outputs] { return run_merge(*parts, *outputs); }; });
   command->callback([o, merge, &run] {

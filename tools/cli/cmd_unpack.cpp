@@ -7,6 +7,7 @@
 #include "opened.hpp"
 #include "outputs.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "sds/tools/pack.hpp"
 
 namespace sds::cli {
@@ -31,17 +32,18 @@ int run_unpack(const Options& o) {
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(file.data.string());
-    fmt::print("{}\n", nlohmann::json{{"files", files},
-                                      {"blocks", report->blocks},
-                                      {"raw_bytes", report->raw_bytes},
-                                      {"losses", report->losses},
-                                      {"damages", damages_json(*recording)},
-                                      {"notes", report->notes}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(nlohmann::json{{"files", files},
+                              {"blocks", report->blocks},
+                              {"raw_bytes", report->raw_bytes},
+                              {"losses", report->losses},
+                              {"labels", text_or_null(report->labels)},
+                              {"damages", damages_json()},
+                              {"notes", report->notes}});
     return report->losses > 0 ? 3 : 0;
   }
   for (const auto& file : report->files)
     fmt::print("{}{}\n", file.data.string(), file.metadata.empty() ? "" : "  (with " + file.metadata + ")");
+  if (!report->labels.empty()) fmt::print("{}\n", report->labels.string());
   return report->losses > 0 ? 3 : 0;
 }
 

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <mutex>
 
 #include "opened.hpp"
+#include "sds/format/file_in_use.hpp"
 #include "sds/tools/label_file.hpp"
 
 namespace sds::cli {
@@ -27,13 +29,25 @@ int fail_with(const Error& error) {
 
 void warn(const std::string& message) { fmt::print(stderr, "sds: warning: {}\n", printable(message)); }
 
+void reads(const std::filesystem::path& path) {
+  static std::mutex mutex;
+  static std::vector<FileInUse> files;
+  const std::lock_guard lock(mutex);
+  files.emplace_back(path);
+}
+
+void names_inputs(CLI::Option& option) {
+  option.each([](const std::string& name) { reads(name); });
+}
+
 void InputOptions::add_to(CLI::App& command, const std::string& description, bool many) {
   auto* option = command.add_option("recording", paths, description)->required();
   if (!many) option->expected(1);
-  command
-      .add_option("-y,--yaml", metadata,
-                  "Metadata file for plain .sds input, instead of the <stream>.sds.yml beside it")
-      ->type_name("FILE");
+  names_inputs(*option);
+  names_inputs(*command
+                    .add_option("-y,--yaml", metadata,
+                                "Metadata file for plain .sds input, instead of the <stream>.sds.yml beside it")
+                    ->type_name("FILE"));
 }
 
 Recording::Options InputOptions::options() const {
@@ -85,7 +99,8 @@ std::string human_bytes(std::uint64_t bytes) {
 }
 
 std::string human_seconds(double seconds) {
-  const double size = std::abs(seconds);
+  if (seconds < 0) return "-" + human_seconds(-seconds);
+  const double size = seconds;
   if (size >= 3600) {
     const auto whole = static_cast<std::int64_t>(seconds);
     return fmt::format("{} h {:02} min {:02} s", whole / 3600, whole / 60 % 60, whole % 60);
@@ -100,6 +115,11 @@ std::string grouped(std::uint64_t number) {
   std::string text = std::to_string(number);
   for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
   return text;
+}
+
+std::string counted(std::uint64_t number, const std::string& what) {
+  const char* plural = number == 1 ? "" : what.ends_with('s') ? "es" : "s";
+  return grouped(number) + " " + what + plural;
 }
 
 std::uint64_t total_bytes(const Recording& recording) {

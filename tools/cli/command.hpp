@@ -39,6 +39,11 @@ int fail_with(const Error& error);
 /// "sds: warning: ..." on stderr.
 void warn(const std::string& message);
 
+/// From now on no output of this command replaces `path` (file_in_use.hpp), --force or not.
+void reads(const std::filesystem::path& path);
+/// The same for every file that an option will name.
+void names_inputs(CLI::Option& option);
+
 /// The options of every command that reads a recording.
 struct InputOptions {
   std::vector<std::filesystem::path> paths;
@@ -66,6 +71,8 @@ std::string human_bytes(std::uint64_t bytes);
 std::string human_seconds(double seconds);
 /// 1234567 as "1,234,567"
 std::string grouped(std::uint64_t number);
+/// "1 block", "1,234 blocks", "2 losses"
+std::string counted(std::uint64_t number, const std::string& what);
 
 /// Total size of a recording's streams as plain `.sds`, for progress.
 std::uint64_t total_bytes(const Recording& recording);

@@ -1,11 +1,26 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <exception>
 
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress.hpp"
+
+namespace {
+
+// Whatever could not be written to standard output was no answer.
+int with_output_written(int exit_code) {
+  const bool failed = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed) return exit_code;
+  if (exit_code == 130) return exit_code;
+  return sds::cli::fail_with(sds::fail_errno(errno != 0 ? errno : EIO, "cannot write", "standard output").value());
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // Results go to stdout, everything else to stderr.
@@ -46,14 +61,15 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? with_output_written(0) : 2;
   }
   sds::cli::catch_interrupts();
   try {
-    return sds::cli::tell_damages(run());
+    return with_output_written(sds::cli::tell_damages(run()));
   } catch (const std::bad_alloc&) {
     return sds::cli::fail_with({sds::ErrorCode::io, "out of memory", {}, {}});
   } catch (const std::exception& error) {
+    if (std::ferror(stdout) != 0) return with_output_written(4);
     return sds::cli::fail_with({sds::ErrorCode::io, std::string("unexpected: ") + error.what(), {}, {}});
   }
 }

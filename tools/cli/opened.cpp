@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "report.hpp"
 
 namespace sds::cli {
 
@@ -29,13 +30,9 @@ std::string stream_of(const Damage& damage, const std::vector<std::string>& stre
   return damage.stream && *damage.stream < streams.size() ? streams[*damage.stream] : std::string();
 }
 
-template <class T>
-nlohmann::json or_null(const std::optional<T>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
-
-nlohmann::json to_json(const Damage& damage, const std::string& stream) {
-  return {{"stream", damage.stream ? nlohmann::json(stream) : nlohmann::json(nullptr)},
+nlohmann::json to_json(const Damage& damage, const std::string& recording, const std::string& stream) {
+  return {{"recording", recording},
+          {"stream", damage.stream ? nlohmann::json(stream) : nlohmann::json(nullptr)},
           {"blocks", or_null(damage.blocks)},
           {"first_tick", or_null(damage.first_tick)},
           {"last_tick", or_null(damage.last_tick)},
@@ -44,6 +41,11 @@ nlohmann::json to_json(const Damage& damage, const std::string& stream) {
           {"offset", damage.offset},
           {"bytes", damage.bytes},
           {"reason", damage.reason}};
+}
+
+// "at byte 1234: " and "Imu: ", where they are known.
+std::string place_of(const Damage& damage, const std::string& stream) {
+  return (damage.bytes > 0 ? fmt::format("at byte {}: ", damage.offset) : "") + (stream.empty() ? "" : stream + ": ");
 }
 
 // All damage by path, each once.
@@ -61,11 +63,25 @@ std::map<std::string, std::vector<std::pair<Damage, std::string>>> all_damages()
 
 }  // namespace
 
-Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
+Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
+  for (const auto& path : paths) {
+    const auto type = path.extension();
+    if (type == ".yml" || type == ".yaml")
+      return fail(ErrorCode::bad_input, "is no recording: name the .sds or .sdsz that it is beside", path);
+    if (path.string().ends_with(".sdsz.wal") || path.string().ends_with(".sdsz.wal.new"))
+      return fail(ErrorCode::bad_input, "is the log of a recording: name the .sdsz, and it is read with it", path);
+  }
   auto recording = Recording::open(paths, options);
+  if (recording && recording->sdsz() && options.metadata)
+    warn(fmt::format("{}: has its metadata in itself: --yaml is for plain .sds", paths.front().string()));
+  return recording;
+}
+
+Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
+  auto recording = open_untold(paths, options);
   if (!recording || !recording->sdsz()) return recording;
   Opened opened;
-  for (const auto& stream : recording->streams()) opened.streams.push_back(stream.id);
+  opened.streams = stream_ids(*recording);
   opened.damages = recording->damage_log();
   const std::lock_guard lock(g_mutex);
   g_opened.emplace(recording->path().string(), std::move(opened));
@@ -79,23 +95,25 @@ Expected<Recording> open_recording(const std::filesystem::path& path, const Reco
 nlohmann::json damages_json() {
   auto list = nlohmann::json::array();
   for (const auto& [path, damages] : all_damages())
-    for (const auto& [damage, stream] : damages) {
-      list.push_back(to_json(damage, stream));
-      list.back()["recording"] = path;
-    }
+    for (const auto& [damage, stream] : damages) list.push_back(to_json(damage, path, stream));
   return list;
 }
 
-nlohmann::json damages_json(const Recording& recording) {
-  std::vector<std::string> streams;
-  for (const auto& stream : recording.streams()) streams.push_back(stream.id);
-  return damages_json(recording.damages(), streams);
-}
-
-nlohmann::json damages_json(const std::vector<Damage>& damages, const std::vector<std::string>& streams) {
+nlohmann::json damages_json(const std::vector<Damage>& damages, const std::filesystem::path& recording,
+                            const std::vector<std::string>& streams) {
   auto list = nlohmann::json::array();
-  for (const auto& damage : damages) list.push_back(to_json(damage, stream_of(damage, streams)));
+  for (const auto& damage : damages) list.push_back(to_json(damage, recording.string(), stream_of(damage, streams)));
   return list;
+}
+
+std::string describe(const Damage& damage, const std::vector<std::string>& streams) {
+  return place_of(damage, stream_of(damage, streams)) + damage.reason;
+}
+
+std::vector<std::string> stream_ids(const Recording& recording) {
+  std::vector<std::string> ids;
+  for (const auto& stream : recording.streams()) ids.push_back(stream.id);
+  return ids;
 }
 
 int tell_damages(int exit_code) {
@@ -107,12 +125,11 @@ int tell_damages(int exit_code) {
       const auto& [damage, stream] = damages[i];
       blocks += damage.blocks.value_or(0);
       if (i >= kMostTold) continue;
-      warn(fmt::format("{}: {}{}{}", path, damage.bytes > 0 ? fmt::format("at byte {}: ", damage.offset) : "",
-                       stream.empty() ? "" : stream + ": ", damage.reason));
+      warn(fmt::format("{}: {}{}", path, place_of(damage, stream), damage.reason));
     }
     if (damages.size() > kMostTold) warn(fmt::format("{}: ... and {} more", path, damages.size() - kMostTold));
     fmt::print(stderr, "sds: error: {}: is damaged{}: the result is of what could be read\n", path,
-               blocks > 0 ? fmt::format(", {} blocks are lost", grouped(blocks)) : "");
+               blocks > 0 ? fmt::format(", {} {} lost", counted(blocks, "block"), blocks == 1 ? "is" : "are") : "");
   }
   return exit_code == 0 && any ? 3 : exit_code;
 }

@@ -10,15 +10,23 @@
 
 namespace sds::cli {
 
-/// Recording::open(), remembered. Thread-safe.
+/// Recording::open(), remembered. Thread-safe. What is plainly something else (metadata, labels, a log) is refused.
 Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options);
 Expected<Recording> open_recording(const std::filesystem::path& path, const Recording::Options& options);
+/// The same for who tells of damage by itself.
+Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, const Recording::Options& options);
 
-/// Damage known by now, for reports: of all recordings that were opened, by path; of one; or a list, with the ids of
-/// the streams that it counts.
+/// Damage known by now, for the key `damages` of reports: of all recordings that were opened, by path; or a list, with
+/// its recording and the ids of the streams that it counts.
 nlohmann::json damages_json();
-nlohmann::json damages_json(const Recording& recording);
-nlohmann::json damages_json(const std::vector<Damage>& damages, const std::vector<std::string>& streams);
+nlohmann::json damages_json(const std::vector<Damage>& damages, const std::filesystem::path& recording,
+                            const std::vector<std::string>& streams);
+
+/// "at byte 1234: Imu: <reason>", with what is known; `streams` are the ids that Damage::stream counts.
+std::string describe(const Damage& damage, const std::vector<std::string>& streams);
+
+/// The ids of a recording's streams, as Damage::stream counts them.
+std::vector<std::string> stream_ids(const Recording& recording);
 
 /// When the command is done: says on stderr what could not be read, once each. Returns `exit_code`, or 3 where that is
 /// 0 and anything was damaged.

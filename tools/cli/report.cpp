@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "command.hpp"
+#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 
@@ -29,6 +30,10 @@ nlohmann::json number(double value) {
 }
 
 }  // namespace
+
+void print_json(const nlohmann::json& report, std::FILE* to) {
+  fmt::print(to, "{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
 
 void print_comparison(const RecordingComparison& result) {
   for (const auto& s : result.streams) {
@@ -115,7 +120,7 @@ void print_run(const RunReport& r) {
   for (const auto& failure : r.failures)
     fmt::print("  FAILED    block {} (timeslot {}): {}\n", failure.ordinal, failure.timeslot, failure.reason);
   if (r.failure_count > r.failures.size()) fmt::print("  FAILED    ... {} blocks in all\n", grouped(r.failure_count));
-  for (const auto& damage : r.damages) fmt::print("  DAMAGE    at byte {}: {}\n", damage.offset, damage.reason);
+  for (const auto& damage : r.damages) fmt::print("  DAMAGE    {}\n", damage_text(damage));
 }
 
 nlohmann::json run_json(const RunReport& r) {

@@ -1,12 +1,29 @@
 // How results look that more than one command prints.
 #pragma once
 
+#include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "sds/bridge/replay_run.hpp"
 #include "sds/tools/compare.hpp"
 
 namespace sds::cli {
+
+/// A value, or null where it is not known.
+template <class T>
+nlohmann::json or_null(const std::optional<T>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+/// A path, or null where there is none.
+inline nlohmann::json text_or_null(const std::filesystem::path& path) {
+  return path.empty() ? nlohmann::json(nullptr) : nlohmann::json(path.string());
+}
+
+/// A whole report.
+void print_json(const nlohmann::json& report, std::FILE* to = stdout);
 
 void print_comparison(const RecordingComparison& result);
 nlohmann::json comparison_json(const RecordingComparison& result);

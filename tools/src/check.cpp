@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sds/tools/damage_text.hpp"
 #include "sds/tools/stream_checker.hpp"
 
 namespace sds {
@@ -13,12 +14,12 @@ namespace {
 // Looks at every section as it stands in the file, not as the index says: headers, checksums, sequence. Data sections
 // are verified as they are decoded.
 Expected<void> check_container(const SdszReader& reader, RecordingCheck& result, const OnProgress& on_progress) {
-  result.damages = reader.damages();
   const auto add = [&](const Damage& damage) {
-    const auto known = [&](const Damage& other) {
-      return other.offset == damage.offset && other.bytes == damage.bytes;
-    };
-    if (std::none_of(result.damages.begin(), result.damages.end(), known)) result.damages.push_back(damage);
+    const auto known = reader.damages();
+    const bool told = std::any_of(known.begin(), known.end(), [&](const Damage& other) {
+      return damage.bytes > 0 && other.offset == damage.offset && other.bytes == damage.bytes;
+    });
+    if (!told) reader.damage_log()->add(damage);
   };
   auto walked = load_sections(*reader.file(), {.walk = true, .verify = true});
   if (!walked) return fail(walked);
@@ -37,12 +38,8 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
     if (!indexed->from_index) add({0, 0, "the index is lost or damaged; the recording can be read without it"});
     return {};
   }
-  // A recorder that lives, or was killed, leaves its log beside the file; without one, the end was lost later, and the
-  // reader says so.
+  // Without a log the end was lost later, and the reader says so.
   if (!reader.has_log()) return {};
-  result.notes.push_back(
-      "not closed: still being recorded, or its recorder was killed; what is not yet in the file comes from the log "
-      "beside it");
   if (walked->unfinished.bytes > 0)
     result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", walked->unfinished.bytes));
   return {};
@@ -52,6 +49,10 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
 
 Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress) {
   RecordingCheck result;
+  if (const auto open = why_not_closed(recording)) {
+    result.closed = false;
+    result.notes.push_back(*open);
+  }
   if (recording.sdsz())
     if (auto done = check_container(*recording.sdsz(), result, on_progress); !done) return fail(done);
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
@@ -69,11 +70,14 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
       if (auto go_on = report(on_progress, std::exchange(unreported, 0)); !go_on) return fail(go_on);
     }
     auto stream = checker.finish();
-    stream.damages = (*cursor)->damages();
     stream.tail = (*cursor)->tail();
     if (recording.sdsz())
       for (const auto& gap : recording.sdsz()->streams()[i].gaps) stream.recorded_losses.push_back(gap.reason);
     result.streams.push_back(std::move(stream));
+  }
+  for (const auto& damage : recording.damages()) {
+    const bool of_stream = damage.stream && *damage.stream < result.streams.size();
+    (of_stream ? result.streams[*damage.stream].damages : result.damages).push_back(damage);
   }
   return result;
 }

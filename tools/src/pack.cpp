@@ -5,12 +5,15 @@
 #include <map>
 #include <set>
 
+#include "edit/stream_copy.hpp"
+#include "labels_along.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_files.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/damage_text.hpp"
 
 namespace sds {
 
@@ -33,12 +36,6 @@ void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport
   if (const auto tail = cursor.tail())
     report.notes.push_back(
         fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
-}
-
-Expected<void> add_gaps(SdszWriter& writer, SdszWriter::StreamId id, const std::vector<StreamLosses::Loss>& losses) {
-  for (const auto& loss : losses)
-    if (auto done = writer.add_gap(id, loss.reason); !done) return done;
-  return {};
 }
 
 // A torn end that is damaged is lost like a damaged section.
@@ -67,6 +64,7 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
   auto cursor = input.cursor(index);
   if (!cursor) return fail(cursor);
   StreamLosses losses(input, index);
+  std::uint64_t last_tick = 0;
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
@@ -74,12 +72,13 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
     if (!*block) break;
     if (auto done = add_gaps(writer, *id, losses.before(**block)); !done) return done;
     if (auto done = writer.append_at(*id, (*block)->tick, (*block)->data); !done) return done;
+    last_tick = (*block)->tick;
     ++report.blocks;
     unreported += (*block)->data.size() + 8;
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  if (auto done = add_gaps(writer, *id, losses.at_end()); !done) return done;
+  if (auto done = add_gaps(writer, *id, losses_at_end(input, losses, last_tick)); !done) return done;
   if (input.sdsz())
     for (const auto& pair : input.sdsz()->streams()[index].clocks)
       if (auto done = writer.add_clock(*id, pair); !done) return done;
@@ -139,6 +138,8 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
                           const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   if (auto ok = check_unique_names(input); !ok) return fail(ok);
+  auto labels = LabelsAlong::plan(input.path(), output, options.force);
+  if (!labels) return fail(labels);
   const auto pool = make_worker_pool(options.threads);
   SdszWriterOptions writer_options;
   writer_options.level = options.level;
@@ -161,6 +162,16 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   if (auto closed = writer->close(); !closed) return fail(closed);
   report.stored_bytes = writer->stored_bytes();
   if (auto kept = file->keep(); !kept) return fail(kept);
+  auto copied = labels->copy();
+  if (!copied) return fail(copied);
+  report.labels = std::move(*copied);
+  if (const auto open = why_not_closed(input)) report.notes.push_back(*open);
+  for (std::size_t i = 1; i < input.streams().size() && !input.sdsz(); ++i) {
+    const auto left = label_path(input.streams()[i].path);
+    std::error_code ignored;
+    if (left != label_path(input.path()) && std::filesystem::exists(left, ignored))
+      report.notes.push_back(left.string() + " is left behind: labels beside the first file come along");
+  }
   return report;
 }
 
@@ -189,6 +200,12 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
     if (auto ok = refuse_existing(file.data, options.force); !ok) return fail(ok);
   for (const auto& [name, text] : metadata)
     if (auto ok = refuse_existing(directory / name, options.force); !ok) return fail(ok);
+  std::optional<LabelsAlong> labels;
+  if (!report.files.empty()) {
+    auto planned = LabelsAlong::plan(input.path(), report.files.front().data, options.force);
+    if (!planned) return fail(planned);
+    labels = std::move(*planned);
+  }
   const auto pool = make_worker_pool(options.threads);
   report.streams = input.streams().size();
   for (std::size_t i = 0; i < input.streams().size(); ++i)
@@ -198,6 +215,15 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
       return fail(done);
   for (const auto& [name, text] : metadata)
     if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done) return fail(done);
+  if (labels) {
+    auto copied = labels->copy();
+    if (!copied) return fail(copied);
+    report.labels = std::move(*copied);
+    if (!report.labels.empty() && report.files.size() > 1)
+      report.notes.push_back(fmt::format("the labels are in {}: they are found when {} is named first",
+                                         report.labels.string(), report.files.front().data.filename().string()));
+  }
+  if (const auto open = why_not_closed(input)) report.notes.push_back(*open);
   if (input.sdsz()) {
     auto size = input.sdsz()->file()->size();
     report.stored_bytes = size ? *size : 0;

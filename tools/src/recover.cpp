@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "edit/stream_copy.hpp"
+#include "labels_along.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_losses.hpp"
@@ -90,7 +92,7 @@ class StreamRecovery {
 
   Expected<void> finish() {
     if (auto done = take_from_log(std::numeric_limits<std::uint64_t>::max()); !done) return done;
-    for (const auto& loss : losses_.at_end())
+    for (const auto& loss : losses_at_end(recording_, losses_, 0))
       if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     for (const auto& pair : stream_.clocks)
       if (auto done = writer_.add_clock(id_, pair); !done) return done;
@@ -281,10 +283,12 @@ std::filesystem::path recovered_path(const std::filesystem::path& recording) {
 
 Expected<RecoverReport> recover(const std::filesystem::path& path, const std::filesystem::path& output, bool force,
                                 const OnProgress& on_progress) {
-  if (auto ok = refuse_existing(output, force); !ok) return fail(ok);
   auto recording = Recording::open(path);
   if (!recording) return fail(recording);
   if (!recording->sdsz()) return fail(ErrorCode::bad_input, "is no .sdsz recording", path);
+  if (auto ok = refuse_existing(output, force); !ok) return fail(ok);
+  auto labels = LabelsAlong::plan(path, output, force);
+  if (!labels) return fail(labels);
   const SdszReader& reader = *recording->sdsz();
   const auto pool = make_worker_pool(0);
   SdszWriterOptions options;
@@ -330,6 +334,16 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   for (const auto& damage : recording->damages())
     (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);
   if (auto kept = file->keep(); !kept) return fail(kept);
+  auto copied = labels->copy();
+  if (!copied) return fail(copied);
+  report.labels = std::move(*copied);
+  report.closed = !why_not_closed(*recording);
+  for (const auto& stream : reader.streams()) report.recorded_losses += stream.gaps.size();
+  for (const auto& log : {wal_path(path), new_wal_path(path)}) {
+    std::error_code ignored;
+    if (!reader.has_log() && std::filesystem::exists(log, ignored))
+      report.notes.push_back(log.string() + " was not used: it is of another recording, or cannot be read");
+  }
   return report;
 }
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "sds/tools/damage_text.hpp"
+
 namespace sds {
 
 namespace {
@@ -134,7 +136,7 @@ StreamCheck StreamChecker::finish() {
 std::vector<std::string> StreamCheck::problems() const {
   std::vector<std::string> list;
   if (metadata_error) list.push_back("metadata: " + metadata_error->to_string());
-  for (const auto& damage : damages) list.push_back(fmt::format("at byte {}: {}", damage.offset, damage.reason));
+  for (const auto& damage : damages) list.push_back(damage_text(damage));
   if (tail) list.push_back(fmt::format("at byte {}: {}", tail->offset, tail->reason));
   for (const auto& loss : recorded_losses) list.push_back("recorded loss: " + loss);
   if (descending.count > 0)

@@ -58,7 +58,7 @@ class StreamCutter {
       if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
       if (auto done = take(**block); !done) return done;
     }
-    for (const auto& loss : losses_.at_end())
+    for (const auto& loss : losses_at_end(recording_, losses_, last_tick_))
       if (within_.back().end > seconds(loss.after_tick, stream_.tick_frequency()))
         if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     if (within_.back().end > seconds(last_tick_, stream_.tick_frequency()))
@@ -132,6 +132,7 @@ Expected<void> cut_labels(const Recording& recording, const std::vector<std::siz
 Expected<EditReport> cut(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
                          const std::filesystem::path& output, const EditOptions& options,
                          const OnProgress& on_progress) {
+  const FileInUse labels(label_path(recording.path()));
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit cut");
   SourceFingerprint source;

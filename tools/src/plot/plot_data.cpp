@@ -199,7 +199,7 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
       }
     }
     for (const auto& note : reader->notes()) plot.notes.push_back(note);
-    if (recording.sdsz()) plot.sections_read += recording.sdsz()->streams()[index].data.size();
+    ++plot.streams_read;
   } else if (options.spectrogram && metadata.is_audio) {
     plot.notes.push_back(fmt::format(
         "stream {}: so much time is drawn from the index, without a spectrogram (--from and --to choose less)",

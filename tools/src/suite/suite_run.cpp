@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sds/format/partial_file.hpp"
+#include "sds/tools/damage_text.hpp"
 #include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/suite.hpp"
 
@@ -47,7 +48,7 @@ class Judge {
     std::size_t told = 0;
     for (const auto& damage : recording.damages()) {
       if (++told > 20) break;
-      const std::string text = fmt::format("the recording is damaged: at byte {}: {}", damage.offset, damage.reason);
+      const std::string text = "the recording is damaged: " + damage_text(damage);
       if (test_.allow_damage) {
         result_.notes.push_back(text);
       } else {
@@ -94,7 +95,7 @@ class Judge {
       return false;
     }
     for (const auto& damage : a->damages())
-      fails(fmt::format("{} is damaged: at byte {}: {}", test_.expected.string(), damage.offset, damage.reason));
+      fails(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
     if (comparison->equal()) return true;
     for (const auto& text : differences(*comparison)) {
       if (update) {

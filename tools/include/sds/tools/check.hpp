@@ -49,7 +49,8 @@ struct StreamCheck {
 
 struct RecordingCheck {
   std::vector<StreamCheck> streams;
-  std::vector<Damage> damages;     ///< of the container
+  std::vector<Damage> damages;     ///< of the container, or of a stream that is not known
+  bool closed = true;              ///< false: nobody knows what would have come
   std::vector<std::string> notes;  ///< of the container, not unsound in themselves
   std::uint64_t sections = 0;      ///< whose checksums were verified; 0 for plain files
 
@@ -60,6 +61,7 @@ struct CheckOptions {
   std::optional<Frequency> tick_frequency;  ///< instead of the metadata's
 };
 
+/// Afterwards Recording::damages() is complete, and has the same damage.
 Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress);
 
 }  // namespace sds

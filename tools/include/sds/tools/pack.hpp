@@ -34,18 +34,20 @@ struct PackReport {
   std::uint64_t stored_bytes = 0;   ///< of the `.sdsz`
   std::uint64_t losses = 0;         ///< unpack: gaps and damage that plain files cannot hold
   std::vector<UnpackedFile> files;  ///< unpack: one a stream
+  std::filesystem::path labels;     ///< the label file that came along; empty: there was none
   std::vector<std::string> notes;   ///< what a user should know: torn tails, unreadable metadata
 };
 
 /// Writes all streams of `input` into one `.sdsz`, with ticks, gaps and clock pairs as they are; what `input` has lost
-/// by damage (Recording::damages() afterwards) becomes gaps. The output appears under its name only when it is
-/// complete.
+/// by damage (Recording::damages() afterwards) becomes gaps, and if it was not closed that is a gap at the end of every
+/// stream. The label file beside `input` is copied. The output appears under its name only when it is complete.
 Expected<PackReport> pack(const Recording& input, const std::filesystem::path& output, const PackOptions& options,
                           const OnProgress& on_progress);
 
 /// Writes every stream of `input` as a `.sds` file, and the metadata files, into `directory` (made if needed).
 /// Files are named by plain_files_of(): whatever the recording says, inside `directory`, one for each stream. Damaged
-/// sections are left out; losses are counted in the report.
+/// sections are left out; losses are counted in the report. The label file beside `input` is copied to where it is
+/// found by who opens the files in their order: beside the first one.
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress);
 

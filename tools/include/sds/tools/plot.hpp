@@ -52,7 +52,7 @@ struct Plot {
   std::string wav;       ///< a whole WAV file to listen to; empty: none
   double wav_begin = 0;  ///< its time
   std::vector<std::string> notes;
-  std::uint64_t sections_read = 0;  ///< 0 where all came from the index
+  std::uint64_t streams_read = 0;  ///< 0 where all came from the index
 };
 
 struct PlotOptions {

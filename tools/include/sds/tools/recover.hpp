@@ -19,7 +19,11 @@ struct RecoverReport {
   std::uint64_t blocks_rebuilt = 0;     ///< from the write-ahead log, or of sections that could not be copied
   std::vector<std::string> stream_ids;  ///< of the damaged recording: Damage::stream counts them
   std::vector<Damage> missing;          ///< what the result lacks
-  std::vector<Damage> ignored;  ///< sections of other recordings, and second copies: nothing is missing with them
+  std::vector<Damage> ignored;        ///< sections of other recordings, and second copies: nothing is missing with them
+  bool closed = true;                 ///< false: what came after the last flush is not known, and the result says so
+  std::uint64_t recorded_losses = 0;  ///< gaps that the recording had, and the result has
+  std::filesystem::path labels;       ///< the label file that came along; empty: there was none
+  std::vector<std::string> notes;     ///< a log beside it that was of no use
 };
 
 /// Where `sds recover` writes to if nobody says: "walk.recovered.sdsz" beside "walk.sdsz".
@@ -28,8 +32,8 @@ std::filesystem::path recovered_path(const std::filesystem::path& recording);
 /// Writes every block of `path`, and of the write-ahead log beside it, that can be read to `output`, in order, once,
 /// with gaps, clock pairs, torn ends and descriptions; where blocks are missing it has a gap that says why. Data
 /// sections are copied without being decoded, their checksums verified. The result is read back and compared with what
-/// was meant to be written before it gets its name. `path` is not changed. Fails with ErrorCode::bad_input if nothing
-/// can be read.
+/// was meant to be written before it gets its name. The label file beside `path` is copied. `path` is not changed.
+/// Fails with ErrorCode::bad_input if nothing can be read.
 Expected<RecoverReport> recover(const std::filesystem::path& path, const std::filesystem::path& output, bool force,
                                 const OnProgress& on_progress);
 

@@ -1,0 +1,16 @@
+#include "sds/tools/damage_text.hpp"
+
+#include <fmt/format.h>
+
+namespace sds {
+
+std::string damage_text(const Damage& damage) {
+  return damage.bytes > 0 ? fmt::format("at byte {}: {}", damage.offset, damage.reason) : damage.reason;
+}
+
+std::optional<std::string> why_not_closed(const Recording& recording) {
+  if (!recording.sdsz() || recording.sdsz()->complete() || !recording.sdsz()->has_log()) return std::nullopt;
+  return "not closed: it is still being recorded, or its writer died; what came after the last flush cannot be known";
+}
+
+}  // namespace sds
