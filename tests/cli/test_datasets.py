@@ -55,7 +55,7 @@ class Datasets(Case):
         self.assertEqual([(e["class"], e["begin"], e["end"]) for e in json.loads(run("label", "list", rec, "--json")[0])["labels"]],
                          [("nope", 100, 600), ("walk", 1500, 3000)])
         run("label", "rm", rec, "-c", "nope")
-        self.assertIn("walk: 1 labels, 1.500 s", run("label", "list", rec)[0])
+        self.assertIn("walk: 1 label, 1.500 s", run("label", "list", rec)[0])
         run("label", "rm", rec, "-n", 7, expect=2)
         run("label", "add", rec, "-c", "x", "--from", 3, "--to", 2, expect=2)
         run("label", "add", rec, "-c", "x", "--from", -1, "--to", 2, expect=2)
@@ -134,7 +134,7 @@ class Datasets(Case):
         run("label", "merge", rec, "--with", self.path("b.yml"))
         self.assertIn("walk: 2 labels, 2.700 s", run("label", "list", rec)[0])
         run("label", "merge", rec, "--join", 0.5)
-        self.assertIn("walk: 1 labels, 3.000 s", run("label", "list", rec)[0])
+        self.assertIn("walk: 1 label, 3.000 s", run("label", "list", rec)[0])
 
     def test_activity_is_found_by_energy_and_classes_by_scores(self):
         rec = self.recording(rows=wave(1000, loud=((2, 4), (7, 8))))
@@ -332,8 +332,10 @@ class Datasets(Case):
         for name, t0 in (("a", 1.7e9), ("b", 1.7e9 + 2.5)):
             self.write(name + ".csv", "time,x\n" + "".join(f"{t0 + i / 100:.2f},{i}\n" for i in range(1000)))
             run("import", "csv", self.path(name + ".csv"), "-o", self.path(name + ".sdsz"))
-        _, err = run("merge", self.path("a.sdsz"), self.path("b.sdsz"), "-o", self.path("m.sdsz"))
-        self.assertIn("moved by +2.0", err)
+        out, err = run("merge", self.path("a.sdsz"), self.path("b.sdsz"), "-o", self.path("m.sdsz"))
+        self.assertIn("a.sdsz: its clock is kept; ", out)
+        self.assertIn("b.sdsz: moved by +2.0", out)
+        self.assertEqual(err, "")
         rows = run("export", "csv", self.path("m.sdsz"), "-s", "b")[0].splitlines()
         self.assertAlmostEqual(float(rows[1].split(",")[0]), 2.5, places=3)
 

@@ -97,11 +97,12 @@ class Files(Case):
             self.refused(*["export", "csv", self.walk, "-o", out], unchanged=every)
         # Metadata, labels and tables are inputs, too.
         self.refused("pack", self.imu, "-o", self.path("Imu.sds.yml"), "-f", unchanged=every)
-        self.refused("pack", self.imu, self.path("other.0.sds"), "-o", self.path("other.0.sds"), "-f", unchanged=every)
+        self.refused("export", "csv", self.imu, self.path("other.0.sds"), "-s", "Imu", "-o", self.path("other.0.sds"), "-f",
+                     unchanged=every)
         self.refused("export", "csv", self.imu, "-y", self.path("Imu.sds.yml"), "-o", self.path("Imu.sds.yml"), "-f",
                      unchanged=every)
         self.refused("label", "export", self.walk, "-o", self.path("walk.labels.yml"), "-f", unchanged=every)
-        self.refused("cut", self.walk, "--from", 0, "-o", self.path("walk.sds"), "-f", unchanged=every)
+        self.refused("cut", self.walk, "--from", 0, "-o", self.path("walk.x"), "-f", unchanged=every)
         self.refused("unpack", self.walk, "-d", self.path(), "-y", self.imu, "-f", unchanged=every)
         table = self.write("t.sdsz", "time,x\n0,1\n1,2\n")
         self.refused("import", "csv", table, "-o", table, "-f", unchanged=["t.sdsz"])
@@ -155,6 +156,12 @@ class Files(Case):
             self.assertIn("standard output is not possible here", err, command)
         self.assertFalse(os.path.exists(self.path("-")))
 
+    def test_a_packed_recording_is_not_called_like_a_plain_one(self):
+        for command in (["pack", self.imu], ["cut", self.walk, "--from", 0], ["recover", self.walk]):
+            _, err = run(*command, "-o", self.path("new.sds"), expect=2)
+            self.assertIn("new.sds is the name of a plain recording: call it .sdsz", err)
+            self.assertFalse(os.path.exists(self.path("new.sds")))
+
     def test_links_stay_links_and_private_files_stay_private(self):
         run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
         os.rename(self.path("walk.labels.yml"), self.path("real.yml"))
@@ -174,6 +181,14 @@ class Files(Case):
         reader.join(60)
         self.assertEqual(len(got[0].splitlines()), 2001)
         run("export", "qeexo", self.walk, "-o", "/dev/null")
+        run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
+        names = sorted(os.listdir(self.path()))
+        for command in (["pack", self.walk], ["cut", self.walk, "--from", 0], ["recover", self.walk],
+                        ["merge", self.walk, self.imu, "--no-align"]):
+            run(*command, "-o", "/dev/null")
+            self.assertFalse(os.path.exists("/dev/null.labels.yml"))
+        self.assertIn("was not read back", run("recover", self.walk, "-o", "/dev/null")[1])
+        self.assertEqual(sorted(os.listdir(self.path())), names)
         for form in ("csv", "npz", "mcap", "qeexo"):
             _, err = run("export", form, self.walk, "-o", "/dev/full", expect=4)
             self.assertIn("No space left on device", err)

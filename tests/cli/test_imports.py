@@ -158,7 +158,7 @@ class Imports(Case):
         run("label", "add", self.path("Accelerometer.0.sds"), "-c", "walk", "--from", 0, "--to", 1)
         run("export", "qeexo", self.path("Accelerometer.0.sds"), "-o", self.path("q.csv"))
         out, _ = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"))
-        self.assertIn("1 labels", out)
+        self.assertIn(", 1 label\n", out)
         a = [line.split(",")[1:] for line in self.csv_of(self.path("Accelerometer.0.sds")).splitlines()[1:]]
         b = [line.split(",")[1:] for line in self.csv_of(self.path("q.sdsz")).splitlines()[1:]]
         self.assertEqual(a, b)

@@ -47,6 +47,18 @@ nlohmann::json clocks_json(const std::vector<MergedClock>& clocks) {
   return list;
 }
 
+void print_clock(const MergedClock& clock, bool first) {
+  const std::string moved =
+      first ? "its clock is kept"
+            : fmt::format("moved by {:+.6f} s (known to {:.6f} s)", clock.moved_s, clock.moved_uncertainty_s);
+  std::string rate = "how fast its clock runs is not known";
+  if (std::isfinite(clock.rate_uncertainty_ppm))
+    rate = fmt::format("its clock runs {:.1f} ppm {} than nominal (known to {:.1f} ppm)", std::abs(clock.rate_ppm),
+                       clock.rate_ppm > 0 ? "slower" : "faster", clock.rate_uncertainty_ppm);
+  fmt::print("  {}: {}; {}{}\n", clock.path.string(), moved, rate,
+             clock.rate_applied ? ", which is corrected" : ", and is taken as nominal: " + clock.why_not);
+}
+
 int print_report(const Expected<EditReport>& report, const Options& o) {
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
@@ -60,6 +72,7 @@ int print_report(const Expected<EditReport>& report, const Options& o) {
     fmt::print("{}: {}, {}, {} as plain .sds{}\n", o.output.string(), counted(report->streams, "stream"),
                counted(report->blocks, "block"), human_bytes(report->raw_bytes),
                report->labels > 0 ? ", " + counted(report->labels, "label") : "");
+    for (const auto& clock : report->clocks) print_clock(clock, &clock == &report->clocks.front());
   }
   return 0;
 }
@@ -126,7 +139,7 @@ int run_resample(const Options& o) {
 void add_output(CLI::App& command, Options& o) {
   command.add_option("-o,--output", o.output, "The .sdsz to write")
       ->required()
-      ->check(no_standard_output())
+      ->check(names_recording())
       ->type_name("FILE");
   command.add_flag("-f,--force", o.edit.force, "Replace an existing output");
   command.add_flag("--json", o.json, "Report as JSON");

@@ -236,11 +236,10 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
     for (const auto& file : report.files) files.push_back(file.string());
     all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
   } else if (report.files.size() == 1) {
-    fmt::print("{}: {} samples, {}\n", report.files.front().string(), grouped(report.samples), human_bytes(bytes));
+    fmt::print("{}: {}, {}\n", report.files.front().string(), counted(report.samples, "sample"), human_bytes(bytes));
   } else if (!report.files.empty()) {
-    fmt::print("{} to {}: {} files, {} samples, {}\n", report.files.front().string(),
-               report.files.back().filename().string(), grouped(report.files.size()), grouped(report.samples),
-               human_bytes(bytes));
+    fmt::print("{} to {}: {}, {}, {}\n", report.files.front().string(), report.files.back().filename().string(),
+               counted(report.files.size(), "file"), counted(report.samples, "sample"), human_bytes(bytes));
   }
 }
 
@@ -310,8 +309,8 @@ int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, cons
       cut += item.windows;
     }
     if (count > 0)
-      fmt::print("{}: {} recordings, {}{}\n", part_names[p], count, human_seconds(time),
-                 windows != nullptr ? fmt::format(", {} windows", grouped(cut)) : "");
+      fmt::print("{}: {}, {}{}\n", part_names[p], counted(count, "recording"), human_seconds(time),
+                 windows != nullptr ? ", " + counted(cut, "window") : "");
   }
   fmt::print("{}\n", path.string());
   return 0;

@@ -74,8 +74,8 @@ int run_import(Options o, Function function) {
                               {"losses", report->losses}});
     return exit_code;
   }
-  fmt::print("{}: {} stream{}, {} samples{}\n", o.output.string(), report->streams, report->streams == 1 ? "" : "s",
-             grouped(report->samples), report->labels > 0 ? fmt::format(", {} labels", report->labels) : "");
+  fmt::print("{}: {}, {}{}\n", o.output.string(), counted(report->streams, "stream"),
+             counted(report->samples, "sample"), report->labels > 0 ? ", " + counted(report->labels, "label") : "");
   return exit_code;
 }
 
@@ -85,7 +85,7 @@ CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char*
   names_inputs(*command->add_option("input", o->input, "The file to read")->required());
   command->add_option("-o,--output", o->output, "The .sdsz to write")
       ->required()
-      ->check(no_standard_output())
+      ->check(names_recording())
       ->type_name("FILE");
   command->add_flag("-f,--force", o->import.force, "Replace an existing output");
   command->add_flag("--json", o->json, "Report as JSON");

@@ -82,7 +82,7 @@ Expected<Opened> open(const Options& o, For purpose) {
 
 int saved(const Opened& opened, const std::string& what) {
   if (auto done = opened.file.save(opened.path); !done) return fail_with(done.error());
-  fmt::print("{}: {}, {} labels in all\n", opened.path.string(), what, opened.file.labels.size());
+  fmt::print("{}: {}, {} in all\n", opened.path.string(), what, counted(opened.file.labels.size(), "label"));
   return 0;
 }
 
@@ -137,7 +137,7 @@ int run_list(const Options& o) {
     total.second += file.seconds_of(l.end) - file.seconds_of(l.begin);
   }
   for (const auto& [name, total] : classes)
-    fmt::print("{}: {} labels, {}\n", name, total.first, human_seconds(total.second));
+    fmt::print("{}: {}, {}\n", name, counted(total.first, "label"), human_seconds(total.second));
   return 0;
 }
 
@@ -289,8 +289,8 @@ int run_check(const Options& o) {
     auto problems = check_labels(*file, *recording);
     if (!problems) return fail_with(problems.error());
     for (const auto& problem : *problems) fmt::print("{}: {}\n", path.string(), problem);
-    fmt::print("{}: {} labels, {}\n", path.string(), file->labels.size(),
-               problems->empty() ? "good" : fmt::format("{} problems", problems->size()));
+    fmt::print("{}: {}, {}\n", path.string(), counted(file->labels.size(), "label"),
+               problems->empty() ? "good" : counted(problems->size(), "problem"));
     if (!problems->empty()) exit_code = std::max(exit_code, 1);
   }
   return exit_code;
@@ -369,7 +369,7 @@ int run_export(const Options& o) {
   }
   reads(opened->path);
   if (auto done = write_text_file(o.file, text, if_exists(o.force)); !done) return fail_with(done.error());
-  fmt::print("{}: {} labels\n", o.file.string(), opened->file.labels.size());
+  fmt::print("{}: {}\n", o.file.string(), counted(opened->file.labels.size(), "label"));
   return 0;
 }
 

@@ -62,7 +62,7 @@ void add_pack(CLI::App& app, Run& run) {
   o->input.add_to(*command, "The .sds files to pack as the streams of one recording, or a .sdsz to repack", true);
   command->add_option("-o,--output", o->output, "The .sdsz to write")
       ->required()
-      ->check(no_standard_output())
+      ->check(names_recording())
       ->type_name("FILE");
   command->add_option("-l,--level", o->level, "0 store, 1 fast, 2 dense")
       ->check(CLI::Range(0, 2))

@@ -139,10 +139,9 @@ int run_query(const Options& o) {
   if (!o.count)
     for (const auto& range : result->ranges)
       fmt::print("{:.6f}\t{:.6f}\t{:.6f}\n", range.begin, range.end, range.end - range.begin);
-  fmt::print(
-      o.count ? stdout : stderr, "{} intervals, {}{}\n", grouped(result->ranges.size()),
-      human_seconds(total_seconds(result->ranges)),
-      result->streams.size() == 1 ? fmt::format(", {} samples before gaps are joined", grouped(result->matches)) : "");
+  fmt::print(o.count ? stdout : stderr, "{}, {}{}\n", counted(result->ranges.size(), "interval"),
+             human_seconds(total_seconds(result->ranges)),
+             result->streams.size() == 1 ? ", " + counted(result->matches, "sample") + " before gaps are joined" : "");
   return exit_code;
 }
 

@@ -65,10 +65,10 @@ int run_recover(const Options& o) {
                               {"ignored", damages_json(report->ignored, o.input, report->stream_ids)}});
     return exit_code;
   }
-  fmt::print("{}: {} stream{}, {} blocks, {} as plain .sds, {} stored; {} sections copied, {} blocks rebuilt\n",
-             output.string(), report->streams, report->streams == 1 ? "" : "s", grouped(report->blocks),
-             human_bytes(report->raw_bytes), human_bytes(report->stored_bytes), grouped(report->sections_copied),
-             grouped(report->blocks_rebuilt));
+  fmt::print("{}: {}, {}, {} as plain .sds, {} stored; {} copied, {} rebuilt\n", output.string(),
+             counted(report->streams, "stream"), counted(report->blocks, "block"), human_bytes(report->raw_bytes),
+             human_bytes(report->stored_bytes), counted(report->sections_copied, "section"),
+             counted(report->blocks_rebuilt, "block"));
   for (const auto& damage : report->ignored) fmt::print("  left out   {}\n", missing_text(damage, report->stream_ids));
   for (const auto& damage : report->missing) fmt::print("  MISSING    {}\n", missing_text(damage, report->stream_ids));
   if (!report->labels.empty()) fmt::print("  labels     {}\n", report->labels.string());
@@ -86,7 +86,7 @@ void add_recover(CLI::App& app, Run& run) {
       *command->add_option("recording", o->input, "The .sdsz; the log beside it is read, too. Neither is changed")
            ->required());
   command->add_option("-o,--output", o->output, "The .sdsz to write; <name>.recovered.sdsz if not given")
-      ->check(no_standard_output())
+      ->check(names_recording())
       ->type_name("FILE");
   command->add_flag("-f,--force", o->force, "Replace an existing output");
   command->add_flag("--json", o->json, "Report as JSON");

@@ -186,7 +186,7 @@ void add_serve(CLI::App& app, Run& run) {
                                       "kill of this process; power: a power cut, too")
                          ->check(CLI::IsMember({"none", "process", "power"}))
                          ->capture_default_str();
-  socket->add_flag("--sync", o->sync, "--durability power")->excludes(durability)->group("");
+  socket->add_flag("--sync", o->sync, "--durability power")->group("");
   socket
       ->add_option("--on-full", o->on_full,
                    "When the disk is full: wait: hold the device back until there is space; stop: end its recording")
@@ -218,7 +218,11 @@ void add_serve(CLI::App& app, Run& run) {
       "was\n"
       "lost or cut short by the disk.\n\n"
       "Example: sds serve socket --netif eth0 --workdir recordings");
-  socket->callback([o, &run] { run = [o] { return run_serve(*o); }; });
+  socket->callback([o, durability, &run] {
+    if (o->sync && durability->count() > 0)
+      throw CLI::ValidationError("--sync", "is --durability power: give one of the two");
+    run = [o] { return run_serve(*o); };
+  });
 }
 
 }  // namespace sds::cli

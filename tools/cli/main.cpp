@@ -61,7 +61,12 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? with_output_written(0) : 2;
+    const int exit_code = app.exit(error) == 0 ? with_output_written(0) : 2;
+    // A word that is no command, or an option before one, is what is wrong; a missing command only follows from it.
+    const auto not_understood = app.remaining(true);
+    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !not_understood.empty())
+      sds::cli::fail_with({sds::ErrorCode::usage, "not understood: " + not_understood.front(), {}, {}});
+    return exit_code;
   }
   sds::cli::catch_interrupts();
   try {

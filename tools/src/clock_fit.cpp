@@ -108,9 +108,9 @@ ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency,
   if (points.size() < 2) {
     fit.why_not = "there is one clock pair only";
   } else if (!(fit.rate_uncertainty_ppm <= max_rate_uncertainty_ppm)) {
-    fit.why_not = fmt::format("the clock pairs tell it to {:.0f} ppm only", fit.rate_uncertainty_ppm);
+    fit.why_not = "its clock pairs are too few, or too close together, to tell";
   } else if (std::abs(fit.rate_ppm) >= kNoClockPpm) {
-    fit.why_not = "no clock is off by so much: the recording was not made in real time";
+    fit.why_not = "no clock is off by so much; the recording was not made in real time";
   } else if (std::abs(fit.rate_ppm) <= fit.rate_uncertainty_ppm) {
     fit.why_not = "it cannot be told from the nominal rate";
   }

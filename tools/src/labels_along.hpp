@@ -19,7 +19,7 @@ class LabelsAlong {
     labels.to_ = label_path(to);
     labels.force_ = force;
     std::error_code ignored;
-    if (!std::filesystem::exists(labels.from_, ignored)) return labels;
+    if (!std::filesystem::exists(labels.from_, ignored) || !can_have_labels(to)) return labels;
     if (std::filesystem::equivalent(labels.from_, labels.to_, ignored)) return labels;  // they are there
     labels.in_use_ = FileInUse(labels.from_);
     labels.any_ = true;

@@ -17,8 +17,9 @@ class NewRecording {
  public:
   static Expected<std::unique_ptr<NewRecording>> create(const std::filesystem::path& path, const Properties& session,
                                                         Level level, bool force) {
-    for (const auto& taken : {path, label_path(path)})
-      if (auto ok = refuse_existing(taken, force); !ok) return fail(ok);
+    if (auto ok = refuse_existing(path, force); !ok) return fail(ok);
+    if (can_have_labels(path))
+      if (auto ok = refuse_existing(label_path(path), force); !ok) return fail(ok);
     auto file = PartialFile::create(path, if_exists(force));
     if (!file) return fail(file);
     auto made = std::unique_ptr<NewRecording>(new NewRecording(std::move(*file)));

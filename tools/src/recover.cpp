@@ -330,7 +330,12 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   report.raw_bytes = writer->raw_bytes();
   if (auto closed = writer->close(); !closed) return fail(closed);
   report.stored_bytes = writer->stored_bytes();
-  if (auto done = verify(file->path(), streams, {}); !done) return fail(done);
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file->path(), ignored)) {
+    report.notes.push_back(output.string() + " is no plain file: what was written was not read back");
+  } else if (auto done = verify(file->path(), streams, {}); !done) {
+    return fail(done);
+  }
   for (const auto& damage : recording->damages())
     (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);
   if (auto kept = file->keep(); !kept) return fail(kept);
@@ -339,11 +344,9 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   report.labels = std::move(*copied);
   report.closed = !why_not_closed(*recording);
   for (const auto& stream : reader.streams()) report.recorded_losses += stream.gaps.size();
-  for (const auto& log : {wal_path(path), new_wal_path(path)}) {
-    std::error_code ignored;
+  for (const auto& log : {wal_path(path), new_wal_path(path)})
     if (!reader.has_log() && std::filesystem::exists(log, ignored))
       report.notes.push_back(log.string() + " was not used: it is of another recording, or cannot be read");
-  }
   return report;
 }
 

@@ -124,7 +124,7 @@ Expected<void> cut_labels(const Recording& recording, const std::vector<std::siz
   report.labels = left.labels.size();
   if (left.labels.empty()) return {};
   left.sort();
-  return write_text_file(label_path(output), left.to_yaml(), if_exists(force));
+  return save_beside(left, output, force);
 }
 
 }  // namespace

@@ -90,15 +90,6 @@ class Merger {
       clock.moved_s = map_of(r, own.ticks).shift / own.ticks.hz();
       clock.moved_uncertainty_s = std::hypot(own.fit.offset_uncertainty_s, first.fit.offset_uncertainty_s);
     }
-    const std::string rate =
-        std::isinf(clock.rate_uncertainty_ppm)
-            ? ""
-            : fmt::format(" {:+.1f} ppm (within {:.1f})", clock.rate_ppm, clock.rate_uncertainty_ppm);
-    const std::string moved =
-        r == 0 ? "its clock is kept"
-               : fmt::format("moved by {:+.6f} s (within {:.6f})", clock.moved_s, clock.moved_uncertainty_s);
-    report_.notes.push_back(fmt::format("{}: {}; clock{}{}", clock.path.string(), moved, rate,
-                                        clock.rate_applied ? "" : ", not applied: " + clock.why_not));
     report_.clocks.push_back(std::move(clock));
   }
 
@@ -223,8 +214,7 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   if (auto done = (*made)->finish(); !done) return fail(done);
   if (!merger.labels()) return report;
   report.labels = merger.labels()->labels.size();
-  if (auto saved = write_text_file(label_path(output), merger.labels()->to_yaml(), if_exists(options.force)); !saved)
-    return fail(saved);
+  if (auto saved = save_beside(*merger.labels(), output, options.force); !saved) return fail(saved);
   return report;
 }
 

@@ -350,8 +350,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   }
   out.sort();
   report.labels = out.labels.size();
-  if (auto saved = write_text_file(label_path(output), out.to_yaml(), if_exists(options.force)); !saved)
-    return fail(saved);
+  if (auto saved = save_beside(out, output, options.force); !saved) return fail(saved);
   return report;
 }
 

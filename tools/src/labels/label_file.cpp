@@ -223,6 +223,17 @@ std::filesystem::path label_path(const std::filesystem::path& recording) {
   return path;
 }
 
+bool can_have_labels(const std::filesystem::path& recording) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(recording, ignored);
+  return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
+}
+
+Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force) {
+  if (!can_have_labels(recording)) return {};
+  return write_text_file(label_path(recording), labels.to_yaml(), if_exists(force));
+}
+
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {
   if (stream) return stream_span(recording, *stream);
   std::optional<TimeSpan> all;

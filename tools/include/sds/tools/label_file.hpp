@@ -51,6 +51,10 @@ struct LabelFile {
 
 /// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`.
 std::filesystem::path label_path(const std::filesystem::path& recording);
+/// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.
+bool can_have_labels(const std::filesystem::path& recording);
+/// Writes the labels of a recording that was made, if it can have some.
+Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force);
 
 /// When a recording begins and ends: the first block's time of any stream, and the end of the last block (one block
 /// interval behind its time, or its samples by the sample frequency). In seconds; nothing if there is no block.
