@@ -273,9 +273,13 @@ void SdszCursor::lose(std::uint64_t up_to) {
       damage.reason += lost == 0 ? "; its blocks come from the log" : fmt::format("; {} of its blocks are lost", lost);
       if (next_ordinal_ > damage.first_block) damage.first_tick.reset();
       if (end < section_end || lost == 0) damage.last_tick.reset();
-      if (lost > 0 && any_block_) damage.after_tick = last_tick_;
       damage.first_block = next_ordinal_;
       damage.blocks = lost;
+    }
+    if (lost > 0) {
+      const Damage around = reader_->missing(stream_, next_ordinal_, end);
+      damage.after_tick = around.after_tick;
+      damage.before_tick = around.before_tick;
     }
     add_damage(damage);
     next_ordinal_ += lost;

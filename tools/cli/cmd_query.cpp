@@ -50,6 +50,7 @@ void print_plan(const QueryResult& result) {
 // "Never" is not known where blocks of a stream that was asked for are lost.
 int when_never_true(const Recording& recording, const QueryResult& result) {
   for (const auto& damage : recording.damages()) {
+    if (damage.harmless || damage.blocks == 0) continue;
     if (!damage.stream) return 3;
     const std::string& id = recording.streams()[*damage.stream].id;
     if (std::find(result.streams.begin(), result.streams.end(), id) != result.streams.end()) return 3;

@@ -129,7 +129,7 @@ nlohmann::json run_json(const RunReport& r) {
     failures.push_back({{"block", failure.ordinal}, {"timeslot", failure.timeslot}, {"reason", failure.reason}});
   nlohmann::json damages = nlohmann::json::array();
   for (const auto& damage : r.damages)
-    damages.push_back({{"offset", damage.offset}, {"blocks", damage.blocks.value_or(0)}, {"reason", damage.reason}});
+    damages.push_back({{"offset", damage.offset}, {"blocks", or_null(damage.blocks)}, {"reason", damage.reason}});
   const auto ns = [&](double fraction) { return r.durations.percentile(fraction).count(); };
   return {{"ok", r.ok() && r.damages.empty()},
           {"input_fingerprint", r.input_fingerprint},

@@ -11,6 +11,11 @@ namespace sds {
 
 namespace {
 
+Damage costs_no_block(Damage damage) {
+  damage.blocks = 0;
+  return damage;
+}
+
 // Looks at every section as it stands in the file, not as the index says: headers, checksums, sequence. Data sections
 // are verified as they are decoded.
 Expected<void> check_container(const SdszReader& reader, RecordingCheck& result, const OnProgress& on_progress) {
@@ -29,13 +34,14 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
     if (entry.header.kind == SectionKind::data) continue;
     auto payload = reader.payload(entry);
     if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
-    if (!payload) add({entry.offset, entry.header.section_bytes(), payload.error().message});
+    if (!payload) add(costs_no_block({entry.offset, entry.header.section_bytes(), payload.error().message}));
     if (auto go_on = report(on_progress, 0); !go_on) return go_on;
   }
   if (walked->complete) {
     auto indexed = load_sections(*reader.file(), {});
     if (!indexed) return fail(indexed);
-    if (!indexed->from_index) add({0, 0, "the index is lost or damaged; the recording can be read without it"});
+    if (!indexed->from_index)
+      add(costs_no_block({0, 0, "the index is lost or damaged; the recording can be read without it"}));
     return {};
   }
   // Without a log the end was lost later, and the reader says so.

@@ -64,7 +64,6 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
   auto cursor = input.cursor(index);
   if (!cursor) return fail(cursor);
   StreamLosses losses(input, index);
-  std::uint64_t last_tick = 0;
   std::uint64_t unreported = 0;
   for (;;) {
     auto block = (*cursor)->next();
@@ -72,13 +71,12 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
     if (!*block) break;
     if (auto done = add_gaps(writer, *id, losses.before(**block)); !done) return done;
     if (auto done = writer.append_at(*id, (*block)->tick, (*block)->data); !done) return done;
-    last_tick = (*block)->tick;
     ++report.blocks;
     unreported += (*block)->data.size() + 8;
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  if (auto done = add_gaps(writer, *id, losses_at_end(input, losses, last_tick)); !done) return done;
+  if (auto done = add_gaps(writer, *id, losses.at_end()); !done) return done;
   if (input.sdsz())
     for (const auto& pair : input.sdsz()->streams()[index].clocks)
       if (auto done = writer.add_clock(*id, pair); !done) return done;
@@ -223,7 +221,6 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
       report.notes.push_back(fmt::format("the labels are in {}: they are found when {} is named first",
                                          report.labels.string(), report.files.front().data.filename().string()));
   }
-  if (const auto open = why_not_closed(input)) report.notes.push_back(*open);
   if (input.sdsz()) {
     auto size = input.sdsz()->file()->size();
     report.stored_bytes = size ? *size : 0;

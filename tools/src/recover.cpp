@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <set>
 
-#include "edit/stream_copy.hpp"
 #include "labels_along.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/damage_text.hpp"
 
 namespace sds {
 
@@ -92,7 +92,7 @@ class StreamRecovery {
 
   Expected<void> finish() {
     if (auto done = take_from_log(std::numeric_limits<std::uint64_t>::max()); !done) return done;
-    for (const auto& loss : losses_at_end(recording_, losses_, 0))
+    for (const auto& loss : losses_.at_end())
       if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     for (const auto& pair : stream_.clocks)
       if (auto done = writer_.add_clock(id_, pair); !done) return done;

@@ -58,7 +58,7 @@ class StreamCutter {
       if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
       if (auto done = take(**block); !done) return done;
     }
-    for (const auto& loss : losses_at_end(recording_, losses_, last_tick_))
+    for (const auto& loss : losses_.at_end())
       if (within_.back().end > seconds(loss.after_tick, stream_.tick_frequency()))
         if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     if (within_.back().end > seconds(last_tick_, stream_.tick_frequency()))

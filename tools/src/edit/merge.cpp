@@ -135,20 +135,18 @@ class Merger {
     auto cursor = recording.cursor(s);
     if (!cursor) return fail(cursor);
     StreamLosses losses(recording, s);
-    std::uint64_t last_tick = 0;
     for (;;) {
       auto block = (*cursor)->next();
       if (!block) return fail(block);
       if (!*block) break;
       if (auto done = add_gaps(writer_, *id, losses.before(**block)); !done) return done;
-      last_tick = (*block)->tick;
-      const auto tick = moved(map, last_tick, stream, recording);
+      const auto tick = moved(map, (*block)->tick, stream, recording);
       if (!tick) return fail(tick);
       if (auto done = writer_.append_at(*id, *tick, (*block)->data); !done) return done;
       ++report_.blocks;
       if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
     }
-    if (auto done = add_gaps(writer_, *id, losses_at_end(recording, losses, last_tick)); !done) return done;
+    if (auto done = add_gaps(writer_, *id, losses.at_end()); !done) return done;
     if (auto done = leave_tail(writer_, *id, stream.id, **cursor, report_); !done) return done;
     for (ClockPair pair : clocks_of(recording, s)) {
       const auto tick = map(pair.tick);

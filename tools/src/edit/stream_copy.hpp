@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "sds/format/stream_losses.hpp"
-#include "sds/tools/damage_text.hpp"
 #include "sds/tools/edit.hpp"
 
 namespace sds {
@@ -16,14 +15,6 @@ inline Expected<void> add_gaps(SdszWriter& writer, SdszWriter::StreamId id,
   for (const auto& loss : losses)
     if (auto done = writer.add_gap(id, loss.reason); !done) return done;
   return {};
-}
-
-/// What is missing behind the last block that there is: call it once, at the cursor's end. `last_tick` is that block's.
-inline std::vector<StreamLosses::Loss> losses_at_end(const Recording& recording, StreamLosses& losses,
-                                                     std::uint64_t last_tick) {
-  auto list = losses.at_end();
-  if (why_not_closed(recording)) list.push_back({not_closed_gap, last_tick});
-  return list;
 }
 
 /// A torn end is no block, and stays behind: a loss that is recorded, and noted.

@@ -15,8 +15,4 @@ std::string damage_text(const Damage& damage);
 /// missing end is damage.)
 std::optional<std::string> why_not_closed(const Recording& recording);
 
-/// What a copy of such a recording has as a gap at the end of every stream.
-inline constexpr const char* not_closed_gap =
-    "the recording was not closed: what came after its last flush is not known";
-
 }  // namespace sds
