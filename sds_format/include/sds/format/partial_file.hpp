@@ -49,8 +49,8 @@ class PartialFile {
 /// IfExists as the option --force says it.
 constexpr IfExists if_exists(bool force) { return force ? IfExists::overwrite : IfExists::fail; }
 
-/// An error (ErrorCode::exists) if `path` exists and `force` is not set, or (ErrorCode::usage) if this process reads it.
-/// To say so before any work is done; what decides is PartialFile.
+/// An error (ErrorCode::exists) if `path` exists and `force` is not set, or (ErrorCode::usage) if this process reads
+/// it. To say so before any work is done; what decides is PartialFile.
 Expected<void> refuse_existing(const std::filesystem::path& path, bool force);
 
 /// Makes the file `path`, or replaces it, by way of PartialFile.

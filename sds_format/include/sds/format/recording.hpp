@@ -46,8 +46,8 @@ class BlockCursor {
   [[nodiscard]] virtual Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) = 0;
 };
 
-/// An opened recording. While it or a copy of it lives, nothing that this process makes replaces one of its files, be it
-/// data, metadata or log (file_in_use.hpp).
+/// An opened recording. While it or a copy of it lives, nothing that this process makes replaces one of its files, be
+/// it data, metadata or log (file_in_use.hpp).
 class Recording {
  public:
   struct Options {
