@@ -32,6 +32,19 @@ class Files(Case):
             self.assertIn(f"class: class{i},", text)
         self.assertEqual([n for n in os.listdir(self.path()) if "partial" in n or "lock" in n], [])
 
+    def test_labels_of_what_is_replaced_are_not_those_of_what_replaces_it(self):
+        run("label", "add", self.walk, "-c", "old", "--from", 0.1, "--to", 0.2)
+        for command in (["cut", self.walk, "--from", 0.3, "--to", 0.4], ["pack", self.write("A.0.sds", plain((1, b"x")))],
+                        ["recover", self.write("bare.sdsz", self.read("walk.sdsz"))]):
+            out = self.path(command[0] + ".sdsz")
+            run("pack", self.walk, "-o", out)
+            self.assertTrue(os.path.exists(self.path(command[0] + ".labels.yml")))
+            run(*command, "-o", out, expect=4)
+            self.assertTrue(os.path.exists(self.path(command[0] + ".labels.yml")))
+            run(*command, "-o", out, "-f")
+            self.assertFalse(os.path.exists(self.path(command[0] + ".labels.yml")), command)
+        self.assertTrue(os.path.exists(self.path("walk.labels.yml")))
+
     def test_labels_of_queries_and_of_people_do_not_replace_each_other(self):
         done = self.together([["query", self.walk, "x > 100", "--add-label", f"q{i}"] if i % 2 else
                               ["label", "add", self.walk, "-c", f"p{i}", "--from", 1, "--to", 2] for i in range(20)])

@@ -119,15 +119,18 @@ std::vector<std::string> stream_ids(const Recording& recording) {
 int tell_damages(int exit_code) {
   bool any = false;
   for (const auto& [path, damages] : all_damages()) {
-    any = true;
     std::uint64_t blocks = 0;
+    bool harmless = true;
     for (std::size_t i = 0; i < damages.size(); ++i) {
       const auto& [damage, stream] = damages[i];
       blocks += damage.blocks.value_or(0);
+      harmless = harmless && damage.harmless;
       if (i >= kMostTold) continue;
       warn(fmt::format("{}: {}{}", path, place_of(damage, stream), damage.reason));
     }
     if (damages.size() > kMostTold) warn(fmt::format("{}: ... and {} more", path, damages.size() - kMostTold));
+    if (harmless) continue;
+    any = true;
     fmt::print(stderr, "sds: error: {}: is damaged{}: the result is of what could be read\n", path,
                blocks > 0 ? fmt::format(", {} {} lost", counted(blocks, "block"), blocks == 1 ? "is" : "are") : "");
   }

@@ -11,16 +11,22 @@ namespace sds {
 
 class LabelsAlong {
  public:
-  /// From the file beside the recording `from` to the one beside its copy `to`. Without `force`, and where there are
-  /// labels, a file that stands there is refused.
+  /// From the file beside the recording `from` to the one beside its copy `to`. A file that stands there is refused
+  /// without `force`; with it, it is replaced, also by nothing.
   static Expected<LabelsAlong> plan(const std::filesystem::path& from, const std::filesystem::path& to, bool force) {
     LabelsAlong labels;
     labels.from_ = label_path(from);
     labels.to_ = label_path(to);
     labels.force_ = force;
+    labels.copy_ = to;
     std::error_code ignored;
-    if (!std::filesystem::exists(labels.from_, ignored) || !can_have_labels(to)) return labels;
+    if (!can_have_labels(to)) return labels;
     if (std::filesystem::equivalent(labels.from_, labels.to_, ignored)) return labels;  // they are there
+    if (!std::filesystem::exists(labels.from_, ignored)) {
+      labels.stale_ = std::filesystem::exists(labels.to_, ignored);
+      if (auto ok = refuse_existing(labels.to_, force); !ok) return fail(ok);
+      return labels;
+    }
     labels.in_use_ = FileInUse(labels.from_);
     labels.any_ = true;
     if (auto ok = refuse_existing(labels.to_, force); !ok) return fail(ok);
@@ -29,7 +35,11 @@ class LabelsAlong {
 
   /// When the copy is made. Returns the label file that was written; empty if there is none.
   Expected<std::filesystem::path> copy() const {
-    if (!any_) return std::filesystem::path();
+    if (!any_) {
+      if (stale_)
+        if (auto removed = remove_labels_beside(copy_); !removed) return fail(removed);
+      return std::filesystem::path();
+    }
     auto text = read_small_file(from_, LabelFile::max_bytes);
     if (!text) return fail(text);
     if (auto done = write_text_file(to_, *text, if_exists(force_)); !done) return fail(done);
@@ -42,6 +52,8 @@ class LabelsAlong {
   FileInUse in_use_;
   bool force_ = false;
   bool any_ = false;
+  bool stale_ = false;  // labels of what the copy replaces
+  std::filesystem::path copy_;
 };
 
 }  // namespace sds

@@ -12,7 +12,8 @@
 namespace sds {
 
 /// Sections are coded on all cores. Without finish() nothing is left behind. A label file that stands where the new
-/// recording's would be is somebody's work, or of another recording: without `force` it is refused like the recording.
+/// recording's would be is somebody's work, or of another recording: without `force` it is refused like the recording,
+/// with it replaced like the recording, by nothing unless the new one gets labels after finish().
 class NewRecording {
  public:
   static Expected<std::unique_ptr<NewRecording>> create(const std::filesystem::path& path, const Properties& session,
@@ -22,7 +23,7 @@ class NewRecording {
       if (auto ok = refuse_existing(label_path(path), force); !ok) return fail(ok);
     auto file = PartialFile::create(path, if_exists(force));
     if (!file) return fail(file);
-    auto made = std::unique_ptr<NewRecording>(new NewRecording(std::move(*file)));
+    auto made = std::unique_ptr<NewRecording>(new NewRecording(std::move(*file), path));
     SdszWriterOptions options;
     options.level = level;
     options.executor = made->pool_.get();
@@ -36,12 +37,15 @@ class NewRecording {
 
   [[nodiscard]] Expected<void> finish() {
     if (auto closed = writer_->close(); !closed) return closed;
-    return file_.keep();
+    if (auto kept = file_.keep(); !kept) return kept;
+    return remove_labels_beside(path_);
   }
 
  private:
-  explicit NewRecording(PartialFile file) : file_(std::move(file)), pool_(make_worker_pool(0)) {}
+  NewRecording(PartialFile file, std::filesystem::path path)
+      : file_(std::move(file)), path_(std::move(path)), pool_(make_worker_pool(0)) {}
   PartialFile file_;
+  std::filesystem::path path_;
   std::unique_ptr<WorkerPool> pool_;
   std::optional<SdszWriter> writer_;
 };

@@ -229,6 +229,11 @@ bool can_have_labels(const std::filesystem::path& recording) {
   return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
 }
 
+Expected<void> remove_labels_beside(const std::filesystem::path& recording) {
+  if (!can_have_labels(recording)) return {};
+  return remove_file(label_path(recording));
+}
+
 Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force) {
   if (!can_have_labels(recording)) return {};
   return write_text_file(label_path(recording), labels.to_yaml(), if_exists(force));

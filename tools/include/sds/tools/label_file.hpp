@@ -53,6 +53,9 @@ struct LabelFile {
 std::filesystem::path label_path(const std::filesystem::path& recording);
 /// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.
 bool can_have_labels(const std::filesystem::path& recording);
+
+/// Deletes the label file beside a recording that has just been replaced: its labels were the former one's.
+Expected<void> remove_labels_beside(const std::filesystem::path& recording);
 /// Writes the labels of a recording that was made, if it can have some.
 Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force);
 
