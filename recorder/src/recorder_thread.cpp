@@ -13,10 +13,16 @@ namespace sds {
 namespace {
 
 constexpr std::size_t kSpares = 4;
+constexpr std::chrono::seconds kLookInterval{1};
 
 Error disk_is_full(const std::filesystem::path& directory) {
   Error error{ErrorCode::io, "the disk is full", directory, {}, ENOSPC};
   return error;
+}
+
+Error error_of(const std::exception& error) {
+  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  return {ErrorCode::io, memory ? "out of memory" : error.what(), {}, {}, memory ? ENOMEM : 0};
 }
 
 }  // namespace
@@ -26,7 +32,7 @@ RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callback
       shared_(shared),
       callbacks_(std::move(callbacks)),
       gate_(options_.space),
-      thread_([this] { run(); }) {
+      thread_(options_.make_thread ? options_.make_thread([this] { run(); }) : std::thread([this] { run(); })) {
   pthread_setname_np(thread_.native_handle(), "sds-recorder");
 }
 
@@ -91,11 +97,12 @@ void RecorderThread::close_stream(std::uint32_t handle, const std::string& reaso
   add({Work::Kind::close, {}, handle, reason, {}});
 }
 
-std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::steady_clock::time_point next_flush) {
+std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::steady_clock::time_point next_flush,
+                                                              std::chrono::steady_clock::time_point next_look) {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return stopping_ || !queue_.empty(); };
-  if (dirty_) {
-    changed_.wait_until(lock, next_flush, ready);
+  if (session_) {
+    changed_.wait_until(lock, dirty_ ? std::min(next_flush, next_look) : next_look, ready);
   } else {
     changed_.wait(lock, ready);
   }
@@ -106,10 +113,15 @@ std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::stead
 }
 
 void RecorderThread::run() {
+  guarded([&] {
+    const std::lock_guard lock(mutex_);
+    spares_.reserve(kSpares);
+  });
   auto next_flush = std::chrono::steady_clock::now() + options_.flush_interval;
+  auto next_look = std::chrono::steady_clock::now() + kLookInterval;
   for (;;) {
-    if (auto work = next_work(next_flush)) {
-      perform(*work);
+    if (auto work = next_work(next_flush, next_look)) {
+      guarded([&] { perform(*work); });
       after_work(*work);
     } else {
       const std::lock_guard lock(mutex_);
@@ -118,17 +130,38 @@ void RecorderThread::run() {
     const auto now = std::chrono::steady_clock::now();
     if (now >= next_flush) {
       next_flush = now + options_.flush_interval;
-      flush();
+      guarded([&] { flush(); });
+    }
+    if (now >= next_look) {
+      next_look = now + kLookInterval;
+      guarded([&] { look_after(); });
     }
     wake_refused();
   }
-  for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+  guarded([&] {
+    for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+  });
   std::function<void()> on_finished;
   {
     const std::lock_guard lock(mutex_);
     on_finished = std::move(on_finished_);
   }
   if (on_finished) on_finished();
+}
+
+// Memory that cannot be had costs this recording only.
+template <class Call>
+void RecorderThread::guarded(Call call) {
+  try {
+    try {
+      call();
+    } catch (const std::exception& error) {
+      give_up(error_of(error));
+    }
+  } catch (const std::exception&) {
+    session_.reset();  // as after a kill
+    open_.clear();
+  }
 }
 
 // Makes the place that a batch took free again.
@@ -153,8 +186,14 @@ void RecorderThread::wake_refused() {
 void RecorderThread::perform(Work& work) {
   switch (work.kind) {
     case Work::Kind::open: {
-      const auto opened = open(work);
-      if (!opened && opened.error().exit_code() == 4) note_loss(opened.error());
+      Expected<void> opened;
+      try {
+        opened = open(work);
+      } catch (const std::exception& error) {
+        opened = tl::unexpected<Error>(error_of(error));
+        if (session_ && open_.empty()) abandon_session(opened.error().message);
+      }
+      if (!opened && opened.error().exit_code() == 4) shared_.note_loss(opened.error());
       callbacks_.on_opened(work.handle, opened);
       return;
     }
@@ -206,6 +245,20 @@ void RecorderThread::flush() {
   dirty_ = false;
 }
 
+void RecorderThread::look_after() {
+  if (!session_) return;
+  if (auto trimmed = session_->trim(); !trimmed) return give_up(trimmed.error());
+  tell_missing_files();
+}
+
+void RecorderThread::tell_missing_files() {
+  while (const auto missing = session_->missing_file()) {
+    shared_.note_loss(*missing);
+    spdlog::error("MISSING  {}: {}", options_.device, missing->to_string());
+    missing_.push_back(missing->to_string());
+  }
+}
+
 // Returns when there is room for what comes next, or when it is to go into the reserve.
 void RecorderThread::make_room() {
   if (gate_.has_reserve()) return;
@@ -214,7 +267,7 @@ void RecorderThread::make_room() {
   const Error full = disk_is_full(options_.space.directory);
   if (gate_.on_full() == OnFull::stop) {
     gate_.cancel();
-    note_loss(full);
+    shared_.note_loss(full);
     spdlog::error("recording stopped: {}: {}", options_.device, full.to_string());
     return callbacks_.on_error(full);  // the connection ends, and everything taken by then is still written
   }
@@ -230,22 +283,24 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
 }
 
 void RecorderThread::end_session() {
+  tell_missing_files();
   auto summary = session_->finish();
   if (!summary) {
-    note_loss(summary.error());
+    shared_.note_loss(summary.error());
     spdlog::error("recording stopped: {}: {}", options_.device, summary.error().to_string());
     return abandon_session(summary.error().message);
   }
   session_.reset();
   dirty_ = false;
-  log_end(*summary);
+  log_end(std::move(*summary));
 }
 
 void RecorderThread::abandon_session(const std::string& reason) {
-  const auto summary = session_->abandon(reason);
+  tell_missing_files();
+  auto summary = session_->abandon(reason);
   session_.reset();
   dirty_ = false;
-  log_end(summary);
+  log_end(std::move(summary));
 }
 
 void RecorderThread::give_up(const Error& error) {
@@ -254,26 +309,24 @@ void RecorderThread::give_up(const Error& error) {
   if (error.code == ErrorCode::limit) {  // the device asked too much: its files are well
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
   } else {
-    note_loss(error);
+    shared_.note_loss(error);
   }
   open_.clear();
   if (session_) abandon_session(reason);
   callbacks_.on_error(error);
 }
 
-void RecorderThread::note_loss(const Error& error) {
-  const std::lock_guard lock(shared_.mutex);
-  if (!shared_.first_loss) shared_.first_loss = error;
-}
-
-void RecorderThread::log_end(const SessionSummary& summary) {
+void RecorderThread::log_end(SessionSummary summary) {
+  for (auto& missing : std::exchange(missing_, {})) summary.losses.push_back(std::move(missing));
   if (summary.files.empty()) return;
   for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
   spdlog::info("session  {}: {} blocks, {:.1f} MB received, {:.1f} MB stored in {}{}, {}", options_.device,
                summary.blocks, static_cast<double>(summary.raw_bytes) / 1e6,
                static_cast<double>(summary.stored_bytes) / 1e6, summary.files.front().string(),
                summary.files.size() > 1 ? fmt::format(" and {} more", summary.files.size() - 1) : "",
-               summary.losses.empty() ? "no losses" : fmt::format("{} losses", summary.losses.size()));
+               summary.losses.empty()
+                   ? "no losses"
+                   : fmt::format("{} {}", summary.losses.size(), summary.losses.size() == 1 ? "loss" : "losses"));
 }
 
 }  // namespace sds

@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t kIndexPieceBytes = std::size_t{1} << 20;
 // A log is not worth replacing before it holds this much that has been sealed since.
 constexpr std::uint64_t kMinDeadLogBytes = std::uint64_t{4} << 20;
+// One that could not be replaced grows by this much before that is tried again.
+constexpr std::uint64_t kRetryLogBytes = std::uint64_t{1} << 20;
 constexpr std::size_t kLogWriteBytes = std::size_t{1} << 20;
 constexpr std::size_t kTailPieceBytes = std::size_t{1} << 20;
 // What the second description of a stream has more than the first.
@@ -30,6 +32,8 @@ constexpr std::size_t kClosingDescriptionBytes = 64;
 constexpr std::size_t kSectionsKeptForClosing = 3 * limits::max_streams;
 // A block whose tick does not follow is a frame of its own in the log: what that weighs among the open bytes.
 constexpr std::size_t kJumpBytes = 64;
+// What a writer holds is told to the others in steps of this.
+constexpr std::uint64_t kAccountBytes = std::uint64_t{1} << 14;
 
 struct OpenStream {
   Layout layout;
@@ -56,6 +60,7 @@ struct Job {
   EncodedSection section;
   Bytes facts;  // for the index
   bool done = false;
+  bool encoded = true;
 };
 
 }  // namespace
@@ -73,8 +78,10 @@ struct SdszWriter::State {
   std::size_t described = 0;  // bytes of all descriptions
   std::uint64_t raw = 0;      // of sealed blocks
   std::uint64_t open_bytes = 0;
+  std::uint64_t accounted = 0;         // of them, in options.open_blocks
   std::uint64_t synced_bytes = 0;      // of `stored`, forced to the disk
   std::uint64_t synced_log_bytes = 0;  // and of the log
+  std::uint64_t renew_at = 0;          // bytes of the log from which on its renewal may be tried
   std::uint32_t sequence = 0;
   std::optional<Error> failure;
   bool for_good = false;       // no resume() helps
@@ -88,6 +95,10 @@ struct SdszWriter::State {
   std::condition_variable job_done;
 
   ~State() {
+    if (options.open_blocks != nullptr) {
+      options.open_blocks->used_ -= accounted;
+      --options.open_blocks->writers_;
+    }
     // Encoders on other threads point at our jobs.
     while (options.executor != nullptr && options.executor->help()) {
     }
@@ -177,21 +188,38 @@ struct SdszWriter::State {
     stream.logged_blocks = stream.logged_bytes = 0;
     raw += job->run.raw_bytes();
     open_bytes -= job->run.raw_bytes() + job->run.jumps.size() * kJumpBytes;
+    account();
     Job* raw_job = job.get();
     jobs.push_back(std::move(job));
     // The layout is copied: `streams` may grow while another thread encodes.
-    auto work = [this, raw_job, layout = stream.layout, level = options.level] {
+    auto work = [this, raw_job, layout = stream.layout] { encode(*raw_job, layout); };
+    if (options.executor == nullptr) return work();
+    try {
+      options.executor->run(work);
+    } catch (const std::bad_alloc&) {
+      work();
+    }
+  }
+
+  // Without the memory for it a job is done, but not encoded: commit() tries again.
+  void encode(Job& job, const Layout& layout) {
+    bool encoded = false;
+    try {
       auto coder = borrow_coder();
-      const std::uint64_t first_block = raw_job->section.header.first_block;
-      raw_job->section = coder->encode(raw_job->run, raw_job->stream, layout, level);
-      raw_job->section.header.first_block = first_block;
+      const std::uint64_t first_block = job.section.header.first_block;
+      auto section = coder->encode(job.run, job.stream, layout, options.level);
+      section.header.first_block = first_block;
+      job.section = std::move(section);
+      encoded = true;
       const std::lock_guard lock(mutex);
       coders.push_back(std::move(coder));
-      raw_job->done = true;
-      job_done.notify_all();
-    };
-    if (options.executor == nullptr) return work();
-    options.executor->run(std::move(work));
+    } catch (const std::bad_alloc&) {
+      // told by job.encoded
+    }
+    const std::lock_guard lock(mutex);
+    job.encoded = encoded;
+    job.done = true;
+    job_done.notify_all();
   }
 
   Expected<void> seal(std::uint32_t id) {
@@ -221,9 +249,12 @@ struct SdszWriter::State {
         }
       }
       Job& job = *jobs.front();
+      if (!job.encoded) encode(job, streams[job.stream].layout);
+      if (!job.encoded) return latch(fail(ErrorCode::io, "out of memory", sink->path()));
       if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
         return done;
-      if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2) {
+      const bool scarce = options.open_blocks != nullptr && options.open_blocks->scarce();
+      if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2 && !scarce) {
         job.run.clear();
         spare_runs.push_back(std::move(job.run));
       }
@@ -247,11 +278,40 @@ struct SdszWriter::State {
     stream.run.append(timeslot, tick, data);
     open_bytes += more + (stream.run.jumps.size() - jumps) * kJumpBytes;
     if (stream.run.raw_bytes() >= options.section_bytes) return seal(id);
-    if (open_bytes <= limits::max_open_bytes) return too_large ? commit(pipelined()) : Expected<void>{};
+    if (open_bytes > limits::max_open_bytes) return seal(largest_stream());
+    if (open_bytes > accounted + kAccountBytes) {
+      account();
+      if (has_too_many()) return trim();
+    }
+    return too_large ? commit(pipelined()) : Expected<void>{};
+  }
+
+  // Of those that have blocks open.
+  [[nodiscard]] std::uint32_t largest_stream() const {
     const auto weight = [](const OpenStream& s) { return s.run.raw_bytes() + s.run.jumps.size() * kJumpBytes; };
     const auto largest = std::max_element(streams.begin(), streams.end(),
                                           [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
-    return seal(static_cast<std::uint32_t>(largest - streams.begin()));
+    return static_cast<std::uint32_t>(largest - streams.begin());
+  }
+
+  void account() {
+    if (options.open_blocks == nullptr) return;
+    options.open_blocks->used_ += open_bytes - accounted;
+    accounted = open_bytes;
+  }
+
+  [[nodiscard]] bool has_too_many() const {
+    return options.open_blocks != nullptr && open_bytes > 0 && options.open_blocks->too_many(open_bytes);
+  }
+
+  // One by one, and each to its end: what is on its way takes memory, too.
+  Expected<void> trim() {
+    if (options.open_blocks != nullptr && options.open_blocks->scarce()) spare_runs.clear();
+    while (has_too_many()) {
+      start_sealing(largest_stream());
+      if (auto done = commit(0); !done) return done;
+    }
+    return {};
   }
 
   // Whether a block may be appended to a stream.
@@ -305,47 +365,54 @@ struct SdszWriter::State {
     return TickUnwrapper(stream.logged_tick).next(run.timeslots[stream.logged_blocks]);
   }
 
-  Expected<void> flush_log() {
+  // What has been sealed since is dead weight: with as much of it as of live blocks, what is logged is written twice at
+  // most.
+  [[nodiscard]] bool log_is_due_for_renewal() const {
     std::uint64_t live = 0;
     for (const auto& stream : streams) live += stream.live_log_bytes();
     const std::uint64_t dead = wal->bytes() - std::min(wal->bytes(), live);
-    // What has been sealed since is dead weight: with as much of it as of live blocks, what is logged is written twice
-    // at most.
-    if (dead < std::max(live, kMinDeadLogBytes) && wal->frames() < limits::max_log_frames / 4) {
-      if (auto done = log_open_blocks(*wal); !done) return latch(done);
-      if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
-      if (auto synced = wal->sync(); !synced) return latch(synced, true);
-      synced_log_bytes = wal->bytes();
-      return {};
+    return dead >= std::max(live, kMinDeadLogBytes) || wal->frames() >= limits::max_log_frames / 4;
+  }
+
+  Expected<void> flush_log() {
+    if (wal->bytes() >= renew_at && log_is_due_for_renewal()) {
+      bool published = false;
+      auto renewed = renew_log(published);
+      if (renewed) return {};
+      // Without a descriptor, or room, for its successor the log still does; but not for ever.
+      if (published || wal->frames() >= limits::max_log_frames / 2) return latch(renewed, published);
+      renew_at = wal->bytes() + kRetryLogBytes;
     }
+    if (auto done = log_open_blocks(*wal); !done) return latch(done);
+    if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
+    if (auto synced = wal->sync(); !synced) return latch(synced, true);
+    synced_log_bytes = wal->bytes();
+    return {};
+  }
+
+  // Puts a log of what is open in the place of the one that there is, which counts until it is published.
+  Expected<void> renew_log(bool& published) {
     auto fresh = wal->successor();
-    if (!fresh) return latch(fail(fresh));
+    if (!fresh) return fail(fresh);
     std::vector<std::tuple<std::size_t, std::size_t, std::uint64_t>> logged;
     for (auto& stream : streams) {
       logged.emplace_back(stream.logged_blocks, stream.logged_bytes, stream.logged_tick);
       stream.logged_blocks = stream.logged_bytes = 0;
     }
     auto done = log_open_blocks(*fresh);
-    bool permanent = false;
-    if (done && options.durability == Durability::power) {
-      done = fresh->sync();
-      permanent = !done;
-    }
-    const bool published = done && (done = fresh->publish());
-    if (published && options.durability == Durability::power) {
-      done = sync_directory(directory_of(sink->path()));
-      permanent = !done;
-    }
+    if (done && options.durability == Durability::power) done = fresh->sync();
+    published = done && (done = fresh->publish());
+    if (published && options.durability == Durability::power) done = sync_directory(directory_of(sink->path()));
     if (!published) {
-      // The log of before is still the one that counts.
       (void)remove_file(fresh->path());
       for (std::size_t i = 0; i < streams.size(); ++i)
         std::tie(streams[i].logged_blocks, streams[i].logged_bytes, streams[i].logged_tick) = logged[i];
-      return latch(done, permanent);
+      return done;
     }
     wal = std::move(*fresh);
     synced_log_bytes = wal->bytes();
-    return done ? done : latch(done, permanent);
+    renew_at = 0;
+    return done;
   }
 
   Expected<void> close_next(std::size_t step) {
@@ -450,6 +517,7 @@ Expected<SdszWriter> SdszWriter::create(std::unique_ptr<ByteSink> sink, const Pr
   auto state = std::make_unique<State>();
   state->sink = std::move(sink);
   state->options = options;
+  if (options.open_blocks != nullptr) ++options.open_blocks->writers_;
   state->session = session.encode();
   if (state->session.size() > limits::max_session_bytes)
     return fail(ErrorCode::limit, "too many facts about the session", state->sink->path());
@@ -585,6 +653,11 @@ Expected<void> SdszWriter::add_clock(StreamId id, const ClockPair& pair) {
 Expected<void> SdszWriter::seal(StreamId id) {
   if (auto ok = state_->usable(); !ok) return ok;
   return state_->seal(id);
+}
+
+Expected<void> SdszWriter::trim() {
+  if (auto ok = state_->usable(); !ok) return ok;
+  return state_->trim();
 }
 
 Expected<void> SdszWriter::end_stream(StreamId id) {

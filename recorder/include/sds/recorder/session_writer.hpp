@@ -4,13 +4,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sds/format/sdsz_writer.hpp"
 #include "sds/recorder/arrival.hpp"
-#include "sds/recorder/memory_share.hpp"
 #include "sds/recorder/plain_labels.hpp"
+#include "sds/recorder/shared_total.hpp"
 #include "sds/recorder/space_gate.hpp"
 
 namespace sds {
@@ -37,6 +38,10 @@ class SessionWriter {
   [[nodiscard]] virtual Expected<void> close_stream(std::uint32_t handle, const std::string& reason) = 0;
   /// Makes what came so far visible to readers, and as safe as SessionOptions::durability says.
   [[nodiscard]] virtual Expected<void> flush() = 0;
+  /// Gives memory back that others want. To be called now and then, also where nothing comes.
+  [[nodiscard]] virtual Expected<void> trim() { return {}; }
+  /// The error of a file that no longer stands under its name; each file is told once.
+  [[nodiscard]] virtual std::optional<Error> missing_file() { return std::nullopt; }
   /// Ends the session: every stream is closed by then.
   [[nodiscard]] virtual Expected<SessionSummary> finish() = 0;
   /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. A session
@@ -55,7 +60,10 @@ struct SessionOptions {
   std::string device;                 ///< where the session came from, e.g. the peer's address
   SpaceGate* gate = nullptr;          ///< null: a full disk is an error like any other
   PlainLabels* labels = nullptr;      ///< gives plain sessions their number, instead of `label`; not during playback
-  MemoryTotal* unfinished = nullptr;  ///< what the blocks under way of all sessions hold
+  SharedTotal* unfinished = nullptr;  ///< what the blocks under way of all sessions hold
+  /// What plain files, of which a session may have many, take one each of; a packed session's two are not counted.
+  SharedTotal* descriptors = nullptr;
+  OpenBlocks* open_blocks = nullptr;  ///< bounds what packed sessions have in no section yet
 };
 
 /// Plain files `<stream>.<label>[.p].sds` in the directory. One that exists is kept as `.bak`, `.bak.1`, `.bak.2`, ...
