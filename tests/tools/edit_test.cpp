@@ -224,8 +224,40 @@ TEST_F(EditTest, UnpackSaysWhatAPlainFileCannotHold) {
   const auto report = unpack(input, dir_ / "out", {}, {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->losses, 2u);
-  ASSERT_EQ(report->notes.size(), 1u);
-  EXPECT_NE(report->notes[0].find("2 losses"), std::string::npos);
+  ASSERT_EQ(report->notes.size(), 2u);
+  EXPECT_EQ(report->notes[0],
+            "Test.0.sds: its first block is at tick 12884902888; a plain file holds the lowest 32 bits only, and read "
+            "again it begins at tick 1000");
+  EXPECT_NE(report->notes[1].find("2 losses"), std::string::npos);
+  ASSERT_EQ(report->remarks.size(), 1u);
+  EXPECT_NE(report->remarks[0].find("8 clock pairs"), std::string::npos) << report->remarks[0];
+}
+
+TEST_F(EditTest, UnpackNamesStepsThatAPlainFileDoesNotTell) {
+  constexpr std::uint64_t kRange = std::uint64_t{1} << 32;
+  const auto write = [&](const std::vector<std::uint64_t>& ticks) {
+    SdszWriterOptions options;
+    options.if_exists = IfExists::overwrite;
+    auto writer = SdszWriter::create(path_, {}, options);
+    const auto id = writer->add_stream({"Test", "0", false, "", "", ""});
+    for (const auto tick : ticks) EXPECT_TRUE(writer->append_at(*id, tick, as_bytes("ab")));
+    EXPECT_TRUE(writer->close());
+    const auto report = unpack(open(path_), dir_ / "out", {0, true}, {});
+    EXPECT_TRUE(report);
+    return report ? report->notes : std::vector<std::string>{};
+  };
+  // A wrap-around that a step of less than half the range crosses is told by the lowest 32 bits.
+  EXPECT_TRUE(write({kRange - 10, kRange + 10, kRange + 20}).empty());
+  // 5,000,000,000 = 2^32 + 705,032,704.
+  const auto notes = write({10, 20, 5'000'000'020, 10'000'000'020, 10'000'000'030});
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0],
+            "Test.0.sds: block 2 is at tick 5000000020, 5000000000 after the one before it; a plain file holds the "
+            "lowest 32 bits only, and read again the step is one of 705032704 (2 such steps in all)");
+  // More than half the range forward reads as a step back, where there is room for one.
+  const auto back = write({kRange - 5, 2 * kRange - 105});
+  ASSERT_EQ(back.size(), 1u);
+  EXPECT_NE(back[0].find("is one of -100 "), std::string::npos) << back[0];
 }
 
 }  // namespace
