@@ -204,6 +204,37 @@ TEST_F(EditTest, MergeMovesClocksWithTheirBlocks) {
   EXPECT_EQ(output.sdsz()->streams()[0].clocks, stream_of(inputs[0].recording).clocks);
 }
 
+TEST_F(EditTest, MergeSaysHowFarTheBlocksThatAreThereWereMoved) {
+  // Ten minutes of a device that had been up for 100 hours by a clock 50 ppm fast, against the first recording: both
+  // begin at the same instant. Its first tick, 360,000,000, becomes kFirst, its last one kFirst + 600,000.
+  const auto other = dir_ / "other.sdsz";
+  auto writer = SdszWriter::create(other, {}, {});
+  const auto id = writer->add_stream({"Other", "0", false, "", "Other.sds.yml", kYaml});
+  constexpr std::uint64_t kUp = 360'000'000;
+  for (std::uint64_t i = 0; i <= 60; ++i) {
+    const std::uint64_t tick = kUp + 10'000 * i + i / 2;  // 0.5 ms more in each 10 s
+    ASSERT_TRUE(writer->append_at(*id, tick, as_bytes("ab")));
+    ASSERT_TRUE(writer->add_clock(*id, {tick, kUtc + 10'000'000'000 * i, 7 + 10'000'000'000 * i}));
+  }
+  ASSERT_TRUE(writer->close());
+  std::vector<MergeInput> inputs;
+  inputs.push_back({open(path_), "in"});
+  inputs.push_back({open(other), "other"});
+  const auto report = merge(inputs, true, dir_ / "out.sdsz", {}, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  const auto& clock = report->clocks[1];
+  EXPECT_TRUE(clock.rate_applied) << clock.why_not;
+  const double first = (static_cast<double>(kFirst) - kUp) / 1000;
+  EXPECT_NEAR(clock.moved_s, first, 0.002);
+  EXPECT_NEAR(clock.last_moved_s, first - 0.030, 0.002);
+  const auto moved = read_all(open(dir_ / "out.sdsz"), 1);
+  EXPECT_EQ(clock.moved_s, (static_cast<double>(moved.front().tick) - kUp) / 1000);
+  EXPECT_TRUE(report->notes.empty()) << report->notes.front();
+  // The first recording has 8 pairs, 5 s apart, which are taken to scatter by 1 ms: 1.96 ms / sqrt(1050 s^2) = 60.5
+  // ppm, of 582.5 s 35.2 ms; and 1.96 * 1.25 ms / sqrt(8) = 0.9 ms for the offset.
+  EXPECT_NEAR(clock.moved_uncertainty_s, 0.0361, 0.0003);
+}
+
 TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
   const SectionHeader lost = damage_payload(250);
   const auto input = open(path_);
