@@ -26,7 +26,7 @@ struct ClockMap {
   [[nodiscard]] std::optional<std::uint64_t> operator()(std::uint64_t tick) const {
     const long double moved = std::round(moved_by(static_cast<long double>(tick)));
     const long double result = static_cast<long double>(tick) + moved;
-    if (result < 0 || result > 9.0e18L) return std::nullopt;
+    if (!(result >= 0 && result < 9.0e18L && moved > -9.0e18L)) return std::nullopt;
     return tick + static_cast<std::uint64_t>(static_cast<std::int64_t>(moved));
   }
 };
