@@ -5,6 +5,7 @@
 
 #include "sds/player/player.hpp"
 #include "sds/tools/check.hpp"
+#include "sds/tools/exports.hpp"
 #include "sds/tools/pack.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
@@ -289,6 +290,38 @@ TEST_F(EditTest, UnpackNamesStepsThatAPlainFileDoesNotTell) {
   const auto back = write({kRange - 5, 2 * kRange - 105});
   ASSERT_EQ(back.size(), 1u);
   EXPECT_NE(back[0].find("is one of -100 "), std::string::npos) << back[0];
+}
+
+TEST_F(EditTest, AudioClosesTheGapsThatCheckCountsAndNamesLosses) {
+  // One block a sample, 100 ticks apart; one comes early, one late by less than half a step, and one 200 late.
+  std::vector<test::TestBlock> blocks;
+  std::uint32_t at = 0;
+  for (int i = 0; i < 100; ++i) {
+    blocks.push_back({at, "ab"});
+    at += i == 20 ? 45 : i == 30 ? 145 : i == 40 ? 300 : 100;
+  }
+  test::write_packed(dir_ / "jitter.sdsz", blocks, kYaml);
+  const auto jitter = open(dir_ / "jitter.sdsz");
+  const auto checked = check(jitter, {}, {});
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(checked->streams[0].gaps.count, 1u);
+  for (const bool json : {false, true}) {
+    const auto report = json ? export_edge_impulse(jitter, 0, dir_ / "a.json", false, {}, {})
+                             : export_audio(jitter, 0, dir_ / "a.wav", {}, {});
+    ASSERT_TRUE(report) << report.error().to_string();
+    ASSERT_EQ(report->notes.size(), 1u) << report->notes.back();
+    EXPECT_EQ(report->notes[0].find("Test: 1 gap in time is closed: "), 0u) << report->notes[0];
+  }
+  // Losses without a step in time, the one at the end included.
+  const auto lossy = export_audio(open(path_), 0, dir_ / "b.wav", {}, {});
+  ASSERT_TRUE(lossy);
+  ASSERT_EQ(lossy->notes.size(), 1u);
+  EXPECT_EQ(lossy->notes[0], "Test: 2 losses of the recording are closed: the first: the device fell asleep");
+  ExportOptions part;
+  part.samples.within = {{static_cast<double>(kFirst) / 1000 + 20, 1e12}};
+  const auto behind = export_audio(open(path_), 0, dir_ / "c.wav", part, {});
+  ASSERT_TRUE(behind);
+  EXPECT_TRUE(behind->notes.empty()) << behind->notes[0];
 }
 
 }  // namespace
