@@ -77,10 +77,7 @@ std::string FrameType::to_string() const {
 
 std::string FrameType::to_yaml(const std::string& name) const {
   std::string yaml = fmt::format("sds:\n  name: '{}'\n", name);
-  if (tick_frequency != Frequency{}) {
-    // Arm's tools take a plain number; only frequencies that are no whole number of Hz need a fraction.
-    yaml += fmt::format("  tick-frequency: {}\n", number_text(tick_frequency.hz()));
-  }
+  if (tick_frequency != Frequency{}) yaml += fmt::format("  tick-frequency: {}\n", tick_frequency.to_string());
   yaml += "  content:\n";
   constexpr std::size_t kMaxNamed = 64;
   const auto entry = [&](const std::string& value, std::size_t column, std::size_t x, std::size_t y) {

@@ -1,6 +1,9 @@
 #include "sds/bridge/output_recorder.hpp"
 
+#include <fmt/format.h>
+
 #include "sds/format/limits.hpp"
+#include "sds/format/metadata.hpp"
 #include "sds/format/stream_files.hpp"
 
 namespace sds {
@@ -9,6 +12,10 @@ Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& pat
                                                 const std::vector<StreamDescription>& streams,
                                                 const Properties& session, IfExists if_exists) {
   OutputRecorder recorder;
+  for (const auto& stream : streams) {
+    const auto metadata = Metadata::parse(stream.metadata_text, path);
+    recorder.frequencies_.push_back(metadata ? std::optional(metadata->tick_frequency) : std::nullopt);
+  }
   if (path.extension() == ".sdsz") {
     auto file = PartialFile::create(path, if_exists);
     if (!file) return fail(file);
@@ -51,6 +58,7 @@ Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directo
   auto file = PartialFile::create(files_.back(), if_exists);
   if (!file) return fail(file);
   plain_.push_back(std::make_unique<PlainWriter>(file->borrow_sink()));
+  plain_ticks_.emplace_back();
   partial_.push_back(std::move(*file));
   if (files.metadata.empty()) return {};
   const auto path = directory / files.metadata;
@@ -63,16 +71,39 @@ Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directo
   return {};
 }
 
-Expected<void> OutputRecorder::append(std::size_t stream, std::uint64_t tick, ByteView data) {
-  return packed_ ? packed_->append_at(ids_[stream], tick, data)
-                 : plain_[stream]->append(static_cast<std::uint32_t>(tick), data);
+Expected<void> OutputRecorder::append(std::size_t stream, std::uint64_t tick, const Frequency& frequency,
+                                      ByteView data) {
+  if (frequencies_[stream]) tick = convert_tick(tick, frequency, *frequencies_[stream]);
+  if (packed_) return packed_->append_at(ids_[stream], tick, data);
+  plain_ticks_[stream].add(tick);
+  return plain_[stream]->append(static_cast<std::uint32_t>(tick), data);
+}
+
+Expected<void> OutputRecorder::add_clocks(std::span<const ClockPair> pairs, const Frequency& frequency) {
+  if (!packed_) return {};
+  for (std::size_t stream = 0; stream < ids_.size(); ++stream)
+    for (ClockPair pair : pairs) {
+      if (frequencies_[stream]) pair.tick = convert_tick(pair.tick, frequency, *frequencies_[stream]);
+      if (auto done = packed_->add_clock(ids_[stream], pair); !done) return done;
+    }
+  return {};
 }
 
 Expected<void> OutputRecorder::add_gap(const std::string& reason) {
-  if (!packed_) return {};
+  if (!packed_) ++lost_gaps_;
   for (const auto id : ids_)
     if (auto done = packed_->add_gap(id, reason); !done) return done;
   return {};
+}
+
+std::vector<std::string> OutputRecorder::notes() const {
+  std::vector<std::string> notes;
+  for (std::size_t i = 0; i < plain_ticks_.size(); ++i)
+    for (const auto& note : plain_ticks_[i].notes()) notes.push_back(files_[i].filename().string() + ": " + note);
+  if (lost_gaps_ > 0)
+    notes.push_back(
+        fmt::format("the input has {} loss{}: plain files cannot hold where", lost_gaps_, lost_gaps_ == 1 ? "" : "es"));
+  return notes;
 }
 
 Expected<void> OutputRecorder::close() {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "output_metadata.hpp"
 #include "sds/bridge/pipeline.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -162,7 +163,33 @@ Expected<StreamDescription> describe_output(const OutputPort& port, const Record
   return description;
 }
 
-Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, const Started& started) {
+// Ticks are the input's: metadata that names no frequency gets that, so that times are the input's, too.
+void tell_frequency(StreamDescription& description, const Frequency& frequency, std::vector<std::string>& notes) {
+  if (frequency == Frequency{}) return;
+  const bool any = Metadata::parse(description.metadata_text, "").has_value();
+  const auto text = any ? with_tick_frequency(description.metadata_text, frequency) : std::nullopt;
+  if (text) {
+    description.metadata_text = *text;
+    return;
+  }
+  notes.push_back(fmt::format(
+      "the times of {} are wrong: its ticks are those of the input, {} a second, and {} (--out-yaml names a "
+      "file with 'tick-frequency: {}')",
+      description.name, frequency.to_string(),
+      any ? "its metadata leaves no place to say so" : "it has no metadata to say so", frequency.to_string()));
+}
+
+// When the input was received is when the output was, by the same ticks.
+Expected<void> take_clocks(const Recording& recording, const Started& started, OutputRecorder& outputs) {
+  if (!recording.sdsz()) return {};
+  const auto& streams = recording.sdsz()->streams();
+  std::size_t from = started.streams[0];
+  for (std::size_t i = 0; i < streams.size() && streams[from].clocks.empty(); ++i) from = i;
+  return outputs.add_clocks(streams[from].clocks, recording.streams()[from].tick_frequency());
+}
+
+Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, const Started& started,
+                                        std::vector<std::string>& notes) {
   std::vector<StreamDescription> streams;
   const StreamInfo& input = recording.streams()[started.streams[0]];
   for (const auto& port : started.algorithm->outputs()) {
@@ -176,6 +203,7 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
   }
   if (!job.out_metadata.empty() && !streams.empty())
     if (auto taken = take_metadata(streams[0], job.out_metadata); !taken) return fail(taken);
+  for (auto& stream : streams) tell_frequency(stream, input.tick_frequency(), notes);
   Properties session;
   session.set("tool", "sdskit replay");
   session.set("input", recording.path().filename().string());
@@ -250,15 +278,18 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
       result.outputs = started->algorithm->outputs();
     }
     if (i == 0 && !job.output.empty()) {
-      auto created = record_outputs(recording, job, *started);
+      auto created = record_outputs(recording, job, *started, result.notes);
       if (!created) return fail(created);
       outputs.emplace(std::move(*created));
       result.files = outputs->files();
     }
     auto run = run_replay(recording, *started->algorithm, outputs ? &*outputs : nullptr, options);
     if (!run) return fail(run);
-    if (outputs)
+    if (outputs) {
+      if (auto done = take_clocks(recording, *started, *outputs); !done) return fail(done);
       if (auto closed = outputs->close(); !closed) return fail(closed);
+      for (auto& note : outputs->notes()) result.notes.push_back(std::move(note));
+    }
     result.runs.push_back(std::move(*run));
     if (!result.runs.back().ok()) return result;
     compare_runs(result.runs.back(), result.runs.front(), result.identical, result.first_different);

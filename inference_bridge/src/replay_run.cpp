@@ -128,7 +128,9 @@ class Run {
       ++report_.outputs;
       if (report_.output_hashes.size() < kMaxHashes) report_.output_hashes.push_back(checksum(output.data));
       if (outputs_ != nullptr)
-        if (auto recorded = outputs_->append(output.port, block.tick + output.ticks_later, output.data); !recorded)
+        if (auto recorded =
+                outputs_->append(output.port, block.tick + output.ticks_later, block.frequency, output.data);
+            !recorded)
           return recorded;
     }
     return {};

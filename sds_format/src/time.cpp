@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -199,6 +200,15 @@ double seconds(std::uint64_t tick, const Frequency& tick_frequency, std::uint64_
 
 double seconds(std::uint64_t tick, const Frequency& tick_frequency) {
   return quotient(Wide{tick} * tick_frequency.denominator, tick_frequency.numerator);
+}
+
+std::uint64_t convert_tick(std::uint64_t tick, const Frequency& from, const Frequency& to) {
+  __extension__ using Wide = unsigned __int128;
+  if (from == to) return tick;
+  const Wide up = Wide{std::uint64_t{to.numerator} * from.denominator};
+  const Wide down = Wide{std::uint64_t{to.denominator} * from.numerator};
+  const Wide result = (tick * up + down / 2) / down;
+  return static_cast<std::uint64_t>(std::min<Wide>(result, std::numeric_limits<std::uint64_t>::max()));
 }
 
 }  // namespace sds

@@ -108,6 +108,9 @@ class Input(Case):
         b = self.write("T.1.sds", plain((5, b"ab"), (3, b"cd"), (6, b"ef")))
         self.assertIn("timeslot not in ascending order in block 1", run("check", b, expect=1)[0])
         self.assertEqual(len(run("export", "csv", b)[0].splitlines()), 4)
+        # Back by 2147.4 s, which is less than half the range.
+        c = self.write("T.2.sds", plain((2147400, b"ab"), (0, b"cd")))
+        self.assertIn(" -35 min 47.4 s", run("check", c, expect=1)[0])
 
     def test_metadata_by_option(self):
         yaml = self.write("other.yml", YAML)

@@ -333,8 +333,9 @@ class Datasets(Case):
             self.write(name + ".csv", "time,x\n" + "".join(f"{t0 + i / 100:.2f},{i}\n" for i in range(1000)))
             run("import", "csv", self.path(name + ".csv"), "-o", self.path(name + ".sdsz"))
         out, err = run("merge", self.path("a.sdsz"), self.path("b.sdsz"), "-o", self.path("m.sdsz"))
-        self.assertIn("a.sdsz: its clock is kept; ", out)
-        self.assertIn("b.sdsz: moved by +2.0", out)
+        self.assertIn("a.sdsz: its clock is the one that the others are fitted to; ", out)
+        self.assertRegex(out, r"b\.sdsz: its first block is moved by \+2\.0\d+ s \(± \d+\.\d ms\) to fit the first "
+                              r"recording's clock; [^;]*, taken as nominal: ")
         self.assertEqual(err, "")
         rows = run("export", "csv", self.path("m.sdsz"), "-s", "b")[0].splitlines()
         self.assertAlmostEqual(float(rows[1].split(",")[0]), 2.5, places=3)

@@ -147,6 +147,93 @@ TEST_F(ReplayJobTest, AUsersOwnMetadataIsNotReplacedUnlessToldTo) {
   EXPECT_TRUE(run(job));
 }
 
+// A recording in microseconds, of a device that was received at kUtc + its time.
+class ReplayTimesTest : public ReplayJobTest {
+ protected:
+  static constexpr std::uint64_t kUtc = 1'700'000'000'000'000'000;
+  static constexpr std::uint64_t kFirst = (std::uint64_t{5} << 32) + 7000;
+
+  void SetUp() override {
+    auto writer = SdszWriter::create(dir_ / "in.sdsz", {}, {});
+    const auto id = writer->add_stream({"In", "0", false, "", "In.sds.yml",
+                                        "sds:\n  name: In\n  tick-frequency: 1000000\n  content:\n    - {value: v, "
+                                        "type: uint8_t}\n"});
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      if (i == 20) ASSERT_TRUE(writer->add_gap(*id, "a hole"));
+      ASSERT_TRUE(writer->append_at(*id, kFirst + 20'000 * i, as_bytes("block " + std::to_string(i))));
+    }
+    for (std::uint64_t i = 0; i < 2; ++i)
+      ASSERT_TRUE(writer->add_clock(*id, {kFirst + 980'000 * i, kUtc + 980'000'000 * i, 7 + 980'000'000 * i}));
+    ASSERT_TRUE(writer->close());
+  }
+  Expected<ReplayJobResult> replay(const std::string& metadata, const std::string& output = "out.sdsz") {
+    auto job = job_of("bad_prints");
+    if (!metadata.empty()) {
+      test::write_file(dir_ / "out.yml", metadata);
+      job.out_metadata = dir_ / "out.yml";
+    }
+    job.output = dir_ / output;
+    job.if_exists = IfExists::overwrite;
+    return run_job(*Recording::open(dir_ / "in.sdsz"), job);
+  }
+  // Seconds of the first and the last block.
+  std::pair<double, double> times(const std::string& output = "out.sdsz") {
+    const auto recording = Recording::open(dir_ / output);
+    EXPECT_TRUE(recording) << recording.error().to_string();
+    auto cursor = recording->cursor(0);
+    std::vector<std::uint64_t> ticks;
+    for (auto block = (*cursor)->next(); block && *block; block = (*cursor)->next()) ticks.push_back((*block)->tick);
+    EXPECT_EQ(ticks.size(), 50u);
+    const Frequency frequency = recording->streams()[0].tick_frequency();
+    return {seconds(ticks.front(), frequency), seconds(ticks.back(), frequency)};
+  }
+};
+
+TEST_F(ReplayTimesTest, OutputsStandAtTheTimesOfTheirInputsWhateverTheirMetadataSay) {
+  constexpr double kBegin = 1e-6 * kFirst;
+  constexpr double kEnd = 1e-6 * (kFirst + 49 * 20'000);
+  for (const auto& metadata : std::vector<std::string>{
+           "sds:\n  # of a worker\n  name: Out\n  content:\n    - {value: s, type: uint32_t}\n",
+           "sds: {name: Out, content: [{value: s, type: uint32_t}]}\n",
+           "---\r\nsds:\r\n    name: 'Ä'\r\n    content:\r\n    - {value: s, type: uint32_t}\r\n",
+           "sds:\n  name: Out\n  tick-frequency: 50\n  content:\n    - {value: s, type: uint32_t}\n"}) {
+    const auto result = replay(metadata);
+    ASSERT_TRUE(result) << result.error().to_string();
+    EXPECT_TRUE(result->notes.empty()) << result->notes.front();
+    EXPECT_NEAR(times().first, kBegin, 0.010001) << metadata;  // ticks of 50 Hz are 20 ms
+    EXPECT_NEAR(times().second, kEnd, 0.010001) << metadata;
+    const auto recording = Recording::open(dir_ / "out.sdsz");
+    if (metadata.find("50") == std::string::npos) {
+      EXPECT_EQ(times(), std::pair(kBegin, kEnd)) << metadata;
+      EXPECT_EQ(recording->streams()[0].tick_frequency(), (Frequency{1'000'000, 1})) << metadata;
+    }
+    const auto& clocks = recording->sdsz()->streams()[0].clocks;
+    ASSERT_EQ(clocks.size(), 2u);
+    EXPECT_NEAR(seconds(clocks[1].tick, recording->streams()[0].tick_frequency()), kEnd, 0.010001);
+    EXPECT_EQ(clocks[1].utc_ns, kUtc + 980'000'000);
+    EXPECT_EQ(clocks[1].monotonic_ns, 980'000'007u);
+  }
+}
+
+TEST_F(ReplayTimesTest, WithoutMetadataTheTimesAreSaidToBeWrong) {
+  const auto result = replay("");
+  ASSERT_TRUE(result) << result.error().to_string();
+  ASSERT_EQ(result->notes.size(), 1u);
+  EXPECT_EQ(result->notes[0],
+            "the times of Out are wrong: its ticks are those of the input, 1000000 a second, and it has no metadata to "
+            "say so (--out-yaml names a file with 'tick-frequency: 1000000')");
+}
+
+TEST_F(ReplayTimesTest, PlainOutputsSayWhatTheyCannotHold) {
+  const auto result = replay("sds:\n  name: Out\n  content:\n    - {value: s, type: uint32_t}\n", "plain");
+  ASSERT_TRUE(result) << result.error().to_string();
+  ASSERT_EQ(result->notes.size(), 2u);
+  EXPECT_EQ(result->notes[0],
+            "Out.0.p.sds: its first block is at tick 21474843480; a plain file holds the lowest 32 bits only, and read "
+            "again it begins at tick 7000");
+  EXPECT_EQ(result->notes[1], "the input has 1 loss: plain files cannot hold where");
+}
+
 TEST_F(ReplayJobTest, WhatDoesNotFitIsExplained) {
   auto job = job_of("bad_prints");
   job.inputs = {"In", "In"};

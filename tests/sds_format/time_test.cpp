@@ -115,5 +115,14 @@ TEST(Seconds, AreTheNearestDoubles) {
   EXPECT_EQ(seconds(std::uint64_t{1} << 40, {1000, 1}), 1099511627.776);
 }
 
+TEST(ConvertTick, GivesTheNearestTickOfTheOtherFrequency) {
+  EXPECT_EQ(convert_tick(1'500'499, {1'000'000, 1}, {1000, 1}), 1500u);
+  EXPECT_EQ(convert_tick(1'500'500, {1'000'000, 1}, {1000, 1}), 1501u);
+  EXPECT_EQ(convert_tick(7, {1, 3600}, {1'000'000, 1}), 25'200'000'000u);  // seven hours
+  EXPECT_EQ(convert_tick(10, {1000, 3}, {1000, 1}), 30u);
+  EXPECT_EQ(convert_tick(UINT64_MAX, {1000, 1}, {1000, 1}), UINT64_MAX);
+  EXPECT_EQ(convert_tick(UINT64_MAX, {1, 1}, {1000, 1}), UINT64_MAX);
+}
+
 }  // namespace
 }  // namespace sds

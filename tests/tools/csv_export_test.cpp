@@ -88,6 +88,36 @@ TEST_F(CsvTest, NormalizesAndSelectsATimeRange) {
   EXPECT_EQ(csv(test::int16_metadata(1), {{5000, i16({1, 2, 3, 4})}}, options), "timeslot,c0\n0.01,2\n0.02,3\n");
 }
 
+TEST_F(CsvTest, NormalizedTimesHaveOneOriginDamagedOrNot) {
+  // 200 blocks, one a second from 500 s on; the first section cannot be read.
+  std::vector<TestBlock> blocks;
+  for (int i = 0; i < 200; ++i) blocks.push_back({static_cast<std::uint32_t>(500'000 + 1000 * i), i16({i})});
+  SdszWriterOptions small;
+  small.section_bytes = 512;
+  const auto path = dir_ / "T.sdsz";
+  test::write_packed(path, blocks, test::int16_metadata(1), small);
+  const auto csv = [&](double from) {
+    auto recording = Recording::open(path);
+    SampleOptions options;
+    options.normalize = true;
+    if (from > 0) options.within = {{from, 1e9}};
+    auto disk = std::make_shared<test::Disk>();
+    test::MemorySink sink(disk);
+    EXPECT_TRUE(export_csv(*recording, 0, sink, options, {}));
+    return std::string(as_text(disk->bytes));
+  };
+  EXPECT_EQ(csv(0).substr(0, 21), "timeslot,c0\n0,0\n1,1\n2");
+  const auto first = Recording::open(path)->sdsz()->streams()[0].data.front();
+  std::string bytes = test::read_file(path);
+  bytes[first.payload_offset() + 5] ^= 1;
+  test::write_file(path, bytes);
+  const std::string n = std::to_string(first.header.block_count);
+  const std::string begin = "timeslot,c0\n" + n + "," + n + "\n";
+  EXPECT_EQ(csv(0).substr(0, begin.size()), begin);
+  EXPECT_EQ(csv(1).substr(0, begin.size()), begin);
+  EXPECT_EQ(csv(150).substr(0, 20), "timeslot,c0\n150,150\n");
+}
+
 TEST_F(CsvTest, TimesGoOnAcrossTheWrapAround) {
   const std::string yaml = "sds:\n  name: T\n  content:\n    - {value: v, type: int16_t}\n";
   EXPECT_EQ(csv(yaml, {{0xFFFFFFFF, i16({1})}, {0, i16({2})}}), "timeslot,v\n4294967.295,1\n4294967.296,2\n");

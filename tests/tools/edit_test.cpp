@@ -5,6 +5,7 @@
 
 #include "sds/player/player.hpp"
 #include "sds/tools/check.hpp"
+#include "sds/tools/exports.hpp"
 #include "sds/tools/pack.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
@@ -204,6 +205,37 @@ TEST_F(EditTest, MergeMovesClocksWithTheirBlocks) {
   EXPECT_EQ(output.sdsz()->streams()[0].clocks, stream_of(inputs[0].recording).clocks);
 }
 
+TEST_F(EditTest, MergeSaysHowFarTheBlocksThatAreThereWereMoved) {
+  // Ten minutes of a device that had been up for 100 hours by a clock 50 ppm fast, against the first recording: both
+  // begin at the same instant. Its first tick, 360,000,000, becomes kFirst, its last one kFirst + 600,000.
+  const auto other = dir_ / "other.sdsz";
+  auto writer = SdszWriter::create(other, {}, {});
+  const auto id = writer->add_stream({"Other", "0", false, "", "Other.sds.yml", kYaml});
+  constexpr std::uint64_t kUp = 360'000'000;
+  for (std::uint64_t i = 0; i <= 60; ++i) {
+    const std::uint64_t tick = kUp + 10'000 * i + i / 2;  // 0.5 ms more in each 10 s
+    ASSERT_TRUE(writer->append_at(*id, tick, as_bytes("ab")));
+    ASSERT_TRUE(writer->add_clock(*id, {tick, kUtc + 10'000'000'000 * i, 7 + 10'000'000'000 * i}));
+  }
+  ASSERT_TRUE(writer->close());
+  std::vector<MergeInput> inputs;
+  inputs.push_back({open(path_), "in"});
+  inputs.push_back({open(other), "other"});
+  const auto report = merge(inputs, true, dir_ / "out.sdsz", {}, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  const auto& clock = report->clocks[1];
+  EXPECT_TRUE(clock.rate_applied) << clock.why_not;
+  const double first = (static_cast<double>(kFirst) - kUp) / 1000;
+  EXPECT_NEAR(clock.moved_s, first, 0.002);
+  EXPECT_NEAR(clock.last_moved_s, first - 0.030, 0.002);
+  const auto moved = read_all(open(dir_ / "out.sdsz"), 1);
+  EXPECT_EQ(clock.moved_s, (static_cast<double>(moved.front().tick) - kUp) / 1000);
+  EXPECT_TRUE(report->notes.empty()) << report->notes.front();
+  // The first recording has 8 pairs, 5 s apart, which are taken to scatter by 1 ms: 1.96 ms / sqrt(1050 s^2) = 60.5
+  // ppm, of 582.5 s 35.2 ms; and 1.96 * 1.25 ms / sqrt(8) = 0.9 ms for the offset.
+  EXPECT_NEAR(clock.moved_uncertainty_s, 0.0361, 0.0003);
+}
+
 TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
   const SectionHeader lost = damage_payload(250);
   const auto input = open(path_);
@@ -224,8 +256,72 @@ TEST_F(EditTest, UnpackSaysWhatAPlainFileCannotHold) {
   const auto report = unpack(input, dir_ / "out", {}, {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->losses, 2u);
-  ASSERT_EQ(report->notes.size(), 1u);
-  EXPECT_NE(report->notes[0].find("2 losses"), std::string::npos);
+  ASSERT_EQ(report->notes.size(), 2u);
+  EXPECT_EQ(report->notes[0],
+            "Test.0.sds: its first block is at tick 12884902888; a plain file holds the lowest 32 bits only, and read "
+            "again it begins at tick 1000");
+  EXPECT_NE(report->notes[1].find("2 losses"), std::string::npos);
+  ASSERT_EQ(report->remarks.size(), 1u);
+  EXPECT_NE(report->remarks[0].find("8 clock pairs"), std::string::npos) << report->remarks[0];
+}
+
+TEST_F(EditTest, UnpackNamesStepsThatAPlainFileDoesNotTell) {
+  constexpr std::uint64_t kRange = std::uint64_t{1} << 32;
+  const auto write = [&](const std::vector<std::uint64_t>& ticks) {
+    SdszWriterOptions options;
+    options.if_exists = IfExists::overwrite;
+    auto writer = SdszWriter::create(path_, {}, options);
+    const auto id = writer->add_stream({"Test", "0", false, "", "", ""});
+    for (const auto tick : ticks) EXPECT_TRUE(writer->append_at(*id, tick, as_bytes("ab")));
+    EXPECT_TRUE(writer->close());
+    const auto report = unpack(open(path_), dir_ / "out", {0, true}, {});
+    EXPECT_TRUE(report);
+    return report ? report->notes : std::vector<std::string>{};
+  };
+  // A wrap-around that a step of less than half the range crosses is told by the lowest 32 bits.
+  EXPECT_TRUE(write({kRange - 10, kRange + 10, kRange + 20}).empty());
+  // 5,000,000,000 = 2^32 + 705,032,704.
+  const auto notes = write({10, 20, 5'000'000'020, 10'000'000'020, 10'000'000'030});
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0],
+            "Test.0.sds: block 2 is at tick 5000000020, 5000000000 after the one before it; a plain file holds the "
+            "lowest 32 bits only, and read again the step is one of 705032704 (2 such steps in all)");
+  // More than half the range forward reads as a step back, where there is room for one.
+  const auto back = write({kRange - 5, 2 * kRange - 105});
+  ASSERT_EQ(back.size(), 1u);
+  EXPECT_NE(back[0].find("is one of -100 "), std::string::npos) << back[0];
+}
+
+TEST_F(EditTest, AudioClosesTheGapsThatCheckCountsAndNamesLosses) {
+  // One block a sample, 100 ticks apart; one comes early, one late by less than half a step, and one 200 late.
+  std::vector<test::TestBlock> blocks;
+  std::uint32_t at = 0;
+  for (int i = 0; i < 100; ++i) {
+    blocks.push_back({at, "ab"});
+    at += i == 20 ? 45 : i == 30 ? 145 : i == 40 ? 300 : 100;
+  }
+  test::write_packed(dir_ / "jitter.sdsz", blocks, kYaml);
+  const auto jitter = open(dir_ / "jitter.sdsz");
+  const auto checked = check(jitter, {}, {});
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(checked->streams[0].gaps.count, 1u);
+  for (const bool json : {false, true}) {
+    const auto report = json ? export_edge_impulse(jitter, 0, dir_ / "a.json", false, {}, {})
+                             : export_audio(jitter, 0, dir_ / "a.wav", {}, {});
+    ASSERT_TRUE(report) << report.error().to_string();
+    ASSERT_EQ(report->notes.size(), 1u) << report->notes.back();
+    EXPECT_EQ(report->notes[0].find("Test: 1 gap in time is closed: "), 0u) << report->notes[0];
+  }
+  // Losses without a step in time, the one at the end included.
+  const auto lossy = export_audio(open(path_), 0, dir_ / "b.wav", {}, {});
+  ASSERT_TRUE(lossy);
+  ASSERT_EQ(lossy->notes.size(), 1u);
+  EXPECT_EQ(lossy->notes[0], "Test: 2 losses of the recording are closed: the first: the device fell asleep");
+  ExportOptions part;
+  part.samples.within = {{static_cast<double>(kFirst) / 1000 + 20, 1e12}};
+  const auto behind = export_audio(open(path_), 0, dir_ / "c.wav", part, {});
+  ASSERT_TRUE(behind);
+  EXPECT_TRUE(behind->notes.empty()) << behind->notes[0];
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ nlohmann::json clocks_json(const std::vector<MergedClock>& clocks) {
         {{"recording", clock.path.string()},
          {"pairs", clock.pairs},
          {"moved_s", clock.moved_s},
+         {"last_moved_s", clock.last_moved_s},
          {"moved_uncertainty_s", clock.moved_uncertainty_s},
          {"rate_ppm", known ? nlohmann::json(clock.rate_ppm) : nlohmann::json(nullptr)},
          {"rate_uncertainty_ppm", known ? nlohmann::json(clock.rate_uncertainty_ppm) : nlohmann::json(nullptr)},
@@ -48,15 +49,18 @@ nlohmann::json clocks_json(const std::vector<MergedClock>& clocks) {
 }
 
 void print_clock(const MergedClock& clock, bool first) {
-  const std::string moved =
-      first ? "its clock is kept"
-            : fmt::format("moved by {:+.6f} s (known to {:.6f} s)", clock.moved_s, clock.moved_uncertainty_s);
+  std::string moved = "its clock is the one that the others are fitted to";
+  if (!first)
+    moved = fmt::format("its first block is moved by {:+.{}f} s (± {:.1f} ms) to fit the first recording's clock",
+                        clock.moved_s, clock.moved_uncertainty_s < 1e-3 ? 4 : 3, clock.moved_uncertainty_s * 1e3);
   std::string rate = "how fast its clock runs is not known";
   if (std::isfinite(clock.rate_uncertainty_ppm))
-    rate = fmt::format("its clock runs {:.1f} ppm {} than nominal (known to {:.1f} ppm)", std::abs(clock.rate_ppm),
-                       clock.rate_ppm > 0 ? "slower" : "faster", clock.rate_uncertainty_ppm);
-  fmt::print("  {}: {}; {}{}\n", clock.path.string(), moved, rate,
-             clock.rate_applied ? ", which is corrected" : ", and is taken as nominal: " + clock.why_not);
+    rate = fmt::format("its clock runs {:.1f} ppm {} (± {:.1f} ppm)", std::abs(clock.rate_ppm),
+                       clock.rate_ppm > 0 ? "slow" : "fast", clock.rate_uncertainty_ppm);
+  const std::string done = !clock.rate_applied ? ", taken as nominal: " + clock.why_not
+                           : first             ? ", which the others follow"
+                                               : ", corrected";
+  fmt::print("  {}: {}; {}{}\n", clock.path.string(), moved, rate, done);
 }
 
 int print_report(const Expected<EditReport>& report, const Options& o) {

@@ -145,6 +145,7 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
                       {"ok", result.ok() && recording.damages().empty()},
                       {"outputs", nlohmann::json::array()},
                       {"files", nlohmann::json::array()},
+                      {"notes", result.notes},
                       {"runs", nlohmann::json::array()}};
   for (const auto& port : result.outputs) json["outputs"].push_back({{"name", port.name}, {"bytes", port.max_bytes}});
   for (const auto& file : result.files) json["files"].push_back(file.string());
@@ -165,6 +166,7 @@ int replay_one(const Options& o, const std::string& algorithm, const Recording& 
   job->on_progress = progress.callback();
   auto result = run_job(recording, *job);
   if (!result) return fail_with(result.error());
+  for (const auto& note : result->notes) warn(note);
   const std::string name = job->algorithm.path.empty() ? job->algorithm.name() : job->algorithm.path.string();
   if (o.json) {
     auto json = job_json(*result, name, recording);
@@ -199,6 +201,7 @@ int replay_both(const Options& o, const Recording& recording) {
     auto result = run_job(recording, *job);
     if (!result) return fail_with(result.error());
     progress.reset();
+    for (const auto& note : result->notes) warn(fmt::format("{}: {}", side, note));
     ok = ok && result->ok();
     if (o.output.empty()) result->files.clear();  // they are gone when this ends
     if (o.json) {

@@ -29,6 +29,7 @@ int run_unpack(const Options& o) {
   auto report = unpack(*recording, o.directory, {o.threads, o.force}, progress.callback());
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
+  for (const auto& remark : report->remarks) note(remark);
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(file.data.string());
@@ -38,7 +39,8 @@ int run_unpack(const Options& o) {
                               {"losses", report->losses},
                               {"labels", text_or_null(report->labels)},
                               {"damages", damages_json()},
-                              {"notes", report->notes}});
+                              {"notes", report->notes},
+                              {"remarks", report->remarks}});
     return report->losses > 0 ? 3 : 0;
   }
   for (const auto& file : report->files)

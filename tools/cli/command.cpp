@@ -28,6 +28,7 @@ int fail_with(const Error& error) {
 }
 
 void warn(const std::string& message) { fmt::print(stderr, "sds: warning: {}\n", printable(message)); }
+void note(const std::string& message) { fmt::print(stderr, "sds: note: {}\n", printable(message)); }
 
 void reads(const std::filesystem::path& path) {
   static std::mutex mutex;

@@ -38,6 +38,8 @@ void add_unpack(CLI::App& app, Run& run);
 int fail_with(const Error& error);
 /// "sds: warning: ..." on stderr.
 void warn(const std::string& message);
+/// "sds: note: ..." on stderr: what is as it should be, and good to know.
+void note(const std::string& message);
 
 /// From now on no output of this command replaces `path` (file_in_use.hpp), --force or not.
 void reads(const std::filesystem::path& path);

@@ -94,9 +94,54 @@ Slope robust_slope(const std::vector<Point>& points, double nominal) {
   return slope;
 }
 
+// Half the width of the interval between the order statistics that the median lies between with 95 %.
+double uncertainty_of_median(std::vector<double> values) {
+  const double middle = median(values);
+  std::sort(values.begin(), values.end());
+  const auto count = static_cast<double>(values.size());
+  const auto low = static_cast<std::size_t>(std::max(0.0, std::floor((count - kTwoSigma * std::sqrt(count)) / 2 - 1)));
+  return std::max(middle - values[low], values[values.size() - 1 - low] - middle);
+}
+
+std::uint64_t add_ns(std::uint64_t utc_ns, long double more) {
+  return utc_ns + static_cast<std::uint64_t>(std::llround(std::clamp(more, -9.0e18L, 9.0e18L)));
+}
+
+void judge_rate(ClockFit& fit) {
+  if (fit.pairs < 2) {
+    fit.why_not = "there is one clock pair only";
+  } else if (!(fit.rate_uncertainty_ppm <= max_rate_uncertainty_ppm)) {
+    fit.why_not = "its clock pairs are too few, or too close together, to tell";
+  } else if (std::abs(fit.rate_ppm) >= kNoClockPpm) {
+    fit.why_not = "no clock is off by so much, so the recording was not made in real time";
+    fit.real_time = false;
+  } else if (std::abs(fit.rate_ppm) <= fit.rate_uncertainty_ppm) {
+    fit.why_not = fmt::format("within {:.1f} ppm it is the nominal one", fit.rate_uncertainty_ppm);
+  }
+  fit.rate_applied = fit.why_not.empty();
+  if (fit.rate_applied) {
+    fit.rate_bound_ppm = fit.rate_uncertainty_ppm;
+  } else {
+    const double most = std::abs(fit.rate_ppm) + fit.rate_uncertainty_ppm;
+    const bool usual = !(std::abs(fit.rate_ppm) - fit.rate_uncertainty_ppm > usual_rate_ppm);
+    fit.rate_bound_ppm = usual ? std::min(most, usual_rate_ppm) : most;
+  }
+}
+
 }  // namespace
 
-ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency, std::uint64_t origin_ns) {
+std::uint64_t ClockFit::utc_ns_at(long double ticks) const {
+  return add_ns(utc_ns, static_cast<long double>(ns_per_tick) * (ticks - static_cast<long double>(tick)));
+}
+
+double ClockFit::uncertainty_s_at(long double ticks) const {
+  const double away_s = 1e-9 * ns_per_tick * std::abs(static_cast<double>(ticks - static_cast<long double>(tick)));
+  const double by_rate_s = 1e-6 * rate_bound_ppm * away_s;
+  // A rate that is left out is no chance error: it adds up.
+  return rate_applied ? std::hypot(offset_uncertainty_s, by_rate_s) : offset_uncertainty_s + by_rate_s;
+}
+
+ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency) {
   ClockFit fit;
   fit.monotonic = std::all_of(pairs.begin(), pairs.end(), [](const ClockPair& p) { return p.monotonic_ns != 0; });
   const auto points = choose_points(pairs, fit.monotonic);
@@ -105,24 +150,32 @@ ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency,
   const Slope slope = robust_slope(points, nominal);
   fit.rate_ppm = (slope.ns_per_tick / nominal - 1) * 1e6;
   fit.rate_uncertainty_ppm = slope.uncertainty / nominal * 1e6;
-  if (points.size() < 2) {
-    fit.why_not = "there is one clock pair only";
-  } else if (!(fit.rate_uncertainty_ppm <= max_rate_uncertainty_ppm)) {
-    fit.why_not = "its clock pairs are too few, or too close together, to tell";
-  } else if (std::abs(fit.rate_ppm) >= kNoClockPpm) {
-    fit.why_not = "no clock is off by so much; the recording was not made in real time";
-  } else if (std::abs(fit.rate_ppm) <= fit.rate_uncertainty_ppm) {
-    fit.why_not = "it cannot be told from the nominal rate";
-  }
-  fit.rate_applied = fit.why_not.empty();
+  judge_rate(fit);
   fit.ns_per_tick = fit.rate_applied ? slope.ns_per_tick : nominal;
   const auto offsets = residuals_of(points, fit.ns_per_tick, &Point::utc_ns);
   const double scatter = std::max(scatter_of(offsets), points.size() < kFewPairs ? kScatterOfFewNs : kLeastScatterNs);
-  // Of a median of n values: 1.25 times as far off as their mean.
-  fit.offset_uncertainty_s = 1e-9 * kTwoSigma * 1.25 * scatter / std::sqrt(static_cast<double>(points.size()));
-  fit.utc_ns_at_zero = static_cast<double>(static_cast<std::int64_t>(pairs.front().utc_ns - origin_ns)) +
-                       median(offsets) - fit.ns_per_tick * static_cast<double>(pairs.front().tick);
+  const auto count = static_cast<double>(points.size());
+  // Of a normal distribution's median of n values: 1.25 times as far off as their mean.
+  fit.offset_uncertainty_s =
+      1e-9 * std::max(kTwoSigma * 1.25 * scatter / std::sqrt(count), uncertainty_of_median(offsets));
+  double middle = 0;
+  for (const auto& point : points) middle += point.ticks / count;
+  middle = std::round(middle);
+  fit.tick = pairs.front().tick + static_cast<std::uint64_t>(static_cast<std::int64_t>(middle));
+  fit.utc_ns = add_ns(pairs.front().utc_ns,
+                      static_cast<long double>(median(offsets)) + static_cast<long double>(fit.ns_per_tick) * middle);
   return fit;
+}
+
+std::optional<RecordingClock> clock_of(const Recording& recording) {
+  if (!recording.sdsz()) return std::nullopt;
+  const auto& streams = recording.sdsz()->streams();
+  const auto best = std::max_element(streams.begin(), streams.end(), [](const SdszStream& a, const SdszStream& b) {
+    return a.clocks.size() < b.clocks.size();
+  });
+  if (best == streams.end() || best->clocks.empty()) return std::nullopt;
+  const Frequency ticks = recording.streams()[static_cast<std::size_t>(best - streams.begin())].tick_frequency();
+  return RecordingClock{fit_clock(best->clocks, ticks), ticks};
 }
 
 }  // namespace sds

@@ -9,6 +9,7 @@
 #include "labels_along.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/format/plain_ticks.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_files.hpp"
 #include "sds/format/stream_losses.hpp"
@@ -36,6 +37,16 @@ void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport
   if (const auto tail = cursor.tail())
     report.notes.push_back(
         fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
+}
+
+void remark_clocks(const Recording& input, PackReport& report) {
+  if (!input.sdsz()) return;
+  std::size_t pairs = 0;
+  for (const auto& stream : input.sdsz()->streams()) pairs += stream.clocks.size();
+  if (pairs > 0)
+    report.remarks.push_back(
+        fmt::format("{} clock pair{} left behind: plain files cannot hold them, and `sds merge` needs them", pairs,
+                    pairs == 1 ? " is" : "s are"));
 }
 
 // A torn end that is damaged is lost like a damaged section.
@@ -95,6 +106,7 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   if (!file) return fail(file);
   PlainWriter writer(file->borrow_sink());
   StreamLosses losses(input, index);
+  PlainTicks ticks;
   std::size_t lost = 0;
   const auto count = [&](const std::vector<StreamLosses::Loss>& found) {
     for (const auto& loss : found) {
@@ -108,6 +120,7 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
     if (!block) return fail(block);
     if (!*block) break;
     count(losses.before(**block));
+    ticks.add((*block)->tick);
     if (auto done = writer.append((*block)->timeslot, (*block)->data); !done) return done;
     ++report.blocks;
     report.raw_bytes += (*block)->data.size() + 8;
@@ -121,6 +134,8 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   });
   if (!done) return done;
   note_stream(input.streams()[index], **cursor, report);
+  for (const auto& note : ticks.notes())
+    report.notes.push_back(fmt::format("{}: {}", input.streams()[index].file_name(), note));
   count(losses.at_end());
   if (lost > 0)
     report.notes.push_back(fmt::format("{}: {} loss{} in the recording: a plain file cannot hold where",
@@ -221,6 +236,7 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
       report.notes.push_back(fmt::format("the labels are in {}: they are found when {} is named first",
                                          report.labels.string(), report.files.front().data.filename().string()));
   }
+  remark_clocks(input, report);
   if (input.sdsz()) {
     auto size = input.sdsz()->file()->size();
     report.stored_bytes = size ? *size : 0;

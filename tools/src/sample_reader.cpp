@@ -7,6 +7,21 @@
 
 namespace sds {
 
+namespace {
+
+// Of the first block that the recording tells of, whether it can be read or not.
+std::optional<std::uint64_t> first_tick_of(const Recording& recording, std::size_t index) {
+  if (!recording.sdsz()) return std::nullopt;
+  const SdszStream& stream = recording.sdsz()->streams()[index];
+  if (!stream.log.empty() &&
+      (stream.data.empty() || stream.log.front().first_block < stream.data.front().header.first_block))
+    return stream.log.front().first_tick;
+  if (stream.data.empty()) return std::nullopt;
+  return stream.data.front().header.first_tick;
+}
+
+}  // namespace
+
 std::optional<std::string> why_no_samples(const StreamInfo& stream) {
   if (stream.metadata_error) return stream.metadata_error->to_string();
   if (!stream.metadata) return "it has no metadata";
@@ -68,14 +83,13 @@ Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_
     reader.options_.times = stream.metadata->sample_frequency ? SampleTimes::rate : SampleTimes::block;
   reader.tick_frequency_ = stream.tick_frequency();
   reader.on_progress_ = std::move(on_progress);
-  SectionFilter wanted;
-  if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
-    const std::uint64_t first = recording.sdsz()->streams()[index].data.front().header.first_tick;
+  reader.origin_ = first_tick_of(recording, index);
+  SectionFilter wanted = options.sections;
+  if (!wanted && recording.sdsz() && (!options.normalize || reader.origin_)) {
     TimeRanges ranges = options.within;
-    const double shift = options.normalize ? seconds(first, reader.tick_frequency_) : 0;
+    const double shift = options.normalize ? seconds(*reader.origin_, reader.tick_frequency_) : 0;
     for (auto& range : ranges) range = {range.begin + shift, range.end + shift};
-    wanted = options.sections ? options.sections : time_filter(recording, index, ranges);
-    if (wanted) reader.origin_ = first;
+    wanted = time_filter(recording, index, ranges);
   }
   auto cursor = recording.cursor(index, executor, std::move(wanted));
   if (!cursor) return fail(cursor);

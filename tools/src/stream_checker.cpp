@@ -49,6 +49,42 @@ Finding DeviationFinder::largest() const {
   return found;
 }
 
+void StepCounter::add(std::uint64_t step, std::uint64_t block) {
+  if (last_ == steps_.end() || last_->first != step) {
+    if (steps_.size() >= max_steps && steps_.count(step) == 0) {
+      if (step < steps_.begin()->first) return;  // short steps are no gaps
+      steps_.erase(steps_.begin());
+    }
+    last_ = steps_.try_emplace(step, Finding{0, block, step}).first;
+  }
+  ++last_->second.count;
+}
+
+std::uint64_t StepCounter::median() const {
+  std::uint64_t total = 0;
+  for (const auto& [step, seen] : steps_) total += seen.count;
+  std::uint64_t below = 0;
+  for (const auto& [step, seen] : steps_) {
+    below += seen.count;
+    if (2 * below >= total) return step;
+  }
+  return 0;
+}
+
+Finding StepCounter::longest() const {
+  return steps_.empty() ? Finding{} : Finding{1, steps_.rbegin()->second.block, steps_.rbegin()->first};
+}
+
+Finding StepCounter::gaps() const {
+  Finding gaps;
+  const std::uint64_t usual = median();
+  for (const auto& [step, seen] : steps_) {
+    if (usual == 0 || 2 * step <= 3 * usual || step <= usual + 2) continue;
+    gaps = {gaps.count + seen.count, seen.block, step};
+  }
+  return gaps;
+}
+
 StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& options) {
   result_.id = stream.id;
   result_.file_bytes = stream.raw_bytes;
@@ -82,34 +118,12 @@ void StreamChecker::add(const BlockView& block) {
     } else {
       if (block.tick == previous_tick_) note(r.duplicates);
       if (block.timeslot < previous_timeslot_) note(r.wraps);
-      count_step(block.tick - previous_tick_);
+      steps_.add(block.tick - previous_tick_, index);
     }
   }
   deviation_.add(index, static_cast<std::int64_t>(block.tick));
   previous_tick_ = block.tick;
   previous_timeslot_ = block.timeslot;
-}
-
-void StreamChecker::count_step(std::uint64_t step) {
-  if (last_step_ == steps_.end() || last_step_->first != step) {
-    if (steps_.size() >= max_steps && steps_.count(step) == 0) {
-      if (step < steps_.begin()->first) return;  // short steps are no gaps
-      steps_.erase(steps_.begin());
-    }
-    last_step_ = steps_.try_emplace(step, Finding{0, result_.blocks - 1, step}).first;
-  }
-  ++last_step_->second.count;
-}
-
-std::uint64_t StreamChecker::median_step() const {
-  std::uint64_t total = 0;
-  for (const auto& [step, seen] : steps_) total += seen.count;
-  std::uint64_t below = 0;
-  for (const auto& [step, seen] : steps_) {
-    below += seen.count;
-    if (2 * below >= total) return step;
-  }
-  return 0;
 }
 
 StreamCheck StreamChecker::finish() {
@@ -120,16 +134,8 @@ StreamCheck StreamChecker::finish() {
         static_cast<double>(static_cast<std::int64_t>(r.last_tick - r.first_tick)) / static_cast<double>(r.blocks - 1);
     r.jitter = deviation_.largest();
   }
-  if (!steps_.empty()) r.longest_delta = {1, steps_.rbegin()->second.block, steps_.rbegin()->first};
-  // A gap is judged against the usual step, which the gaps themselves do not move. Steps of a tick or two more are
-  // rounding of the device's clock.
-  const std::uint64_t usual = median_step();
-  for (const auto& [step, seen] : steps_) {
-    if (usual == 0 || 2 * step <= 3 * usual || step <= usual + 2) continue;
-    r.gaps.count += seen.count;
-    r.gaps.block = seen.block;
-    r.gaps.ticks = step;
-  }
+  r.longest_delta = steps_.longest();
+  r.gaps = steps_.gaps();
   return r;
 }
 

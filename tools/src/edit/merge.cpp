@@ -15,52 +15,56 @@ namespace sds {
 
 namespace {
 
-// How ticks of one stream become ticks of the merged recording: round(tick * stretch + shift).
+// How ticks of one stream become ticks of the merged recording. It turns about an instant near them, so that long
+// times since a device was switched on cost no precision.
 struct ClockMap {
   double stretch = 1;
-  double shift = 0;
+  long double about = 0;
+  long double shift = 0;
+
+  [[nodiscard]] long double moved_by(long double tick) const { return (stretch - 1) * (tick - about) + shift; }
   [[nodiscard]] std::optional<std::uint64_t> operator()(std::uint64_t tick) const {
-    if (stretch == 1 && shift == 0) return tick;
-    // Whole and fractional part apart, so that long recordings keep their ticks.
-    const double moved = std::round((stretch - 1) * static_cast<double>(tick) + shift);
-    const double result = static_cast<double>(tick) + moved;
-    if (result < 0 || result > 9.0e15) return std::nullopt;
+    const long double moved = std::round(moved_by(static_cast<long double>(tick)));
+    const long double result = static_cast<long double>(tick) + moved;
+    if (!(result >= 0 && result < 9.0e18L && moved > -9.0e18L)) return std::nullopt;
     return tick + static_cast<std::uint64_t>(static_cast<std::int64_t>(moved));
   }
 };
 
-// A recording's clock; streams of one recording share a device.
-struct RecordingClock {
-  ClockFit fit;
-  Frequency ticks;
-  [[nodiscard]] double ns_per_tick(const Frequency& frequency) const {
-    return fit.ns_per_tick * ticks.hz() / frequency.hz();
+// The first or the last block of a recording.
+struct End {
+  std::uint64_t tick = 0;
+  std::uint64_t merged_tick = 0;
+  Frequency frequency;
+
+  [[nodiscard]] bool before(const End& other) const {
+    return compare({tick, frequency}, {other.tick, other.frequency}) < 0;
+  }
+  [[nodiscard]] double moved_s() const {
+    return static_cast<double>(static_cast<std::int64_t>(merged_tick - tick)) / frequency.hz();
   }
 };
 
 class Merger {
  public:
   Merger(const std::vector<MergeInput>& inputs, bool align, SdszWriter& writer, EditReport& report)
-      : inputs_(inputs), align_(align), writer_(writer), report_(report), clocks_(inputs.size()) {}
+      : inputs_(inputs),
+        align_(align),
+        writer_(writer),
+        report_(report),
+        clocks_(inputs.size()),
+        first_(inputs.size()),
+        last_(inputs.size()) {}
 
-  // By the stream with the most pairs; the first one where several have.
   Expected<void> fit_clocks() {
-    std::uint64_t origin_ns = 0;
     for (std::size_t r = 0; r < inputs_.size() && align_; ++r) {
-      const Recording& recording = inputs_[r].recording;
-      std::size_t best = 0;
-      for (std::size_t s = 0; s < recording.streams().size(); ++s)
-        if (clocks_of(recording, s).size() > clocks_of(recording, best).size()) best = s;
-      if (recording.streams().empty() || clocks_of(recording, best).empty())
+      auto clock = clock_of(inputs_[r].recording);
+      if (!clock)
         return fail(ErrorCode::usage,
                     "has no clock pairs, so its time cannot be aligned with the others' (--no-align keeps timeslots)",
-                    recording.path());
-      const auto pairs = clocks_of(recording, best);
-      if (origin_ns == 0) origin_ns = pairs.front().utc_ns;
-      const Frequency ticks = recording.streams()[best].tick_frequency();
-      clocks_[r] = {fit_clock(pairs, ticks, origin_ns), ticks};
+                    inputs_[r].recording.path());
+      clocks_[r] = std::move(*clock);
     }
-    for (std::size_t r = 0; r < inputs_.size() && align_; ++r) report_clock(r);
     return {};
   }
 
@@ -69,6 +73,7 @@ class Merger {
       for (std::size_t s = 0; s < inputs_[r].recording.streams().size(); ++s)
         if (auto done = copy_stream(r, s, on_progress); !done) return done;
       if (auto done = take_labels(r); !done) return done;
+      if (align_) report_clock(r);
     }
     return {};
   }
@@ -77,20 +82,38 @@ class Merger {
 
  private:
   void report_clock(std::size_t r) {
-    const RecordingClock& own = clocks_[r];
-    const RecordingClock& first = clocks_[0];
+    const ClockFit& fit = clocks_[r].fit;
     MergedClock clock;
     clock.path = inputs_[r].recording.path();
-    clock.pairs = own.fit.pairs;
-    clock.rate_ppm = own.fit.rate_ppm;
-    clock.rate_uncertainty_ppm = own.fit.rate_uncertainty_ppm;
-    clock.rate_applied = own.fit.rate_applied;
-    clock.why_not = own.fit.why_not;
-    if (r > 0) {
-      clock.moved_s = map_of(r, own.ticks).shift / own.ticks.hz();
-      clock.moved_uncertainty_s = std::hypot(own.fit.offset_uncertainty_s, first.fit.offset_uncertainty_s);
+    clock.pairs = fit.pairs;
+    clock.rate_ppm = fit.rate_ppm;
+    clock.rate_uncertainty_ppm = fit.rate_uncertainty_ppm;
+    clock.rate_applied = fit.rate_applied;
+    clock.why_not = fit.why_not;
+    if (r > 0 && first_[r]) {
+      clock.moved_s = first_[r]->moved_s();
+      clock.last_moved_s = last_[r]->moved_s();
+      clock.moved_uncertainty_s = std::max(uncertainty_s(r, *first_[r]), uncertainty_s(r, *last_[r]));
     }
+    if (!fit.real_time)
+      report_.notes.push_back(
+          fmt::format("{}: was not made in real time, by its clock pairs: only the middle of them is aligned",
+                      clock.path.string()));
     report_.clocks.push_back(std::move(clock));
+  }
+
+  // Both clocks', at the instant of a block.
+  [[nodiscard]] double uncertainty_s(std::size_t r, const End& end) const {
+    const auto at = [&](std::size_t which, std::uint64_t tick) {
+      const RecordingClock& clock = clocks_[which];
+      return clock.fit.uncertainty_s_at(clock.position(static_cast<long double>(tick), end.frequency));
+    };
+    return std::hypot(at(r, end.tick), at(0, end.merged_tick));
+  }
+
+  void take_ends(std::size_t r, const End& block) {
+    if (!first_[r] || block.before(*first_[r])) first_[r] = block;
+    if (!last_[r] || last_[r]->before(block)) last_[r] = block;
   }
 
   // UTC of a tick by its own recording's clock, then the tick of that instant by the first recording's.
@@ -98,8 +121,16 @@ class Merger {
     if (!align_ || r == 0) return {};
     const RecordingClock& own = clocks_[r];
     const RecordingClock& first = clocks_[0];
-    const double first_ns = first.ns_per_tick(ticks);
-    return {own.ns_per_tick(ticks) / first_ns, (own.fit.utc_ns_at_zero - first.fit.utc_ns_at_zero) / first_ns};
+    // Both instants at which the clocks are known best, and their rates, in ticks of this stream.
+    const auto in_ticks = [&](const RecordingClock& clock) {
+      return RecordingClock{{}, ticks}.position(static_cast<long double>(clock.fit.tick), clock.ticks);
+    };
+    const auto ns_per_tick = [&](const RecordingClock& clock) {
+      return clock.fit.ns_per_tick * clock.ticks.hz() / ticks.hz();
+    };
+    const auto later_ns = static_cast<long double>(static_cast<std::int64_t>(own.fit.utc_ns - first.fit.utc_ns));
+    const long double about = in_ticks(own);
+    return {ns_per_tick(own) / ns_per_tick(first), about, in_ticks(first) - about + later_ns / ns_per_tick(first)};
   }
 
   // Streams of one name get the label of their recording's file.
@@ -143,6 +174,7 @@ class Merger {
       const auto tick = moved(map, (*block)->tick, stream, recording);
       if (!tick) return fail(tick);
       if (auto done = writer_.append_at(*id, *tick, (*block)->data); !done) return done;
+      take_ends(r, {(*block)->tick, *tick, stream.tick_frequency()});
       ++report_.blocks;
       if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
     }
@@ -170,10 +202,11 @@ class Merger {
     }
     if (align_ && r > 0) {
       const ClockMap map = map_of(r, labels->tick_frequency);
-      const double shift_s = map.shift / labels->tick_frequency.hz();
+      const double hz = labels->tick_frequency.hz();
+      const auto moved = [&](double at) { return at + static_cast<double>(map.moved_by(at * hz)) / hz; };
       for (auto& label : labels->labels) {
-        auto begin = labels->tick_of(labels->seconds_of(label.begin) * map.stretch + shift_s);
-        auto end = labels->tick_of(labels->seconds_of(label.end) * map.stretch + shift_s);
+        auto begin = labels->tick_of(moved(labels->seconds_of(label.begin)));
+        auto end = labels->tick_of(moved(labels->seconds_of(label.end)));
         if (!begin || !end) return fail(begin ? end : begin);
         label.begin = *begin;
         label.end = *end;
@@ -187,6 +220,8 @@ class Merger {
   SdszWriter& writer_;
   EditReport& report_;
   std::vector<RecordingClock> clocks_;
+  std::vector<std::optional<End>> first_;  // by recording
+  std::vector<std::optional<End>> last_;
   std::set<std::string> names_;
   std::optional<LabelFile> labels_;
 };

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "export/audio_formats.hpp"
+#include "export/closed_gaps.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
@@ -142,7 +143,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
                                     const ExportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
-  auto reader = SampleReader::open(recording, index, options.samples, on_progress);
+  ClosedGaps closed(recording, index, options.samples.within);
+  SampleOptions sample_options = options.samples;
+  sample_options.on_block = [&closed](const BlockView& block) { closed.on_block(block); };
+  auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   if (!metadata.sample_frequency)
@@ -200,19 +204,13 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   std::vector<double> column;
   std::vector<double> doubles;
   std::vector<int> integers;
-  std::uint64_t gaps = 0;
-  double expected = 0;
   double largest = 0;
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
-    const double length = static_cast<double>(samples.count) / exact_rate;
-    if (report.samples > 0 &&
-        std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))
-      ++gaps;
-    expected = samples.times[0] + length;
+    closed.add(samples);
     report.samples += samples.count;
     column.resize(samples.count);
     const std::size_t total = samples.count * values.size();
@@ -245,8 +243,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   if (lossy && largest > 1)
     report.notes.push_back(fmt::format("{}: values up to {:.6g} were clipped at 1", stream.id, largest));
   for (const auto& note : reader->notes()) report.notes.push_back(note);
-  if (gaps > 0)
-    report.notes.push_back(fmt::format("{}: {} gaps in time are closed: audio files have none", stream.id, gaps));
+  for (const auto& note : closed.notes(stream.id, "audio files have none")) report.notes.push_back(note);
   for (const auto& channel : metadata.channels)
     if (!options.physical && !channel.is_raw()) {
       report.notes.push_back(

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "export/closed_gaps.hpp"
 #include "json_text.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
@@ -95,7 +96,10 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
                                            const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
-  auto reader = SampleReader::open(recording, index, options.samples, on_progress);
+  ClosedGaps closed(recording, index, options.samples.within);
+  SampleOptions sample_options = options.samples;
+  sample_options.on_block = [&closed](const BlockView& block) { closed.on_block(block); };
+  auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   const auto rate = metadata.sample_frequency ? metadata.sample_frequency : metadata.block_frequency;
@@ -143,19 +147,13 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   document.key("values");
   document.begin_array();
   std::vector<std::vector<double>> columns(values.size());
-  std::uint64_t gaps = 0;
   std::uint64_t not_numbers = 0;
-  double expected = 0;
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
-    const double length = static_cast<double>(samples.count) / rate->hz();
-    if (report.samples > 0 &&
-        std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))
-      ++gaps;
-    expected = samples.times[0] + length;
+    closed.add(samples);
     report.samples += samples.count;
     for (std::size_t v = 0; v < values.size(); ++v) {
       columns[v].resize(samples.count);
@@ -181,8 +179,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (auto done = document.flush(true); !done) return fail(done);
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.notes = reader->notes();
-  if (gaps > 0)
-    report.notes.push_back(fmt::format("{}: {} gaps in time are closed: the format has none", stream.id, gaps));
+  for (const auto& note : closed.notes(stream.id, "the format has none")) report.notes.push_back(note);
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));

@@ -9,6 +9,7 @@
 #include "mcap_format.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
+#include "sds/tools/clock_fit.hpp"
 #include "sds/tools/exports.hpp"
 #include "sds/tools/value_text.hpp"
 
@@ -223,6 +224,7 @@ class McapWriter {
 // A stream on its way: the run that is being written, and the next of its samples.
 struct Source {
   SampleReader reader;
+  Frequency ticks;
   std::vector<ChannelText> texts;
   std::vector<std::string> keys;  // "\"ax\":"
   const SampleRun* run = nullptr;
@@ -270,16 +272,16 @@ void write_sample(Source& source, std::string& out) {
   out += '}';
 }
 
-// Nanoseconds of UTC at the device's time 0: from the recording's first clock pair, else 0.
-double utc_of_zero(const Recording& recording) {
-  if (!recording.sdsz()) return 0;
-  for (std::size_t s = 0; s < recording.streams().size(); ++s) {
-    const auto& clocks = recording.sdsz()->streams()[s].clocks;
-    if (!clocks.empty())
-      return static_cast<double>(clocks.front().utc_ns) -
-             1e9 * seconds(clocks.front().tick, recording.streams()[s].tick_frequency());
-  }
-  return 0;
+// When a sample was taken: UTC by the recording's clock, else nanoseconds of the recording's time.
+std::int64_t log_time(const Source& source, const std::optional<RecordingClock>& clock) {
+  const double time = source.run->times[source.next];
+  if (!clock) return std::llround(time * 1e9);
+  // From the block on, whose time is exact: as a double, UTC is 256 ns coarse.
+  const std::uint64_t tick = source.run->tick;
+  const double since_block = time - seconds(tick, source.ticks);
+  const double ticks_since = since_block * source.ticks.hz();
+  return static_cast<std::int64_t>(
+      clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick) + ticks_since, source.ticks)));
 }
 
 }  // namespace
@@ -305,7 +307,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     auto reader = SampleReader::open(recording, index, options.samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    Source source{std::move(*reader), {}, {}, nullptr, 0};
+    Source source{std::move(*reader), stream.tick_frequency(), {}, {}, nullptr, 0};
     for (const auto& channel : metadata.channels) {
       source.texts.emplace_back(channel);
       source.keys.push_back(json_string(channel.name) + ":");
@@ -316,9 +318,9 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   }
   if (sources.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
   if (auto done = writer.write_channels(); !done) return fail(done);
-  const double zero = utc_of_zero(recording);
+  const auto clock = options.samples.normalize ? std::nullopt : clock_of(recording);
   std::map<std::string, std::string> session{{"source", recording.path().filename().string()},
-                                             {"utc", zero > 0 ? "yes" : "no"}};
+                                             {"utc", clock ? "yes" : "no"}};
   if (recording.sdsz())
     for (const auto& [key, value] : recording.sdsz()->session().items()) session.emplace(key, value);
   if (auto done = writer.write_metadata("sds", session); !done) return fail(done);
@@ -326,7 +328,6 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (!labels) return fail(labels);
   if (!labels->labels.empty())
     if (auto done = writer.write_metadata("sds-labels", {{"yaml", labels->to_yaml()}}); !done) return fail(done);
-  const auto zero_ns = static_cast<std::int64_t>(zero);
   std::uint64_t before_zero = 0;
   std::string text;
   const auto advance = [](Source& source) -> Expected<void> {
@@ -348,7 +349,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
         first = s;
     if (first == sources.size()) break;
     Source& source = sources[first];
-    const std::int64_t time = zero_ns + static_cast<std::int64_t>(std::llround(source.run->times[source.next] * 1e9));
+    const std::int64_t time = log_time(source, clock);
     if (time < 0) ++before_zero;
     write_sample(source, text);
     if (auto done = writer.message(first, static_cast<std::uint64_t>(std::max<std::int64_t>(0, time)), text); !done)

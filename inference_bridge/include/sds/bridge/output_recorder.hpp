@@ -3,10 +3,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "sds/format/partial_file.hpp"
 #include "sds/format/plain.hpp"
+#include "sds/format/plain_ticks.hpp"
 #include "sds/format/sdsz_writer.hpp"
 #include "sds/format/stream_files.hpp"
 
@@ -21,13 +24,19 @@ class OutputRecorder {
   static Expected<OutputRecorder> create(const std::filesystem::path& path,
                                          const std::vector<StreamDescription>& streams, const Properties& session,
                                          IfExists if_exists);
-  /// `stream` is an index into the streams given at creation.
-  [[nodiscard]] Expected<void> append(std::size_t stream, std::uint64_t tick, ByteView data);
+  /// `stream` is an index into the streams given at creation. `tick` counts at `frequency`; where the stream's metadata
+  /// names another, the block stands at the nearest tick of that, so that its time is right.
+  [[nodiscard]] Expected<void> append(std::size_t stream, std::uint64_t tick, const Frequency& frequency,
+                                      ByteView data);
+  /// Records clock pairs of `frequency` in every stream; plain files cannot hold them.
+  [[nodiscard]] Expected<void> add_clocks(std::span<const ClockPair> pairs, const Frequency& frequency);
   /// Records in every stream that input is missing here; plain files cannot hold it.
   [[nodiscard]] Expected<void> add_gap(const std::string& reason);
   [[nodiscard]] Expected<void> close();
   /// The files that hold the outputs.
   [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return files_; }
+  /// What plain files cannot hold of what was given, as sentences.
+  [[nodiscard]] std::vector<std::string> notes() const;
 
  private:
   OutputRecorder() = default;
@@ -40,7 +49,10 @@ class OutputRecorder {
   std::vector<PartialFile> partial_;
   std::unique_ptr<SdszWriter> packed_;
   std::vector<SdszWriter::StreamId> ids_;
+  std::vector<std::optional<Frequency>> frequencies_;  // by stream; without metadata ticks stay as they are
   std::vector<std::unique_ptr<PlainWriter>> plain_;
+  std::vector<PlainTicks> plain_ticks_;
+  std::size_t lost_gaps_ = 0;
 };
 
 }  // namespace sds

@@ -50,6 +50,7 @@ struct ReplayJobResult {
   std::vector<std::string> inputs;               ///< ids of the streams that were fed
   std::vector<OutputPort> outputs;               ///< of the algorithm
   std::vector<std::filesystem::path> files;      ///< that hold the outputs
+  std::vector<std::string> notes;                ///< what may be wrong with the outputs
   bool identical = true;                         ///< all runs have the same fingerprints
   bool reset_is_clean = true;                    ///< false: the run after a reset differs
   std::optional<std::uint64_t> first_different;  ///< output block in which two runs differ

@@ -44,6 +44,9 @@ double seconds(std::uint64_t tick, const Frequency& tick_frequency, std::uint64_
                const Frequency& sample_frequency);
 double seconds(std::uint64_t tick, const Frequency& tick_frequency);
 
+/// The tick of frequency `to` that is nearest to tick `tick` of frequency `from`; at most the largest there is.
+std::uint64_t convert_tick(std::uint64_t tick, const Frequency& from, const Frequency& to);
+
 /// Unwraps 32-bit device timeslots into 64-bit ticks.
 ///
 /// A step back by more than half the range is taken for a wrap-around; a smaller one is kept as it is

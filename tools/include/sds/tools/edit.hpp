@@ -19,8 +19,9 @@ struct EditOptions {
 struct MergedClock {
   std::filesystem::path path;
   std::size_t pairs = 0;            ///< clock pairs that were looked at
-  double moved_s = 0;               ///< onto the first recording's clock
-  double moved_uncertainty_s = 0;   ///< 95 %, but for a delay that all pairs share
+  double moved_s = 0;               ///< its first block, onto the first recording's clock; positive: to a later time
+  double last_moved_s = 0;          ///< and its last block: not as far where a rate is applied
+  double moved_uncertainty_s = 0;   ///< of both and of all between: 95 %, but for a delay that all pairs share
   double rate_ppm = 0;              ///< measured; how much slower than nominal the device's ticks come
   double rate_uncertainty_ppm = 0;  ///< 95 %; infinite where there is one pair only
   bool rate_applied = false;

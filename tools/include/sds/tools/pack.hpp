@@ -30,12 +30,13 @@ struct UnpackedFile {
 struct PackReport {
   std::uint64_t streams = 0;
   std::uint64_t blocks = 0;
-  std::uint64_t raw_bytes = 0;      ///< as plain `.sds`
-  std::uint64_t stored_bytes = 0;   ///< of the `.sdsz`
-  std::uint64_t losses = 0;         ///< unpack: gaps and damage that plain files cannot hold
-  std::vector<UnpackedFile> files;  ///< unpack: one a stream
-  std::filesystem::path labels;     ///< the label file that came along; empty: there was none
-  std::vector<std::string> notes;   ///< what a user should know: torn tails, unreadable metadata
+  std::uint64_t raw_bytes = 0;       ///< as plain `.sds`
+  std::uint64_t stored_bytes = 0;    ///< of the `.sdsz`
+  std::uint64_t losses = 0;          ///< unpack: gaps and damage that plain files cannot hold
+  std::vector<UnpackedFile> files;   ///< unpack: one a stream
+  std::filesystem::path labels;      ///< the label file that came along; empty: there was none
+  std::vector<std::string> notes;    ///< what a user should know: torn tails, unreadable metadata, ticks that are lost
+  std::vector<std::string> remarks;  ///< unpack: what is nobody's fault, as that clock pairs stay behind
 };
 
 /// Writes all streams of `input` into one `.sdsz`, with ticks, gaps and clock pairs as they are; what `input` has lost

@@ -24,7 +24,8 @@ enum class SampleTimes {
 /// Which samples are wanted, and how their times are told.
 struct SampleOptions {
   SampleTimes times = SampleTimes::metadata;
-  bool normalize = false;                          ///< times count from the stream's first block
+  bool normalize =
+      false;  ///< times count from the stream's first block: of a `.sdsz` the first it tells of, read or not
   TimeRanges within = all_time;                    ///< samples at other times are left out
   SectionFilter sections;                          ///< instead of what `within` says: the sections of a `.sdsz` to read
   std::function<void(const BlockView&)> on_block;  ///< called for each block before its samples come; may be empty

@@ -27,6 +27,24 @@ class DeviationFinder {
   std::vector<Point> lower_;
 };
 
+/// Counts the steps from block to block of one stream, and tells which are gaps: those of more than one and a half
+/// usual ones, and more than two ticks longer than one, for that much is rounding of the device's clock. The usual step
+/// is the median, which gaps do not move. Every command that speaks of gaps in time between blocks means these.
+class StepCounter {
+ public:
+  /// Of block number `block` from the one before it.
+  void add(std::uint64_t step, std::uint64_t block);
+  [[nodiscard]] Finding longest() const;
+  [[nodiscard]] Finding gaps() const;
+
+ private:
+  [[nodiscard]] std::uint64_t median() const;
+  // How often each step was seen, and where first; the longest max_steps of them.
+  static constexpr std::size_t max_steps = 4096;
+  std::map<std::uint64_t, Finding> steps_;
+  std::map<std::uint64_t, Finding>::iterator last_ = steps_.end();
+};
+
 class StreamChecker {
  public:
   StreamChecker(const StreamInfo& stream, const CheckOptions& options);
@@ -40,14 +58,8 @@ class StreamChecker {
   std::size_t sample_bytes_ = 0;
   std::uint64_t previous_tick_ = 0;
   std::uint32_t previous_timeslot_ = 0;
-  void count_step(std::uint64_t step);
-  [[nodiscard]] std::uint64_t median_step() const;
-
   DeviationFinder deviation_;
-  // How often each distance between neighbours was seen, and where first; the longest max_steps of them.
-  static constexpr std::size_t max_steps = 4096;
-  std::map<std::uint64_t, Finding> steps_;
-  std::map<std::uint64_t, Finding>::iterator last_step_ = steps_.end();
+  StepCounter steps_;
 };
 
 }  // namespace sds
