@@ -230,8 +230,11 @@ bool can_have_labels(const std::filesystem::path& recording) {
 }
 
 Expected<void> remove_labels_beside(const std::filesystem::path& recording) {
-  if (!can_have_labels(recording)) return {};
-  return remove_file(label_path(recording));
+  std::error_code ignored;
+  const auto labels = label_path(recording);
+  if (!can_have_labels(recording) || !std::filesystem::exists(std::filesystem::symlink_status(labels, ignored)))
+    return {};
+  return remove_file(labels);
 }
 
 Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force) {
