@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
 
 namespace sds {
 namespace {
@@ -195,6 +196,28 @@ TEST(FitClock, NinetyFiveInAHundredAreWithinTheUncertainty) {
 TEST(FitClock, ARateThatIsLeftOutIsInTheUncertainty) {
   for (const double ppm : {-90.0, 0.0, 50.0})
     for (const double share : coverage(60, ppm, 0)) EXPECT_GE(share, 0.93) << ppm;
+}
+
+// A stream without metadata is taken to count at 1000 Hz, whatever it does.
+TEST(ClockOf, AGuessedTickFrequencyIsNobodysClock) {
+  for (const double length_s : {2.0, 60.0}) {
+    const test::TempDir dir;
+    auto writer = SdszWriter::create(dir / "a.sdsz", {}, {});
+    ASSERT_TRUE(writer);
+    const auto raw = *writer->add_stream({"Raw", "0", false, "", "", ""});
+    const auto imu = *writer->add_stream({"Imu", "0", false, "", "Imu.sds.yml",
+                                          "sds:\n  name: Imu\n  tick-frequency: 1000000\n  content:\n"
+                                          "    - {value: x, type: int16_t}\n"});
+    for (const auto id : {raw, imu}) {
+      ASSERT_TRUE(writer->append(id, 0, as_bytes("ab")));
+      for (const auto& pair : pairs_of(length_s, length_s / 6, 0, 0.001)) ASSERT_TRUE(writer->add_clock(id, pair));
+    }
+    ASSERT_TRUE(writer->close());
+    const auto clock = clock_of(*Recording::open(dir / "a.sdsz"));
+    ASSERT_TRUE(clock);
+    EXPECT_EQ(clock->ticks, (Frequency{1'000'000, 1})) << length_s;
+    EXPECT_TRUE(clock->fit.real_time) << length_s;
+  }
 }
 
 }  // namespace

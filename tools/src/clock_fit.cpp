@@ -107,13 +107,18 @@ std::uint64_t add_ns(std::uint64_t utc_ns, long double more) {
   return utc_ns + static_cast<std::uint64_t>(std::llround(std::clamp(more, -9.0e18L, 9.0e18L)));
 }
 
+constexpr const char* kNoClock = "no clock is off by so much, so the recording was not made in real time";
+
 void judge_rate(ClockFit& fit) {
   if (fit.pairs < 2) {
     fit.why_not = "there is one clock pair only";
+  } else if (std::abs(fit.rate_ppm) - fit.rate_uncertainty_ppm >= kNoClockPpm) {
+    fit.why_not = kNoClock;
+    fit.real_time = false;
   } else if (!(fit.rate_uncertainty_ppm <= max_rate_uncertainty_ppm)) {
     fit.why_not = "its clock pairs are too few, or too close together, to tell";
   } else if (std::abs(fit.rate_ppm) >= kNoClockPpm) {
-    fit.why_not = "no clock is off by so much, so the recording was not made in real time";
+    fit.why_not = kNoClock;
     fit.real_time = false;
   } else if (std::abs(fit.rate_ppm) <= fit.rate_uncertainty_ppm) {
     fit.why_not = fmt::format("within {:.1f} ppm it is the nominal one", fit.rate_uncertainty_ppm);
@@ -170,12 +175,17 @@ ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency)
 std::optional<RecordingClock> clock_of(const Recording& recording) {
   if (!recording.sdsz()) return std::nullopt;
   const auto& streams = recording.sdsz()->streams();
-  const auto best = std::max_element(streams.begin(), streams.end(), [](const SdszStream& a, const SdszStream& b) {
-    return a.clocks.size() < b.clocks.size();
-  });
-  if (best == streams.end() || best->clocks.empty()) return std::nullopt;
-  const Frequency ticks = recording.streams()[static_cast<std::size_t>(best - streams.begin())].tick_frequency();
-  return RecordingClock{fit_clock(best->clocks, ticks), ticks};
+  std::optional<RecordingClock> best;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    if (streams[i].clocks.empty()) continue;
+    const Frequency ticks = recording.streams()[i].tick_frequency();
+    RecordingClock clock{fit_clock(streams[i].clocks, ticks), ticks};
+    // A stream without metadata, whose tick frequency is a guess, has a clock that runs in no real time.
+    const bool better =
+        !best || (clock.fit.real_time != best->fit.real_time ? clock.fit.real_time : clock.fit.pairs > best->fit.pairs);
+    if (better) best = std::move(clock);
+  }
+  return best;
 }
 
 }  // namespace sds

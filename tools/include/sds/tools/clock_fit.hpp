@@ -65,7 +65,8 @@ struct RecordingClock {
   }
 };
 
-/// By the stream with the most pairs, the first one where several have; nothing if there are none.
+/// By the stream with the most pairs of those that run in real time, the first one where several have; nothing if there
+/// are none.
 std::optional<RecordingClock> clock_of(const Recording& recording);
 
 }  // namespace sds
