@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t kIndexPieceBytes = std::size_t{1} << 20;
 // A log is not worth replacing before it holds this much that has been sealed since.
 constexpr std::uint64_t kMinDeadLogBytes = std::uint64_t{4} << 20;
+// One that could not be replaced grows by this much before that is tried again.
+constexpr std::uint64_t kRetryLogBytes = std::uint64_t{1} << 20;
 constexpr std::size_t kLogWriteBytes = std::size_t{1} << 20;
 constexpr std::size_t kTailPieceBytes = std::size_t{1} << 20;
 // What the second description of a stream has more than the first.
@@ -56,6 +58,7 @@ struct Job {
   EncodedSection section;
   Bytes facts;  // for the index
   bool done = false;
+  bool encoded = true;
 };
 
 }  // namespace
@@ -75,6 +78,7 @@ struct SdszWriter::State {
   std::uint64_t open_bytes = 0;
   std::uint64_t synced_bytes = 0;      // of `stored`, forced to the disk
   std::uint64_t synced_log_bytes = 0;  // and of the log
+  std::uint64_t renew_at = 0;          // bytes of the log from which on its renewal may be tried
   std::uint32_t sequence = 0;
   std::optional<Error> failure;
   bool for_good = false;       // no resume() helps
@@ -180,18 +184,34 @@ struct SdszWriter::State {
     Job* raw_job = job.get();
     jobs.push_back(std::move(job));
     // The layout is copied: `streams` may grow while another thread encodes.
-    auto work = [this, raw_job, layout = stream.layout, level = options.level] {
+    auto work = [this, raw_job, layout = stream.layout] { encode(*raw_job, layout); };
+    if (options.executor == nullptr) return work();
+    try {
+      options.executor->run(work);
+    } catch (const std::bad_alloc&) {
+      work();
+    }
+  }
+
+  // Without the memory for it a job is done, but not encoded: commit() tries again.
+  void encode(Job& job, const Layout& layout) {
+    bool encoded = false;
+    try {
       auto coder = borrow_coder();
-      const std::uint64_t first_block = raw_job->section.header.first_block;
-      raw_job->section = coder->encode(raw_job->run, raw_job->stream, layout, level);
-      raw_job->section.header.first_block = first_block;
+      const std::uint64_t first_block = job.section.header.first_block;
+      auto section = coder->encode(job.run, job.stream, layout, options.level);
+      section.header.first_block = first_block;
+      job.section = std::move(section);
+      encoded = true;
       const std::lock_guard lock(mutex);
       coders.push_back(std::move(coder));
-      raw_job->done = true;
-      job_done.notify_all();
-    };
-    if (options.executor == nullptr) return work();
-    options.executor->run(std::move(work));
+    } catch (const std::bad_alloc&) {
+      // told by job.encoded
+    }
+    const std::lock_guard lock(mutex);
+    job.encoded = encoded;
+    job.done = true;
+    job_done.notify_all();
   }
 
   Expected<void> seal(std::uint32_t id) {
@@ -221,6 +241,8 @@ struct SdszWriter::State {
         }
       }
       Job& job = *jobs.front();
+      if (!job.encoded) encode(job, streams[job.stream].layout);
+      if (!job.encoded) return latch(fail(ErrorCode::io, "out of memory", sink->path()));
       if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
         return done;
       if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2) {
@@ -305,47 +327,54 @@ struct SdszWriter::State {
     return TickUnwrapper(stream.logged_tick).next(run.timeslots[stream.logged_blocks]);
   }
 
-  Expected<void> flush_log() {
+  // What has been sealed since is dead weight: with as much of it as of live blocks, what is logged is written twice at
+  // most.
+  [[nodiscard]] bool log_is_due_for_renewal() const {
     std::uint64_t live = 0;
     for (const auto& stream : streams) live += stream.live_log_bytes();
     const std::uint64_t dead = wal->bytes() - std::min(wal->bytes(), live);
-    // What has been sealed since is dead weight: with as much of it as of live blocks, what is logged is written twice
-    // at most.
-    if (dead < std::max(live, kMinDeadLogBytes) && wal->frames() < limits::max_log_frames / 4) {
-      if (auto done = log_open_blocks(*wal); !done) return latch(done);
-      if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
-      if (auto synced = wal->sync(); !synced) return latch(synced, true);
-      synced_log_bytes = wal->bytes();
-      return {};
+    return dead >= std::max(live, kMinDeadLogBytes) || wal->frames() >= limits::max_log_frames / 4;
+  }
+
+  Expected<void> flush_log() {
+    if (wal->bytes() >= renew_at && log_is_due_for_renewal()) {
+      bool published = false;
+      auto renewed = renew_log(published);
+      if (renewed) return {};
+      // Without a descriptor, or room, for its successor the log still does; but not for ever.
+      if (published || wal->frames() >= limits::max_log_frames / 2) return latch(renewed, published);
+      renew_at = wal->bytes() + kRetryLogBytes;
     }
+    if (auto done = log_open_blocks(*wal); !done) return latch(done);
+    if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
+    if (auto synced = wal->sync(); !synced) return latch(synced, true);
+    synced_log_bytes = wal->bytes();
+    return {};
+  }
+
+  // Puts a log of what is open in the place of the one that there is, which counts until it is published.
+  Expected<void> renew_log(bool& published) {
     auto fresh = wal->successor();
-    if (!fresh) return latch(fail(fresh));
+    if (!fresh) return fail(fresh);
     std::vector<std::tuple<std::size_t, std::size_t, std::uint64_t>> logged;
     for (auto& stream : streams) {
       logged.emplace_back(stream.logged_blocks, stream.logged_bytes, stream.logged_tick);
       stream.logged_blocks = stream.logged_bytes = 0;
     }
     auto done = log_open_blocks(*fresh);
-    bool permanent = false;
-    if (done && options.durability == Durability::power) {
-      done = fresh->sync();
-      permanent = !done;
-    }
-    const bool published = done && (done = fresh->publish());
-    if (published && options.durability == Durability::power) {
-      done = sync_directory(directory_of(sink->path()));
-      permanent = !done;
-    }
+    if (done && options.durability == Durability::power) done = fresh->sync();
+    published = done && (done = fresh->publish());
+    if (published && options.durability == Durability::power) done = sync_directory(directory_of(sink->path()));
     if (!published) {
-      // The log of before is still the one that counts.
       (void)remove_file(fresh->path());
       for (std::size_t i = 0; i < streams.size(); ++i)
         std::tie(streams[i].logged_blocks, streams[i].logged_bytes, streams[i].logged_tick) = logged[i];
-      return latch(done, permanent);
+      return done;
     }
     wal = std::move(*fresh);
     synced_log_bytes = wal->bytes();
-    return done ? done : latch(done, permanent);
+    renew_at = 0;
+    return done;
   }
 
   Expected<void> close_next(std::size_t step) {

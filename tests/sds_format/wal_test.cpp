@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "sds/format/sdsz_reader.hpp"
 #include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
@@ -160,6 +162,55 @@ TEST_F(WriteAheadLog, AStaleLogOfAnotherRecordingIsIgnored) {
   test::write_file(path_, unfinished.substr(0, unfinished.size() - 80));  // as if its writer had been killed, too
   test::write_file(wal_path(path_), stale);
   EXPECT_EQ(test::read_blocks(path_), (std::vector<TestBlock>{{5, "new"}}));
+}
+
+// A process without descriptors to spare: no file can be opened, those that are open work.
+class NoDescriptors final : public FileSystem {
+ public:
+  NoDescriptors() : before_(replace_file_system(this)) {}
+  ~NoDescriptors() override { replace_file_system(before_); }
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    if (!exhausted) return FileSystem::open(path, flags, mode);
+    ++refused;
+    return -EMFILE;
+  }
+  bool exhausted = false;
+  int refused = 0;
+
+ private:
+  FileSystem* before_;
+};
+
+TEST_F(WriteAheadLog, GoesOnWhereItsSuccessorCannotBeMade) {
+  NoDescriptors system;
+  test::Random random(11);
+  std::vector<TestBlock> blocks;
+  std::uint64_t largest = 0;
+  {
+    auto writer = open_writer(1u << 16);
+    const auto id = *writer.add_stream({"Test", "0", false, "", "", ""});
+    const auto record = [&](int count) {
+      for (int i = 0; i < count; ++i) {
+        TestBlock block{static_cast<std::uint32_t>(blocks.size()), {}};
+        while (block.data.size() < 8000) block.data += static_cast<char>(random.next() >> 32);
+        ASSERT_TRUE(writer.append(id, block.timeslot, as_bytes(block.data)));
+        blocks.push_back(std::move(block));
+        ASSERT_TRUE(writer.flush());
+      }
+    };
+    record(400);
+    system.exhausted = true;
+    record(1200);  // 9.6 MB, of which 4 MiB are reason enough for a new log
+    EXPECT_GT(system.refused, 0);
+    EXPECT_LT(system.refused, 20) << "not at each flush";
+    largest = std::filesystem::file_size(wal_path(path_));
+    EXPECT_GT(largest, 9u << 20);
+    system.exhausted = false;
+    EXPECT_EQ(test::read_blocks(path_), blocks);
+    record(200);
+    EXPECT_LT(std::filesystem::file_size(wal_path(path_)), 4u << 20);
+  }
+  EXPECT_EQ(test::read_blocks(path_), blocks);
 }
 
 }  // namespace
