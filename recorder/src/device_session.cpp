@@ -9,14 +9,30 @@ constexpr std::chrono::milliseconds kTick{100};
 }  // namespace
 
 DeviceSession::DeviceSession(asio::io_context& io, std::unique_ptr<Link> link, ServerShared& shared,
-                             Callbacks callbacks)
-    : io_(io), link_(std::move(link)), shared_(shared), callbacks_(std::move(callbacks)), timer_(io) {}
+                             std::shared_ptr<TotalShare> descriptors, Callbacks callbacks)
+    : io_(io),
+      link_(std::move(link)),
+      shared_(shared),
+      descriptors_(std::move(descriptors)),
+      callbacks_(std::move(callbacks)),
+      timer_(io) {}
+
+template <class Call>
+void DeviceSession::guarded(Call call) {
+  try {
+    call();
+  } catch (const std::exception& error) {
+    const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+    end(std::string("dropped: ") + (memory ? "out of memory" : error.what()));
+  }
+}
 
 SdsioConnection::Host DeviceSession::make_host() {
   // The writer thread may outlive this: it posts to whoever is still there.
   const auto post = [weak = weak_from_this(), &io = io_](auto action) {
     asio::post(io, [weak, action] {
-      if (auto self = weak.lock(); self && self->connection_) action(*self);
+      auto self = weak.lock();
+      if (self && self->connection_) self->guarded([&] { action(*self); });
     });
   };
   SdsioConnection::Host host;
@@ -40,10 +56,12 @@ SdsioConnection::Host DeviceSession::make_host() {
 }
 
 void DeviceSession::start() {
-  connection_ = std::make_unique<SdsioConnection>(shared_, link_->name(), make_host());
-  spdlog::info("device   {}: connected", link_->name());
-  tick();
-  read();
+  guarded([this] {
+    connection_ = std::make_unique<SdsioConnection>(shared_, link_->name(), std::move(descriptors_), make_host());
+    spdlog::info("device   {}: connected", link_->name());
+    tick();
+    if (connection_) read();
+  });
 }
 
 void DeviceSession::end(const std::string& reason) {
@@ -65,9 +83,11 @@ void DeviceSession::read() {
   link_->read(connection_->buffer(), [self = shared_from_this()](const Expected<std::size_t>& count) {
     self->reading_ = false;
     if (!self->connection_) return;
-    if (!count) return self->end("connection lost: " + count.error().message);
-    if (*count == 0) return self->end("disconnected");
-    self->go_on(self->connection_->received(*count));
+    self->guarded([&] {
+      if (!count) return self->end("connection lost: " + count.error().message);
+      if (*count == 0) return self->end("disconnected");
+      self->go_on(self->connection_->received(*count));
+    });
   });
 }
 
@@ -82,7 +102,7 @@ void DeviceSession::tick() {
   if (connection_->waits_for_space() && link_->peer_has_ended()) connection_->release_reserve();
   timer_.expires_after(kTick);
   timer_.async_wait([self = shared_from_this()](std::error_code error) {
-    if (!error && self->connection_) self->tick();
+    if (!error && self->connection_) self->guarded([&] { self->tick(); });
   });
 }
 
@@ -94,7 +114,7 @@ void DeviceSession::send() {
   sending_ = true;
   link_->write(output_, [self = shared_from_this()](const Expected<void>& done) {
     self->sending_ = false;
-    if (done) self->send();  // a broken link is found by the read
+    if (done) self->guarded([&] { self->send(); });  // a broken link is found by the read
   });
 }
 

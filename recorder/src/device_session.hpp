@@ -16,7 +16,9 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
     std::function<void(std::unique_ptr<RecorderThread> recorder)> on_end;
     std::function<void()> on_playback_done;
   };
-  DeviceSession(asio::io_context& io, std::unique_ptr<Link> link, ServerShared& shared, Callbacks callbacks);
+  /// `descriptors` are those kept for the device.
+  DeviceSession(asio::io_context& io, std::unique_ptr<Link> link, ServerShared& shared,
+                std::shared_ptr<TotalShare> descriptors, Callbacks callbacks);
 
   void start();
   /// Closes the link and hands the recorder over; a second call does nothing. Waits for nothing.
@@ -24,6 +26,9 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
   void change_flags(std::uint32_t set, std::uint32_t clear);
 
  private:
+  // Memory that cannot be had costs this device its connection, and no other.
+  template <class Call>
+  void guarded(Call call);
   SdsioConnection::Host make_host();
   void read();
   void go_on(const Expected<bool>& advanced);
@@ -33,6 +38,7 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
   asio::io_context& io_;
   std::unique_ptr<Link> link_;
   ServerShared& shared_;
+  std::shared_ptr<TotalShare> descriptors_;
   Callbacks callbacks_;
   asio::steady_timer timer_;
   std::unique_ptr<SdsioConnection> connection_;  // until the end

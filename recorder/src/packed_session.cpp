@@ -254,7 +254,7 @@ class PackedSession final : public SessionWriter {
   std::map<std::uint32_t, PackedStream> streams_;
   std::map<std::string, std::uint32_t> labels_;
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
-  MemoryShare unfinished_;
+  TotalShare unfinished_;
   bool any_stream_ = false;
   SessionSummary summary_;
 };

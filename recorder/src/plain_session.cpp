@@ -39,11 +39,18 @@ struct PlainStream {
 
 class PlainSession final : public SessionWriter {
  public:
-  explicit PlainSession(SessionOptions options) : options_(std::move(options)) {}
+  explicit PlainSession(SessionOptions options) : options_(std::move(options)), descriptors_(options_.descriptors) {}
 
   Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
     const auto path =
         options_.directory / SdsFileName{name, std::to_string(options_.label), options_.playback}.to_string();
+    if (!descriptors_.take(1)) return fail_errno(EMFILE, "cannot create", path);
+    auto opened = open_file(handle, name, path);
+    if (!opened) descriptors_.give(1);
+    return opened;
+  }
+
+  Expected<void> open_file(std::uint32_t handle, const std::string& name, const std::filesystem::path& path) {
     auto sink = create_keeping_what_exists(path);
     if (!sink) return fail(sink);
     if (options_.durability == Durability::power)
@@ -70,6 +77,7 @@ class PlainSession final : public SessionWriter {
     if (auto closed = stream.file.close(); !closed) return closed;
     note_end(stream, reason);
     streams_.erase(found);
+    descriptors_.give(1);
     return {};
   }
 
@@ -93,6 +101,7 @@ class PlainSession final : public SessionWriter {
       note_end(stream, why);
     }
     streams_.clear();
+    descriptors_.give(descriptors_.held());
     return summary_;
   }
 
@@ -120,6 +129,7 @@ class PlainSession final : public SessionWriter {
 
   SessionOptions options_;
   std::map<std::uint32_t, PlainStream> streams_;
+  TotalShare descriptors_;  // one for each of them
   SessionSummary summary_;
 };
 

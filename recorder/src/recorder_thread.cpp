@@ -19,6 +19,11 @@ Error disk_is_full(const std::filesystem::path& directory) {
   return error;
 }
 
+Error error_of(const std::exception& error) {
+  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  return {ErrorCode::io, memory ? "out of memory" : error.what(), {}, {}, memory ? ENOMEM : 0};
+}
+
 }  // namespace
 
 RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callbacks callbacks)
@@ -26,7 +31,7 @@ RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callback
       shared_(shared),
       callbacks_(std::move(callbacks)),
       gate_(options_.space),
-      thread_([this] { run(); }) {
+      thread_(options_.make_thread ? options_.make_thread([this] { run(); }) : std::thread([this] { run(); })) {
   pthread_setname_np(thread_.native_handle(), "sds-recorder");
 }
 
@@ -106,10 +111,14 @@ std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::stead
 }
 
 void RecorderThread::run() {
+  guarded([&] {
+    const std::lock_guard lock(mutex_);
+    spares_.reserve(kSpares);
+  });
   auto next_flush = std::chrono::steady_clock::now() + options_.flush_interval;
   for (;;) {
     if (auto work = next_work(next_flush)) {
-      perform(*work);
+      guarded([&] { perform(*work); });
       after_work(*work);
     } else {
       const std::lock_guard lock(mutex_);
@@ -118,17 +127,34 @@ void RecorderThread::run() {
     const auto now = std::chrono::steady_clock::now();
     if (now >= next_flush) {
       next_flush = now + options_.flush_interval;
-      flush();
+      guarded([&] { flush(); });
     }
     wake_refused();
   }
-  for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+  guarded([&] {
+    for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+  });
   std::function<void()> on_finished;
   {
     const std::lock_guard lock(mutex_);
     on_finished = std::move(on_finished_);
   }
   if (on_finished) on_finished();
+}
+
+// Memory that cannot be had costs this recording only.
+template <class Call>
+void RecorderThread::guarded(Call call) {
+  try {
+    try {
+      call();
+    } catch (const std::exception& error) {
+      give_up(error_of(error));
+    }
+  } catch (const std::exception&) {
+    session_.reset();  // as after a kill
+    open_.clear();
+  }
 }
 
 // Makes the place that a batch took free again.
@@ -153,8 +179,14 @@ void RecorderThread::wake_refused() {
 void RecorderThread::perform(Work& work) {
   switch (work.kind) {
     case Work::Kind::open: {
-      const auto opened = open(work);
-      if (!opened && opened.error().exit_code() == 4) note_loss(opened.error());
+      Expected<void> opened;
+      try {
+        opened = open(work);
+      } catch (const std::exception& error) {
+        opened = tl::unexpected<Error>(error_of(error));
+        if (session_ && open_.empty()) abandon_session(opened.error().message);
+      }
+      if (!opened && opened.error().exit_code() == 4) shared_.note_loss(opened.error());
       callbacks_.on_opened(work.handle, opened);
       return;
     }
@@ -214,7 +246,7 @@ void RecorderThread::make_room() {
   const Error full = disk_is_full(options_.space.directory);
   if (gate_.on_full() == OnFull::stop) {
     gate_.cancel();
-    note_loss(full);
+    shared_.note_loss(full);
     spdlog::error("recording stopped: {}: {}", options_.device, full.to_string());
     return callbacks_.on_error(full);  // the connection ends, and everything taken by then is still written
   }
@@ -232,7 +264,7 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
 void RecorderThread::end_session() {
   auto summary = session_->finish();
   if (!summary) {
-    note_loss(summary.error());
+    shared_.note_loss(summary.error());
     spdlog::error("recording stopped: {}: {}", options_.device, summary.error().to_string());
     return abandon_session(summary.error().message);
   }
@@ -254,16 +286,11 @@ void RecorderThread::give_up(const Error& error) {
   if (error.code == ErrorCode::limit) {  // the device asked too much: its files are well
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
   } else {
-    note_loss(error);
+    shared_.note_loss(error);
   }
   open_.clear();
   if (session_) abandon_session(reason);
   callbacks_.on_error(error);
-}
-
-void RecorderThread::note_loss(const Error& error) {
-  const std::lock_guard lock(shared_.mutex);
-  if (!shared_.first_loss) shared_.first_loss = error;
 }
 
 void RecorderThread::log_end(const SessionSummary& summary) {

@@ -15,6 +15,7 @@ struct PlaybackFile {
   std::shared_ptr<const InputFile> file;
   std::string name;  ///< of the stream
   std::uint64_t offset = 0;
+  std::shared_ptr<void> place;  ///< among server_limits::playback_files
 };
 
 class ReplyQueue {

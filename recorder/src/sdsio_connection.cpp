@@ -20,12 +20,36 @@ constexpr std::uint32_t kWrite = 1;  // OPEN's mode
 constexpr unsigned kSilentTicks = 3;
 // A device that was not read from for so long may have had its bytes waiting.
 constexpr std::uint64_t kLateNs = 50'000'000;
+
+// The place of one file that is played back.
+class PlaybackShare {
+ public:
+  explicit PlaybackShare(ServerShared& shared)
+      : files_(&shared.playback_files),
+        descriptors_(&shared.descriptors),
+        taken_(files_.take(1) && descriptors_.take(1)) {}
+  [[nodiscard]] bool taken() const { return taken_; }
+
+ private:
+  TotalShare files_;
+  TotalShare descriptors_;
+  bool taken_;
+};
 }  // namespace
 
-ServerShared::ServerShared(const ServerOptions& o) : options(o), unfinished(server_limits::unfinished_bytes_total) {}
+ServerShared::ServerShared(const ServerOptions& o)
+    : options(o),
+      unfinished(server_limits::unfinished_bytes_total),
+      descriptors(o.descriptors),
+      playback_files(server_limits::playback_files) {}
 
-SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, Host host)
-    : shared_(shared), peer_(std::move(peer)), host_(std::move(host)), replies_(std::make_unique<ReplyQueue>()) {
+SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, std::shared_ptr<TotalShare> descriptors,
+                                 Host host)
+    : shared_(shared),
+      peer_(std::move(peer)),
+      descriptors_(std::move(descriptors)),
+      host_(std::move(host)),
+      replies_(std::make_unique<ReplyQueue>()) {
   set_flags_ = shared_.set_flags;
   playback_ = shared_.options.playback;
   if (playback_) {
@@ -209,7 +233,11 @@ void SdsioConnection::answer_open(std::uint32_t handle, std::uint32_t mode, cons
 }
 
 void SdsioConnection::begin_recording(std::uint32_t handle, const std::string& name) {
-  if (!recorder_) make_recorder();
+  if (!recorder_)
+    if (auto made = make_recorder(); !made) {
+      shared_.recorders.note_loss(made.error());
+      return answer_open(handle, kWrite, name, made);
+    }
   push_slices_now();  // a CLOSE in this batch ends the session before
   SessionOptions session;
   session.directory = shared_.options.directory;
@@ -222,6 +250,7 @@ void SdsioConnection::begin_recording(std::uint32_t handle, const std::string& n
   session.labels = &shared_.labels;
   session.label = playback_label_;
   session.unfinished = &shared_.unfinished;
+  session.descriptors = &shared_.descriptors;
   opening_ = Opening{handle, name};
   recorder_->open_stream(handle, name, session);
 }
@@ -233,7 +262,7 @@ void SdsioConnection::opened(std::uint32_t handle, const Expected<void>& result)
   opening_.reset();
 }
 
-void SdsioConnection::make_recorder() {
+Expected<void> SdsioConnection::make_recorder() {
   const ServerOptions& server = shared_.options;
   RecorderThread::Options options;
   options.device = peer_;
@@ -245,9 +274,16 @@ void SdsioConnection::make_recorder() {
   options.space.device = peer_;
   options.space.free_bytes = server.free_bytes;
   options.space.retry = server.full_retry;
-  recorder_ = std::make_unique<RecorderThread>(
-      std::move(options), shared_.recorders,
-      RecorderThread::Callbacks{host_.post_opened, host_.post_resume, host_.post_give_up});
+  options.descriptors = descriptors_;
+  options.make_thread = server.make_thread;
+  try {
+    recorder_ = std::make_unique<RecorderThread>(
+        std::move(options), shared_.recorders,
+        RecorderThread::Callbacks{host_.post_opened, host_.post_resume, host_.post_give_up});
+  } catch (const std::system_error& error) {
+    return fail_errno(error.code().value(), "no thread can be had for it", {});
+  }
+  return {};
 }
 
 std::filesystem::path SdsioConnection::playback_path(const std::string& name) const {
@@ -261,6 +297,10 @@ std::shared_ptr<PlaybackFile> SdsioConnection::playback_of(std::uint32_t handle)
 
 Expected<void> SdsioConnection::open_for_playback(std::uint32_t handle, const std::string& name) {
   if (!playback_) return fail(ErrorCode::usage, "the server is not in playback mode (start it with --playback)");
+  auto share = std::make_shared<PlaybackShare>(shared_);
+  if (!share->taken())
+    return fail(ErrorCode::limit, fmt::format("{} files are being played back already, or no descriptor is left",
+                                              shared_.playback_files.used()));
   auto file = InputFile::open(playback_path(name));
   if (!file) {
     continue_playback();
@@ -268,7 +308,7 @@ Expected<void> SdsioConnection::open_for_playback(std::uint32_t handle, const st
   }
   spdlog::info("playback {}: {} <- {}", peer_, name, (*file)->path().string());
   playback_stream_ = name;
-  reading_[handle] = std::make_shared<PlaybackFile>(PlaybackFile{std::move(*file), name, 0});
+  reading_[handle] = std::make_shared<PlaybackFile>(PlaybackFile{std::move(*file), name, 0, std::move(share)});
   return {};
 }
 

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <ifaddrs.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <asio.hpp>
+#include <limits>
 #include <list>
 
 #include "device_session.hpp"
@@ -17,20 +19,38 @@ namespace sds {
 
 namespace {
 using asio::ip::tcp;
+
+// What may be open beside what is open now.
+std::uint64_t free_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return std::numeric_limits<std::uint64_t>::max();
+  std::error_code ignored;
+  std::uint64_t taken = server_limits::spare_descriptors;
+  for (std::filesystem::directory_iterator i("/proc/self/fd", ignored), end; !ignored && i != end; i.increment(ignored))
+    ++taken;
+  return limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
+}
+
+ServerOptions with_descriptors(ServerOptions options) {
+  if (options.descriptors == 0) options.descriptors = free_descriptors();
+  return options;
+}
 // From the last file's end to the server's: the FLAGS message that tells the device must have gone.
 constexpr std::chrono::milliseconds kLastFlags{300};
 }  // namespace
 
 struct Server::State {
-  explicit State(const ServerOptions& options) : shared(options) {}
+  explicit State(const ServerOptions& options) : shared(with_descriptors(options)) {}
 
+  ServerShared shared;  // outlives what is pending in the loop
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
   asio::steady_timer accept_timer{io};
+  std::optional<tcp::socket> at_the_door;  // one that there are no descriptors for yet
   std::chrono::milliseconds accept_pause = server_limits::accept_pause;
   LogLimiter accept_errors;
   LogLimiter too_many;
-  ServerShared shared;
   std::unique_ptr<WorkerPool> pool;
   std::list<std::weak_ptr<DeviceSession>> devices;     // connected ones
   std::list<std::unique_ptr<RecorderThread>> closing;  // of devices that have gone
@@ -38,13 +58,29 @@ struct Server::State {
   bool stopping = false;
 
   void accept() {
+    if (at_the_door && !let_in()) return accept_later(std::make_error_code(std::errc::too_many_files_open));
     acceptor.async_accept([this](std::error_code error, tcp::socket socket) {
       if (stopping) return;
       if (error) return accept_later(error);
+      at_the_door.emplace(std::move(socket));
       accept_pause = server_limits::accept_pause;
-      admit(std::move(socket));
       accept();
     });
+  }
+
+  // False if the device has to wait until there are descriptors for it.
+  bool let_in() {
+    try {
+      auto descriptors = std::make_shared<TotalShare>(&shared.descriptors);
+      if (!descriptors->take(server_limits::device_descriptors)) return false;
+      tcp::socket socket = std::move(*at_the_door);
+      at_the_door.reset();
+      admit(std::move(socket), std::move(descriptors));
+    } catch (const std::exception& error) {
+      at_the_door.reset();
+      spdlog::error("device   sent away: {}", error.what());
+    }
+    return true;
   }
 
   // Descriptors or memory have run out: trying again at once would only spin.
@@ -59,7 +95,7 @@ struct Server::State {
     });
   }
 
-  void admit(tcp::socket socket) {
+  void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {
     devices.remove_if([](const auto& device) { return device.expired(); });
     if (devices.size() + closing.size() >= shared.options.max_devices) {
       if (const auto hidden = too_many.due())
@@ -67,10 +103,10 @@ struct Server::State {
                      devices.size() + closing.size(), *hidden == 0 ? "" : fmt::format(" ({} times more)", *hidden));
       return;  // closes the socket
     }
-    auto device =
-        std::make_shared<DeviceSession>(io, std::make_unique<TcpLink>(std::move(socket)), shared,
-                                        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); },
-                                                                 [this] { on_playback_done(); }});
+    auto device = std::make_shared<DeviceSession>(
+        io, std::make_unique<TcpLink>(std::move(socket)), shared, std::move(descriptors),
+        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); },
+                                 [this] { on_playback_done(); }});
     devices.push_back(device);
     device->start();
   }
@@ -106,6 +142,7 @@ struct Server::State {
     stopping = true;
     std::error_code ignored;
     acceptor.close(ignored);
+    at_the_door.reset();
     accept_timer.cancel();
     end_devices();
     for (const auto& recorder : closing) recorder->stop_waiting();
@@ -135,6 +172,13 @@ Expected<std::unique_ptr<Server>> Server::create(const ServerOptions& options) {
   if (error)
     return fail(ErrorCode::io,
                 fmt::format("cannot listen on {}:{}: {}", options.address, options.port, error.message()));
+  const std::uint64_t places = state->shared.descriptors.limit() / server_limits::device_descriptors;
+  if (places == 0)
+    return fail(ErrorCode::io, "too few descriptors for a single device: raise the limit of open files (ulimit -n)");
+  if (places < options.max_devices)
+    spdlog::warn(
+        "the limit of open files (ulimit -n) is enough for {} devices at a time, not for the {} of --max-devices",
+        places, options.max_devices);
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -147,7 +191,14 @@ Expected<void> Server::run() {
   // Recordings are closed on threads of their own, which the loop does not see.
   const auto until_stopped = asio::make_work_guard(state_->io);
   state_->accept();
-  state_->io.run();
+  for (;;) {
+    try {
+      state_->io.run();
+      break;
+    } catch (const std::exception& error) {
+      spdlog::error("the server goes on after: {}", error.what());
+    }
+  }
   const std::lock_guard lock(state_->shared.recorders.mutex);
   const auto& loss = state_->shared.recorders.first_loss;
   return loss ? tl::unexpected<Error>(*loss) : Expected<void>{};

@@ -3,7 +3,11 @@
 namespace sds {
 
 WorkerPool::WorkerPool(unsigned threads) {
-  for (unsigned i = 1; i < threads; ++i) threads_.emplace_back([this] { work_loop(); });
+  try {
+    for (unsigned i = 1; i < threads; ++i) threads_.emplace_back([this] { work_loop(); });
+  } catch (const std::system_error&) {
+    // No more threads can be had: these, and those that wait for the work, do it.
+  }
 }
 
 WorkerPool::~WorkerPool() {

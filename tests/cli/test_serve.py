@@ -204,6 +204,48 @@ class Serve(Case):
                 connection.close()
             device(server, "--seconds", 1, "--speed", "max")
 
+    def test_the_limit_of_open_files_is_raised_and_what_it_allows_is_said(self):
+        def soft():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+        def hard():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+        with Server(self.folder.name, preexec_fn=soft) as server:
+            connections = [self.connect(server) for _ in range(30)]
+            for connection in connections:
+                connection.sendall(struct.pack("<IIII", 5, 0, 0, 0))
+                self.assertEqual(connection.recv(4), struct.pack("<I", 5))
+        self.assertNotIn("ulimit", server.log_text())
+        with Server(self.folder.name, "--max-devices", "20", preexec_fn=hard) as server:
+            pass
+        self.assertRegex(server.log_text(), r"ulimit -n\) is enough for (9|1[01]) devices at a time, not for the 20 of --max")
+
+    def test_strangers_that_use_up_descriptors_end_no_recording(self):
+        self.write("X.0.sds", plain((1, b"x")))
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+        with Server(self.folder.name, preexec_fn=limit) as server:
+            connection = self.connect(server)
+            handle = open_stream(connection, "A")
+            stranger = self.connect(server)
+            stranger.sendall(struct.pack("<IIII", 7, 1 << 29, 0xFFFFFFFF, 0))  # it plays back
+            for _ in range(100):
+                stranger.sendall(struct.pack("<IIII", 1, 0, 0, 1) + b"X")
+            others = [self.connect(server) for _ in range(60)]
+            noise = os.urandom(100_000)
+            for i in range(200):  # several logs of 4 MiB
+                write(connection, handle, plain((i, noise[i:] + noise[:i])))
+                time.sleep(0.005)
+            connection.sendall(struct.pack("<IIII", 2, handle, 0, 0))
+            wait_until(lambda: " session  " in server.log_text(), "the recording is closed")
+            for other in others:
+                other.close()
+            self.assertEqual(server.stop(), 0)
+        self.assertIn("sound", run("check", self.path("recording.0.sdsz"))[0])
+
     def test_options_that_do_not_fit_are_errors(self):
         for options in (("--sync", "--durability", "none"), ("--durability", "sometimes"), ("--keep-free", "12 parsecs"),
                         ("--on-full", "cry"), ("--max-devices", "0")):

@@ -1,5 +1,6 @@
 // The server when disks stall and fill up, and when devices ask too much. Each test is bounded by what happens, not by
 // time: what must not wait is done while the other is still stuck.
+#include <poll.h>
 #include <sys/resource.h>
 
 #include <condition_variable>
@@ -535,6 +536,125 @@ TEST_F(ServerTest, ABlockThatNeverEndsCostsOneDeviceItsConnection) {
   EXPECT_TRUE(test::read_blocks(**cursor).empty());
   EXPECT_EQ((*cursor)->tail()->bytes, 8u + (30u << 20));
   EXPECT_TRUE(served_) << "the disk is well";
+}
+
+TEST_F(ServerTest, AThreadThatCannotBeHadCostsOneOpen) {
+  std::atomic<bool> none_left{false};
+  ServerOptions options;
+  options.make_thread = [&](const std::function<void()>& run) {
+    if (none_left) throw std::system_error(EAGAIN, std::generic_category());
+    return std::thread(run);
+  };
+  start(options);
+  Device first(port_);
+  const auto a = first.open("A");
+  first.write(a, 1, "before");
+  first.wait();
+  none_left = true;
+  Device second(port_);
+  std::uint32_t handle = 0;
+  EXPECT_EQ(sds_device_open(&second.device(), "B", SDS_DEVICE_WRITE, &handle), SDS_DEVICE_ERROR_IO);
+  first.write(a, 2, "after");
+  none_left = false;
+  const auto b = second.open("B");  // it may try again
+  second.write(b, 3, "fine");
+  second.close(b);
+  first.close(a);
+  first.wait();
+  second.wait();
+  stop();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "before"}, {2, "after"}}));
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.1.sdsz"), (std::vector<TestBlock>{{3, "fine"}}));
+  ASSERT_FALSE(served_) << "a recording could not be made";
+  EXPECT_EQ(served_.error().system_error, EAGAIN);
+}
+
+// A session for which there is no memory once it is to write.
+class HungrySession final : public SessionWriter {
+ public:
+  explicit HungrySession(std::unique_ptr<SessionWriter> inner) : inner_(std::move(inner)) {}
+  Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
+    return inner_->open_stream(handle, name);
+  }
+  Expected<void> write(std::uint32_t, ByteView, const Arrival&) override { throw std::bad_alloc(); }
+  Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
+    return inner_->close_stream(handle, reason);
+  }
+  Expected<void> flush() override { return inner_->flush(); }
+  Expected<SessionSummary> finish() override { return inner_->finish(); }
+  SessionSummary abandon(const std::string& reason) override { return inner_->abandon(reason); }
+
+ private:
+  std::unique_ptr<SessionWriter> inner_;
+};
+
+TEST_F(ServerTest, MemoryThatCannotBeHadCostsOneRecording) {
+  ServerOptions options;
+  options.make_session = [](const SessionOptions& session, const std::string& first) {
+    if (first == "Refused") throw std::bad_alloc();
+    auto made = make_session(session, first);
+    if (first != "Hungry") return made;
+    return Expected<std::unique_ptr<SessionWriter>>(std::make_unique<HungrySession>(std::move(*made)));
+  };
+  start(options);
+  Device healthy(port_);
+  const auto a = healthy.open("A");
+  Device refused(port_);
+  std::uint32_t handle = 0;
+  EXPECT_EQ(sds_device_open(&refused.device(), "Refused", SDS_DEVICE_WRITE, &handle), SDS_DEVICE_ERROR_IO);
+  Device hungry(port_);
+  const auto h = hungry.open("Hungry");
+  hungry.write(h, 1, "lost");
+  hungry.flush();
+  char byte = 0;
+  while (::recv(hungry.socket(), &byte, 1, 0) > 0) {  // until it is sent away
+  }
+  healthy.write(a, 1, "fine");
+  healthy.close(a);
+  healthy.wait();
+  stop();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "fine"}}));
+  ASSERT_FALSE(served_);
+  EXPECT_EQ(served_.error().message, "out of memory");
+}
+
+TEST_F(ServerTest, DescriptorsAreKeptForEachDeviceAndPlaybackTakesWhatIsLeft) {
+  test::write_file(dir_ / "In.0.sds", "");
+  ServerOptions options;
+  options.playback = true;
+  options.descriptors = 2 * server_limits::device_descriptors + 3;
+  start(options);
+  auto first = std::make_unique<Device>(port_);
+  first->wait();
+  for (int i = 0; i < 3 + 5; ++i) first->open("In", SDS_DEVICE_READ);  // what the second device would need
+  std::uint32_t handle = 0;
+  EXPECT_EQ(sds_device_open(&first->device(), "In", SDS_DEVICE_READ, &handle), SDS_DEVICE_ERROR_IO);
+  const auto a = first->open("A");  // its own are kept
+  first->write(a, 1, "fine");
+  first->wait();
+  Device second(port_);  // waits until there are enough
+  pollfd answered{second.socket(), POLLIN, 0};
+  const std::string ping = message(sdsio::Command::ping, 0, 0, "");
+  ASSERT_EQ(::send(second.socket(), ping.data(), ping.size(), MSG_NOSIGNAL), 16);
+  EXPECT_EQ(::poll(&answered, 1, 500), 0);
+  first.reset();
+  EXPECT_EQ(::poll(&answered, 1, 20000), 1);
+  stop();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.p.sdsz"), (std::vector<TestBlock>{{1, "fine"}}));
+}
+
+TEST_F(ServerTest, PlainFilesBeyondTheDescriptorsAreRefused) {
+  ServerOptions options;
+  options.packed = false;
+  options.descriptors = server_limits::device_descriptors + 2;
+  start(options);
+  Device device(port_);
+  device.open("A");
+  const auto b = device.open("B");
+  std::uint32_t handle = 0;
+  EXPECT_EQ(sds_device_open(&device.device(), "C", SDS_DEVICE_WRITE, &handle), SDS_DEVICE_ERROR_IO);
+  device.close(b);
+  device.open("C");
 }
 
 }  // namespace

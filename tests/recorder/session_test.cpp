@@ -216,7 +216,7 @@ TEST(PackedSession, StreamsOfOneFrequencyShareTheirClock) {
 
 TEST(PackedSession, BlocksThatDoNotEndAreBoundedForADeviceAndForAll) {
   const test::TempDir dir;
-  MemoryTotal total(server_limits::unfinished_bytes_total);
+  SharedTotal total(server_limits::unfinished_bytes_total);
   auto options = options_for(dir);
   options.unfinished = &total;
   const std::string head = test::le32(1) + test::le32(limits::max_block_bytes);

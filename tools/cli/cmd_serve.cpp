@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <memory>
@@ -119,7 +121,17 @@ void print_where(const ServerOptions& options, std::uint16_t port) {
   std::fflush(stdout);
 }
 
+// As many files as the system lets us: the soft limit is meant for programs that use select().
+void raise_descriptor_limit() {
+  constexpr rlim_t enough = 1u << 20;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, enough));
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_serve(const Options& o) {
+  raise_descriptor_limit();
   ServerOptions options = o.server;
   if (!o.interface.empty()) {
     auto address = address_of_interface(o.interface);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "sds/recorder/session_writer.hpp"
+#include "sds/recorder/shared_total.hpp"
 
 namespace sds {
 
@@ -34,6 +35,11 @@ struct RecorderShared {
   std::atomic<std::uint64_t> queued_bytes{0};  ///< of all batches that wait
   std::mutex mutex;
   std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
+
+  void note_loss(const Error& error) {
+    const std::lock_guard lock(mutex);
+    if (!first_loss) first_loss = error;
+  }
 };
 
 class RecorderThread {
@@ -52,9 +58,12 @@ class RecorderThread {
     std::chrono::milliseconds flush_interval{200};
     MakeSession make_session = sds::make_session;
     SpaceGate::Options space;
+    std::shared_ptr<TotalShare> descriptors;  ///< held until the recorder ends; may be null
+    /// Starts the thread; throws as std::thread's constructor does.
+    std::function<std::thread(std::function<void()>)> make_thread;
   };
 
-  /// `shared` must outlive the recorder.
+  /// `shared` must outlive the recorder. Throws std::system_error if no thread can be had.
   RecorderThread(Options options, RecorderShared& shared, Callbacks callbacks);
   /// Waits until everything is written, but not for space.
   ~RecorderThread();
@@ -99,6 +108,8 @@ class RecorderThread {
   std::optional<Work> next_work(std::chrono::steady_clock::time_point next_flush);
   void add(Work work);
   void perform(Work& work);
+  template <class Call>
+  void guarded(Call call);
   [[nodiscard]] Expected<void> open(const Work& work);
   void write(const ReceivedBatch& batch);
   void after_work(Work& work);
@@ -109,7 +120,6 @@ class RecorderThread {
   void end_session();
   void abandon_session(const std::string& reason);
   void give_up(const Error& error);
-  void note_loss(const Error& error);
   void log_end(const SessionSummary& summary);
 
   Options options_;

@@ -24,7 +24,9 @@ struct ServerShared {
   Executor* executor = nullptr;
   std::uint32_t set_flags = 0;  ///< asked for by the user so far
   PlainLabels labels;
-  MemoryTotal unfinished;
+  SharedTotal unfinished;
+  SharedTotal descriptors;     ///< that may be open at a time beside those of the start
+  SharedTotal playback_files;  ///< open ones
   RecorderShared recorders;
 };
 
@@ -39,7 +41,8 @@ class SdsioConnection final : private sdsio::MessageHandler {
     std::function<void(const Error&)> post_give_up;  ///< any thread: recording has ended, drop the device
     std::function<void()> playback_done;             ///< receive thread: all playback files were played
   };
-  SdsioConnection(ServerShared& shared, std::string peer, Host host);
+  /// `descriptors` are those kept for the device; they are held until its recorder ends. May be null.
+  SdsioConnection(ServerShared& shared, std::string peer, std::shared_ptr<TotalShare> descriptors, Host host);
   ~SdsioConnection() override;
 
   /// Where what is received goes; valid until received().
@@ -80,7 +83,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   void open(const sdsio::Header& header, std::string name);
   [[nodiscard]] Expected<void> check_open(const sdsio::Header& header, const std::string& name) const;
   void begin_recording(std::uint32_t handle, const std::string& name);
-  void make_recorder();
+  [[nodiscard]] Expected<void> make_recorder();
   Expected<void> open_for_playback(std::uint32_t handle, const std::string& name);
   void answer_open(std::uint32_t handle, std::uint32_t mode, const std::string& name, const Expected<void>& result);
   void close(std::uint32_t handle);
@@ -95,6 +98,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
 
   ServerShared& shared_;
   std::string peer_;
+  std::shared_ptr<TotalShare> descriptors_;
   Host host_;
   sdsio::MessageDecoder decoder_;
   ReceivedBatch batch_;

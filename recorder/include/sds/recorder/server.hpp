@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,11 +31,16 @@ struct ServerOptions {
   bool playback = false;  ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
   bool exit_after_playback = false;
   unsigned sessions = 0;  ///< stop after this many recorded connections; 0: never
+  /// Descriptors that the server may have open; 0: what the process may have open beside those that are at its start,
+  /// less server_limits::spare_descriptors.
+  std::uint64_t descriptors = 0;
 
-  // For tests: the time, the disk's free space (null: statvfs), and what writes sessions (null: files).
+  // For tests: the time, the disk's free space (null: statvfs), what writes sessions (null: files), and what starts
+  // recorders' threads (null: std::thread).
   std::function<Arrival()> now = stamp_now;
   std::function<std::optional<std::uint64_t>()> free_bytes;
   MakeSession make_session;
+  std::function<std::thread(std::function<void()>)> make_thread;
 };
 
 /// Accepts devices until stopped. One thread receives for all of them and never waits for a disk; each connection that

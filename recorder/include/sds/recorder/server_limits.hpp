@@ -33,6 +33,14 @@ inline constexpr std::size_t reply_bytes = std::size_t{2} << 20;
 
 /// A device that is silent for so long, although something was sent to it, is taken for gone.
 inline constexpr std::chrono::seconds silent_peer{30};
+/// Descriptors kept for a device from its first moment on: its socket, its recording, the log, the log's successor, and
+/// the directory while it is synced.
+inline constexpr std::uint64_t device_descriptors = 5;
+/// Descriptors that are given to nobody: for files that are looked at in passing.
+inline constexpr std::uint64_t spare_descriptors = 8;
+/// Files that are played back at a time, to all devices.
+inline constexpr std::uint64_t playback_files = 256;
+
 /// After a failed accept (EMFILE): the first pause, doubled up to the longest.
 inline constexpr std::chrono::milliseconds accept_pause{100};
 inline constexpr std::chrono::milliseconds longest_accept_pause{1000};

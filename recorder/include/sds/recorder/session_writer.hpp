@@ -9,8 +9,8 @@
 
 #include "sds/format/sdsz_writer.hpp"
 #include "sds/recorder/arrival.hpp"
-#include "sds/recorder/memory_share.hpp"
 #include "sds/recorder/plain_labels.hpp"
+#include "sds/recorder/shared_total.hpp"
 #include "sds/recorder/space_gate.hpp"
 
 namespace sds {
@@ -55,7 +55,9 @@ struct SessionOptions {
   std::string device;                 ///< where the session came from, e.g. the peer's address
   SpaceGate* gate = nullptr;          ///< null: a full disk is an error like any other
   PlainLabels* labels = nullptr;      ///< gives plain sessions their number, instead of `label`; not during playback
-  MemoryTotal* unfinished = nullptr;  ///< what the blocks under way of all sessions hold
+  SharedTotal* unfinished = nullptr;  ///< what the blocks under way of all sessions hold
+  /// What plain files, of which a session may have many, take one each of; a packed session's two are not counted.
+  SharedTotal* descriptors = nullptr;
 };
 
 /// Plain files `<stream>.<label>[.p].sds` in the directory. One that exists is kept as `.bak`, `.bak.1`, `.bak.2`, ...
