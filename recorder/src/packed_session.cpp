@@ -11,6 +11,7 @@
 #include "sds/recorder/server_limits.hpp"
 #include "sds/recorder/session_clock.hpp"
 #include "sds/recorder/session_writer.hpp"
+#include "watched_file.hpp"
 
 namespace sds {
 
@@ -58,6 +59,7 @@ class PackedSession final : public SessionWriter {
   PackedSession(SessionOptions options, std::filesystem::path path, SdszWriter writer)
       : options_(std::move(options)),
         path_(std::move(path)),
+        file_(path_),
         writer_(std::make_unique<SdszWriter>(std::move(writer))),
         unfinished_(options_.unfinished, server_limits::unfinished_bytes) {}
 
@@ -73,10 +75,11 @@ class PackedSession final : public SessionWriter {
     description.metadata_text = std::move(metadata->text);
     Frequency frequency;
     if (description.metadata_file_name.empty()) {
-      spdlog::warn("{}: no {}.sds.yml in {}: blocks are recorded as plain bytes", name, name,
-                   options_.directory.string());
+      spdlog::warn("record   {}: {}: no {}.sds.yml in {}: blocks are recorded as plain bytes", options_.device, name,
+                   name, options_.directory.string());
     } else if (auto parsed = Metadata::parse(description.metadata_text, description.metadata_file_name); !parsed) {
-      spdlog::warn("{}: {}: blocks are recorded as plain bytes", name, parsed.error().to_string());
+      spdlog::warn("record   {}: {}: {}: blocks are recorded as plain bytes", options_.device, name,
+                   parsed.error().to_string());
     } else {
       frequency = parsed->tick_frequency;
     }
@@ -138,6 +141,20 @@ class PackedSession final : public SessionWriter {
     for (auto& [handle, stream] : streams_)
       if (auto added = add_clock_if_due(stream); !added) return added;
     return repeat([&] { return writer_->flush(); });
+  }
+
+  Expected<void> trim() override {
+    return writer_->failure() ? Expected<void>{} : repeat([&] { return writer_->trim(); });
+  }
+
+  std::optional<Error> missing_file() override {
+    if (auto missing = file_.missing()) return missing;
+    std::error_code error;
+    const bool has_log = options_.durability == Durability::none || log_missing_ ||
+                         std::filesystem::exists(wal_path(path_), error) || error;
+    if (has_log) return std::nullopt;
+    log_missing_ = true;
+    return Error{ErrorCode::io, "the log was deleted while it was in use", wal_path(path_), {}};
   }
 
   Expected<SessionSummary> finish() override {
@@ -212,9 +229,8 @@ class PackedSession final : public SessionWriter {
   }
 
   Expected<void> add_clock_if_due(PackedStream& stream) {
-    if (!stream.newest || stream.tail_only) return {};
+    if (!stream.newest || stream.tail_only || !stream.newest->arrival.prompt) return {};
     if (stream.last_written) {
-      if (!stream.newest->arrival.prompt) return {};
       const auto before = stream.last_written->arrival.monotonic_ns;
       const auto now = stream.newest->arrival.monotonic_ns;
       if (now < before || now - before < kClockIntervalNs) return {};
@@ -223,10 +239,8 @@ class PackedSession final : public SessionWriter {
   }
 
   Expected<void> add_last_clock(PackedStream& stream) {
-    if (!stream.newest || stream.tail_only) return {};
-    if (stream.last_written &&
-        (!stream.newest->arrival.prompt || stream.newest->arrival == stream.last_written->arrival))
-      return {};
+    if (!stream.newest || stream.tail_only || !stream.newest->arrival.prompt) return {};
+    if (stream.last_written && stream.newest->arrival == stream.last_written->arrival) return {};
     return add_clock(stream);
   }
 
@@ -249,6 +263,8 @@ class PackedSession final : public SessionWriter {
 
   SessionOptions options_;
   std::filesystem::path path_;
+  WatchedFile file_;
+  bool log_missing_ = false;
   std::unique_ptr<SdszWriter> writer_;
   SessionClock clock_;
   std::map<std::uint32_t, PackedStream> streams_;
@@ -264,7 +280,9 @@ bool is_taken(const std::filesystem::path& recording) {
   fresh_log += ".new";
   std::error_code ignored;
   // A name that cannot be looked at is left to the creation, which says why.
-  for (const auto& path : {recording, wal_path(recording), fresh_log})
+  auto labels = recording;
+  labels.replace_extension(".labels.yml");
+  for (const auto& path : {recording, wal_path(recording), fresh_log, labels})
     if (std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return true;
   return false;
 }
@@ -283,6 +301,7 @@ Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOption
   writer_options.level = options.level;
   writer_options.durability = options.durability;
   writer_options.executor = options.executor;
+  writer_options.open_blocks = options.open_blocks;
   for (std::uint32_t number = 0;; ++number) {
     const auto path = options.directory / fmt::format("recording.{}{}.sdsz", number, options.playback ? ".p" : "");
     if (is_taken(path)) continue;

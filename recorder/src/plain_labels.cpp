@@ -9,9 +9,11 @@ std::uint32_t PlainLabels::next(const std::filesystem::path& directory, const st
   std::uint32_t label = last_ ? *last_ + 1 : 0;
   std::error_code ignored;
   if (!last_)
-    while (std::filesystem::exists(directory / SdsFileName{first_stream, std::to_string(label), false}.to_string(),
-                                   ignored))
-      ++label;
+    for (;; ++label) {
+      auto path = directory / SdsFileName{first_stream, std::to_string(label), false}.to_string();
+      if (std::filesystem::exists(path, ignored)) continue;
+      if (!std::filesystem::exists(path.replace_extension(".labels.yml"), ignored)) break;
+    }
   last_ = label;
   return label;
 }

@@ -7,34 +7,42 @@
 #include "plain_file.hpp"
 #include "sds/format/names.hpp"
 #include "sds/recorder/session_writer.hpp"
+#include "watched_file.hpp"
 
 namespace sds {
 
 namespace {
 
-// Gives the file at `path` the first of the names .bak, .bak.1, .bak.2, ... that is free.
-Expected<void> keep_as_backup(const std::filesystem::path& path) {
+// Gives the file at `path` the first of its backup names that is free.
+Expected<void> keep_as_backup(const std::filesystem::path& path, const std::string& device) {
   for (std::uint32_t number = 0;; ++number) {
-    auto backup = path;
-    backup += number == 0 ? std::string(".bak") : fmt::format(".bak.{}", number);
+    const auto backup = backup_name(path, number);
     auto renamed = rename_file_new(path, backup);
-    if (renamed) spdlog::info("kept     {} as {}", path.string(), backup.filename().string());
+    if (renamed) spdlog::info("kept     {}: {} as {}", device, path.string(), backup.filename().string());
     if (renamed || renamed.error().system_error == ENOENT) return {};  // gone: somebody else moved it
     if (renamed.error().code != ErrorCode::exists) return renamed;
   }
 }
 
-Expected<std::unique_ptr<OutputFile>> create_keeping_what_exists(const std::filesystem::path& path) {
+// Labels of a file that was here before are no labels of what is recorded now.
+Expected<std::unique_ptr<OutputFile>> create_keeping_what_exists(const std::filesystem::path& path,
+                                                                 const std::string& device) {
+  auto labels = path;
+  labels.replace_extension(".labels.yml");
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::symlink_status(labels, ignored)))
+    if (auto kept = keep_as_backup(labels, device); !kept) return fail(kept);
   for (;;) {
     auto file = OutputFile::create(path, IfExists::fail);
     if (file || file.error().code != ErrorCode::exists) return file;
-    if (auto kept = keep_as_backup(path); !kept) return fail(kept);
+    if (auto kept = keep_as_backup(path, device); !kept) return fail(kept);
   }
 }
 
 struct PlainStream {
   std::string name;
   PlainFile file;
+  std::size_t number = 0;  // among the session's files
 };
 
 class PlainSession final : public SessionWriter {
@@ -51,7 +59,7 @@ class PlainSession final : public SessionWriter {
   }
 
   Expected<void> open_file(std::uint32_t handle, const std::string& name, const std::filesystem::path& path) {
-    auto sink = create_keeping_what_exists(path);
+    auto sink = create_keeping_what_exists(path, options_.device);
     if (!sink) return fail(sink);
     if (options_.durability == Durability::power)
       if (auto synced = sync_directory(options_.directory); !synced) {
@@ -59,8 +67,8 @@ class PlainSession final : public SessionWriter {
         return synced;
       }
     spdlog::info("record   {}: {} -> {}", options_.device, name, path.string());
-    summary_.files.push_back(path);
-    streams_.emplace(handle, PlainStream{name, PlainFile(std::move(*sink))});
+    streams_.emplace(handle, PlainStream{name, PlainFile(std::move(*sink)), files_.size()});
+    files_.emplace_back(path);
     return {};
   }
 
@@ -74,6 +82,7 @@ class PlainSession final : public SessionWriter {
     if (found == streams_.end()) return {};
     PlainStream& stream = found->second;
     if (auto done = write_through(stream.file, options_.durability == Durability::power); !done) return done;
+    if (auto missing = files_[stream.number].missing()) missing_.push_back(std::move(*missing));
     if (auto closed = stream.file.close(); !closed) return closed;
     note_end(stream, reason);
     streams_.erase(found);
@@ -88,7 +97,21 @@ class PlainSession final : public SessionWriter {
     return {};
   }
 
-  Expected<SessionSummary> finish() override { return summary_; }
+  std::optional<Error> missing_file() override {
+    if (!missing_.empty()) {
+      auto missing = std::move(missing_.back());
+      missing_.pop_back();
+      return missing;
+    }
+    for (const auto& [handle, stream] : streams_)
+      if (auto missing = files_[stream.number].missing()) return missing;
+    return std::nullopt;
+  }
+
+  Expected<SessionSummary> finish() override {
+    note_names();
+    return summary_;
+  }
 
   SessionSummary abandon(const std::string& reason) override {
     for (auto& [handle, stream] : streams_) {
@@ -102,6 +125,7 @@ class PlainSession final : public SessionWriter {
     }
     streams_.clear();
     descriptors_.give(descriptors_.held());
+    note_names();
     return summary_;
   }
 
@@ -127,9 +151,17 @@ class PlainSession final : public SessionWriter {
     if (!reason.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, reason));
   }
 
+  // Another session may have made backups of them since.
+  void note_names() {
+    summary_.files.clear();
+    for (const auto& file : files_) summary_.files.push_back(file.where().value_or(file.path()));
+  }
+
   SessionOptions options_;
   std::map<std::uint32_t, PlainStream> streams_;
-  TotalShare descriptors_;  // one for each of them
+  std::vector<WatchedFile> files_;  // all of them, closed ones included
+  std::vector<Error> missing_;      // of closed ones
+  TotalShare descriptors_;          // one for each of them
   SessionSummary summary_;
 };
 

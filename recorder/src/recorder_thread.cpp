@@ -13,6 +13,7 @@ namespace sds {
 namespace {
 
 constexpr std::size_t kSpares = 4;
+constexpr std::chrono::seconds kLookInterval{1};
 
 Error disk_is_full(const std::filesystem::path& directory) {
   Error error{ErrorCode::io, "the disk is full", directory, {}, ENOSPC};
@@ -96,11 +97,12 @@ void RecorderThread::close_stream(std::uint32_t handle, const std::string& reaso
   add({Work::Kind::close, {}, handle, reason, {}});
 }
 
-std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::steady_clock::time_point next_flush) {
+std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::steady_clock::time_point next_flush,
+                                                              std::chrono::steady_clock::time_point next_look) {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return stopping_ || !queue_.empty(); };
-  if (dirty_) {
-    changed_.wait_until(lock, next_flush, ready);
+  if (session_) {
+    changed_.wait_until(lock, dirty_ ? std::min(next_flush, next_look) : next_look, ready);
   } else {
     changed_.wait(lock, ready);
   }
@@ -116,8 +118,9 @@ void RecorderThread::run() {
     spares_.reserve(kSpares);
   });
   auto next_flush = std::chrono::steady_clock::now() + options_.flush_interval;
+  auto next_look = std::chrono::steady_clock::now() + kLookInterval;
   for (;;) {
-    if (auto work = next_work(next_flush)) {
+    if (auto work = next_work(next_flush, next_look)) {
       guarded([&] { perform(*work); });
       after_work(*work);
     } else {
@@ -128,6 +131,10 @@ void RecorderThread::run() {
     if (now >= next_flush) {
       next_flush = now + options_.flush_interval;
       guarded([&] { flush(); });
+    }
+    if (now >= next_look) {
+      next_look = now + kLookInterval;
+      guarded([&] { look_after(); });
     }
     wake_refused();
   }
@@ -238,6 +245,20 @@ void RecorderThread::flush() {
   dirty_ = false;
 }
 
+void RecorderThread::look_after() {
+  if (!session_) return;
+  if (auto trimmed = session_->trim(); !trimmed) return give_up(trimmed.error());
+  tell_missing_files();
+}
+
+void RecorderThread::tell_missing_files() {
+  while (const auto missing = session_->missing_file()) {
+    shared_.note_loss(*missing);
+    spdlog::error("MISSING  {}: {}", options_.device, missing->to_string());
+    missing_.push_back(missing->to_string());
+  }
+}
+
 // Returns when there is room for what comes next, or when it is to go into the reserve.
 void RecorderThread::make_room() {
   if (gate_.has_reserve()) return;
@@ -262,6 +283,7 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
 }
 
 void RecorderThread::end_session() {
+  tell_missing_files();
   auto summary = session_->finish();
   if (!summary) {
     shared_.note_loss(summary.error());
@@ -270,14 +292,15 @@ void RecorderThread::end_session() {
   }
   session_.reset();
   dirty_ = false;
-  log_end(*summary);
+  log_end(std::move(*summary));
 }
 
 void RecorderThread::abandon_session(const std::string& reason) {
-  const auto summary = session_->abandon(reason);
+  tell_missing_files();
+  auto summary = session_->abandon(reason);
   session_.reset();
   dirty_ = false;
-  log_end(summary);
+  log_end(std::move(summary));
 }
 
 void RecorderThread::give_up(const Error& error) {
@@ -293,14 +316,17 @@ void RecorderThread::give_up(const Error& error) {
   callbacks_.on_error(error);
 }
 
-void RecorderThread::log_end(const SessionSummary& summary) {
+void RecorderThread::log_end(SessionSummary summary) {
+  for (auto& missing : std::exchange(missing_, {})) summary.losses.push_back(std::move(missing));
   if (summary.files.empty()) return;
   for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
   spdlog::info("session  {}: {} blocks, {:.1f} MB received, {:.1f} MB stored in {}{}, {}", options_.device,
                summary.blocks, static_cast<double>(summary.raw_bytes) / 1e6,
                static_cast<double>(summary.stored_bytes) / 1e6, summary.files.front().string(),
                summary.files.size() > 1 ? fmt::format(" and {} more", summary.files.size() - 1) : "",
-               summary.losses.empty() ? "no losses" : fmt::format("{} losses", summary.losses.size()));
+               summary.losses.empty()
+                   ? "no losses"
+                   : fmt::format("{} {}", summary.losses.size(), summary.losses.size() == 1 ? "loss" : "losses"));
 }
 
 }  // namespace sds

@@ -40,6 +40,7 @@ class PlaybackShare {
 ServerShared::ServerShared(const ServerOptions& o)
     : options(o),
       unfinished(server_limits::unfinished_bytes_total),
+      open_blocks(server_limits::open_bytes_total),
       descriptors(o.descriptors),
       playback_files(server_limits::playback_files) {}
 
@@ -251,6 +252,7 @@ void SdsioConnection::begin_recording(std::uint32_t handle, const std::string& n
   session.label = playback_label_;
   session.unfinished = &shared_.unfinished;
   session.descriptors = &shared_.descriptors;
+  session.open_blocks = &shared_.open_blocks;
   opening_ = Opening{handle, name};
   recorder_->open_stream(handle, name, session);
 }

@@ -32,6 +32,8 @@ constexpr std::size_t kClosingDescriptionBytes = 64;
 constexpr std::size_t kSectionsKeptForClosing = 3 * limits::max_streams;
 // A block whose tick does not follow is a frame of its own in the log: what that weighs among the open bytes.
 constexpr std::size_t kJumpBytes = 64;
+// What a writer holds is told to the others in steps of this.
+constexpr std::uint64_t kAccountBytes = std::uint64_t{1} << 14;
 
 struct OpenStream {
   Layout layout;
@@ -76,6 +78,7 @@ struct SdszWriter::State {
   std::size_t described = 0;  // bytes of all descriptions
   std::uint64_t raw = 0;      // of sealed blocks
   std::uint64_t open_bytes = 0;
+  std::uint64_t accounted = 0;         // of them, in options.open_blocks
   std::uint64_t synced_bytes = 0;      // of `stored`, forced to the disk
   std::uint64_t synced_log_bytes = 0;  // and of the log
   std::uint64_t renew_at = 0;          // bytes of the log from which on its renewal may be tried
@@ -92,6 +95,10 @@ struct SdszWriter::State {
   std::condition_variable job_done;
 
   ~State() {
+    if (options.open_blocks != nullptr) {
+      options.open_blocks->used_ -= accounted;
+      --options.open_blocks->writers_;
+    }
     // Encoders on other threads point at our jobs.
     while (options.executor != nullptr && options.executor->help()) {
     }
@@ -181,6 +188,7 @@ struct SdszWriter::State {
     stream.logged_blocks = stream.logged_bytes = 0;
     raw += job->run.raw_bytes();
     open_bytes -= job->run.raw_bytes() + job->run.jumps.size() * kJumpBytes;
+    account();
     Job* raw_job = job.get();
     jobs.push_back(std::move(job));
     // The layout is copied: `streams` may grow while another thread encodes.
@@ -245,7 +253,8 @@ struct SdszWriter::State {
       if (!job.encoded) return latch(fail(ErrorCode::io, "out of memory", sink->path()));
       if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
         return done;
-      if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2) {
+      const bool scarce = options.open_blocks != nullptr && options.open_blocks->scarce();
+      if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2 && !scarce) {
         job.run.clear();
         spare_runs.push_back(std::move(job.run));
       }
@@ -269,11 +278,40 @@ struct SdszWriter::State {
     stream.run.append(timeslot, tick, data);
     open_bytes += more + (stream.run.jumps.size() - jumps) * kJumpBytes;
     if (stream.run.raw_bytes() >= options.section_bytes) return seal(id);
-    if (open_bytes <= limits::max_open_bytes) return too_large ? commit(pipelined()) : Expected<void>{};
+    if (open_bytes > limits::max_open_bytes) return seal(largest_stream());
+    if (open_bytes > accounted + kAccountBytes) {
+      account();
+      if (has_too_many()) return trim();
+    }
+    return too_large ? commit(pipelined()) : Expected<void>{};
+  }
+
+  // Of those that have blocks open.
+  [[nodiscard]] std::uint32_t largest_stream() const {
     const auto weight = [](const OpenStream& s) { return s.run.raw_bytes() + s.run.jumps.size() * kJumpBytes; };
     const auto largest = std::max_element(streams.begin(), streams.end(),
                                           [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
-    return seal(static_cast<std::uint32_t>(largest - streams.begin()));
+    return static_cast<std::uint32_t>(largest - streams.begin());
+  }
+
+  void account() {
+    if (options.open_blocks == nullptr) return;
+    options.open_blocks->used_ += open_bytes - accounted;
+    accounted = open_bytes;
+  }
+
+  [[nodiscard]] bool has_too_many() const {
+    return options.open_blocks != nullptr && open_bytes > 0 && options.open_blocks->too_many(open_bytes);
+  }
+
+  // One by one, and each to its end: what is on its way takes memory, too.
+  Expected<void> trim() {
+    if (options.open_blocks != nullptr && options.open_blocks->scarce()) spare_runs.clear();
+    while (has_too_many()) {
+      start_sealing(largest_stream());
+      if (auto done = commit(0); !done) return done;
+    }
+    return {};
   }
 
   // Whether a block may be appended to a stream.
@@ -479,6 +517,7 @@ Expected<SdszWriter> SdszWriter::create(std::unique_ptr<ByteSink> sink, const Pr
   auto state = std::make_unique<State>();
   state->sink = std::move(sink);
   state->options = options;
+  if (options.open_blocks != nullptr) ++options.open_blocks->writers_;
   state->session = session.encode();
   if (state->session.size() > limits::max_session_bytes)
     return fail(ErrorCode::limit, "too many facts about the session", state->sink->path());
@@ -614,6 +653,11 @@ Expected<void> SdszWriter::add_clock(StreamId id, const ClockPair& pair) {
 Expected<void> SdszWriter::seal(StreamId id) {
   if (auto ok = state_->usable(); !ok) return ok;
   return state_->seal(id);
+}
+
+Expected<void> SdszWriter::trim() {
+  if (auto ok = state_->usable(); !ok) return ok;
+  return state_->trim();
 }
 
 Expected<void> SdszWriter::end_stream(StreamId id) {

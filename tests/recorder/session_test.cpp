@@ -288,5 +288,108 @@ TEST(PackedSession, ABlockOfAnAbsurdSizeTurnsTheRestIntoBytes) {
   EXPECT_EQ((*cursor)->tail()->bytes, 16u);
 }
 
+TEST(PackedSession, LabelsThatAreLeftOfAnotherRecordingAreNotItsOwn) {
+  const test::TempDir dir;
+  test::write_file(dir / "recording.0.labels.yml", "a deleted recording's");
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "recording.0.sdsz"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "recording.1.sdsz"));
+}
+
+TEST(PlainSession, LabelsThatAreLeftOfAnotherRecordingAreNotItsOwn) {
+  const test::TempDir dir;
+  test::write_file(dir / "A.0.labels.yml", "a deleted recording's");
+  PlainLabels labels;
+  auto options = options_for(dir);
+  options.labels = &labels;
+  auto session = make_plain_session(options, "A");
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "A.1.sds"));
+  test::write_file(dir / "B.1.sds", "old");
+  test::write_file(dir / "B.1.labels.yml", "the old one's");
+  ASSERT_TRUE((*session)->open_stream(2, "B"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "B.1.labels.yml"));
+  EXPECT_EQ(test::read_file(dir / "B.1.sds.bak"), "old");
+  EXPECT_EQ(test::read_file(dir / "B.1.labels.yml.bak"), "the old one's");
+}
+
+TEST(PlainSession, NamesItsFileWhereAnotherSessionMadeABackupOfIt) {
+  const test::TempDir dir;
+  auto first = make_plain_session(options_for(dir), "A");
+  auto second = make_plain_session(options_for(dir), "A");
+  for (auto* session : {&first, &second}) {
+    ASSERT_TRUE((**session)->open_stream(1, "A"));
+    ASSERT_TRUE((**session)->write(1, as_bytes(plain({{1, session == &first ? "one" : "two"}})), kThen));
+  }
+  for (auto* session : {&first, &second}) {
+    EXPECT_FALSE((**session)->missing_file());
+    ASSERT_TRUE((**session)->close_stream(1, ""));
+    EXPECT_FALSE((**session)->missing_file());
+  }
+  EXPECT_EQ((*first)->finish()->files, std::vector{dir / "A.0.sds.bak"});
+  EXPECT_EQ((*second)->finish()->files, std::vector{dir / "A.0.sds"});
+  EXPECT_EQ(test::read_file(dir / "A.0.sds.bak"), plain({{1, "one"}}));
+}
+
+TEST(RecordedFile, IsMissedWhereItWasDeletedOrReplaced) {
+  for (const bool packed : {true, false})
+    for (const bool replaced : {true, false}) {
+      const test::TempDir dir;
+      auto options = options_for(dir);
+      options.packed = packed;
+      auto session = make_session(options, "A");
+      ASSERT_TRUE((*session)->open_stream(1, "A"));
+      EXPECT_FALSE((*session)->missing_file());
+      const auto file = dir / (packed ? "recording.0.sdsz" : "A.0.sds");
+      std::filesystem::remove(file);
+      if (replaced) test::write_file(file, "another");
+      const auto missing = (*session)->missing_file();
+      ASSERT_TRUE(missing);
+      EXPECT_EQ(missing->path, file);
+      EXPECT_FALSE((*session)->missing_file()) << "told once";
+    }
+  const test::TempDir dir;
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  std::filesystem::remove(dir / "recording.0.sdsz.wal");
+  EXPECT_EQ((*session)->missing_file()->path, dir / "recording.0.sdsz.wal");
+}
+
+TEST(PackedSession, WhatOtherDevicesHoldCountsForItsOpenBlocks) {
+  const test::TempDir dir;
+  OpenBlocks open_blocks(1u << 20);
+  auto options = options_for(dir);
+  options.durability = Durability::none;
+  options.open_blocks = &open_blocks;
+  auto idle = make_packed_session(options);
+  auto busy = make_packed_session(options);
+  ASSERT_TRUE((*idle)->open_stream(1, "A"));
+  ASSERT_TRUE((*busy)->open_stream(1, "A"));
+  ASSERT_TRUE((*idle)->write(1, as_bytes(plain({{1, std::string(900'000, 'a')}})), kThen));
+  EXPECT_LT(std::filesystem::file_size(dir / "recording.0.sdsz"), 1000u);
+  for (std::uint32_t i = 0; i < 20; ++i)
+    ASSERT_TRUE((*busy)->write(1, as_bytes(plain({{i, std::string(20'000, 'b')}})), kThen));
+  EXPECT_GT(open_blocks.used(), 1u << 20);
+  ASSERT_TRUE((*idle)->trim());
+  EXPECT_LE(open_blocks.used(), 1u << 20);
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz").size(), 1u);
+}
+
+TEST(PackedSession, TheFirstClockPairIsNotMadeOfWhatWasHeldBackEither) {
+  const test::TempDir dir;
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->open_stream(2, "B"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{0, "ab"}})), at_ms(1400, false)));
+  ASSERT_TRUE((*session)->flush());
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1500, "ab"}})), at_ms(1510)));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain({{0, "ab"}})), at_ms(1400, false)));
+  for (const std::uint32_t handle : {1, 2}) ASSERT_TRUE((*session)->close_stream(handle, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(pairs_of(dir / "recording.0.sdsz", 0), (std::vector<Pair>{pair_at(1500, 1510)}));
+  EXPECT_TRUE(pairs_of(dir / "recording.0.sdsz", 1).empty());
+}
+
 }  // namespace
 }  // namespace sds

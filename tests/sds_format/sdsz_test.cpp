@@ -250,5 +250,46 @@ TEST(Recording, NamesStreamsSoThatEachCanBeChosen) {
   EXPECT_EQ(recording->find_stream("C").error().message, "no stream 'C'; there is: A.0, A.1, B");
 }
 
+TEST(SdszWriter, TogetherWritersHoldNoMoreOpenBlocksThanTheirLimit) {
+  constexpr std::uint64_t kLimit = 1u << 20;
+  constexpr std::size_t kWriters = 8;
+  const test::TempDir dir;
+  OpenBlocks open_blocks(kLimit);
+  SdszWriterOptions options;
+  options.open_blocks = &open_blocks;
+  std::vector<SdszWriter> writers;
+  std::vector<std::vector<TestBlock>> blocks(kWriters);
+  const auto write = [&](std::size_t w, int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto k = static_cast<std::uint32_t>(blocks[w].size());
+      blocks[w].push_back({k, std::string(1000, static_cast<char>('a' + k % 26))});
+      ASSERT_TRUE(writers[w].append(k % 4, k, as_bytes(blocks[w].back().data)));
+      ASSERT_LE(open_blocks.used(), 2 * kLimit + kWriters * (1u << 14));
+    }
+  };
+  for (std::size_t w = 0; w < kWriters; ++w) {
+    auto writer = SdszWriter::create(dir / (std::to_string(w) + ".sdsz"), {}, options);
+    ASSERT_TRUE(writer);
+    for (int s = 0; s < 4; ++s) ASSERT_TRUE(writer->add_stream({"S" + std::to_string(s), "0", false, "", "", ""}));
+    writers.push_back(std::move(*writer));
+    write(w, 900);  // less than the limit, and less than a section: alone it would seal nothing
+  }
+  EXPECT_EQ(std::filesystem::file_size(dir / "0.sdsz") < 2000, true) << "the first had it all to itself";
+  for (auto& writer : writers) ASSERT_TRUE(writer.trim());
+  EXPECT_LE(open_blocks.used(), kLimit + kWriters * (1u << 14));
+  for (int round = 0; round < 10; ++round)
+    for (std::size_t w = 0; w < kWriters; ++w) write(w, 50);
+  for (auto& writer : writers) ASSERT_TRUE(writer.close());
+  writers.clear();
+  EXPECT_EQ(open_blocks.used(), 0u);
+  for (std::size_t w = 0; w < kWriters; ++w)
+    for (std::size_t s = 0; s < 4; ++s) {
+      std::vector<TestBlock> expected;
+      for (const auto& block : blocks[w])
+        if (block.timeslot % 4 == s) expected.push_back(block);
+      EXPECT_EQ(test::read_blocks(dir / (std::to_string(w) + ".sdsz"), s), expected);
+    }
+}
+
 }  // namespace
 }  // namespace sds

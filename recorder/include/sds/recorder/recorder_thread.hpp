@@ -105,7 +105,8 @@ class RecorderThread {
     SessionOptions options;
   };
   void run();
-  std::optional<Work> next_work(std::chrono::steady_clock::time_point next_flush);
+  std::optional<Work> next_work(std::chrono::steady_clock::time_point next_flush,
+                                std::chrono::steady_clock::time_point next_look);
   void add(Work work);
   void perform(Work& work);
   template <class Call>
@@ -115,12 +116,14 @@ class RecorderThread {
   void after_work(Work& work);
   void wake_refused();
   void flush();
+  void look_after();
+  void tell_missing_files();
   void make_room();
   void finish_stream(std::uint32_t handle, const std::string& reason);
   void end_session();
   void abandon_session(const std::string& reason);
   void give_up(const Error& error);
-  void log_end(const SessionSummary& summary);
+  void log_end(SessionSummary summary);
 
   Options options_;
   RecorderShared& shared_;
@@ -141,6 +144,7 @@ class RecorderThread {
   std::unique_ptr<SessionWriter> session_;
   std::set<std::uint32_t> open_;
   bool dirty_ = false;
+  std::vector<std::string> missing_;  // files of the session that are not where they were
 
   std::thread thread_;
 };

@@ -25,6 +25,7 @@ struct ServerShared {
   std::uint32_t set_flags = 0;  ///< asked for by the user so far
   PlainLabels labels;
   SharedTotal unfinished;
+  OpenBlocks open_blocks;
   SharedTotal descriptors;     ///< that may be open at a time beside those of the start
   SharedTotal playback_files;  ///< open ones
   RecorderShared recorders;

@@ -24,6 +24,9 @@ inline constexpr std::uint64_t queue_bytes = std::uint64_t{256} << 20;
 inline constexpr std::uint64_t unfinished_bytes = std::uint64_t{64} << 20;
 inline constexpr std::uint64_t unfinished_bytes_total = std::uint64_t{256} << 20;
 
+/// Blocks of all devices that are in no sealed section yet. Beyond it the largest sections are sealed early.
+inline constexpr std::uint64_t open_bytes_total = std::uint64_t{256} << 20;
+
 /// Requests that a device may have waiting for an answer; with more it is sent away.
 inline constexpr std::size_t queued_replies = 4096;
 /// Data of one READ reply; longer wishes get this much, and ask again.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ class SessionWriter {
   [[nodiscard]] virtual Expected<void> close_stream(std::uint32_t handle, const std::string& reason) = 0;
   /// Makes what came so far visible to readers, and as safe as SessionOptions::durability says.
   [[nodiscard]] virtual Expected<void> flush() = 0;
+  /// Gives memory back that others want. To be called now and then, also where nothing comes.
+  [[nodiscard]] virtual Expected<void> trim() { return {}; }
+  /// The error of a file that no longer stands under its name; each file is told once.
+  [[nodiscard]] virtual std::optional<Error> missing_file() { return std::nullopt; }
   /// Ends the session: every stream is closed by then.
   [[nodiscard]] virtual Expected<SessionSummary> finish() = 0;
   /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. A session
@@ -58,6 +63,7 @@ struct SessionOptions {
   SharedTotal* unfinished = nullptr;  ///< what the blocks under way of all sessions hold
   /// What plain files, of which a session may have many, take one each of; a packed session's two are not counted.
   SharedTotal* descriptors = nullptr;
+  OpenBlocks* open_blocks = nullptr;  ///< bounds what packed sessions have in no section yet
 };
 
 /// Plain files `<stream>.<label>[.p].sds` in the directory. One that exists is kept as `.bak`, `.bak.1`, `.bak.2`, ...

@@ -10,6 +10,7 @@
 #include "sds/format/data_section.hpp"
 #include "sds/format/executor.hpp"
 #include "sds/format/file.hpp"
+#include "sds/format/open_blocks.hpp"
 #include "sds/format/properties.hpp"
 #include "sds/format/sdsz_index.hpp"
 
@@ -42,6 +43,8 @@ struct SdszWriterOptions {
   IfExists if_exists = IfExists::fail;
   /// Encodes sections in parallel; null: inline. Must outlive the writer. The bytes written are the same either way.
   Executor* executor = nullptr;
+  /// Bounds what this writer and others have open; null: each has limits::max_open_bytes. Must outlive the writer.
+  OpenBlocks* open_blocks = nullptr;
 };
 
 /// One recording being written. Not thread-safe.
@@ -97,6 +100,9 @@ class SdszWriter {
 
   /// Seals what `stream` has open; append() may go on.
   [[nodiscard]] Expected<void> seal(StreamId stream);
+
+  /// Seals what is too much for SdszWriterOptions::open_blocks: for a writer that gets no blocks, but keeps some.
+  [[nodiscard]] Expected<void> trim();
 
   /// Nothing more will come: seals the stream and frees its memory. append() fails from here on.
   [[nodiscard]] Expected<void> end_stream(StreamId stream);
