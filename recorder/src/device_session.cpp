@@ -1,6 +1,9 @@
 #include "device_session.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include <cerrno>
 
 namespace sds {
 
@@ -67,11 +70,18 @@ void DeviceSession::start() {
 void DeviceSession::end(const std::string& reason) {
   if (!connection_) return;
   const auto self = shared_from_this();
-  spdlog::info("device   {}: {}", link_->name(), reason);
+  std::string why = reason;
+  if (const std::size_t unread = connection_->waits_for_space() ? link_->unread_bytes() : 0; unread > 0) {
+    why += fmt::format(" while the disk was full: {} bytes that had come, and what comes behind them, were not taken",
+                       unread);
+    shared_.recorders.note_loss(
+        {ErrorCode::io, "the disk was full: not all that had come was taken", shared_.options.directory, {}, ENOSPC});
+  }
+  spdlog::info("device   {}: {}", link_->name(), why);
   timer_.cancel();
   link_->close(sending_ ? Bytes{} : connection_->farewell());  // never into the middle of a message
   const auto connection = std::move(connection_);
-  callbacks_.on_end(connection->disconnected(reason));
+  callbacks_.on_end(connection->disconnected(why));
 }
 
 void DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {

@@ -1,28 +1,42 @@
-// Keeps what happens again and again from filling the log: one line a second, with the number of those left out.
+// Keeps what happens again and again from filling the log: one line a second after the first few, with the number of
+// those left out.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
+
 #include <optional>
 
 namespace sds {
 
 class LogLimiter {
  public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `burst`: lines that may come at once, after a time without any.
+  explicit LogLimiter(unsigned burst = 1) : burst_(burst), left_(burst) {}
+
   /// How many lines were left out since the last one, if one may be written again.
-  std::optional<std::uint64_t> due(std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now()) {
-    if (last_ && now - *last_ < std::chrono::seconds(1)) {
+  std::optional<std::uint64_t> due(Clock::time_point now = Clock::now()) {
+    if (!since_) since_ = now;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - *since_);
+    *since_ += seconds;
+    left_ = static_cast<unsigned>(std::min<std::int64_t>(burst_, left_ + seconds.count()));
+    if (left_ == 0) {
       ++hidden_;
       return std::nullopt;
     }
-    last_ = now;
-    const std::uint64_t hidden = hidden_;
-    hidden_ = 0;
-    return hidden;
+    --left_;
+    return std::exchange(hidden_, 0);
   }
+  [[nodiscard]] std::uint64_t hidden() const { return hidden_; }
 
  private:
-  std::optional<std::chrono::steady_clock::time_point> last_;
+  unsigned burst_;
+  unsigned left_;
+  std::optional<Clock::time_point> since_;
   std::uint64_t hidden_ = 0;
 };
 

@@ -17,6 +17,8 @@ namespace sds {
 
 namespace {
 
+// A block that has begun and is longer than this is not copied to look at what comes behind it.
+constexpr std::size_t kLookAheadBytes = std::size_t{1} << 16;
 constexpr std::uint64_t kClockIntervalNs = 10'000'000'000;
 
 // A block and when the bytes that completed it came.
@@ -28,7 +30,7 @@ struct ReceivedBlock {
 struct PackedStream {
   std::string name;
   SdszWriter::StreamId id = 0;
-  SessionClock::DomainId domain = 0;
+  SessionClock::StreamId clock = 0;
   BlockParser parser;
   std::uint64_t unfinished_bytes = 0;  // what the parser holds
   std::uint64_t blocks = 0;
@@ -90,7 +92,7 @@ class PackedSession final : public SessionWriter {
     PackedStream stream;
     stream.name = name;
     stream.id = *id;
-    stream.domain = clock_.domain(frequency);
+    stream.clock = clock_.add_stream(frequency);
     streams_[handle] = std::move(stream);
     any_stream_ = true;
     return {};
@@ -101,9 +103,10 @@ class PackedSession final : public SessionWriter {
     // Another batch has begun: what is newest is the last block of the one before.
     if (stream.newest && stream.newest->arrival != arrival)
       if (auto added = add_clock_if_due(stream); !added) return added;
+    look_ahead(stream, bytes, arrival);
     auto done = stream.parser.push(bytes, [&](std::uint32_t timeslot, ByteView data) {
       ++stream.blocks;
-      const std::uint64_t tick = clock_.tick(stream.domain, timeslot, arrival);
+      const std::uint64_t tick = clock_.tick(stream.clock, timeslot, arrival);
       stream.newest = ReceivedBlock{tick, arrival};
       return give([&] { return writer_->append_at(stream.id, tick, data); });
     });
@@ -209,6 +212,19 @@ class PackedSession final : public SessionWriter {
       auto resumed = writer_->resume();
       return resumed ? call() : resumed;
     });
+  }
+
+  // Tells the clock what comes, where that helps it: after a long silence of the stream.
+  void look_ahead(const PackedStream& stream, ByteView bytes, const Arrival& arrival) {
+    if (stream.tail_only || stream.parser.rest_bytes() > kLookAheadBytes || !clock_.in_doubt(stream.clock, arrival))
+      return;
+    std::vector<std::uint32_t> timeslots;
+    BlockParser parser = stream.parser;
+    (void)parser.push(bytes, [&](std::uint32_t timeslot, ByteView) {
+      timeslots.push_back(timeslot);
+      return Expected<void>{};
+    });
+    clock_.expect(stream.clock, timeslots, arrival);
   }
 
   // Accounts for the block that `stream` has under way.

@@ -15,11 +15,6 @@ namespace {
 constexpr std::size_t kSpares = 4;
 constexpr std::chrono::seconds kLookInterval{1};
 
-Error disk_is_full(const std::filesystem::path& directory) {
-  Error error{ErrorCode::io, "the disk is full", directory, {}, ENOSPC};
-  return error;
-}
-
 Error error_of(const std::exception& error) {
   const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
   return {ErrorCode::io, memory ? "out of memory" : error.what(), {}, {}, memory ? ENOMEM : 0};
@@ -205,8 +200,7 @@ void RecorderThread::perform(Work& work) {
 }
 
 Expected<void> RecorderThread::open(const Work& work) {
-  if (gate_.on_full() == OnFull::stop && !gate_.has_reserve())
-    return tl::unexpected<Error>(disk_is_full(options_.space.directory));
+  if (gate_.on_full() == OnFull::stop && !gate_.has_reserve()) return tl::unexpected<Error>(gate_.full_error());
   if (!session_) {
     auto made = options_.make_session(work.options, work.text);
     if (!made) return fail(made);
@@ -264,7 +258,7 @@ void RecorderThread::make_room() {
   if (gate_.has_reserve()) return;
   flush();  // what came before is safe meanwhile
   if (!session_) return;
-  const Error full = disk_is_full(options_.space.directory);
+  const Error full = gate_.full_error();
   if (gate_.on_full() == OnFull::stop) {
     gate_.cancel();
     shared_.note_loss(full);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "log_limiter.hpp"
 #include "reply_queue.hpp"
 #include "sds/format/names.hpp"
 #include "sds/recorder/server_limits.hpp"
@@ -16,6 +17,8 @@ using sdsio::Header;
 
 namespace {
 constexpr std::uint32_t kWrite = 1;  // OPEN's mode
+// Lines of the log that a device can cause at once; then one a second.
+constexpr unsigned kComplaints = 20;
 // FLAGS are sent from this tick on, 300 ms after connecting, to a device that was not heard.
 constexpr unsigned kSilentTicks = 3;
 // A device that was not read from for so long may have had its bytes waiting.
@@ -50,7 +53,8 @@ SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, std::sh
       peer_(std::move(peer)),
       descriptors_(std::move(descriptors)),
       host_(std::move(host)),
-      replies_(std::make_unique<ReplyQueue>()) {
+      replies_(std::make_unique<ReplyQueue>()),
+      log_(std::make_unique<LogLimiter>(kComplaints)) {
   set_flags_ = shared_.set_flags;
   playback_ = shared_.options.playback;
   if (playback_) {
@@ -152,7 +156,7 @@ void SdsioConnection::on_write(std::uint32_t handle, std::size_t begin, std::siz
   if (writing_.count(handle) == 0) {
     if (refused_bytes_.size() < server_limits::max_open_streams || refused_bytes_.count(handle) != 0) {
       if (refused_bytes_.count(handle) == 0)
-        spdlog::warn("{}: WRITE to handle {}, which is not open for writing: refused", peer_, handle);
+        complain(fmt::format("WRITE to handle {}, which is not open for writing: refused", handle));
       refused_bytes_[handle] += size;
     }
     return;
@@ -176,7 +180,7 @@ bool SdsioConnection::on_message(const Header& header, ByteView text) {
       reply(replies_->add_read(header.handle, playback_of(header.handle), header.argument));
       break;
     case Command::ping:
-      spdlog::debug("{}: ping", peer_);
+      spdlog::debug("device   {}: ping", peer_);
       reply(header.handle == 0 ? replies_->add({Command::ping, 0, 1, 0})
                                : replies_->add_end_query(header.handle, playback_of(header.handle)));
       break;
@@ -196,6 +200,12 @@ void SdsioConnection::learn_version(const Header& header) {
   } else if (flags_ == Flags::not_yet) {
     flags_ = Flags::never_before_info;  // 1.x or 2.x, or a 3.x device that does not ask for flags
   }
+}
+
+void SdsioConnection::complain(const std::string& text) {
+  const auto hidden = log_->due();
+  if (hidden)
+    spdlog::error("device   {}: {}{}", peer_, text, *hidden == 0 ? "" : fmt::format(" ({} lines left out)", *hidden));
 }
 
 void SdsioConnection::reply(bool queued) {
@@ -228,8 +238,8 @@ void SdsioConnection::open(const Header& header, std::string name) {
 void SdsioConnection::answer_open(std::uint32_t handle, std::uint32_t mode, const std::string& name,
                                   const Expected<void>& result) {
   if (!result)
-    spdlog::error("{}: cannot open '{}' for {}: {}", peer_, name, mode == kWrite ? "recording" : "playback",
-                  result.error().to_string());
+    complain(fmt::format("cannot open '{}' for {}: {}", name, mode == kWrite ? "recording" : "playback",
+                         result.error().to_string()));
   reply(replies_->add({Command::open, result ? handle : 0, mode, 0}));
 }
 
@@ -308,7 +318,7 @@ Expected<void> SdsioConnection::open_for_playback(std::uint32_t handle, const st
     continue_playback();
     return fail(file);
   }
-  spdlog::info("playback {}: {} <- {}", peer_, name, (*file)->path().string());
+  if (log_->due()) spdlog::info("playback {}: {} <- {}", peer_, name, (*file)->path().string());
   playback_stream_ = name;
   reading_[handle] = std::make_shared<PlaybackFile>(PlaybackFile{std::move(*file), name, 0, std::move(share)});
   return {};
@@ -318,7 +328,7 @@ void SdsioConnection::close(std::uint32_t handle) {
   if (writing_.erase(handle) != 0) {
     batch_.slices.push_back({handle, 0, 0, true});
   } else if (reading_.erase(handle) == 0) {
-    spdlog::warn("{}: CLOSE of handle {}, which is not open", peer_, handle);
+    complain(fmt::format("CLOSE of handle {}, which is not open", handle));
     return;
   }
   if (writing_.empty() && reading_.empty()) all_closed();
@@ -346,22 +356,20 @@ void SdsioConnection::continue_playback() {
 }
 
 void SdsioConnection::info(const Header& header, ByteView text) {
-  if (device_flags_ != header.handle) spdlog::debug("{}: sdsFlags = {:#010x}", peer_, header.handle);
+  if (device_flags_ != header.handle) spdlog::debug("device   {}: sdsFlags = {:#010x}", peer_, header.handle);
   const bool stopped = (device_flags_ & sdsio::flag_start) != 0 && (header.handle & sdsio::flag_start) == 0;
   device_flags_ = header.handle;
   if ((device_flags_ & sdsio::flag_start) != 0) start_pending_ = false;
   if (!shared_.options.playback) playback_ = (device_flags_ & sdsio::flag_playback) != 0;
   if (header.argument != idle_rate_ && header.argument != 0xFFFFFFFF)
-    spdlog::debug("{}: {} % idle", peer_, header.argument);
+    spdlog::debug("device   {}: {} % idle", peer_, header.argument);
   idle_rate_ = header.argument;
   if (text.size() >= 8) {
     const auto status = load_le<std::int32_t>(text.data());
     const auto line = load_le<std::uint32_t>(text.data() + 4);
-    std::string file(as_text(text.subspan(8)));
-    std::replace_if(
-        file.begin(), file.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
-    spdlog::error("{}: the device reports {} at {}:{}", peer_,
-                  status == 0 ? std::string("a failed assertion") : fmt::format("error {}", status), file, line);
+    complain(fmt::format("the device reports {} at {}:{}",
+                         status == 0 ? std::string("a failed assertion") : fmt::format("error {}", status),
+                         as_text(text.subspan(8)), line));
   }
   if (stopped && !start_pending_ && !playback_stream_.empty()) continue_playback();
 }
@@ -379,9 +387,13 @@ std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string&
   for (const auto& [handle, name] : writing_) recorder_->close_stream(handle, why);
   writing_.clear();
   reading_.clear();
-  for (const auto& [handle, bytes] : refused_bytes_)
-    spdlog::warn("{}: {} bytes written to handle {}, which was not open, were refused", peer_, bytes, handle);
+  std::uint64_t refused = 0;
+  for (const auto& [handle, bytes] : refused_bytes_) refused += bytes;
+  if (refused > 0)
+    spdlog::warn("refused  {}: {} bytes that were written to {} handles that were not open", peer_, refused,
+                 refused_bytes_.size());
   refused_bytes_.clear();
+  if (log_->hidden() > 0) spdlog::warn("device   {}: {} lines about it were left out", peer_, log_->hidden());
   return std::move(recorder_);
 }
 

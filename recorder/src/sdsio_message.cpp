@@ -19,9 +19,10 @@ Expected<void> check(const Header& header) {
     return fail(ErrorCode::bad_input, fmt::format("unknown SDSIO command {}: the device does not speak SDSIO, or lost "
                                                   "its place in it",
                                                   number));
-  if (header.command != Command::write && header.size > max_text_bytes)
-    return fail(ErrorCode::bad_input, fmt::format("SDSIO command {} announces {} bytes; at most {} make sense", number,
-                                                  header.size, max_text_bytes));
+  const std::uint32_t most = header.command == Command::write ? max_write_bytes : max_text_bytes;
+  if (header.size > most)
+    return fail(ErrorCode::bad_input,
+                fmt::format("SDSIO command {} announces {} bytes; at most {} make sense", number, header.size, most));
   return {};
 }
 
@@ -56,6 +57,7 @@ Expected<std::size_t> MessageDecoder::push(ByteView bytes, MessageHandler& handl
     if (pending_.empty() && bytes.size() >= Header::bytes) {
       header = decode(bytes.data());
       if (header.command == Command::write) {  // the common case: no copy
+        if (auto ok = check(header); !ok) return fail(ok);
         bytes = bytes.subspan(Header::bytes);
         write_handle_ = header.handle;
         write_left_ = header.size;

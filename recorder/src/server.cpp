@@ -97,16 +97,18 @@ struct Server::State {
 
   void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {
     devices.remove_if([](const auto& device) { return device.expired(); });
+    auto link = std::make_unique<TcpLink>(std::move(socket));
     if (devices.size() + closing.size() >= shared.options.max_devices) {
       if (const auto hidden = too_many.due())
-        spdlog::warn("device   sent away: {} are connected already, which is what --max-devices allows{}",
-                     devices.size() + closing.size(), *hidden == 0 ? "" : fmt::format(" ({} times more)", *hidden));
+        spdlog::warn("device   {}: sent away: {} are connected already, which is what --max-devices allows{}",
+                     link->name(), devices.size() + closing.size(),
+                     *hidden == 0 ? "" : fmt::format(" ({} times more)", *hidden));
       return;  // closes the socket
     }
-    auto device = std::make_shared<DeviceSession>(
-        io, std::make_unique<TcpLink>(std::move(socket)), shared, std::move(descriptors),
-        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); },
-                                 [this] { on_playback_done(); }});
+    auto device =
+        std::make_shared<DeviceSession>(io, std::move(link), shared, std::move(descriptors),
+                                        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); },
+                                                                 [this] { on_playback_done(); }});
     devices.push_back(device);
     device->start();
   }

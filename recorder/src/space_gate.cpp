@@ -4,26 +4,46 @@
 #include <spdlog/spdlog.h>
 #include <sys/statvfs.h>
 
+#include <cerrno>
+
 namespace sds {
 
-namespace {
-
-std::optional<std::uint64_t> free_bytes_of(const std::filesystem::path& directory) {
+std::optional<DiskSpace> disk_space(const std::filesystem::path& directory) {
   struct statvfs info {};
   if (::statvfs(directory.c_str(), &info) != 0) return std::nullopt;
-  return std::uint64_t{info.f_bavail} * info.f_frsize;
+  return DiskSpace{std::uint64_t{info.f_bavail} * info.f_frsize, std::uint64_t{info.f_blocks} * info.f_frsize};
 }
 
-}  // namespace
+std::string size_text(std::uint64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (bytes < 1000) return fmt::format("{} bytes", bytes);
+  if (bytes < 1'000'000) return fmt::format("{:.1f} kB", value / 1e3);
+  if (bytes < 1'000'000'000) return fmt::format("{:.1f} MB", value / 1e6);
+  return fmt::format("{:.1f} GB", value / 1e9);
+}
 
 SpaceGate::SpaceGate(Options options) : options_(std::move(options)) {
-  if (!options_.free_bytes) options_.free_bytes = [directory = options_.directory] { return free_bytes_of(directory); };
+  if (!options_.free_bytes)
+    options_.free_bytes = [directory = options_.directory] {
+      const auto space = disk_space(directory);
+      return space ? std::optional(space->free_bytes) : std::nullopt;
+    };
 }
 
 bool SpaceGate::has_reserve() const {
   if (options_.keep_free == 0 || released_) return true;
   const auto free = options_.free_bytes();
   return !free || *free >= options_.keep_free;
+}
+
+Error SpaceGate::full_error() const {
+  const auto free = options_.free_bytes();
+  return {ErrorCode::io,
+          fmt::format("the disk is full: {} are free, {} are to be left free", free ? size_text(*free) : "no bytes",
+                      size_text(options_.keep_free)),
+          options_.directory,
+          {},
+          ENOSPC};
 }
 
 bool SpaceGate::wait(const std::string& why) {

@@ -58,6 +58,11 @@ void TcpLink::close(ByteView farewell) {
   socket_.close(ignored);
 }
 
+std::size_t TcpLink::unread_bytes() const {
+  std::error_code ignored;
+  return socket_.available(ignored);
+}
+
 bool TcpLink::peer_has_ended() const {
   tcp_info info{};
   socklen_t size = sizeof info;

@@ -17,6 +17,7 @@ class TcpLink final : public Link {
   void write(ByteView bytes, OnWritten on_written) override;
   void close(ByteView farewell) override;
   [[nodiscard]] bool peer_has_ended() const override;
+  [[nodiscard]] std::size_t unread_bytes() const override;
   [[nodiscard]] const std::string& name() const override { return name_; }
 
  private:

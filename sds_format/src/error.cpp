@@ -33,7 +33,7 @@ int Error::exit_code() const {
 }
 
 bool is_disk_full(const Error& error) {
-  return error.system_error == ENOSPC || error.system_error == EDQUOT || error.system_error == EFBIG;
+  return error.system_error == ENOSPC || error.system_error == EDQUOT;
 }
 
 tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem::path path,
@@ -43,7 +43,9 @@ tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem:
 
 tl::unexpected<Error> fail_errno(int errno_value, const std::string& what, std::filesystem::path path) {
   const auto code = errno_value == EEXIST ? ErrorCode::exists : ErrorCode::io;
-  auto failure = fail(code, what + ": " + std::generic_category().message(errno_value), std::move(path));
+  std::string message = what + ": " + std::generic_category().message(errno_value);
+  if (errno_value == EFBIG) message += " (no larger files are allowed, by the file system or by ulimit -f)";
+  auto failure = fail(code, std::move(message), std::move(path));
   failure.value().system_error = errno_value;
   return failure;
 }

@@ -61,6 +61,11 @@ struct Job {
   Bytes facts;  // for the index
   bool done = false;
   bool encoded = true;
+  // Of the run, in the log, and what WalWriter::add() needs to go on behind it.
+  std::uint64_t first_block = 0;
+  std::size_t logged_blocks = 0;
+  std::size_t logged_bytes = 0;
+  std::uint64_t tick_behind_log = 0;
 };
 
 }  // namespace
@@ -84,6 +89,7 @@ struct SdszWriter::State {
   std::uint64_t renew_at = 0;          // bytes of the log from which on its renewal may be tried
   std::uint32_t sequence = 0;
   std::optional<Error> failure;
+  bool saved_in_log = false;   // since the failure
   bool for_good = false;       // no resume() helps
   std::size_t close_step = 0;  // how far close() came
   bool closed = false;
@@ -129,6 +135,7 @@ struct SdszWriter::State {
     append_bytes(whole, payload);
     if (auto done = sink->append(whole); !done) {
       (void)sink->truncate(stored);  // leave whole sections; the error that counts is the first
+      save_in_log();
       return latch(done);
     }
     if (header.kind != SectionKind::index && header.kind != SectionKind::footer)
@@ -182,6 +189,10 @@ struct SdszWriter::State {
     if (stream.run.count() == 0) return;
     auto job = std::make_unique<Job>();
     job->stream = id;
+    job->first_block = stream.sealed_blocks;
+    job->logged_blocks = stream.logged_blocks;
+    job->logged_bytes = stream.logged_bytes;
+    if (stream.logged_blocks < stream.run.count()) job->tick_behind_log = tick_behind_log(stream);
     std::swap(job->run, stream.run);
     job->section.header.first_block = stream.sealed_blocks;
     stream.sealed_blocks += job->run.count();
@@ -353,6 +364,21 @@ struct SdszWriter::State {
         if (auto done = write(); !done) return done;
     }
     return write();
+  }
+
+  // Where the file takes no more, what came since the last flush goes into the log, as far as that takes it.
+  void save_in_log() {
+    if (!wal || std::exchange(saved_in_log, true)) return;
+    Expected<void> done;
+    for (auto& job : jobs) {
+      if (job->logged_blocks == job->run.count()) continue;
+      wal->add(job->stream, job->first_block, job->run, job->logged_blocks, job->logged_bytes, job->tick_behind_log);
+      if (!(done = wal->write())) break;
+      job->logged_blocks = job->run.count();
+    }
+    if (done) done = log_open_blocks(*wal);
+    if (!done) return (void)wal->repair();
+    if (options.durability == Durability::power && wal->sync()) synced_log_bytes = wal->bytes();
   }
 
   // The tick of a stream's first block that is not in the log yet.
@@ -699,7 +725,9 @@ Expected<void> SdszWriter::resume() {
   if (state_->wal && state_->close_step <= 5)
     if (!state_->wal->repair()) return still();
   state_->failure.reset();
-  return state_->commit(0);
+  auto done = state_->commit(0);
+  if (done) state_->saved_in_log = false;
+  return done;
 }
 
 std::uint64_t SdszWriter::stored_bytes() const { return state_->stored; }

@@ -52,12 +52,14 @@ class Case(unittest.TestCase):
 class Server:
     """`sds serve socket` on a free port; a context manager that stops it with SIGINT."""
 
-    def __init__(self, workdir, *options, log=True, **popen):
+    def __init__(self, workdir, *options, log=True, command=(), stderr=None, **popen):
         self.log_path = os.path.join(workdir, "serve.log") if log else os.devnull
         self.log = open(self.log_path, "w")
-        self.process = subprocess.Popen([SDS, "serve", "socket", "--port", "0", "--workdir", workdir, *options],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True,
-                                        **popen)
+        if "--workdir" not in options:
+            options = ("--workdir", workdir, *options)
+        self.process = subprocess.Popen([*command, SDS, "serve", "socket", "--port", "0", *options],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=self.log if stderr is None else stderr, text=True, **popen)
         self.first_line = self.process.stdout.readline()
         match = re.match(r"listening on [\d.]+:(\d+),", self.first_line)
         if match is None:
@@ -73,7 +75,7 @@ class Server:
         return code
 
     def log_text(self):
-        with open(self.log_path) as f:
+        with open(self.log_path, errors="surrogateescape") as f:
             return f.read()
 
     def __enter__(self):

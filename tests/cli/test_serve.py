@@ -28,11 +28,28 @@ def write(connection, handle, data):
 
 
 def limit_files(size):
-    """What the server is started with so that no file can grow over `size` bytes, as on a full disk."""
+    """What the server is started with so that no file can grow over `size` bytes."""
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     return limit
+
+
+class SmallDisk:
+    """A file system of its own for a server, in memory: `Server(..., command=disk.command)` runs the server on it."""
+
+    def __init__(self, folder, size):
+        self.folder = folder
+        rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        self.command = ["unshare", *rights, "--mount", "sh", "-c",
+                        'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"', "sh", size, folder]
+
+    def can_be_made(self):
+        return subprocess.run([*self.command, "true"], capture_output=True).returncode == 0
+
+    def path(self, server, name=""):
+        """Where the server's file is for others."""
+        return f"/proc/{server.process.pid}/root{self.folder}/{name}"
 
 
 def cpu_seconds(pid):
@@ -118,8 +135,15 @@ class Serve(Case):
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    def test_a_full_disk_stops_a_recording_where_it_is_told_to(self):
-        with Server(self.folder.name, "--on-full", "stop", preexec_fn=limit_files(200_000)) as server:
+    def small_disk(self, size):
+        os.mkdir(self.path("disk"))
+        disk = SmallDisk(self.path("disk"), size)
+        if not disk.can_be_made():
+            self.skipTest("no file system can be mounted here")
+        return disk
+
+    def test_a_file_that_may_not_grow_ends_its_recording_and_is_not_waited_for(self):
+        with Server(self.folder.name, preexec_fn=limit_files(200_000)) as server:
             connection = self.connect(server)
             handle = open_stream(connection, "A")
             self.send_noise(connection, handle, 60)
@@ -131,10 +155,11 @@ class Serve(Case):
                     write(connection, handle, b"".join(plain((k, os.urandom(1000))) for k in range(i, i + 10)))
                 except (BrokenPipeError, ConnectionResetError):
                     break
-            wait_until(lambda: "recording stopped" in server.log_text(), "the server reports the full disk")
+            wait_until(lambda: "recording stopped" in server.log_text(), "the server reports it")
             device(server, "--seconds", 1, "--speed", "max")  # the server lives on
             self.assertEqual(server.stop(), 4)
-        self.assertIn("File too large", server.log_text())
+        self.assertIn("File too large (no larger files are allowed", server.log_text())
+        self.assertNotIn("held back", server.log_text())
         self.assertIn("a recording was lost or cut short", server.log_text())
         run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"))
         kept = self.read("out", "A.0.sds")
@@ -144,25 +169,26 @@ class Serve(Case):
                          list(range(len(kept) // 1008)))
 
     def test_a_full_disk_holds_the_device_back_until_there_is_space(self):
-        with Server(self.folder.name, preexec_fn=limit_files(200_000)) as server:
+        disk = self.small_disk("24m")
+        with Server(self.folder.name, "--workdir", disk.folder, "--keep-free", "0", command=disk.command) as server:
+            with open(disk.path(server, "ballast"), "wb") as ballast:
+                ballast.write(bytes(20 << 20))
             connection = self.connect(server)
             handle = open_stream(connection, "A")
-            sender = threading.Thread(target=self.send_noise, args=(connection, handle, 5000))
+            sender = threading.Thread(target=self.send_noise, args=(connection, handle, 10000))
             sender.start()
             wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
-            device(server, "--seconds", 1, "--speed", "max")  # others fit
-            # Space returns: the limit of a running process can be raised from outside.
-            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            self.assertIn("No space left on device", server.log_text())
+            os.remove(disk.path(server, "ballast"))
+            wait_until(lambda: "writing goes on" in server.log_text(), "the server says that it goes on")
             sender.join(timeout=60)
-            connection.close()
-            wait_until(lambda: server.log_text().count(" session  ") == 2, "both recordings are closed")
+            connection.sendall(struct.pack("<IIII", 2, handle, 0, 0))
+            wait_until(lambda: " session  " in server.log_text(), "the recording is closed")
+            self.assertEqual(server.log_text().count("is held back"), 1)
+            run("unpack", disk.path(server, "recording.0.sdsz"), "-d", self.path("out"))
             self.assertEqual(server.stop(), 0)
-        self.assertEqual(server.log_text().count("is held back"), 1)
-        self.assertEqual(server.log_text().count("writing goes on"), 1)
-        # The connection was closed without CLOSE: a recorded loss.
-        run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"), expect=3)
         kept = self.read("out", "A.0.sds")
-        self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)], list(range(5000)))
+        self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)], list(range(10000)))
 
     def test_where_nothing_can_be_written_one_refused_open_leaves_no_file(self):
         for size in (0, 20, 100):
@@ -176,11 +202,17 @@ class Serve(Case):
             self.assertEqual(os.listdir(self.folder.name), [])
 
     def test_ctrl_c_ends_a_wait_for_space_at_once(self):
-        with Server(self.folder.name, "--keep-free", "100000GiB") as server:
+        # More than is free, and less than the disk has.
+        self.write("ballast", os.urandom(8 << 20))
+        space = os.statvfs(self.folder.name)
+        keep = space.f_blocks * space.f_frsize - (2 << 20)
+        with Server(self.folder.name, "--keep-free", str(keep)) as server:
+            wait_until(lambda: "of --keep-free: nothing can" in server.log_text(), "the server says it at its start")
             connection = self.connect(server)
             handle = open_stream(connection, "A")
             write(connection, handle, plain((1, b"kept")))
             wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
+            self.assertRegex(server.log_text(), r"the disk is full: [\d.]+ .B are free, [\d.]+ .B are to be left free")
             self.assertEqual(server.stop(), 0)
         run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"), expect=3)  # the stop is a recorded loss
         self.assertEqual(self.read("out", "A.0.sds"), plain((1, b"kept")))
@@ -246,9 +278,67 @@ class Serve(Case):
             self.assertEqual(server.stop(), 0)
         self.assertIn("sound", run("check", self.path("recording.0.sdsz"))[0])
 
+    def test_a_log_whose_reader_goes_or_stops_reading_stops_nothing(self):
+        for goes in (True, False):
+            read_end, write_end = os.pipe()
+            with Server(self.folder.name, stderr=write_end) as server:
+                os.close(write_end)
+                good = self.connect(server)
+                handle = open_stream(good, "Good")
+                good.sendall(struct.pack("<IIII", 7, 0, 0xFFFFFFFF, 0))
+                if goes:
+                    os.close(read_end)
+                for _ in range(1000):  # over 64 KiB of log
+                    socket.create_connection(("127.0.0.1", int(server.port)), timeout=30).close()
+                write(good, handle, plain((1, b"kept")))
+                good.sendall(struct.pack("<IIIIIIII", 2, handle, 0, 0, 5, 0, 0, 0))
+                good.settimeout(20)
+                while struct.unpack("<IIII", good.recv(16, socket.MSG_WAITALL))[0] != 5:
+                    pass
+                self.assertEqual(server.stop(), 0)
+            if not goes:
+                os.close(read_end)
+        for n in range(2):
+            run("check", self.path(f"recording.{n}.sdsz"))
+
+    def test_a_peer_can_neither_flood_the_log_nor_forge_it(self):
+        with Server(self.folder.name) as server:
+            peer = self.connect(server)
+            peer.sendall(struct.pack("<IIII", 2, 77, 0, 0) * 50_000)
+            name = b"x\n12:00:00.000 device   1.2.3.4:5: forged\x1b[2J\xc2\x9b31m\xff"
+            time.sleep(1.1)
+            peer.sendall(struct.pack("<IIII", 1, 0, 1, len(name)) + name)
+            peer.sendall(struct.pack("<IIII", 5, 0, 0, 0))
+            wait_until(lambda: "forged" in server.log_text(), "the name is refused")
+        log = server.log_text()
+        self.assertLess(log.count("\n"), 40)
+        self.assertIn("lines left out", log)
+        self.assertNotIn("\x1b", log)
+        self.assertNotIn("\x9b", log)
+        for line in log.splitlines():
+            if "stopping: closing" not in line:
+                self.assertIn("127.0.0.1:", line)
+
+    def test_a_hangup_ends_the_server_as_ctrl_c_does(self):
+        with Server(self.folder.name) as server:
+            connection = self.connect(server)
+            write(connection, open_stream(connection, "A"), plain((1, b"kept")))
+            time.sleep(0.3)
+            self.assertEqual(server.stop(signal.SIGHUP), 0)
+        self.assertTrue(json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])[0]["complete"])
+
+    def test_a_recording_that_is_deleted_meanwhile_is_missed(self):
+        with Server(self.folder.name) as server:
+            connection = self.connect(server)
+            write(connection, open_stream(connection, "A"), plain((1, b"lost")))
+            os.remove(self.path("recording.0.sdsz"))
+            wait_until(lambda: "MISSING" in server.log_text(), "the server says so")
+            self.assertEqual(server.stop(), 4)
+        self.assertNotIn("no losses", server.log_text())
+
     def test_options_that_do_not_fit_are_errors(self):
         for options in (("--sync", "--durability", "none"), ("--durability", "sometimes"), ("--keep-free", "12 parsecs"),
-                        ("--on-full", "cry"), ("--max-devices", "0")):
+                        ("--on-full", "cry"), ("--max-devices", "0"), ("--keep-free", "-5"), ("--keep-free", "1000PB")):
             run("serve", "socket", "--port", "0", "--workdir", self.folder.name, *options, expect=2)
 
     def test_several_devices_and_a_slow_one(self):

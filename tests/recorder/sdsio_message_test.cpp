@@ -92,10 +92,22 @@ TEST(MessageDecoder, RefusesUnknownCommandsAndAbsurdTexts) {
   EXPECT_FALSE(log.feed(decoder, message(Command::open, 0, 1, std::string(5000, 'x')).substr(0, 16)));
 }
 
-TEST(MessageDecoder, AWriteOfFourGigabytesNeedsNoMemory) {
+TEST(MessageDecoder, RefusesAWriteOfAnAbsurdSize) {
+  for (const std::size_t piece : {5u, 16u}) {
+    Log log;
+    MessageDecoder decoder;
+    const std::string head(as_text(Header{Command::write, 1, 0, max_write_bytes + 1}.encode()));
+    bool refused = false;
+    for (std::size_t at = 0; at < head.size() && !refused; at += piece)
+      refused = !log.feed(decoder, head.substr(at, piece));
+    EXPECT_TRUE(refused);
+  }
+}
+
+TEST(MessageDecoder, ALargeWriteNeedsNoMemory) {
   Log log;
   MessageDecoder decoder;
-  const auto head = Header{Command::write, 1, 0, 0xFFFFFFFF}.encode();
+  const auto head = Header{Command::write, 1, 0, max_write_bytes}.encode();
   ASSERT_TRUE(log.feed(decoder, std::string(as_text(head))));
   ASSERT_TRUE(log.feed(decoder, std::string(1000, 'x')));
   EXPECT_EQ(log.written[1].size(), 1000u);

@@ -330,6 +330,32 @@ TEST_F(FullServer, AStopWhileItWaitsClosesTheRecording) {
   EXPECT_TRUE(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->complete());
 }
 
+TEST_F(FullServer, WhatAStopFindsInTheSocketIsALossWithTheDiskNamed) {
+  start(with_reserve(OnFull::wait));
+  Device device(port_);
+  const auto a = device.open("A");
+  device.wait();
+  free_ = 0;
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    device.write(a, i, "kept");
+    device.flush();
+    if (i == 0) wait_until_it_waits();  // the others stay in the socket
+  }
+  stop();
+  auto recording = Recording::open(dir_ / "recording.0.sdsz");
+  const auto& stream = recording->sdsz()->streams()[0];
+  const std::uint64_t unread = (100 - stream.block_count) * (16 + 8 + 4);
+  const std::string reason = stream.gaps.at(0).reason;
+  const std::string begins = "the server was stopped while the disk was full: ";
+  ASSERT_EQ(reason.find(begins), 0u) << reason;
+  const std::uint64_t told = std::stoull(reason.substr(begins.size()));
+  EXPECT_GT(told, 0u);
+  EXPECT_LE(told, unread) << "some may be on its way yet";
+  EXPECT_EQ(told % 28, 0u);
+  ASSERT_FALSE(served_);
+  EXPECT_EQ(served_.error().exit_code(), 4);
+}
+
 TEST_F(FullServer, StopsWhereItIsToldTo) {
   start(with_reserve(OnFull::stop));
   {
@@ -353,7 +379,8 @@ TEST_F(FullServer, StopsWhereItIsToldTo) {
   EXPECT_TRUE(kept == 100 || kept == 101) << kept;
   auto recording = Recording::open(dir_ / "recording.0.sdsz");
   EXPECT_TRUE(recording->sdsz()->complete());
-  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "recording stopped: the disk is full");
+  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason,
+            "recording stopped: the disk is full: 0 bytes are free, 1.0 kB are to be left free");
   EXPECT_FALSE(std::filesystem::exists(dir_ / "recording.1.sdsz"));
   ASSERT_FALSE(served_);
   EXPECT_EQ(served_.error().exit_code(), 4);

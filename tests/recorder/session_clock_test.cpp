@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "support/recordings.hpp"
+
 namespace sds {
 namespace {
 
@@ -13,7 +19,7 @@ Arrival late(double seconds) { return {0, kSecond + static_cast<std::uint64_t>(s
 
 TEST(SessionClock, TicksOfAnOrdinaryStreamAreItsTimeslots) {
   SessionClock clock;
-  const auto ms = clock.domain({1000, 1});
+  const auto ms = clock.add_stream({1000, 1});
   EXPECT_EQ(clock.tick(ms, 7, at(0)), 7u);
   EXPECT_EQ(clock.tick(ms, 107, at(0.1)), 107u);
   EXPECT_EQ(clock.tick(ms, 57, at(0.2)), 57u);  // out of order, and kept so
@@ -22,17 +28,17 @@ TEST(SessionClock, TicksOfAnOrdinaryStreamAreItsTimeslots) {
 
 TEST(SessionClock, AStreamThatStartsAfterAWrapAroundStandsBehindTheOthers) {
   SessionClock clock;
-  const auto us = clock.domain({1000000, 1});
+  const auto us = clock.add_stream({1000000, 1});
   EXPECT_EQ(clock.tick(us, 0xFFFFFF00u, at(0)), 0xFFFFFF00u);
   EXPECT_EQ(clock.tick(us, 0x00000100u, at(0.001)), kWrap + 0x100);
-  EXPECT_EQ(clock.tick(clock.domain({1000000, 1}), 0x00000200u, at(0.002)), kWrap + 0x200);  // another stream
-  EXPECT_EQ(clock.tick(us, 0xFFFFFFF0u, at(0.003)), 0xFFFFFFF0u);                            // one that lags
+  EXPECT_EQ(clock.tick(clock.add_stream({1000000, 1}), 0x00000200u, at(0.002)), kWrap + 0x200);  // another stream
+  EXPECT_EQ(clock.tick(us, 0xFFFFFFF0u, at(0.003)), 0xFFFFFFF0u);                                // one that lags
 }
 
 TEST(SessionClock, DomainsOfOtherFrequenciesAreApart) {
   SessionClock clock;
-  const auto ms = clock.domain({1000, 1});
-  const auto us = clock.domain({1000000, 1});
+  const auto ms = clock.add_stream({1000, 1});
+  const auto us = clock.add_stream({1000000, 1});
   EXPECT_NE(ms, us);
   EXPECT_EQ(clock.tick(us, 0xFFFFFFFFu, at(0)), 0xFFFFFFFFu);
   EXPECT_EQ(clock.tick(us, 1, at(0)), kWrap + 1);
@@ -41,7 +47,7 @@ TEST(SessionClock, DomainsOfOtherFrequenciesAreApart) {
 
 TEST(SessionClock, HourlyBlocksAtOneMegahertzComeOutRight) {
   SessionClock clock;
-  const auto us = clock.domain({1000000, 1});
+  const auto us = clock.add_stream({1000000, 1});
   for (std::uint64_t hour = 0; hour < 100; ++hour) {
     // The device's clock is 200 ppm fast, and each block takes up to 50 ms on its way.
     const std::uint64_t tick = 5 + hour * 3'600'720'000u;
@@ -52,7 +58,7 @@ TEST(SessionClock, HourlyBlocksAtOneMegahertzComeOutRight) {
 
 TEST(SessionClock, AStepOfJustOverHalfTheRangeGoesForwardWhereTimeHasPassed) {
   SessionClock clock;
-  const auto us = clock.domain({1000000, 1});
+  const auto us = clock.add_stream({1000000, 1});
   EXPECT_EQ(clock.tick(us, 0, at(0)), 0u);
   const std::uint64_t step = kWrap / 2 + 1000;  // its clock is a little fast: by ours it is less than half the range
   EXPECT_EQ(clock.tick(us, static_cast<std::uint32_t>(step), at(static_cast<double>(step) / 1e6 - 0.1)), step);
@@ -60,7 +66,7 @@ TEST(SessionClock, AStepOfJustOverHalfTheRangeGoesForwardWhereTimeHasPassed) {
 
 TEST(SessionClock, WhatWasHeldBackSaysNothingAboutTime) {
   SessionClock clock;
-  const auto us = clock.domain({1000000, 1});
+  const auto us = clock.add_stream({1000000, 1});
   EXPECT_EQ(clock.tick(us, 1000, at(0)), 1000u);
   // An hour on a full disk: the next block is the device's next, not one of an hour later.
   EXPECT_EQ(clock.tick(us, 2000, late(3600)), 2000u);
@@ -69,10 +75,10 @@ TEST(SessionClock, WhatWasHeldBackSaysNothingAboutTime) {
 
 TEST(SessionClock, FractionalFrequenciesAndLongTimes) {
   SessionClock clock;
-  const auto slow = clock.domain({2147483647, 2147483629});  // almost 1 Hz
+  const auto slow = clock.add_stream({2147483647, 2147483629});  // almost 1 Hz
   EXPECT_EQ(clock.tick(slow, 1, at(0)), 1u);
   EXPECT_EQ(clock.tick(slow, 3'000'000'001u, at(3e9)), 3'000'000'001u);  // 95 years later
-  const auto fast = clock.domain({2147483647, 1});
+  const auto fast = clock.add_stream({2147483647, 1});
   EXPECT_EQ(clock.tick(fast, 5, at(0)), 5u);
   const std::uint64_t day = 2147483647ull * 86400;
   EXPECT_EQ(clock.tick(fast, static_cast<std::uint32_t>(5 + day), at(86400)), 5 + day);
@@ -80,10 +86,132 @@ TEST(SessionClock, FractionalFrequenciesAndLongTimes) {
 
 TEST(SessionClock, NothingStandsBeforeZero) {
   SessionClock clock;
-  const auto ms = clock.domain({1000, 1});
+  const auto ms = clock.add_stream({1000, 1});
   EXPECT_EQ(clock.tick(ms, 5, at(0)), 5u);
   EXPECT_EQ(clock.tick(ms, 0xFFFFFFF0u, at(0)), 0xFFFFFFF0u);
-  EXPECT_EQ(clock.tick(ms, 6, at(0)), kWrap + 6);  // and goes on from there
+  EXPECT_EQ(clock.tick(ms, 6, at(0)), 6u);  // and moves nothing
+}
+
+// A device, a network and the server's reads, with the true ticks known.
+struct SimStream {
+  double period = 0.01;  ///< seconds between blocks
+  double jitter = 0;     ///< share of the period by which a block may be late
+  double hold = 0;       ///< blocks are sent together, at multiples of this
+  double start = 0;
+};
+struct Simulation {
+  double frequency = 1e9;
+  double drift = 0;  ///< 0.01: the device's clock is 1 % fast
+  std::uint64_t first_tick = 0;
+  double seconds = 60;
+  std::vector<SimStream> streams;
+  std::vector<std::pair<double, double>> pauses;  ///< of the network, which the device bridges: begin, end
+};
+
+struct SimBlock {
+  double sent = 0;
+  std::size_t stream = 0;
+  std::uint64_t tick = 0;
+};
+
+// How many blocks got another tick than they have.
+std::size_t false_ticks(const Simulation& simulation, std::uint64_t seed) {
+  test::Random random(seed);
+  const auto uniform = [&] { return static_cast<double>(random.below(1u << 30)) / (1u << 30); };
+  std::vector<SimBlock> blocks;
+  for (std::size_t s = 0; s < simulation.streams.size(); ++s) {
+    const SimStream& stream = simulation.streams[s];
+    for (double t = stream.start; t < simulation.seconds; t += stream.period) {
+      const double at = t + uniform() * stream.jitter * stream.period;
+      const auto passed = static_cast<std::uint64_t>(at * simulation.frequency * (1 + simulation.drift));
+      const double sent = stream.hold > 0 ? std::ceil(at / stream.hold) * stream.hold : at;
+      if (sent <= simulation.seconds) blocks.push_back({sent, s, simulation.first_tick + passed});
+    }
+  }
+  std::stable_sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) { return a.sent < b.sent; });
+  // The first block that comes has its timeslot as tick.
+  const std::uint64_t base = blocks.front().tick / kWrap * kWrap;
+  for (auto& block : blocks) block.tick -= base;
+  SessionClock clock;
+  const Frequency frequency{static_cast<std::uint32_t>(simulation.frequency), 1};
+  std::vector<SessionClock::StreamId> ids;
+  for (std::size_t s = 0; s < simulation.streams.size(); ++s) ids.push_back(clock.add_stream(frequency));
+  std::size_t wrong = 0;
+  double came = 0;
+  for (std::size_t i = 0; i < blocks.size();) {
+    double arrives = blocks[i].sent + 0.0005 + 0.002 * -std::log(1 - uniform());
+    for (const auto& [begin, end] : simulation.pauses)
+      if (arrives > begin && arrives < end) arrives = end + 0.01 * uniform();
+    came = std::max(came, arrives);
+    // One WRITE: what the device had of the stream at that moment.
+    std::vector<std::uint32_t> timeslots;
+    std::vector<std::uint64_t> ticks;
+    std::size_t next = i;
+    for (; next < blocks.size() && blocks[next].stream == blocks[i].stream && blocks[next].sent == blocks[i].sent;
+         ++next) {
+      ticks.push_back(blocks[next].tick);
+      timeslots.push_back(static_cast<std::uint32_t>(blocks[next].tick));
+    }
+    const auto id = ids[blocks[i].stream];
+    if (clock.in_doubt(id, at(came))) clock.expect(id, timeslots, at(came));
+    for (std::size_t k = 0; k < ticks.size(); ++k)
+      if (clock.tick(id, timeslots[k], at(came)) != ticks[k]) ++wrong;
+    i = next;
+  }
+  return wrong;
+}
+
+void expect_all_right(Simulation simulation) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    for (const double drift : {0.0, 0.01, -0.01}) {
+      test::Random random(seed);
+      simulation.drift = drift;
+      simulation.first_tick = random.below(std::uint64_t{1} << 32);
+      EXPECT_EQ(false_ticks(simulation, seed), 0u)
+          << simulation.frequency << " Hz, seed " << seed << ", drift " << drift;
+    }
+}
+
+TEST(SessionClockSimulation, SteadyStreamsOverManyWrapArounds) {
+  for (const double frequency : {1e3, 1e6, 168e6, 1e9, 2147483647.0})
+    expect_all_right({frequency, 0, 0, 60, {{0.01}, {0.032, 0.2}, {0.5, 0, 0, 7}}, {}});
+}
+
+TEST(SessionClockSimulation, PausesOfTheNetworkThatTheDeviceBridges) {
+  for (const double pause : {1.0, 2.2, 3.0, 4.0, 4.4, 5.0, 8.5, 13.0, 26.0})
+    for (const double frequency : {1e6, 168e6, 1e9})
+      expect_all_right({frequency, 0, 0, 60, {{0.01}, {0.03, 0.1}}, {{20.03, 20.03 + pause}}});
+}
+
+TEST(SessionClockSimulation, SparseStreams) {
+  for (const double period : {1.0, 3.1, 4.3, 5.0, 10.0, 30.0}) expect_all_right({1e9, 0, 0, 600, {{period, 0.01}}, {}});
+  for (const double period : {600.0, 3600.0, 5000.0, 20000.0}) expect_all_right({1e6, 0, 0, 4e5, {{period, 0.1}}, {}});
+}
+
+TEST(SessionClockSimulation, SparseStreamsBesideSteadyOnes) {
+  for (const double period : {1.0, 3.1, 5.0, 10.0, 30.0})
+    expect_all_right({1e9, 0, 0, 120, {{0.01}, {period, 0.3}}, {}});
+}
+
+TEST(SessionClockSimulation, StreamsThatTheDeviceSendsNowAndThen) {
+  for (const double hold : {0.5, 2.0, 3.0, 4.2, 9.0, 57.0})
+    for (const double period : {0.01, 0.2, 1.0}) expect_all_right({1e9, 0, 0, 240, {{period, 0, hold}, {0.05}}, {}});
+}
+
+TEST(SessionClockSimulation, StreamsThatStartLate) {
+  expect_all_right({1e9, 0, 0, 60, {{0.01}, {0.02, 0, 0, 3.9}, {0.02, 0, 0, 30.5}, {7, 0, 0, 45}}, {}});
+  expect_all_right({1e9, 0, 0, 60, {{20}, {0.02, 0, 0, 31.5}}, {}});
+}
+
+TEST(SessionClock, AStreamThatBeginsJustBeforeZeroMovesNobody) {
+  SessionClock clock;
+  const auto a = clock.add_stream({1000000, 1});
+  const auto b = clock.add_stream({1000000, 1});
+  EXPECT_EQ(clock.tick(a, 5, at(0)), 5u);
+  EXPECT_EQ(clock.tick(b, 0xFFFFFFF0u, at(0.02)), 0xFFFFFFF0u) << "16 before zero cannot be told";
+  EXPECT_EQ(clock.tick(a, 1005, at(0.04)), 1005u);
+  EXPECT_EQ(clock.tick(b, 984, at(0.06)), 984u);
+  EXPECT_EQ(clock.tick(a, 2005, at(0.08)), 2005u);
 }
 
 }  // namespace

@@ -213,5 +213,52 @@ TEST_F(WriteAheadLog, GoesOnWhereItsSuccessorCannotBeMade) {
   EXPECT_EQ(test::read_blocks(path_), blocks);
 }
 
+// A disk on which the recording cannot grow, and its log can.
+class NoRoomForTheFile final : public FileSystem {
+ public:
+  explicit NoRoomForTheFile(std::filesystem::path file) : file_(std::move(file)), before_(replace_file_system(this)) {}
+  ~NoRoomForTheFile() override { replace_file_system(before_); }
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    const int descriptor = FileSystem::open(path, flags, mode);
+    if (path == file_) descriptor_ = descriptor;
+    return descriptor;
+  }
+  ssize_t write(int descriptor, ByteView bytes) override {
+    return full && descriptor == descriptor_ ? -ENOSPC : FileSystem::write(descriptor, bytes);
+  }
+  bool full = false;
+
+ private:
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+  FileSystem* before_;
+};
+
+TEST_F(WriteAheadLog, TakesWhatAFullDiskKeepsOutOfTheFile) {
+  NoRoomForTheFile disk(path_);
+  test::Random random(3);
+  std::vector<TestBlock> blocks;
+  auto writer = open_writer(1u << 16);
+  const auto id = *writer.add_stream({"Test", "0", false, "", "", ""});
+  disk.full = true;
+  Expected<void> done;
+  while (done) {
+    TestBlock block{static_cast<std::uint32_t>(blocks.size()), {}};
+    while (block.data.size() < 1000) block.data += static_cast<char>(random.next() >> 32);
+    done = writer.append(id, block.timeslot, as_bytes(block.data));
+    blocks.push_back(std::move(block));
+    if (blocks.size() % 10 == 0 && blocks.size() < 30) ASSERT_TRUE(writer.flush());
+  }
+  EXPECT_GT(blocks.size(), 60u);  // of which twenty were flushed
+  EXPECT_EQ(test::read_blocks(path_), blocks);
+  const auto size = std::filesystem::file_size(wal_path(path_));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(writer.resume());
+  EXPECT_EQ(std::filesystem::file_size(wal_path(path_)), size) << "once is enough";
+  disk.full = false;
+  ASSERT_TRUE(writer.resume());
+  ASSERT_TRUE(writer.close());
+  EXPECT_EQ(test::read_blocks(path_), blocks);
+}
+
 }  // namespace
 }  // namespace sds

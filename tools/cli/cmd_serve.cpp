@@ -11,6 +11,7 @@
 
 #include "command.hpp"
 #include "keyboard.hpp"
+#include "sds/recorder/log_writer.hpp"
 #include "sds/recorder/sdsio_message.hpp"
 #include "sds/recorder/server.hpp"
 
@@ -29,23 +30,47 @@ struct Options {
   unsigned flush_ms = 200;
   bool verbose = false;
   bool quiet = false;
+  bool keep_free_given = false;
 };
 
 constexpr std::uint64_t kKeepFree = 64'000'000;
+// Of a small disk, the part that is left free unless --keep-free says otherwise.
+constexpr std::uint64_t kKeepFreePart = 10;
+
+void say(const std::string& text) { (void)std::fputs(text.c_str(), stdout); }
+
+// Settles --keep-free, and says if the disk has no more than that.
+Expected<void> check_space(ServerOptions& options, bool given) {
+  const auto space = disk_space(options.directory);
+  if (!space || space->all_bytes == 0) return {};
+  if (!given) options.keep_free = std::min(options.keep_free, space->all_bytes / kKeepFreePart);
+  if (options.keep_free >= space->all_bytes)
+    return fail(ErrorCode::usage,
+                fmt::format("--keep-free: {} cannot be left free, the whole disk has {}", size_text(options.keep_free),
+                            size_text(space->all_bytes)),
+                options.directory);
+  if (space->free_bytes < options.keep_free)
+    spdlog::warn("{}: {} are free, less than the {} of --keep-free: nothing can be recorded until there is space",
+                 options.directory.string(), size_text(space->free_bytes), size_text(options.keep_free));
+  return {};
+}
 
 Durability durability_of(const Options& o) {
   if (o.sync || o.durability == "power") return Durability::power;
   return o.durability == "none" ? Durability::none : Durability::process;
 }
 
-// Takes SIGINT and SIGTERM on a thread of its own and stops the server. Made before any other thread, so that they
-// all leave the signals to it.
+// Takes SIGINT, SIGTERM and (unless it is ignored, as under nohup) SIGHUP on a thread of its own and stops the server.
+// Made before any other thread, so that they all leave the signals to it.
 class StopOnSignal {
  public:
   StopOnSignal() {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
+    struct sigaction hangup {};
+    if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(&signals_, SIGHUP);
+    std::signal(SIGPIPE, SIG_IGN);  // whoever read our output may go
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   }
   void watch(Server& server) {
@@ -103,20 +128,20 @@ void on_key(Server& server, char key) {
 }
 
 void print_where(const ServerOptions& options, std::uint16_t port) {
-  fmt::print("listening on {}:{}, recording {} to {}\n", options.address, port,
-             options.packed ? "one .sdsz a session" : "plain .sds files",
-             std::filesystem::absolute(options.directory).lexically_normal().string());
+  say(fmt::format("listening on {}:{}, recording {} to {}\n", options.address, port,
+                  options.packed ? "one .sdsz a session" : "plain .sds files",
+                  std::filesystem::absolute(options.directory).lexically_normal().string()));
   if (options.address.rfind("127.", 0) == 0) {
-    fmt::print("only this machine can connect. To let a board on the network in, use one of:\n");
+    say(fmt::format("only this machine can connect. To let a board on the network in, use one of:\n"));
     bool any = false;
     for (const auto& [interface, address] : list_interfaces()) {
       if (address.rfind("127.", 0) == 0) continue;
-      fmt::print("  sds serve socket --netif {}    (the board connects to {}:{})\n", interface, address, port);
+      say(fmt::format("  sds serve socket --netif {}    (the board connects to {}:{})\n", interface, address, port));
       any = true;
     }
-    if (!any) fmt::print("  sds serve socket --ipaddr 0.0.0.0    (all interfaces; none has an address now)\n");
+    if (!any) say(fmt::format("  sds serve socket --ipaddr 0.0.0.0    (all interfaces; none has an address now)\n"));
   } else {
-    fmt::print("every device that reaches this address can connect: SDSIO has no authentication\n");
+    say(fmt::format("every device that reaches this address can connect: SDSIO has no authentication\n"));
   }
   std::fflush(stdout);
 }
@@ -146,19 +171,21 @@ int run_serve(const Options& o) {
   if (o.verbose) spdlog::set_level(spdlog::level::debug);
   if (o.quiet) spdlog::set_level(spdlog::level::warn);
   StopOnSignal signals;
+  const LogWriter log;
+  if (auto room = check_space(options, o.keep_free_given); !room) return fail_with(room.error());
   auto server = Server::create(options);
   if (!server) return fail_with(server.error());
   print_where(options, (*server)->port());
   signals.watch(**server);
   const Keyboard keyboard([&](char key) { on_key(**server, key); });
   if (keyboard.active())
-    fmt::print("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
+    say("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
   auto served = (*server)->run();
   server->reset();
   if (served) return 0;
-  Error error = served.error();
-  error.message = "a recording was lost or cut short: " + error.message;
-  return fail_with(error);
+  // By way of the log, which nobody need read.
+  spdlog::error("sds: error: a recording was lost or cut short: {}", served.error().to_string());
+  return served.error().exit_code();
 }
 
 }  // namespace
@@ -210,7 +237,11 @@ void add_serve(CLI::App& app, Run& run) {
                    "The disk counts as full when less than this is free: 500M, 2GiB; 0: only when nothing more fits")
       ->type_name("SIZE")
       ->transform(CLI::AsSizeValue(true))
-      ->default_str("64M");
+      ->transform(CLI::Validator(
+          [](std::string& text) { return text.find('-') == std::string::npos ? "" : text + " is less than nothing"; },
+          ""))
+      ->each([raw = o.get()](const std::string&) { raw->keep_free_given = true; })
+      ->default_str("64M, or a tenth of a small disk");
   socket->add_option("--max-devices", o->server.max_devices, "Devices at a time; more are sent away")
       ->type_name("N")
       ->check(CLI::Range(1, 10000))

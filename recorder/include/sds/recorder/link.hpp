@@ -29,6 +29,8 @@ class Link {
   /// True if the other side has ended, although bytes of it may be still unread: the only way to know while nothing is
   /// read.
   [[nodiscard]] virtual bool peer_has_ended() const = 0;
+  /// Bytes that have arrived and were not read.
+  [[nodiscard]] virtual std::size_t unread_bytes() const = 0;
   /// For the log: "192.168.1.7:49152".
   [[nodiscard]] virtual const std::string& name() const = 0;
 };

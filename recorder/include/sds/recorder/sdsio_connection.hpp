@@ -14,6 +14,7 @@
 
 namespace sds {
 
+class LogLimiter;
 class ReplyQueue;
 struct PlaybackFile;
 
@@ -94,6 +95,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   void push_slices_now();
   void pause();
   void reply(bool queued);
+  void complain(const std::string& text);
   [[nodiscard]] std::shared_ptr<PlaybackFile> playback_of(std::uint32_t handle) const;
   [[nodiscard]] std::filesystem::path playback_path(const std::string& name) const;
 
@@ -112,6 +114,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   std::optional<std::uint64_t> paused_since_ns_;
   bool late_ = false;  // what comes next may have waited in the socket
   std::unique_ptr<ReplyQueue> replies_;
+  std::unique_ptr<LogLimiter> log_;  // of what the device can cause as often as it likes
   Flags flags_ = Flags::not_yet;
   unsigned ticks_ = 0;
   bool flags_due_ = false;

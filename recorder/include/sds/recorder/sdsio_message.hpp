@@ -22,6 +22,9 @@ inline constexpr std::uint32_t flag_reset = 0x08000000;
 /// Stream names and error texts longer than this are taken for a broken or hostile peer.
 inline constexpr std::uint32_t max_text_bytes = 4096;
 
+/// A WRITE that announces more than this is no WRITE: devices send what their buffers hold, a few KiB.
+inline constexpr std::uint32_t max_write_bytes = 64u << 20;
+
 struct Header {
   static constexpr std::size_t bytes = 16;
   Command command = Command::ping;
@@ -38,8 +41,7 @@ class MessageHandler {
   virtual ~MessageHandler() = default;
   /// A complete message of any command but WRITE; `text` is its data. False: nothing after it may be looked at yet.
   [[nodiscard]] virtual bool on_message(const Header& header, ByteView text) = 0;
-  /// A piece of a WRITE's data, at `begin` of the bytes given to push(). WRITEs are not gathered: they may be of
-  /// any size.
+  /// A piece of a WRITE's data, at `begin` of the bytes given to push(). WRITEs are not gathered.
   virtual void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) = 0;
 };
 

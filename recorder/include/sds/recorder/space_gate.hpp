@@ -16,6 +16,15 @@ namespace sds {
 
 enum class OnFull { wait, stop };
 
+struct DiskSpace {
+  std::uint64_t free_bytes = 0;  ///< that may be used
+  std::uint64_t all_bytes = 0;
+};
+/// Of the file system that `directory` is in; nothing if it is not known.
+std::optional<DiskSpace> disk_space(const std::filesystem::path& directory);
+/// "64.0 MB"
+std::string size_text(std::uint64_t bytes);
+
 /// The writer thread asks and waits; release_reserve(), cancel() and waiting() are for any thread.
 class SpaceGate {
  public:
@@ -33,6 +42,8 @@ class SpaceGate {
 
   /// True if writing leaves the reserve free, or it was released.
   [[nodiscard]] bool has_reserve() const;
+  /// The error of a disk that has less than the reserve, with both.
+  [[nodiscard]] Error full_error() const;
   /// Waits for one retry interval, and says so in the log the first time; less long if the reserve is released. False,
   /// at once, where `on_full` is stop or the wait was cancelled: try once more, and give up.
   [[nodiscard]] bool wait(const std::string& why);

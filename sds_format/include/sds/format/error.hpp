@@ -38,7 +38,7 @@ struct Error {
   [[nodiscard]] int exit_code() const;
 };
 
-/// True where writing failed for want of room (ENOSPC, EDQUOT, EFBIG): it may succeed later.
+/// True where writing failed for want of room (ENOSPC, EDQUOT): it may succeed later.
 bool is_disk_full(const Error& error);
 
 template <class T>
