@@ -32,9 +32,7 @@ int Error::exit_code() const {
   return 4;
 }
 
-bool is_disk_full(const Error& error) {
-  return error.system_error == ENOSPC || error.system_error == EDQUOT;
-}
+bool is_disk_full(const Error& error) { return error.system_error == ENOSPC || error.system_error == EDQUOT; }
 
 tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem::path path,
                            std::optional<std::uint64_t> offset) {
