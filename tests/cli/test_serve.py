@@ -325,7 +325,7 @@ class Serve(Case):
             write(connection, open_stream(connection, "A"), plain((1, b"kept")))
             time.sleep(0.3)
             self.assertEqual(server.stop(signal.SIGHUP), 0)
-        self.assertTrue(json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])[0]["complete"])
+        self.assertTrue(json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])["recordings"][0]["complete"])
 
     def test_a_recording_that_is_deleted_meanwhile_is_missed(self):
         with Server(self.folder.name) as server:
