@@ -54,6 +54,21 @@ SdsioConnection::Host DeviceSession::make_host() {
   host.post_give_up = [post](const Error& error) {
     post([error](DeviceSession& self) { self.end("recording stopped: " + error.message); });
   };
+  host.on_disk = [post, this](std::function<void()> work, std::function<Expected<void>()> then) {
+    callbacks_.on_disk([post, work = std::move(work), then = std::move(then)] {
+      std::string failure;
+      try {
+        work();
+      } catch (const std::exception& error) {
+        failure = error.what();
+      }
+      post([then, failure](DeviceSession& self) {
+        if (!failure.empty()) return self.end("dropped: " + failure);
+        if (auto done = then(); !done) return self.end("dropped: " + done.error().to_string());
+        if (self.connection_ && !self.reading_) self.go_on(self.connection_->advance());
+      });
+    });
+  };
   host.playback_done = [this] { callbacks_.on_playback_done(); };
   return host;
 }
@@ -84,6 +99,11 @@ void DeviceSession::end(const std::string& reason) {
   callbacks_.on_end(connection->disconnected(why));
 }
 
+std::chrono::steady_clock::duration DeviceSession::idle_time() const {
+  if (!connection_ || !connection_->is_idle()) return {};
+  return std::chrono::steady_clock::now() - last_heard_;
+}
+
 void DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {
   if (connection_) connection_->change_flags(set, clear);
 }
@@ -96,6 +116,7 @@ void DeviceSession::read() {
     self->guarded([&] {
       if (!count) return self->end("connection lost: " + count.error().message);
       if (*count == 0) return self->end("disconnected");
+      self->last_heard_ = std::chrono::steady_clock::now();
       self->go_on(self->connection_->received(*count));
     });
   });

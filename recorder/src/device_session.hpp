@@ -15,6 +15,8 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
     /// The device has gone; `recorder` (may be null) is still writing.
     std::function<void(std::unique_ptr<RecorderThread> recorder)> on_end;
     std::function<void()> on_playback_done;
+    /// Runs something that may wait for a disk, on another thread.
+    std::function<void(std::function<void()>)> on_disk;
   };
   /// `descriptors` are those kept for the device.
   DeviceSession(asio::io_context& io, std::unique_ptr<Link> link, ServerShared& shared,
@@ -23,6 +25,8 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
   void start();
   /// Closes the link and hands the recorder over; a second call does nothing. Waits for nothing.
   void end(const std::string& reason);
+  /// How long the device has been silent with nothing open; zero if it has.
+  [[nodiscard]] std::chrono::steady_clock::duration idle_time() const;
   void change_flags(std::uint32_t set, std::uint32_t clear);
 
  private:
@@ -43,6 +47,7 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
   asio::steady_timer timer_;
   std::unique_ptr<SdsioConnection> connection_;  // until the end
   Bytes output_;                                 // on its way
+  std::chrono::steady_clock::time_point last_heard_ = std::chrono::steady_clock::now();
   bool sending_ = false;
   bool reading_ = false;
 };

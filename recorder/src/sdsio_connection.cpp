@@ -16,7 +16,8 @@ using sdsio::Command;
 using sdsio::Header;
 
 namespace {
-constexpr std::uint32_t kWrite = 1;  // OPEN's mode
+constexpr std::uint32_t kRead = 0;  // OPEN's mode
+constexpr std::uint32_t kWrite = 1;
 // Lines of the log that a device can cause at once; then one a second.
 constexpr unsigned kComplaints = 20;
 // FLAGS are sent from this tick on, 300 ms after connecting, to a device that was not heard.
@@ -53,7 +54,7 @@ SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, std::sh
       peer_(std::move(peer)),
       descriptors_(std::move(descriptors)),
       host_(std::move(host)),
-      replies_(std::make_unique<ReplyQueue>()),
+      replies_(std::make_unique<ReplyQueue>(host_.on_disk, host_.output_ready)),
       log_(std::make_unique<LogLimiter>(kComplaints)) {
   set_flags_ = shared_.set_flags;
   playback_ = shared_.options.playback;
@@ -229,9 +230,8 @@ Expected<void> SdsioConnection::check_open(const Header& header, const std::stri
 
 void SdsioConnection::open(const Header& header, std::string name) {
   const std::uint32_t handle = ++last_handle_;
-  auto result = check_open(header, name);
-  if (result && header.argument == kWrite) return begin_recording(handle, name);
-  if (result) result = open_for_playback(handle, name);
+  const auto result = check_open(header, name);
+  if (result) return header.argument == kWrite ? begin_recording(handle, name) : begin_playback(handle, name);
   answer_open(handle, header.argument, name, result);
 }
 
@@ -263,7 +263,7 @@ void SdsioConnection::begin_recording(std::uint32_t handle, const std::string& n
   session.unfinished = &shared_.unfinished;
   session.descriptors = &shared_.descriptors;
   session.open_blocks = &shared_.open_blocks;
-  opening_ = Opening{handle, name};
+  opening_ = Opening{handle, name, false};
   recorder_->open_stream(handle, name, session);
 }
 
@@ -307,21 +307,47 @@ std::shared_ptr<PlaybackFile> SdsioConnection::playback_of(std::uint32_t handle)
   return found == reading_.end() ? nullptr : found->second;
 }
 
-Expected<void> SdsioConnection::open_for_playback(std::uint32_t handle, const std::string& name) {
-  if (!playback_) return fail(ErrorCode::usage, "the server is not in playback mode (start it with --playback)");
-  auto share = std::make_shared<PlaybackShare>(shared_);
-  if (!share->taken())
-    return fail(ErrorCode::limit, fmt::format("{} files are being played back already, or no descriptor is left",
-                                              shared_.playback_files.used()));
-  auto file = InputFile::open(playback_path(name));
-  if (!file) {
+void SdsioConnection::begin_playback(std::uint32_t handle, const std::string& name) {
+  const auto refuse = [&](ErrorCode code, const std::string& why) {
+    answer_open(handle, kRead, name, fail(code, why));
+  };
+  if (!playback_) return refuse(ErrorCode::usage, "the server is not in playback mode (start it with --playback)");
+  auto place = std::make_shared<PlaybackShare>(shared_);
+  if (!place->taken())
+    return refuse(ErrorCode::limit, fmt::format("{} files are being played back already, or no descriptor is left",
+                                                shared_.playback_files.used()));
+  opening_ = Opening{handle, name, true};
+  auto opened = std::make_shared<Expected<std::shared_ptr<PlaybackFile>>>(
+      std::make_shared<PlaybackFile>(PlaybackFile{nullptr, name, 0, 0, std::move(place)}));
+  host_.on_disk(
+      [opened, path = playback_path(name), open = shared_.options.open_file] {
+        auto file = open(path);
+        auto bytes = file ? (*file)->size() : fail(file);
+        if (!bytes) {
+          *opened = fail(bytes);
+          return;
+        }
+        (**opened)->file = std::move(*file);
+        (**opened)->bytes = *bytes;
+      },
+      [this, handle, opened]() -> Expected<void> {
+        playback_opened(handle, *opened);
+        return {};
+      });
+}
+
+void SdsioConnection::playback_opened(std::uint32_t handle, const Expected<std::shared_ptr<PlaybackFile>>& opened) {
+  if (!opening_ || opening_->handle != handle) return;
+  const std::string name = opening_->name;
+  opening_.reset();
+  if (!opened) {
     continue_playback();
-    return fail(file);
+    return answer_open(handle, kRead, name, fail(opened));
   }
-  if (log_->due()) spdlog::info("playback {}: {} <- {}", peer_, name, (*file)->path().string());
+  if (log_->due()) spdlog::info("playback {}: {} <- {}", peer_, name, (*opened)->file->path().string());
   playback_stream_ = name;
-  reading_[handle] = std::make_shared<PlaybackFile>(PlaybackFile{std::move(*file), name, 0, std::move(share)});
-  return {};
+  reading_[handle] = *opened;
+  answer_open(handle, kRead, name, {});
 }
 
 void SdsioConnection::close(std::uint32_t handle) {
@@ -340,11 +366,30 @@ void SdsioConnection::all_closed() {
   if ((device_flags_ & sdsio::flag_start) == 0) continue_playback();
 }
 
+bool SdsioConnection::may_continue_playback() const {
+  return shared_.options.playback && !terminate_sent_ && is_idle();
+}
+
 // In automatic playback: asks for the next file, or says that there is none.
 void SdsioConnection::continue_playback() {
-  if (!shared_.options.playback || terminate_sent_ || !writing_.empty() || !reading_.empty()) return;
-  std::error_code ignored;
-  if (!playback_stream_.empty() && std::filesystem::exists(playback_path(playback_stream_), ignored)) {
+  if (!may_continue_playback() || looks_for_next_) return;
+  if (playback_stream_.empty()) return next_playback(false);
+  looks_for_next_ = true;
+  auto found = std::make_shared<bool>(false);
+  host_.on_disk(
+      [found, path = playback_path(playback_stream_)] {
+        std::error_code ignored;
+        *found = std::filesystem::exists(path, ignored);
+      },
+      [this, found]() -> Expected<void> {
+        looks_for_next_ = false;
+        if (may_continue_playback()) next_playback(*found);
+        return {};
+      });
+}
+
+void SdsioConnection::next_playback(bool there_is_one) {
+  if (there_is_one) {
     set_flags_ |= sdsio::flag_start | sdsio::flag_playback;
     start_pending_ = true;
     return;
@@ -376,10 +421,9 @@ void SdsioConnection::info(const Header& header, ByteView text) {
 
 std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string& reason) {
   leaving_ = true;
-  if (opening_) {
+  if (opening_ && !opening_->for_playback)
     writing_[opening_->handle] = opening_->name;  // the writer thread may be opening it yet
-    opening_.reset();
-  }
+  opening_.reset();
   (void)advance();  // what was received and not looked at
   push_slices_now();
   std::string why = reason;

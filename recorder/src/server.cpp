@@ -32,8 +32,14 @@ std::uint64_t free_descriptors() {
   return limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
 }
 
-ServerOptions with_descriptors(ServerOptions options) {
+ServerOptions completed(ServerOptions options) {
   if (options.descriptors == 0) options.descriptors = free_descriptors();
+  if (!options.open_file)
+    options.open_file = [](const std::filesystem::path& path) -> Expected<std::shared_ptr<const ByteSource>> {
+      auto file = InputFile::open(path);
+      if (!file) return fail(file);
+      return std::shared_ptr<const ByteSource>(std::move(*file));
+    };
   return options;
 }
 // From the last file's end to the server's: the FLAGS message that tells the device must have gone.
@@ -41,7 +47,7 @@ constexpr std::chrono::milliseconds kLastFlags{300};
 }  // namespace
 
 struct Server::State {
-  explicit State(const ServerOptions& options) : shared(with_descriptors(options)) {}
+  explicit State(const ServerOptions& options) : shared(completed(options)) {}
 
   ServerShared shared;  // outlives what is pending in the loop
   asio::io_context io{1};
@@ -52,8 +58,9 @@ struct Server::State {
   LogLimiter accept_errors;
   LogLimiter too_many;
   std::unique_ptr<WorkerPool> pool;
-  std::list<std::weak_ptr<DeviceSession>> devices;     // connected ones
-  std::list<std::unique_ptr<RecorderThread>> closing;  // of devices that have gone
+  std::unique_ptr<asio::thread_pool> playback_threads;  // made when they are needed
+  std::list<std::weak_ptr<DeviceSession>> devices;      // connected ones
+  std::list<std::unique_ptr<RecorderThread>> closing;   // of devices that have gone
   unsigned recorded = 0;
   bool stopping = false;
 
@@ -72,7 +79,10 @@ struct Server::State {
   bool let_in() {
     try {
       auto descriptors = std::make_shared<TotalShare>(&shared.descriptors);
-      if (!descriptors->take(server_limits::device_descriptors)) return false;
+      if (!descriptors->take(server_limits::device_descriptors)) {
+        send_idle_away();
+        return false;
+      }
       tcp::socket socket = std::move(*at_the_door);
       at_the_door.reset();
       admit(std::move(socket), std::move(descriptors));
@@ -98,6 +108,7 @@ struct Server::State {
   void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {
     devices.remove_if([](const auto& device) { return device.expired(); });
     auto link = std::make_unique<TcpLink>(std::move(socket));
+    if (devices.size() + closing.size() >= shared.options.max_devices) send_idle_away();
     if (devices.size() + closing.size() >= shared.options.max_devices) {
       if (const auto hidden = too_many.due())
         spdlog::warn("device   {}: sent away: {} are connected already, which is what --max-devices allows{}",
@@ -105,12 +116,29 @@ struct Server::State {
                      *hidden == 0 ? "" : fmt::format(" ({} times more)", *hidden));
       return;  // closes the socket
     }
-    auto device =
-        std::make_shared<DeviceSession>(io, std::move(link), shared, std::move(descriptors),
-                                        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); },
-                                                                 [this] { on_playback_done(); }});
+    auto device = std::make_shared<DeviceSession>(
+        io, std::move(link), shared, std::move(descriptors),
+        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); }, [this] { on_playback_done(); },
+                                 [this](auto work) { on_disk(std::move(work)); }});
     devices.push_back(device);
     device->start();
+  }
+
+  // The device that has been idle longest makes room, if it is that long.
+  void send_idle_away() {
+    std::shared_ptr<DeviceSession> idlest;
+    for (const auto& weak : devices) {
+      auto device = weak.lock();
+      if (device && (!idlest || device->idle_time() > idlest->idle_time())) idlest = std::move(device);
+    }
+    if (!idlest || idlest->idle_time() < shared.options.idle_peer) return;
+    idlest->end("sent away: it was silent, and others wait for a place");
+    devices.remove_if([&](const auto& device) { return device.lock() == idlest; });
+  }
+
+  void on_disk(std::function<void()> work) {
+    if (!playback_threads) playback_threads = std::make_unique<asio::thread_pool>(server_limits::playback_threads);
+    asio::post(*playback_threads, std::move(work));
   }
 
   void on_end(std::unique_ptr<RecorderThread> recorder) {

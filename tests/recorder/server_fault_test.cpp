@@ -684,5 +684,144 @@ TEST_F(ServerTest, PlainFilesBeyondTheDescriptorsAreRefused) {
   device.open("C");
 }
 
+// A file for playback that hangs when it is read, until the test lets go.
+class HangingFile final : public ByteSource {
+ public:
+  HangingFile(std::shared_ptr<const ByteSource> inner, Hook& hook) : inner_(std::move(inner)), hook_(hook) {}
+  [[nodiscard]] Expected<std::uint64_t> size() const override { return inner_->size(); }
+  [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override {
+    hook_.hang();
+    return inner_->read(offset, out);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const override { return inner_->path(); }
+
+ private:
+  std::shared_ptr<const ByteSource> inner_;
+  Hook& hook_;
+};
+
+TEST_F(ServerTest, APlaybackFileThatHangsHoldsUpNoOtherDevice) {
+  test::write_file(dir_ / "In.0.sds", test::plain({{1, "played"}}));
+  Hook open_hook;
+  Hook read_hook;
+  ServerOptions options;
+  options.playback = true;
+  options.open_file = [&](const std::filesystem::path& path) -> Expected<std::shared_ptr<const ByteSource>> {
+    open_hook.hang();
+    auto file = InputFile::open(path);
+    if (!file) return fail(file);
+    return std::make_shared<HangingFile>(std::move(*file), read_hook);
+  };
+  start(options);
+  const auto expect_others_are_served = [this] {
+    Device other(port_);
+    for (int round = 0; round < 3; ++round) {
+      other.device().flags = 0;
+      while ((other.device().flags & SDS_DEVICE_FLAG_ALIVE) == 0) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        ASSERT_TRUE(other.exchange());
+      }
+    }
+    const auto a = other.open("A");
+    other.write(a, 1, "fine");
+    other.close(a);
+    other.wait();
+  };
+  std::string got(100, '\0');
+  std::thread device_thread([&] {
+    Device device(port_);
+    const auto in = device.open("In", SDS_DEVICE_READ);
+    std::uint32_t timeslot = 0;
+    const auto size = sds_device_read(&device.device(), in, &timeslot, got.data(), 100);
+    got.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    device.close(in);
+    device.wait();
+  });
+  open_hook.wait_until_it_hangs();
+  expect_others_are_served();
+  open_hook.release();
+  read_hook.wait_until_it_hangs();
+  expect_others_are_served();
+  read_hook.release();
+  device_thread.join();
+  EXPECT_EQ(got, "played");
+}
+
+TEST_F(ServerTest, AReadOfNothingIsAnsweredWithNothingAndIsNoEnd) {
+  test::write_file(dir_ / "In.0.sds", "12345678");
+  ServerOptions options;
+  options.playback = true;
+  start(options);
+  Device device(port_);
+  const auto in = device.open("In", SDS_DEVICE_READ);
+  const std::string wanted = message(sdsio::Command::read, in, 0, "") + message(sdsio::Command::read, in, 8, "") +
+                             message(sdsio::Command::read, in, 0, "") + message(sdsio::Command::read, 99, 8, "");
+  ASSERT_EQ(::send(device.socket(), wanted.data(), wanted.size(), MSG_NOSIGNAL), static_cast<ssize_t>(wanted.size()));
+  using Words = std::array<std::uint32_t, 4>;
+  const auto next = [&] {
+    Words words{};
+    EXPECT_EQ(::recv(device.socket(), words.data(), 16, MSG_WAITALL), 16);
+    std::vector<char> data(words[3]);
+    if (!data.empty()) ::recv(device.socket(), data.data(), data.size(), MSG_WAITALL);
+    return words;
+  };
+  EXPECT_EQ(next(), (Words{4, in, 0, 0}));
+  EXPECT_EQ(next(), (Words{4, in, 0, 8}));
+  EXPECT_EQ(next(), (Words{4, in, 1, 0}));
+  EXPECT_EQ(next(), (Words{4, 99, 0, 0}));
+}
+
+// A file whose disk fails.
+class BrokenFile final : public ByteSource {
+ public:
+  [[nodiscard]] Expected<std::uint64_t> size() const override { return 100; }
+  [[nodiscard]] Expected<std::size_t> read(std::uint64_t, std::span<std::byte>) const override {
+    return fail_errno(EIO, "cannot read", path_);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
+
+ private:
+  std::filesystem::path path_ = "In.0.sds";
+};
+
+TEST_F(ServerTest, APlaybackFileThatCannotBeReadIsNoEndedOne) {
+  ServerOptions options;
+  options.playback = true;
+  options.open_file = [](const std::filesystem::path&) -> Expected<std::shared_ptr<const ByteSource>> {
+    return std::make_shared<BrokenFile>();
+  };
+  start(options);
+  Device device(port_);
+  const auto in = device.open("In", SDS_DEVICE_READ);
+  char data[8];
+  std::uint32_t timeslot = 0;
+  EXPECT_EQ(sds_device_read(&device.device(), in, &timeslot, data, 8), SDS_DEVICE_ERROR_IO) << "it is sent away";
+}
+
+TEST_F(ServerTest, ASilentPeerMakesRoomForANewOne) {
+  ServerOptions options;
+  options.max_devices = 2;
+  options.idle_peer = std::chrono::milliseconds(200);
+  start(options);
+  Device recording(port_);
+  const auto a = recording.open("A");
+  recording.write(a, 1, "kept");
+  Device silent(port_);
+  silent.wait();
+  recording.wait();
+  {
+    Device early(port_);  // nobody has been silent for long
+    char byte = 0;
+    EXPECT_LE(::recv(early.socket(), &byte, 1, 0), 0);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  Device late(port_);
+  late.wait();
+  char byte = 0;
+  EXPECT_LE(::recv(silent.socket(), &byte, 1, 0), 0);
+  recording.close(a);
+  recording.wait();
+}
+
 }  // namespace
 }  // namespace sds

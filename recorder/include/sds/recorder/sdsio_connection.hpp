@@ -42,6 +42,9 @@ class SdsioConnection final : private sdsio::MessageHandler {
     std::function<void()> post_resume;               ///< any thread: advance() may succeed now
     std::function<void(const Error&)> post_give_up;  ///< any thread: recording has ended, drop the device
     std::function<void()> playback_done;             ///< receive thread: all playback files were played
+    /// Receive thread: calls `work` on another thread, and `then`, and advance(), on this one when it is done. If
+    /// `then` fails, the device is sent away.
+    std::function<void(std::function<void()> work, std::function<Expected<void>()> then)> on_disk;
   };
   /// `descriptors` are those kept for the device; they are held until its recorder ends. May be null.
   SdsioConnection(ServerShared& shared, std::string peer, std::shared_ptr<TotalShare> descriptors, Host host);
@@ -61,6 +64,8 @@ class SdsioConnection final : private sdsio::MessageHandler {
   /// To be called every 100 ms: sends the FLAGS message that tells the device we are alive, to those that know it.
   void tick();
   void change_flags(std::uint32_t set, std::uint32_t clear);
+  /// True if the device has nothing open.
+  [[nodiscard]] bool is_idle() const { return writing_.empty() && reading_.empty() && !opening_; }
   /// True while a full disk holds the device back.
   [[nodiscard]] bool waits_for_space() const { return recorder_ && recorder_->waits_for_space(); }
   /// The device has left: the rest of what it sent may go into the reserve.
@@ -78,6 +83,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   struct Opening {
     std::uint32_t handle = 0;
     std::string name;
+    bool for_playback = false;
   };
   bool on_message(const sdsio::Header& header, ByteView text) override;
   void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) override;
@@ -86,12 +92,15 @@ class SdsioConnection final : private sdsio::MessageHandler {
   [[nodiscard]] Expected<void> check_open(const sdsio::Header& header, const std::string& name) const;
   void begin_recording(std::uint32_t handle, const std::string& name);
   [[nodiscard]] Expected<void> make_recorder();
-  Expected<void> open_for_playback(std::uint32_t handle, const std::string& name);
+  void begin_playback(std::uint32_t handle, const std::string& name);
+  void playback_opened(std::uint32_t handle, const Expected<std::shared_ptr<PlaybackFile>>& opened);
   void answer_open(std::uint32_t handle, std::uint32_t mode, const std::string& name, const Expected<void>& result);
   void close(std::uint32_t handle);
   void info(const sdsio::Header& header, ByteView text);
   void all_closed();
   void continue_playback();
+  [[nodiscard]] bool may_continue_playback() const;
+  void next_playback(bool there_is_one);
   void push_slices_now();
   void pause();
   void reply(bool queued);
@@ -131,6 +140,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   std::string playback_stream_;
   bool start_pending_ = false;
   bool terminate_sent_ = false;
+  bool looks_for_next_ = false;
   std::unique_ptr<RecorderThread> recorder_;  // made at the first OPEN for recording
 };
 

@@ -35,17 +35,21 @@ struct ServerOptions {
   /// less server_limits::spare_descriptors.
   std::uint64_t descriptors = 0;
 
-  // For tests: the time, the disk's free space (null: statvfs), what writes sessions (null: files), and what starts
-  // recorders' threads (null: std::thread).
+  /// A device that has nothing open and sent nothing for so long makes room for a new one, where places are scarce.
+  std::chrono::milliseconds idle_peer = server_limits::idle_peer;
+
+  // For tests: the time, the disk's free space (null: statvfs), what writes sessions (null: files), what starts
+  // recorders' threads (null: std::thread), and what opens files for playback (null: InputFile).
   std::function<Arrival()> now = stamp_now;
   std::function<std::optional<std::uint64_t>()> free_bytes;
   MakeSession make_session;
   std::function<std::thread(std::function<void()>)> make_thread;
+  std::function<Expected<std::shared_ptr<const ByteSource>>(const std::filesystem::path&)> open_file;
 };
 
-/// Accepts devices until stopped. One thread receives for all of them and never waits for a disk; each connection that
-/// records has a writer thread behind a bounded queue, and is not read from while that is full: TCP then holds the
-/// device back, and nothing is lost. server_limits.hpp has the bounds.
+/// Accepts devices until stopped. One thread receives for all of them and never waits for a disk; a few threads read
+/// what is played back; each connection that records has a writer thread behind a bounded queue, and is not read from
+/// while that is full: TCP then holds the device back, and nothing is lost. server_limits.hpp has the bounds.
 class Server {
  public:
   /// Binds and listens.

@@ -44,6 +44,12 @@ inline constexpr std::uint64_t spare_descriptors = 8;
 /// Files that are played back at a time, to all devices.
 inline constexpr std::uint64_t playback_files = 256;
 
+/// Threads that read them.
+inline constexpr std::size_t playback_threads = 4;
+
+/// A device that has nothing open and was silent for so long is sent away when its place is wanted.
+inline constexpr std::chrono::seconds idle_peer{30};
+
 /// After a failed accept (EMFILE): the first pause, doubled up to the longest.
 inline constexpr std::chrono::milliseconds accept_pause{100};
 inline constexpr std::chrono::milliseconds longest_accept_pause{1000};
