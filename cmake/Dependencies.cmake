@@ -27,5 +27,6 @@ find_library(CSV_LIBRARY csv REQUIRED)
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
 add_library(sdskit_asio INTERFACE)
 target_include_directories(sdskit_asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
-target_compile_definitions(sdskit_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Whether asio finds aligned_alloc() depends on what was included before it: files would disagree on how to free.
+target_compile_definitions(sdskit_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(sdskit_asio INTERFACE Threads::Threads)
