@@ -203,7 +203,6 @@ double seconds(std::uint64_t tick, const Frequency& tick_frequency) {
 }
 
 std::uint64_t convert_tick(std::uint64_t tick, const Frequency& from, const Frequency& to) {
-  __extension__ using Wide = unsigned __int128;
   if (from == to) return tick;
   const Wide up = Wide{std::uint64_t{to.numerator} * from.denominator};
   const Wide down = Wide{std::uint64_t{to.denominator} * from.numerator};
