@@ -54,15 +54,8 @@ double offset_at(const XdfStream& stream, double time) {
 class XdfReader {
  public:
   XdfReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
-            const OnProgress& on_progress, std::vector<ImportedLabel>& labels, std::set<std::string>& notes,
-            std::set<std::string>& losses)
-      : path_(path),
-        tables_(tables),
-        on_row_(on_row),
-        on_progress_(on_progress),
-        labels_(labels),
-        notes_(notes),
-        losses_(losses) {}
+            const OnProgress& on_progress, std::vector<ImportedLabel>& labels, std::set<std::string>& losses)
+      : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), labels_(labels), losses_(losses) {}
 
   Expected<void> read() {
     // Clock offsets stand anywhere in the file, and are needed from the first sample on.
@@ -254,7 +247,6 @@ class XdfReader {
   const OnImportRow& on_row_;
   const OnProgress& on_progress_;
   std::vector<ImportedLabel>& labels_;
-  std::set<std::string>& notes_;
   std::set<std::string>& losses_;
   std::uint64_t at_ = 0;
   std::map<std::uint32_t, XdfStream> streams_;
@@ -266,15 +258,13 @@ class XdfReader {
 Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std::filesystem::path& output,
                                   const ImportOptions& options, const OnProgress& on_progress) {
   std::vector<ImportedLabel> labels;
-  std::set<std::string> notes;
   std::set<std::string> losses;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     labels.clear();
-    return XdfReader(input, tables, on_row, on_progress, labels, notes, losses).read();
+    return XdfReader(input, tables, on_row, on_progress, labels, losses).read();
   };
   auto report = import_tables(input, output, options, "sdskit import xdf", rows, &labels, &losses);
   if (!report && report.error().path.empty()) report.error().path = input;
-  if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;
 }
 
