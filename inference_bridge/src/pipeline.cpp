@@ -111,7 +111,7 @@ class Pipeline final : public Algorithm, private Observer {
     return result;
   }
 
-  void ask_while_waiting(std::function<Expected<void>()> ask) override {
+  void ask_while_waiting(const std::function<Expected<void>()>& ask) override {
     for (auto& stage : stages_) stage.stage->ask_while_waiting(ask);
   }
 

@@ -72,7 +72,7 @@ class ProcessAlgorithm final : public Algorithm {
   const std::vector<std::string>& inputs() const override { return inputs_; }
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
   std::uint64_t peak_memory() const override { return child_.peak_memory(); }
-  void ask_while_waiting(std::function<Expected<void>()> ask) override { ask_ = std::move(ask); }
+  void ask_while_waiting(const std::function<Expected<void>()>& ask) override { ask_ = ask; }
 
   Expected<void> reset() override {
     if (failure_) return failure();

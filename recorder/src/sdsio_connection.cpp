@@ -171,7 +171,7 @@ bool SdsioConnection::on_message(const Header& header, ByteView text) {
     case Command::open: {
       std::string name(as_text(text));
       while (!name.empty() && name.back() == '\0') name.pop_back();
-      open(header, std::move(name));
+      open(header, name);
       break;
     }
     case Command::close:
@@ -228,7 +228,7 @@ Expected<void> SdsioConnection::check_open(const Header& header, const std::stri
   return {};
 }
 
-void SdsioConnection::open(const Header& header, std::string name) {
+void SdsioConnection::open(const Header& header, const std::string& name) {
   const std::uint32_t handle = ++last_handle_;
   const auto result = check_open(header, name);
   if (result) return header.argument == kWrite ? begin_recording(handle, name) : begin_playback(handle, name);

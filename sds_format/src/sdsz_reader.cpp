@@ -48,11 +48,11 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
     }
     if (log.error().system_error != ENOENT) return fail(log);
   }
-  return open(std::move(*file), std::move(logs), options);
+  return open(std::move(*file), logs, options);
 }
 
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<const ByteSource> file,
-                                                             std::vector<std::shared_ptr<const ByteSource>> logs,
+                                                             const std::vector<std::shared_ptr<const ByteSource>>& logs,
                                                              const Options& options) {
   // And measured: what is added to it from here on may follow blocks that only the file has by then.
   std::vector<std::uint64_t> log_sizes;

@@ -204,8 +204,8 @@ double seconds(std::uint64_t tick, const Frequency& tick_frequency) {
 
 std::uint64_t convert_tick(std::uint64_t tick, const Frequency& from, const Frequency& to) {
   if (from == to) return tick;
-  const Wide up = Wide{std::uint64_t{to.numerator} * from.denominator};
-  const Wide down = Wide{std::uint64_t{to.denominator} * from.numerator};
+  const Wide up = Wide{to.numerator} * from.denominator;
+  const Wide down = Wide{to.denominator} * from.numerator;
   const Wide result = (tick * up + down / 2) / down;
   return static_cast<std::uint64_t>(std::min<Wide>(result, std::numeric_limits<std::uint64_t>::max()));
 }

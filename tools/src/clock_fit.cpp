@@ -57,6 +57,7 @@ double scatter_of(std::vector<double> residuals) {
 
 std::vector<double> residuals_of(const std::vector<Point>& points, double ns_per_tick, double Point::*value) {
   std::vector<double> residuals;
+  residuals.reserve(points.size());
   for (const auto& p : points) residuals.push_back(p.*value - ns_per_tick * p.ticks);
   return residuals;
 }
@@ -107,20 +108,17 @@ std::uint64_t add_ns(std::uint64_t utc_ns, long double more) {
   return utc_ns + static_cast<std::uint64_t>(std::llround(std::clamp(more, -9.0e18L, 9.0e18L)));
 }
 
-constexpr const char* kNoClock = "no clock is off by so much, so the recording was not made in real time";
-
 void judge_rate(ClockFit& fit) {
+  const double ppm = std::abs(fit.rate_ppm);
+  fit.real_time = fit.pairs < 2 || ppm < kNoClockPpm ||
+                  (fit.rate_uncertainty_ppm > max_rate_uncertainty_ppm && ppm - fit.rate_uncertainty_ppm < kNoClockPpm);
   if (fit.pairs < 2) {
     fit.why_not = "there is one clock pair only";
-  } else if (std::abs(fit.rate_ppm) - fit.rate_uncertainty_ppm >= kNoClockPpm) {
-    fit.why_not = kNoClock;
-    fit.real_time = false;
+  } else if (!fit.real_time) {
+    fit.why_not = "no clock is off by so much, so the recording was not made in real time";
   } else if (!(fit.rate_uncertainty_ppm <= max_rate_uncertainty_ppm)) {
     fit.why_not = "its clock pairs are too few, or too close together, to tell";
-  } else if (std::abs(fit.rate_ppm) >= kNoClockPpm) {
-    fit.why_not = kNoClock;
-    fit.real_time = false;
-  } else if (std::abs(fit.rate_ppm) <= fit.rate_uncertainty_ppm) {
+  } else if (ppm <= fit.rate_uncertainty_ppm) {
     fit.why_not = fmt::format("within {:.1f} ppm it is the nominal one", fit.rate_uncertainty_ppm);
   }
   fit.rate_applied = fit.why_not.empty();

@@ -67,7 +67,7 @@ class Algorithm {
   /// block.
   [[nodiscard]] virtual Expected<AlgorithmResult> take() = 0;
   /// `ask` is called now and then while a call lasts; an error of it ends the algorithm and is passed on.
-  virtual void ask_while_waiting(std::function<Expected<void>()> /*ask*/) {}
+  virtual void ask_while_waiting(const std::function<Expected<void>()>& /*ask*/) {}
   /// Tells of a loss in the input: what the algorithm remembers from before it must not be mixed with what follows.
   /// Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> note_gap() { return {}; }

@@ -88,7 +88,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   bool on_message(const sdsio::Header& header, ByteView text) override;
   void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) override;
   void learn_version(const sdsio::Header& first);
-  void open(const sdsio::Header& header, std::string name);
+  void open(const sdsio::Header& header, const std::string& name);
   [[nodiscard]] Expected<void> check_open(const sdsio::Header& header, const std::string& name) const;
   void begin_recording(std::uint32_t handle, const std::string& name);
   [[nodiscard]] Expected<void> make_recorder();

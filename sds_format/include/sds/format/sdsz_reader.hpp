@@ -54,7 +54,7 @@ class SdszReader {
   static Expected<std::shared_ptr<const SdszReader>> open(const std::filesystem::path& path, const Options& options);
   /// The same from any source; `logs` may hold logs of this recording.
   static Expected<std::shared_ptr<const SdszReader>> open(std::shared_ptr<const ByteSource> file,
-                                                          std::vector<std::shared_ptr<const ByteSource>> logs,
+                                                          const std::vector<std::shared_ptr<const ByteSource>>& logs,
                                                           const Options& options);
 
   [[nodiscard]] const Properties& session() const { return session_; }
