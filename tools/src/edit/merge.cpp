@@ -1,6 +1,7 @@
 // sds merge: several recordings on one clock.
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <optional>
 #include <set>
 
@@ -38,7 +39,7 @@ struct End {
   Frequency frequency;
 
   [[nodiscard]] bool before(const End& other) const {
-    return compare({tick, frequency}, {other.tick, other.frequency}) < 0;
+    return std::is_lt(compare({tick, frequency}, {other.tick, other.frequency}));
   }
   [[nodiscard]] double moved_s() const {
     return static_cast<double>(static_cast<std::int64_t>(merged_tick - tick)) / frequency.hz();
@@ -231,6 +232,7 @@ class Merger {
 Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, const std::filesystem::path& output,
                            const EditOptions& options, const OnProgress& on_progress) {
   std::vector<FileInUse> labels;
+  labels.reserve(inputs.size());
   for (const auto& input : inputs) labels.emplace_back(label_path(input.recording.path()));
   Properties session = inputs.front().recording.sdsz() ? inputs.front().recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit merge");
