@@ -1,10 +1,16 @@
 #include "sds/format/damage.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 
 namespace sds {
+
+std::string blocks_are_lost(std::uint64_t blocks, std::uint64_t first_tick, std::uint64_t last_tick) {
+  return fmt::format("{} block{} lost (ticks {} to {})", blocks, blocks == 1 ? " is" : "s are", first_tick, last_tick);
+}
 
 void DamageLog::add(const Damage& damage) {
   const std::lock_guard lock(mutex_);

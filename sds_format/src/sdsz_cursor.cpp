@@ -267,8 +267,7 @@ void SdszCursor::lose(std::uint64_t up_to) {
     const std::uint64_t end = std::min(up_to, section_end);
     const std::uint64_t lost = end - std::min(end, next_ordinal_);
     if (lost == *damage.blocks) {
-      damage.reason += fmt::format("; {} block{} lost (ticks {} to {})", lost, lost == 1 ? " is" : "s are",
-                                   *damage.first_tick, *damage.last_tick);
+      damage.reason += "; " + blocks_are_lost(lost, *damage.first_tick, *damage.last_tick);
     } else {
       damage.reason += lost == 0 ? "; its blocks come from the log" : fmt::format("; {} of its blocks are lost", lost);
       if (next_ordinal_ > damage.first_block) damage.first_tick.reset();

@@ -194,7 +194,6 @@ struct SdszWriter::State {
     job->logged_bytes = stream.logged_bytes;
     if (stream.logged_blocks < stream.run.count()) job->tick_behind_log = tick_behind_log(stream);
     std::swap(job->run, stream.run);
-    job->section.header.first_block = stream.sealed_blocks;
     stream.sealed_blocks += job->run.count();
     stream.logged_blocks = stream.logged_bytes = 0;
     raw += job->run.raw_bytes();
@@ -217,10 +216,8 @@ struct SdszWriter::State {
     bool encoded = false;
     try {
       auto coder = borrow_coder();
-      const std::uint64_t first_block = job.section.header.first_block;
-      auto section = coder->encode(job.run, job.stream, layout, options.level);
-      section.header.first_block = first_block;
-      job.section = std::move(section);
+      job.section = coder->encode(job.run, job.stream, layout, options.level);
+      job.section.header.first_block = job.first_block;
       encoded = true;
       const std::lock_guard lock(mutex);
       coders.push_back(std::move(coder));

@@ -136,6 +136,12 @@ Expected<void> set_in_order(const ByteSource& file, SectionTable& table, std::ve
   return {};
 }
 
+void take_gap(SectionTable& table, const IndexEntry& entry, std::string reason) {
+  const SectionHeader& header = entry.header;
+  table.gaps.push_back(
+      {header.stream, header.version, entry.offset, {header.first_tick, std::move(reason), header.first_block}});
+}
+
 // Finds where sections are missing: numbers that none has, in a damaged stretch or where something was taken out of the
 // file, and stretches behind the last one. `stretches`: damage in which no section was found, in the order of the file.
 void find_missing(SectionTable& table, const std::vector<IndexEntry>& found, const std::vector<Damage>& stretches) {
@@ -206,16 +212,6 @@ Expected<bool> only_zeros(const ByteSource& file, std::uint64_t from, std::uint6
   }
   return true;
 }
-
-namespace {
-
-void take_gap(SectionTable& table, const IndexEntry& entry, std::string reason) {
-  const SectionHeader& header = entry.header;
-  table.gaps.push_back(
-      {header.stream, header.version, entry.offset, {header.first_tick, std::move(reason), header.first_block}});
-}
-
-}  // namespace
 
 void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) {
   const SectionHeader& header = entry.header;

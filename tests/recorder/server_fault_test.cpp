@@ -198,6 +198,23 @@ class FullServer : public ServerTest {
   void wait_until_it_waits() const {
     while (looked_ < 3) std::this_thread::yield();
   }
+  // For a disk that is really full, not one with a reserve.
+  static ServerOptions looking_again(std::chrono::milliseconds retry) {
+    ServerOptions options;
+    options.flush_interval = std::chrono::milliseconds(1);
+    options.full_retry = retry;
+    return options;
+  }
+  // Opens a stream, fills the disk, and writes a block that it has refused `times` on return.
+  static std::uint32_t fill(Device& device, test::LimitedDisk& disk, const std::string& block, int times) {
+    const auto handle = device.open("A");
+    device.wait();
+    disk.room = 10;
+    device.write(handle, 1, block);
+    device.flush();
+    while (disk.refused < times) std::this_thread::yield();
+    return handle;
+  }
   std::atomic<std::uint64_t> free_{5000};
   std::atomic<int> looked_{0};
 };
@@ -246,24 +263,18 @@ TEST_F(FullServer, ADeviceThatLeavesWhileItWaitsIsNoticed) {
   EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "disconnected");
 }
 
-// A disk that is really full, not one with a reserve: what a device had sent before it left is written when there is
-// space again, however much later.
+// However much later that is.
 TEST_F(FullServer, WhatADeviceSentBeforeItLeftWaitsForSpace) {
   test::LimitedDisk disk;
-  ServerOptions options;
-  options.flush_interval = std::chrono::milliseconds(1);
-  options.full_retry = std::chrono::milliseconds(1);
+  auto options = looking_again(std::chrono::milliseconds(1));
   options.sessions = 1;
   start(options);
   {
     Device device(port_);
-    const auto a = device.open("A");
-    device.wait();
-    disk.room = 10;
-    for (std::uint32_t i = 0; i < 100; ++i) {
+    const auto a = fill(device, disk, "kept", 3);
+    for (std::uint32_t i = 2; i <= 100; ++i) {  // these stay in the socket
       device.write(a, i, "kept");
       device.flush();
-      while (i == 0 && disk.refused < 3) std::this_thread::yield();  // the others stay in the socket
     }
   }
   const int refused = disk.refused;
@@ -278,17 +289,9 @@ TEST_F(FullServer, WhatADeviceSentBeforeItLeftWaitsForSpace) {
 
 TEST_F(FullServer, AStopTriesOnceMore) {
   test::LimitedDisk disk;
-  ServerOptions options;
-  options.flush_interval = std::chrono::milliseconds(1);
-  options.full_retry = std::chrono::hours(1);
-  start(options);
+  start(looking_again(std::chrono::hours(1)));
   Device device(port_);
-  const auto a = device.open("A");
-  device.wait();
-  disk.room = 10;
-  device.write(a, 1, "kept");
-  device.flush();
-  while (disk.refused == 0) std::this_thread::yield();
+  fill(device, disk, "kept", 1);
   disk.room = 1 << 30;  // and nobody looks again for an hour
   stop();
   EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "kept"}}));
@@ -298,18 +301,10 @@ TEST_F(FullServer, AStopTriesOnceMore) {
 
 TEST_F(FullServer, AStopOfADiskThatStaysFullEndsAndSaysSo) {
   test::LimitedDisk disk;
-  ServerOptions options;
-  options.flush_interval = std::chrono::milliseconds(1);
-  options.full_retry = std::chrono::milliseconds(1);
-  start(options);
+  start(looking_again(std::chrono::milliseconds(1)));
   {
     Device device(port_);
-    const auto a = device.open("A");
-    device.wait();
-    disk.room = 10;
-    device.write(a, 1, "lost");
-    device.flush();
-    while (disk.refused < 3) std::this_thread::yield();
+    fill(device, disk, "lost", 3);
   }
   stop();
   ASSERT_FALSE(served_);

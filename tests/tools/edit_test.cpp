@@ -45,6 +45,14 @@ class EditTest : public ::testing::Test {
   // one at the end; a clock pair each 50 blocks.
   static constexpr std::uint64_t kFirst = (std::uint64_t{3} << 32) + 1000;
 
+  // Two recordings to merge: the fixture's, and another.
+  std::vector<MergeInput> inputs_with(const std::filesystem::path& other) {
+    std::vector<MergeInput> inputs;
+    inputs.push_back({open(path_), "in"});
+    inputs.push_back({open(other), "other"});
+    return inputs;
+  }
+
   void SetUp() override {
     SdszWriterOptions options;
     options.section_bytes = 1024;  // about 100 blocks
@@ -182,9 +190,7 @@ TEST_F(EditTest, MergeMovesClocksWithTheirBlocks) {
           writer->add_clock(*id, {5000 + 100 * i, kUtc + 2'000'000'000 + 100'000'000 * i, 1 + 100'000'000 * i}));
   }
   ASSERT_TRUE(writer->close());
-  std::vector<MergeInput> inputs;
-  inputs.push_back({open(path_), "in"});
-  inputs.push_back({open(other), "other"});
+  const auto inputs = inputs_with(other);
   const auto report = merge(inputs, true, dir_ / "out.sdsz", {}, {});
   ASSERT_TRUE(report) << report.error().to_string();
   ASSERT_EQ(report->clocks.size(), 2u);
@@ -218,9 +224,7 @@ TEST_F(EditTest, MergeSaysHowFarTheBlocksThatAreThereWereMoved) {
     ASSERT_TRUE(writer->add_clock(*id, {tick, kUtc + 10'000'000'000 * i, 7 + 10'000'000'000 * i}));
   }
   ASSERT_TRUE(writer->close());
-  std::vector<MergeInput> inputs;
-  inputs.push_back({open(path_), "in"});
-  inputs.push_back({open(other), "other"});
+  const auto inputs = inputs_with(other);
   const auto report = merge(inputs, true, dir_ / "out.sdsz", {}, {});
   ASSERT_TRUE(report) << report.error().to_string();
   const auto& clock = report->clocks[1];

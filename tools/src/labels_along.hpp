@@ -18,28 +18,21 @@ class LabelsAlong {
     labels.from_ = label_path(from);
     labels.to_ = label_path(to);
     labels.force_ = force;
-    labels.copy_ = to;
     std::error_code ignored;
     if (!can_have_labels(to)) return labels;
     if (std::filesystem::equivalent(labels.from_, labels.to_, ignored)) return labels;  // they are there
-    if (!std::filesystem::exists(labels.from_, ignored)) {
-      labels.stale_ = std::filesystem::exists(labels.to_, ignored);
-      if (auto ok = refuse_existing(labels.to_, force); !ok) return fail(ok);
-      return labels;
-    }
-    labels.in_use_ = FileInUse(labels.from_);
-    labels.any_ = true;
     if (auto ok = refuse_existing(labels.to_, force); !ok) return fail(ok);
+    labels.any_ = std::filesystem::exists(labels.from_, ignored);
+    labels.stale_ = !labels.any_ && std::filesystem::exists(labels.to_, ignored);
+    labels.in_use_ = FileInUse(labels.from_);
     return labels;
   }
 
   /// When the copy is made. Returns the label file that was written; empty if there is none.
   Expected<std::filesystem::path> copy() const {
-    if (!any_) {
-      if (stale_)
-        if (auto removed = remove_labels_beside(copy_); !removed) return fail(removed);
-      return std::filesystem::path();
-    }
+    if (stale_)
+      if (auto removed = remove_file(to_); !removed) return fail(removed);
+    if (!any_) return std::filesystem::path();
     auto text = read_small_file(from_, LabelFile::max_bytes);
     if (!text) return fail(text);
     if (auto done = write_text_file(to_, *text, if_exists(force_)); !done) return fail(done);
@@ -53,7 +46,6 @@ class LabelsAlong {
   bool force_ = false;
   bool any_ = false;
   bool stale_ = false;  // labels of what the copy replaces
-  std::filesystem::path copy_;
 };
 
 }  // namespace sds

@@ -110,8 +110,11 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   std::size_t lost = 0;
   const auto count = [&](const std::vector<StreamLosses::Loss>& found) {
     for (const auto& loss : found) {
-      if (loss.known) ++lost;
-      if (!loss.known) report.notes.push_back(input.streams()[index].file_name() + ": " + loss.reason);
+      if (loss.known) {
+        ++lost;
+      } else {
+        report.notes.push_back(input.streams()[index].file_name() + ": " + loss.reason);
+      }
     }
   };
   std::uint64_t unreported = 0;

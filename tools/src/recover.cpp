@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "edit/stream_copy.hpp"
 #include "labels_along.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/source_fingerprint.hpp"
@@ -92,8 +93,7 @@ class StreamRecovery {
 
   Expected<void> finish() {
     if (auto done = take_from_log(std::numeric_limits<std::uint64_t>::max()); !done) return done;
-    for (const auto& loss : losses_.at_end())
-      if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
+    if (auto done = add_gaps(writer_, id_, losses_.at_end()); !done) return done;
     for (const auto& pair : stream_.clocks)
       if (auto done = writer_.add_clock(id_, pair); !done) return done;
     for (const auto& entry : stream_.tail) {
@@ -165,8 +165,7 @@ class StreamRecovery {
     damage.bytes = header.section_bytes();
     damage.first_tick = header.first_tick;
     damage.last_tick = header.last_tick;
-    damage.reason = fmt::format("{}; {} block{} lost (ticks {} to {})", why, header.block_count,
-                                header.block_count == 1 ? " is" : "s are", header.first_tick, header.last_tick);
+    damage.reason = why + "; " + blocks_are_lost(header.block_count, header.first_tick, header.last_tick);
     recording_.damage_log()->add(damage);
     return {};
   }
@@ -176,9 +175,7 @@ class StreamRecovery {
     const bool lost = ordinal != expected_ || damages != damages_seen_;
     damages_seen_ = damages;
     const BlockView at{static_cast<std::uint32_t>(tick), tick, {}, ordinal, lost};
-    for (const auto& loss : losses_.before(at))
-      if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
-    return {};
+    return add_gaps(writer_, id_, losses_.before(at));
   }
 
   const Recording& recording_;

@@ -28,6 +28,9 @@ struct Damage {
   bool operator==(const Damage&) const = default;
 };
 
+/// What a damaged section has cost, for people: "20 blocks are lost (ticks 100 to 290)".
+std::string blocks_are_lost(std::uint64_t blocks, std::uint64_t first_tick, std::uint64_t last_tick);
+
 /// Collects damage, each once, in the order in which it was found. Thread-safe.
 class DamageLog {
  public:
