@@ -80,7 +80,7 @@ int run_recover(const Options& o) {
 
 void add_recover(CLI::App& app, Run& run) {
   auto* command =
-      app.add_subcommand("recover", "What can be had of a damaged or unfinished .sdsz, as a sound recording");
+      app.add_subcommand("recover", "What can be had of a damaged or unfinished .sdsz, as a closed recording");
   auto o = std::make_shared<Options>();
   names_inputs(
       *command->add_option("recording", o->input, "The .sdsz; the log beside it is read, too. Neither is changed")

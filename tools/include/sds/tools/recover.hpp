@@ -1,4 +1,4 @@
-// What can be had of a damaged or unfinished `.sdsz`, as a sound recording.
+// What can be had of a damaged or unfinished `.sdsz`, as a closed recording.
 #pragma once
 
 #include <filesystem>
