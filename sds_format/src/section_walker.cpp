@@ -20,7 +20,7 @@ class HeaderSearch {
   HeaderSearch(const ByteSource& file, std::uint64_t file_bytes) : file_(file), file_bytes_(file_bytes) {}
 
   // The next offset at or after `from` where a valid header stands that `belongs`.
-  template <class Belongs>
+  template <class Belongs>  // Expected<bool>(const IndexEntry&)
   Expected<std::optional<std::uint64_t>> next(std::uint64_t from, Belongs&& belongs) {
     const auto* magic = reinterpret_cast<const std::byte*>(SectionHeader::magic.data());
     while (from + SectionHeader::bytes_v1 <= file_bytes_) {
@@ -36,7 +36,11 @@ class HeaderSearch {
       }
       if (at == window->end()) break;
       from += skipped;
-      if (auto header = SectionHeader::decode(window->subspan(skipped)); header && belongs(*header)) return from;
+      if (auto header = SectionHeader::decode(window->subspan(skipped)); header) {
+        auto ours = belongs(IndexEntry{*header, from});
+        if (!ours) return fail(ours);
+        if (*ours) return from;
+      }
       ++from;
     }
     return std::nullopt;
@@ -97,6 +101,44 @@ Expected<bool> payload_checks(const ByteSource& file, const IndexEntry& entry) {
   if (!got) return fail(got);
   return *got == stored.size() && check_payload(entry.header, stored).has_value();
 }
+
+// Tells sections that a search found from copies of their headers in an index section: no section before has its
+// number, and the payload checks, or the number is higher than that of the section before and another header, or the
+// end of the file, stands behind. What checking reads is bounded by what the file holds, also where hostile headers all
+// claim the rest of it; beyond that any header counts.
+class FoundHeaders {
+ public:
+  FoundHeaders(const ByteSource& file, std::uint64_t file_bytes)
+      : file_(file), file_bytes_(file_bytes), budget_(file_bytes) {}
+
+  Expected<bool> is_section(const IndexEntry& entry, const std::vector<IndexEntry>& before) {
+    const bool later = entry.header.sequence > before.back().header.sequence;
+    if (!later && has_number(before, entry.header.sequence)) return false;
+    const std::uint64_t size = entry.header.section_bytes();
+    if (size >= file_bytes_ - entry.offset && later) return true;
+    if (size > file_bytes_ - entry.offset) return false;
+    if (later) {
+      auto next = read_header(file_, entry.end());
+      if (next) return true;
+      if (next.error().code == ErrorCode::io) return fail(next);
+    }
+    if (size > budget_) return true;
+    budget_ -= size;
+    return payload_checks(file_, entry);
+  }
+
+ private:
+  // Sections stand in the order of their numbers, but for those that somebody moved.
+  static bool has_number(const std::vector<IndexEntry>& before, std::uint32_t number) {
+    const auto by_number = [](const IndexEntry& entry, std::uint32_t n) { return entry.header.sequence < n; };
+    const auto at = std::lower_bound(before.begin(), before.end(), number, by_number);
+    return at != before.end() && at->header.sequence == number;
+  }
+
+  const ByteSource& file_;
+  std::uint64_t file_bytes_;
+  std::uint64_t budget_;
+};
 
 // Leaves the sections of one recording, each once (a sound one where there is one), in the order in which they were
 // written.
@@ -246,6 +288,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
   std::vector<IndexEntry> found;
   Majority recording;
   HeaderSearch search(file, file_bytes);
+  FoundHeaders headers(file, file_bytes);
   bool footer_last = false;
   for (std::uint64_t at = 0; at < file_bytes;) {
     std::string reason;
@@ -261,14 +304,15 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
     }
     footer_last = false;
     if (header) {
-      reason = fmt::format("the file ends inside a {} section ({} of {} bytes)", name_of(header->kind),
+      reason = fmt::format("the file ends inside a{} {} section ({} of {} bytes)",
+                           header->kind == SectionKind::index ? "n" : "", name_of(header->kind),
                            file_bytes - at - header->size(), header->stored_bytes);
     } else if (header.error().code == ErrorCode::io ||
                (header.error().code == ErrorCode::unsupported && found.empty())) {
       return fail(header);
     } else {
       reason =
-          file_bytes - at < SectionHeader::bytes_v1 ? "the file ends inside a section header" : header.error().message;
+          file_bytes - at < SectionHeader::bytes ? "the file ends inside a section header" : header.error().message;
     }
     // Bytes that were taken out of a payload, or put in, leave no header where it should end: the next one is searched
     // from behind its own.
@@ -279,8 +323,10 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       if (!*sound) from = found.back().payload_offset();
     }
     // A payload may hold bytes that look like a header: of another recording's section.
-    auto next = search.next(from, [&](const SectionHeader& candidate) {
-      return found.empty() || identity(candidate) == recording.candidate();
+    auto next = search.next(from, [&](const IndexEntry& candidate) -> Expected<bool> {
+      if (found.empty()) return true;
+      if (identity(candidate.header) != recording.candidate()) return false;
+      return headers.is_section(candidate, found);
     });
     if (!next) return fail(next);
     const std::uint64_t end = next->value_or(file_bytes);
@@ -290,7 +336,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       continue;
     }
     // A section that is cut off, or bytes that the disk never got, are what a writer was at; anything else is damage.
-    bool unfinished = header.has_value() || end - at < SectionHeader::bytes_v1;
+    bool unfinished = header.has_value() || end - at < SectionHeader::bytes;
     if (!*next && !unfinished) {
       auto zeros = only_zeros(file, at, end);
       if (!zeros) return fail(zeros);

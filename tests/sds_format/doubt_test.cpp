@@ -53,6 +53,21 @@ class Doubt : public ::testing::Test {
     bytes[at] ^= 1;
     test::write_file(path, bytes);
   }
+  // Rewrites the index as a writer may that does not compress it: the headers of all sections stand in it.
+  void store_index() {
+    const std::size_t at = sections(SectionKind::index).at(0);
+    const std::string file = test::read_file(path_);
+    auto header = SectionHeader::decode(as_bytes(file).subspan(at));
+    const auto stored = as_bytes(file).subspan(at + SectionHeader::bytes, header->stored_bytes);
+    auto payload = open_payload(*header, Bytes(stored.begin(), stored.end()));
+    ASSERT_TRUE(payload);
+    const std::string rest = file.substr(at + header->section_bytes());
+    seal_payload(*header, *payload, false);
+    const auto text = [](const auto& bytes) {
+      return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    };
+    test::write_file(path_, file.substr(0, at) + text(header->encode()) + text(*payload) + rest);
+  }
   void flip_header(std::size_t section) { flip(path_, section + 20); }
   void flip_payload(std::size_t section) { flip(path_, section + SectionHeader::bytes + 1); }
 
@@ -155,6 +170,36 @@ TEST_F(Doubt, SectionsTakenOutAreMissed) {
   file.back() ^= 1;
   test::write_file(path_, file);
   EXPECT_TRUE(has(losses_of(0), 20, "blocks may be lost: at byte "));
+}
+
+// An index holds the headers of all sections; they must not be taken for sections.
+TEST_F(Doubt, ACutOffIndexCostsNothing) {
+  record(Durability::none, true);
+  store_index();
+  ASSERT_TRUE(Recording::open(path_)->damages().empty());
+  const std::string whole = test::read_file(path_);
+  const std::size_t index = sections(SectionKind::index).at(0);
+  const std::size_t footer = sections(SectionKind::footer).at(0);
+  for (std::size_t end = index; end < footer; end += 7) {
+    test::write_file(path_, whole.substr(0, end));
+    EXPECT_EQ(losses_of(0), (Losses{{20, "recorded"}})) << end - index;
+    EXPECT_EQ(losses_of(1), Losses{}) << end - index;
+    for (const auto& damage : Recording::open(path_)->damages())
+      EXPECT_TRUE(damage.harmless) << end - index << ' ' << damage.reason;
+  }
+}
+
+TEST_F(Doubt, NorDoesAnIndexWithABadHeader) {
+  record(Durability::none, true);
+  store_index();
+  const std::size_t index = sections(SectionKind::index).at(0);
+  flip(path_, test::read_file(path_).size() - 3);  // the footer: the index is not looked for
+  flip_header(index);
+  EXPECT_EQ(losses_of(0), (Losses{{20, "recorded"}}));
+  EXPECT_EQ(losses_of(1), Losses{});
+  const auto damages = Recording::open(path_)->damages();
+  ASSERT_EQ(damages.size(), 1u);
+  EXPECT_EQ(damages[0].offset, index);
 }
 
 // Frames of A (blocks 0 and 1), B (0), A (2): a damaged one may have been of any stream without a frame behind it.

@@ -13,14 +13,6 @@
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SDSKIT_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SDSKIT_SANITIZED 1
-#endif
-#endif
-
 namespace sds {
 namespace {
 
