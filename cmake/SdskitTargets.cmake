@@ -14,6 +14,11 @@ endif()
 if(SDSKIT_SANITIZE)
   add_compile_options(-fsanitize=${SDSKIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SDSKIT_SANITIZE})
+  add_compile_definitions(SDSKIT_SANITIZED)
+endif()
+if(SDSKIT_BUILD_FUZZERS)
+  # What is fuzzed tells the fuzzer which paths were taken.
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 # The same floating-point results on every machine: never fuse a multiply and an add behind our back.
 add_compile_options(-ffp-contract=off)

@@ -101,7 +101,7 @@ void copy_text(char* to, std::size_t size, const std::string& text) { std::snpri
 
 // A limit on what malloc and its like may take; sanitizers' own mappings would count, too.
 void limit_memory() {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef SDSKIT_SANITIZED
   if (control().memory_limit == 0) return;
   const rlimit limit{control().memory_limit, control().memory_limit};
   setrlimit(RLIMIT_DATA, &limit);

@@ -106,12 +106,18 @@ class Serve(Case):
         out, _ = run("info", recording)
         self.assertIn("100 blocks, 99 ms (0 to 0.099 s, tick 1000 Hz)", out)
         self.assertIn(f"and a log of {os.path.getsize(recording + '.wal') / 1000:.1f} kB", out)
-        run("unpack", recording, "-d", self.path("out"))
+        for arguments, told in ((("info", recording), 0), (("pack", recording, "-o", self.path("packed.sdsz")), 1),
+                                (("compare", recording, recording), 1), (("label", "list", recording), 1),
+                                (("unpack", recording, "-d", self.path("out")), 1)):
+            out, err = run(*arguments, "--json")
+            self.assertEqual(json.loads(out)["not_closed"], [recording], arguments)
+            out, err = run(*arguments, *["--force"] * (arguments[0] in ("pack", "unpack")))
+            self.assertEqual(err.count("not closed: it is still being recorded, or its writer died"), told, arguments)
+            self.assertEqual(out.count("not closed: it is still being recorded, or its writer died"), 1 - told, arguments)
         self.assertEqual(self.read("out", "A.0.sds"), plain(*((i, b"block %d" % i) for i in range(100))))
         out, _ = run("recover", recording, "-o", self.path("recovered.sdsz"))
         self.assertRegex(out.splitlines()[-1], "^not closed: .* cannot be known; nothing else is missing$")
         self.assertFalse(json.loads(run("recover", recording, "-o", self.path("recovered.sdsz"), "-f", "--json")[0])["whole"])
-        run("pack", recording, "-o", self.path("packed.sdsz"))
         run("cut", recording, "--from", 0, "-o", self.path("end.sdsz"))
         run("cut", recording, "--from", 0, "--to", 0.05, "-o", self.path("begin.sdsz"))
         for name in ("recovered", "packed", "end"):

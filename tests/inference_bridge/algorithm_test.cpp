@@ -96,7 +96,7 @@ TEST(ProcessAlgorithm, LibrariesThatCannotBeUsedAreExplained) {
 }
 
 TEST(ProcessAlgorithm, OneThatAllocatesWithoutEndMeetsItsLimit) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SDSKIT_SANITIZED
   GTEST_SKIP() << "sanitizers' own mappings would count against the limit";
 #else
   auto options = options_for("bad_allocates");

@@ -55,7 +55,7 @@ TEST_F(ReplayJobTest, StateThatOutlivesAResetIsFound) {
 }
 
 TEST_F(ReplayJobTest, UninitialisedMemoryIsFoundByRepeating) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SDSKIT_SANITIZED
   GTEST_SKIP() << "sanitizers have an allocator of their own";
 #endif
   auto job = job_of("bad_uninitialised");

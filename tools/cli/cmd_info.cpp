@@ -14,7 +14,6 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "sds/format/sdsz_index.hpp"
-#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 
@@ -290,7 +289,7 @@ void print_session(const Recording& recording, std::uint64_t raw) {
   fmt::print("\n");
   for (const auto& [key, value] : reader->session().items())
     fmt::print("  {:<14} {}\n", key == "start-utc-ns" ? "start" : key, key == "start-utc-ns" ? utc_text(value) : value);
-  if (const auto open = why_not_closed(recording)) fmt::print("  {}\n", *open);
+  if (const auto open = tell_not_closed(recording)) fmt::print("  {}\n", *open);
   for (const auto& stream : reader->streams())
     for (const auto& gap : stream.gaps)
       fmt::print("  loss           {} after tick {}: {}\n", stream.description.name, gap.after_tick, gap.reason);

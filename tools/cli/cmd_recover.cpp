@@ -48,21 +48,23 @@ int run_recover(const Options& o) {
   for (const auto& note : report->notes) warn(note);
   const int exit_code = report->missing.empty() ? 0 : 3;
   if (o.json) {
-    print_json(nlohmann::json{{"recording", o.input.string()},
-                              {"output", output.string()},
-                              {"whole", report->missing.empty() && report->closed && report->recorded_losses == 0},
-                              {"closed", report->closed},
-                              {"recorded_losses", report->recorded_losses},
-                              {"labels", text_or_null(report->labels)},
-                              {"notes", report->notes},
-                              {"streams", report->streams},
-                              {"blocks", report->blocks},
-                              {"raw_bytes", report->raw_bytes},
-                              {"stored_bytes", report->stored_bytes},
-                              {"sections_copied", report->sections_copied},
-                              {"blocks_rebuilt", report->blocks_rebuilt},
-                              {"damages", damages_json(report->missing, o.input, report->stream_ids)},
-                              {"ignored", damages_json(report->ignored, o.input, report->stream_ids)}});
+    print_json(
+        nlohmann::json{{"recording", o.input.string()},
+                       {"output", output.string()},
+                       {"whole", report->missing.empty() && report->closed && report->recorded_losses == 0},
+                       {"closed", report->closed},
+                       {"not_closed", report->closed ? nlohmann::json::array() : nlohmann::json{o.input.string()}},
+                       {"recorded_losses", report->recorded_losses},
+                       {"labels", text_or_null(report->labels)},
+                       {"notes", report->notes},
+                       {"streams", report->streams},
+                       {"blocks", report->blocks},
+                       {"raw_bytes", report->raw_bytes},
+                       {"stored_bytes", report->stored_bytes},
+                       {"sections_copied", report->sections_copied},
+                       {"blocks_rebuilt", report->blocks_rebuilt},
+                       {"damages", damages_json(report->missing, o.input, report->stream_ids)},
+                       {"ignored", damages_json(report->ignored, o.input, report->stream_ids)}});
     return exit_code;
   }
   fmt::print("{}: {}, {}, {} as plain .sds, {} stored; {} copied, {} rebuilt\n", output.string(),

@@ -10,6 +10,7 @@
 
 #include "command.hpp"
 #include "report.hpp"
+#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 
@@ -25,6 +26,13 @@ struct Opened {
 // By path: in an order that threads do not decide. A recording that is opened twice tells of both looks.
 std::mutex g_mutex;
 std::multimap<std::string, Opened> g_opened;
+
+// Recordings that were not closed, by path: whether to say so, and the words.
+struct NotClosed {
+  bool untold = false;
+  std::string text;
+};
+std::map<std::string, NotClosed> g_not_closed;
 
 std::string stream_of(const Damage& damage, const std::vector<std::string>& streams) {
   return damage.stream && *damage.stream < streams.size() ? streams[*damage.stream] : std::string();
@@ -63,7 +71,9 @@ std::map<std::string, std::vector<std::pair<Damage, std::string>>> all_damages()
 
 }  // namespace
 
-Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
+namespace {
+
+Expected<Recording> open(std::span<const std::filesystem::path> paths, const Recording::Options& options, bool untold) {
   for (const auto& path : paths) {
     const auto type = path.extension();
     if (type == ".yml" || type == ".yaml")
@@ -74,11 +84,22 @@ Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, co
   auto recording = Recording::open(paths, options);
   if (recording && recording->sdsz() && options.metadata)
     warn(fmt::format("{}: has its metadata in itself: --yaml is for plain .sds", paths.front().string()));
+  if (!recording) return recording;
+  if (auto text = why_not_closed(*recording)) {
+    const std::lock_guard lock(g_mutex);
+    g_not_closed.emplace(recording->path().string(), NotClosed{untold, std::move(*text)});
+  }
   return recording;
 }
 
+}  // namespace
+
+Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
+  return open(paths, options, false);
+}
+
 Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
-  auto recording = open_untold(paths, options);
+  auto recording = open(paths, options, true);
   if (!recording || !recording->sdsz()) return recording;
   Opened opened;
   opened.streams = stream_ids(*recording);
@@ -106,6 +127,21 @@ nlohmann::json damages_json(const std::vector<Damage>& damages, const std::files
   return list;
 }
 
+nlohmann::json not_closed_json() {
+  const std::lock_guard lock(g_mutex);
+  auto list = nlohmann::json::array();
+  for (const auto& [path, open] : g_not_closed) list.push_back(path);
+  return list;
+}
+
+std::optional<std::string> tell_not_closed(const Recording& recording) {
+  const std::lock_guard lock(g_mutex);
+  const auto open = g_not_closed.find(recording.path().string());
+  if (open == g_not_closed.end()) return std::nullopt;
+  open->second.untold = false;
+  return open->second.text;
+}
+
 std::string describe(const Damage& damage, const std::vector<std::string>& streams) {
   return place_of(damage, stream_of(damage, streams)) + damage.reason;
 }
@@ -117,6 +153,8 @@ std::vector<std::string> stream_ids(const Recording& recording) {
 }
 
 int tell_damages(int exit_code) {
+  for (const auto& [path, open] : g_not_closed)
+    if (open.untold) note(path + ": " + open.text);
   bool any = false;
   for (const auto& [path, damages] : all_damages()) {
     std::uint64_t blocks = 0;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "command.hpp"
+#include "opened.hpp"
 #include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
@@ -32,7 +33,13 @@ nlohmann::json number(double value) {
 }  // namespace
 
 void print_json(const nlohmann::json& report, std::FILE* to) {
-  fmt::print(to, "{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  const auto print = [to](const nlohmann::json& whole) {
+    fmt::print(to, "{}\n", whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  };
+  if (!report.contains("damages") || report.contains("not_closed")) return print(report);
+  auto whole = report;
+  whole["not_closed"] = not_closed_json();
+  print(whole);
 }
 
 void print_comparison(const RecordingComparison& result) {

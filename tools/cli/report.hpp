@@ -22,7 +22,7 @@ inline nlohmann::json text_or_null(const std::filesystem::path& path) {
   return path.empty() ? nlohmann::json(nullptr) : nlohmann::json(path.string());
 }
 
-/// A whole report.
+/// A whole report. One with `damages` gets `not_closed`, too: the recordings that were opened and have no end.
 void print_json(const nlohmann::json& report, std::FILE* to = stdout);
 
 void print_comparison(const RecordingComparison& result);

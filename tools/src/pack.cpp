@@ -14,7 +14,6 @@
 #include "sds/format/stream_files.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/damage_text.hpp"
 
 namespace sds {
 
@@ -181,7 +180,6 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   auto copied = labels->copy();
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
-  if (const auto open = why_not_closed(input)) report.notes.push_back(*open);
   for (std::size_t i = 1; i < input.streams().size() && !input.sdsz(); ++i) {
     const auto left = label_path(input.streams()[i].path);
     std::error_code ignored;

@@ -45,6 +45,7 @@ class Judge {
 
   // What was replayed is not what was recorded: nothing that follows from it is known.
   void judge_damage(const Recording& recording) {
+    if (const auto open = why_not_closed(recording)) result_.notes.push_back("the recording is " + *open);
     std::size_t told = 0;
     for (const auto& damage : recording.damages()) {
       if (++told > 20) break;
@@ -94,6 +95,8 @@ class Judge {
       }
       return false;
     }
+    if (const auto open = why_not_closed(*a))
+      result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
     for (const auto& damage : a->damages())
       fails(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
     if (comparison->equal()) return true;
