@@ -222,8 +222,7 @@ TEST(PackedSession, BlocksThatDoNotEndAreBoundedForADeviceAndForAll) {
   const std::string head = test::le32(1) + test::le32(limits::max_block_bytes);
   const std::string piece(1u << 20, 'x');
   std::vector<std::unique_ptr<SessionWriter>> sessions;
-  std::size_t taken = 0;  // MiB
-  std::vector<std::size_t> refused_at;
+  std::vector<std::size_t> refused_at;  // MiB
   for (int s = 0; s < 5; ++s) {
     auto session = make_packed_session(options);
     Expected<void> done;
@@ -238,7 +237,6 @@ TEST(PackedSession, BlocksThatDoNotEndAreBoundedForADeviceAndForAll) {
     }
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ErrorCode::limit);
-    taken += of_this;
     refused_at.push_back(of_this);
     sessions.push_back(std::move(*session));
   }
