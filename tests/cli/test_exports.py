@@ -107,6 +107,30 @@ class Exports(Case):
         with h5py.File(self.path("p.h5")) as f:
             np.testing.assert_array_equal(f["mixed/Mixed/a"], [r[0] * 0.5 + 1 for r in rows])
 
+    def test_times_follow_the_ticks_where_the_sensor_is_slower_than_it_says(self):
+        # Said to be 100 Hz, one per cent slower in truth: ten samples each 101 ms; a value is its own time.
+        self.write("Slow.sds.yml", "sds:\n  name: Slow\n  tick-frequency: 1000\n  sample-frequency: 100\n  content:\n"
+                                   "    - {value: t, type: float}\n")
+        blocks = [(101 * k, struct.pack("<10f", *(0.101 * k + 0.0101 * i for i in range(10)))) for k in range(6000)]
+        slow = self.write("Slow.0.sds", plain(*blocks))
+        run("label", "add", slow, "-c", "walk", "--from", 0, "--to", 500)
+        run("label", "add", slow, "-c", "shake", "--from", 500, "--to", 606)
+        run("export", "npz", slow, "--window", "2s", "--stride", "1s", "-o", self.path("slow"))
+        z = np.load(self.path("slow", "train.npz"))
+        first = z["x"][:, 0, 0].astype(float)
+        self.assertEqual(len(first), (60000 - 200) // 100 + 1)
+        # Within a block times go on at the nominal rate, and windows begin at most 10 samples into one.
+        self.assertLess(np.abs(z["begin"] - first).max(), 0.0012)
+        middle = (first + z["x"][:, -1, 0]) / 2
+        clear = np.abs(middle - 500) > 0.01
+        classes = z["classes"][z["y"]]
+        np.testing.assert_array_equal((classes == b"shake")[clear], (middle > 500)[clear])
+        run("resample", slow, "--rate", 50, "-o", self.path("slow50.sdsz"))
+        rows = np.loadtxt(run("export", "csv", self.path("slow50.sdsz"))[0].splitlines(), delimiter=",", skiprows=1)
+        self.assertEqual(len(rows), 30000)
+        inner = rows[500:-500]  # where the filter sees samples on both sides
+        self.assertLess(np.abs(inner[:, 0] - inner[:, 1]).max(), 0.0012)
+
     def test_npz_is_a_structured_array_a_stream(self):
         rows = self.mixed()
         for extra in ([], ["--compress"]):

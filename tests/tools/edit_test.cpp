@@ -5,6 +5,7 @@
 
 #include "sds/player/player.hpp"
 #include "sds/tools/check.hpp"
+#include "sds/tools/dataset.hpp"
 #include "sds/tools/exports.hpp"
 #include "sds/tools/pack.hpp"
 #include "support/recordings.hpp"
@@ -253,6 +254,25 @@ TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
   EXPECT_EQ(gaps[2].second, "the device was unplugged");
   // Twenty samples a second come in two a block: the first block behind a gap begins where the input goes on.
   EXPECT_EQ(read_all(output)[gaps[1].first].tick, kFirst + 100 * lost.end_block());
+}
+
+// Windows of 20 samples, each 10: (n - 20) / 10 + 1 of n samples in one piece.
+TEST_F(EditTest, NoWindowReachesAcrossALoss) {
+  const auto windows = [&](bool damaged) {
+    std::vector<DatasetItem> items{{"in", path_, "", "", 0, {}, 0, 0}};
+    WindowOptions options;
+    options.window_s = 2;
+    options.stride_s = 1;
+    options.keep_unlabelled = true;
+    const auto report =
+        export_windows(items, options, TensorFormat::npz, dir_ / (damaged ? "damaged" : "whole"), nullptr, {});
+    EXPECT_TRUE(report) << report.error().to_string();
+    return report ? report->windows : 0;
+  };
+  const auto of_piece = [](std::uint64_t samples) { return (samples - 20) / 10 + 1; };
+  EXPECT_EQ(windows(false), of_piece(100) + of_piece(300));  // the gap before block 100 takes no time
+  const SectionHeader lost = damage_payload(250);
+  EXPECT_EQ(windows(true), of_piece(100) + of_piece(lost.first_block - 100) + of_piece(400 - lost.end_block()));
 }
 
 TEST_F(EditTest, UnpackSaysWhatAPlainFileCannotHold) {

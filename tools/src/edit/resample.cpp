@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <memory>
 
 #include "edit/stream_copy.hpp"
@@ -35,16 +36,21 @@ class PieceResampler {
     return {};
   }
 
-  void begin(double time) {
+  void begin() {
     src_reset(state_);
-    start_ = time;
+    times_.clear();
+    pushed_ = 0;
     written_ = 0;
     pending_.clear();
     active_ = true;
   }
   [[nodiscard]] bool active() const { return active_; }
 
-  Expected<void> push(const std::vector<float>& frames, bool last) {
+  /// Takes frames whose first one is at `time`; ends the piece where there are none.
+  Expected<void> push(const std::vector<float>& frames, double time) {
+    const bool last = frames.empty();
+    if (!last) times_.push_back({pushed_, time});
+    pushed_ += frames.size() / channels_;
     static constexpr std::size_t out_frames = 4096;
     out_.resize(out_frames * channels_);
     SRC_DATA data{};
@@ -80,8 +86,8 @@ class PieceResampler {
     std::size_t done = 0;
     while (frames - done >= block || (all && done < frames)) {
       const std::size_t n = std::min(block, frames - done);
-      const double time = start_ + static_cast<double>(written_) / target_.sample_frequency->hz();
-      const auto tick = static_cast<std::uint64_t>(std::max(0.0, std::round(time * target_.tick_frequency.hz())));
+      const auto tick =
+          static_cast<std::uint64_t>(std::max(0.0, std::round(time_of_next() * target_.tick_frequency.hz())));
       bytes_.clear();
       for (std::size_t i = 0; i < n * channels_; ++i) append_le(bytes_, pending_[done * channels_ + i]);
       if (auto put = writer_.append_at(id_, tick, bytes_); !put) return put;
@@ -93,6 +99,19 @@ class PieceResampler {
     return {};
   }
 
+  // When the next frame to be written was sampled: by the time of the input's run that it falls into, as the sensor's
+  // true rate is not quite its nominal one.
+  double time_of_next() {
+    const double frame = static_cast<double>(written_) / ratio_;  // of the input
+    while (times_.size() > 1 && static_cast<double>(times_[1].frame) <= frame) times_.pop_front();
+    return times_[0].time + (frame - static_cast<double>(times_[0].frame)) * ratio_ / target_.sample_frequency->hz();
+  }
+
+  struct RunTime {
+    std::uint64_t frame = 0;  // of the input, since the piece began
+    double time = 0;          // seconds
+  };
+
   const Metadata& target_;
   double ratio_;
   SdszWriter& writer_;
@@ -101,8 +120,9 @@ class PieceResampler {
   std::size_t channels_;
   SRC_STATE* state_ = nullptr;
   bool active_ = false;
-  double start_ = 0;
-  std::uint64_t written_ = 0;
+  std::deque<RunTime> times_;  // of the runs that are not written yet
+  std::uint64_t pushed_ = 0;   // frames of the input
+  std::uint64_t written_ = 0;  // frames of the output
   std::vector<float> pending_;
   std::vector<float> out_;
   Bytes bytes_;
@@ -177,12 +197,12 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     // Device clocks wander; a gap is more than half a block off.
     if (piece.active() && (!lost.empty() || std::abs(samples.times[0] - expected) >
                                                 std::max(0.5 * length, 2 / source.tick_frequency.hz()))) {
-      if (auto done = piece.push({}, true); !done) return fail(done);
+      if (auto done = piece.push({}, 0); !done) return fail(done);
     }
     if (auto done = add_gaps((*made)->writer(), *id, lost); !done) return fail(done);
     lost.clear();
     if (!piece.active()) {
-      piece.begin(samples.times[0]);
+      piece.begin();
       ++pieces;
     }
     expected = samples.times[0] + length;
@@ -200,10 +220,10 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
         frames[k * values.size() + v] = static_cast<float>(column[k]);
       }
     }
-    if (auto done = piece.push(frames, false); !done) return fail(done);
+    if (auto done = piece.push(frames, samples.times[0]); !done) return fail(done);
   }
   if (piece.active())
-    if (auto done = piece.push({}, true); !done) return fail(done);
+    if (auto done = piece.push({}, 0); !done) return fail(done);
   for (const auto& loss : losses.at_end()) lost.push_back(loss);
   if (auto done = add_gaps((*made)->writer(), *id, lost); !done) return fail(done);
   for (const auto& pair : clocks_of(recording, index))

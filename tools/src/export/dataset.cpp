@@ -13,6 +13,7 @@
 #include "export/npz_writer.hpp"
 #include "json_text.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/format/stream_losses.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/scratch_folder.hpp"
@@ -72,7 +73,11 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
   } else if (recording->streams().size() != 1) {
     return fail(ErrorCode::usage, "the recording has several streams: choose one with -s", item.path);
   }
-  auto reader = SampleReader::open(*recording, index, {}, on_progress);
+  StreamLosses losses(*recording, index);
+  bool lost = false;  // before the samples that come next
+  SampleOptions sample_options;
+  sample_options.on_block = [&](const BlockView& block) { lost = !losses.before(block).empty() || lost; };
+  auto reader = SampleReader::open(*recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   if (!metadata.sample_frequency)
@@ -95,8 +100,8 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
   auto sink = OutputFile::create(part.values, IfExists::overwrite);
   if (!sink) return fail(sink);
   const std::string& stream = recording->streams()[index].id;
-  std::vector<float> window;  // the samples since `begin`, without a gap
-  double begin = 0;
+  std::vector<float> window;  // samples without a gap
+  std::vector<double> times;  // theirs: by their blocks' ticks, whatever the sensor's true rate is
   double expected = 0;
   std::size_t skip = 0;  // samples until the next window begins, where the stride is longer than the window
   bool any = false;
@@ -108,11 +113,14 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
     const double length = static_cast<double>(samples.count) / rate;
-    if (any && std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz())) {
+    if (any &&
+        (lost || std::abs(samples.times[0] - expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz()))) {
       window.clear();
+      times.clear();
       skip = 0;
     }
     any = true;
+    lost = false;
     expected = samples.times[0] + length;
     std::size_t at = 0;
     while (at < samples.count) {
@@ -120,8 +128,7 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
       skip -= skipped;
       at += skipped;
       if (at == samples.count) break;
-      if (window.empty()) begin = samples.times[at];
-      const std::size_t have = window.size() / row;
+      const std::size_t have = times.size();
       const std::size_t n = std::min(part.window_samples - have, samples.count - at);
       column.resize(n);
       window.resize((have + n) * row);
@@ -131,9 +138,12 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
                         metadata.sample_bytes, column.data());
         for (std::size_t k = 0; k < n; ++k) window[(have + k) * row + v] = static_cast<float>(column[k]);
       }
+      times.insert(times.end(), samples.times.begin() + static_cast<std::ptrdiff_t>(at),
+                   samples.times.begin() + static_cast<std::ptrdiff_t>(at + n));
       at += n;
       if (have + n < part.window_samples) break;
-      const double end = begin + static_cast<double>(part.window_samples) / rate;
+      const double begin = times.front();
+      const double end = times.back() + 1 / rate;
       std::string name = class_of(*labels, stream, begin, end, options.min_label_share);
       if (name.empty()) ++part.unlabelled;
       if (!name.empty() || options.keep_unlabelled) {
@@ -146,9 +156,10 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
       }
       if (part.stride_samples < part.window_samples) {
         window.erase(window.begin(), window.begin() + static_cast<std::ptrdiff_t>(part.stride_samples * row));
-        begin += static_cast<double>(part.stride_samples) / rate;
+        times.erase(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(part.stride_samples));
       } else {
         window.clear();
+        times.clear();
         skip = part.stride_samples - part.window_samples;
       }
     }
