@@ -204,6 +204,7 @@ Expected<void> SdszCursor::take_decoded(Decoding& decoding) {
   damage.first_tick = entry.header.first_tick;
   damage.last_tick = entry.header.last_tick;
   failed_ = damage;
+  failed_end_ = entry.header.end_block();
   return {};
 }
 
@@ -283,8 +284,11 @@ void SdszCursor::lose(std::uint64_t up_to) {
     add_damage(damage);
     next_ordinal_ += lost;
   }
-  if (up_to > next_ordinal_) add_damage(reader_->missing(stream_, next_ordinal_, up_to));
-  next_ordinal_ = std::max(next_ordinal_, up_to);
+  // What no section ever held was told when the recording was opened, up to the section and from behind it.
+  for (const std::uint64_t end : {std::min(up_to, failed_end_), up_to}) {
+    if (end > next_ordinal_) add_damage(reader_->missing(stream_, next_ordinal_, end));
+    next_ordinal_ = std::max(next_ordinal_, end);
+  }
 }
 
 void SdszCursor::add_damage(const Damage& damage) {

@@ -289,15 +289,18 @@ void SdszReader::note_cut_off() {
   damage_log_->add(end);
 }
 
-// True if blocks of a stream are missing between its last section before `offset` and its next one.
-bool SdszReader::has_hole_at(const SdszStream& stream, std::uint64_t offset) const {
+// The data section of a stream that comes next behind `offset`, if blocks are missing before it.
+std::optional<std::size_t> SdszReader::hole_at(const SdszStream& stream, std::uint64_t offset) const {
   const auto behind = first_behind(stream, offset);
-  const std::uint64_t end = behind == stream.data.begin() ? 0 : std::prev(behind)->header.end_block();
-  if (behind != stream.data.end()) return behind->header.first_block > end;
-  if (end >= stream.end_block) return false;
+  const auto section = static_cast<std::size_t>(behind - stream.data.begin());
+  const std::uint64_t end = section == 0 ? 0 : stream.data[section - 1].header.end_block();
+  const auto if_missing = [&](bool missing) { return missing ? std::optional(section) : std::nullopt; };
+  if (behind != stream.data.end()) return if_missing(behind->header.first_block > end);
+  if (end >= stream.end_block) return std::nullopt;
   // What no section holds yet stands in the log.
   const auto piece = piece_with(stream, end);
-  return piece == stream.log.end() || piece->first_block > end || stream.log.back().end_block() < stream.end_block;
+  return if_missing(piece == stream.log.end() || piece->first_block > end ||
+                    stream.log.back().end_block() < stream.end_block);
 }
 
 // Blocks are numbered, so what is missing between others is known; what a damaged stretch may have taken from a
@@ -305,9 +308,15 @@ bool SdszReader::has_hole_at(const SdszStream& stream, std::uint64_t offset) con
 void SdszReader::find_doubts() {
   // A hostile file has a million of either.
   const std::size_t most = std::max<std::size_t>(1, limits::max_sections / std::max<std::size_t>(1, streams_.size()));
-  for (const auto& lost : std::span(table_.lost).first(std::min(most, table_.lost.size()))) {
-    const auto holes = std::count_if(streams_.begin(), streams_.end(),
-                                     [&](const SdszStream& stream) { return has_hole_at(stream, lost.offset); });
+  const auto told = std::span(table_.lost).first(std::min(most, table_.lost.size()));
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    const auto& lost = told[i];
+    // A hole that another damaged place lies in, too, may be of that one.
+    const auto holes = std::count_if(streams_.begin(), streams_.end(), [&](const SdszStream& stream) {
+      const auto hole = hole_at(stream, lost.offset);
+      return hole && (i == 0 || hole_at(stream, told[i - 1].offset) != hole) &&
+             (i + 1 == told.size() || hole_at(stream, told[i + 1].offset) != hole);
+    });
     if (lost.count && *lost.count <= static_cast<std::uint64_t>(holes)) continue;  // they account for all of it
     for (auto& stream : streams_) {
       if (stream.closed_at && *stream.closed_at < lost.offset) continue;

@@ -125,6 +125,12 @@ class Damaged(Case):
         self.assertIn("0 intervals", err)
         run("query", rec, "v > 500 and v < 500", "--rows", expect=3)
         run("query", self.good, "v > 500 and v < 500", expect=1)
+        # Nor of a copy, where the same loss is recorded as a gap; info tells of it in text and JSON.
+        run("pack", rec, "-o", self.path("copy.sdsz"), expect=3)
+        run("query", self.path("copy.sdsz"), "v > 500 and v < 500", expect=3)
+        losses = json.loads(run("info", self.path("copy.sdsz"), "--json")[0])["recordings"][0]["streams"][0]["losses"]
+        self.assertEqual([(loss["after_tick"], loss["before_block"]) for loss in losses], [(0, 0)])
+        self.assertIn(f"T after tick 0: {losses[0]['reason']}", run("info", self.path("copy.sdsz"))[0])
 
     def test_stats_are_a_list_of_channels(self):
         rec, _ = self.damaged("payload")

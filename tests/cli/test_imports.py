@@ -44,6 +44,16 @@ class Imports(Case):
         self.assertEqual(self.csv_of(back), first)
         run("check", back)
 
+    def test_times_since_1970_keep_their_microseconds(self):
+        for base in (0, 1800000000):
+            rows = [(base + 0.005971 + 0.010001 * i, i) for i in range(50)]
+            back = self.imported("csv", "t.csv", "t_s,v\n" + "".join("%.6f,%d\n" % row for row in rows))
+            stream = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]
+            self.assertEqual(stream["tick_frequency_hz"], 1000000)
+            self.assertEqual(stream["first_tick"] % 1000000, 5971)
+            back = self.imported("csv", "t.csv", "t_s,v\n" + "".join("%.3f,%d\n" % row for row in rows))
+            self.assertEqual(json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["tick_frequency_hz"], 1000)
+
     def test_irregular_times_units_and_columns_by_flags_and_by_map(self):
         text = "t_ms;Accel X;skip;Temp\n0;1,5;a;20\n"
         err = self.imported("csv", "a.csv", text, expect=3)

@@ -150,6 +150,16 @@ TEST_F(Doubt, WhereAGapMayHaveStoodThereIsOne) {
   }
 }
 
+// B's third section stands behind the gap of A, and its hole spans both: it cannot account for what stood there.
+TEST_F(Doubt, AHoleAccountsForOneDamagedPlace) {
+  record(Durability::none, true);
+  flip(path_, test::read_file(path_).size() - 3);
+  flip_header(sections(SectionKind::data)[5]);
+  flip_header(sections(SectionKind::gap).at(0));
+  EXPECT_TRUE(has(losses_of(0), 20, "blocks may be lost: at byte "));
+  EXPECT_TRUE(has(losses_of(1), 30, "10 blocks are lost (blocks 20 to 29, after tick 190, before tick 300)"));
+}
+
 TEST_F(Doubt, ADamagedFooterCostsNothing) {
   record(Durability::none, true);
   flip_header(sections(SectionKind::footer).at(0));
@@ -233,6 +243,33 @@ TEST_F(Doubt, ADamagedLogDoubtsStreamsWithoutFramesBehindTheDamage) {
   flip(wal_path(path_), ends[2] + 45);  // A's last one
   EXPECT_TRUE(doubted(0));
   EXPECT_TRUE(doubted(1));
+}
+
+// A section of blocks 0 to 9 and, of 15 frames of a block each, four are damaged: 2 and 8, and 9 and 10 around its end.
+TEST_F(Doubt, WhatSectionAndLogLostIsCountedOnce) {
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  std::vector<std::uintmax_t> begins;
+  {
+    auto writer = SdszWriter::create(path_, {}, options);
+    const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+    for (std::uint32_t i = 0; i < 15; ++i) {
+      begins.push_back(std::filesystem::file_size(wal_path(path_)));
+      ASSERT_TRUE(writer->append(a, 10 * i, as_bytes("data")));
+      ASSERT_TRUE(writer->flush());
+      if (i == 9) ASSERT_TRUE(writer->seal(a));
+    }
+  }
+  flip_payload(sections(SectionKind::data).at(0));
+  for (const std::size_t i : {2, 8, 9, 10}) flip(wal_path(path_), begins[i] + 45);
+  const auto recording = Recording::open(path_);
+  auto cursor = *recording->cursor(0);
+  std::vector<std::uint64_t> read;
+  while (const auto block = *cursor->next()) read.push_back(block->ordinal);
+  EXPECT_EQ(read, (std::vector<std::uint64_t>{0, 1, 3, 4, 5, 6, 7, 11, 12, 13, 14}));
+  std::uint64_t lost = 0;
+  for (const auto& damage : recording->damages()) lost += damage.blocks.value_or(0);
+  EXPECT_EQ(lost, 4u);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "sds/tools/check.hpp"
+#include "sds/tools/pack.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -93,6 +94,27 @@ class RecoverTest : public ::testing::Test {
   std::filesystem::path path_ = dir_ / "in.sdsz";
   std::filesystem::path out_ = dir_ / "out.sdsz";
 };
+
+TEST_F(RecoverTest, ADamagedTornEndIsAGapInEveryCopy) {
+  record(Durability::none, true);
+  std::string file = test::read_file(path_);
+  const auto torn = file.find("torn", 0);
+  ASSERT_NE(torn, std::string::npos);
+  file[torn] = 'T';
+  test::write_file(path_, file);
+  ASSERT_TRUE(run());
+  const auto packed = dir_ / "packed.sdsz";
+  auto input = Recording::open(path_);
+  const auto report = pack(*input, packed, {}, {});
+  ASSERT_TRUE(report);
+  for (const auto& note : report->notes) EXPECT_EQ(note.find("torn end kept"), std::string::npos) << note;
+  for (const auto& copy : {out_, packed}) {
+    const auto gaps = Recording::open(copy)->sdsz()->streams()[1].gaps;
+    ASSERT_EQ(gaps.size(), 2u) << copy;
+    EXPECT_EQ(gaps[1].before_block, kBlocks);
+    EXPECT_EQ(gaps[1].reason.find("the stream's torn end is lost"), 0u) << gaps[1].reason;
+  }
+}
 
 TEST_F(RecoverTest, AWholeRecordingComesThroughWhole) {
   record(Durability::none, true);

@@ -290,10 +290,10 @@ void print_session(const Recording& recording, std::uint64_t raw) {
   for (const auto& [key, value] : reader->session().items())
     fmt::print("  {:<14} {}\n", key == "start-utc-ns" ? "start" : key, key == "start-utc-ns" ? utc_text(value) : value);
   if (const auto open = tell_not_closed(recording)) fmt::print("  {}\n", *open);
-  for (const auto& stream : reader->streams())
-    for (const auto& gap : stream.gaps)
-      fmt::print("  loss           {} after tick {}: {}\n", stream.description.name, gap.after_tick, gap.reason);
   const auto ids = stream_ids(recording);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    for (const auto& gap : reader->streams()[i].gaps)
+      fmt::print("  loss           {} after tick {}: {}\n", ids[i], gap.after_tick, gap.reason);
   for (const auto& damage : reader->damages()) fmt::print("  damage         {}\n", describe(damage, ids));
 }
 
@@ -349,7 +349,13 @@ Expected<std::vector<StreamFacts>> facts_of(const Recording& recording, const On
 
 nlohmann::json to_json(const Recording& recording, const std::vector<StreamFacts>& facts) {
   nlohmann::json json{{"recording", recording.path().string()}, {"streams", nlohmann::json::array()}};
-  for (std::size_t i = 0; i < facts.size(); ++i) json["streams"].push_back(to_json(recording.streams()[i], facts[i]));
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    json["streams"].push_back(to_json(recording.streams()[i], facts[i]));
+    if (!recording.sdsz()) continue;
+    auto& losses = json["streams"].back()["losses"] = nlohmann::json::array();
+    for (const auto& gap : recording.sdsz()->streams()[i].gaps)
+      losses.push_back({{"after_tick", gap.after_tick}, {"before_block", gap.before_block}, {"reason", gap.reason}});
+  }
   if (!recording.sdsz()) return json;
   json["session"] = nlohmann::json::object();
   for (const auto& [key, value] : recording.sdsz()->session().items()) json["session"][key] = value;

@@ -30,10 +30,10 @@ Expected<void> check_unique_names(const Recording& input) {
   return {};
 }
 
-void note_stream(const StreamInfo& stream, const BlockCursor& cursor, PackReport& report) {
+void note_stream(const StreamInfo& stream, const BlockCursor& cursor, bool tail_kept, PackReport& report) {
   if (stream.metadata_error)
     report.notes.push_back(stream.metadata_error->to_string() + ": kept as text, blocks are stored as plain bytes");
-  if (const auto tail = cursor.tail())
+  if (const auto tail = cursor.tail(); tail && tail_kept)
     report.notes.push_back(
         fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
 }
@@ -48,17 +48,18 @@ void remark_clocks(const Recording& input, PackReport& report) {
                     pairs == 1 ? " is" : "s are"));
 }
 
-// A torn end that is damaged is lost like a damaged section.
-Expected<void> take_tail(const Recording& input, std::size_t index, BlockCursor& cursor,
-                         const std::function<Expected<void>(ByteView)>& take) {
+// A torn end that is damaged is lost like a damaged section. Returns why, or nothing.
+Expected<std::optional<std::string>> take_tail(const Recording& input, std::size_t index, BlockCursor& cursor,
+                                               const std::function<Expected<void>(ByteView)>& take) {
   auto done = cursor.read_tail(take);
-  if (done || !input.sdsz() || done.error().code != ErrorCode::bad_input) return done;
+  if (done) return std::nullopt;
+  if (!input.sdsz() || done.error().code != ErrorCode::bad_input) return fail(done);
   Damage damage;
   damage.offset = done.error().offset.value_or(0);
   damage.reason = "the stream's torn end is lost: " + done.error().message;
   damage.stream = index;
   input.damage_log()->add(damage);
-  return {};
+  return damage.reason;
 }
 
 Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter& writer, PackReport& report,
@@ -90,9 +91,11 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
   if (input.sdsz())
     for (const auto& pair : input.sdsz()->streams()[index].clocks)
       if (auto done = writer.add_clock(*id, pair); !done) return done;
-  auto done = take_tail(input, index, **cursor, [&](ByteView bytes) { return writer.append_tail(*id, bytes); });
-  if (!done) return done;
-  note_stream(stream, **cursor, report);
+  auto lost = take_tail(input, index, **cursor, [&](ByteView bytes) { return writer.append_tail(*id, bytes); });
+  if (!lost) return fail(lost);
+  if (*lost)
+    if (auto done = writer.add_gap(*id, **lost); !done) return done;
+  note_stream(stream, **cursor, !*lost, report);
   return writer.end_stream(*id);
 }
 
@@ -130,12 +133,12 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
     if (unreported < (1u << 18)) continue;
     if (auto go_on = sds::report(on_progress, std::exchange(unreported, 0)); !go_on) return go_on;
   }
-  auto done = take_tail(input, index, **cursor, [&](ByteView bytes) {
+  auto lost_tail = take_tail(input, index, **cursor, [&](ByteView bytes) {
     report.raw_bytes += bytes.size();
     return writer.append_raw(bytes);
   });
-  if (!done) return done;
-  note_stream(input.streams()[index], **cursor, report);
+  if (!lost_tail) return fail(lost_tail);
+  note_stream(input.streams()[index], **cursor, !*lost_tail, report);
   for (const auto& note : ticks.notes())
     report.notes.push_back(fmt::format("{}: {}", input.streams()[index].file_name(), note));
   count(losses.at_end());

@@ -103,9 +103,10 @@ class StreamRecovery {
         Damage damage;
         damage.offset = entry.offset;
         damage.bytes = entry.header.section_bytes();
-        damage.reason = "the stream's torn end: " + bytes.error().message;
+        damage.reason = "the stream's torn end is lost: " + bytes.error().message;
         damage.stream = index_;
         recording_.damage_log()->add(damage);
+        if (auto done = writer_.add_gap(id_, damage.reason); !done) return done;
         break;
       }
       tail_bytes += bytes->size();

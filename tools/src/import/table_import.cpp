@@ -73,8 +73,9 @@ struct TableFacts {
     }
     last = time;
     ++rows;
-    if (milliseconds && std::abs(time * 1000 - std::round(time * 1000)) > 1e-6 * std::max(1.0, std::abs(time)))
-      milliseconds = false;
+    // A double of seconds since 1970 is good to a quarter of a microsecond.
+    const double ms = time * 1000;
+    if (milliseconds && std::abs(ms - std::round(ms)) > std::max(1e-6, 4e-16 * std::abs(ms))) milliseconds = false;
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].add(values[c]);
   }
 

@@ -68,6 +68,7 @@ class SdszCursor {
   std::uint64_t next_ordinal_ = 0;    ///< of the block that is looked for next
   std::uint64_t run_ordinal_ = 0;     ///< of run_'s first block
   std::optional<Damage> failed_;      ///< a section that could not be decoded, whose blocks the log may still have
+  std::uint64_t failed_end_ = 0;      ///< behind the last block of the last such section
   std::deque<std::shared_ptr<Decoding>> decodings_;  ///< in the order of their sections
   std::vector<std::shared_ptr<Decoding>> spare_decodings_;
   std::shared_ptr<Finished> finished_;

@@ -94,7 +94,7 @@ class SdszReader {
   void join(std::size_t index);
   void note_cut_off();
   void find_doubts();
-  [[nodiscard]] bool has_hole_at(const SdszStream& stream, std::uint64_t offset) const;
+  [[nodiscard]] std::optional<std::size_t> hole_at(const SdszStream& stream, std::uint64_t offset) const;
   [[nodiscard]] std::optional<std::uint64_t> tick_of(const SdszStream& stream, std::uint64_t block) const;
 
   std::shared_ptr<const ByteSource> file_;
