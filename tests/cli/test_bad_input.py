@@ -136,6 +136,27 @@ class Input(Case):
         self.assertEqual(done.returncode, 4)
         self.assertIn("No space left on device", done.stderr)
 
+    def test_where_nobody_hears_a_message_the_work_and_the_exit_code_are_the_same(self):
+        torn = self.write("torn.0.sds", plain((1, b"x")) + b"123")
+        good = self.path("good.sdsz")
+        commands = ((["check", torn], 1), (["check", self.path("nosuch.sdsz")], 4),
+                    (["pack", torn, "-o", good, "-f"], 0), (["unpack", good, "-d", self.path("d"), "-f"], 0),
+                    (["label", "add", good, "-c", "a", "--from", 0, "--to", 0.001], 0))
+        for command, code in commands:
+            for redirection in ("2>&-", "2>/dev/full"):
+                done = subprocess.run(["sh", "-c", f'"$0" "$@" {redirection}', SDS, *map(str, command)],
+                                      stdout=subprocess.PIPE)
+                self.assertEqual(done.returncode, code, (command, redirection))
+        with open(good, "rb") as f:
+            self.assertNotIn(b"torn end kept", f.read())  # the message must not have gone into the file
+        self.assertEqual(self.read("d", "torn.0.sds"), self.read("torn.0.sds"))
+        self.assertEqual(run("label", "list", good)[0].count(" a "), 2)
+        # With all three closed, too: an answer that cannot be written is an error, and nothing else is.
+        for command, code in ((["check", torn], 4), (["pack", torn, "-o", good, "-f"], 4)):
+            done = subprocess.run(["sh", "-c", '"$0" "$@" <&- >&- 2>&-', SDS, *command])
+            self.assertEqual(done.returncode, code, command)
+        run("check", good, expect=1)
+
     def test_a_report_that_cannot_be_written_is_an_error(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("no /dev/full here")

@@ -1,15 +1,18 @@
 """The server as a process: stopped, killed, on a full disk, with the disk it writes to taken away."""
 import json
 import os
+import pty
 import resource
+import select
 import signal
 import socket
 import struct
 import subprocess
 import threading
 import time
+import unittest
 
-from harness import DEVICE, Case, Server, device, main, plain, run, wait_until
+from harness import DEVICE, SDS, Case, Server, device, main, plain, run, wait_until
 
 
 def open_stream(connection, name):
@@ -84,6 +87,51 @@ class Serve(Case):
         self.assertTrue(info["complete"])
         self.assertEqual(info["streams"][0]["blocks"], 2)
         self.assertFalse(os.path.exists(self.path("recording.0.sdsz.wal")))
+
+    @unittest.skipUnless(os.path.exists("/bin/bash"), "no shell with job control")
+    def test_in_the_background_the_terminal_is_left_alone(self):
+        process, terminal = pty.fork()
+        if process == 0:
+            os.execv("/bin/bash", ["bash", "--norc", "--noprofile", "-i"])
+        shown = b""
+
+        def until(text):
+            nonlocal shown
+            end = time.monotonic() + 30
+            while text not in shown:
+                self.assertLess(time.monotonic(), end, shown)
+                if select.select([terminal], [], [], 0.1)[0]:
+                    shown += os.read(terminal, 4096)
+            shown = shown[shown.index(text) + len(text):]
+
+        def enter(text):
+            os.write(terminal, text.encode() + b"\n")
+
+        enter("bind 'set enable-bracketed-paste off'; stty -echo; PS1=pro''mpt:; echo")
+        until(b"prompt:")
+        enter(f"{SDS} serve socket --port 0 --workdir {self.folder.name}")
+        until(b"keys: ")
+        os.write(terminal, b"\x1a")
+        until(b"Stopped")
+        enter("bg")
+        enter("echo one; echo tw''o")
+        until(b"two")
+        time.sleep(0.5)  # for a server that read the terminal now would be stopped
+        enter("jobs; echo don''e")
+        until(b"Running")
+        until(b"done")
+        enter("fg")
+        until(b"serve socket")
+        os.write(terminal, b"R")
+        until(b"key R: start recording")  # without Enter, and without what was meant for the shell
+        os.write(terminal, b"\x03")
+        until(b"stopping: ")
+        until(b"prompt:")
+        enter("echo code $? on''ce")
+        until(b"code 0 once")
+        enter("exit")
+        os.waitpid(process, 0)
+        os.close(terminal)
 
     def test_after_a_kill_everything_flushed_is_there(self):
         with Server(self.folder.name, "--flush-interval", "50") as server:

@@ -37,11 +37,11 @@ struct Options {
 void print_plan(const QueryResult& result) {
   for (const auto& entry : result.plan) {
     if (entry.sections == 0) {
-      fmt::print(stderr, "plan: {}: no sections with statistics, all of it is read ({})\n", entry.stream,
+      tell("plan: {}: no sections with statistics, all of it is read ({})\n", entry.stream,
                  human_bytes(entry.bytes_read));
       continue;
     }
-    fmt::print(stderr, "plan: {}: {} of {} sections read ({} of {}); {} can hold no match, {} match throughout\n",
+    tell("plan: {}: {} of {} sections read ({} of {}); {} can hold no match, {} match throughout\n",
                entry.stream, grouped(entry.sections_read), grouped(entry.sections), human_bytes(entry.bytes_read),
                human_bytes(entry.bytes), grouped(entry.sections_never), grouped(entry.sections_always));
   }
@@ -116,7 +116,7 @@ int run_query(const Options& o) {
     }
     if (auto done = merge_labels(*labels, made); !done) return fail_with(done.error());
     if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
-    fmt::print(stderr, "{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(),
+    tell("{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(),
                o.add_label);
   }
   if (o.rows) return print_rows(*recording, *result, o);
@@ -145,9 +145,10 @@ int run_query(const Options& o) {
   if (!o.count)
     for (const auto& range : result->ranges)
       fmt::print("{:.6f}\t{:.6f}\t{:.6f}\n", range.begin, range.end, range.end - range.begin);
-  fmt::print(o.count ? stdout : stderr, "{}, {}{}\n", counted(result->ranges.size(), "interval"),
-             human_seconds(total_seconds(result->ranges)),
-             result->streams.size() == 1 ? ", " + counted(result->matches, "sample") + " before gaps are joined" : "");
+  const std::string total = fmt::format(
+      "{}, {}{}\n", counted(result->ranges.size(), "interval"), human_seconds(total_seconds(result->ranges)),
+      result->streams.size() == 1 ? ", " + counted(result->matches, "sample") + " before gaps are joined" : "");
+  (void)std::fputs(total.c_str(), o.count ? stdout : stderr);
   return exit_code;
 }
 
@@ -198,7 +199,7 @@ int run_stats(const Options& o) {
   for (const auto i : *streams)
     if (const auto why = why_no_samples(recording->streams()[i]))
       warn(recording->streams()[i].id + " is left out: " + *why);
-  if (any_index) fmt::print(stderr, "from the index, without reading the data (--exact reads it, for the deviation)\n");
+  if (any_index) tell("from the index, without reading the data (--exact reads it, for the deviation)\n");
   return 0;
 }
 

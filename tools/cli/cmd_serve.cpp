@@ -177,10 +177,11 @@ int run_serve(const Options& o) {
   if (!server) return fail_with(server.error());
   print_where(options, (*server)->port());
   signals.watch(**server);
-  const Keyboard keyboard([&](char key) { on_key(**server, key); });
-  if (keyboard.active())
+  std::optional<Keyboard> keyboard(std::in_place, [&](char key) { on_key(**server, key); });
+  if (keyboard->active())
     say("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
   auto served = (*server)->run();
+  keyboard.reset();  // before what it works on
   server->reset();
   if (served) return 0;
   // By way of the log, which nobody need read.

@@ -23,12 +23,12 @@ std::string printable(std::string text) {
 }  // namespace
 
 int fail_with(const Error& error) {
-  fmt::print(stderr, "sds: error: {}\n", printable(error.to_string()));
+  tell("sds: error: {}\n", printable(error.to_string()));
   return error.exit_code();
 }
 
-void warn(const std::string& message) { fmt::print(stderr, "sds: warning: {}\n", printable(message)); }
-void note(const std::string& message) { fmt::print(stderr, "sds: note: {}\n", printable(message)); }
+void warn(const std::string& message) { tell("sds: warning: {}\n", printable(message)); }
+void note(const std::string& message) { tell("sds: note: {}\n", printable(message)); }
 
 void reads(const std::filesystem::path& path) {
   static std::mutex mutex;

@@ -1,7 +1,9 @@
 // What the subcommands share: how they are registered, how they open recordings and report errors.
 #pragma once
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -34,6 +36,12 @@ void add_test(CLI::App& app, Run& run);
 void add_serve(CLI::App& app, Run& run);
 void add_unpack(CLI::App& app, Run& run);
 
+/// Says something on stderr. That nobody can hear it is no error: what a command does, and its exit code, stay the
+/// same.
+template <class... Values>
+void tell(fmt::format_string<Values...> text, Values&&... values) {
+  (void)std::fputs(fmt::format(text, std::forward<Values>(values)...).c_str(), stderr);
+}
 /// "sds: error: ..." on stderr; returns the error's exit code.
 int fail_with(const Error& error);
 /// "sds: warning: ..." on stderr.

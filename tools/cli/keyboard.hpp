@@ -7,15 +7,16 @@
 
 namespace sds::cli {
 
-/// Reads keys, without waiting for Enter, on a thread of its own until destroyed. Does nothing where standard input
-/// is no terminal.
+/// Reads keys, without waiting for Enter, on a thread of its own until destroyed, and waits while the process is in the
+/// background. Does nothing where standard input is no terminal.
 class Keyboard {
  public:
   explicit Keyboard(std::function<void(char)> on_key);
   ~Keyboard();
   Keyboard(const Keyboard&) = delete;
   Keyboard& operator=(const Keyboard&) = delete;
-  [[nodiscard]] bool active() const { return thread_.joinable(); }
+  /// True if keys are read now.
+  [[nodiscard]] bool active() const;
 
  private:
   std::function<void(char)> on_key_;

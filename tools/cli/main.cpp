@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -20,9 +22,17 @@ int with_output_written(int exit_code) {
   return sds::cli::fail_with(sds::fail_errno(errno != 0 ? errno : EIO, "cannot write", "standard output").value());
 }
 
+// The number of a stream that is closed would be that of the next file to be opened, and messages would go into a
+// recording. In its place stands what can be neither read nor written.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(stream, F_GETFD) < 0) (void)::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_standard_streams();
   // Results go to stdout, everything else to stderr.
   auto logger = spdlog::stderr_color_mt("sds");
   logger->set_pattern("%^%H:%M:%S.%e%$ %v");

@@ -169,7 +169,7 @@ int tell_damages(int exit_code) {
     if (damages.size() > kMostTold) warn(fmt::format("{}: ... and {} more", path, damages.size() - kMostTold));
     if (harmless) continue;
     any = true;
-    fmt::print(stderr, "sds: error: {}: is damaged{}: the result is of what could be read\n", path,
+    tell("sds: error: {}: is damaged{}: the result is of what could be read\n", path,
                blocks > 0 ? fmt::format(", {} {} lost", counted(blocks, "block"), blocks == 1 ? "is" : "are") : "");
   }
   return exit_code == 0 && any ? 3 : exit_code;

@@ -34,7 +34,8 @@ nlohmann::json number(double value) {
 
 void print_json(const nlohmann::json& report, std::FILE* to) {
   const auto print = [to](const nlohmann::json& whole) {
-    fmt::print(to, "{}\n", whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    // Whether standard output took it is seen at the end.
+    (void)std::fputs((whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n").c_str(), to);
   };
   if (!report.contains("damages") || report.contains("not_closed")) return print(report);
   auto whole = report;
