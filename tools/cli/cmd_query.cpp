@@ -38,12 +38,12 @@ void print_plan(const QueryResult& result) {
   for (const auto& entry : result.plan) {
     if (entry.sections == 0) {
       tell("plan: {}: no sections with statistics, all of it is read ({})\n", entry.stream,
-                 human_bytes(entry.bytes_read));
+           human_bytes(entry.bytes_read));
       continue;
     }
-    tell("plan: {}: {} of {} sections read ({} of {}); {} can hold no match, {} match throughout\n",
-               entry.stream, grouped(entry.sections_read), grouped(entry.sections), human_bytes(entry.bytes_read),
-               human_bytes(entry.bytes), grouped(entry.sections_never), grouped(entry.sections_always));
+    tell("plan: {}: {} of {} sections read ({} of {}); {} can hold no match, {} match throughout\n", entry.stream,
+         grouped(entry.sections_read), grouped(entry.sections), human_bytes(entry.bytes_read), human_bytes(entry.bytes),
+         grouped(entry.sections_never), grouped(entry.sections_always));
   }
 }
 
@@ -116,8 +116,7 @@ int run_query(const Options& o) {
     }
     if (auto done = merge_labels(*labels, made); !done) return fail_with(done.error());
     if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
-    tell("{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(),
-               o.add_label);
+    tell("{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(), o.add_label);
   }
   if (o.rows) return print_rows(*recording, *result, o);
   const int exit_code = result->ranges.empty() ? when_never_true(*recording, *result) : 0;

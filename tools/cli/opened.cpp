@@ -170,7 +170,7 @@ int tell_damages(int exit_code) {
     if (harmless) continue;
     any = true;
     tell("sds: error: {}: is damaged{}: the result is of what could be read\n", path,
-               blocks > 0 ? fmt::format(", {} {} lost", counted(blocks, "block"), blocks == 1 ? "is" : "are") : "");
+         blocks > 0 ? fmt::format(", {} {} lost", counted(blocks, "block"), blocks == 1 ? "is" : "are") : "");
   }
   return exit_code == 0 && any ? 3 : exit_code;
 }

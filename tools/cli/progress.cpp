@@ -53,8 +53,7 @@ Expected<void> Progress::add(std::uint64_t bytes) {
   if (total_ > 0 && done_ > 0 && done_ <= total_)
     rest = fmt::format("  {:3.0f} %, {} left", 100.0 * static_cast<double>(done_) / static_cast<double>(total_),
                        human_seconds(static_cast<double>(total_ - done_) / rate));
-  tell("\r\033[K{}: {} at {}/s{}", what_, human_bytes(done_),
-             human_bytes(static_cast<std::uint64_t>(rate)), rest);
+  tell("\r\033[K{}: {} at {}/s{}", what_, human_bytes(done_), human_bytes(static_cast<std::uint64_t>(rate)), rest);
   std::fflush(stderr);
   return {};
 }
