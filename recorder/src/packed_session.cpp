@@ -19,7 +19,10 @@ namespace {
 
 // A block that has begun and is longer than this is not copied to look at what comes behind it.
 constexpr std::size_t kLookAheadBytes = std::size_t{1} << 16;
+// The time from one clock pair of a stream to the next doubles with every so many: a recording that goes on for a year
+// has no more than a few thousand of a stream.
 constexpr std::uint64_t kClockIntervalNs = 10'000'000'000;
+constexpr std::uint64_t kClockPairsOfAnInterval = 128;
 
 // A block and when the bytes that completed it came.
 struct ReceivedBlock {
@@ -37,6 +40,7 @@ struct PackedStream {
   bool tail_only = false;
   std::optional<ReceivedBlock> newest;        // the last block of the newest batch
   std::optional<ReceivedBlock> last_written;  // of which a clock pair was written
+  std::uint64_t clock_pairs = 0;
 };
 
 struct MetadataFile {
@@ -152,12 +156,9 @@ class PackedSession final : public SessionWriter {
 
   std::optional<Error> missing_file() override {
     if (auto missing = file_.missing()) return missing;
-    std::error_code error;
-    const bool has_log = options_.durability == Durability::none || log_missing_ ||
-                         std::filesystem::exists(wal_path(path_), error) || error;
-    if (has_log) return std::nullopt;
+    if (log_missing_ || writer_->log_is_in_place()) return std::nullopt;
     log_missing_ = true;
-    return Error{ErrorCode::io, "the log was deleted while it was in use", wal_path(path_), {}};
+    return Error{ErrorCode::io, "the log was moved or deleted while it was in use", wal_path(path_), {}};
   }
 
   Expected<SessionSummary> finish() override {
@@ -240,8 +241,12 @@ class PackedSession final : public SessionWriter {
   Expected<void> add_clock(PackedStream& stream) {
     const ReceivedBlock& block = *stream.newest;
     stream.last_written = block;
+    ++stream.clock_pairs;
     const ClockPair pair{block.tick, block.arrival.utc_ns, block.arrival.monotonic_ns};
-    return give([&] { return writer_->add_clock(stream.id, pair); });
+    auto done = give([&] { return writer_->add_clock(stream.id, pair); });
+    // A recording that can take no more sections has room for what was begun: the data say when it must end.
+    if (!done && done.error().code == ErrorCode::limit) return {};
+    return done;
   }
 
   Expected<void> add_clock_if_due(PackedStream& stream) {
@@ -249,7 +254,8 @@ class PackedSession final : public SessionWriter {
     if (stream.last_written) {
       const auto before = stream.last_written->arrival.monotonic_ns;
       const auto now = stream.newest->arrival.monotonic_ns;
-      if (now < before || now - before < kClockIntervalNs) return {};
+      const auto doublings = std::min<std::uint64_t>(20, stream.clock_pairs / kClockPairsOfAnInterval);
+      if (now < before || now - before < kClockIntervalNs << doublings) return {};
     }
     return add_clock(stream);
   }

@@ -20,7 +20,21 @@ void DamageLog::add(const Damage& damage) {
     hash = hash * 0x9E3779B97F4A7C15ull + part + (hash >> 29);
   if (!known_.insert(hash).second) return;
   ++count_;
-  if (damages_.size() < max_kept) damages_.push_back(damage);
+  if (damages_.size() < max_kept) return damages_.push_back(damage);
+  untold_blocks_ += damage.blocks.value_or(0);
+  untold_unknown_ = untold_unknown_ || !damage.blocks;
+}
+
+std::vector<Damage> DamageLog::all() const {
+  auto all = from(0);
+  const std::lock_guard lock(mutex_);
+  if (count_ <= max_kept) return all;
+  Damage rest;
+  rest.reason = fmt::format("{} more places are damaged", count_ - max_kept);
+  if (untold_blocks_ > 0) rest.reason += fmt::format(", {} blocks are lost there", untold_blocks_);
+  if (untold_blocks_ > 0 || !untold_unknown_) rest.blocks = untold_blocks_;
+  all.push_back(std::move(rest));
+  return all;
 }
 
 std::vector<Damage> DamageLog::from(std::size_t begin) const {

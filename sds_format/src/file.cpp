@@ -127,6 +127,13 @@ Expected<void> OutputFile::rename_to(const std::filesystem::path& path) {
   return {};
 }
 
+bool OutputFile::is_at(const std::filesystem::path& path) const {
+  struct stat open {};
+  struct stat named {};
+  return ::fstat(descriptor_, &open) == 0 && ::stat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev &&
+         open.st_ino == named.st_ino;
+}
+
 Expected<std::string> read_small_file(const std::filesystem::path& path, std::size_t max_bytes) {
   auto file = InputFile::open(path);
   if (!file) return fail(file);

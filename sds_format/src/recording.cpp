@@ -10,14 +10,45 @@
 
 namespace sds {
 
+std::string torn_end_reason(const Tail& tail) { return fmt::format("a torn end: {}", tail.reason); }
+
 namespace {
+
+// Tells of a stream's torn end when it is met. Bytes that are no more than a block of the stream are what a recorder
+// was at when it ended; more than that are damage: behind a wrong size no block is found.
+class TornEnd {
+ public:
+  TornEnd(std::shared_ptr<DamageLog> log, std::size_t stream) : log_(std::move(log)), stream_(stream) {}
+  void saw(const BlockView& block) { largest_ = std::max(largest_, block.data.size()); }
+  void tell(const std::optional<Tail>& tail) {
+    if (!tail || std::exchange(told_, true)) return;
+    Damage damage;
+    damage.offset = tail->offset;
+    damage.bytes = tail->bytes;
+    damage.stream = stream_;
+    damage.harmless = tail->bytes <= largest_ + 8;
+    damage.reason = torn_end_reason(*tail);
+    log_->add(damage);
+  }
+
+ private:
+  std::shared_ptr<DamageLog> log_;
+  std::size_t stream_;
+  std::size_t largest_ = 0;
+  bool told_ = false;
+};
 
 class PlainCursor final : public BlockCursor {
  public:
-  explicit PlainCursor(PlainReader reader) : reader_(std::move(reader)) {}
+  PlainCursor(PlainReader reader, TornEnd torn_end) : reader_(std::move(reader)), torn_end_(std::move(torn_end)) {}
   Expected<std::optional<BlockView>> next() override {
     auto block = reader_.next();
-    if (block && *block) (*block)->ordinal = ordinal_++;
+    if (block && *block) {
+      (*block)->ordinal = ordinal_++;
+      torn_end_.saw(**block);
+    } else if (block) {
+      torn_end_.tell(reader_.tail());
+    }
     return block;
   }
   std::vector<Damage> damages() const override { return {}; }
@@ -39,6 +70,7 @@ class PlainCursor final : public BlockCursor {
 
  private:
   PlainReader reader_;
+  TornEnd torn_end_;
   std::uint64_t ordinal_ = 0;
 };
 
@@ -46,8 +78,19 @@ class PackedCursor final : public BlockCursor {
  public:
   PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream, Executor* executor,
                SectionFilter wanted)
-      : reader_(reader), stream_(stream), cursor_(reader, stream, executor, std::move(wanted)) {}
-  Expected<std::optional<BlockView>> next() override { return cursor_.next(); }
+      : reader_(reader),
+        stream_(stream),
+        cursor_(reader, stream, executor, std::move(wanted)),
+        torn_end_(reader->damage_log(), stream) {}
+  Expected<std::optional<BlockView>> next() override {
+    auto block = cursor_.next();
+    if (block && *block) {
+      torn_end_.saw(**block);
+    } else if (block) {
+      torn_end_.tell(tail());
+    }
+    return block;
+  }
   std::vector<Damage> damages() const override { return cursor_.damages(); }
   std::size_t damage_count() const override { return cursor_.damages().size(); }
   std::optional<Tail> tail() const override {
@@ -65,6 +108,7 @@ class PackedCursor final : public BlockCursor {
   std::shared_ptr<const SdszReader> reader_;
   std::size_t stream_;
   SdszCursor cursor_;
+  TornEnd torn_end_;
 };
 
 void parse_metadata(StreamInfo& stream) {
@@ -188,7 +232,7 @@ Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream, Exe
   if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream, executor, std::move(wanted));
   auto reader = PlainReader::open(streams_[stream].path);
   if (!reader) return fail(reader);
-  return std::make_unique<PlainCursor>(std::move(*reader));
+  return std::make_unique<PlainCursor>(std::move(*reader), TornEnd(damage_log_, stream));
 }
 
 }  // namespace sds

@@ -154,7 +154,7 @@ Expected<bool> SdszCursor::load_next() {
   const SdszStream& stream = reader_->streams()[stream_];
   next_block_ = next_byte_ = next_jump_ = 0;
   run_.clear();
-  if (!stream.has_description) return false;
+  if (!stream.has_description && !stream.data.empty()) return false;  // the log stores blocks as they came
   for (;;) {
     if (auto started = start_decoding(); !started) return fail(started);
     const std::uint64_t limit = decodings_.empty() ? stream.end_block : decodings_.front()->entry.header.first_block;

@@ -197,9 +197,12 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
                                     contents->skipped_bytes, contents->skipped_at)});
       log_damages_.push_back({logs[i], contents->skipped_at});
     }
-    for (auto& piece : contents->pieces)
-      if (piece.stream < streams_.size() && piece.end_block() > piece.first_block)
-        streams_[piece.stream].log.push_back(std::move(piece));
+    for (auto& piece : contents->pieces) {
+      if (piece.stream >= limits::max_streams || piece.end_block() <= piece.first_block) continue;
+      // One that the file does not know any more: its description was in what is lost.
+      if (piece.stream >= streams_.size()) streams_.resize(piece.stream + 1);
+      streams_[piece.stream].log.push_back(std::move(piece));
+    }
   }
   for (auto& stream : streams_) {
     std::stable_sort(stream.log.begin(), stream.log.end(), [](const WalPiece& a, const WalPiece& b) {
@@ -265,9 +268,14 @@ void SdszReader::join(std::size_t index) {
   stream.description.name = fmt::format("lost_{}", index);
   Damage lost;
   lost.stream = index;
-  lost.blocks = stream.block_count;
-  lost.reason =
-      fmt::format("the description of stream {} is lost; its {} blocks cannot be decoded", index, stream.block_count);
+  if (stream.data.empty()) {  // the log stores blocks as they came
+    lost.blocks = 0;
+    lost.reason = fmt::format("the description of stream {} is lost: its name and metadata are not known", index);
+  } else {
+    lost.blocks = stream.block_count;
+    lost.reason =
+        fmt::format("the description of stream {} is lost; its {} blocks cannot be decoded", index, stream.block_count);
+  }
   damage_log_->add(lost);
 }
 

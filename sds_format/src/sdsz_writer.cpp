@@ -29,7 +29,7 @@ constexpr std::size_t kTailPieceBytes = std::size_t{1} << 20;
 // What the second description of a stream has more than the first.
 constexpr std::size_t kClosingDescriptionBytes = 64;
 // Room for what closes a recording: descriptions, index pieces, footer.
-constexpr std::size_t kSectionsKeptForClosing = 3 * limits::max_streams;
+constexpr std::size_t kSectionsForIndex = 512;
 // A block whose tick does not follow is a frame of its own in the log: what that weighs among the open bytes.
 constexpr std::size_t kJumpBytes = 64;
 // What a writer holds is told to the others in steps of this.
@@ -332,9 +332,11 @@ struct SdszWriter::State {
     return stream.run.count() == 0 ? room_for_sections() : Expected<void>{};
   }
 
-  // Too many sections could not be read back.
-  [[nodiscard]] Expected<void> room_for_sections(std::size_t wanted = 1) const {
-    if (sequence + jobs.size() + wanted + kSectionsKeptForClosing <= limits::max_sections) return {};
+  // Too many sections could not be read back. What ends a stream goes into the reserve: a gap, a torn end.
+  enum class Purpose { go_on, end };
+  [[nodiscard]] Expected<void> room_for_sections(Purpose purpose = Purpose::go_on, std::size_t wanted = 1) const {
+    const std::size_t reserve = kSectionsForIndex + (purpose == Purpose::go_on ? 6 : 3) * (streams.size() + 1);
+    if (sequence + jobs.size() + wanted + reserve <= limits::max_sections) return {};
     return fail(ErrorCode::limit, fmt::format("the recording has {} sections, and must be closed", sequence),
                 sink->path());
   }
@@ -424,10 +426,10 @@ struct SdszWriter::State {
     }
     auto done = log_open_blocks(*fresh);
     if (done && options.durability == Durability::power) done = fresh->sync();
-    published = done && (done = fresh->publish());
+    published = done && (done = fresh->publish(*wal));
     if (published && options.durability == Durability::power) done = sync_directory(directory_of(sink->path()));
     if (!published) {
-      (void)remove_file(fresh->path());
+      fresh->discard();
       for (std::size_t i = 0; i < streams.size(); ++i)
         std::tie(streams[i].logged_blocks, streams[i].logged_bytes, streams[i].logged_tick) = logged[i];
       return done;
@@ -646,7 +648,7 @@ Expected<void> SdszWriter::append_section(StreamId id, const SectionHeader& head
 Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
   if (auto ok = state_->usable(); !ok) return ok;
   const std::size_t piece_bytes = std::max<std::size_t>(state_->options.section_bytes, kTailPieceBytes);
-  if (auto room = state_->room_for_sections(1 + bytes.size() / piece_bytes); !room) return room;
+  if (auto room = state_->room_for_sections(State::Purpose::end, 1 + bytes.size() / piece_bytes); !room) return room;
   state_->start_sealing(id);
   state_->streams[id].ended = true;
   state_->raw += bytes.size();
@@ -660,7 +662,7 @@ Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
 
 Expected<void> SdszWriter::add_gap(StreamId id, const std::string& reason) {
   if (auto ok = state_->usable(); !ok) return ok;
-  if (auto room = state_->room_for_sections(); !room) return room;
+  if (auto room = state_->room_for_sections(State::Purpose::end); !room) return room;
   state_->start_sealing(id);
   state_->push_small(SectionKind::gap, id, encode_gap(reason), true);
   return state_->commit(0);
@@ -725,6 +727,10 @@ Expected<void> SdszWriter::resume() {
   auto done = state_->commit(0);
   if (done) state_->saved_in_log = false;
   return done;
+}
+
+bool SdszWriter::log_is_in_place() const {
+  return !state_->wal || state_->close_step > 0 || state_->wal->is_in_place();
 }
 
 std::uint64_t SdszWriter::stored_bytes() const { return state_->stored; }

@@ -4,6 +4,12 @@
 
 namespace sds {
 
+namespace {
+
+constexpr const char* kUntold = "blocks are lost: more places are damaged than are told";
+
+}  // namespace
+
 StreamLosses::StreamLosses(const Recording& recording, std::size_t stream) : recording_(recording), stream_(stream) {}
 
 std::vector<StreamLosses::Loss> StreamLosses::before(const BlockView& block) {
@@ -11,6 +17,8 @@ std::vector<StreamLosses::Loss> StreamLosses::before(const BlockView& block) {
   if (recording_.sdsz()) {
     take_gaps(block.ordinal, losses);
     if (block.after_loss) take_damages(block.ordinal, losses);
+    // The log of damage has an end.
+    if (block.after_loss && losses.empty() && has_untold()) losses.push_back({kUntold, last_tick_});
   }
   last_tick_ = block.tick;
   return losses;
@@ -20,9 +28,12 @@ std::vector<StreamLosses::Loss> StreamLosses::at_end() {
   std::vector<Loss> losses;
   if (!recording_.sdsz()) return losses;
   take_damages(at_end_of_stream, losses);
+  if (has_untold()) losses.push_back({kUntold, last_tick_, false});
   take_gaps(at_end_of_stream, losses);
   return losses;
 }
+
+bool StreamLosses::has_untold() const { return recording_.damage_log()->count() > DamageLog::max_kept; }
 
 void StreamLosses::take_gaps(std::uint64_t before_block, std::vector<Loss>& losses) {
   const SdszStream& stream = recording_.sdsz()->streams()[stream_];

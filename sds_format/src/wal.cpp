@@ -89,12 +89,27 @@ Expected<WalWriter> WalWriter::create(const std::filesystem::path& recording, st
 }
 
 Expected<WalWriter> WalWriter::successor() const {
+  if (auto ours = check_place(); !ours) return fail(ours);
   auto sink = OutputFile::create(new_wal_path(recording_), IfExists::overwrite);
   if (!sink) return fail(sink);
   return start(recording_, std::move(*sink), id_, generation_ + 1);
 }
 
-Expected<void> WalWriter::publish() { return sink_->rename_to(wal_path(recording_)); }
+Expected<void> WalWriter::publish(const WalWriter& predecessor) {
+  if (auto ours = predecessor.check_place(); !ours) return ours;
+  return sink_->rename_to(wal_path(recording_));
+}
+
+void WalWriter::discard() {
+  if (sink_->is_at(sink_->path())) (void)remove_file(sink_->path());
+}
+
+bool WalWriter::is_in_place() const { return sink_->is_at(wal_path(recording_)); }
+
+Expected<void> WalWriter::check_place() const {
+  if (is_in_place()) return {};
+  return fail(ErrorCode::io, "the log was moved or deleted while it was in use", wal_path(recording_));
+}
 
 void WalWriter::add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
                     std::size_t from_byte, std::uint64_t from_tick) {
@@ -157,7 +172,10 @@ Expected<void> WalWriter::repair() {
 }
 
 Expected<void> WalWriter::remove() {
+  const bool ours = is_in_place();
   (void)sink_->close();  // whatever it says: nothing in the log is needed any more
+  // Where the recording was moved away, the name may be another's by now.
+  if (!ours) return {};
   // One that was about to replace it may be left of a failure.
   if (auto removed = remove_file(new_wal_path(recording_)); !removed) return removed;
   return remove_file(wal_path(recording_));
@@ -221,9 +239,28 @@ class WalScanner {
     if (!got) return fail(got);
     const std::uint64_t left = size_ - good_until_;
     if (left < header_bytes()) return true;
-    if (load_le<std::uint32_t>(head.data()) == kFrameMark)
-      return load_le<std::uint32_t>(head.data() + 4) > left - header_bytes();
+    if (load_le<std::uint32_t>(head.data()) == kFrameMark) {
+      if (load_le<std::uint32_t>(head.data() + 4) <= left - header_bytes()) return false;
+      // A damaged size looks the same, but for records that are all there.
+      auto whole = has_all_records(load_le<std::uint32_t>(head.data() + 12), left - header_bytes());
+      if (!whole) return whole;
+      return !*whole;
+    }
     return only_zeros(*log_, good_until_, size_);
+  }
+
+  // True if `blocks` records fill the `bytes` behind the header of the last frame.
+  Expected<bool> has_all_records(std::uint32_t blocks, std::uint64_t bytes) {
+    if (blocks == 0 || bytes > limits::max_section_raw_bytes) return false;
+    records_.resize(static_cast<std::size_t>(bytes));
+    if (auto got = log_->read_exactly(good_until_ + header_bytes(), records_); !got) return fail(got);
+    ByteReader reader(records_);
+    for (std::uint32_t i = 0; i < blocks; ++i) {
+      const auto timeslot = reader.number<std::uint32_t>();
+      const auto size = reader.number<std::uint32_t>();
+      if (!timeslot || !size || !reader.take(*size)) return false;
+    }
+    return reader.left() == 0;
   }
 
   [[nodiscard]] std::size_t header_bytes() const { return v1_ ? kFrameHeaderBytesV1 : kFrameHeaderBytes; }

@@ -49,7 +49,31 @@ class Input(Case):
         self.assertIn("ERROR: T: at byte 10: block size 2 runs past the end of the file (1 bytes left)", out)
         out, err = run("export", "csv", a)
         self.assertEqual(len(out.splitlines()), 2)
-        self.assertIn("torn end", err)
+        self.assertIn("warning: " + a + ": at byte 10: T: a torn end: block size 2 runs past the end", err)
+        self.assertEqual(err.count("torn end"), 1)
+
+    def test_a_wrong_size_in_a_plain_file_is_damage(self):
+        # A flipped bit in the size of the third block: of 200 blocks of 20 bytes, two are found.
+        self.write("T.sds.yml", YAML)
+        bad = bytearray(plain(*((i, bytes(20)) for i in range(200))))
+        bad[2 * 28 + 4 + 1] ^= 0x40
+        a = self.write("T.0.sds", bytes(bad))
+        run("check", a, expect=1)
+        packed = self.path("a.sdsz")
+        for rec in (a, packed):
+            for command in (["info"], ["stats", "--exact"], ["query", "v > 1"], ["export", "csv", "-o", self.path("t.csv"), "-f"],
+                            ["cut", "--from", 0, "-o", self.path("c.sdsz"), "-f"], ["plot", "-o", self.path("p.svg"), "-f"],
+                            ["pack", "-o", packed, "-f"]):
+                if rec == packed and command[0] in ("pack", "info"):
+                    continue  # info answers from the index
+                _, err = run(command[0], *command[1:1 + (command[0] == "export")], rec, *command[1 + (command[0] == "export"):],
+                             expect=3)
+                self.assertEqual(err.count("a torn end: "), 1, (command, err))
+                self.assertIn("is damaged: the result is of what could be read", err)
+            out, _ = run("info" if rec == a else "stats", rec, *([] if rec == a else ["--exact"]), "--json", expect=3)
+            damage, = json.loads(out)["damages"]
+            self.assertEqual((damage["stream"], damage["bytes"]), ("T", 198 * 28))
+        run("check", self.path("c.sdsz"), expect=1)
 
     def test_empty(self):
         self.write("T.sds.yml", YAML)

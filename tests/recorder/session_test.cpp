@@ -255,6 +255,24 @@ TEST(PackedSession, BlocksThatDoNotEndAreBoundedForADeviceAndForAll) {
   EXPECT_EQ((*cursor)->tail()->bytes, 8 + 31 * piece.size());
 }
 
+// A block every 10 s: 128 pairs 10 s apart, 128 of 20, 128 of 40, 128 of 80 and five of 160 s.
+TEST(PackedSession, ClockPairsBecomeRarerInALongRecording) {
+  const test::TempDir dir;
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    const std::uint64_t at = i * std::uint64_t{10'000'000'000} + 1;
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain({{i * 10'000, "abc"}})), Arrival{at, at, true}));
+  }
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  const auto clocks = Recording::open(dir / "recording.0.sdsz")->sdsz()->streams()[0].clocks;
+  EXPECT_NEAR(static_cast<double>(clocks.size()), 128 * 4 + 5, 1);
+  EXPECT_EQ(clocks[127].tick - clocks[126].tick, 10'000u);
+  EXPECT_EQ(clocks[255].tick - clocks[254].tick, 20'000u);
+  EXPECT_EQ(clocks.back().tick, 1999u * 10'000);  // the last block has one
+}
+
 TEST(PackedSession, RecordsALossAndKeepsTheTornEnd) {
   const test::TempDir dir;
   auto session = make_packed_session(options_for(dir));

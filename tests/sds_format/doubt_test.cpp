@@ -245,6 +245,64 @@ TEST_F(Doubt, ADamagedLogDoubtsStreamsWithoutFramesBehindTheDamage) {
   EXPECT_TRUE(doubted(1));
 }
 
+// The end of the file is lost, with the description of B, and the log holds blocks of it.
+TEST_F(Doubt, AStreamThatOnlyTheLogKnowsIsNotForgotten) {
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  {
+    auto writer = SdszWriter::create(path_, {}, options);
+    const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+    const auto b = *writer->add_stream({"B", "0", false, "", "", ""});
+    for (std::uint32_t i = 0; i < 5; ++i)
+      for (const auto id : {a, b}) ASSERT_TRUE(writer->append(id, 10 * i, as_bytes("data")));
+    ASSERT_TRUE(writer->flush());
+  }
+  std::filesystem::resize_file(path_, sections(SectionKind::stream).at(1) + 90);
+  const auto recording = Recording::open(path_);
+  ASSERT_TRUE(recording);
+  ASSERT_EQ(recording->streams().size(), 2u);
+  EXPECT_EQ(test::read_blocks(path_, 1), test::read_blocks(path_, 0));
+  EXPECT_EQ(test::read_blocks(path_, 1).size(), 5u);
+  const auto damages = recording->damages();
+  EXPECT_TRUE(std::any_of(damages.begin(), damages.end(), [](const Damage& damage) {
+    return damage.stream == 1u && damage.reason.find("the description of stream 1 is lost") == 0 && !damage.harmless;
+  }));
+}
+
+// Every second of 20,020 blocks is in a damaged section: 10,000 of the losses are told one by one.
+TEST_F(Doubt, LossesBeyondThoseThatAreToldAreCountedAndAreGapsAllTheSame) {
+  constexpr std::uint32_t kDamaged = 10'010;
+  static_assert(kDamaged > DamageLog::max_kept);
+  {
+    auto writer = SdszWriter::create(path_, {}, {});
+    const auto a = *writer->add_stream({"A", "0", false, "", "", ""});
+    for (std::uint32_t i = 0; i < 2 * kDamaged; ++i) {
+      ASSERT_TRUE(writer->append(a, i, as_bytes("data")));
+      ASSERT_TRUE(writer->seal(a));
+    }
+    ASSERT_TRUE(writer->close());
+  }
+  std::string bytes = test::read_file(path_);
+  const auto data = sections(SectionKind::data);
+  ASSERT_EQ(data.size(), 2 * kDamaged);
+  for (std::size_t i = 0; i < data.size(); i += 2) bytes[data[i] + SectionHeader::bytes + 1] ^= 1;
+  test::write_file(path_, bytes);
+  const auto recording = Recording::open(path_);
+  StreamLosses losses(*recording, 0);
+  auto cursor = *recording->cursor(0);
+  std::size_t gaps = 0;
+  while (const auto block = *cursor->next()) {
+    EXPECT_EQ(losses.before(*block).size(), 1u) << block->ordinal;
+    ++gaps;
+  }
+  EXPECT_EQ(gaps, kDamaged);
+  EXPECT_EQ(losses.at_end().size(), 1u);  // nobody knows whether the last blocks are among those that are not told
+  std::uint64_t lost = 0;
+  for (const auto& damage : recording->damages()) lost += damage.blocks.value_or(0);
+  EXPECT_EQ(lost, kDamaged);
+  EXPECT_EQ(recording->damages().back().reason, "10 more places are damaged, 10 blocks are lost there");
+}
+
 // A section of blocks 0 to 9 and, of 15 frames of a block each, four are damaged: 2 and 8, and 9 and 10 around its end.
 TEST_F(Doubt, WhatSectionAndLogLostIsCountedOnce) {
   SdszWriterOptions options;

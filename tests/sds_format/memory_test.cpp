@@ -232,6 +232,27 @@ TEST_F(WriterLimits, OfFramesOfALog) {
   EXPECT_EQ(Recording::open(path_)->sdsz()->streams()[9].block_count, 110'000u);
 }
 
+TEST_F(WriterLimits, OfSectionsThatLeaveRoomToClose) {
+  auto writer = SdszWriter::create(path_, {}, {});
+  for (const char* name : {"A", "B"}) ASSERT_TRUE(writer->add_stream({name, "0", false, "", "", ""}));
+  std::uint64_t pairs = 0;
+  Expected<void> done;
+  while ((done = writer->add_clock(0, {pairs, pairs, pairs}))) ++pairs;
+  EXPECT_EQ(done.error().code, ErrorCode::limit);
+  EXPECT_GT(pairs, limits::max_sections - 1000);
+  done = writer->append(1, 1, as_bytes("data"));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, ErrorCode::limit);
+  EXPECT_FALSE(writer->failure());
+  for (std::uint32_t id = 0; id < 2; ++id) ASSERT_TRUE(writer->add_gap(id, "there are too many sections"));
+  ASSERT_TRUE(writer->close());
+  const auto recording = Recording::open(path_);
+  ASSERT_TRUE(recording) << recording.error().to_string();
+  EXPECT_TRUE(recording->damages().empty());
+  EXPECT_EQ(recording->sdsz()->streams()[0].clocks.size(), pairs);
+  EXPECT_EQ(recording->sdsz()->streams()[1].gaps.size(), 1u);
+}
+
 TEST_F(WriterLimits, OfNames) {
   auto writer = SdszWriter::create(path_, {}, {});
   for (const std::string& name : {std::string("../x"), std::string(300, 'n'), std::string(), std::string("a\0b", 3)})

@@ -113,8 +113,62 @@ TEST_F(WriteAheadLog, ErrorsNameItAsItIsCalled) {
     return done ? "" : done.error().path;
   };
   EXPECT_EQ(path_of_failure(), new_wal_path(path_));
-  ASSERT_TRUE(fresh->publish());
+  ASSERT_TRUE(fresh->publish(*log));
   EXPECT_EQ(path_of_failure(), wal_path(path_));
+}
+
+// Somebody moves a growing recording away, and the name, free again, becomes another's.
+TEST_F(WriteAheadLog, ALogThatTookTheNameIsLeftAlone) {
+  const auto moved = dir_ / "moved.sdsz";
+  const std::string block(100'000, 'a');
+  auto first = open_writer(1u << 20);
+  const auto a = *first.add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(first.append(a, 1, as_bytes(block)));
+  ASSERT_TRUE(first.flush());
+  EXPECT_TRUE(first.log_is_in_place());
+  std::filesystem::rename(path_, moved);
+  std::filesystem::rename(wal_path(path_), wal_path(moved));
+  EXPECT_FALSE(first.log_is_in_place());
+  auto second = open_writer(1u << 20);
+  const auto b = *second.add_stream({"B", "0", false, "", "", ""});
+  ASSERT_TRUE(second.append(b, 7, as_bytes("flushed")));
+  ASSERT_TRUE(second.flush());
+  // 12 MB sealed: the log is due for renewal, and goes on as it is.
+  for (std::uint32_t i = 2; i < 120; ++i) {
+    ASSERT_TRUE(first.append(a, i, as_bytes(block)));
+    ASSERT_TRUE(first.flush());
+  }
+  EXPECT_EQ(test::read_blocks(path_), (std::vector<TestBlock>{{7, "flushed"}}));
+  EXPECT_FALSE(std::filesystem::exists(new_wal_path(path_)));
+  ASSERT_TRUE(first.close());
+  EXPECT_EQ(test::read_blocks(path_), (std::vector<TestBlock>{{7, "flushed"}}));
+  EXPECT_TRUE(second.log_is_in_place());
+  EXPECT_EQ(test::read_blocks(moved).size(), 119u);
+  ASSERT_TRUE(second.close());
+  EXPECT_FALSE(std::filesystem::exists(wal_path(path_)));
+}
+
+TEST_F(WriteAheadLog, ADamagedSizeOfTheLastFrameIsNoTornEnd) {
+  std::uintmax_t last = 0;
+  {
+    auto writer = open_writer(1u << 20);
+    const auto id = *writer.add_stream({"A", "0", false, "", "", ""});
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      last = std::filesystem::file_size(wal_path(path_));
+      ASSERT_TRUE(writer.append(id, i, as_bytes("block")));
+      ASSERT_TRUE(writer.flush());
+    }
+  }
+  const std::string log = test::read_file(wal_path(path_));
+  for (int bit = 0; bit < 32; ++bit) {
+    std::string damaged = log;
+    damaged[last + 4 + bit / 8] ^= static_cast<char>(1 << bit % 8);
+    test::write_file(wal_path(path_), damaged);
+    const auto reader = SdszReader::open(path_, {});
+    ASSERT_TRUE(reader);
+    EXPECT_FALSE((*reader)->damages().empty()) << bit;
+    EXPECT_EQ((*reader)->streams()[0].block_count, 2u) << bit;
+  }
 }
 
 TEST_F(WriteAheadLog, ATornFrameEndsItQuietlyAndADamagedOneCostsItself) {

@@ -100,7 +100,7 @@ Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, co
 
 Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
   auto recording = open(paths, options, true);
-  if (!recording || !recording->sdsz()) return recording;
+  if (!recording) return recording;
   Opened opened;
   opened.streams = stream_ids(*recording);
   opened.damages = recording->damage_log();

@@ -34,8 +34,7 @@ void note_stream(const StreamInfo& stream, const BlockCursor& cursor, bool tail_
   if (stream.metadata_error)
     report.notes.push_back(stream.metadata_error->to_string() + ": kept as text, blocks are stored as plain bytes");
   if (const auto tail = cursor.tail(); tail && tail_kept)
-    report.notes.push_back(
-        fmt::format("{}: torn end kept: at byte {}: {}", stream.file_name(), tail->offset, tail->reason));
+    report.remarks.push_back(fmt::format("{}: its torn end is kept as it is", stream.file_name()));
 }
 
 void remark_clocks(const Recording& input, PackReport& report) {

@@ -308,9 +308,9 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   std::vector<Turn> turns;
   for (std::size_t i = 0; i < reader.streams().size(); ++i) {
     report.stream_ids.push_back(recording->streams()[i].id);
-    if (!reader.streams()[i].has_description) continue;  // nobody can tell what its bytes are
     streams.push_back(std::make_unique<StreamRecovery>(*recording, i, *writer, report));
     if (auto done = streams.back()->begin(); !done) return fail(done);
+    if (!reader.streams()[i].has_description) continue;  // nobody can tell what its sections are
     for (const auto& entry : reader.streams()[i].data)
       turns.push_back({entry.offset, entry.header.raw_bytes, streams.back().get()});
   }

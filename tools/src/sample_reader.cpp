@@ -184,8 +184,6 @@ double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, st
 
 std::vector<std::string> SampleReader::notes() const {
   std::vector<std::string> notes;
-  if (const auto tail = cursor_->tail())
-    notes.push_back(fmt::format("{}: the torn end is left out: at byte {}: {}", id_, tail->offset, tail->reason));
   if (odd_blocks_ > 0)
     notes.push_back(fmt::format("{}: {} blocks have bytes left over after their last whole sample of {} bytes", id_,
                                 odd_blocks_, metadata_->sample_bytes));

@@ -34,11 +34,12 @@ std::string blocks_are_lost(std::uint64_t blocks, std::uint64_t first_tick, std:
 /// Collects damage, each once, in the order in which it was found. Thread-safe.
 class DamageLog {
  public:
-  /// At most this many are kept; count() goes on counting.
+  /// At most this many are kept; what else there is is counted.
   static constexpr std::size_t max_kept = 10'000;
 
   void add(const Damage& damage);
-  [[nodiscard]] std::vector<Damage> all() const { return from(0); }
+  /// With one more for all that were not kept, which has the number of their blocks.
+  [[nodiscard]] std::vector<Damage> all() const;
   /// Those that were kept after the first `begin`.
   [[nodiscard]] std::vector<Damage> from(std::size_t begin) const;
   [[nodiscard]] std::size_t count() const;
@@ -48,6 +49,8 @@ class DamageLog {
   std::vector<Damage> damages_;
   std::unordered_set<std::size_t> known_;  // hashes of what was added
   std::size_t count_ = 0;
+  std::uint64_t untold_blocks_ = 0;  // of those that were not kept
+  bool untold_unknown_ = false;      // one of them does not know how many
 };
 
 }  // namespace sds

@@ -74,6 +74,8 @@ class OutputFile final : public ByteSink {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   /// Gives the file, open as it is, another name; what stands there is replaced. It keeps its name if that fails.
   [[nodiscard]] Expected<void> rename_to(const std::filesystem::path& path);
+  /// True if `path` leads to this very file. Not after close().
+  [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
 
  private:
   enum class Latch { open, until_truncate, for_good };

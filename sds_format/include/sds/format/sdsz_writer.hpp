@@ -121,6 +121,9 @@ class SdszWriter {
   /// still cannot be; and always after a failed sync, for nobody knows what the system dropped then.
   [[nodiscard]] Expected<void> resume();
 
+  /// False if the log was moved or deleted while it is in use, as with the recording itself. True without a log.
+  [[nodiscard]] bool log_is_in_place() const;
+
   /// Bytes written to the file so far, and bytes that the same blocks take as plain `.sds`.
   [[nodiscard]] std::uint64_t stored_bytes() const;
   [[nodiscard]] std::uint64_t raw_bytes() const;

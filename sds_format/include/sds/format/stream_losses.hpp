@@ -30,6 +30,7 @@ class StreamLosses {
   std::vector<Loss> at_end();
 
  private:
+  [[nodiscard]] bool has_untold() const;
   void take_gaps(std::uint64_t before_block, std::vector<Loss>& losses);
   void take_damages(std::uint64_t before_block, std::vector<Loss>& losses);
 

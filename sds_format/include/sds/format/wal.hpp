@@ -26,8 +26,12 @@ class WalWriter {
                                     IfExists if_exists);
   /// Makes a log that replaces this one at publish(), under a temporary name until then.
   [[nodiscard]] Expected<WalWriter> successor() const;
-  /// Gives a successor its name.
-  [[nodiscard]] Expected<void> publish();
+  /// Gives a successor its name; fails where that is not its predecessor's any more.
+  [[nodiscard]] Expected<void> publish(const WalWriter& predecessor);
+  /// Deletes a successor that was not published.
+  void discard();
+  /// False if the log was moved or deleted, or its recording was: the name may be another's by now.
+  [[nodiscard]] bool is_in_place() const;
 
   /// Adds blocks `from` to the end of `run`, whose block 0 is the stream's block `run_first_block`, to what the next
   /// write() writes; `from_byte` and `from_tick` are where block `from` stands in run.bytes, and its tick.
@@ -48,6 +52,7 @@ class WalWriter {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_ + pending_.size(); }
 
  private:
+  [[nodiscard]] Expected<void> check_place() const;
   WalWriter(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
             std::uint64_t generation);
   static Expected<WalWriter> start(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
