@@ -147,6 +147,31 @@ Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recordi
   return stream;
 }
 
+// Gives the metadata of a file to the streams of a `.sdsz` that have none: to those of its name, or to the only one.
+Expected<void> give_metadata(std::vector<StreamInfo>& streams, const std::filesystem::path& file) {
+  auto text = read_small_file(file, limits::max_metadata_bytes);
+  if (!text) return fail(text);
+  auto metadata = Metadata::parse(*text, file.string());
+  if (!metadata) return fail(metadata);
+  std::vector<StreamInfo*> without;
+  for (auto& stream : streams)
+    if (stream.description.metadata_file_name.empty()) without.push_back(&stream);
+  if (without.empty()) return fail(ErrorCode::usage, "every stream of the recording has metadata already", file);
+  std::vector<StreamInfo*> wanted;
+  for (auto* stream : without)
+    if (stream->description.name == metadata->name) wanted.push_back(stream);
+  if (wanted.empty() && without.size() == 1) wanted = without;
+  if (wanted.empty())
+    return fail(ErrorCode::usage,
+                fmt::format("several streams have no metadata, and none of them is named '{}'", metadata->name), file);
+  for (auto* stream : wanted) {
+    stream->description.metadata_file_name = stream->description.name + ".sds.yml";
+    stream->description.metadata_text = *text;
+    parse_metadata(*stream);
+  }
+  return {};
+}
+
 void name_streams(std::vector<StreamInfo>& streams) {
   std::map<std::string, int> uses;
   for (const auto& stream : streams) ++uses[stream.description.name];
@@ -195,6 +220,10 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
       parse_metadata(stream);
       if (stream.metadata_error) stream.metadata_error->path = paths.front() / stream.metadata_error->path;
       recording.streams_.push_back(std::move(stream));
+    }
+    if (options.metadata) {
+      recording.files_.emplace_back(*options.metadata);
+      if (auto given = give_metadata(recording.streams_, *options.metadata); !given) return fail(given);
     }
   } else {
     for (const auto& path : paths) {

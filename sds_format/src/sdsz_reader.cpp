@@ -292,7 +292,9 @@ void SdszReader::note_cut_off() {
                  (end.reason.empty() ? "" : " (" + end.reason + ")");
   } else {
     end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
-    if (foreign_log_) end.reason += "; the log beside it is of another recording, or damaged";
+    end.reason += foreign_log_ ? "; the log beside it is of another recording, or damaged"
+                               : "; of a copy: what came last stands in the log that was beside it, " +
+                                     wal_path(file_->path()).filename().string();
   }
   damage_log_->add(end);
 }

@@ -21,10 +21,12 @@ SourceFingerprint& SourceFingerprint::add_file(const std::filesystem::path& file
   if (!opened) return *this;
   const auto size = (*opened)->size();
   if (!size) return *this;
-  Bytes head(std::min<std::uint64_t>(*size, 1u << 16));
-  if (!(*opened)->read_exactly(0, head)) return *this;
   append_le(added_, *size);
-  append_le(added_, checksum(head));
+  Bytes piece(std::min<std::uint64_t>(*size, 1u << 16));
+  for (const std::uint64_t from : {std::uint64_t{0}, *size - piece.size()}) {
+    if (!(*opened)->read_exactly(from, piece)) return *this;
+    append_le(added_, checksum(piece));
+  }
   return *this;
 }
 

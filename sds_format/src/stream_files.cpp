@@ -6,6 +6,12 @@
 
 namespace sds {
 
+namespace {
+
+bool is_yaml(std::string_view name) { return name.ends_with(".yml") || name.ends_with(".yaml"); }
+
+}  // namespace
+
 std::vector<StreamFiles> plain_files_of(std::span<const StreamDescription> streams) {
   FileNames names;
   std::vector<StreamFiles> all;
@@ -13,7 +19,8 @@ std::vector<StreamFiles> plain_files_of(std::span<const StreamDescription> strea
     StreamFiles& files = all.emplace_back();
     files.recorded = stream.file_name.empty() ? SdsFileName{stream.name, stream.label, stream.playback}.to_string()
                                               : stream.file_name;
-    files.data = names.take(files.recorded);
+    // Data under a name that metadata, labels or suites have would be read as such.
+    files.data = names.take(files.recorded, is_yaml(files.recorded) ? ".sds" : "");
   }
   std::map<std::string, std::pair<std::string, const std::string*>> known;  // by recorded name: name and content
   for (std::size_t i = 0; i < streams.size(); ++i) {

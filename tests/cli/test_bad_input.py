@@ -204,7 +204,10 @@ class Input(Case):
             _, err = run(*command, expect=3)
             self.assertIn("T.sds.yml: is no recording: name the .sds or .sdsz that it is beside", err)
         run("pack", a, "-o", self.path("a.sdsz"))
-        self.assertIn("--yaml is for plain .sds", run("info", "-y", yaml, self.path("a.sdsz"))[1])
+        self.assertIn("every stream of the recording has metadata already", run("info", "-y", yaml, self.path("a.sdsz"), expect=2)[1])
+        for name, content in (("README.md", b"# Text, not blocks"), ("data.csv", b"t_ms,v\n1,2\n3,4\n")):
+            self.assertIn(name + ": is no recording: ", run("info", self.write(name, content), expect=3)[1])
+            run("pack", self.path(name), "-o", self.path("x.sdsz"), expect=3)
         run("query", self.path("a.sdsz"), "v > 0", "-s", "T", expect=2)
         self.assertIn("no stream 'Rmap'", run("query", self.path("a.sdsz"), "v > 0", "--rows", "-s", "Rmap", expect=2)[1])
         _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"))

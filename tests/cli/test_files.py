@@ -32,6 +32,21 @@ class Files(Case):
             self.assertIn(f"class: class{i},", text)
         self.assertEqual([n for n in os.listdir(self.path()) if "partial" in n or "lock" in n], [])
 
+    def test_metadata_can_be_given_to_a_stream_without_any(self):
+        os.rename(self.path("Imu.sds.yml"), self.path("later.yml"))
+        other = self.write("Other.0.sds", plain(*((10 * i, b"x") for i in range(200))))
+        bare = self.path("bare.sdsz")
+        run("pack", self.imu, other, "-o", bare)
+        run("export", "csv", bare, "-s", "Imu", expect=3)
+        table = run("export", "csv", self.walk)[0]
+        self.assertEqual(run("export", "csv", bare, "-s", "Imu", "-y", self.path("later.yml"))[0], table)
+        run("pack", bare, "-y", self.path("later.yml"), "-o", self.path("given.sdsz"))
+        self.assertEqual(run("export", "csv", self.path("given.sdsz"), "-s", "Imu")[0], table)
+        self.assertIn("every stream of the recording has metadata already",
+                      run("info", self.walk, "-y", self.path("later.yml"), expect=2)[1])
+        wrong = self.write("wrong.yml", self.read("later.yml").replace(b"name: Imu", b"name: Gyro"))
+        self.assertIn("none of them is named 'Gyro'", run("info", bare, "-y", wrong, expect=2)[1])
+
     def test_labels_of_what_is_replaced_are_not_those_of_what_replaces_it(self):
         run("label", "add", self.walk, "-c", "old", "--from", 0.1, "--to", 0.2)
         for command in (["cut", self.walk, "--from", 0.3, "--to", 0.4], ["pack", self.write("A.0.sds", plain((1, b"x")))],
@@ -116,7 +131,10 @@ class Files(Case):
                      unchanged=every)
         self.refused("label", "export", self.walk, "-o", self.path("walk.labels.yml"), "-f", unchanged=every)
         self.refused("cut", self.walk, "--from", 0, "-o", self.path("walk.x"), "-f", unchanged=every)
-        self.refused("unpack", self.walk, "-d", self.path(), "-y", self.imu, "-f", unchanged=every)
+        run("pack", self.write("Bare.0.sds", self.read("Imu.0.sds")), "-o", self.path("bare.sdsz"))
+        self.write("Bare.sds.yml", IMU)
+        self.refused("unpack", self.path("bare.sdsz"), "-d", self.path(), "-y", self.path("Bare.sds.yml"), "-f",
+                     unchanged=[*every, "Bare.sds.yml"])
         table = self.write("t.sdsz", "time,x\n0,1\n1,2\n")
         self.refused("import", "csv", table, "-o", table, "-f", unchanged=["t.sdsz"])
 

@@ -47,7 +47,8 @@ void InputOptions::add_to(CLI::App& command, const std::string& description, boo
   names_inputs(*option);
   names_inputs(*command
                     .add_option("-y,--yaml", metadata,
-                                "Metadata file for plain .sds input, instead of the <stream>.sds.yml beside it")
+                                "Metadata file: for plain .sds instead of the <stream>.sds.yml beside it, and for\n"
+                                "streams of a .sdsz that have none")
                     ->type_name("FILE"));
 }
 

@@ -73,6 +73,17 @@ std::map<std::string, std::vector<std::pair<Damage, std::string>>> all_damages()
 
 namespace {
 
+// Any bytes are a torn end: of a file that is not even named like a recording, they are none.
+Expected<void> check_plain(const std::filesystem::path& path) {
+  if (path.extension() == ".sds") return {};
+  auto reader = PlainReader::open(path);
+  if (!reader) return fail(reader);
+  auto block = reader->next();
+  if (!block) return fail(block);
+  if (*block || !reader->tail()) return {};
+  return fail(ErrorCode::bad_input, "is no recording: " + reader->tail()->reason, path);
+}
+
 Expected<Recording> open(std::span<const std::filesystem::path> paths, const Recording::Options& options, bool untold) {
   for (const auto& path : paths) {
     const auto type = path.extension();
@@ -82,9 +93,10 @@ Expected<Recording> open(std::span<const std::filesystem::path> paths, const Rec
       return fail(ErrorCode::bad_input, "is the log of a recording: name the .sdsz, and it is read with it", path);
   }
   auto recording = Recording::open(paths, options);
-  if (recording && recording->sdsz() && options.metadata)
-    warn(fmt::format("{}: has its metadata in itself: --yaml is for plain .sds", paths.front().string()));
   if (!recording) return recording;
+  if (!recording->sdsz())
+    for (const auto& stream : recording->streams())
+      if (auto ok = check_plain(stream.path); !ok) return fail(ok);
   if (auto text = why_not_closed(*recording)) {
     const std::lock_guard lock(g_mutex);
     g_not_closed.emplace(recording->path().string(), NotClosed{untold, std::move(*text)});

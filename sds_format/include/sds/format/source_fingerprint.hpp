@@ -1,5 +1,6 @@
 // What a recording was made of, in a few bytes: recordings made of different inputs get different sessions, and with
-// them different ids (FORMAT.md), though nothing of the moment or the machine is in them.
+// them different ids (FORMAT.md), though nothing of the moment or the machine is in them. Inputs count as different
+// if their names, sizes, beginnings or ends are: a `.sdsz` ends with the checksums of all its sections.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +12,7 @@
 
 namespace sds {
 
-/// XXH3-64 over what is added, in the order in which it is added: of files their names, sizes and first 64 KiB.
+/// XXH3-64 over what is added, in the order in which it is added: of files their names, sizes, first and last 64 KiB.
 class SourceFingerprint {
  public:
   SourceFingerprint& add(std::string_view text);
