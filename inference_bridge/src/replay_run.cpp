@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <utility>
 
 #include "sds/format/section.hpp"
 #include "sds/format/stream_losses.hpp"
@@ -22,7 +23,8 @@ struct Pending {
   std::uint32_t timeslot = 0;
   std::uint64_t tick = 0;
   Frequency frequency;
-  std::uint64_t blocks = 0;  // delivered up to this one
+  std::uint64_t blocks = 0;       // delivered up to this one
+  std::uint64_t input_bytes = 0;  // of them
 };
 
 class Run {
@@ -80,7 +82,8 @@ class Run {
       if (auto drained = drain(); !drained || ended_) return drained;
       if (auto noted = record_gaps(lost); !noted) return noted;
       if (auto noted = algorithm_.note_gap(); !noted) {
-        pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
+        pending_.push_back(
+            {event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks, report_.input_bytes});
         return end_with(noted.error());
       }
     }
@@ -88,12 +91,14 @@ class Run {
     while (!pending_.empty() && !algorithm_.can_submit(block.data.size()))
       if (auto taken = take_one(); !taken || ended_) return taken;
     const AlgorithmInput input{static_cast<std::uint32_t>(event.stream), block.tick, frequency, block.data};
-    pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
+    pending_.push_back(
+        {event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks, report_.input_bytes});
     if (auto submitted = algorithm_.submit(input); !submitted) {
       // What came before it may have results yet, or be the reason.
       pending_.pop_back();
       if (auto drained = drain(); !drained || ended_) return drained;
-      pending_.push_back({event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks});
+      pending_.push_back(
+          {event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks, report_.input_bytes});
       return end_with(submitted.error());
     }
     // In time with the recording, a result is due before the next block is.
@@ -120,9 +125,9 @@ class Run {
     pending_.pop_front();
     report_.durations.add(result->duration);
     if (result->status != 0) {
-      note_failure(block, result->describe_failure());
-      return {};
+      return note_failure(block, result->describe_failure());
     }
+    failed_before_ = false;
     for (const auto& output : result->outputs) {
       output_fingerprint_.add(output.port, block.tick + output.ticks_later, block.frequency, output.data);
       ++report_.outputs;
@@ -141,16 +146,26 @@ class Run {
     if (error.code != ErrorCode::algorithm) return tl::unexpected<Error>(error);
     ended_ = true;
     // What had been taken in after the block that failed was not executed.
-    report_.blocks = pending_.front().blocks;
-    note_failure(pending_.front(), error.message);
+    const Pending& last = pending_.front();
+    report_.blocks = last.blocks;
+    report_.input_bytes = last.input_bytes;
+    report_.recorded_seconds = seconds(last.tick, last.frequency) - first_seconds_;
+    auto noted = note_failure(last, error.message);
     pending_.clear();
-    return {};
+    return noted;
   }
 
-  void note_failure(const Pending& block, std::string reason) {
+  // Where outputs are missing there is a gap, one for all blocks of a row that failed.
+  Expected<void> note_failure(const Pending& block, std::string reason) {
     ++report_.failure_count;
+    if (outputs_ != nullptr && !std::exchange(failed_before_, true))
+      if (auto noted = outputs_->add_gap(
+              fmt::format("block {} of the input (timeslot {}) failed: {}", block.ordinal, block.timeslot, reason));
+          !noted)
+        return noted;
     if (report_.failures.size() < kMaxListedFailures)
       report_.failures.push_back({block.input, block.ordinal, block.timeslot, std::move(reason)});
+    return {};
   }
 
   const Recording& recording_;
@@ -163,6 +178,7 @@ class Run {
   std::vector<StreamLosses> losses_;  // of the inputs
   double first_seconds_ = 0;
   bool ended_ = false;
+  bool failed_before_ = false;  // the last block that was executed
 };
 
 }  // namespace

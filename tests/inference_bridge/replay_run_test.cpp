@@ -70,6 +70,33 @@ TEST_F(ReplayRun, ACrashIsReportedWithItsBlockAndKeepsWhatCameBefore) {
   EXPECT_EQ(report->failures[0].timeslot, 40u);
 }
 
+// A recording of outputs does not look whole where the algorithm failed: after two outputs, or before the third of
+// four.
+TEST_F(ReplayRun, WhereOutputsAreMissingThereIsAGap) {
+  for (const auto& [library, reason, blocks, before] :
+       {std::tuple{"bad_over_read", "block 3 of the input (timeslot 40) failed: ", 2u, 2u},
+        std::tuple{"bad_returns_error", "block 3 of the input (timeslot 40) failed: the algorithm returned -1", 3u,
+                   2u}}) {
+    const auto path = dir_ / (std::string(library) + ".sdsz");
+    auto outputs = OutputRecorder::create(path, {{"Out", "0", true, "", "", ""}}, {}, IfExists::fail);
+    ASSERT_TRUE(outputs);
+    const auto report = run(library, &*outputs);
+    ASSERT_TRUE(report);
+    ASSERT_TRUE(outputs->close());
+    const auto recording = Recording::open(path);
+    ASSERT_TRUE(recording);
+    EXPECT_EQ(test::read_blocks(path).size(), blocks) << library;
+    const auto& gaps = recording->sdsz()->streams()[0].gaps;
+    ASSERT_EQ(gaps.size(), 1u) << library;
+    EXPECT_EQ(gaps[0].before_block, before) << library;
+    EXPECT_EQ(gaps[0].reason.find(reason), 0u) << gaps[0].reason;
+    if (report->finished) continue;
+    EXPECT_EQ(report->blocks, 4u);
+    EXPECT_EQ(report->input_bytes, 9u);
+    EXPECT_NEAR(report->recorded_seconds, 0.030, 1e-9);
+  }
+}
+
 TEST_F(ReplayRun, AReturnedErrorSkipsThatOutputAndGoesOn) {
   const auto report = run("bad_returns_error");
   ASSERT_TRUE(report);
