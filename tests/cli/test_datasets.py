@@ -93,6 +93,36 @@ class Datasets(Case):
                 self.assertIn(expected, err)
             self.assertEqual(self.read("Imu.labels.yml"), text if isinstance(text, bytes) else text.encode())
 
+    def test_no_command_writes_labels_that_none_can_read(self):
+        rec = self.recording()
+        run("label", "add", rec, "-c", "walk", "--from", 1, "--to", 2)
+        before = self.read("Imu.labels.yml")
+        latin = os.fsdecode(b"w\xe4lk")
+        add = ["label", "add", rec, "--from", 2, "--to", 3]
+        self.write("ok.txt", "3\t4\tone\n")
+        for command, expected in (
+                ([*add, "-c", ""], "the class must not be empty"), ([*add, "-c", latin], "the class is not valid UTF-8"),
+                ([*add, "-c", "x", "--author", latin], "the author is not valid UTF-8"),
+                ([*add, "-c", "x", "--note", latin], "the note is not valid UTF-8"),
+                (["label", "rename", rec, "-c", "walk", "--to", ""], "the class must not be empty"),
+                (["label", "rename", rec, "-c", "walk", "--to", latin], "the class is not valid UTF-8"),
+                (["label", "import", rec, "-i", self.path("ok.txt"), "--author", latin], "the author is not valid UTF-8"),
+                (["label", "auto", rec, "-s", "Imu", "--threshold", 0, "--active", latin], "the class is not valid UTF-8"),
+                (["label", "auto", rec, "-s", "Imu", "--silent", latin], "the class is not valid UTF-8"),
+                (["label", "auto", rec, "-s", "Imu", "--active", ""], "--active and --silent are both empty"),
+                (["query", rec, "y >= 0", "--add-label", ""], "the class must not be empty"),
+                (["query", rec, "y > 32767", "--add-label", ""], "the class must not be empty"),
+                (["query", rec, "y >= 0", "--add-label", latin], "the class is not valid UTF-8")):
+            _, err = run(*command, expect=2)
+            self.assertIn(expected, err)
+            self.assertEqual(self.read("Imu.labels.yml"), before, command)
+        # Odd, and read again: everything that YAML has a meaning for, and what looks like something else.
+        odd = ["~", "null", "1", "-", "a: b", "#", "'", '"', "\\", "\t", "\x7f", "\u0085", "\u2028", "\ufeff", " ", "ä", "{}", "a\nb", "\r"]
+        for i, text in enumerate(odd):
+            run("label", "add", rec, "-c", text, "--from", 3 + i / 10, "--to", 3.05 + i / 10, "--author", text, "--note", text)
+        listed = json.loads(run("label", "list", rec, "--json")[0])["labels"][1:]
+        self.assertEqual([(e["class"], e["author"], e["note"]) for e in listed], [(text, text, text) for text in odd])
+
     def test_labels_come_from_file_names_as_arm_has_them(self):
         path = self.recording(pack=False)
         os.rename(path, self.path("Imu.walk.sds"))

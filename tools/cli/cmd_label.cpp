@@ -374,6 +374,12 @@ int run_export(const Options& o) {
 }
 
 int run_auto(const Options& o) {
+  if (o.activity.active.empty() && o.activity.silent.empty())
+    return fail_with(
+        {ErrorCode::usage, "--active and --silent are both empty: there is nothing to call a label", {}, {}});
+  for (const auto& name : {o.activity.active, o.activity.silent})
+    if (auto good = check_label({name, 0, 0, "", "", "", {}, 0}); !good && !name.empty())
+      return fail_with(good.error());
   auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   LabelFile made;

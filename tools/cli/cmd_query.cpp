@@ -30,7 +30,7 @@ struct Options {
   bool exact = false;
   std::string stream;
   std::vector<std::string> streams;
-  std::string add_label;
+  std::optional<std::string> add_label;
   bool json = false;
 };
 
@@ -88,6 +88,10 @@ int run_query(const Options& o) {
   if (!condition) return fail_with(condition.error());
   auto within = o.part.ranges(*recording);
   if (!within) return fail_with(within.error());
+  // Before anything is searched for.
+  if (o.add_label)
+    if (auto good = check_label({*o.add_label, 0, 0, "", "", o.condition, {}, 0}); !good)
+      return fail_with(good.error());
   QueryOptions options;
   options.within = std::move(*within);
   options.merge_gap_s = o.merge_gap;
@@ -99,7 +103,7 @@ int run_query(const Options& o) {
   if (!result) return fail_with(result.error());
   for (const auto& note : result->notes) warn(note);
   if (o.explain) print_plan(*result);
-  if (!o.add_label.empty()) {
+  if (o.add_label) {
     const auto lock = lock_labels(label_path(recording->path()));
     if (!lock) return fail_with(lock.error());
     auto labels = labels_of(*recording);
@@ -112,11 +116,11 @@ int run_query(const Options& o) {
       auto begin = made.tick_of(range.begin);
       auto end = made.tick_of(range.end);
       if (!begin || !end) return fail_with((begin ? end : begin).error());
-      if (*begin < *end) made.labels.push_back({o.add_label, *begin, *end, "", "sds query", o.condition, {}, 0});
+      if (*begin < *end) made.labels.push_back({*o.add_label, *begin, *end, "", "sds query", o.condition, {}, 0});
     }
     if (auto done = merge_labels(*labels, made); !done) return fail_with(done.error());
     if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
-    tell("{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(), o.add_label);
+    tell("{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(), *o.add_label);
   }
   if (o.rows) return print_rows(*recording, *result, o);
   const int exit_code = result->ranges.empty() ? when_never_true(*recording, *result) : 0;

@@ -210,9 +210,10 @@ class XdfReader {
       }
       if (stream.form == Form::text) {
         if (find_invalid_utf8(text) || text.empty()) continue;
+        if (text.size() > 200) text.resize(200);
+        while (find_invalid_utf8(text)) text.pop_back();  // a character that is cut
         // A marker is an instant; a label has to last, if only for a millisecond.
-        if (labels_.size() < LabelFile::max_labels)
-          labels_.push_back({text.substr(0, 200), synchronized, synchronized + 0.001});
+        if (labels_.size() < LabelFile::max_labels) labels_.push_back({text, synchronized, synchronized + 0.001});
         continue;
       }
       auto taken = on_row_(*stream.index, synchronized, row_);

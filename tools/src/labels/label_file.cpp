@@ -13,6 +13,8 @@ namespace sds {
 
 namespace {
 
+constexpr std::uint64_t kMaxTick = std::uint64_t{1} << 53;
+
 // The text in double quotes, unless YAML reads it as the same text without.
 std::string scalar(const std::string& text) {
   const auto harmless = [](char c) {
@@ -51,7 +53,7 @@ std::uint64_t tick_at(const LabelFile& file, YamlMap& map, const char* tick_key,
   const YAML::Node tick_node = map.find(tick_key);
   const YAML::Node second_node = map.find(second_key);
   std::optional<std::uint64_t> tick;
-  if (tick_node.IsDefined()) tick = yaml_integer(tick_node, tick_key, 0, std::uint64_t{1} << 53);
+  if (tick_node.IsDefined()) tick = yaml_integer(tick_node, tick_key, 0, kMaxTick);
   if (!second_node.IsDefined()) {
     if (!tick) yaml_problem(map.node(), fmt::format("neither '{}:' (ticks) nor '{}:' (seconds)", tick_key, second_key));
     return *tick;
@@ -157,6 +159,18 @@ Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::s
 
 }  // namespace
 
+Expected<void> check_label(const Label& label) {
+  if (label.name.empty()) return fail(ErrorCode::usage, "the class must not be empty");
+  for (const auto& [what, text] :
+       {std::pair{"class", &label.name}, {"stream", &label.stream}, {"author", &label.author}, {"note", &label.note}})
+    if (find_invalid_utf8(*text)) return fail(ErrorCode::usage, fmt::format("the {} is not valid UTF-8", what));
+  if (label.end < label.begin) return fail(ErrorCode::usage, "the label ends before it begins");
+  if (label.end > kMaxTick) return fail(ErrorCode::usage, fmt::format("tick {} is no time of a recording", label.end));
+  if (label.confidence && !(*label.confidence >= 0 && *label.confidence <= 1))
+    return fail(ErrorCode::usage, "the confidence must lie between 0 and 1");
+  return {};
+}
+
 bool Label::operator==(const Label& o) const {
   return std::tie(name, begin, end, stream, author, note, confidence) ==
          std::tie(o.name, o.begin, o.end, o.stream, o.author, o.note, o.confidence);
@@ -215,7 +229,26 @@ Expected<LabelFile> LabelFile::load(const std::filesystem::path& path) {
   return parse(*text, path);
 }
 
-Expected<void> LabelFile::save(const std::filesystem::path& path) const { return write_text_file(path, to_yaml()); }
+Expected<std::string> LabelFile::checked_yaml() const {
+  for (const auto& label : labels)
+    if (auto good = check_label(label); !good) return fail(good);
+  if (labels.size() > max_labels) return fail(ErrorCode::limit, fmt::format("more than {} labels", max_labels));
+  std::string yaml = to_yaml();
+  if (yaml.size() > max_bytes)
+    return fail(ErrorCode::limit, fmt::format("the labels take more than {} MiB", max_bytes >> 20));
+  if (find_invalid_utf8(yaml)) return fail(ErrorCode::usage, "a class is not valid UTF-8");
+  const auto back = parse(yaml, {});
+  if (!back) return fail(ErrorCode::usage, "the labels could not be read again: " + back.error().message);
+  if (back->labels != labels || back->classes != classes)
+    return fail(ErrorCode::usage, "the labels would be others when they are read again");
+  return yaml;
+}
+
+Expected<void> LabelFile::save(const std::filesystem::path& path) const {
+  auto yaml = checked_yaml();
+  if (!yaml) return fail(yaml);
+  return write_text_file(path, *yaml);
+}
 
 std::filesystem::path label_path(const std::filesystem::path& recording) {
   std::filesystem::path path = recording;
@@ -239,7 +272,9 @@ Expected<void> remove_labels_beside(const std::filesystem::path& recording) {
 
 Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force) {
   if (!can_have_labels(recording)) return {};
-  return write_text_file(label_path(recording), labels.to_yaml(), if_exists(force));
+  auto yaml = labels.checked_yaml();
+  if (!yaml) return fail(yaml);
+  return write_text_file(label_path(recording), *yaml, if_exists(force));
 }
 
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {

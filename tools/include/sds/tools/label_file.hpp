@@ -42,12 +42,19 @@ struct LabelFile {
   /// By begin, end, class, stream, author: the order of the file.
   void sort();
   [[nodiscard]] std::string to_yaml() const;
+  /// to_yaml(), if parse() gives these labels back: what no label file can hold (check_label()) is an error
+  /// (ErrorCode::usage), more than fit in one ErrorCode::limit. Everything that writes label files takes it from here.
+  [[nodiscard]] Expected<std::string> checked_yaml() const;
   /// Reads what to_yaml() writes, and what a person makes of it: `begin`/`end` in ticks, or `from`/`to` in seconds, or
   /// both where they agree. Errors name the line. Intervals that end before they begin are errors.
   static Expected<LabelFile> parse(const std::string& yaml, const std::filesystem::path& path);
   static Expected<LabelFile> load(const std::filesystem::path& path);
   [[nodiscard]] Expected<void> save(const std::filesystem::path& path) const;
 };
+
+/// What makes a label one that no label file can hold, as an error (ErrorCode::usage): an empty class, text that is not
+/// UTF-8, an end before the begin, a tick beyond 2^53, a confidence that is not in 0..1.
+Expected<void> check_label(const Label& label);
 
 /// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`.
 std::filesystem::path label_path(const std::filesystem::path& recording);
