@@ -123,6 +123,37 @@ class Datasets(Case):
         listed = json.loads(run("label", "list", rec, "--json")[0])["labels"][1:]
         self.assertEqual([(e["class"], e["author"], e["note"]) for e in listed], [(text, text, text) for text in odd])
 
+    def test_classes_that_no_label_has_are_named_with_those_there_are(self):
+        rec = self.recording()
+        for name in ("walk", "rest", "walk"):
+            run("label", "add", rec, "-c", name, "--from", 1, "--to", 2, "--note", name)
+        before = self.read("Imu.labels.yml")
+        for command in (["rm", "-c", "wlk"], ["rm", "-c", "wlk", "-n", 1], ["move", "-c", "wlk", "--by", 1], ["rename", "-c", "wlk", "--to", "x"]):
+            _, err = run("label", command[0], rec, *command[1:], expect=2)
+            self.assertIn("no label has the class 'wlk'; there are: rest, walk", err)
+        _, err = run("cut", rec, "--label", "wlk", "-o", self.path("c.sdsz"), expect=2)
+        self.assertIn("no label has the class 'wlk'; there are: rest, walk", err)
+        self.assertIn("no label is chosen", run("label", "rm", rec, expect=2)[1])
+        self.assertEqual(self.read("Imu.labels.yml"), before)
+
+    def test_labels_are_counted_when_they_are_new(self):
+        rec = self.recording(rows=wave(1000, loud=((2, 4), (6, 7))))
+        out, _ = run("label", "auto", rec, "-s", "Imu", "--channel", "x", "--threshold", 1e9)
+        self.assertIn("made no labels", out)
+        self.assertFalse(os.path.exists(self.path("Imu.labels.yml")))
+        _, err = run("query", rec, "y > 5000", "--add-label", "loud", expect=1)
+        self.assertIn("Imu.labels.yml: 0 labels of class loud added", err)
+        self.assertFalse(os.path.exists(self.path("Imu.labels.yml")))
+        query = ["query", rec, "y >= 100 and y < 200 or y >= 300 and y < 400", "--add-label", "loud"]
+        self.assertIn(": 2 labels of class loud added\n", run(*query)[1])
+        before = self.read("Imu.labels.yml")
+        self.assertIn(": 0 labels of class loud added, 2 were there already\n", run(*query)[1])
+        run("label", "rm", rec, "-n", 2)
+        self.assertIn(": 1 label of class loud added, 1 was there already\n", run(*query)[1])
+        self.assertEqual(self.read("Imu.labels.yml"), before)
+        self.assertIn("made 2, 2 of them new, 4 labels in all", run("label", "auto", rec, "-s", "Imu", "--channel", "x")[0])
+        self.assertIn("made 2, 0 of them new, 4 labels in all", run("label", "auto", rec, "-s", "Imu", "--channel", "x")[0])
+
     def test_labels_come_from_file_names_as_arm_has_them(self):
         path = self.recording(pack=False)
         os.rename(path, self.path("Imu.walk.sds"))

@@ -194,13 +194,21 @@ Expected<std::vector<std::size_t>> chosen(const Opened& opened, const Options& o
                   fmt::format("there is no label {}; there are {}", number, opened.file.labels.size()), opened.path);
     indices.push_back(number - 1);
   }
-  if (!o.name.empty() || o.all)
-    for (std::size_t i = 0; i < opened.file.labels.size(); ++i)
-      if (o.all || opened.file.labels[i].name == o.name) indices.push_back(i);
+  if (!o.name.empty() || o.all) {
+    bool any = false;
+    for (std::size_t i = 0; i < opened.file.labels.size(); ++i) {
+      const bool of_class = !o.name.empty() && opened.file.labels[i].name == o.name;
+      any = any || of_class;
+      if (o.all || of_class) indices.push_back(i);
+    }
+    if (!o.name.empty() && !any) return fail(ErrorCode::usage, no_such_class(opened.file, o.name), opened.path);
+  }
   std::sort(indices.begin(), indices.end());
   indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
   if (indices.empty())
-    return fail(ErrorCode::usage, "no label is chosen: give numbers as `sds label list` shows them, --class, or --all",
+    return fail(ErrorCode::usage,
+                o.all ? "there are no labels"
+                      : "no label is chosen: give numbers as `sds label list` shows them, --class, or --all",
                 opened.path);
   return indices;
 }
@@ -226,7 +234,7 @@ int run_rename(const Options& o) {
     }
   for (auto& name : opened->file.classes)
     if (name == o.name) name = o.new_name;
-  if (count == 0) return fail_with({ErrorCode::usage, "no label has the class " + o.name, opened->path, {}});
+  if (count == 0) return fail_with({ErrorCode::usage, no_such_class(opened->file, o.name), opened->path, {}});
   opened->file.sort();
   return saved(*opened, fmt::format("renamed {} from {} to {}", count, o.name, o.new_name));
 }
@@ -408,11 +416,17 @@ int run_auto(const Options& o) {
     fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames), o.activity.frame_s,
                report->floor, report->threshold);
   }
+  if (made.labels.empty()) {
+    fmt::print("made no labels: {} is left as it is\n", opened->path.string());
+    return 0;
+  }
   // What takes long is done: others may have changed the labels meanwhile.
   auto changed = open(o, For::changing);
   if (!changed) return fail_with(changed.error());
+  const std::size_t before = changed->file.labels.size();
   if (auto done = merge_labels(changed->file, made); !done) return fail_with(done.error());
-  return saved(*changed, fmt::format("made {}", made.labels.size()));
+  const std::size_t added = changed->file.labels.size() - before;
+  return saved(*changed, fmt::format("made {}, {} of them new", made.labels.size(), added));
 }
 
 void add_interval(CLI::App& command, Options& o) {

@@ -118,9 +118,14 @@ int run_query(const Options& o) {
       if (!begin || !end) return fail_with((begin ? end : begin).error());
       if (*begin < *end) made.labels.push_back({*o.add_label, *begin, *end, "", "sds query", o.condition, {}, 0});
     }
+    const std::size_t before = labels->labels.size();
     if (auto done = merge_labels(*labels, made); !done) return fail_with(done.error());
-    if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
-    tell("{}: {} labels of class {} added\n", label_path(recording->path()).string(), made.labels.size(), *o.add_label);
+    const std::size_t added = labels->labels.size() - before;
+    if (added > 0)
+      if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
+    const std::size_t known = made.labels.size() - added;
+    tell("{}: {} of class {} added{}\n", label_path(recording->path()).string(), counted(added, "label"), *o.add_label,
+         known > 0 ? fmt::format(", {} {} there already", grouped(known), known == 1 ? "was" : "were") : "");
   }
   if (o.rows) return print_rows(*recording, *result, o);
   const int exit_code = result->ranges.empty() ? when_never_true(*recording, *result) : 0;

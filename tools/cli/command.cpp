@@ -87,7 +87,7 @@ Expected<TimeRanges> PartOptions::ranges(const Recording& recording) const {
       any = true;
       spans.push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
     }
-    if (!any) return fail(ErrorCode::usage, "no label has the class " + name, label_path(recording.path()));
+    if (!any) return fail(ErrorCode::usage, no_such_class(*file, name), label_path(recording.path()));
   }
   return both(part, normalized(std::move(spans)));
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <tuple>
 
 #include "sds/bridge/yaml_map.hpp"
@@ -169,6 +170,19 @@ Expected<void> check_label(const Label& label) {
   if (label.confidence && !(*label.confidence >= 0 && *label.confidence <= 1))
     return fail(ErrorCode::usage, "the confidence must lie between 0 and 1");
   return {};
+}
+
+std::string no_such_class(const LabelFile& file, const std::string& name) {
+  std::set<std::string> classes;
+  for (const auto& label : file.labels) classes.insert(label.name);
+  std::string text = fmt::format("no label has the class '{}'; there are", name);
+  if (classes.empty()) return text + " no labels";
+  std::size_t told = 0;
+  for (const auto& known : classes) {
+    if (++told > 20) return text + fmt::format(" and {} more", classes.size() - 20);
+    text += (told == 1 ? ": " : ", ") + known;
+  }
+  return text;
 }
 
 bool Label::operator==(const Label& o) const {

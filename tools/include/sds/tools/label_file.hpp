@@ -56,6 +56,9 @@ struct LabelFile {
 /// UTF-8, an end before the begin, a tick beyond 2^53, a confidence that is not in 0..1.
 Expected<void> check_label(const Label& label);
 
+/// "no label has the class 'wlk'; there are: rest, walk"
+std::string no_such_class(const LabelFile& file, const std::string& name);
+
 /// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`.
 std::filesystem::path label_path(const std::filesystem::path& recording);
 /// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.
