@@ -56,9 +56,57 @@ class Files(Case):
             self.assertTrue(os.path.exists(self.path(command[0] + ".labels.yml")))
             run(*command, "-o", out, expect=4)
             self.assertTrue(os.path.exists(self.path(command[0] + ".labels.yml")))
-            run(*command, "-o", out, "-f")
+            old = self.read(command[0] + ".labels.yml")
+            _, err = run(*command, "-o", out, "-f")
             self.assertFalse(os.path.exists(self.path(command[0] + ".labels.yml")), command)
+            self.assertIn(f"{command[0]}.labels.yml: these labels were of what is replaced; they are kept as {command[0]}.labels.yml.bak", err)
+            self.assertEqual(self.read(command[0] + ".labels.yml.bak"), old)
         self.assertTrue(os.path.exists(self.path("walk.labels.yml")))
+
+    def test_labels_that_are_replaced_are_kept_and_no_backup_is_lost(self):
+        run("label", "add", self.walk, "-c", "new", "--from", 0.1, "--to", 0.2)
+        new = self.read("walk.labels.yml")
+        table = self.write("t.csv", "time,v\n0,1\n0.01,2\n")
+        wav = self.path("Imu.wav")
+        run("export", "wav", self.walk, "-o", wav)
+        run("pack", self.walk, "-o", self.path("other.sdsz"))
+        for name, command, labels in (("cut", ["cut", self.walk, "--from", 0, "--to", 1], new), ("pack", ["pack", self.walk], new),
+                                      ("recover", ["recover", self.walk], new), ("resample", ["resample", self.walk, "--rate", 50], None),
+                                      ("merge", ["merge", self.walk, self.path("other.sdsz"), "--no-align"], new),
+                                      ("csv", ["import", "csv", table], None), ("audio", ["import", "audio", wav], None)):
+            beside, backup = name + ".labels.yml", name + ".labels.yml.bak"
+            self.write(backup, "an older one")
+            self.write(beside, "mine")
+            run(*command, "-o", self.path(name + ".sdsz"), expect=4)
+            self.assertEqual(self.read(beside), b"mine")
+            _, err = run(*command, "-o", self.path(name + ".sdsz"), "-f")
+            self.assertIn(f"they are kept as {backup}.1", err)
+            self.assertEqual((self.read(backup), self.read(backup + ".1")), (b"an older one", b"mine"))
+            self.assertEqual(self.read(beside) if os.path.exists(self.path(beside)) else None, labels, name)
+            _, err = run(*command, "-o", self.path(name + ".sdsz"), "-f")
+            self.assertNotIn("are kept as", err)  # the same labels again, or none
+            self.assertFalse(os.path.exists(self.path(backup + ".2")))
+        os.mkdir(self.path("plain"))
+        self.write("plain/Imu.0.labels.yml", "mine")
+        _, err = run("unpack", self.walk, "-d", self.path("plain"), "-f")
+        self.assertIn("they are kept as Imu.0.labels.yml.bak", err)
+        self.assertEqual((self.read("plain/Imu.0.labels.yml"), self.read("plain/Imu.0.labels.yml.bak")), (new, b"mine"))
+
+    def test_a_label_file_that_appears_meanwhile_is_left_alone(self):
+        with open(self.path("big.csv"), "w") as f:
+            f.write("time,v\n" + "".join(f"{i / 1000},{i % 977}\n" for i in range(1_000_000)))
+        run("import", "csv", self.path("big.csv"), "-o", self.path("big.sdsz"))
+        for command in (["import", "csv", self.path("big.csv")], ["resample", self.path("big.sdsz"), "--rate", 441]):
+            running = subprocess.Popen([SDS, *command, "-o", self.path("n.sdsz")], stderr=subprocess.PIPE, text=True)
+            while running.poll() is None and not any("partial" in n for n in os.listdir(self.path())):
+                pass
+            self.write("n.labels.yml", "mine")
+            _, err = running.communicate(timeout=300)
+            self.assertEqual(running.returncode, 4, err)
+            self.assertIn("n.labels.yml: exists already (--force replaces it)", err)
+            self.assertEqual(self.read("n.labels.yml"), b"mine")
+            self.assertFalse(os.path.exists(self.path("n.sdsz")))
+            os.remove(self.path("n.labels.yml"))
 
     def test_labels_of_queries_and_of_people_do_not_replace_each_other(self):
         done = self.together([["query", self.walk, "x > 100", "--add-label", f"q{i}"] if i % 2 else

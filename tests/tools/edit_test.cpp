@@ -8,6 +8,7 @@
 #include "sds/tools/dataset.hpp"
 #include "sds/tools/exports.hpp"
 #include "sds/tools/pack.hpp"
+#include "sds/tools/recover.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -314,6 +315,100 @@ TEST_F(EditTest, UnpackNamesStepsThatAPlainFileDoesNotTell) {
   const auto back = write({kRange - 5, 2 * kRange - 105});
   ASSERT_EQ(back.size(), 1u);
   EXPECT_NE(back[0].find("is one of -100 "), std::string::npos) << back[0];
+}
+
+// Big enough that every command tells of its progress before it is done.
+class LabelsMeanwhile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto writer = SdszWriter::create(path_, {}, {});
+    ASSERT_TRUE(writer) << writer.error().to_string();
+    const auto id = writer->add_stream({"Big", "0", false, "", "Big.sds.yml",
+                                        "sds:\n  name: Big\n  sample-frequency: 1000\n  content:\n    - {value: v, "
+                                        "type: int16_t}\n"});
+    ASSERT_TRUE(id);
+    const std::string data(2000, 'x');
+    for (std::uint64_t i = 0; i < 1000; ++i) ASSERT_TRUE(writer->append_at(*id, 1000 * i, as_bytes(data)));
+    ASSERT_TRUE(writer->close());
+  }
+  Recording open() const {
+    auto recording = Recording::open(path_);
+    EXPECT_TRUE(recording) << recording.error().to_string();
+    return std::move(*recording);
+  }
+  // Somebody else writes labels while the command works.
+  OnProgress labels_appear() const {
+    return [this](std::uint64_t) {
+      test::write_file(labels_, "mine");
+      return Expected<void>();
+    };
+  }
+  template <class T>
+  void expect_left_alone(const Expected<T>& done) const {
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::exists) << done.error().to_string();
+    EXPECT_EQ(done.error().path, labels_);
+    EXPECT_EQ(test::read_file(labels_), "mine");
+    EXPECT_FALSE(std::filesystem::exists(output_));
+  }
+  // With `force` it is kept all the same.
+  template <class T>
+  void expect_kept(const Expected<T>& done) const {
+    ASSERT_TRUE(done) << done.error().to_string();
+    EXPECT_EQ(test::read_file(dir_ / "out.labels.yml.bak"), "mine");
+    EXPECT_TRUE(std::filesystem::exists(output_));
+    ASSERT_FALSE(done->notes.empty());
+    EXPECT_NE(done->notes.front().find("they are kept as out.labels.yml.bak"), std::string::npos);
+  }
+
+  test::TempDir dir_;
+  std::filesystem::path path_ = dir_ / "big.sdsz";
+  std::filesystem::path output_ = dir_ / "out.sdsz";
+  std::filesystem::path labels_ = dir_ / "out.labels.yml";
+};
+
+TEST_F(LabelsMeanwhile, ACutLeavesThemAlone) {
+  expect_left_alone(cut(open(), {0}, {{0, 500}}, output_, {}, labels_appear()));
+}
+
+TEST_F(LabelsMeanwhile, ACutByForceKeepsThem) {
+  expect_kept(cut(open(), {0}, {{0, 500}}, output_, {Level::fast, true}, labels_appear()));
+}
+
+TEST_F(LabelsMeanwhile, AMergeLeavesThemAlone) {
+  std::vector<MergeInput> inputs;
+  inputs.push_back({open(), "a"});
+  inputs.push_back({open(), "b"});
+  expect_left_alone(merge(inputs, false, output_, {}, labels_appear()));
+}
+
+TEST_F(LabelsMeanwhile, ResamplingLeavesThemAlone) {
+  expect_left_alone(resample(open(), 0, {500, 1}, ResampleQuality::fast, output_, {}, labels_appear()));
+}
+
+TEST_F(LabelsMeanwhile, PackLeavesThemAlone) { expect_left_alone(pack(open(), output_, {}, labels_appear())); }
+
+TEST_F(LabelsMeanwhile, PackByForceKeepsThem) {
+  PackOptions options;
+  options.force = true;
+  expect_kept(pack(open(), output_, options, labels_appear()));
+}
+
+TEST_F(LabelsMeanwhile, RecoverLeavesThemAlone) { expect_left_alone(recover(path_, output_, false, labels_appear())); }
+
+TEST_F(LabelsMeanwhile, RecoverByForceKeepsThem) { expect_kept(recover(path_, output_, true, labels_appear())); }
+
+TEST_F(LabelsMeanwhile, UnpackLeavesThemAlone) {
+  const auto labels = dir_ / "plain/Big.0.labels.yml";
+  const auto appear = [&](std::uint64_t) {
+    test::write_file(labels, "mine");
+    return Expected<void>();
+  };
+  test::write_file(dir_ / "big.labels.yml", "labels:\n");
+  const auto done = unpack(open(), dir_ / "plain", {}, appear);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, ErrorCode::exists) << done.error().to_string();
+  EXPECT_EQ(test::read_file(labels), "mine");
 }
 
 TEST_F(EditTest, AudioClosesTheGapsThatCheckCountsAndNamesLosses) {

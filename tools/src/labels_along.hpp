@@ -3,49 +3,51 @@
 
 #include <filesystem>
 
+#include "labels_beside.hpp"
 #include "sds/format/file_in_use.hpp"
-#include "sds/format/partial_file.hpp"
-#include "sds/tools/label_file.hpp"
 
 namespace sds {
 
 class LabelsAlong {
  public:
-  /// From the file beside the recording `from` to the one beside its copy `to`. A file that stands there is refused
-  /// without `force`; with it, it is replaced, also by nothing.
+  /// From the file beside the recording `from` to the one beside its copy `to`; what stands there: LabelsBeside.
   static Expected<LabelsAlong> plan(const std::filesystem::path& from, const std::filesystem::path& to, bool force) {
     LabelsAlong labels;
     labels.from_ = label_path(from);
-    labels.to_ = label_path(to);
-    labels.force_ = force;
+    labels.beside_ = LabelsBeside(to, force);
     std::error_code ignored;
-    if (!can_have_labels(to)) return labels;
-    if (std::filesystem::equivalent(labels.from_, labels.to_, ignored)) return labels;  // they are there
-    if (auto ok = refuse_existing(labels.to_, force); !ok) return fail(ok);
-    labels.any_ = std::filesystem::exists(labels.from_, ignored);
-    labels.stale_ = !labels.any_ && std::filesystem::exists(labels.to_, ignored);
+    if (!labels.beside_.possible()) return labels;
+    labels.same_ = std::filesystem::equivalent(labels.from_, labels.beside_.path(), ignored) ||
+                   std::filesystem::weakly_canonical(labels.from_, ignored) ==
+                       std::filesystem::weakly_canonical(labels.beside_.path(), ignored);
+    if (auto ok = labels.refuse(); !ok) return fail(ok);
+    labels.any_ = !labels.same_ && std::filesystem::exists(labels.from_, ignored);
     labels.in_use_ = FileInUse(labels.from_);
     return labels;
   }
 
+  /// Before the copy gets its name: an error if a label file has appeared there.
+  [[nodiscard]] Expected<void> refuse() const { return same_ ? Expected<void>() : beside_.refuse(); }
+
   /// When the copy is made. Returns the label file that was written; empty if there is none.
-  Expected<std::filesystem::path> copy() const {
-    if (stale_)
-      if (auto removed = remove_file(to_); !removed) return fail(removed);
-    if (!any_) return std::filesystem::path();
-    auto text = read_small_file(from_, LabelFile::max_bytes);
-    if (!text) return fail(text);
-    if (auto done = write_text_file(to_, *text, if_exists(force_)); !done) return fail(done);
-    return to_;
+  Expected<std::filesystem::path> copy(std::vector<std::string>& notes) const {
+    if (same_) return std::filesystem::path();  // they are there
+    std::optional<std::string> text;
+    if (any_) {
+      auto read = read_small_file(from_, LabelFile::max_bytes);
+      if (!read) return fail(read);
+      text = std::move(*read);
+    }
+    if (auto done = beside_.replace(text, notes); !done) return fail(done);
+    return any_ ? beside_.path() : std::filesystem::path();
   }
 
  private:
   std::filesystem::path from_;
-  std::filesystem::path to_;
+  LabelsBeside beside_;
   FileInUse in_use_;
-  bool force_ = false;
+  bool same_ = false;  // the copy's labels are the recording's own
   bool any_ = false;
-  bool stale_ = false;  // labels of what the copy replaces
 };
 
 }  // namespace sds

@@ -4,26 +4,25 @@
 #include <memory>
 #include <optional>
 
+#include "labels_beside.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/sdsz_writer.hpp"
 #include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/label_file.hpp"
 
 namespace sds {
 
 /// Sections are coded on all cores. Without finish() nothing is left behind. A label file that stands where the new
-/// recording's would be is somebody's work, or of another recording: without `force` it is refused like the recording,
-/// with it replaced like the recording, by nothing unless the new one gets labels after finish().
+/// recording's would be: LabelsBeside.
 class NewRecording {
  public:
   static Expected<std::unique_ptr<NewRecording>> create(const std::filesystem::path& path, const Properties& session,
                                                         Level level, bool force) {
     if (auto ok = refuse_existing(path, force); !ok) return fail(ok);
-    if (can_have_labels(path))
-      if (auto ok = refuse_existing(label_path(path), force); !ok) return fail(ok);
+    const LabelsBeside beside(path, force);
+    if (auto ok = beside.refuse(); !ok) return fail(ok);
     auto file = PartialFile::create(path, if_exists(force));
     if (!file) return fail(file);
-    auto made = std::unique_ptr<NewRecording>(new NewRecording(std::move(*file), path));
+    auto made = std::unique_ptr<NewRecording>(new NewRecording(std::move(*file), beside));
     SdszWriterOptions options;
     options.level = level;
     options.executor = made->pool_.get();
@@ -35,17 +34,25 @@ class NewRecording {
 
   SdszWriter& writer() { return *writer_; }
 
-  [[nodiscard]] Expected<void> finish() {
+  /// `labels` are the recording's; null: it has none. A note tells of labels that became a backup.
+  [[nodiscard]] Expected<void> finish(std::vector<std::string>& notes, const LabelFile* labels = nullptr) {
+    std::optional<std::string> text;
+    if (labels != nullptr) {
+      auto yaml = labels->checked_yaml();
+      if (!yaml) return fail(yaml);
+      text = std::move(*yaml);
+    }
     if (auto closed = writer_->close(); !closed) return closed;
+    if (auto ok = beside_.refuse(); !ok) return ok;
     if (auto kept = file_.keep(); !kept) return kept;
-    return remove_labels_beside(path_);
+    return beside_.replace(text, notes);
   }
 
  private:
-  NewRecording(PartialFile file, std::filesystem::path path)
-      : file_(std::move(file)), path_(std::move(path)), pool_(make_worker_pool(0)) {}
+  NewRecording(PartialFile file, LabelsBeside beside)
+      : file_(std::move(file)), beside_(std::move(beside)), pool_(make_worker_pool(0)) {}
   PartialFile file_;
-  std::filesystem::path path_;
+  LabelsBeside beside_;
   std::unique_ptr<WorkerPool> pool_;
   std::optional<SdszWriter> writer_;
 };

@@ -178,8 +178,9 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   report.raw_bytes = writer->raw_bytes();
   if (auto closed = writer->close(); !closed) return fail(closed);
   report.stored_bytes = writer->stored_bytes();
+  if (auto ok = labels->refuse(); !ok) return fail(ok);
   if (auto kept = file->keep(); !kept) return fail(kept);
-  auto copied = labels->copy();
+  auto copied = labels->copy(report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
   for (std::size_t i = 1; i < input.streams().size() && !input.sdsz(); ++i) {
@@ -232,7 +233,7 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
   for (const auto& [name, text] : metadata)
     if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done) return fail(done);
   if (labels) {
-    auto copied = labels->copy();
+    auto copied = labels->copy(report.notes);
     if (!copied) return fail(copied);
     report.labels = std::move(*copied);
     if (!report.labels.empty() && report.files.size() > 1)

@@ -336,8 +336,9 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   }
   for (const auto& damage : recording->damages())
     (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);
+  if (auto ok = labels->refuse(); !ok) return fail(ok);
   if (auto kept = file->keep(); !kept) return fail(kept);
-  auto copied = labels->copy();
+  auto copied = labels->copy(report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
   report.closed = !why_not_closed(*recording);

@@ -96,8 +96,9 @@ class StreamCutter {
   std::uint64_t last_tick_ = 0;
 };
 
-Expected<void> cut_labels(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
-                          const std::filesystem::path& output, bool force, EditReport& report) {
+// The labels of what is left.
+LabelFile cut_labels(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
+                     EditReport& report) {
   auto labels = labels_of(recording);
   if (!labels) {
     report.notes.push_back("the labels are left behind: " + labels.error().to_string());
@@ -122,9 +123,8 @@ Expected<void> cut_labels(const Recording& recording, const std::vector<std::siz
     }
   }
   report.labels = left.labels.size();
-  if (left.labels.empty()) return {};
   left.sort();
-  return save_beside(left, output, force);
+  return left;
 }
 
 }  // namespace
@@ -147,8 +147,8 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
     if (auto done = StreamCutter(recording, index, within, (*made)->writer(), report).run(on_progress); !done)
       return fail(done);
   report.raw_bytes = (*made)->writer().raw_bytes();
-  if (auto done = (*made)->finish(); !done) return fail(done);
-  if (auto done = cut_labels(recording, streams, within, output, options.force, report); !done) return fail(done);
+  const LabelFile left = cut_labels(recording, streams, within, report);
+  if (auto done = (*made)->finish(report.notes, left.labels.empty() ? nullptr : &left); !done) return fail(done);
   return report;
 }
 

@@ -246,10 +246,9 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   if (auto done = merger.fit_clocks(); !done) return fail(done);
   if (auto done = merger.copy_all(on_progress); !done) return fail(done);
   report.raw_bytes = (*made)->writer().raw_bytes();
-  if (auto done = (*made)->finish(); !done) return fail(done);
-  if (!merger.labels()) return report;
-  report.labels = merger.labels()->labels.size();
-  if (auto saved = save_beside(*merger.labels(), output, options.force); !saved) return fail(saved);
+  const LabelFile* found = merger.labels() ? &*merger.labels() : nullptr;
+  if (found != nullptr) report.labels = found->labels.size();
+  if (auto done = (*made)->finish(report.notes, found); !done) return fail(done);
   return report;
 }
 

@@ -235,7 +235,7 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
   report.raw_bytes = (*made)->writer().raw_bytes();
-  if (auto done = (*made)->finish(); !done) return fail(done);
+  if (auto done = (*made)->finish(report.notes); !done) return fail(done);
   return report;
 }
 

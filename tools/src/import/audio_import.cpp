@@ -150,7 +150,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   for (const int tag : {SF_STR_TITLE, SF_STR_ARTIST, SF_STR_COMMENT, SF_STR_DATE})
     if (const char* text = sf_get_string(sound.get(), tag); text != nullptr && *text != '\0')
       report.notes.push_back(fmt::format("not kept: '{}'", std::string_view(text).substr(0, 100)));
-  if (auto done = (*made)->finish(); !done) return fail(done);
+  if (auto done = (*made)->finish(report.notes); !done) return fail(done);
   report.streams = 1;
   return report;
 }

@@ -10,6 +10,8 @@ namespace sds {
 
 namespace {
 
+constexpr const char* kTool = "sdskit import qeexo";
+
 tl::unexpected<Error> at_line(std::uint64_t line, const std::string& message, const std::filesystem::path& path) {
   return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, message), path);
 }
@@ -49,7 +51,8 @@ std::optional<std::string> parse_cell(std::string_view text, std::vector<std::ve
 
 Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output,
                                     const ImportOptions& options, const OnProgress& on_progress) {
-  std::vector<ImportedLabel> labels;
+  ImportedLabels imported;
+  std::vector<ImportedLabel>& labels = imported.labels;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
     std::vector<std::string> header;
     std::optional<std::size_t> time_column;
@@ -118,7 +121,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
             if (!labels.empty() && labels.back().name == name && begin <= labels.back().end_s + 1e-6) {
               labels.back().end_s = begin + options.interval_s;
             } else if (labels.size() < LabelFile::max_labels) {
-              labels.push_back({name, begin, begin + options.interval_s});
+              labels.push_back({name, begin, begin + options.interval_s, kTool, "", "", {}});
             }
           }
           return true;
@@ -127,7 +130,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
     if (done && header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
     return done;
   };
-  auto report = import_tables(input, output, options, "sdskit import qeexo", rows, &labels);
+  auto report = import_tables(input, output, options, kTool, rows, &imported);
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }

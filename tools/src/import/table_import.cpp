@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "new_recording.hpp"
@@ -200,6 +201,41 @@ ScalarType scalar_type(ImportType type) {
                                    : ScalarType::f64;
 }
 
+// Labels on the clock of a recording that begins at `origin` of the source's seconds.
+LabelFile place_labels(const ImportedLabels& labels, const Frequency& ticks, double origin,
+                       const std::map<std::string, std::string>& stream_of, ImportReport& report) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  file.classes = labels.classes;
+  std::size_t without_stream = 0;
+  for (const auto& label : labels.labels) {
+    auto begin = file.tick_of(label.begin_s - origin);
+    auto end = file.tick_of(label.end_s - origin);
+    if (!begin || !end) {
+      report.notes.push_back(
+          fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
+      continue;
+    }
+    const auto stream = stream_of.find(label.table);
+    if (!label.table.empty() && stream == stream_of.end()) {
+      ++without_stream;
+      continue;
+    }
+    if (file.labels.size() >= LabelFile::max_labels) {
+      report.notes.push_back(fmt::format("more than {} labels: the others are left out", LabelFile::max_labels));
+      break;
+    }
+    file.labels.push_back({label.name, *begin, std::max(*begin, *end), label.table.empty() ? "" : stream->second,
+                           label.author, label.note, label.confidence, 0});
+  }
+  if (without_stream > 0)
+    report.notes.push_back(fmt::format("{} label{} left behind, of streams that are not in it", without_stream,
+                                       without_stream == 1 ? " is" : "s are"));
+  file.sort();
+  report.labels = file.labels.size();
+  return file;
+}
+
 }  // namespace
 
 std::string safe_stream_name(const std::string& name) {
@@ -217,7 +253,7 @@ std::string safe_stream_name(const std::string& name) {
 
 Expected<ImportReport> import_tables(const std::filesystem::path& input, const std::filesystem::path& output,
                                      const ImportOptions& options, const std::string& tool,
-                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels,
+                                     const ForEachRow& for_each_row, const ImportedLabels* labels,
                                      const std::set<std::string>* losses) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   ImportReport report;
@@ -330,28 +366,16 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
       if (!paired) return fail(paired);
     }
   }
-  if (auto done = (*made)->finish(); !done) return fail(done);
-  if (losses != nullptr) report.losses.assign(losses->begin(), losses->end());
-  if (labels == nullptr || labels->empty()) return report;
-  LabelFile out;
-  out.tick_frequency = ticks;
-  for (const auto& label : *labels) {
-    auto begin = out.tick_of(label.begin_s - origin);
-    auto end = out.tick_of(label.end_s - origin);
-    if (!begin || !end) {
-      report.notes.push_back(
-          fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
-      continue;
-    }
-    if (out.labels.size() >= LabelFile::max_labels) {
-      report.notes.push_back(fmt::format("more than {} labels: the others are left out", LabelFile::max_labels));
-      break;
-    }
-    out.labels.push_back({label.name, *begin, std::max(*begin, *end), "", tool, "", {}, 0});
+  LabelFile made_labels;
+  if (labels != nullptr) {
+    std::map<std::string, std::string> stream_of;  // by the table's name
+    for (std::size_t t = 0; t < tables.size(); ++t)
+      if (facts[t].rows > 0) stream_of.emplace(tables[t].name, metadata[t].name);
+    made_labels = place_labels(*labels, labels->tick_frequency.value_or(ticks), origin, stream_of, report);
   }
-  out.sort();
-  report.labels = out.labels.size();
-  if (auto saved = save_beside(out, output, options.force); !saved) return fail(saved);
+  const LabelFile* found = made_labels.labels.empty() ? nullptr : &made_labels;
+  if (auto done = (*made)->finish(report.notes, found); !done) return fail(done);
+  if (losses != nullptr) report.losses.assign(losses->begin(), losses->end());
   return report;
 }
 

@@ -25,11 +25,21 @@ struct ImportTable {
 using OnImportRow = std::function<Expected<void>(std::size_t table, double time_s, std::span<const double> values)>;
 using ForEachRow = std::function<Expected<void>(std::vector<ImportTable>& tables, const OnImportRow& on_row)>;
 
-/// Labels in the source's seconds.
+/// A label in the source's seconds.
 struct ImportedLabel {
   std::string name;
   double begin_s = 0;
   double end_s = 0;
+  std::string author;
+  std::string table;  ///< name of the table that it is about; empty: the whole recording
+  std::string note;
+  std::optional<double> confidence;
+};
+
+struct ImportedLabels {
+  std::vector<ImportedLabel> labels;
+  std::vector<std::string> classes;         ///< that are known; empty: any
+  std::optional<Frequency> tick_frequency;  ///< of the label file; none: the recording's
 };
 
 /// Writes the tables of the file `input` to `output`. Evenly spaced samples go into blocks with a sample frequency,
@@ -37,7 +47,7 @@ struct ImportedLabel {
 /// pair. `losses`, known once all rows were given, are recorded at the end of every stream.
 Expected<ImportReport> import_tables(const std::filesystem::path& input, const std::filesystem::path& output,
                                      const ImportOptions& options, const std::string& tool,
-                                     const ForEachRow& for_each_row, const std::vector<ImportedLabel>* labels,
+                                     const ForEachRow& for_each_row, const ImportedLabels* labels,
                                      const std::set<std::string>* losses = nullptr);
 
 /// A name that a stream can have: what check_stream_name refuses becomes an underscore.

@@ -13,6 +13,8 @@ namespace sds {
 
 namespace {
 
+constexpr const char* kTool = "sdskit import xdf";
+
 constexpr std::uint64_t kMaxChunk = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxValues = 4096;
 
@@ -213,7 +215,8 @@ class XdfReader {
         if (text.size() > 200) text.resize(200);
         while (find_invalid_utf8(text)) text.pop_back();  // a character that is cut
         // A marker is an instant; a label has to last, if only for a millisecond.
-        if (labels_.size() < LabelFile::max_labels) labels_.push_back({text, synchronized, synchronized + 0.001});
+        if (labels_.size() < LabelFile::max_labels)
+          labels_.push_back({text, synchronized, synchronized + 0.001, kTool, "", "", {}});
         continue;
       }
       auto taken = on_row_(*stream.index, synchronized, row_);
@@ -258,13 +261,14 @@ class XdfReader {
 
 Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std::filesystem::path& output,
                                   const ImportOptions& options, const OnProgress& on_progress) {
-  std::vector<ImportedLabel> labels;
+  ImportedLabels imported;
+  std::vector<ImportedLabel>& labels = imported.labels;
   std::set<std::string> losses;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     labels.clear();
     return XdfReader(input, tables, on_row, on_progress, labels, losses).read();
   };
-  auto report = import_tables(input, output, options, "sdskit import xdf", rows, &labels, &losses);
+  auto report = import_tables(input, output, options, kTool, rows, &imported, &losses);
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }

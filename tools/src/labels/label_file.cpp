@@ -276,21 +276,6 @@ bool can_have_labels(const std::filesystem::path& recording) {
   return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
 }
 
-Expected<void> remove_labels_beside(const std::filesystem::path& recording) {
-  std::error_code ignored;
-  const auto labels = label_path(recording);
-  if (!can_have_labels(recording) || !std::filesystem::exists(std::filesystem::symlink_status(labels, ignored)))
-    return {};
-  return remove_file(labels);
-}
-
-Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force) {
-  if (!can_have_labels(recording)) return {};
-  auto yaml = labels.checked_yaml();
-  if (!yaml) return fail(yaml);
-  return write_text_file(label_path(recording), *yaml, if_exists(force));
-}
-
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {
   if (stream) return stream_span(recording, *stream);
   std::optional<TimeSpan> all;

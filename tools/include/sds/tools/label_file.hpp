@@ -64,11 +64,6 @@ std::filesystem::path label_path(const std::filesystem::path& recording);
 /// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.
 bool can_have_labels(const std::filesystem::path& recording);
 
-/// Deletes the label file beside a recording that has just been replaced: its labels were the former one's.
-Expected<void> remove_labels_beside(const std::filesystem::path& recording);
-/// Writes the labels of a recording that was made, if it can have some.
-Expected<void> save_beside(const LabelFile& labels, const std::filesystem::path& recording, bool force);
-
 /// When a recording begins and ends: the first block's time of any stream, and the end of the last block (one block
 /// interval behind its time, or its samples by the sample frequency). In seconds; nothing if there is no block.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
