@@ -250,6 +250,60 @@ class Imports(Case):
         run("import", "mcap", self.path("i.mcap"), "-o", self.path("i.sdsz"))
         self.assertEqual(self.csv_of(self.path("i.sdsz")), self.csv_of(self.path("Imu.0.sds")))
 
+    def test_our_mcap_brings_its_labels(self):
+        yaml = "sds:\n  name: %s\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n"
+        for name, first in (("A", 1000), ("B", 3000)):
+            self.write(f"{name}.sds.yml", yaml % name)
+            self.write(f"{name}.0.sds", plain(*[(first + 100 * i, struct.pack("<10h", *range(10))) for i in range(100)]))
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("ab.sdsz"))
+        self.write("ab.labels.yml", "labels:\n  tick-frequency: 1000000\n  classes: [walk, rest, run]\n  intervals:\n"
+                                    "    - {class: walk, begin: 1500001, end: 2000000, author: ann, note: \"left: hand\", confidence: 0.5}\n"
+                                    "    - {class: rest, begin: 4000000, end: 5000000, stream: B}\n")
+        listed = lambda name: json.loads(run("label", "list", self.path(name), "--json")[0])["labels"]
+        before = listed("ab.sdsz")
+        run("export", "mcap", self.path("ab.sdsz"), "-o", self.path("ab.mcap"))
+        out, _ = run("import", "mcap", self.path("ab.mcap"), "-o", self.path("back.sdsz"))
+        self.assertIn(", 2 labels\n", out)
+        self.assertEqual(listed("back.sdsz"), before)
+        self.assertIn("classes: [walk, rest, run]", self.read("back.labels.yml").decode())
+        # Times that count from a stream's first block: A's is at 1 s, and B's at 3 s.
+        run("export", "mcap", self.path("ab.sdsz"), "-o", self.path("n.mcap"), "--normalize")
+        run("import", "mcap", self.path("n.mcap"), "-o", self.path("n.sdsz"))
+        self.assertEqual([(e["class"], e["begin"], e["end"]) for e in listed("n.sdsz")],
+                         [("walk", 500_001, 1_000_000), ("rest", 1_000_000, 2_000_000)])
+        # Of a stream that is not exported.
+        run("export", "mcap", self.path("ab.sdsz"), "-s", "A", "-o", self.path("a.mcap"))
+        _, err = run("import", "mcap", self.path("a.mcap"), "-o", self.path("a.sdsz"))
+        self.assertIn("1 label is left behind, of streams that are not in it", err)
+        self.assertEqual([e["class"] for e in listed("a.sdsz")], ["walk"])
+
+    def test_our_mcap_brings_its_labels_in_utc(self):
+        self.write("u.csv", "time,v\n" + "".join(f"{1_700_000_000 + i / 100:.2f},{i}\n" for i in range(1000)))
+        run("import", "csv", self.path("u.csv"), "-o", self.path("u.sdsz"))
+        run("label", "add", self.path("u.sdsz"), "-c", "walk", "--from", 1.234, "--to", 2.5)
+        run("export", "mcap", self.path("u.sdsz"), "-o", self.path("u.mcap"))
+        run("import", "mcap", self.path("u.mcap"), "-o", self.path("v.sdsz"))
+        self.assertEqual(self.read("v.labels.yml"), self.read("u.labels.yml"))
+        self.assertEqual(self.csv_of(self.path("v.sdsz")), self.csv_of(self.path("u.sdsz")))
+        # What others wrote of such labels, or an earlier sdskit: not known when in UTC, and said so.
+        out = io.BytesIO()
+        w = Writer(out)
+        w.start()
+        channel = w.register_channel("/v", "json", w.register_schema("v", "jsonschema", b"{}"))
+        for i in range(10):
+            w.add_message(channel, 1_700_000_000_000_000_000 + i, b'{"v": 1}', 0)
+        w.add_metadata("sds", {"utc": "yes"})
+        w.add_metadata("sds-labels", {"yaml": self.read("u.labels.yml").decode()})
+        w.finish()
+        self.write("w.mcap", out.getvalue())
+        _, err = run("import", "mcap", self.path("w.mcap"), "-o", self.path("w.sdsz"))
+        self.assertIn("1 label is left behind: when they are is not told in the times of the messages", err)
+        broken = out.getvalue().replace(b"version: 1", b"version: 7")
+        self.write("x.mcap", broken)
+        _, err = run("import", "mcap", self.path("x.mcap"), "-o", self.path("x.sdsz"))
+        self.assertIn("the labels in it cannot be read, and are left behind", err)
+        self.assertFalse(os.path.exists(self.path("x.labels.yml")))
+
     def test_damaged_mcap_files_never_crash(self):
         good = self.mcap_file(count=100)
         err = self.imported("mcap", "x.mcap", b"nonsense", expect=3)

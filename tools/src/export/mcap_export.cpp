@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "json_text.hpp"
 #include "mcap_format.hpp"
@@ -224,6 +225,7 @@ class McapWriter {
 // A stream on its way: the run that is being written, and the next of its samples.
 struct Source {
   SampleReader reader;
+  std::string id;
   Frequency ticks;
   std::vector<ChannelText> texts;
   std::vector<std::string> keys;  // "\"ax\":"
@@ -284,6 +286,23 @@ std::int64_t log_time(const Source& source, const std::optional<RecordingClock>&
       clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick) + ticks_since, source.ticks)));
 }
 
+// Begin and end of each label as log times, a line each: where that is on the clock of the messages.
+std::string label_times(const LabelFile& labels, const std::map<std::string, double>& zero,
+                        const std::optional<RecordingClock>& clock) {
+  std::string out;
+  for (const auto& label : labels.labels) {
+    const auto origin = zero.contains(label.stream) ? zero.find(label.stream) : zero.find("");
+    const double shift = origin == zero.end() ? 0 : origin->second;
+    const auto time = [&](std::uint64_t tick) {
+      if (!clock) return static_cast<std::int64_t>(std::llround((labels.seconds_of(tick) - shift) * 1e9));
+      return static_cast<std::int64_t>(
+          clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick), labels.tick_frequency)));
+    };
+    out += fmt::format("{} {}\n", time(label.begin), time(label.end));
+  }
+  return out;
+}
+
 }  // namespace
 
 Expected<ExportReport> export_mcap(const Recording& recording, const std::vector<std::size_t>& streams,
@@ -307,7 +326,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     auto reader = SampleReader::open(recording, index, options.samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    Source source{std::move(*reader), stream.tick_frequency(), {}, {}, nullptr, 0};
+    Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0};
     for (const auto& channel : metadata.channels) {
       source.texts.emplace_back(channel);
       source.keys.push_back(json_string(channel.name) + ":");
@@ -324,10 +343,6 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (recording.sdsz())
     for (const auto& [key, value] : recording.sdsz()->session().items()) session.emplace(key, value);
   if (auto done = writer.write_metadata("sds", session); !done) return fail(done);
-  auto labels = labels_of(recording);
-  if (!labels) return fail(labels);
-  if (!labels->labels.empty())
-    if (auto done = writer.write_metadata("sds-labels", {{"yaml", labels->to_yaml()}}); !done) return fail(done);
   std::uint64_t before_zero = 0;
   std::string text;
   const auto advance = [](Source& source) -> Expected<void> {
@@ -340,6 +355,20 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   };
   for (auto& source : sources)
     if (auto done = advance(source); !done) return fail(done);
+  // The times from which each stream's count: labels of the whole recording are on the first one's.
+  std::map<std::string, double> zero;
+  for (const auto& source : sources)
+    if (const auto origin = source.reader.origin(); origin && options.samples.normalize) {
+      zero.emplace(source.id, seconds(*origin, source.ticks));
+      zero.emplace("", seconds(*origin, source.ticks));
+    }
+  auto labels = labels_of(recording);
+  if (!labels) return fail(labels);
+  if (!labels->labels.empty())
+    if (auto done = writer.write_metadata(
+            "sds-labels", {{"yaml", labels->to_yaml()}, {"log-times", label_times(*labels, zero, clock)}});
+        !done)
+      return fail(done);
   for (;;) {
     // The earliest sample of all streams; of one time, the first stream's.
     std::size_t first = sources.size();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 #include "import/table_import.hpp"
 #include "mcap_format.hpp"
@@ -49,6 +50,26 @@ void flatten(const nlohmann::json& json, const std::string& path, std::vector<st
   }
 }
 
+std::map<std::string, std::string> take_map(ByteReader& reader) {
+  std::map<std::string, std::string> items;
+  const auto size = reader.number<std::uint32_t>();
+  const auto bytes = size ? reader.take(*size) : std::nullopt;
+  if (!bytes) return items;
+  ByteReader pairs(*bytes);
+  for (auto key = take_string(pairs); key; key = take_string(pairs)) {
+    auto value = take_string(pairs);
+    if (!value) break;
+    items.insert_or_assign(std::move(*key), std::move(*value));
+  }
+  return items;
+}
+
+// Whole and fractional seconds apart: UTC in nanoseconds has more digits than a double.
+template <class Nanoseconds>
+double seconds_of(Nanoseconds ns) {
+  return static_cast<double>(ns / 1'000'000'000) + static_cast<double>(ns % 1'000'000'000) * 1e-9;
+}
+
 struct JsonChannel {
   std::string topic;
   bool json = false;
@@ -61,8 +82,15 @@ struct JsonChannel {
 class McapReader {
  public:
   McapReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
-             const OnProgress& on_progress, std::set<std::string>& notes, std::set<std::string>& losses)
-      : path_(path), tables_(tables), on_row_(on_row), on_progress_(on_progress), notes_(notes), losses_(losses) {}
+             const OnProgress& on_progress, ImportedLabels& labels, std::set<std::string>& notes,
+             std::set<std::string>& losses)
+      : path_(path),
+        tables_(tables),
+        on_row_(on_row),
+        on_progress_(on_progress),
+        labels_(labels),
+        notes_(notes),
+        losses_(losses) {}
 
   Expected<void> read() {
     auto file = InputFile::open(path_);
@@ -84,8 +112,8 @@ class McapReader {
       const auto opcode = static_cast<Opcode>(head[0]);
       const std::uint64_t size = load_le<std::uint64_t>(head.data() + 1);
       if (opcode == Opcode::footer || opcode == Opcode::data_end) return {};
-      const bool wanted =
-          opcode == Opcode::schema || opcode == Opcode::channel || opcode == Opcode::message || opcode == Opcode::chunk;
+      const bool wanted = opcode == Opcode::schema || opcode == Opcode::channel || opcode == Opcode::message ||
+                          opcode == Opcode::chunk || (opcode == Opcode::metadata && size <= kMaxRecord);
       if (wanted) {
         if (size > kMaxRecord)
           return fail(ErrorCode::limit, fmt::format("a record of {} bytes, more than {} MiB", size, kMaxRecord >> 20),
@@ -117,6 +145,8 @@ class McapReader {
         return channel(content, at);
       case Opcode::message:
         return message(content, at);
+      case Opcode::metadata:
+        return metadata(content);
       case Opcode::chunk:
         return chunks ? chunk(content, at) : bad("a chunk within a chunk", at);
       default:
@@ -140,17 +170,46 @@ class McapReader {
     if (!channel.json)
       notes_.insert(
           fmt::format("topic {} is left out: its messages are '{}', not JSON", channel.topic, encoding->substr(0, 40)));
-    const auto map = reader.number<std::uint32_t>();
-    const auto items = map ? reader.take(*map) : std::nullopt;
-    if (items) {
-      ByteReader pairs(*items);
-      for (auto key = take_string(pairs); key; key = take_string(pairs)) {
-        auto value = take_string(pairs);
-        if (!value) break;
-        if (*key == "sds-metadata") channel.metadata = std::move(*value);
-      }
-    }
+    auto items = take_map(reader);
+    if (const auto text = items.find("sds-metadata"); text != items.end()) channel.metadata = std::move(text->second);
     channels_.emplace(*id, std::move(channel));
+    return {};
+  }
+
+  // Only what sdskit wrote: the labels. What cannot be read of them is told, and costs nothing else.
+  Expected<void> metadata(ByteView content) {
+    ByteReader reader(content);
+    const auto name = take_string(reader);
+    if (!name || (*name != "sds" && *name != "sds-labels")) return {};
+    auto items = take_map(reader);
+    if (*name == "sds") {
+      utc_ = items["utc"] == "yes";
+      return {};
+    }
+    const auto file = LabelFile::parse(items["yaml"], path_);
+    if (find_invalid_utf8(items["yaml"]) || !file) {
+      notes_.insert("the labels in it cannot be read, and are left behind");
+      return {};
+    }
+    // Begin and end of each label, as log times; files of before 0.1.0 have none.
+    std::istringstream times(items["log-times"]);
+    const bool has_times = !items["log-times"].empty();
+    labels_.labels.clear();
+    labels_.classes = file->classes;
+    labels_.tick_frequency = file->tick_frequency;
+    for (const auto& label : file->labels) {
+      std::int64_t begin = 0;
+      std::int64_t end = 0;
+      if (has_times ? !(times >> begin >> end) : utc_) {
+        notes_.insert(fmt::format("{} label{} left behind: when they are is not told in the times of the messages",
+                                  file->labels.size(), file->labels.size() == 1 ? " is" : "s are"));
+        labels_.labels.clear();
+        return {};
+      }
+      labels_.labels.push_back({label.name, has_times ? seconds_of(begin) : file->seconds_of(label.begin),
+                                has_times ? seconds_of(end) : file->seconds_of(label.end), label.author,
+                                label.stream.empty() ? "" : "/" + label.stream, label.note, label.confidence});
+    }
     return {};
   }
 
@@ -213,9 +272,7 @@ class McapReader {
         row_[static_cast<std::size_t>(column - channel.paths.begin())] = value;
       }
     }
-    // Whole and fractional seconds apart: UTC in nanoseconds has more digits than a double.
-    const std::uint64_t whole_s = *log_time / 1'000'000'000;
-    const double time = static_cast<double>(whole_s) + static_cast<double>(*log_time % 1'000'000'000) * 1e-9;
+    const double time = seconds_of(*log_time);
     auto taken = on_row_(*channel.table, time, row_);
     if (!taken && taken.error().path.empty()) taken.error().path = path_;
     return taken;
@@ -285,24 +342,27 @@ class McapReader {
   std::vector<ImportTable>& tables_;
   const OnImportRow& on_row_;
   const OnProgress& on_progress_;
+  ImportedLabels& labels_;
   std::set<std::string>& notes_;
   std::set<std::string>& losses_;
   std::map<std::uint16_t, JsonChannel> channels_;
   Bytes plain_;
   std::vector<std::pair<std::string, double>> numbers_;
   std::vector<double> row_;
+  bool utc_ = false;  // the times of what sdskit wrote are UTC
 };
 
 }  // namespace
 
 Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std::filesystem::path& output,
                                    const ImportOptions& options, const OnProgress& on_progress) {
+  ImportedLabels labels;
   std::set<std::string> notes;
   std::set<std::string> losses;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
-    return McapReader(input, tables, on_row, on_progress, notes, losses).read();
+    return McapReader(input, tables, on_row, on_progress, labels, notes, losses).read();
   };
-  auto report = import_tables(input, output, options, "sdskit import mcap", rows, nullptr, &losses);
+  auto report = import_tables(input, output, options, "sdskit import mcap", rows, &labels, &losses);
   if (!report && report.error().path.empty()) report.error().path = input;
   if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;

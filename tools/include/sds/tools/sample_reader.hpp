@@ -52,6 +52,8 @@ class SampleReader {
   [[nodiscard]] Expected<const SampleRun*> next();
 
   [[nodiscard]] const Metadata& metadata() const { return *metadata_; }
+  /// The tick from which times count with `normalize`; nothing if no block is known yet.
+  [[nodiscard]] std::optional<std::uint64_t> origin() const { return origin_; }
   /// After the end: what was left out, and why, as sentences. Damage is in Recording::damages().
   [[nodiscard]] std::vector<std::string> notes() const;
   /// Blocks so far with bytes left over after their last whole sample.
