@@ -210,7 +210,7 @@ class Input(Case):
             run("pack", self.path(name), "-o", self.path("x.sdsz"), expect=3)
         run("query", self.path("a.sdsz"), "v > 0", "-s", "T", expect=2)
         self.assertIn("no stream 'Rmap'", run("query", self.path("a.sdsz"), "v > 0", "--rows", "-s", "Rmap", expect=2)[1])
-        _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"))
+        _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"), expect=2)
         self.assertIn("no block lies in the time that was asked for", err)
 
     def test_a_closed_pipe_ends_quietly(self):

@@ -377,6 +377,15 @@ class Datasets(Case):
         self.assertFalse(os.path.exists(self.path("e.sdsz")))
         run("cut", rec, "--from", 3, "--to", 2, "-o", self.path("d.sdsz"), expect=2)
 
+    def test_a_cut_with_nothing_left_is_no_recording(self):
+        rec = self.recording(start=5000)  # 1000 samples at 100 Hz: [5, 15) s
+        run("label", "add", rec, "-c", "walk", "--from", 6, "--to", 7)
+        for what in (["--from", 500, "--to", 600], ["--to", 5], ["--from", 15], ["--where", "y > 5000"],
+                     ["--label", "walk", "--from", 8]):
+            _, err = run("cut", rec, *what, "-o", self.path("n.sdsz"), expect=2)
+            self.assertIn("nothing is left: no block lies in the time that was asked for; Imu has [5, 15) s", err)
+            self.assertEqual([n for n in os.listdir(self.path()) if n.startswith("n.")], [], what)
+
     def test_merge_needs_clocks_or_says_so(self):
         a = self.recording("A")
         b = self.recording("B")

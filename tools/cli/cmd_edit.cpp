@@ -98,13 +98,10 @@ int run_cut(const Options& o) {
     if (!found) return fail_with(found.error());
     within = found->ranges;
   }
-  if (within->empty())
-    return fail_with({ErrorCode::usage, "nothing is left: no time is chosen", recording->path(), {}});
   auto report = [&] {
     Progress progress("cutting", total_bytes(*recording));
     return cut(*recording, *streams, *within, o.output, o.edit, progress.callback());
   }();
-  if (report && report->blocks == 0) report->notes.push_back("no block lies in the time that was asked for");
   return print_report(report, o);
 }
 

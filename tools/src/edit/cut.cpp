@@ -1,4 +1,6 @@
 // sds cut: a part of a recording.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "edit/stream_copy.hpp"
@@ -127,11 +129,25 @@ LabelFile cut_labels(const Recording& recording, const std::vector<std::size_t>&
   return left;
 }
 
+// Why no block is left: an error, as nobody wants an empty recording.
+tl::unexpected<Error> nothing_left(const Recording& recording, const std::vector<std::size_t>& streams) {
+  std::string covered;
+  for (const std::size_t index : streams) {
+    auto span = time_span(recording, index);
+    if (!span) return fail(span);
+    covered += fmt::format("{}{} ", covered.empty() ? "" : "; ", recording.streams()[index].id);
+    covered += *span ? fmt::format("has [{}, {}) s", (*span)->begin, (*span)->end) : "has no blocks";
+  }
+  return fail(recording.damages().empty() ? ErrorCode::usage : ErrorCode::bad_input,
+              "nothing is left: no block lies in the time that was asked for; " + covered, recording.path());
+}
+
 }  // namespace
 
 Expected<EditReport> cut(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
                          const std::filesystem::path& output, const EditOptions& options,
                          const OnProgress& on_progress) {
+  if (within.empty()) return nothing_left(recording, streams);
   const FileInUse labels(label_path(recording.path()));
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
   session.set("tool", "sdskit cut");
@@ -147,6 +163,7 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
     if (auto done = StreamCutter(recording, index, within, (*made)->writer(), report).run(on_progress); !done)
       return fail(done);
   report.raw_bytes = (*made)->writer().raw_bytes();
+  if (report.blocks == 0) return nothing_left(recording, streams);
   const LabelFile left = cut_labels(recording, streams, within, report);
   if (auto done = (*made)->finish(report.notes, left.labels.empty() ? nullptr : &left); !done) return fail(done);
   return report;
