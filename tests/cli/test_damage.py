@@ -197,6 +197,30 @@ class Recover(Damaged):
         self.assertFalse(report["whole"])
         self.assertEqual(report["blocks"], 2000 - lost)
 
+    def test_recover_lists_what_was_had_of_each_stream(self):
+        self.write("E.sds.yml", YAML.replace("name: T", "name: E"))
+        self.write("E.0.sds", b"")
+        run("pack", self.path("T.0.sds"), self.path("E.0.sds"), "-o", self.path("te.sdsz"), "--section-kib", 16)
+        whole = self.read("te.sdsz")
+        data = [s for s in sections(whole) if s[2] == 3]
+        # Cut off in the third section: the two before it are there.
+        blocks = data[0][4] + data[1][4]
+        rec = self.write("cut.sdsz", whole[:data[2][0] + 500])
+        report = json.loads(run("recover", rec, "-o", self.path("r.sdsz"), "--json", expect=3)[0])
+        streams = {s["id"]: s for s in report["stream_list"]}
+        self.assertEqual(streams["T"], {"id": "T", "blocks": blocks, "first_tick": 0, "last_tick": 100 * (blocks - 1),
+                                        "tick_frequency_hz": 1000})
+        self.assertEqual(report["streams"], len(streams))
+        out, _ = run("recover", rec, "-o", self.path("r.sdsz"), "-f", expect=3)
+        self.assertIn(f"  stream     T: {blocks:,} blocks, 0 to {(blocks - 1) / 10:.10g} s (ticks 0 to {100 * (blocks - 1)})\n", out)
+        # Cut off before the first block.
+        rec = self.write("none.sdsz", whole[:data[0][0] + 500])
+        report = json.loads(run("recover", rec, "-o", self.path("n.sdsz"), "--json", expect=3)[0])
+        self.assertEqual([(s["id"], s["blocks"], s["first_tick"], s["last_tick"]) for s in report["stream_list"]][:1], [("T", 0, None, None)])
+        out, _ = run("recover", rec, "-o", self.path("n.sdsz"), "-f", expect=3)
+        self.assertIn("  stream     T: 0 blocks\n", out)
+        self.assertNotIn("the rest is there", out)
+
     def test_labels_come_along(self):
         run("label", "add", self.good, "-c", "walk", "--from", 0, "--to", 1, "--note", "mine")
         labels = self.read("good.labels.yml")

@@ -265,7 +265,7 @@ TEST_F(RecoverTest, DamagedPayloadsAreNamed) {
   EXPECT_EQ(damage.last_tick, lost.header.last_tick);
   EXPECT_EQ(damage.offset, lost.offset);
   EXPECT_EQ(damage.bytes, lost.header.section_bytes());
-  EXPECT_EQ(report->stream_ids.at(1), "S1");
+  EXPECT_EQ(report->stream_list.at(1).id, "S1");
   EXPECT_EQ(read_result(),
             (std::map<std::string, std::uint64_t>{{"S0", kBlocks}, {"S1", kBlocks - lost.header.block_count}}));
 }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -29,14 +30,40 @@ std::string missing_text(const Damage& damage, const std::vector<std::string>& s
   return text + damage.reason;
 }
 
+// One line a stream: how much of it was had.
+std::string had_text(const RecoveredStream& stream) {
+  if (stream.blocks == 0) return "0 blocks";
+  return fmt::format("{}, {} to {} s (ticks {} to {})", counted(stream.blocks, "block"),
+                     seconds(*stream.first_tick, stream.tick_frequency),
+                     seconds(*stream.last_tick, stream.tick_frequency), *stream.first_tick, *stream.last_tick);
+}
+
 std::string verdict(const RecoverReport& report) {
   std::string text;
   if (!report.closed)
     text = "not closed: still being recorded, or its writer died. What came after the last flush cannot be known; ";
-  if (!report.missing.empty()) return text + "the rest is there";
+  if (!report.missing.empty()) {
+    const auto empty = std::count_if(report.stream_list.begin(), report.stream_list.end(),
+                                     [](const RecoveredStream& stream) { return stream.blocks == 0; });
+    if (report.blocks == 0) return text + "no block could be had";
+    if (empty == 0) return text + "what is listed is there";
+    return text + fmt::format("what is listed is there; of {} there is nothing",
+                              counted(static_cast<std::uint64_t>(empty), "stream"));
+  }
   if (report.recorded_losses == 0) return text + (report.closed ? "nothing is missing" : "nothing else is missing");
   return text + fmt::format("nothing more is missing than the {} that {} recorded, as gaps",
                             counted(report.recorded_losses, "loss"), report.recorded_losses == 1 ? "was" : "were");
+}
+
+nlohmann::json streams_json(const std::vector<RecoveredStream>& streams) {
+  auto list = nlohmann::json::array();
+  for (const auto& stream : streams)
+    list.push_back({{"id", stream.id},
+                    {"blocks", stream.blocks},
+                    {"tick_frequency_hz", stream.tick_frequency.hz()},
+                    {"first_tick", or_null(stream.first_tick)},
+                    {"last_tick", or_null(stream.last_tick)}});
+  return list;
 }
 
 int run_recover(const Options& o) {
@@ -47,6 +74,8 @@ int run_recover(const Options& o) {
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   const int exit_code = report->missing.empty() ? 0 : 3;
+  std::vector<std::string> ids;
+  for (const auto& stream : report->stream_list) ids.push_back(stream.id);
   if (o.json) {
     print_json(
         nlohmann::json{{"recording", o.input.string()},
@@ -58,21 +87,23 @@ int run_recover(const Options& o) {
                        {"labels", text_or_null(report->labels)},
                        {"notes", report->notes},
                        {"streams", report->streams},
+                       {"stream_list", streams_json(report->stream_list)},
                        {"blocks", report->blocks},
                        {"raw_bytes", report->raw_bytes},
                        {"stored_bytes", report->stored_bytes},
                        {"sections_copied", report->sections_copied},
                        {"blocks_rebuilt", report->blocks_rebuilt},
-                       {"damages", damages_json(report->missing, o.input, report->stream_ids)},
-                       {"ignored", damages_json(report->ignored, o.input, report->stream_ids)}});
+                       {"damages", damages_json(report->missing, o.input, ids)},
+                       {"ignored", damages_json(report->ignored, o.input, ids)}});
     return exit_code;
   }
   fmt::print("{}: {}, {}, {} as plain .sds, {} stored; {} copied, {} rebuilt\n", output.string(),
              counted(report->streams, "stream"), counted(report->blocks, "block"), human_bytes(report->raw_bytes),
              human_bytes(report->stored_bytes), counted(report->sections_copied, "section"),
              counted(report->blocks_rebuilt, "block"));
-  for (const auto& damage : report->ignored) fmt::print("  left out   {}\n", missing_text(damage, report->stream_ids));
-  for (const auto& damage : report->missing) fmt::print("  MISSING    {}\n", missing_text(damage, report->stream_ids));
+  for (const auto& stream : report->stream_list) fmt::print("  stream     {}: {}\n", stream.id, had_text(stream));
+  for (const auto& damage : report->ignored) fmt::print("  left out   {}\n", missing_text(damage, ids));
+  for (const auto& damage : report->missing) fmt::print("  MISSING    {}\n", missing_text(damage, ids));
   if (!report->labels.empty()) fmt::print("  labels     {}\n", report->labels.string());
   fmt::print("{}\n", verdict(*report));
   return exit_code;

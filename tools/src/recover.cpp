@@ -28,8 +28,14 @@ struct Written {
   std::vector<Piece> pieces;
   Fingerprint blocks;  // those that were not copied
   std::uint64_t count = 0;
+  std::optional<std::uint64_t> first_tick;
+  std::optional<std::uint64_t> last_tick;
 
   void add_section(const SectionHeader& header) {
+    if (header.block_count > 0) {
+      if (!first_tick) first_tick = header.first_tick;
+      last_tick = header.last_tick;
+    }
     pieces.push_back({true, header.block_count, header.payload_checksum});
     count += header.block_count;
   }
@@ -37,6 +43,8 @@ struct Written {
     if (pieces.empty() || pieces.back().copied) pieces.push_back({});
     ++pieces.back().blocks;
     ++count;
+    if (!first_tick) first_tick = tick;
+    last_tick = tick;
     blocks.add(0, tick, {}, data);
   }
 };
@@ -114,6 +122,8 @@ class StreamRecovery {
     }
     return writer_.end_stream(id_);
   }
+
+  [[nodiscard]] std::size_t index() const { return index_; }
 
   Written written;
   std::uint64_t tail_bytes = 0;
@@ -307,7 +317,10 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   };
   std::vector<Turn> turns;
   for (std::size_t i = 0; i < reader.streams().size(); ++i) {
-    report.stream_ids.push_back(recording->streams()[i].id);
+    RecoveredStream listed;
+    listed.id = recording->streams()[i].id;
+    listed.tick_frequency = recording->streams()[i].tick_frequency();
+    report.stream_list.push_back(std::move(listed));
     streams.push_back(std::make_unique<StreamRecovery>(*recording, i, *writer, report));
     if (auto done = streams.back()->begin(); !done) return fail(done);
     if (!reader.streams()[i].has_description) continue;  // nobody can tell what its sections are
@@ -323,6 +336,10 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   for (auto& stream : streams) {
     if (auto done = stream->finish(); !done) return fail(done);
     report.blocks += stream->written.count;
+    RecoveredStream& listed = report.stream_list[stream->index()];
+    listed.blocks = stream->written.count;
+    listed.first_tick = stream->written.first_tick;
+    listed.last_tick = stream->written.last_tick;
   }
   report.streams = streams.size();
   report.raw_bytes = writer->raw_bytes();

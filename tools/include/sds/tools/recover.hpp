@@ -10,20 +10,29 @@
 
 namespace sds {
 
+/// What was had of a stream of the damaged recording.
+struct RecoveredStream {
+  std::string id;
+  Frequency tick_frequency;
+  std::uint64_t blocks = 0;
+  std::optional<std::uint64_t> first_tick;  ///< of the blocks; none if there are none
+  std::optional<std::uint64_t> last_tick;
+};
+
 struct RecoverReport {
-  std::uint64_t streams = 0;
-  std::uint64_t blocks = 0;             ///< in the result
-  std::uint64_t raw_bytes = 0;          ///< of them as plain `.sds`
-  std::uint64_t stored_bytes = 0;       ///< of the result
-  std::uint64_t sections_copied = 0;    ///< as they were
-  std::uint64_t blocks_rebuilt = 0;     ///< from the write-ahead log, or of sections that could not be copied
-  std::vector<std::string> stream_ids;  ///< of the damaged recording: Damage::stream counts them
-  std::vector<Damage> missing;          ///< what the result lacks
+  std::uint64_t streams = 0;                 ///< in the result
+  std::uint64_t blocks = 0;                  ///< in the result
+  std::uint64_t raw_bytes = 0;               ///< of them as plain `.sds`
+  std::uint64_t stored_bytes = 0;            ///< of the result
+  std::uint64_t sections_copied = 0;         ///< as they were
+  std::uint64_t blocks_rebuilt = 0;          ///< from the write-ahead log, or of sections that could not be copied
+  std::vector<RecoveredStream> stream_list;  ///< of the damaged recording: Damage::stream counts them
+  std::vector<Damage> missing;               ///< what the result lacks
   std::vector<Damage> ignored;        ///< sections of other recordings, and second copies: nothing is missing with them
   bool closed = true;                 ///< false: what came after the last flush is not known, and the result says so
   std::uint64_t recorded_losses = 0;  ///< gaps that the recording had, and the result has
   std::filesystem::path labels;       ///< the label file that came along; empty: there was none
-  std::vector<std::string> notes;     ///< a log beside it that was of no use
+  std::vector<std::string> notes;     ///< a log beside it that was of no use, labels that became a backup
 };
 
 /// Where `sds recover` writes to if nobody says: "walk.recovered.sdsz" beside "walk.sdsz".
