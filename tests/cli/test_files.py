@@ -96,7 +96,7 @@ class Files(Case):
         with open(self.path("big.csv"), "w") as f:
             f.write("time,v\n" + "".join(f"{i / 1000},{i % 977}\n" for i in range(1_000_000)))
         run("import", "csv", self.path("big.csv"), "-o", self.path("big.sdsz"))
-        for command in (["import", "csv", self.path("big.csv")], ["resample", self.path("big.sdsz"), "--rate", 441]):
+        for command in (["import", "csv", self.path("big.csv")], ["resample", self.path("big.sdsz"), "--rate", "441"]):
             running = subprocess.Popen([SDS, *command, "-o", self.path("n.sdsz")], stderr=subprocess.PIPE, text=True)
             while running.poll() is None and not any("partial" in n for n in os.listdir(self.path())):
                 pass
