@@ -186,8 +186,11 @@ class McapReader {
       utc_ = items["utc"] == "yes";
       return {};
     }
-    const auto file = LabelFile::parse(items["yaml"], path_);
-    if (find_invalid_utf8(items["yaml"]) || !file) {
+    const std::string& yaml = items["yaml"];
+    const bool readable = yaml.size() <= LabelFile::max_bytes && !find_invalid_utf8(yaml);
+    const auto file =
+        readable ? LabelFile::parse(yaml, path_) : fail(ErrorCode::limit, "too large, or no UTF-8", path_);
+    if (!file) {
       notes_.insert("the labels in it cannot be read, and are left behind");
       return {};
     }
