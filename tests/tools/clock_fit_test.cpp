@@ -2,11 +2,13 @@
 // meanwhile.
 #include "sds/tools/clock_fit.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cmath>
 
+#include "sds/tools/edit.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -218,6 +220,75 @@ TEST(ClockOf, AGuessedTickFrequencyIsNobodysClock) {
     EXPECT_EQ(clock->ticks, (Frequency{1'000'000, 1})) << length_s;
     EXPECT_TRUE(clock->fit.real_time) << length_s;
   }
+}
+
+// A device that is on for about 3 h sends at 1 MHz and at 1 kHz; the recorder saw the first timeslot of each, and the
+// faster counter had wrapped around twice: it stands 2 * 2^32 us = 8589.934592 s behind.
+class CountersApart : public ::testing::Test {
+ protected:
+  static constexpr std::uint64_t kUtc = 1'800'000'000'000'000'000;
+  static constexpr std::uint64_t kTurns = std::uint64_t{2} << 32;
+
+  // A block and a clock pair each second from `up_s` seconds after power-on, which was at kUtc + `on_s` seconds.
+  static void record(const std::filesystem::path& path, std::uint64_t on_s, std::uint64_t up_s, std::uint64_t turns) {
+    auto writer = SdszWriter::create(path, {}, {});
+    ASSERT_TRUE(writer);
+    const auto yaml = [](const char* name, int hz) {
+      return fmt::format("sds:\n  name: {}\n  tick-frequency: {}\n  content:\n    - {{value: x, type: int16_t}}\n",
+                         name, hz);
+    };
+    const auto fast = *writer->add_stream({"Fast", "0", false, "", "Fast.sds.yml", yaml("Fast", 1'000'000)});
+    const auto slow = *writer->add_stream({"Slow", "0", false, "", "Slow.sds.yml", yaml("Slow", 1000)});
+    for (std::uint64_t s = up_s; s < up_s + 60; ++s) {
+      ASSERT_TRUE(writer->append_at(fast, s * 1'000'000 - turns, as_bytes("ab")));
+      ASSERT_TRUE(writer->append_at(slow, s * 1000, as_bytes("ab")));
+      const std::uint64_t utc = kUtc + (on_s + s) * 1'000'000'000;
+      ASSERT_TRUE(writer->add_clock(fast, {s * 1'000'000 - turns, utc, s * 1'000'000'000 + 1}));
+      ASSERT_TRUE(writer->add_clock(slow, {s * 1000, utc, s * 1'000'000'000 + 1}));
+    }
+    ASSERT_TRUE(writer->close());
+  }
+
+  static std::vector<std::uint64_t> ticks_of(const Recording& recording, std::size_t stream) {
+    std::vector<std::uint64_t> ticks;
+    auto cursor = *recording.cursor(stream);
+    while (const auto block = *cursor->next()) ticks.push_back(block->tick);
+    return ticks;
+  }
+
+  void SetUp() override {
+    record(dir_ / "a.sdsz", 0, 10'000, kTurns);
+    record(dir_ / "b.sdsz", 20'000, 100, 0);
+  }
+  test::TempDir dir_;
+};
+
+TEST_F(CountersApart, EachFrequencyHasItsClockAndTheDifferenceIsTold) {
+  const auto recording = *Recording::open(dir_ / "a.sdsz");
+  const auto texts = clocks_apart(recording);
+  ASSERT_EQ(texts.size(), 1u);
+  EXPECT_EQ(texts[0],
+            "ticks of 1000 Hz are 8589.935 s ahead of those of 1000000 Hz: times of their streams cannot be compared");
+  EXPECT_TRUE(clocks_apart(*Recording::open(dir_ / "b.sdsz")).empty());
+  const std::uint64_t utc = kUtc + 10'030'000'000'000;
+  for (const auto& [hz, tick] : {std::pair{1'000'000u, 10'030'000'000u - kTurns}, {1000u, 10'030'000u}}) {
+    const auto clock = clock_of(recording, Frequency{hz, 1});
+    ASSERT_TRUE(clock);
+    EXPECT_EQ(clock->ticks.hz(), hz);
+    EXPECT_NEAR(static_cast<double>(static_cast<std::int64_t>(clock->fit.utc_ns_at(tick) - utc)), 0, 1e3) << hz;
+  }
+  // Ticks that no stream with clock pairs counts are those of the others.
+  EXPECT_TRUE(clock_of(recording, Frequency{50, 1}));
+}
+
+TEST_F(CountersApart, MergingGoesByTheClockOfEachFrequency) {
+  std::vector<MergeInput> inputs;
+  for (const char* name : {"a", "b"}) inputs.push_back({*Recording::open(dir_ / (std::string(name) + ".sdsz")), name});
+  ASSERT_TRUE(merge(inputs, true, dir_ / "out.sdsz", {}, {}));
+  const auto output = *Recording::open(dir_ / "out.sdsz");
+  // The second recording began 20,100 s after the first one's device was switched on.
+  EXPECT_EQ(ticks_of(output, 2).at(7), 20'107'000'000 - kTurns);
+  EXPECT_EQ(ticks_of(output, 3).at(7), 20'107'000u);
 }
 
 }  // namespace

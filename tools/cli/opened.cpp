@@ -10,6 +10,7 @@
 
 #include "command.hpp"
 #include "report.hpp"
+#include "sds/tools/clock_fit.hpp"
 #include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
@@ -113,6 +114,7 @@ Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, co
 Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
   auto recording = open(paths, options, true);
   if (!recording) return recording;
+  for (const auto& text : clocks_apart(*recording)) warn(recording->path().string() + ": " + text);
   Opened opened;
   opened.streams = stream_ids(*recording);
   opened.damages = recording->damage_log();

@@ -170,13 +170,16 @@ ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency)
   return fit;
 }
 
-std::optional<RecordingClock> clock_of(const Recording& recording) {
+namespace {
+
+std::optional<RecordingClock> best_clock(const Recording& recording, const Frequency* only) {
   if (!recording.sdsz()) return std::nullopt;
   const auto& streams = recording.sdsz()->streams();
   std::optional<RecordingClock> best;
   for (std::size_t i = 0; i < streams.size(); ++i) {
     if (streams[i].clocks.empty()) continue;
     const Frequency ticks = recording.streams()[i].tick_frequency();
+    if (only != nullptr && ticks != *only) continue;
     RecordingClock clock{fit_clock(streams[i].clocks, ticks), ticks};
     // A stream without metadata, whose tick frequency is a guess, has a clock that runs in no real time.
     const bool better =
@@ -184,6 +187,45 @@ std::optional<RecordingClock> clock_of(const Recording& recording) {
     if (better) best = std::move(clock);
   }
   return best;
+}
+
+constexpr double kApartS = 1;
+
+}  // namespace
+
+std::optional<RecordingClock> clock_of(const Recording& recording) { return best_clock(recording, nullptr); }
+
+std::optional<RecordingClock> clock_of(const Recording& recording, const Frequency& frequency) {
+  auto own = best_clock(recording, &frequency);
+  return own ? own : best_clock(recording, nullptr);
+}
+
+std::vector<std::string> clocks_apart(const Recording& recording) {
+  std::vector<std::string> texts;
+  std::vector<Frequency> seen;
+  std::optional<RecordingClock> first;
+  for (const auto& stream : recording.streams()) {
+    const Frequency ticks = stream.tick_frequency();
+    if (std::find(seen.begin(), seen.end(), ticks) != seen.end()) continue;
+    seen.push_back(ticks);
+    const auto clock = best_clock(recording, &ticks);
+    if (!clock || !clock->fit.real_time) continue;
+    if (!first) {
+      first = clock;
+      continue;
+    }
+    // Where the first clock stands when this one is at its middle.
+    const auto there = static_cast<long double>(static_cast<std::int64_t>(clock->fit.utc_ns - first->fit.utc_ns)) /
+                           first->fit.ns_per_tick +
+                       first->fit.tick;
+    const auto apart =
+        static_cast<double>(static_cast<long double>(clock->fit.tick) / ticks.hz() - there / first->ticks.hz());
+    if (std::abs(apart) <= kApartS + first->fit.uncertainty_s_at(there) + clock->fit.offset_uncertainty_s) continue;
+    texts.push_back(
+        fmt::format("ticks of {} Hz are {:.3f} s {} those of {} Hz: times of their streams cannot be compared",
+                    ticks.hz(), std::abs(apart), apart > 0 ? "ahead of" : "behind", first->ticks.hz()));
+  }
+  return texts;
 }
 
 }  // namespace sds

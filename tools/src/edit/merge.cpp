@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <compare>
+#include <deque>
 #include <optional>
 #include <set>
 
@@ -54,6 +55,7 @@ class Merger {
         writer_(writer),
         report_(report),
         clocks_(inputs.size()),
+        clocks_of_frequency_(inputs.size()),
         first_(inputs.size()),
         last_(inputs.size()) {}
 
@@ -67,6 +69,14 @@ class Merger {
       clocks_[r] = std::move(*clock);
     }
     return {};
+  }
+
+  // That of the streams that count at `ticks`.
+  [[nodiscard]] const RecordingClock& clock(std::size_t r, const Frequency& ticks) const {
+    for (const auto& [frequency, known] : clocks_of_frequency_[r])
+      if (frequency == ticks) return known;
+    clocks_of_frequency_[r].emplace_back(ticks, clock_of(inputs_[r].recording, ticks).value_or(clocks_[r]));
+    return clocks_of_frequency_[r].back().second;
   }
 
   Expected<void> copy_all(const OnProgress& on_progress) {
@@ -106,8 +116,8 @@ class Merger {
   // Both clocks', at the instant of a block.
   [[nodiscard]] double uncertainty_s(std::size_t r, const End& end) const {
     const auto at = [&](std::size_t which, std::uint64_t tick) {
-      const RecordingClock& clock = clocks_[which];
-      return clock.fit.uncertainty_s_at(clock.position(static_cast<long double>(tick), end.frequency));
+      const RecordingClock& known = clock(which, end.frequency);
+      return known.fit.uncertainty_s_at(known.position(static_cast<long double>(tick), end.frequency));
     };
     return std::hypot(at(r, end.tick), at(0, end.merged_tick));
   }
@@ -120,14 +130,14 @@ class Merger {
   // UTC of a tick by its own recording's clock, then the tick of that instant by the first recording's.
   [[nodiscard]] ClockMap map_of(std::size_t r, const Frequency& ticks) const {
     if (!align_ || r == 0) return {};
-    const RecordingClock& own = clocks_[r];
-    const RecordingClock& first = clocks_[0];
+    const RecordingClock& own = clock(r, ticks);
+    const RecordingClock& first = clock(0, ticks);
     // Both instants at which the clocks are known best, and their rates, in ticks of this stream.
-    const auto in_ticks = [&](const RecordingClock& clock) {
-      return RecordingClock{{}, ticks}.position(static_cast<long double>(clock.fit.tick), clock.ticks);
+    const auto in_ticks = [&](const RecordingClock& known) {
+      return RecordingClock{{}, ticks}.position(static_cast<long double>(known.fit.tick), known.ticks);
     };
-    const auto ns_per_tick = [&](const RecordingClock& clock) {
-      return clock.fit.ns_per_tick * clock.ticks.hz() / ticks.hz();
+    const auto ns_per_tick = [&](const RecordingClock& known) {
+      return known.fit.ns_per_tick * known.ticks.hz() / ticks.hz();
     };
     const auto later_ns = static_cast<long double>(static_cast<std::int64_t>(own.fit.utc_ns - first.fit.utc_ns));
     const long double about = in_ticks(own);
@@ -221,7 +231,8 @@ class Merger {
   SdszWriter& writer_;
   EditReport& report_;
   std::vector<RecordingClock> clocks_;
-  std::vector<std::optional<End>> first_;  // by recording
+  mutable std::vector<std::deque<std::pair<Frequency, RecordingClock>>> clocks_of_frequency_;  // as asked for
+  std::vector<std::optional<End>> first_;                                                      // by recording
   std::vector<std::optional<End>> last_;
   std::set<std::string> names_;
   std::optional<LabelFile> labels_;

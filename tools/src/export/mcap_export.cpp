@@ -231,6 +231,7 @@ struct Source {
   std::vector<std::string> keys;  // "\"ax\":"
   const SampleRun* run = nullptr;
   std::size_t next = 0;
+  std::optional<RecordingClock> clock;  // of its ticks, where times are UTC
 };
 
 std::string schema_of(const std::string& title, const Metadata& metadata) {
@@ -275,7 +276,8 @@ void write_sample(Source& source, std::string& out) {
 }
 
 // When a sample was taken: UTC by the recording's clock, else nanoseconds of the recording's time.
-std::int64_t log_time(const Source& source, const std::optional<RecordingClock>& clock) {
+std::int64_t log_time(const Source& source) {
+  const auto& clock = source.clock;
   const double time = source.run->times[source.next];
   if (!clock) return std::llround(time * 1e9);
   // From the block on, whose time is exact: as a double, UTC is 256 ns coarse.
@@ -326,12 +328,13 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     auto reader = SampleReader::open(recording, index, options.samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0};
+    Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0, {}};
     for (const auto& channel : metadata.channels) {
       source.texts.emplace_back(channel);
       source.keys.push_back(json_string(channel.name) + ":");
     }
     std::map<std::string, std::string> facts{{"sds-metadata", stream.description.metadata_text}};
+    if (!options.samples.normalize) source.clock = clock_of(recording, source.ticks);
     writer.add_channel("/" + stream.id, schema_of(stream.id, metadata), facts);
     sources.push_back(std::move(source));
   }
@@ -366,7 +369,11 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (!labels) return fail(labels);
   if (!labels->labels.empty())
     if (auto done = writer.write_metadata(
-            "sds-labels", {{"yaml", labels->to_yaml()}, {"log-times", label_times(*labels, zero, clock)}});
+            "sds-labels",
+            {{"yaml", labels->to_yaml()},
+             {"log-times",
+              label_times(*labels, zero,
+                          options.samples.normalize ? std::nullopt : clock_of(recording, labels->tick_frequency))}});
         !done)
       return fail(done);
   for (;;) {
@@ -378,7 +385,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
         first = s;
     if (first == sources.size()) break;
     Source& source = sources[first];
-    const std::int64_t time = log_time(source, clock);
+    const std::int64_t time = log_time(source);
     if (time < 0) ++before_zero;
     write_sample(source, text);
     if (auto done = writer.message(first, static_cast<std::uint64_t>(std::max<std::int64_t>(0, time)), text); !done)

@@ -69,4 +69,12 @@ struct RecordingClock {
 /// are none.
 std::optional<RecordingClock> clock_of(const Recording& recording);
 
+/// The same for ticks of `frequency`: by the streams that count so, whose counter need not stand where those of other
+/// frequencies do; without pairs of theirs, by the others'.
+std::optional<RecordingClock> clock_of(const Recording& recording, const Frequency& frequency);
+
+/// Says of which tick frequencies the counters do not stand at the same time, by their clock pairs, and how far they are
+/// apart: times of their streams cannot be compared. Empty in all but odd recordings.
+std::vector<std::string> clocks_apart(const Recording& recording);
+
 }  // namespace sds
