@@ -190,6 +190,13 @@ void find_missing(SectionTable& table, const std::vector<IndexEntry>& found, con
   const auto by_offset = [](const IndexEntry& a, const IndexEntry& b) { return a.offset < b.offset; };
   if (!std::is_sorted(found.begin(), found.end(), by_offset)) {  // no place can be told from numbers
     for (const auto& stretch : stretches) table.lost.push_back({stretch.offset, std::nullopt, stretch.reason});
+    const std::uint64_t missing = std::uint64_t{found.back().header.sequence} + 1 - found.size();
+    if (missing == 0 || !stretches.empty()) return;
+    Damage damage;
+    damage.offset = table.end;
+    damage.reason = fmt::format("{} of {} sections are missing", missing, found.size() + missing);
+    table.lost.push_back({0, std::nullopt, damage.reason});  // anywhere
+    table.damages.push_back(std::move(damage));
     return;
   }
   std::uint64_t expected = 0;

@@ -212,6 +212,27 @@ TEST_F(Doubt, NorDoesAnIndexWithABadHeader) {
   EXPECT_EQ(damages[0].offset, index);
 }
 
+TEST_F(Doubt, SectionsTakenOutOfAFileInDisorderAreMissed) {
+  record(Durability::none, true);
+  const auto data = sections(SectionKind::data);
+  const auto gap = sections(SectionKind::gap).at(0);
+  std::string file = test::read_file(path_);
+  const auto size_at = [&](std::size_t at) {
+    return SectionHeader::decode(as_bytes(file).subspan(at))->section_bytes();
+  };
+  const std::string last = file.substr(data[7], size_at(data[7]));
+  file.erase(data[7], last.size());
+  file.erase(gap, size_at(gap));
+  file.insert(data[0], last);
+  file.back() ^= 1;
+  test::write_file(path_, file);
+  EXPECT_TRUE(has(losses_of(0), 0, "blocks may be lost: at byte "));
+  const auto damages = Recording::open(path_)->damages();
+  EXPECT_TRUE(std::any_of(damages.begin(), damages.end(), [](const Damage& damage) {
+    return damage.reason.find("1 of ") == 0 && damage.reason.find("sections are missing") != std::string::npos;
+  }));
+}
+
 // Frames of A (blocks 0 and 1), B (0), A (2): a damaged one may have been of any stream without a frame behind it.
 TEST_F(Doubt, ADamagedLogDoubtsStreamsWithoutFramesBehindTheDamage) {
   SdszWriterOptions options;
