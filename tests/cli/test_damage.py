@@ -246,6 +246,9 @@ class Recover(Damaged):
     def test_wrong_use(self):
         run("recover", self.path("none.sdsz"), expect=4)
         run("recover", self.path("T.0.sds"), expect=3)
+        log = self.write("good.sdsz.wal", "")
+        self.assertIn("is the log of a recording: name the .sdsz", run("recover", log, expect=3)[1])
+        os.remove(log)
         run("recover", self.write("noise.sdsz", os.urandom(3000)), expect=3)
         self.assertFalse(os.path.exists(self.path("noise.recovered.sdsz")))
 

@@ -67,6 +67,7 @@ nlohmann::json streams_json(const std::vector<RecoveredStream>& streams) {
 }
 
 int run_recover(const Options& o) {
+  if (auto ok = refuse_companion(o.input); !ok) return fail_with(ok.error());
   const auto output = o.output.empty() ? recovered_path(o.input) : o.output;
   std::error_code ignored;
   Progress progress("recovering", std::filesystem::file_size(o.input, ignored));

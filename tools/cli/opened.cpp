@@ -72,6 +72,15 @@ std::map<std::string, std::vector<std::pair<Damage, std::string>>> all_damages()
 
 }  // namespace
 
+Expected<void> refuse_companion(const std::filesystem::path& path) {
+  const auto type = path.extension();
+  if (type == ".yml" || type == ".yaml")
+    return fail(ErrorCode::bad_input, "is no recording: name the .sds or .sdsz that it is beside", path);
+  if (path.string().ends_with(".sdsz.wal") || path.string().ends_with(".sdsz.wal.new"))
+    return fail(ErrorCode::bad_input, "is the log of a recording: name the .sdsz, and it is read with it", path);
+  return {};
+}
+
 namespace {
 
 // Any bytes are a torn end: of a file that is not even named like a recording, they are none.
@@ -86,13 +95,8 @@ Expected<void> check_plain(const std::filesystem::path& path) {
 }
 
 Expected<Recording> open(std::span<const std::filesystem::path> paths, const Recording::Options& options, bool untold) {
-  for (const auto& path : paths) {
-    const auto type = path.extension();
-    if (type == ".yml" || type == ".yaml")
-      return fail(ErrorCode::bad_input, "is no recording: name the .sds or .sdsz that it is beside", path);
-    if (path.string().ends_with(".sdsz.wal") || path.string().ends_with(".sdsz.wal.new"))
-      return fail(ErrorCode::bad_input, "is the log of a recording: name the .sdsz, and it is read with it", path);
-  }
+  for (const auto& path : paths)
+    if (auto ok = refuse_companion(path); !ok) return fail(ok);
   auto recording = Recording::open(paths, options);
   if (!recording) return recording;
   if (!recording->sdsz())

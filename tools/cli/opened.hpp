@@ -17,6 +17,9 @@ Expected<Recording> open_recording(const std::filesystem::path& path, const Reco
 /// The same for who tells of damage, and of a recording that was not closed, by itself.
 Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, const Recording::Options& options);
 
+/// Refuses what is plainly something else: metadata, labels, a log.
+Expected<void> refuse_companion(const std::filesystem::path& path);
+
 /// Damage known by now, for the key `damages` of reports: of all recordings that were opened, by path; or a list, with
 /// its recording and the ids of the streams that it counts.
 nlohmann::json damages_json();
