@@ -154,6 +154,11 @@ class PackedSession final : public SessionWriter {
     return writer_->failure() ? Expected<void>{} : repeat([&] { return writer_->trim(); });
   }
 
+  std::uint64_t unwritten_bytes() const override {
+    return writer_->unwritten_bytes() + unfinished_bytes_ +
+           (unfinished_bytes_ >> 10);  // with the headers of its pieces
+  }
+
   std::optional<Error> missing_file() override {
     if (auto missing = file_.missing()) return missing;
     if (log_missing_ || writer_->log_is_in_place()) return std::nullopt;
@@ -176,8 +181,11 @@ class PackedSession final : public SessionWriter {
   SessionSummary abandon(const std::string& reason) override {
     for (auto& [handle, stream] : streams_) {
       summary_.blocks += stream.blocks;
-      summary_.losses.push_back(
-          fmt::format("{}: {}; what came since the last flush may be missing", stream.name, reason));
+      const auto lost = writer_->unsaved_blocks(stream.id);
+      summary_.losses.push_back(fmt::format(
+          "{}: {}; {}", stream.name, reason,
+          lost == 0 ? "what came since the last flush may be missing"
+                    : fmt::format("{} of the {} blocks that came are not in the recording", lost, stream.blocks)));
     }
     streams_.clear();
     (void)unfinished_.set(0);

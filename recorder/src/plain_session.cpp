@@ -13,6 +13,9 @@ namespace sds {
 
 namespace {
 
+// What a file system may round a file's size up by.
+constexpr std::uint64_t kFileMargin = 4096;
+
 // Gives the file at `path` the first of its backup names that is free.
 Expected<void> keep_as_backup(const std::filesystem::path& path, const std::string& device) {
   for (std::uint32_t number = 0;; ++number) {
@@ -95,6 +98,13 @@ class PlainSession final : public SessionWriter {
     for (auto& [handle, stream] : streams_)
       if (auto done = write_through(stream.file, options_.durability == Durability::power); !done) return done;
     return {};
+  }
+
+  std::uint64_t unwritten_bytes() const override {
+    std::uint64_t bytes = 0;
+    for (const auto& [handle, stream] : streams_)
+      bytes += kFileMargin + stream.file.received_bytes() - stream.file.written_bytes();
+    return bytes;
   }
 
   std::optional<Error> missing_file() override {

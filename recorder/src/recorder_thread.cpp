@@ -15,6 +15,13 @@ namespace {
 constexpr std::size_t kSpares = 4;
 constexpr std::chrono::seconds kLookInterval{1};
 
+// What waits is written into the log, and into a section later.
+constexpr std::uint64_t kWrittenTwice = 2;
+// Of the disk's room, the part that may wait in memory: the disk is not to be full because of that.
+constexpr std::uint64_t kQueuePart = 4;
+// What a recording, or a stream of one, takes at first.
+constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
+
 Error error_of(const std::exception& error) {
   const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
   return {ErrorCode::io, memory ? "out of memory" : error.what(), {}, {}, memory ? ENOMEM : 0};
@@ -22,11 +29,18 @@ Error error_of(const std::exception& error) {
 
 }  // namespace
 
+std::uint64_t ReceivedBatch::data_bytes() const {
+  std::uint64_t data = 0;
+  for (const auto& slice : slices) data += slice.size;
+  return data;
+}
+
 RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callbacks callbacks)
     : options_(std::move(options)),
       shared_(shared),
       callbacks_(std::move(callbacks)),
       gate_(options_.space),
+      unwritten_(&shared.unwritten),
       thread_(options_.make_thread ? options_.make_thread([this] { run(); }) : std::thread([this] { run(); })) {
   pthread_setname_np(thread_.native_handle(), "sds-recorder");
 }
@@ -50,6 +64,7 @@ void RecorderThread::add(Work work) {
   if (work.kind == Work::Kind::batch) {
     ++queued_batches_;
     shared_.queued_bytes += work.batch.bytes.size();
+    shared_.queued_data += work.batch.data_bytes();
   }
   queue_.push_back(std::move(work));
   changed_.notify_all();
@@ -67,7 +82,9 @@ bool RecorderThread::try_push(ReceivedBatch& batch) {
     const std::lock_guard lock(mutex_);
     const bool server_full =
         queued_batches_ > 0 && shared_.queued_bytes + batch.bytes.size() > server_limits::queue_bytes;
-    if (queued_batches_ >= server_limits::queue_batches || server_full || gate_.waiting()) {
+    const bool disk_full =
+        queued_batches_ > 0 && kQueuePart * (shared_.queued_data + batch.data_bytes()) > shared_.room;
+    if (queued_batches_ >= server_limits::queue_batches || server_full || disk_full || gate_.waiting()) {
       refused_ = true;
       return false;
     }
@@ -117,6 +134,7 @@ void RecorderThread::run() {
   for (;;) {
     if (auto work = next_work(next_flush, next_look)) {
       guarded([&] { perform(*work); });
+      guarded([&] { account(); });
       after_work(*work);
     } else {
       const std::lock_guard lock(mutex_);
@@ -131,10 +149,12 @@ void RecorderThread::run() {
       next_look = now + kLookInterval;
       guarded([&] { look_after(); });
     }
+    guarded([&] { account(); });
     wake_refused();
   }
   guarded([&] {
     for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+    tell_what_came_too_late();
   });
   std::function<void()> on_finished;
   {
@@ -165,6 +185,7 @@ void RecorderThread::after_work(Work& work) {
   const std::lock_guard lock(mutex_);
   --queued_batches_;
   shared_.queued_bytes -= work.batch.bytes.size();
+  shared_.queued_data -= work.batch.data_bytes();
   if (spares_.size() < kSpares) spares_.push_back(std::move(work.batch));
 }
 
@@ -200,7 +221,11 @@ void RecorderThread::perform(Work& work) {
 }
 
 Expected<void> RecorderThread::open(const Work& work) {
-  if (gate_.on_full() == OnFull::stop && !gate_.has_reserve()) return tl::unexpected<Error>(gate_.full_error());
+  // Whoever waits for an answer does not wait for long: it is refused where a WRITE would be held back. But the reserve
+  // is not to be kept from those who are to wait in it.
+  const std::uint64_t needed = shared_.unwritten.used() + kOpenBytes;
+  if (gate_.on_full() == OnFull::stop ? !has_space(needed) : gate_.free_bytes() < needed)
+    return tl::unexpected<Error>(gate_.full_error(needed));
   if (!session_) {
     auto made = options_.make_session(work.options, work.text);
     if (!made) return fail(made);
@@ -209,6 +234,7 @@ Expected<void> RecorderThread::open(const Work& work) {
   auto opened = session_->open_stream(work.handle, work.text);
   if (opened) {
     open_.insert(work.handle);
+    names_[work.handle] = work.text;
     has_recorded_ = true;
   } else if (open_.empty()) {
     abandon_session(opened.error().message);
@@ -217,12 +243,19 @@ Expected<void> RecorderThread::open(const Work& work) {
 }
 
 void RecorderThread::write(const ReceivedBatch& batch) {
-  if (session_) make_room();
+  if (session_) make_room(batch.data_bytes());
+  if (session_ && !losing_) losing_ = is_to_be_lost(batch);
   for (const auto& slice : batch.slices) {
-    if (!session_) return;                         // it was given up; on_error said so
-    if (open_.count(slice.handle) == 0) continue;  // the connection refuses these and says so
+    if (!session_ || open_.count(slice.handle) == 0) {  // it was given up; on_error said so
+      if (slice.size > 0) late_[names_[slice.handle]] += slice.size;
+      continue;
+    }
     if (slice.close) {
       finish_stream(slice.handle, "");
+      continue;
+    }
+    if (losing_) {
+      lost_[slice.handle] += slice.size;
       continue;
     }
     dirty_ = true;
@@ -253,26 +286,58 @@ void RecorderThread::tell_missing_files() {
   }
 }
 
-// Returns when there is room for what comes next, or when it is to go into the reserve.
-void RecorderThread::make_room() {
-  if (gate_.has_reserve()) return;
+bool RecorderThread::has_space(std::uint64_t needed) {
+  const std::uint64_t free = gate_.free_bytes();
+  const std::uint64_t unwritten = shared_.unwritten.used();
+  shared_.room = free > unwritten ? free - unwritten : 0;
+  return gate_.is_enough(free, needed);
+}
+
+// What cannot be waited for, and would take the space that the recordings need to be closed.
+bool RecorderThread::is_to_be_lost(const ReceivedBatch& batch) {
+  if (!gate_.cancelled()) return false;
+  const std::uint64_t needed = shared_.unwritten.used() + kWrittenTwice * batch.data_bytes();
+  if (gate_.free_bytes() >= needed) return false;
+  const Error full = gate_.full_error(needed);
+  shared_.note_loss(full);
+  spdlog::error("full     {}: {}: what still comes is lost", options_.device, full.to_string());
+  return true;
+}
+
+void RecorderThread::account() { (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0); }
+
+// Returns when there is room for `bytes` that come next and all that must still be written, or when they are to go into
+// the reserve, or be lost.
+void RecorderThread::make_room(std::uint64_t bytes) {
+  // Who is not to wait for the reserve has only itself to think of. The others leave room for a batch, for what is at
+  // its edge now must not be behind it when it is written.
+  const auto needed = [&] {
+    const std::uint64_t coming = gate_.released() ? bytes : shared_.queued_data + server_limits::batch_bytes;
+    return shared_.unwritten.used() + kWrittenTwice * coming;
+  };
+  if (has_space(needed())) return;
   flush();  // what came before is safe meanwhile
-  if (!session_) return;
-  const Error full = gate_.full_error();
+  account();
+  if (!session_ || has_space(needed())) return;
+  const Error full = gate_.full_error(needed());
   if (gate_.on_full() == OnFull::stop) {
     gate_.cancel();
     shared_.note_loss(full);
     spdlog::error("recording stopped: {}: {}", options_.device, full.to_string());
     return callbacks_.on_error(full);  // the connection ends, and everything taken by then is still written
   }
-  while (!gate_.has_reserve() && gate_.wait(full.to_string())) {
+  while (!has_space(needed()) && gate_.wait(full.to_string())) {
   }
   gate_.go_on();
 }
 
 void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reason) {
   if (open_.erase(handle) == 0 || !session_) return;
-  if (auto done = session_->close_stream(handle, reason); !done) return give_up(done.error());
+  std::string why = reason;
+  if (const auto lost = lost_.extract(handle))
+    why += fmt::format("{}{} bytes that came are lost: the disk was full", why.empty() ? "" : "; ", lost.mapped());
+  if (auto done = session_->close_stream(handle, why); !done) return give_up(done.error());
+  names_.erase(handle);
   if (open_.empty()) end_session();
 }
 
@@ -310,8 +375,17 @@ void RecorderThread::give_up(const Error& error) {
   callbacks_.on_error(error);
 }
 
+void RecorderThread::tell_what_came_too_late() {
+  for (const auto& [name, bytes] : std::exchange(late_, {}))
+    spdlog::warn("loss     {}: {}: {} bytes came behind the end of its recording", options_.device, name, bytes);
+}
+
 void RecorderThread::log_end(SessionSummary summary) {
   for (auto& missing : std::exchange(missing_, {})) summary.losses.push_back(std::move(missing));
+  losing_ = false;
+  for (const auto& [handle, bytes] : std::exchange(lost_, {}))
+    summary.losses.push_back(
+        fmt::format("{}: {} bytes more that came are lost: the disk was full", names_[handle], bytes));
   if (summary.files.empty()) return;
   for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
   spdlog::info("session  {}: {} blocks, {:.1f} MB received, {:.1f} MB stored in {}{}, {}", options_.device,

@@ -4,7 +4,9 @@
 #include <spdlog/spdlog.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 
 namespace sds {
 
@@ -30,17 +32,20 @@ SpaceGate::SpaceGate(Options options) : options_(std::move(options)) {
     };
 }
 
-bool SpaceGate::has_reserve() const {
-  if (options_.keep_free == 0 || released_) return true;
-  const auto free = options_.free_bytes();
-  return !free || *free >= options_.keep_free;
+std::uint64_t SpaceGate::free_bytes() const {
+  return options_.free_bytes().value_or(std::numeric_limits<std::uint64_t>::max());
 }
 
-Error SpaceGate::full_error() const {
-  const auto free = options_.free_bytes();
+bool SpaceGate::is_enough(std::uint64_t free, std::uint64_t needed) const {
+  return cancelled_ || free >= (released_ ? needed : std::max(options_.keep_free, needed));
+}
+
+Error SpaceGate::full_error(std::uint64_t needed) const {
+  const bool reserve = !released_ && options_.keep_free >= needed;
   return {ErrorCode::io,
-          fmt::format("the disk is full: {} are free, {} are to be left free", free ? size_text(*free) : "no bytes",
-                      size_text(options_.keep_free)),
+          fmt::format("the disk is full: {} are free, {}", size_text(free_bytes()),
+                      reserve ? size_text(options_.keep_free) + " are to be left free"
+                              : size_text(needed) + " are needed to close what is being recorded"),
           options_.directory,
           {},
           ENOSPC};

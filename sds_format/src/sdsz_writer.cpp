@@ -32,6 +32,13 @@ constexpr std::size_t kClosingDescriptionBytes = 64;
 constexpr std::size_t kSectionsForIndex = 512;
 // A block whose tick does not follow is a frame of its own in the log: what that weighs among the open bytes.
 constexpr std::size_t kJumpBytes = 64;
+// What a section takes at most beside its data, its entry in the index included; and with each column's statistics.
+constexpr std::uint64_t kSectionMargin = 512;
+constexpr std::uint64_t kColumnMargin = 128;
+// What a stream that is open may get before it ends: data, a clock pair, a gap (twice: in the index, too), a tail.
+constexpr std::uint64_t kOpenStreamMargin = 4 * kSectionMargin + 2 * limits::max_gap_reason_bytes;
+// And the footer, the last piece of the index, and what a file system rounds up.
+constexpr std::uint64_t kClosingMargin = std::uint64_t{1} << 15;
 // What a writer holds is told to the others in steps of this.
 constexpr std::uint64_t kAccountBytes = std::uint64_t{1} << 14;
 
@@ -320,6 +327,28 @@ struct SdszWriter::State {
       if (auto done = commit(0); !done) return done;
     }
     return {};
+  }
+
+  [[nodiscard]] std::uint64_t unwritten_bytes() const {
+    const auto size = [](const BlockRun& run) { return run.raw_bytes() + run.jumps.size() * kJumpBytes; };
+    std::uint64_t bytes = kClosingMargin + session.size() + described + index.pending_bytes();
+    for (const auto& job : jobs) {
+      // An encoder may be at work on what has blocks.
+      bytes += kSectionMargin + job->facts.size();
+      bytes += job->run.count() == 0 ? job->section.payload.size()
+                                     : size(job->run) + kColumnMargin * streams[job->stream].layout.columns.size();
+    }
+    std::uint64_t live = 0;
+    std::uint64_t unlogged = 0;
+    for (const auto& stream : streams) {
+      bytes += kSectionMargin;  // of its second description
+      if (stream.ended) continue;
+      bytes += kOpenStreamMargin + size(stream.run) + kColumnMargin * stream.layout.columns.size();
+      live += stream.live_log_bytes();
+      unlogged += size(stream.run) - stream.live_log_bytes();
+    }
+    if (!wal) return bytes;
+    return bytes + unlogged + (log_is_due_for_renewal() ? live : 0);
   }
 
   // Whether a block may be appended to a stream.
@@ -736,5 +765,15 @@ bool SdszWriter::log_is_in_place() const {
 std::uint64_t SdszWriter::stored_bytes() const { return state_->stored; }
 
 std::uint64_t SdszWriter::raw_bytes() const { return state_->raw + state_->open_bytes; }
+
+std::uint64_t SdszWriter::unwritten_bytes() const { return state_->unwritten_bytes(); }
+
+std::uint64_t SdszWriter::unsaved_blocks(StreamId id) const {
+  const OpenStream& stream = state_->streams[id];
+  std::uint64_t blocks = stream.run.count() - stream.logged_blocks;
+  for (const auto& job : state_->jobs)
+    if (job->stream == id) blocks += job->run.count() - job->logged_blocks;
+  return blocks;
+}
 
 }  // namespace sds

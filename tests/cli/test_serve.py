@@ -232,7 +232,7 @@ class Serve(Case):
             sender = threading.Thread(target=self.send_noise, args=(connection, handle, 10000))
             sender.start()
             wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
-            self.assertIn("No space left on device", server.log_text())
+            self.assertRegex(server.log_text(), r"the disk is full: .* are needed to close what is being recorded")
             os.remove(disk.path(server, "ballast"))
             wait_until(lambda: "writing goes on" in server.log_text(), "the server says that it goes on")
             sender.join(timeout=60)
@@ -243,6 +243,64 @@ class Serve(Case):
             self.assertEqual(server.stop(), 0)
         kept = self.read("out", "A.0.sds")
         self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)], list(range(10000)))
+
+    def test_on_a_small_disk_a_stop_keeps_everything_and_closes_the_recording(self):
+        disk = self.small_disk("60m")
+        with Server(self.folder.name, "--workdir", disk.folder, "--on-full", "stop", command=disk.command) as server:
+            connection = self.connect(server)
+            handles = [open_stream(connection, f"S{i}") for i in range(24)]  # more than a tenth of the disk is open
+            noise = os.urandom(1 << 20)
+            try:
+                for i in range(100_000):
+                    at = 1009 * i % (len(noise) - 1000)
+                    write(connection, handles[i % 24], plain((i, noise[at:at + 992] + struct.pack("<II", i, i))))
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            wait_until(lambda: " session  " in server.log_text(), "the recording is closed")
+            log = server.log_text()
+            report = json.loads(run("check", disk.path(server, "recording.0.sdsz"), "--json", expect=1)[0])["recordings"][0]
+            info = json.loads(run("info", disk.path(server, "recording.0.sdsz"), "--json")[0])["recordings"][0]
+            self.assertEqual(server.stop(), 4)
+        self.assertTrue(report["closed"])
+        self.assertTrue(info["complete"])
+        self.assertGreater(sum(s["blocks"] for s in info["streams"]), 15_000)
+        self.assertNotIn("are lost", log)
+        self.assertNotIn("No space left", log)
+
+    def test_a_device_that_leaves_a_full_disk_is_closed_and_what_is_lost_is_told(self):
+        for form in ("sdsz", "sds"):
+            disk = self.small_disk("6m")
+            with Server(self.folder.name, "--workdir", disk.folder, "--format", form, command=disk.command) as server:
+                connection = self.connect(server)
+                handle = open_stream(connection, "A")
+                connection.settimeout(2)
+                sent = 0
+                try:
+                    for sent in range(10_000):
+                        write(connection, handle, plain((sent, os.urandom(10_000))))
+                except TimeoutError:
+                    pass
+                connection.close()
+                wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
+                time.sleep(1)
+                # Stopped while it waits, it closes what it has: the disk was never filled up.
+                file = disk.path(server, "recording.0.sdsz" if form == "sdsz" else "A.0.sds")
+                holder = os.open(file, os.O_RDONLY)
+                code = server.stop()
+            os.rename(self.path("disk"), self.path(f"disk-{form}"))
+            copy = self.path(f"copy.0.{form}")
+            with open(f"/proc/self/fd/{holder}", "rb") as source, open(copy, "wb") as out:
+                out.write(source.read())
+            os.close(holder)
+            log = server.log_text()
+            self.assertNotIn("No space left", log)
+            self.assertRegex(log, r"A: (the server was stopped|disconnected).* bytes that")
+            self.assertEqual(code, 4)
+            if form == "sdsz":
+                info = json.loads(run("info", copy, "--json")[0])["recordings"][0]
+                self.assertTrue(info["complete"])
+                self.assertGreater(info["streams"][0]["blocks"], 100)
+                self.assertIn("recorded loss", run("check", copy, expect=1)[0])
 
     def test_where_nothing_can_be_written_one_refused_open_leaves_no_file(self):
         for size in (0, 20, 100):

@@ -197,20 +197,24 @@ TEST(FullDisk, AnErrorThatIsNoFullDiskIsNotWaitedFor) {
   EXPECT_FALSE(gate.waiting());
 }
 
-TEST(SpaceGate, CountsLessThanTheReserveAsFullUntilItIsCancelled) {
-  std::uint64_t free = 1000;
+TEST(SpaceGate, CountsLessThanTheReserveOrWhatIsNeededAsFullUntilItIsCancelled) {
   auto options = patient(OnFull::wait);
   options.keep_free = 1000;
-  options.free_bytes = [&] { return std::optional(free); };
+  options.free_bytes = [&] { return std::optional<std::uint64_t>(999); };
   SpaceGate gate(options);
-  EXPECT_TRUE(gate.has_reserve());
-  free = 999;
-  EXPECT_FALSE(gate.has_reserve());
+  EXPECT_TRUE(gate.is_enough(1000, 1000));
+  EXPECT_FALSE(gate.is_enough(999, 0));
+  EXPECT_FALSE(gate.is_enough(1000, 1001));
+  EXPECT_NE(gate.full_error(10).message.find("999 bytes are free, 1.0 kB are to be left free"), std::string::npos);
+  gate.release_reserve();
+  EXPECT_TRUE(gate.is_enough(999, 999));
+  EXPECT_FALSE(gate.is_enough(999, 1000));
+  EXPECT_NE(gate.full_error(1000).message.find("1.0 kB are needed to close"), std::string::npos);
   EXPECT_TRUE(gate.wait("full"));
   EXPECT_TRUE(gate.waiting());
   gate.cancel();
   EXPECT_FALSE(gate.wait("full"));
-  EXPECT_TRUE(gate.has_reserve());
+  EXPECT_TRUE(gate.is_enough(0, 1));
   gate.go_on();
   EXPECT_FALSE(gate.waiting());
 }
@@ -219,11 +223,9 @@ TEST(SpaceGate, KnowsTheFreeSpaceOfARealDirectory) {
   const test::TempDir dir;
   auto options = patient(OnFull::stop);
   options.directory = dir.path();
-  options.keep_free = 1;
-  EXPECT_TRUE(SpaceGate(options).has_reserve());
-  options.keep_free = std::uint64_t{1} << 62;
   SpaceGate gate(options);
-  EXPECT_FALSE(gate.has_reserve());
+  EXPECT_GT(gate.free_bytes(), 0u);
+  EXPECT_LT(gate.free_bytes(), std::uint64_t{1} << 62);
   EXPECT_FALSE(gate.wait("full"));
 }
 

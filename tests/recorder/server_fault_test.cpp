@@ -184,13 +184,15 @@ TEST_F(ServerTest, AStopWhileAnOpenWaitsLosesNothingThatCame) {
 
 class FullServer : public ServerTest {
  protected:
+  static constexpr std::uint64_t kReserve = 100'000'000;
+  static constexpr std::uint64_t kInReserve = 50'000'000;  // enough to close what is open
   ServerOptions with_reserve(OnFull on_full) {
     ServerOptions options;
     options.on_full = on_full;
-    options.keep_free = 1000;
+    options.keep_free = kReserve;
     options.full_retry = std::chrono::milliseconds(1);
     options.free_bytes = [this] {
-      if (free_ < 1000) ++looked_;
+      if (free_ < kReserve) ++looked_;
       return std::optional<std::uint64_t>(free_);
     };
     return options;
@@ -215,7 +217,7 @@ class FullServer : public ServerTest {
     while (disk.refused < times) std::this_thread::yield();
     return handle;
   }
-  std::atomic<std::uint64_t> free_{5000};
+  std::atomic<std::uint64_t> free_{2 * kReserve};
   std::atomic<int> looked_{0};
 };
 
@@ -225,14 +227,14 @@ TEST_F(FullServer, WaitsForSpaceAndLosesNothing) {
   Device device(port_);
   const auto a = device.open("A");
   device.wait();
-  free_ = 0;
+  free_ = kInReserve;
   std::thread sender([&] {  // several times what the queue and the sockets hold
     for (std::uint32_t i = 0; i < kBlocks; ++i) device.write(a, i, std::string(1000, static_cast<char>('a' + i % 26)));
     device.close(a);
     device.wait();
   });
   wait_until_it_waits();
-  free_ = 5000;
+  free_ = 2 * kReserve;
   sender.join();
   stop();
   const auto blocks = test::read_blocks(dir_ / "recording.0.sdsz");
@@ -249,7 +251,7 @@ TEST_F(FullServer, ADeviceThatLeavesWhileItWaitsIsNoticed) {
     Device device(port_);
     const auto a = device.open("A");
     device.wait();
-    free_ = 0;
+    free_ = kInReserve;
     for (std::uint32_t i = 0; i < 100; ++i) {
       device.write(a, i, "kept");
       device.flush();
@@ -316,7 +318,7 @@ TEST_F(FullServer, AStopWhileItWaitsClosesTheRecording) {
   Device device(port_);
   const auto a = device.open("A");
   device.wait();
-  free_ = 0;
+  free_ = kInReserve;
   device.write(a, 1, "kept");
   device.flush();
   wait_until_it_waits();
@@ -330,7 +332,7 @@ TEST_F(FullServer, WhatAStopFindsInTheSocketIsALossWithTheDiskNamed) {
   Device device(port_);
   const auto a = device.open("A");
   device.wait();
-  free_ = 0;
+  free_ = kInReserve;
   for (std::uint32_t i = 0; i < 100; ++i) {
     device.write(a, i, "kept");
     device.flush();
@@ -351,6 +353,34 @@ TEST_F(FullServer, WhatAStopFindsInTheSocketIsALossWithTheDiskNamed) {
   EXPECT_EQ(served_.error().exit_code(), 4);
 }
 
+TEST_F(FullServer, AStopWithoutSpaceForWhatCameClosesTheRecordingAndRecordsTheLoss) {
+  for (const bool packed : {true, false}) {
+    auto options = with_reserve(OnFull::wait);
+    options.packed = packed;
+    start(options);
+    Device device(port_);
+    free_ = 2 * kReserve;
+    looked_ = 0;
+    const auto a = device.open("A");
+    device.write(a, 1, "kept");
+    device.wait();
+    while (packed && test::read_blocks(dir_ / "recording.0.sdsz").empty()) std::this_thread::yield();
+    free_ = 1000;  // another program took the rest: what is open cannot even be closed
+    device.write(a, 2, "lost");
+    device.flush();
+    wait_until_it_waits();
+    stop();
+    ASSERT_FALSE(served_);
+    EXPECT_EQ(served_.error().exit_code(), 4);
+    if (!packed) continue;
+    EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "kept"}}));
+    auto recording = Recording::open(dir_ / "recording.0.sdsz");
+    EXPECT_TRUE(recording->sdsz()->complete());
+    EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason,
+              "the server was stopped; 12 bytes that came are lost: the disk was full");
+  }
+}
+
 TEST_F(FullServer, StopsWhereItIsToldTo) {
   start(with_reserve(OnFull::stop));
   {
@@ -358,7 +388,7 @@ TEST_F(FullServer, StopsWhereItIsToldTo) {
     const auto a = device.open("A");
     for (std::uint32_t i = 0; i < 100; ++i) device.write(a, i, "kept");
     device.wait();
-    free_ = 0;
+    free_ = kInReserve;
     device.write(a, 100, "kept, too");
     device.flush();
     char byte = 0;
@@ -375,7 +405,7 @@ TEST_F(FullServer, StopsWhereItIsToldTo) {
   auto recording = Recording::open(dir_ / "recording.0.sdsz");
   EXPECT_TRUE(recording->sdsz()->complete());
   EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason,
-            "recording stopped: the disk is full: 0 bytes are free, 1.0 kB are to be left free");
+            "recording stopped: the disk is full: 50.0 MB are free, 100.0 MB are to be left free");
   EXPECT_FALSE(std::filesystem::exists(dir_ / "recording.1.sdsz"));
   ASSERT_FALSE(served_);
   EXPECT_EQ(served_.error().exit_code(), 4);

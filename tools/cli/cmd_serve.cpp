@@ -234,8 +234,9 @@ void add_serve(CLI::App& app, Run& run) {
       ->capture_default_str();
   o->server.keep_free = kKeepFree;
   socket
-      ->add_option("--keep-free", o->server.keep_free,
-                   "The disk counts as full when less than this is free: 500M, 2GiB; 0: only when nothing more fits")
+      ->add_option(
+          "--keep-free", o->server.keep_free,
+          "The disk counts as full when less than this is free: 500M, 2GiB; 0: what closing the recordings takes")
       ->type_name("SIZE")
       ->transform(CLI::AsSizeValue(true))
       ->transform(CLI::Validator(

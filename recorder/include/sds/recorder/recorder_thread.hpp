@@ -7,6 +7,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -28,11 +30,20 @@ struct ReceivedBatch {
   Bytes bytes;
   Arrival arrival;
   std::vector<Slice> slices;
+
+  /// Of all slices.
+  [[nodiscard]] std::uint64_t data_bytes() const;
 };
 
 /// What the recorders of a server share.
 struct RecorderShared {
   std::atomic<std::uint64_t> queued_bytes{0};  ///< of all batches that wait
+  std::atomic<std::uint64_t> queued_data{0};   ///< the part of them that is to be written
+  /// What open recordings have still to write, to keep what came and to be closed (SessionWriter::unwritten_bytes):
+  /// the disk counts as full before it has less.
+  SharedTotal unwritten{std::numeric_limits<std::uint64_t>::max()};
+  /// What the disk has beside that, when it was last looked at: what waits must find its place there.
+  std::atomic<std::uint64_t> room{std::numeric_limits<std::uint64_t>::max()};
   std::mutex mutex;
   std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
 
@@ -73,7 +84,8 @@ class RecorderThread {
   /// Opens a stream for writing, with everything pushed before written; starts a session with `options` if none is
   /// open.
   void open_stream(std::uint32_t handle, const std::string& name, const SessionOptions& options);
-  /// Hands a batch over; false if the queue is full or the disk is waited for, and `batch` is unchanged then.
+  /// Hands a batch over; false if the queue is full, or would be too much for the disk, or the disk is waited for, and
+  /// `batch` is unchanged then.
   [[nodiscard]] bool try_push(ReceivedBatch& batch);
   /// The same, whatever is queued: for the few that must not wait.
   void push(ReceivedBatch batch);
@@ -87,8 +99,8 @@ class RecorderThread {
   [[nodiscard]] bool waits_for_space() const { return gate_.waiting(); }
   /// Nothing more will come but what waits already: it may go into the reserve.
   void release_reserve() { gate_.release_reserve(); }
-  /// Ends a wait for space: what was taken is tried once more, into the reserve, too. If there is no space it is lost,
-  /// with the recording left as after a kill.
+  /// Ends a wait for space: what was taken is written, into the reserve, too, as far as the recording can still be
+  /// closed. The rest is lost, and recorded as that.
   void stop_waiting() { gate_.cancel(); }
   /// Nothing more comes: the thread ends when all is written, however long the disk stays full, and calls `on_finished`
   /// last of all.
@@ -118,7 +130,11 @@ class RecorderThread {
   void flush();
   void look_after();
   void tell_missing_files();
-  void make_room();
+  [[nodiscard]] bool has_space(std::uint64_t needed);
+  void make_room(std::uint64_t bytes);
+  void account();
+  [[nodiscard]] bool is_to_be_lost(const ReceivedBatch& batch);
+  void tell_what_came_too_late();
   void finish_stream(std::uint32_t handle, const std::string& reason);
   void end_session();
   void abandon_session(const std::string& reason);
@@ -144,6 +160,11 @@ class RecorderThread {
   std::unique_ptr<SessionWriter> session_;
   std::set<std::uint32_t> open_;
   bool dirty_ = false;
+  TotalShare unwritten_;
+  bool losing_ = false;                          // what still comes of this session
+  std::map<std::uint32_t, std::uint64_t> lost_;  // bytes of it, by stream
+  std::map<std::string, std::uint64_t> late_;    // bytes that came when the recording had been given up, by stream
+  std::map<std::uint32_t, std::string> names_;
   std::vector<std::string> missing_;  // files of the session that are not where they were
 
   std::thread thread_;

@@ -40,10 +40,12 @@ class SpaceGate {
 
   explicit SpaceGate(Options options);
 
-  /// True if writing leaves the reserve free, or it was released.
-  [[nodiscard]] bool has_reserve() const;
-  /// The error of a disk that has less than the reserve, with both.
-  [[nodiscard]] Error full_error() const;
+  /// Free bytes; the largest number if it is not known.
+  [[nodiscard]] std::uint64_t free_bytes() const;
+  /// True if `free` bytes are the reserve, unless it was released, and `needed`; always once the wait was cancelled.
+  [[nodiscard]] bool is_enough(std::uint64_t free, std::uint64_t needed) const;
+  /// The error of a disk that has less than that, with both.
+  [[nodiscard]] Error full_error(std::uint64_t needed) const;
   /// Waits for one retry interval, and says so in the log the first time; less long if the reserve is released. False,
   /// at once, where `on_full` is stop or the wait was cancelled: try once more, and give up.
   [[nodiscard]] bool wait(const std::string& why);
@@ -67,6 +69,8 @@ class SpaceGate {
   /// Ends a wait for good: from here on what is full fails at once. Releases the reserve.
   void cancel();
   [[nodiscard]] bool waiting() const { return waiting_; }
+  [[nodiscard]] bool released() const { return released_; }
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
   [[nodiscard]] OnFull on_full() const { return options_.on_full; }
 
  private:

@@ -128,6 +128,12 @@ class SdszWriter {
   [[nodiscard]] std::uint64_t stored_bytes() const;
   [[nodiscard]] std::uint64_t raw_bytes() const;
 
+  /// At most so much have flush() and close() still to write, with a gap, a clock pair and a short tail of each stream
+  /// that has not ended: space that a disk must have.
+  [[nodiscard]] std::uint64_t unwritten_bytes() const;
+  /// Blocks of `stream` that are neither in the file nor in its log.
+  [[nodiscard]] std::uint64_t unsaved_blocks(StreamId stream) const;
+
  private:
   struct State;
   explicit SdszWriter(std::unique_ptr<State> state);
