@@ -128,7 +128,8 @@ void DeviceSession::go_on(const Expected<bool>& advanced) {
 }
 
 void DeviceSession::tick() {
-  connection_->tick();
+  link_->look_after_peer();
+  if (!link_->has_unsent()) connection_->tick();  // a device that reads nothing gets no more to read
   // Nobody reads while a full disk is waited for: a device that leaves then is noticed here.
   if (connection_->waits_for_space() && link_->peer_has_ended()) connection_->release_reserve();
   timer_.expires_after(kTick);

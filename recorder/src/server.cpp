@@ -107,7 +107,7 @@ struct Server::State {
 
   void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {
     devices.remove_if([](const auto& device) { return device.expired(); });
-    auto link = std::make_unique<TcpLink>(std::move(socket));
+    auto link = std::make_unique<TcpLink>(std::move(socket), shared.options.silent_peer);
     if (devices.size() + closing.size() >= shared.options.max_devices) send_idle_away();
     if (devices.size() + closing.size() >= shared.options.max_devices) {
       if (const auto hidden = too_many.due())

@@ -1,4 +1,8 @@
 // The server on loopback, driven by the device library and by peers that misbehave.
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
 #include "server_fixture.hpp"
 
 namespace sds {
@@ -176,6 +180,78 @@ TEST_F(ServerTest, FlagsReachTheDevice) {
     ASSERT_EQ(sds_device_exchange(&device.device()), SDS_DEVICE_OK);
   }
   EXPECT_EQ(device.device().flags, SDS_DEVICE_FLAG_START | SDS_DEVICE_FLAG_ALIVE | 1);
+}
+
+// Of a device with a small buffer that does not read while it is busy sending.
+TEST_F(ServerTest, APeerThatTakesNothingInButAnswersProbesIsKept) {
+  ServerOptions options;
+  options.silent_peer = std::chrono::seconds(1);
+  start(options);
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int small = 1;
+  ASSERT_EQ(::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+  sockaddr_in peer{};
+  peer.sin_family = AF_INET;
+  peer.sin_port = htons(port_);
+  peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&peer), sizeof peer), 0);
+  std::string first = test::message(sdsio::Command::info, 0, 50, "") + test::message(sdsio::Command::open, 0, 1, "A");
+  for (int i = 0; i < 500; ++i)
+    first += test::message(sdsio::Command::ping, 0, 0, "");  // more answers than it has room
+  ASSERT_EQ(::send(fd, first.data(), first.size(), MSG_NOSIGNAL), static_cast<ssize_t>(first.size()));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  std::uint32_t blocks = 0;
+  for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(1800))) {
+    const auto block = test::message(sdsio::Command::write, 1, 0, test::plain({{blocks, "kept"}}));
+    ASSERT_EQ(::send(fd, block.data(), block.size(), MSG_NOSIGNAL), static_cast<ssize_t>(block.size())) << blocks;
+    ++blocks;
+  }
+  while (test::read_blocks(dir_ / "recording.0.sdsz").size() < blocks) std::this_thread::yield();
+  ::close(fd);
+}
+
+void set_loopback(bool up) {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
+  ifreq request{};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  request.ifr_flags = up ? IFF_UP : 0;
+  EXPECT_EQ(::ioctl(fd, SIOCSIFFLAGS, &request), 0);
+  ::close(fd);
+}
+
+TEST_F(ServerTest, APeerThatVanishesIsFoundWhetherItReadOrNot) {
+  for (const bool reads : {true, false}) {
+    bool possible = true;
+    std::thread([&] {  // in a network of its own, and the server's threads with it
+      possible = ::unshare(CLONE_NEWNET) == 0;
+      if (!possible) return;
+      set_loopback(true);
+      ServerOptions options;
+      options.silent_peer = std::chrono::seconds(1);
+      options.sessions = 1;
+      start(options);
+      Device device(port_);
+      const auto a = device.open("A");
+      device.write(a, 1, "kept");
+      ASSERT_TRUE(device.exchange());
+      device.wait();
+      const int small = 1;
+      if (!reads) ::setsockopt(device.socket(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+      std::string pings;
+      for (int i = 0; i < 4000 && !reads; ++i) pings += test::message(sdsio::Command::ping, 0, 0, "");
+      (void)::send(device.socket(), pings.data(), pings.size(), MSG_NOSIGNAL);
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      set_loopback(false);
+      wait_for_end();
+    })
+        .join();
+    if (!possible) GTEST_SKIP() << "no network of its own can be had here";
+    const auto recording = Recording::open(dir_ / (reads ? "recording.0.sdsz" : "recording.1.sdsz"));
+    ASSERT_TRUE(recording);
+    EXPECT_EQ(recording->sdsz()->streams()[0].block_count, 1u);
+    EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "connection lost: Connection timed out");
+  }
 }
 
 TEST_F(ServerTest, PlaysBackNumberedFilesAndRecordsOutputs) {

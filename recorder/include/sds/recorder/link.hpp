@@ -26,8 +26,13 @@ class Link {
   virtual void write(ByteView bytes, OnWritten on_written) = 0;
   /// Sends what can be sent of `farewell` without waiting, and closes. A second call does nothing.
   virtual void close(ByteView farewell) = 0;
-  /// True if the other side has ended, although bytes of it may be still unread: the only way to know while nothing is
-  /// read.
+  /// To be called now and then: if the other side has given no sign of itself for too long, though it should have,
+  /// reads fail behind what has come.
+  virtual void look_after_peer() = 0;
+  /// True while the other side has not taken in what was written: what is said again and again need not be added.
+  [[nodiscard]] virtual bool has_unsent() const = 0;
+  /// True if the other side has ended, or has been silent too long, although bytes of it may be still unread: the only
+  /// way to know while nothing is read.
   [[nodiscard]] virtual bool peer_has_ended() const = 0;
   /// Bytes that have arrived and were not read.
   [[nodiscard]] virtual std::size_t unread_bytes() const = 0;

@@ -61,7 +61,8 @@ class SdsioConnection final : private sdsio::MessageHandler {
   void opened(std::uint32_t handle, const Expected<void>& result);
   /// Appends what is to be sent now, at most server_limits::reply_bytes.
   void take_output(Bytes& out);
-  /// To be called every 100 ms: sends the FLAGS message that tells the device we are alive, to those that know it.
+  /// To be called every 100 ms, unless the device has yet to take in what was sent: sends the FLAGS message that tells
+  /// the device we are alive, to those that know it.
   void tick();
   void change_flags(std::uint32_t set, std::uint32_t clear);
   /// True if the device has nothing open.

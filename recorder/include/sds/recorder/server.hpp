@@ -35,6 +35,8 @@ struct ServerOptions {
   /// less server_limits::spare_descriptors.
   std::uint64_t descriptors = 0;
 
+  /// A device that acknowledges nothing for so long, though something waits for it, is taken for gone.
+  std::chrono::milliseconds silent_peer = server_limits::silent_peer;
   /// A device that has nothing open and sent nothing for so long makes room for a new one, where places are scarce.
   std::chrono::milliseconds idle_peer = server_limits::idle_peer;
 

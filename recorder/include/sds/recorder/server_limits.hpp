@@ -34,7 +34,8 @@ inline constexpr std::uint32_t read_reply_bytes = 1u << 20;
 /// Replies that are made and not yet sent, of one device, stay below this: others are made when these are gone.
 inline constexpr std::size_t reply_bytes = std::size_t{2} << 20;
 
-/// A device that is silent for so long, although something was sent to it, is taken for gone.
+/// A device that acknowledges nothing for so long, neither what was sent to it nor the system's probes, is taken for
+/// gone. Where it has long taken nothing in, the probes are up to two minutes apart.
 inline constexpr std::chrono::seconds silent_peer{30};
 /// Descriptors kept for a device from its first moment on: its socket, its recording, the log, the log's successor, and
 /// the directory while it is synced.
