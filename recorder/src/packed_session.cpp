@@ -67,7 +67,7 @@ class PackedSession final : public SessionWriter {
         path_(std::move(path)),
         file_(path_),
         writer_(std::make_unique<SdszWriter>(std::move(writer))),
-        unfinished_(options_.unfinished, server_limits::unfinished_bytes) {}
+        unfinished_(options_.unfinished, server_limits::unfinished_bytes, server_limits::unfinished_bytes_own) {}
 
   Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
     auto metadata = read_metadata(options_.directory, name);
@@ -242,8 +242,8 @@ class PackedSession final : public SessionWriter {
     unfinished_bytes_ = unfinished_bytes_ + now - stream.unfinished_bytes;
     stream.unfinished_bytes = now;
     if (unfinished_.set(unfinished_bytes_)) return {};
-    return fail(ErrorCode::limit, fmt::format("{}: too many bytes of blocks that do not end ({} MB of this device)",
-                                              stream.name, unfinished_bytes_ >> 20));
+    return fail(ErrorCode::limit, fmt::format("{}: too many bytes of blocks that do not end ({} of this device)",
+                                              stream.name, size_text(unfinished_bytes_)));
   }
 
   Expected<void> add_clock(PackedStream& stream) {

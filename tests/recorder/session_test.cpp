@@ -243,6 +243,15 @@ TEST(PackedSession, BlocksThatDoNotEndAreBoundedForADeviceAndForAll) {
   // 64 MiB each, until all have 256 MiB; the headers make it a little less.
   EXPECT_EQ(refused_at, (std::vector<std::size_t>{63, 63, 63, 63, 0}));
   EXPECT_LE(total.used(), server_limits::unfinished_bytes_total + 6 * (1u << 20));
+  // Whatever they hold, another device sends its blocks in pieces as before.
+  auto other = make_packed_session(options);
+  ASSERT_TRUE((*other)->open_stream(1, "Other"));
+  const std::string block = test::plain({{1, std::string(1'000'000, 'x')}});
+  for (int i = 0; i < 3; ++i)
+    for (const std::size_t begin : {std::size_t{0}, block.size() / 2})
+      ASSERT_TRUE((*other)->write(1, as_bytes(block).subspan(begin, block.size() / 2), kThen));
+  ASSERT_TRUE((*other)->close_stream(1, ""));
+  ASSERT_TRUE((*other)->finish());
   // The device is sent away; what came is kept, and the memory is free again.
   for (auto& session : sessions) {
     for (std::uint32_t stream = 1; stream <= 4; ++stream) ASSERT_TRUE(session->close_stream(stream, "dropped"));

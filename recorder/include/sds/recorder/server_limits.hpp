@@ -20,9 +20,11 @@ inline constexpr std::size_t queue_batches = 32;
 /// Reads of all devices that wait to be written. A device that has none waiting may always queue one.
 inline constexpr std::uint64_t queue_bytes = std::uint64_t{256} << 20;
 
-/// Blocks that have begun and not ended, of one device and of all. Beyond it the device is sent away.
+/// Blocks that have begun and not ended, of one device and of all. Beyond it the device is sent away, but not for as
+/// little as each may have whatever the others do.
 inline constexpr std::uint64_t unfinished_bytes = std::uint64_t{64} << 20;
 inline constexpr std::uint64_t unfinished_bytes_total = std::uint64_t{256} << 20;
+inline constexpr std::uint64_t unfinished_bytes_own = std::uint64_t{1} << 20;
 
 /// Blocks of all devices that are in no sealed section yet. Beyond it the largest sections are sealed early.
 inline constexpr std::uint64_t open_bytes_total = std::uint64_t{256} << 20;

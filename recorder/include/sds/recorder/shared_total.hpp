@@ -23,9 +23,11 @@ class SharedTotal {
 /// One user's part of it, given back by the destructor. Used by one thread at a time.
 class TotalShare {
  public:
-  /// `total` may be null: then only `limit` counts. It must outlive the share.
-  explicit TotalShare(SharedTotal* total, std::uint64_t limit = std::numeric_limits<std::uint64_t>::max())
-      : total_(total), limit_(limit) {}
+  /// `total` may be null: then only `limit` counts. It must outlive the share. Up to `own` may be held whatever the
+  /// others hold.
+  explicit TotalShare(SharedTotal* total, std::uint64_t limit = std::numeric_limits<std::uint64_t>::max(),
+                      std::uint64_t own = 0)
+      : total_(total), limit_(limit), own_(own) {}
   ~TotalShare() { (void)set(0); }
   TotalShare(const TotalShare&) = delete;
   TotalShare& operator=(const TotalShare&) = delete;
@@ -37,7 +39,7 @@ class TotalShare {
     held_ = held;
     if (total_ == nullptr) return held <= limit_;
     const std::uint64_t all = total_->used_ += held - before;
-    return held <= before || (held <= limit_ && all <= total_->limit_);
+    return held <= before || (held <= limit_ && (held <= own_ || all <= total_->limit_));
   }
   /// Holds `more`, if that is within the limits; else nothing changes.
   [[nodiscard]] bool take(std::uint64_t more) {
@@ -51,6 +53,7 @@ class TotalShare {
  private:
   SharedTotal* total_;
   std::uint64_t limit_;
+  std::uint64_t own_;
   std::uint64_t held_ = 0;
 };
 
