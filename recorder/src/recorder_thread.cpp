@@ -19,6 +19,8 @@ constexpr std::chrono::seconds kLookInterval{1};
 constexpr std::uint64_t kWrittenTwice = 2;
 // Of the disk's room, the part that may wait in memory: the disk is not to be full because of that.
 constexpr std::uint64_t kQueuePart = 4;
+// Of a device that is there: what is read from it when the disk is found full, and what came since it was looked at.
+constexpr std::uint64_t kInHandBytes = kWrittenTwice * 2 * server_limits::batch_bytes;
 // What a recording, or a stream of one, takes at first.
 constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
 
@@ -49,6 +51,7 @@ RecorderThread::~RecorderThread() {
   gate_.cancel();
   finish({});
   thread_.join();
+  note_refused(0);
 }
 
 void RecorderThread::finish(std::function<void()> on_finished) {
@@ -59,10 +62,16 @@ void RecorderThread::finish(std::function<void()> on_finished) {
   changed_.notify_all();
 }
 
+void RecorderThread::note_refused(std::uint64_t data) {
+  shared_.queued_data += data - refused_data_;
+  refused_data_ = data;
+}
+
 void RecorderThread::add(Work work) {
   const std::lock_guard lock(mutex_);
   if (work.kind == Work::Kind::batch) {
     ++queued_batches_;
+    note_refused(0);
     shared_.queued_bytes += work.batch.bytes.size();
     shared_.queued_data += work.batch.data_bytes();
   }
@@ -84,8 +93,10 @@ bool RecorderThread::try_push(ReceivedBatch& batch) {
         queued_batches_ > 0 && shared_.queued_bytes + batch.bytes.size() > server_limits::queue_bytes;
     const bool disk_full =
         queued_batches_ > 0 && kQueuePart * (shared_.queued_data + batch.data_bytes()) > shared_.room;
-    if (queued_batches_ >= server_limits::queue_batches || server_full || disk_full || gate_.waiting()) {
+    const bool stopped = gate_.on_full() == OnFull::stop && gate_.cancelled();
+    if (queued_batches_ >= server_limits::queue_batches || server_full || disk_full || gate_.waiting() || stopped) {
       refused_ = true;
+      note_refused(batch.data_bytes());
       return false;
     }
   }
@@ -296,6 +307,7 @@ bool RecorderThread::has_space(std::uint64_t needed) {
 // What cannot be waited for, and would take the space that the recordings need to be closed.
 bool RecorderThread::is_to_be_lost(const ReceivedBatch& batch) {
   if (!gate_.cancelled()) return false;
+  account();
   const std::uint64_t needed = shared_.unwritten.used() + kWrittenTwice * batch.data_bytes();
   if (gate_.free_bytes() >= needed) return false;
   const Error full = gate_.full_error(needed);
@@ -304,17 +316,19 @@ bool RecorderThread::is_to_be_lost(const ReceivedBatch& batch) {
   return true;
 }
 
-void RecorderThread::account() { (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0); }
+void RecorderThread::account() {
+  const bool more_comes = !gate_.released();
+  (void)unwritten_.set(session_ ? session_->unwritten_bytes() + (more_comes ? kInHandBytes : 0) : 0);
+}
 
 // Returns when there is room for `bytes` that come next and all that must still be written, or when they are to go into
 // the reserve, or be lost.
 void RecorderThread::make_room(std::uint64_t bytes) {
-  // Who is not to wait for the reserve has only itself to think of. The others leave room for a batch, for what is at
-  // its edge now must not be behind it when it is written.
+  // Who is not to wait for the reserve has only itself to think of.
   const auto needed = [&] {
-    const std::uint64_t coming = gate_.released() ? bytes : shared_.queued_data + server_limits::batch_bytes;
-    return shared_.unwritten.used() + kWrittenTwice * coming;
+    return shared_.unwritten.used() + kWrittenTwice * (gate_.released() ? bytes : shared_.queued_data.load());
   };
+  account();
   if (has_space(needed())) return;
   flush();  // what came before is safe meanwhile
   account();

@@ -338,17 +338,14 @@ struct SdszWriter::State {
       bytes += job->run.count() == 0 ? job->section.payload.size()
                                      : size(job->run) + kColumnMargin * streams[job->stream].layout.columns.size();
     }
-    std::uint64_t live = 0;
-    std::uint64_t unlogged = 0;
     for (const auto& stream : streams) {
       bytes += kSectionMargin;  // of its second description
       if (stream.ended) continue;
       bytes += kOpenStreamMargin + size(stream.run) + kColumnMargin * stream.layout.columns.size();
-      live += stream.live_log_bytes();
-      unlogged += size(stream.run) - stream.live_log_bytes();
+      // A log that takes the place of the one there is has room where the section will be.
+      if (wal) bytes += size(stream.run) - stream.live_log_bytes();
     }
-    if (!wal) return bytes;
-    return bytes + unlogged + (log_is_due_for_renewal() ? live : 0);
+    return bytes;
   }
 
   // Whether a block may be appended to a stream.

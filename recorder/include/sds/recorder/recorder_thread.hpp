@@ -38,7 +38,8 @@ struct ReceivedBatch {
 /// What the recorders of a server share.
 struct RecorderShared {
   std::atomic<std::uint64_t> queued_bytes{0};  ///< of all batches that wait
-  std::atomic<std::uint64_t> queued_data{0};   ///< the part of them that is to be written
+  /// What is to be written of them, and of batches that were refused, which are still in their device's hands.
+  std::atomic<std::uint64_t> queued_data{0};
   /// What open recordings have still to write, to keep what came and to be closed (SessionWriter::unwritten_bytes):
   /// the disk counts as full before it has less.
   SharedTotal unwritten{std::numeric_limits<std::uint64_t>::max()};
@@ -120,6 +121,7 @@ class RecorderThread {
   std::optional<Work> next_work(std::chrono::steady_clock::time_point next_flush,
                                 std::chrono::steady_clock::time_point next_look);
   void add(Work work);
+  void note_refused(std::uint64_t data);
   void perform(Work& work);
   template <class Call>
   void guarded(Call call);
@@ -150,7 +152,8 @@ class RecorderThread {
   std::condition_variable changed_;
   std::deque<Work> queue_;
   std::size_t queued_batches_ = 0;
-  bool refused_ = false;  // a try_push() failed since the last on_space
+  bool refused_ = false;            // a try_push() failed since the last on_space
+  std::uint64_t refused_data_ = 0;  // of the batch that was refused, and not pushed yet
   bool stopping_ = false;
   std::function<void()> on_finished_;
   std::vector<ReceivedBatch> spares_;
