@@ -108,6 +108,14 @@ void DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {
   if (connection_) connection_->change_flags(set, clear);
 }
 
+bool DeviceSession::ask_to_stop() {
+  if (!may_stop()) return false;
+  connection_->ask_to_stop();
+  return true;
+}
+
+bool DeviceSession::may_stop() const { return connection_ && connection_->may_stop(); }
+
 void DeviceSession::read() {
   reading_ = true;
   link_->read(connection_->buffer(), [self = shared_from_this()](const Expected<std::size_t>& count) {

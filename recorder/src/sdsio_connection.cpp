@@ -152,6 +152,20 @@ void SdsioConnection::change_flags(std::uint32_t set, std::uint32_t clear) {
   if ((clear & sdsio::flag_playback) != 0 && !shared_.options.playback) playback_ = false;
 }
 
+void SdsioConnection::ask_to_stop() {
+  asked_to_stop_ = true;
+  start_pending_ = false;
+  change_flags(0, sdsio::flag_start);
+  if (flags_ != Flags::always) return;
+  flags_due_ = true;
+  host_.output_ready();
+}
+
+bool SdsioConnection::may_stop() const {
+  const bool started = (device_flags_ & sdsio::flag_start) != 0 || asked_to_stop_;
+  return flags_ == Flags::always && started && !is_idle() && !waits_for_space();
+}
+
 void SdsioConnection::on_write(std::uint32_t handle, std::size_t begin, std::size_t size) {
   if (flags_ == Flags::not_yet) flags_ = Flags::never_before_info;
   if (writing_.count(handle) == 0) {
@@ -367,7 +381,7 @@ void SdsioConnection::all_closed() {
 }
 
 bool SdsioConnection::may_continue_playback() const {
-  return shared_.options.playback && !terminate_sent_ && is_idle();
+  return shared_.options.playback && !terminate_sent_ && !asked_to_stop_ && is_idle();
 }
 
 // In automatic playback: asks for the next file, or says that there is none.

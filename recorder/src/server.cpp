@@ -44,6 +44,8 @@ ServerOptions completed(ServerOptions options) {
 }
 // From the last file's end to the server's: the FLAGS message that tells the device must have gone.
 constexpr std::chrono::milliseconds kLastFlags{300};
+// How often it is looked whether the devices that were asked to stop have done so.
+constexpr std::chrono::milliseconds kStopLook{10};
 }  // namespace
 
 struct Server::State {
@@ -63,6 +65,9 @@ struct Server::State {
   std::list<std::unique_ptr<RecorderThread>> closing;   // of devices that have gone
   unsigned recorded = 0;
   bool stopping = false;
+  bool ended = false;  // nobody is waited for any more
+  asio::steady_timer stop_timer{io};
+  std::vector<std::weak_ptr<DeviceSession>> asked_to_stop;
 
   void accept() {
     if (at_the_door && !let_in()) return accept_later(std::make_error_code(std::errc::too_many_files_open));
@@ -151,7 +156,7 @@ struct Server::State {
   void on_closed(const RecorderThread* recorder) {
     if (recorder->has_recorded()) ++recorded;
     closing.remove_if([&](const auto& c) { return c.get() == recorder; });
-    if (stopping && closing.empty()) return io.stop();
+    if (ended && closing.empty()) return io.stop();
     if (shared.options.sessions != 0 && recorded >= shared.options.sessions) stop();
   }
 
@@ -166,7 +171,7 @@ struct Server::State {
       if (auto device = weak.lock()) device->end("the server was stopped");
   }
 
-  // The receive loop goes on until every recorder has closed its files.
+  // Devices that were started are asked to stop: what they close themselves is whole.
   void stop() {
     if (stopping) return;
     stopping = true;
@@ -174,6 +179,26 @@ struct Server::State {
     acceptor.close(ignored);
     at_the_door.reset();
     accept_timer.cancel();
+    for (auto& weak : std::list(devices))
+      if (auto device = weak.lock(); device && device->ask_to_stop()) asked_to_stop.push_back(device);
+    wait_for_stops(std::chrono::steady_clock::now() + shared.options.stop_wait);
+  }
+
+  void wait_for_stops(std::chrono::steady_clock::time_point until) {
+    std::erase_if(asked_to_stop, [](const auto& weak) {
+      const auto device = weak.lock();
+      return !device || !device->may_stop();
+    });
+    if (asked_to_stop.empty() || std::chrono::steady_clock::now() >= until) return end();
+    stop_timer.expires_after(kStopLook);
+    stop_timer.async_wait([this, until](std::error_code) {
+      if (!ended) wait_for_stops(until);
+    });
+  }
+
+  // The receive loop goes on until every recorder has closed its files.
+  void end() {
+    if (std::exchange(ended, true)) return;
     end_devices();
     for (const auto& recorder : closing) recorder->stop_waiting();
     if (closing.empty()) io.stop();
@@ -235,7 +260,10 @@ Expected<void> Server::run() {
 }
 
 void Server::stop() {
-  asio::post(state_->io, [this] { state_->stop(); });
+  asio::post(state_->io, [this] {
+    if (state_->stopping) return state_->end();
+    state_->stop();
+  });
 }
 
 void Server::change_flags(std::uint32_t set, std::uint32_t clear) {

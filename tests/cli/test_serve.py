@@ -88,6 +88,58 @@ class Serve(Case):
         self.assertEqual(info["streams"][0]["blocks"], 2)
         self.assertFalse(os.path.exists(self.path("recording.0.sdsz.wal")))
 
+    def started_device(self, server, name, mode=1, obeys=True):
+        """A 3.x device that was started, with a stream open; obeying, it closes that when START is cleared."""
+        connection = self.connect(server)
+        connection.sendall(struct.pack("<IIII", 7, 1 << 31 | (1 - mode) << 29, 50, 0))
+        data = name.encode()
+        connection.sendall(struct.pack("<IIII", 1, 0, mode, len(data)) + data)
+        opened = threading.Event()
+
+        def talk():
+            handle = 0
+            while reply := connection.recv(16, socket.MSG_WAITALL):
+                command, first, second, _ = struct.unpack("<IIII", reply)
+                if command == 1:
+                    handle = first
+                    if mode == 1:
+                        write(connection, handle, plain((1, b"one")))
+                    opened.set()
+                if command == 6 and second >> 31 and obeys:
+                    if mode == 1:
+                        write(connection, handle, plain((2, b"two")))
+                    connection.sendall(struct.pack("<IIII", 2, handle, 0, 0))
+                    connection.sendall(struct.pack("<IIII", 7, 0, 50, 0))
+        talker = threading.Thread(target=talk)
+        talker.start()
+        self.addCleanup(talker.join)
+        self.assertTrue(opened.wait(30))
+        time.sleep(0.3)
+
+    def test_a_stop_lets_devices_that_obey_close_their_streams(self):
+        self.write("X.0.sds", plain((1, b"played")))
+        for signal_number in (signal.SIGINT, signal.SIGHUP):
+            with Server(self.folder.name) as server:
+                self.started_device(server, "A")
+                self.started_device(server, "X", mode=0)
+                begin = time.monotonic()
+                self.assertEqual(server.stop(signal_number), 0)
+                self.assertLess(time.monotonic() - begin, 0.9)
+            self.assertNotIn("loss ", server.log_text())
+            self.assertIn("stopping: closing", server.log_text())
+        for n in (0, 1):
+            run("unpack", self.path(f"recording.{n}.sdsz"), "-d", self.path(f"out{n}"))
+            self.assertEqual(self.read(f"out{n}", "A.0.sds"), plain((1, b"one"), (2, b"two")))
+
+    def test_a_stop_waits_a_second_for_devices_that_do_not_obey(self):
+        with Server(self.folder.name) as server:
+            self.started_device(server, "A", obeys=False)
+            begin = time.monotonic()
+            self.assertEqual(server.stop(), 0)
+            self.assertGreater(time.monotonic() - begin, 0.9)
+            self.assertLess(time.monotonic() - begin, 5)
+        self.assertIn("recorded loss: the server was stopped", run("check", self.path("recording.0.sdsz"), expect=1)[0])
+
     @unittest.skipUnless(os.path.exists("/bin/bash"), "no shell with job control")
     def test_in_the_background_the_terminal_is_left_alone(self):
         process, terminal = pty.fork()

@@ -259,9 +259,9 @@ void add_serve(CLI::App& app, Run& run) {
   socket->footer(
       "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept "
       "either\n"
-      "way, and a loss is recorded with it. Ctrl-C closes open sessions and ends. The exit code is 4 if a recording "
-      "was\n"
-      "lost or cut short by the disk.\n\n"
+      "way, and a loss is recorded with it. Ctrl-C asks devices to stop, closes what is open after a second, and "
+      "ends.\n"
+      "The exit code is 4 if a recording was lost or cut short by the disk.\n\n"
       "Example: sds serve socket --netif eth0 --workdir recordings");
   socket->callback([o, durability, &run] {
     if (o->sync && durability->count() > 0)

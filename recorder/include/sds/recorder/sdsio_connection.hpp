@@ -65,6 +65,10 @@ class SdsioConnection final : private sdsio::MessageHandler {
   /// the device we are alive, to those that know it.
   void tick();
   void change_flags(std::uint32_t set, std::uint32_t clear);
+  /// Tells the device, at once, to close what it has open.
+  void ask_to_stop();
+  /// True while it can be hoped that the device does so: it has something open, and said that it was started.
+  [[nodiscard]] bool may_stop() const;
   /// True if the device has nothing open.
   [[nodiscard]] bool is_idle() const { return writing_.empty() && reading_.empty() && !opening_; }
   /// True while a full disk holds the device back.
@@ -142,6 +146,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   bool start_pending_ = false;
   bool terminate_sent_ = false;
   bool looks_for_next_ = false;
+  bool asked_to_stop_ = false;
   std::unique_ptr<RecorderThread> recorder_;  // made at the first OPEN for recording
 };
 

@@ -35,6 +35,7 @@ struct ServerOptions {
   /// less server_limits::spare_descriptors.
   std::uint64_t descriptors = 0;
 
+  std::chrono::milliseconds stop_wait = server_limits::stop_wait;  ///< for devices that are asked to stop
   /// A device that acknowledges nothing for so long, though something waits for it, is taken for gone.
   std::chrono::milliseconds silent_peer = server_limits::silent_peer;
   /// A device that has nothing open and sent nothing for so long makes room for a new one, where places are scarce.
@@ -64,7 +65,9 @@ class Server {
   /// if a recording was lost, or cut short, through an I/O error or a full disk: with the first of them.
   [[nodiscard]] Expected<void> run();
 
-  /// Ends run(). Thread-safe and safe to call from a signal handler's thread.
+  /// Ends run(): devices that were started are asked to stop and have ServerOptions::stop_wait for closing what they
+  /// have open; the others are sent away. A second call ends that wait. Thread-safe and safe to call from a signal
+  /// handler's thread.
   void stop();
 
   /// Asks every connected device, and those that connect later, to set and clear bits of its sdsFlags. Thread-safe.

@@ -53,6 +53,9 @@ inline constexpr std::size_t playback_threads = 4;
 /// A device that has nothing open and was silent for so long is sent away when its place is wanted.
 inline constexpr std::chrono::seconds idle_peer{30};
 
+/// When the server is stopped, devices that were started have so long to close what they have open.
+inline constexpr std::chrono::milliseconds stop_wait{1000};
+
 /// After a failed accept (EMFILE): the first pause, doubled up to the longest.
 inline constexpr std::chrono::milliseconds accept_pause{100};
 inline constexpr std::chrono::milliseconds longest_accept_pause{1000};
