@@ -58,6 +58,8 @@ class PlainSession final : public SessionWriter {
     if (!descriptors_.take(1)) return fail_errno(EMFILE, "cannot create", path);
     auto opened = open_file(handle, name, path);
     if (!opened) descriptors_.give(1);
+    if (!opened && opened.error().system_error == ENAMETOOLONG)  // what the device asked is wrong, not the disk
+      return fail(ErrorCode::bad_input, "the name is too long for the names of its files", path);
     return opened;
   }
 
