@@ -225,8 +225,10 @@ Expected<std::unique_ptr<Server>> Server::create(const ServerOptions& options) {
   if (!error) state->acceptor.bind(tcp::endpoint(address, options.port), error);
   if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error)
-    return fail(ErrorCode::io,
-                fmt::format("cannot listen on {}:{}: {}", options.address, options.port, error.message()));
+    return fail(
+        ErrorCode::io,
+        fmt::format("cannot listen on {}:{}: {}{}", options.address, options.port, error.message(),
+                    error == asio::error::address_in_use ? ": is another server running? Choose another --port" : ""));
   const std::uint64_t places = state->shared.descriptors.limit() / server_limits::device_descriptors;
   if (places == 0)
     return fail(ErrorCode::io, "too few descriptors for a single device: raise the limit of open files (ulimit -n)");

@@ -500,6 +500,27 @@ class Serve(Case):
             self.assertEqual(server.stop(), 4)
         self.assertNotIn("no losses", server.log_text())
 
+    def test_an_open_of_a_name_that_no_file_can_have_is_no_loss(self):
+        with Server(self.folder.name, "--format", "sds") as server:
+            connection = self.connect(server)
+            self.assertEqual(open_stream(connection, "a" * 255), 0)
+            handle = open_stream(connection, "Good")
+            write(connection, handle, plain((1, b"kept")))
+            connection.sendall(struct.pack("<IIII", 2, handle, 0, 0))
+            wait_until(lambda: " session  " in server.log_text(), "the recording is closed")
+            self.assertEqual(server.stop(), 0)
+        self.assertIn("the name is too long", server.log_text())
+
+    def test_the_commands_that_let_a_board_in_keep_the_options(self):
+        os.mkdir(self.path("my session"))
+        with Server(self.folder.name, "--workdir", self.path("my session"), "--format", "sds", "--keep-free", "1M",
+                    "--ipaddr", "127.0.0.1", "-p", "--sync") as server:
+            server.process.stdout.readline()
+            hint = server.process.stdout.readline()
+        self.assertRegex(hint, r"^  sds serve socket (--netif \S+|--ipaddr 0\.0\.0\.0) ")
+        self.assertIn(f"--port {server.port} --workdir '{self.path('my session')}' --format sds --sync --keep-free 1000000 --playback ",
+                      hint)
+
     def test_options_that_do_not_fit_are_errors(self):
         for options in (("--sync", "--durability", "none"), ("--durability", "sometimes"), ("--keep-free", "12 parsecs"),
                         ("--on-full", "cry"), ("--max-devices", "0"), ("--keep-free", "-5"), ("--keep-free", "1000PB")):
@@ -528,7 +549,7 @@ class Serve(Case):
     def test_a_used_port_is_an_error(self):
         with Server(self.folder.name) as server:
             _, err = run("serve", "socket", "--port", server.port, "--workdir", self.folder.name, expect=4)
-            self.assertIn("Address already in use", err)
+            self.assertIn("Address already in use: is another server running? Choose another --port", err)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ struct Options {
   bool verbose = false;
   bool quiet = false;
   bool keep_free_given = false;
+  std::string given;  // options but for address and port, as a shell takes them
 };
 
 constexpr std::uint64_t kKeepFree = 64'000'000;
@@ -127,7 +128,29 @@ void on_key(Server& server, char key) {
   if (key >= 'a' && key <= 'h') change(0, 1u << (key - 'a'), fmt::format("clear flag {}", key - 'a'));
 }
 
-void print_where(const ServerOptions& options, std::uint16_t port) {
+std::string quoted(const std::string& word) {
+  constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+// The options that were given, but for those that say where to listen.
+std::string given_options(const CLI::App& app) {
+  std::string text;
+  for (const auto* option : app.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    const std::string name = "--" + option->get_lnames().front();
+    if (name == "--ipaddr" || name == "--netif" || name == "--port") continue;
+    text += " " + name;
+    if (option->get_items_expected_max() > 0) text += " " + quoted(option->results().back());
+  }
+  return text;
+}
+
+void print_where(const ServerOptions& options, const std::string& given, std::uint16_t port) {
+  const std::string others = (port == ServerOptions().port ? "" : fmt::format(" --port {}", port)) + given;
   say(fmt::format("listening on {}:{}, recording {} to {}\n", options.address, port,
                   options.packed ? "one .sdsz a session" : "plain .sds files",
                   std::filesystem::absolute(options.directory).lexically_normal().string()));
@@ -136,10 +159,12 @@ void print_where(const ServerOptions& options, std::uint16_t port) {
     bool any = false;
     for (const auto& [interface, address] : list_interfaces()) {
       if (address.rfind("127.", 0) == 0) continue;
-      say(fmt::format("  sds serve socket --netif {}    (the board connects to {}:{})\n", interface, address, port));
+      say(fmt::format("  sds serve socket --netif {}{}    (the board connects to {}:{})\n", interface, others, address,
+                      port));
       any = true;
     }
-    if (!any) say(fmt::format("  sds serve socket --ipaddr 0.0.0.0    (all interfaces; none has an address now)\n"));
+    if (!any)
+      say(fmt::format("  sds serve socket --ipaddr 0.0.0.0{}    (all interfaces; none has an address now)\n", others));
   } else {
     say(fmt::format("every device that reaches this address can connect: SDSIO has no authentication\n"));
   }
@@ -175,7 +200,7 @@ int run_serve(const Options& o) {
   if (auto room = check_space(options, o.keep_free_given); !room) return fail_with(room.error());
   auto server = Server::create(options);
   if (!server) return fail_with(server.error());
-  print_where(options, (*server)->port());
+  print_where(options, o.given, (*server)->port());
   signals.watch(**server);
   std::optional<Keyboard> keyboard(std::in_place, [&](char key) { on_key(**server, key); });
   if (keyboard->active())
@@ -263,7 +288,8 @@ void add_serve(CLI::App& app, Run& run) {
       "ends.\n"
       "The exit code is 4 if a recording was lost or cut short by the disk.\n\n"
       "Example: sds serve socket --netif eth0 --workdir recordings");
-  socket->callback([o, durability, &run] {
+  socket->callback([o, socket, durability, &run] {
+    o->given = given_options(*socket);
     if (o->sync && durability->count() > 0)
       throw CLI::ValidationError("--sync", "is --durability power: give one of the two");
     run = [o] { return run_serve(*o); };
