@@ -182,6 +182,30 @@ TEST_F(ServerTest, FlagsReachTheDevice) {
   EXPECT_EQ(device.device().flags, SDS_DEVICE_FLAG_START | SDS_DEVICE_FLAG_ALIVE | 1);
 }
 
+TEST_F(ServerTest, ASecondStopEndsTheWaitForDevicesThatWereStarted) {
+  ServerOptions options;
+  options.stop_wait = std::chrono::hours(1);
+  start(options);
+  Device device(port_);
+  const auto a = device.open("A");
+  device.write(a, 1, "kept");
+  device.device().flags |= SDS_DEVICE_FLAG_START | SDS_DEVICE_FLAG_ALIVE;
+  ASSERT_TRUE(device.exchange());
+  device.wait();
+  server_->stop();
+  while ((device.device().flags & SDS_DEVICE_FLAG_START) != 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ASSERT_TRUE(device.exchange());
+  }
+  device.write(a, 2, "kept, too");  // it goes on, and does not close
+  device.wait();
+  server_->stop();
+  wait_for_end();
+  EXPECT_EQ(test::read_blocks(dir_ / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "kept"}, {2, "kept, too"}}));
+  EXPECT_EQ(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->streams()[0].gaps.at(0).reason,
+            "the server was stopped");
+}
+
 // Of a device with a small buffer that does not read while it is busy sending.
 TEST_F(ServerTest, APeerThatTakesNothingInButAnswersProbesIsKept) {
   ServerOptions options;
