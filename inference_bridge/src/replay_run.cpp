@@ -53,8 +53,11 @@ class Run {
     }
     if (auto drained = drain(); !drained) return fail(drained);
     if (!ended_)
-      for (auto& losses : losses_)
-        if (auto noted = record_gaps(losses.at_end()); !noted) return fail(noted);
+      for (auto& losses : losses_) {
+        auto lost = losses.at_end();
+        if (auto torn = losses.torn_end()) lost.push_back(std::move(*torn));
+        if (auto noted = record_gaps(lost); !noted) return fail(noted);
+      }
     report_.finished = !ended_;
     report_.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     // How far the player had run ahead of a crash is a matter of chance.

@@ -19,8 +19,9 @@ constexpr std::chrono::seconds kLookInterval{1};
 constexpr std::uint64_t kWrittenTwice = 2;
 // Of the disk's room, the part that may wait in memory: the disk is not to be full because of that.
 constexpr std::uint64_t kQueuePart = 4;
-// Of a device that is there: what is read from it when the disk is found full, and what came since it was looked at.
-constexpr std::uint64_t kInHandBytes = kWrittenTwice * 2 * server_limits::batch_bytes;
+// Of a device that is there, in pieces as large as its largest: what is read from it when the disk is found full, and
+// what came since it was looked at.
+constexpr std::uint64_t kInHandPieces = kWrittenTwice * 2;
 // What a recording, or a stream of one, takes at first.
 constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
 
@@ -254,6 +255,7 @@ Expected<void> RecorderThread::open(const Work& work) {
 }
 
 void RecorderThread::write(const ReceivedBatch& batch) {
+  largest_batch_ = std::max<std::uint64_t>(largest_batch_, batch.data_bytes());
   if (session_) make_room(batch.data_bytes());
   if (session_ && !losing_) losing_ = is_to_be_lost(batch);
   for (const auto& slice : batch.slices) {
@@ -318,7 +320,7 @@ bool RecorderThread::is_to_be_lost(const ReceivedBatch& batch) {
 
 void RecorderThread::account() {
   const bool more_comes = !gate_.released();
-  (void)unwritten_.set(session_ ? session_->unwritten_bytes() + (more_comes ? kInHandBytes : 0) : 0);
+  (void)unwritten_.set(session_ ? session_->unwritten_bytes() + (more_comes ? kInHandPieces * largest_batch_ : 0) : 0);
 }
 
 // Returns when there is room for `bytes` that come next and all that must still be written, or when they are to go into

@@ -15,26 +15,45 @@ std::string torn_end_reason(const Tail& tail) { return fmt::format("a torn end: 
 namespace {
 
 // Tells of a stream's torn end when it is met. Bytes that are no more than a block of the stream are what a recorder
-// was at when it ended; more than that are damage: behind a wrong size no block is found.
+// was at when it ended; more than that are damage: behind a wrong size no block is found. Where blocks are of different
+// sizes, four times the mean counts as one: the largest may be the one with the wrong size.
 class TornEnd {
  public:
   TornEnd(std::shared_ptr<DamageLog> log, std::size_t stream) : log_(std::move(log)), stream_(stream) {}
-  void saw(const BlockView& block) { largest_ = std::max(largest_, block.data.size()); }
+  void saw(const BlockView& block) { add(1, block.data.size(), block.data.size()); }
+  void saw(const SectionHeader& header) {
+    if (header.block_count == 0) return;
+    const std::uint64_t heads = std::uint64_t{8} * header.block_count;
+    const std::uint64_t bytes = header.raw_bytes - std::min<std::uint64_t>(header.raw_bytes, heads);
+    equal_ = equal_ && bytes % header.block_count == 0;
+    add(header.block_count, bytes, bytes / header.block_count);
+  }
   void tell(const std::optional<Tail>& tail) {
     if (!tail || std::exchange(told_, true)) return;
     Damage damage;
     damage.offset = tail->offset;
     damage.bytes = tail->bytes;
     damage.stream = stream_;
-    damage.harmless = tail->bytes <= largest_ + 8;
+    const std::uint64_t mean = blocks_ > 0 ? bytes_ / blocks_ : 0;
+    damage.harmless = tail->bytes <= 8 + (equal_ ? mean : 4 * mean);
     damage.reason = torn_end_reason(*tail);
     log_->add(damage);
   }
 
  private:
+  void add(std::uint64_t blocks, std::uint64_t bytes, std::uint64_t size) {
+    if (blocks_ > 0 && size != size_) equal_ = false;
+    size_ = size;
+    blocks_ += blocks;
+    bytes_ += bytes;
+  }
+
   std::shared_ptr<DamageLog> log_;
   std::size_t stream_;
-  std::size_t largest_ = 0;
+  std::uint64_t size_ = 0;  // of the last blocks
+  std::uint64_t blocks_ = 0;
+  std::uint64_t bytes_ = 0;
+  bool equal_ = true;  // all blocks are of one size
   bool told_ = false;
 };
 
@@ -81,14 +100,13 @@ class PackedCursor final : public BlockCursor {
       : reader_(reader),
         stream_(stream),
         cursor_(reader, stream, executor, std::move(wanted)),
-        torn_end_(reader->damage_log(), stream) {}
+        torn_end_(reader->damage_log(), stream) {
+    // From the index: what is read may be a part.
+    for (const auto& entry : reader->streams()[stream].data) torn_end_.saw(entry.header);
+  }
   Expected<std::optional<BlockView>> next() override {
     auto block = cursor_.next();
-    if (block && *block) {
-      torn_end_.saw(**block);
-    } else if (block) {
-      torn_end_.tell(tail());
-    }
+    if (block && !*block) torn_end_.tell(tail());
     return block;
   }
   std::vector<Damage> damages() const override { return cursor_.damages(); }

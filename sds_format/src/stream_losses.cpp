@@ -1,11 +1,14 @@
 #include "sds/format/stream_losses.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace sds {
 
 namespace {
 
+constexpr std::string_view kTornEnd = "a torn end: ";  // torn_end_reason()
 constexpr const char* kUntold = "blocks are lost: more places are damaged than are told";
 
 }  // namespace
@@ -31,6 +34,15 @@ std::vector<StreamLosses::Loss> StreamLosses::at_end() {
   if (has_untold()) losses.push_back({kUntold, last_tick_, false});
   take_gaps(at_end_of_stream, losses);
   return losses;
+}
+
+std::optional<StreamLosses::Loss> StreamLosses::torn_end() const {
+  for (const auto& damage : recording_.damages())
+    if (damage.stream == stream_ && damage.reason.starts_with(kTornEnd))
+      return Loss{
+          fmt::format("a torn end of {} bytes was left out: {}", damage.bytes, damage.reason.substr(kTornEnd.size())),
+          last_tick_};
+  return std::nullopt;
 }
 
 bool StreamLosses::has_untold() const { return recording_.damage_log()->count() > DamageLog::max_kept; }

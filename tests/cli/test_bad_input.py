@@ -75,6 +75,24 @@ class Input(Case):
             self.assertEqual((damage["stream"], damage["bytes"]), ("T", 198 * 28))
         run("check", self.path("c.sdsz"), expect=1)
 
+    def test_a_block_with_a_wrong_size_makes_no_torn_end_harmless(self):
+        # Of 2,000 blocks of 100 bytes, block 1100 claims 90,000: what is left behind it is 7,100 bytes, 66 blocks.
+        self.write("T.sds.yml", YAML)
+        bad = bytearray(plain(*((i, bytes(range(1, 101))) for i in range(2000))))
+        bad[1100 * 108 + 4:1100 * 108 + 8] = (90000).to_bytes(4, "little")
+        a = self.write("T.0.sds", bytes(bad))
+        packed = self.path("a.sdsz")
+        run("pack", a, "-o", packed, expect=3)
+        for rec in (a, packed):
+            run("query", rec, "v > 1000", expect=3)
+            run("check", rec, expect=1)
+        # A torn end of less than a block is a warning, also where no block is read.
+        small = self.write("T.1.sds", plain(*((i, bytes(100)) for i in range(50))) + b"1234567890")
+        run("pack", small, "-o", self.path("small.sdsz"))
+        for rec in (small, self.path("small.sdsz")):
+            self.assertIn("a torn end", run("query", rec, "v > 1000", expect=1)[1])
+            self.assertIn("a torn end", run("export", "csv", rec)[1])
+
     def test_empty(self):
         self.write("T.sds.yml", YAML)
         a = self.write("T.0.sds", b"")

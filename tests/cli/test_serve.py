@@ -140,6 +140,15 @@ class Serve(Case):
             self.assertLess(time.monotonic() - begin, 5)
         self.assertIn("recorded loss: the server was stopped", run("check", self.path("recording.0.sdsz"), expect=1)[0])
 
+    def test_a_second_signal_ends_it_at_once(self):
+        for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT), (signal.SIGHUP, signal.SIGTERM)):
+            with Server(self.folder.name) as server:
+                self.started_device(server, "A", obeys=False)  # it is waited for, a second
+                server.process.send_signal(first)
+                wait_until(lambda: "stopping: " in server.log_text(), "it stops")
+                server.process.send_signal(second)
+                self.assertEqual(server.process.wait(timeout=30), -second)
+
     @unittest.skipUnless(os.path.exists("/bin/bash"), "no shell with job control")
     def test_in_the_background_the_terminal_is_left_alone(self):
         process, terminal = pty.fork()

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "command.hpp"
 #include "keyboard.hpp"
@@ -76,13 +77,18 @@ class StopOnSignal {
   }
   void watch(Server& server) {
     thread_ = std::thread([this, &server] {
-      while (!stopping_) {
+      for (bool first = true; !stopping_;) {
         const timespec wait{0, 100'000'000};
-        if (sigtimedwait(&signals_, nullptr, &wait) < 0) continue;
+        const int signal = sigtimedwait(&signals_, nullptr, &wait);
+        if (signal < 0) continue;
+        if (!std::exchange(first, false)) {  // a second one kills
+          std::signal(signal, SIG_DFL);
+          pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+          pthread_kill(pthread_self(), signal);
+          return;
+        }
         spdlog::info("stopping: closing what is being recorded");
         server.stop();
-        pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);  // a second Ctrl-C kills
-        return;
       }
     });
   }

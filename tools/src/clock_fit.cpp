@@ -200,6 +200,12 @@ std::optional<RecordingClock> clock_of(const Recording& recording, const Frequen
   return own ? own : best_clock(recording, nullptr);
 }
 
+Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, const Label& label) {
+  for (const auto& stream : recording.streams())
+    if (!label.stream.empty() && stream.id == label.stream) return stream.tick_frequency();
+  return labels.tick_frequency;
+}
+
 std::vector<std::string> clocks_apart(const Recording& recording) {
   std::vector<std::string> texts;
   std::vector<Frequency> seen;

@@ -212,10 +212,11 @@ class Merger {
       labels_->tick_frequency = labels->tick_frequency;
     }
     if (align_ && r > 0) {
-      const ClockMap map = map_of(r, labels->tick_frequency);
-      const double hz = labels->tick_frequency.hz();
-      const auto moved = [&](double at) { return at + static_cast<double>(map.moved_by(at * hz)) / hz; };
       for (auto& label : labels->labels) {
+        const Frequency ticks = ticks_of_label(inputs_[r].recording, *labels, label);
+        const ClockMap map = map_of(r, ticks);
+        const double hz = ticks.hz();
+        const auto moved = [&](double at) { return at + static_cast<double>(map.moved_by(at * hz)) / hz; };
         auto begin = labels->tick_of(moved(labels->seconds_of(label.begin)));
         auto end = labels->tick_of(moved(labels->seconds_of(label.end)));
         if (!begin || !end) return fail(begin ? end : begin);

@@ -225,6 +225,7 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (piece.active())
     if (auto done = piece.push({}, 0); !done) return fail(done);
   for (const auto& loss : losses.at_end()) lost.push_back(loss);
+  if (auto torn = losses.torn_end()) lost.push_back(std::move(*torn));
   if (auto done = add_gaps((*made)->writer(), *id, lost); !done) return fail(done);
   for (const auto& pair : clocks_of(recording, index))
     if (auto done = (*made)->writer().add_clock(*id, pair); !done) return fail(done);

@@ -48,12 +48,18 @@ struct WindowPart {
 
 // Which class covers most of [begin, end), if it covers enough.
 std::string class_of(const LabelFile& labels, const std::string& stream, double begin, double end, double least) {
+  // Labels of one class may overlap, of two authors for instance: what both cover counts once. They come by their
+  // begins.
   std::map<std::string, double> covered;
+  std::map<std::string, double> until;
   for (const auto& label : labels.labels) {
     if (!label.stream.empty() && label.stream != stream) continue;
-    const double overlap =
-        std::min(end, labels.seconds_of(label.end)) - std::max(begin, labels.seconds_of(label.begin));
-    if (overlap > 0) covered[label.name] += overlap;
+    const double label_end = std::min(end, labels.seconds_of(label.end));
+    double& known = until.try_emplace(label.name, begin).first->second;
+    const double overlap = label_end - std::max(known, labels.seconds_of(label.begin));
+    if (overlap <= 0) continue;
+    covered[label.name] += overlap;
+    known = label_end;
   }
   const auto most = std::max_element(covered.begin(), covered.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });

@@ -289,16 +289,24 @@ std::int64_t log_time(const Source& source) {
 }
 
 // Begin and end of each label as log times, a line each: where that is on the clock of the messages.
-std::string label_times(const LabelFile& labels, const std::map<std::string, double>& zero,
-                        const std::optional<RecordingClock>& clock) {
+std::string label_times(const Recording& recording, const LabelFile& labels, const std::map<std::string, double>& zero,
+                        bool normalize) {
   std::string out;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::optional<RecordingClock>> clocks;
+  const auto clock_for = [&](const Frequency& ticks) -> const std::optional<RecordingClock>& {
+    const auto [at, fresh] = clocks.try_emplace({ticks.numerator, ticks.denominator});
+    if (fresh && !normalize) at->second = clock_of(recording, ticks);
+    return at->second;
+  };
   for (const auto& label : labels.labels) {
+    const Frequency ticks = ticks_of_label(recording, labels, label);
+    const auto& clock = clock_for(ticks);
     const auto origin = zero.contains(label.stream) ? zero.find(label.stream) : zero.find("");
     const double shift = origin == zero.end() ? 0 : origin->second;
     const auto time = [&](std::uint64_t tick) {
       if (!clock) return static_cast<std::int64_t>(std::llround((labels.seconds_of(tick) - shift) * 1e9));
-      return static_cast<std::int64_t>(
-          clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick), labels.tick_frequency)));
+      return static_cast<std::int64_t>(clock->fit.utc_ns_at(clock->position(
+          RecordingClock{{}, ticks}.position(static_cast<long double>(tick), labels.tick_frequency), ticks)));
     };
     out += fmt::format("{} {}\n", time(label.begin), time(label.end));
   }
@@ -369,11 +377,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (!labels) return fail(labels);
   if (!labels->labels.empty())
     if (auto done = writer.write_metadata(
-            "sds-labels",
-            {{"yaml", labels->to_yaml()},
-             {"log-times",
-              label_times(*labels, zero,
-                          options.samples.normalize ? std::nullopt : clock_of(recording, labels->tick_frequency))}});
+            "sds-labels", {{"yaml", labels->to_yaml()},
+                           {"log-times", label_times(recording, *labels, zero, options.samples.normalize)}});
         !done)
       return fail(done);
   for (;;) {

@@ -67,7 +67,8 @@ std::map<std::string, std::string> take_map(ByteReader& reader) {
 // Whole and fractional seconds apart: UTC in nanoseconds has more digits than a double.
 template <class Nanoseconds>
 double seconds_of(Nanoseconds ns) {
-  return static_cast<double>(ns / 1'000'000'000) + static_cast<double>(ns % 1'000'000'000) * 1e-9;
+  const Nanoseconds whole = ns / 1'000'000'000;
+  return static_cast<double>(whole) + static_cast<double>(ns % 1'000'000'000) * 1e-9;
 }
 
 struct JsonChannel {

@@ -209,7 +209,8 @@ LabelFile place_labels(const ImportedLabels& labels, const Frequency& ticks, dou
   file.classes = labels.classes;
   std::size_t without_stream = 0;
   for (const auto& label : labels.labels) {
-    auto begin = file.tick_of(label.begin_s - origin);
+    // What lies before the recording has no ticks in it: of a label that ends within, the rest is kept.
+    auto begin = file.tick_of(label.end_s > origin ? std::max(0.0, label.begin_s - origin) : label.begin_s - origin);
     auto end = file.tick_of(label.end_s - origin);
     if (!begin || !end) {
       report.notes.push_back(

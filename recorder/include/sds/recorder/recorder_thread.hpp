@@ -164,6 +164,7 @@ class RecorderThread {
   std::set<std::uint32_t> open_;
   bool dirty_ = false;
   TotalShare unwritten_;
+  std::uint64_t largest_batch_ = 0;              // bytes of data
   bool losing_ = false;                          // what still comes of this session
   std::map<std::uint32_t, std::uint64_t> lost_;  // bytes of it, by stream
   std::map<std::string, std::uint64_t> late_;    // bytes that came when the recording had been given up, by stream

@@ -29,6 +29,9 @@ class StreamLosses {
   /// After the cursor's end: what is missing behind the last block, and whatever was not placed before.
   std::vector<Loss> at_end();
 
+  /// After the cursor's end: the bytes there that are no whole block, for a copy that does not take them.
+  [[nodiscard]] std::optional<Loss> torn_end() const;
+
  private:
   [[nodiscard]] bool has_untold() const;
   void take_gaps(std::uint64_t before_block, std::vector<Loss>& losses);

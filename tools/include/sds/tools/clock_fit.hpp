@@ -10,6 +10,7 @@
 
 #include "sds/format/recording.hpp"
 #include "sds/format/time.hpp"
+#include "sds/tools/label_file.hpp"
 
 namespace sds {
 
@@ -73,8 +74,11 @@ std::optional<RecordingClock> clock_of(const Recording& recording);
 /// frequencies do; without pairs of theirs, by the others'.
 std::optional<RecordingClock> clock_of(const Recording& recording, const Frequency& frequency);
 
-/// Says of which tick frequencies the counters do not stand at the same time, by their clock pairs, and how far they are
-/// apart: times of their streams cannot be compared. Empty in all but odd recordings.
+/// The frequency of the clock that a label goes by: that of its stream, or, without one, of its file.
+Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, const Label& label);
+
+/// Says of which tick frequencies the counters do not stand at the same time, by their clock pairs, and how far they
+/// are apart: times of their streams cannot be compared. Empty in all but odd recordings.
 std::vector<std::string> clocks_apart(const Recording& recording);
 
 }  // namespace sds
