@@ -89,6 +89,19 @@ class Damaged(Case):
                                  {"recording", "stream", "blocks", "first_tick", "last_tick", "after_tick", "before_tick",
                                   "offset", "bytes", "reason"})
 
+    def test_a_torn_end_that_a_copy_leaves_out_is_a_gap_in_it(self):
+        whole = bytearray(self.read("T.0.sds"))
+        whole[1000 * 28 + 4 + 2] ^= 0x40  # the size of block 1000
+        rec = self.write("W.0.sds", bytes(whole))
+        self.write("W.sds.yml", YAML)
+        commands = [["resample", rec, "--rate", 50], ["cut", rec, "--from", 0], ["merge", rec, self.good, "--no-align"]]
+        if os.path.exists(ECHO):
+            commands.append(["replay", rec, "--algorithm", ECHO, "--out", "O:4"])
+        for command in commands:
+            run(*command, "-o", self.path("copy.sdsz"), "-f", expect=3)
+            result = json.dumps(json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0]))
+            self.assertIn(f"a torn end of {1000 * 28} bytes was left out", result, command)
+
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_payload_is_told_by_every_command(self):
         self.check_all("payload")

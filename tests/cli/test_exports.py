@@ -131,6 +131,18 @@ class Exports(Case):
         inner = rows[500:-500]  # where the filter sees samples on both sides
         self.assertLess(np.abs(inner[:, 0] - inner[:, 1]).max(), 0.0012)
 
+    def test_what_two_authors_label_counts_once(self):
+        # Windows of a second: c covers 0.3 s of the first, whoever says so; of the second d covers 0.55 s and c 0.3 s.
+        self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        rec = self.write("V.0.sds", plain(*((100 * k, struct.pack("<10h", *range(10))) for k in range(20))))
+        for author in ("ann", "bob"):
+            for begin, end, name in ((0, 0.3, "c"), (1, 1.3, "c")):
+                run("label", "add", rec, "-c", name, "--from", begin, "--to", end, "--author", author)
+        run("label", "add", rec, "-c", "d", "--from", 1.3, "--to", 1.85, "--author", "ann")
+        run("export", "npz", rec, "--window", "1s", "--stride", "1s", "--unlabelled", "-o", self.path("v"))
+        z = np.load(self.path("v", "train.npz"))
+        self.assertEqual([z["classes"][y] if y >= 0 else None for y in z["y"]], [None, b"d"])
+
     def test_npz_is_a_structured_array_a_stream(self):
         rows = self.mixed()
         for extra in ([], ["--compress"]):

@@ -277,6 +277,17 @@ class Imports(Case):
         self.assertIn("1 label is left behind, of streams that are not in it", err)
         self.assertEqual([e["class"] for e in listed("a.sdsz")], ["walk"])
 
+    def test_of_a_label_that_began_before_the_recording_the_rest_is_imported(self):
+        # A begins at 1 s, and --normalize makes that 0: of a label from 0.5 to 2 s, 0 to 1 s is left.
+        self.write("A.sds.yml", "sds:\n  name: A\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        a = self.write("A.0.sds", plain(*[(1000 + 100 * i, struct.pack("<10h", *range(10))) for i in range(100)]))
+        self.write("A.0.labels.yml", "labels:\n  intervals:\n    - {class: walk, from: 0.5, to: 2}\n    - {class: far, from: 0.1, to: 0.6}\n")
+        run("export", "mcap", a, "-o", self.path("a.mcap"), "--normalize")
+        _, err = run("import", "mcap", self.path("a.mcap"), "-o", self.path("back.sdsz"))
+        labels = json.loads(run("label", "list", self.path("back.sdsz"), "--json")[0])["labels"]
+        self.assertEqual([(e["class"], e["from"], e["to"]) for e in labels], [("walk", 0, 1)])
+        self.assertIn("label far at -0.9 s is left out", err)
+
     def test_our_mcap_brings_its_labels_in_utc(self):
         self.write("u.csv", "time,v\n" + "".join(f"{1_700_000_000 + i / 100:.2f},{i}\n" for i in range(1000)))
         run("import", "csv", self.path("u.csv"), "-o", self.path("u.sdsz"))

@@ -291,5 +291,24 @@ TEST_F(CountersApart, MergingGoesByTheClockOfEachFrequency) {
   EXPECT_EQ(ticks_of(output, 3).at(7), 20'107'000u);
 }
 
+// Labels are of a stream, and go by its clock: of the second recording, ten to fifteen seconds after its begin.
+TEST_F(CountersApart, LabelsGoByTheClockOfTheirStream) {
+  test::write_file(dir_ / "b.labels.yml",
+                   "labels:\n  version: 1\n  intervals:\n    - {class: f, from: 110, to: 115, stream: Fast}\n"
+                   "    - {class: s, from: 110, to: 115, stream: Slow}\n");
+  std::vector<MergeInput> inputs;
+  for (const char* name : {"a", "b"}) inputs.push_back({*Recording::open(dir_ / (std::string(name) + ".sdsz")), name});
+  ASSERT_TRUE(merge(inputs, true, dir_ / "out.sdsz", {}, {}));
+  const auto labels = labels_of(*Recording::open(dir_ / "out.sdsz"));
+  ASSERT_TRUE(labels);
+  ASSERT_EQ(labels->labels.size(), 2u);
+  const double turns_s = static_cast<double>(kTurns) / 1e6;
+  for (const auto& label : labels->labels) {
+    const double begin = label.name == "f" ? 20'110 - turns_s : 20'110;
+    EXPECT_NEAR(labels->seconds_of(label.begin), begin, 0.002) << label.name;
+    EXPECT_NEAR(labels->seconds_of(label.end), begin + 5, 0.002) << label.name;
+  }
+}
+
 }  // namespace
 }  // namespace sds
