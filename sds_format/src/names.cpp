@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/metadata.hpp"
@@ -73,6 +74,21 @@ std::string to_stream_name(const std::string& name) {
   std::replace_if(safe.begin(), safe.end(), is_reserved, '_');
   while (const auto at = find_invalid_utf8(safe)) safe[*at] = '_';
   return safe.empty() ? "unnamed" : safe;
+}
+
+std::vector<std::string> ids_of_streams(std::span<const SdsFileName> names) {
+  std::map<std::string, int> uses;
+  for (const auto& name : names) ++uses[name.stream];
+  std::map<std::string, int> taken;
+  std::vector<std::string> ids;
+  ids.reserve(names.size());
+  for (const auto& name : names) {
+    std::string id = name.stream;
+    if (uses[name.stream] > 1) id += (name.label.empty() ? "" : "." + name.label) + (name.playback ? ".p" : "");
+    const int again = taken[id]++;
+    ids.push_back(again > 0 ? fmt::format("{}#{}", id, again + 1) : id);
+  }
+  return ids;
 }
 
 namespace {

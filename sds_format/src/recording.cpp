@@ -191,15 +191,12 @@ Expected<void> give_metadata(std::vector<StreamInfo>& streams, const std::filesy
 }
 
 void name_streams(std::vector<StreamInfo>& streams) {
-  std::map<std::string, int> uses;
-  for (const auto& stream : streams) ++uses[stream.description.name];
-  std::map<std::string, int> taken;
-  for (auto& stream : streams) {
-    const auto& d = stream.description;
-    stream.id = uses[d.name] == 1 ? d.name : d.name + (d.label.empty() ? "" : "." + d.label) + (d.playback ? ".p" : "");
-    const int again = taken[stream.id]++;
-    if (again > 0) stream.id += fmt::format("#{}", again + 1);
-  }
+  std::vector<SdsFileName> names;
+  names.reserve(streams.size());
+  for (const auto& stream : streams)
+    names.push_back({stream.description.name, stream.description.label, stream.description.playback});
+  auto ids = ids_of_streams(names);
+  for (std::size_t i = 0; i < streams.size(); ++i) streams[i].id = std::move(ids[i]);
 }
 
 }  // namespace

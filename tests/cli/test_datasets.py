@@ -60,6 +60,22 @@ class Datasets(Case):
         run("label", "add", rec, "-c", "x", "--from", 3, "--to", 2, expect=2)
         run("label", "add", rec, "-c", "x", "--from", -1, "--to", 2, expect=2)
 
+    def test_labels_of_a_stream_follow_it_where_its_name_changes(self):
+        recordings = []
+        for name in ("left", "right"):
+            rec = self.recording()
+            os.rename(rec, self.path(name + ".sdsz"))
+            recordings.append(self.path(name + ".sdsz"))
+            run("label", "add", recordings[-1], "-c", name, "-s", "Imu", "--from", 1, "--to", 2)
+        run("merge", *recordings, "-o", self.path("both.sdsz"), "--no-align")
+        ids = [s["id"] for s in json.loads(run("info", self.path("both.sdsz"), "--json")[0])["recordings"][0]["streams"]]
+        listed = lambda name: {e["class"]: e["stream"] for e in json.loads(run("label", "list", self.path(name), "--json")[0])["labels"]}
+        self.assertEqual(listed("both.sdsz"), dict(zip(("left", "right"), ids)))
+        self.assertEqual(len(set(ids)), 2)
+        run("label", "check", self.path("both.sdsz"))
+        run("cut", self.path("both.sdsz"), "-s", ids[1], "-o", self.path("one.sdsz"))
+        self.assertEqual(listed("one.sdsz"), {"right": "Imu"})
+
     def test_check_finds_overlaps_unknown_classes_and_what_lies_outside(self):
         rec = self.recording()
         self.write("Imu.labels.yml", "labels:\n  classes: [walk, rest]\n  intervals:\n    - {class: walk, from: 0, to: 2}\n"

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "edit/stream_copy.hpp"
 #include "new_recording.hpp"
+#include "sds/format/names.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_tools.hpp"
@@ -109,11 +111,21 @@ LabelFile cut_labels(const Recording& recording, const std::vector<std::size_t>&
   LabelFile left;
   left.tick_frequency = labels->tick_frequency;
   left.classes = labels->classes;
-  for (const auto& label : labels->labels) {
-    const bool about_cut = !label.stream.empty() && std::none_of(streams.begin(), streams.end(), [&](std::size_t s) {
-      return recording.streams()[s].id == label.stream;
-    });
-    if (about_cut) continue;
+  // What is left may be called by a shorter name.
+  std::vector<SdsFileName> names;
+  for (const std::size_t s : streams) {
+    const auto& description = recording.streams()[s].description;
+    names.push_back({description.name, description.label, description.playback});
+  }
+  const auto ids = ids_of_streams(names);
+  std::map<std::string, std::string> left_as;
+  for (std::size_t i = 0; i < streams.size(); ++i) left_as.emplace(recording.streams()[streams[i]].id, ids[i]);
+  for (auto& label : labels->labels) {
+    if (!label.stream.empty()) {
+      const auto stream = left_as.find(label.stream);
+      if (stream == left_as.end()) continue;
+      label.stream = stream->second;
+    }
     for (const auto& span : both(within, {{labels->seconds_of(label.begin), labels->seconds_of(label.end)}})) {
       auto begin = left.tick_of(span.begin);
       auto end = left.tick_of(span.end);

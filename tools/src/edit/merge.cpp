@@ -3,11 +3,13 @@
 #include <cmath>
 #include <compare>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 
 #include "edit/stream_copy.hpp"
 #include "new_recording.hpp"
+#include "sds/format/names.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/clock_fit.hpp"
 #include "sds/tools/edit.hpp"
@@ -83,8 +85,15 @@ class Merger {
     for (std::size_t r = 0; r < inputs_.size(); ++r) {
       for (std::size_t s = 0; s < inputs_[r].recording.streams().size(); ++s)
         if (auto done = copy_stream(r, s, on_progress); !done) return done;
-      if (auto done = take_labels(r); !done) return done;
       if (align_) report_clock(r);
+    }
+    // What streams are called in the result is known when all are there.
+    const auto ids = ids_of_streams(all_names_);
+    auto id = ids.begin();
+    for (std::size_t r = 0; r < inputs_.size(); ++r) {
+      std::map<std::string, std::string> renamed;
+      for (const auto& stream : inputs_[r].recording.streams()) renamed.emplace(stream.id, *id++);
+      if (auto done = take_labels(r, renamed); !done) return done;
     }
     return {};
   }
@@ -156,6 +165,7 @@ class Merger {
       for (int n = 2; names_.count(full_name()) > 0; ++n) description.label = fmt::format("{}-{}", inputs_[r].label, n);
     }
     names_.insert(full_name());
+    all_names_.push_back({description.name, description.label, description.playback});
     return description;
   }
 
@@ -200,7 +210,7 @@ class Merger {
     return writer_.end_stream(*id);
   }
 
-  Expected<void> take_labels(std::size_t r) {
+  Expected<void> take_labels(std::size_t r, const std::map<std::string, std::string>& renamed) {
     auto labels = labels_of(inputs_[r].recording);
     if (!labels) {
       report_.notes.push_back("labels are left behind: " + labels.error().to_string());
@@ -224,6 +234,8 @@ class Merger {
         label.end = *end;
       }
     }
+    for (auto& label : labels->labels)
+      if (const auto to = renamed.find(label.stream); to != renamed.end()) label.stream = to->second;
     return merge_labels(*labels_, *labels);
   }
 
@@ -236,6 +248,7 @@ class Merger {
   std::vector<std::optional<End>> first_;                                                      // by recording
   std::vector<std::optional<End>> last_;
   std::set<std::string> names_;
+  std::vector<SdsFileName> all_names_;  // of the result's streams
   std::optional<LabelFile> labels_;
 };
 

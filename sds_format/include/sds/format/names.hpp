@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sds/format/error.hpp"
 
@@ -36,6 +37,9 @@ Expected<void> check_stream_name(const std::string& name);
 
 /// `name` where check_stream_name accepts it; else with an underscore for each byte that it does not, cut to 200 bytes.
 std::string to_stream_name(const std::string& name);
+
+/// What streams of these names are called in one recording: by their name, or name.label where names repeat.
+std::vector<std::string> ids_of_streams(std::span<const SdsFileName> names);
 
 /// Gives names out of recordings, which strangers may have made, as names of files in one folder. Every command that
 /// names a file by what a recording says uses it.
