@@ -131,6 +131,22 @@ class Exports(Case):
         inner = rows[500:-500]  # where the filter sees samples on both sides
         self.assertLess(np.abs(inner[:, 0] - inner[:, 1]).max(), 0.0012)
 
+    def test_a_split_goes_by_labelled_time_that_is_there(self):
+        # Ten recordings of 3 s, all of class c: 8, 1 and 1, also where one label claims to end after 1000 s.
+        self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        recordings = []
+        for i in range(10):
+            rec = self.write(f"V.{i}.sds", plain(*((100 * k, struct.pack("<10h", *range(10))) for k in range(30))))
+            run("pack", rec, "-o", self.path(f"r{i}.sdsz"))
+            recordings.append(self.path(f"r{i}.sdsz"))
+            self.write(f"r{i}.labels.yml", "labels:\n  intervals:\n    - {class: c, from: 0, to: %d}\n" % (1000 if i == 0 else 3))
+        run("export", "npz", *recordings, "--window", "1s", "--stride", "1s", "--split", "80/10/10", "-o", self.path("parts"))
+        manifest = yaml.safe_load(self.read("parts", "manifest.yml"))
+        parts = [r["part"] for r in manifest["dataset"]["recordings"]]
+        self.assertEqual(sorted(parts.count(p) for p in ("train", "validation", "test")), [1, 1, 8])
+        for recording in manifest["dataset"]["recordings"]:
+            self.assertAlmostEqual(recording["class-seconds"]["c"], 3, places=6)
+
     def test_what_two_authors_label_counts_once(self):
         # Windows of a second: c covers 0.3 s of the first, whoever says so; of the second d covers 0.55 s and c 0.3 s.
         self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

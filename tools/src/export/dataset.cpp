@@ -340,6 +340,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.name = path.stem().string();
   item.path = path;
   Fingerprint fingerprint;
+  std::map<std::string, TimeSpan> spans;  // by stream; "": of all
   for (std::size_t s = 0; s < recording.streams().size(); ++s) {
     auto cursor = recording.cursor(s);
     if (!cursor) return fail(cursor);
@@ -353,13 +354,28 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
     }
     auto span = time_span(recording, s);
     if (!span) return fail(span);
-    if (*span) item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
+    if (!*span) continue;
+    item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
+    spans.emplace(recording.streams()[s].id, **span);
+    TimeSpan& all = spans.emplace("", **span).first->second;
+    all = {std::min(all.begin, (*span)->begin), std::max(all.end, (*span)->end)};
   }
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  for (const auto& label : labels->labels)
-    item.classes[label.name] += labels->seconds_of(label.end) - labels->seconds_of(label.begin);
+  // What labels of one class cover, once, of what there is. They come by their begins.
+  std::map<std::string, double> until;
+  for (const auto& label : labels->labels) {
+    double& seconds = item.classes[label.name];
+    const auto span = spans.find(label.stream);
+    if (span == spans.end()) continue;
+    const double end = std::min(span->second.end, labels->seconds_of(label.end));
+    double& known = until.try_emplace(label.name, span->second.begin).first->second;
+    const double covered = end - std::max({known, span->second.begin, labels->seconds_of(label.begin)});
+    if (covered <= 0) continue;
+    seconds += covered;
+    known = end;
+  }
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
     return fail(ErrorCode::usage,
