@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import re
 import resource
 import select
 import signal
@@ -28,6 +29,11 @@ def open_stream(connection, name):
 
 def write(connection, handle, data):
     connection.sendall(struct.pack("<IIII", 3, handle, 0, len(data)) + data)
+
+
+def read_text(path):
+    with open(path) as f:
+        return f.read()
 
 
 def limit_files(size):
@@ -145,7 +151,8 @@ class Serve(Case):
             with Server(self.folder.name) as server:
                 self.started_device(server, "A", obeys=False)  # it is waited for, a second
                 server.process.send_signal(first)
-                wait_until(lambda: "stopping: " in server.log_text(), "it stops")
+                # Two of a kind that wait together are one.
+                wait_until(lambda: re.search("ShdPnd:\t0+\n", read_text(f"/proc/{server.process.pid}/status")), "it is taken")
                 server.process.send_signal(second)
                 self.assertEqual(server.process.wait(timeout=30), -second)
 
