@@ -128,9 +128,7 @@ class Serve(Case):
             with Server(self.folder.name) as server:
                 self.started_device(server, "A")
                 self.started_device(server, "X", mode=0)
-                begin = time.monotonic()
                 self.assertEqual(server.stop(signal_number), 0)
-                self.assertLess(time.monotonic() - begin, 0.9)
             self.assertNotIn("loss ", server.log_text())
             self.assertIn("stopping: closing", server.log_text())
         for n in (0, 1):
@@ -143,7 +141,6 @@ class Serve(Case):
             begin = time.monotonic()
             self.assertEqual(server.stop(), 0)
             self.assertGreater(time.monotonic() - begin, 0.9)
-            self.assertLess(time.monotonic() - begin, 5)
         self.assertIn("recorded loss: the server was stopped", run("check", self.path("recording.0.sdsz"), expect=1)[0])
 
     def test_a_second_signal_ends_it_at_once(self):
