@@ -41,6 +41,7 @@ struct Options {
   std::string durability = "process";
 };
 
+constexpr std::uint64_t kRoomBytes = std::uint64_t{1} << 40;  // free while the disk is not full
 constexpr std::uint32_t kBlockBytes = 1000;
 
 /// The samples that all devices cut their blocks from: waves with noise.
@@ -262,7 +263,7 @@ int run(const Options& o) {
   options.durability = o.durability == "power"  ? Durability::power
                        : o.durability == "none" ? Durability::none
                                                 : Durability::process;
-  options.free_bytes = [&] { return std::optional<std::uint64_t>(tally.disk_full ? 0 : 2); };
+  options.free_bytes = [&] { return std::optional<std::uint64_t>(tally.disk_full ? 0 : kRoomBytes); };
   std::atomic<unsigned> seed{1};
   options.make_session = [&](const SessionOptions& session, const std::string& first) {
     auto inner = make_session(session, first);
