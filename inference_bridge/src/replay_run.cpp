@@ -78,6 +78,8 @@ class Run {
     report_.recorded_seconds = now_seconds - first_seconds_;
     ++report_.blocks;
     report_.input_bytes += block.data.size();
+    const Pending pending{event.stream, event.ordinal,  block.timeslot,     block.tick,
+                          frequency,    report_.blocks, report_.input_bytes};
     if (options_.on_progress)
       if (auto go_on = options_.on_progress(block.data.size() + 8); !go_on) return go_on;
     if (const auto lost = losses_[event.stream].before(block); !lost.empty() || block.after_loss) {
@@ -85,8 +87,7 @@ class Run {
       if (auto drained = drain(); !drained || ended_) return drained;
       if (auto noted = record_gaps(lost); !noted) return noted;
       if (auto noted = algorithm_.note_gap(); !noted) {
-        pending_.push_back(
-            {event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks, report_.input_bytes});
+        pending_.push_back(pending);
         return end_with(noted.error());
       }
     }
@@ -94,14 +95,12 @@ class Run {
     while (!pending_.empty() && !algorithm_.can_submit(block.data.size()))
       if (auto taken = take_one(); !taken || ended_) return taken;
     const AlgorithmInput input{static_cast<std::uint32_t>(event.stream), block.tick, frequency, block.data};
-    pending_.push_back(
-        {event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks, report_.input_bytes});
+    pending_.push_back(pending);
     if (auto submitted = algorithm_.submit(input); !submitted) {
       // What came before it may have results yet, or be the reason.
       pending_.pop_back();
       if (auto drained = drain(); !drained || ended_) return drained;
-      pending_.push_back(
-          {event.stream, event.ordinal, block.timeslot, block.tick, frequency, report_.blocks, report_.input_bytes});
+      pending_.push_back(pending);
       return end_with(submitted.error());
     }
     // In time with the recording, a result is due before the next block is.
@@ -127,9 +126,7 @@ class Run {
     const Pending block = pending_.front();
     pending_.pop_front();
     report_.durations.add(result->duration);
-    if (result->status != 0) {
-      return note_failure(block, result->describe_failure());
-    }
+    if (result->status != 0) return note_failure(block, result->describe_failure());
     failed_before_ = false;
     for (const auto& output : result->outputs) {
       output_fingerprint_.add(output.port, block.tick + output.ticks_later, block.frequency, output.data);

@@ -49,16 +49,15 @@ void print_plan(const QueryResult& result) {
 
 // "Never" is not known where blocks of a stream that was asked for are lost, to damage or when it was recorded.
 int when_never_true(const Recording& recording, const QueryResult& result) {
-  for (const auto& stream : recording.streams()) {
-    const auto index = static_cast<std::size_t>(&stream - recording.streams().data());
-    const bool asked = std::find(result.streams.begin(), result.streams.end(), stream.id) != result.streams.end();
-    if (asked && recording.sdsz() && !recording.sdsz()->streams()[index].gaps.empty()) return 3;
-  }
+  const auto is_asked_for = [&](std::size_t stream) {
+    const std::string& id = recording.streams()[stream].id;
+    return std::find(result.streams.begin(), result.streams.end(), id) != result.streams.end();
+  };
+  for (std::size_t i = 0; recording.sdsz() && i < recording.streams().size(); ++i)
+    if (!recording.sdsz()->streams()[i].gaps.empty() && is_asked_for(i)) return 3;
   for (const auto& damage : recording.damages()) {
     if (damage.harmless || damage.blocks == 0) continue;
-    if (!damage.stream) return 3;
-    const std::string& id = recording.streams()[*damage.stream].id;
-    if (std::find(result.streams.begin(), result.streams.end(), id) != result.streams.end()) return 3;
+    if (!damage.stream || is_asked_for(*damage.stream)) return 3;
   }
   return 1;
 }

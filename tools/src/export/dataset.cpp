@@ -46,21 +46,32 @@ struct WindowPart {
   std::vector<std::string> notes;
 };
 
+// How many seconds labels of each class cover. Those of one class may overlap, of two authors for instance: what both
+// cover counts once.
+class ClassCover {
+ public:
+  /// Labels come by their begins. Counts what of one lies in `span`.
+  void add(const LabelFile& labels, const Label& label, const TimeSpan& span) {
+    const double end = std::min(span.end, labels.seconds_of(label.end));
+    double& known = until_.try_emplace(label.name, span.begin).first->second;
+    const double seconds = end - std::max({known, span.begin, labels.seconds_of(label.begin)});
+    if (seconds <= 0) return;
+    seconds_[label.name] += seconds;
+    known = end;
+  }
+  [[nodiscard]] const std::map<std::string, double>& seconds() const { return seconds_; }
+
+ private:
+  std::map<std::string, double> seconds_;
+  std::map<std::string, double> until_;
+};
+
 // Which class covers most of [begin, end), if it covers enough.
 std::string class_of(const LabelFile& labels, const std::string& stream, double begin, double end, double least) {
-  // Labels of one class may overlap, of two authors for instance: what both cover counts once. They come by their
-  // begins.
-  std::map<std::string, double> covered;
-  std::map<std::string, double> until;
-  for (const auto& label : labels.labels) {
-    if (!label.stream.empty() && label.stream != stream) continue;
-    const double label_end = std::min(end, labels.seconds_of(label.end));
-    double& known = until.try_emplace(label.name, begin).first->second;
-    const double overlap = label_end - std::max(known, labels.seconds_of(label.begin));
-    if (overlap <= 0) continue;
-    covered[label.name] += overlap;
-    known = label_end;
-  }
+  ClassCover cover;
+  for (const auto& label : labels.labels)
+    if (label.stream.empty() || label.stream == stream) cover.add(labels, label, {begin, end});
+  const auto& covered = cover.seconds();
   const auto most = std::max_element(covered.begin(), covered.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == covered.end() || most->second < least * (end - begin) - 1e-9) return "";
@@ -363,19 +374,12 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  // What labels of one class cover, once, of what there is. They come by their begins.
-  std::map<std::string, double> until;
+  ClassCover cover;
   for (const auto& label : labels->labels) {
-    double& seconds = item.classes[label.name];
-    const auto span = spans.find(label.stream);
-    if (span == spans.end()) continue;
-    const double end = std::min(span->second.end, labels->seconds_of(label.end));
-    double& known = until.try_emplace(label.name, span->second.begin).first->second;
-    const double covered = end - std::max({known, span->second.begin, labels->seconds_of(label.begin)});
-    if (covered <= 0) continue;
-    seconds += covered;
-    known = end;
+    item.classes[label.name] = 0;
+    if (const auto span = spans.find(label.stream); span != spans.end()) cover.add(*labels, label, span->second);
   }
+  for (const auto& [name, seconds] : cover.seconds()) item.classes[name] = seconds;
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
     return fail(ErrorCode::usage,

@@ -305,8 +305,8 @@ std::string label_times(const Recording& recording, const LabelFile& labels, con
     const double shift = origin == zero.end() ? 0 : origin->second;
     const auto time = [&](std::uint64_t tick) {
       if (!clock) return static_cast<std::int64_t>(std::llround((labels.seconds_of(tick) - shift) * 1e9));
-      return static_cast<std::int64_t>(clock->fit.utc_ns_at(clock->position(
-          RecordingClock{{}, ticks}.position(static_cast<long double>(tick), labels.tick_frequency), ticks)));
+      return static_cast<std::int64_t>(
+          clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick), labels.tick_frequency)));
     };
     out += fmt::format("{} {}\n", time(label.begin), time(label.end));
   }
