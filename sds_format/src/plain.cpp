@@ -80,7 +80,7 @@ Expected<std::optional<BlockView>> PlainReader::next() {
   }
   const ByteView data = ByteView(buffer_).subspan(begin_ + kHeaderBytes, size);
   begin_ += kHeaderBytes + size;
-  return BlockView{timeslot, ticks_.next(timeslot), data};
+  return BlockView{timeslot, false, ticks_.next(timeslot), data};
 }
 
 Expected<void> PlainWriter::append(std::uint32_t timeslot, ByteView data) {

@@ -42,15 +42,15 @@ class TornEnd {
 
  private:
   void add(std::uint64_t blocks, std::uint64_t bytes, std::uint64_t size) {
-    if (blocks_ > 0 && size != size_) equal_ = false;
-    size_ = size;
+    if (blocks_ == 0) size_ = size;
+    equal_ &= size == size_;
     blocks_ += blocks;
     bytes_ += bytes;
   }
 
   std::shared_ptr<DamageLog> log_;
   std::size_t stream_;
-  std::uint64_t size_ = 0;  // of the last blocks
+  std::uint64_t size_ = 0;  // of the first blocks
   std::uint64_t blocks_ = 0;
   std::uint64_t bytes_ = 0;
   bool equal_ = true;  // all blocks are of one size

@@ -67,9 +67,8 @@ Expected<std::optional<BlockView>> SdszCursor::next() {
     ticks_ = TickUnwrapper(run_.jumps[next_jump_++].tick);
   const std::uint64_t ordinal = run_ordinal_ + i;
   if (ordinal >= next_gap_block_) note_gaps(ordinal);
-  const BlockView block{run_.timeslots[i], ticks_.next(run_.timeslots[i]),
-                        ByteView(run_.bytes).subspan(next_byte_, run_.sizes[i]), ordinal,
-                        std::exchange(after_loss_, false)};
+  const BlockView block{run_.timeslots[i], std::exchange(after_loss_, false), ticks_.next(run_.timeslots[i]),
+                        ByteView(run_.bytes).subspan(next_byte_, run_.sizes[i]), ordinal};
   next_byte_ += run_.sizes[i];
   last_tick_ = block.tick;
   any_block_ = true;

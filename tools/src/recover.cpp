@@ -161,8 +161,8 @@ class StreamRecovery {
     std::size_t at = 0;
     for (std::size_t i = 0; i < run_.count(); ++i) {
       if (jump < run_.jumps.size() && run_.jumps[jump].block == i) ticks = TickUnwrapper(run_.jumps[jump++].tick);
-      const BlockView block{run_.timeslots[i], ticks.next(run_.timeslots[i]),
-                            ByteView(run_.bytes).subspan(at, run_.sizes[i]), entry.header.first_block + i, false};
+      const BlockView block{run_.timeslots[i], false, ticks.next(run_.timeslots[i]),
+                            ByteView(run_.bytes).subspan(at, run_.sizes[i]), entry.header.first_block + i};
       at += run_.sizes[i];
       if (auto done = take_block(block); !done) return done;
     }
@@ -185,7 +185,7 @@ class StreamRecovery {
     const std::size_t damages = recording_.damage_log()->count();
     const bool lost = ordinal != expected_ || damages != damages_seen_;
     damages_seen_ = damages;
-    const BlockView at{static_cast<std::uint32_t>(tick), tick, {}, ordinal, lost};
+    const BlockView at{static_cast<std::uint32_t>(tick), lost, tick, {}, ordinal};
     return add_gaps(writer_, id_, losses_.before(at));
   }
 

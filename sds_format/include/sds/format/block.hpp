@@ -12,10 +12,10 @@ namespace sds {
 /// One block as a cursor hands it out. `data` stays valid until the cursor's next call.
 struct BlockView {
   std::uint32_t timeslot = 0;  ///< as it came from the device
+  bool after_loss = false;     ///< blocks are missing between this one and the one before it: a recorded gap, or damage
   std::uint64_t tick = 0;      ///< the timeslot unwrapped to 64 bits
   ByteView data;
   std::uint64_t ordinal = 0;  ///< in its stream, from 0; blocks that are lost count where their number is known
-  bool after_loss = false;    ///< blocks are missing between this one and the one before it: a recorded gap, or damage
 };
 
 /// A run of blocks of one stream: what a data section holds, decoded. Block i has `sizes[i]` bytes of `bytes`.
