@@ -240,6 +240,16 @@ class Serve(Case):
         run("check", self.path("begin.sdsz"))
         out, _ = run("recover", self.path("recovered.sdsz"), "-o", self.path("again.sdsz"))
         self.assertEqual(out.splitlines()[-1], "nothing more is missing than the 1 loss that was recorded, as gaps")
+        # The end lost without a log is damage; closed it is not either, whichever command is asked.
+        with open(self.path("packed.sdsz"), "rb") as file:
+            self.write("cut.sdsz", file.read()[:1200])
+        cut = self.path("cut.sdsz")
+        out, err = run("check", cut, "--json", expect=1)
+        self.assertFalse(json.loads(out)["recordings"][0]["closed"])
+        for arguments in (("check", cut), ("info", cut), ("recover", cut), ("pack", cut, "-o", self.path("copy.sdsz"))):
+            out, err = run(*arguments, "--json", expect=1 if arguments[0] == "check" else 3)
+            self.assertEqual(json.loads(out)["not_closed"], [cut], arguments)
+            self.assertNotIn("still being recorded", out + err)
         # A log of another recording beside one that is closed is no help, and no secret.
         self.write("packed.sdsz.wal", "something else")
         _, err = run("recover", self.path("packed.sdsz"))

@@ -8,7 +8,9 @@
 #include <array>
 #include <cmath>
 
+#include "sds/tools/check.hpp"
 #include "sds/tools/edit.hpp"
+#include "sds/tools/recover.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -270,6 +272,8 @@ TEST_F(CountersApart, EachFrequencyHasItsClockAndTheDifferenceIsTold) {
   EXPECT_EQ(texts[0],
             "ticks of 1000 Hz are 8589.935 s ahead of those of 1000000 Hz: times of their streams cannot be compared");
   EXPECT_TRUE(clocks_apart(*Recording::open(dir_ / "b.sdsz")).empty());
+  EXPECT_EQ(check(recording, {}, {})->notes, texts);
+  EXPECT_EQ(recover(dir_ / "a.sdsz", dir_ / "r.sdsz", false, {})->notes, texts);
   const std::uint64_t utc = kUtc + 10'030'000'000'000;
   for (const auto& [hz, tick] : {std::pair{1'000'000u, 10'030'000'000u - kTurns}, {1000u, 10'030'000u}}) {
     const auto clock = clock_of(recording, Frequency{hz, 1});

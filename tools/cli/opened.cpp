@@ -102,9 +102,10 @@ Expected<Recording> open(std::span<const std::filesystem::path> paths, const Rec
   if (!recording->sdsz())
     for (const auto& stream : recording->streams())
       if (auto ok = check_plain(stream.path); !ok) return fail(ok);
-  if (auto text = why_not_closed(*recording)) {
+  if (!is_closed(*recording)) {
+    auto text = why_not_closed(*recording);  // else its missing end is told as damage
     const std::lock_guard lock(g_mutex);
-    g_not_closed.emplace(recording->path().string(), NotClosed{untold, std::move(*text)});
+    g_not_closed.emplace(recording->path().string(), NotClosed{untold && text, text.value_or("")});
   }
   return recording;
 }
@@ -155,7 +156,7 @@ nlohmann::json not_closed_json() {
 std::optional<std::string> tell_not_closed(const Recording& recording) {
   const std::lock_guard lock(g_mutex);
   const auto open = g_not_closed.find(recording.path().string());
-  if (open == g_not_closed.end()) return std::nullopt;
+  if (open == g_not_closed.end() || open->second.text.empty()) return std::nullopt;
   open->second.untold = false;
   return open->second.text;
 }

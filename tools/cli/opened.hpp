@@ -26,7 +26,7 @@ nlohmann::json damages_json();
 nlohmann::json damages_json(const std::vector<Damage>& damages, const std::filesystem::path& recording,
                             const std::vector<std::string>& streams);
 
-/// The recordings that were opened and not closed (why_not_closed()), for the key `not_closed` of reports.
+/// The recordings that were opened and have no end (is_closed()), for the key `not_closed` of reports.
 nlohmann::json not_closed_json();
 
 /// Why a recording has no end, for a command that says so in its own output; nothing says it again.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sds/tools/clock_fit.hpp"
 #include "sds/tools/damage_text.hpp"
 #include "sds/tools/stream_checker.hpp"
 
@@ -55,10 +56,9 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
 
 Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress) {
   RecordingCheck result;
-  if (const auto open = why_not_closed(recording)) {
-    result.closed = false;
-    result.notes.push_back(*open);
-  }
+  result.closed = is_closed(recording);
+  if (const auto open = why_not_closed(recording)) result.notes.push_back(*open);
+  for (const auto& text : clocks_apart(recording)) result.notes.push_back(text);
   if (recording.sdsz())
     if (auto done = check_container(*recording.sdsz(), result, on_progress); !done) return fail(done);
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {

@@ -12,6 +12,7 @@
 #include "sds/format/stream_losses.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/clock_fit.hpp"
 #include "sds/tools/damage_text.hpp"
 
 namespace sds {
@@ -358,7 +359,9 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   auto copied = labels->copy(report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
-  report.closed = !why_not_closed(*recording);
+  report.closed = is_closed(*recording);
+  report.still_open = why_not_closed(*recording).has_value();
+  for (const auto& text : clocks_apart(*recording)) report.notes.push_back(text);
   for (const auto& stream : reader.streams()) report.recorded_losses += stream.gaps.size();
   for (const auto& log : {wal_path(path), new_wal_path(path)})
     if (!reader.has_log() && std::filesystem::exists(log, ignored))

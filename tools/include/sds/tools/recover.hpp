@@ -28,11 +28,12 @@ struct RecoverReport {
   std::uint64_t blocks_rebuilt = 0;          ///< from the write-ahead log, or of sections that could not be copied
   std::vector<RecoveredStream> stream_list;  ///< of the damaged recording: Damage::stream counts them
   std::vector<Damage> missing;               ///< what the result lacks
-  std::vector<Damage> ignored;        ///< sections of other recordings, and second copies: nothing is missing with them
-  bool closed = true;                 ///< false: what came after the last flush is not known, and the result says so
+  std::vector<Damage> ignored;  ///< sections of other recordings, and second copies: nothing is missing with them
+  bool closed = true;           ///< false: it had no end: what more was in it is not known, and the result says so
+  bool still_open = false;      ///< not closed, and its log is there: still being recorded, or its writer died
   std::uint64_t recorded_losses = 0;  ///< gaps that the recording had, and the result has
   std::filesystem::path labels;       ///< the label file that came along; empty: there was none
-  std::vector<std::string> notes;     ///< a log beside it that was of no use, labels that became a backup
+  std::vector<std::string> notes;     ///< a log beside it that was of no use, labels that became a backup, clocks apart
 };
 
 /// Where `sds recover` writes to if nobody says: "walk.recovered.sdsz" beside "walk.sdsz".
