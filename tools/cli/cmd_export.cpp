@@ -13,6 +13,7 @@
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "sds/tools/class_cover.hpp"
 #include "sds/tools/csv_export.hpp"
 #include "sds/tools/dataset.hpp"
 
@@ -193,12 +194,6 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     return fail(ErrorCode::usage, "several streams: choose one with -s, or a directory with -o");
   const fs::path directory = to_folder ? folder : fs::path(o.output);
   if (auto made = make_directories(directory); !made) return fail(made);
-  std::string label = o.exports.label;
-  if (o.format == Format::edge_impulse && label.empty()) {
-    auto labels = labels_of(recording);
-    if (!labels) return fail(labels);
-    label = main_label(*labels);
-  }
   ExportReport all;
   FileNames names;
   for (const std::size_t stream : *streams) {
@@ -213,7 +208,14 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
       continue;
     }
     std::string name = to_folder ? stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
-    if (o.format == Format::edge_impulse && !label.empty()) name = label + "." + name;
+    if (o.format == Format::edge_impulse) {
+      // What was asked for; else what covers most of what is exported.
+      auto label = !o.exports.label.empty()    ? Expected<std::string>(o.exports.label)
+                   : o.part.labels.size() == 1 ? Expected<std::string>(o.part.labels.front())
+                                               : main_class(recording, stream, mine.exports.samples.within);
+      if (!label) return fail(label);
+      if (!label->empty()) name = *label + "." + name;
+    }
     auto report = one(stream, (directory / names.take(name, "." + o.extension)).string());
     if (!report) return report;
     add_report(all, *report);

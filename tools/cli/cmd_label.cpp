@@ -10,6 +10,7 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/tools/class_cover.hpp"
 #include "sds/tools/label_tools.hpp"
 
 namespace sds::cli {
@@ -127,17 +128,17 @@ int run_list(const Options& o) {
     return 0;
   }
   fmt::print("{:>5}  {:>12} {:>12}  {:>10}  {}\n", "", "from (s)", "to (s)", "", "class");
-  std::map<std::string, std::pair<std::size_t, double>> classes;
+  std::map<std::string, std::size_t> classes;
   for (std::size_t i = 0; i < file.labels.size(); ++i) {
     const Label& l = file.labels[i];
     if (!o.name.empty() && l.name != o.name) continue;
     fmt::print("{}\n", row(file, i));
-    auto& total = classes[l.name];
-    ++total.first;
-    total.second += file.seconds_of(l.end) - file.seconds_of(l.begin);
+    ++classes[l.name];
   }
-  for (const auto& [name, total] : classes)
-    fmt::print("{}: {}, {}\n", name, counted(total.first, "label"), human_seconds(total.second));
+  auto seconds = labelled_seconds(opened->recording, file);
+  if (!seconds) return fail_with(seconds.error());
+  for (const auto& [name, count] : classes)
+    fmt::print("{}: {}, {} of the recording\n", name, counted(count, "label"), human_seconds(seconds->at(name)));
   return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "sds/format/stream_losses.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
+#include "sds/tools/class_cover.hpp"
 #include "sds/tools/scratch_folder.hpp"
 
 namespace sds {
@@ -46,36 +47,12 @@ struct WindowPart {
   std::vector<std::string> notes;
 };
 
-// How many seconds labels of each class cover. Those of one class may overlap, of two authors for instance: what both
-// cover counts once.
-class ClassCover {
- public:
-  /// Labels come by their begins. Counts what of one lies in `span`.
-  void add(const LabelFile& labels, const Label& label, const TimeSpan& span) {
-    const double end = std::min(span.end, labels.seconds_of(label.end));
-    double& known = until_.try_emplace(label.name, span.begin).first->second;
-    const double seconds = end - std::max({known, span.begin, labels.seconds_of(label.begin)});
-    if (seconds <= 0) return;
-    seconds_[label.name] += seconds;
-    known = end;
-  }
-  [[nodiscard]] const std::map<std::string, double>& seconds() const { return seconds_; }
-
- private:
-  std::map<std::string, double> seconds_;
-  std::map<std::string, double> until_;
-};
-
 // Which class covers most of [begin, end), if it covers enough.
 std::string class_of(const LabelFile& labels, const std::string& stream, double begin, double end, double least) {
-  ClassCover cover;
-  for (const auto& label : labels.labels)
-    if (label.stream.empty() || label.stream == stream) cover.add(labels, label, {begin, end});
-  const auto& covered = cover.seconds();
-  const auto most = std::max_element(covered.begin(), covered.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == covered.end() || most->second < least * (end - begin) - 1e-9) return "";
-  return most->first;
+  const auto covered = covered_seconds(labels, stream, {{begin, end}});
+  std::string most = class_with_most(covered);
+  if (most.empty() || covered.at(most) < least * (end - begin) - 1e-9) return "";
+  return most;
 }
 
 Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options, WindowPart& part,
@@ -351,7 +328,6 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.name = path.stem().string();
   item.path = path;
   Fingerprint fingerprint;
-  std::map<std::string, TimeSpan> spans;  // by stream; "": of all
   for (std::size_t s = 0; s < recording.streams().size(); ++s) {
     auto cursor = recording.cursor(s);
     if (!cursor) return fail(cursor);
@@ -365,21 +341,14 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
     }
     auto span = time_span(recording, s);
     if (!span) return fail(span);
-    if (!*span) continue;
-    item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
-    spans.emplace(recording.streams()[s].id, **span);
-    TimeSpan& all = spans.emplace("", **span).first->second;
-    all = {std::min(all.begin, (*span)->begin), std::max(all.end, (*span)->end)};
+    if (*span) item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
   }
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  ClassCover cover;
-  for (const auto& label : labels->labels) {
-    item.classes[label.name] = 0;
-    if (const auto span = spans.find(label.stream); span != spans.end()) cover.add(*labels, label, span->second);
-  }
-  for (const auto& [name, seconds] : cover.seconds()) item.classes[name] = seconds;
+  auto classes = labelled_seconds(recording, *labels);
+  if (!classes) return fail(classes);
+  item.classes = std::move(*classes);
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
     return fail(ErrorCode::usage,

@@ -12,6 +12,7 @@
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/clock_fit.hpp"
 #include "sds/tools/exports.hpp"
+#include "sds/tools/label_file.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {

@@ -7,6 +7,7 @@
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
+#include "sds/tools/label_file.hpp"
 
 namespace sds {
 

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/csv_reader.hpp"
 #include "sds/tools/exports.hpp"
+#include "sds/tools/label_file.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -61,16 +64,18 @@ void append_samples(Sensor& sensor, std::string& cell) {
   }
 }
 
-}  // namespace
-
-std::string main_label(const LabelFile& labels) {
-  std::map<std::string, double> times;
-  for (const auto& label : labels.labels)
-    times[label.name] += labels.seconds_of(label.end) - labels.seconds_of(label.begin);
-  const auto most =
-      std::max_element(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == times.end() ? "" : most->first;
+// The class at a time, for any of the streams: of overlapping labels the one that begins last.
+std::string class_at(const LabelFile& labels, const std::set<std::string>& streams, double time) {
+  const Label* at = nullptr;
+  for (const auto& label : labels.labels) {
+    if (!label.stream.empty() && streams.count(label.stream) == 0) continue;
+    if (labels.seconds_of(label.begin) > time || time >= labels.seconds_of(label.end)) continue;
+    if (at == nullptr || std::tie(at->begin, at->name) < std::tie(label.begin, label.name)) at = &label;
+  }
+  return at == nullptr ? "" : at->name;
 }
+
+}  // namespace
 
 Expected<ExportReport> export_qeexo(const Recording& recording, const std::vector<std::size_t>& streams,
                                     const std::filesystem::path& output, const ExportOptions& options,
@@ -80,6 +85,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   if (!(interval >= 1)) return fail(ErrorCode::usage, "the interval must be at least 1 ms");
   ExportReport report;
   std::vector<Sensor> sensors;
+  std::set<std::string> ids;
   std::string header = "timeslot";
   std::optional<double> first;
   for (const std::size_t index : streams) {
@@ -104,6 +110,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     const std::string& name = sensor.reader.metadata().name;
     header += "," + csv_quoted(column_name(name.empty() ? stream.description.name : name));
     sensors.push_back(std::move(sensor));
+    ids.insert(stream.id);
   }
   if (sensors.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
   for (auto& sensor : sensors) {
@@ -145,12 +152,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     if (any) {
       text += fmt::format("{}", end - origin);
       for (const auto& cell : cells) text += cell.find(',') == std::string::npos ? "," + cell : ",\"" + cell + "\"";
-      std::string name = options.label;
-      for (const auto& label : labels->labels)
-        if (name.empty() && labels->seconds_of(label.begin) <= base / 1000 &&
-            base / 1000 < labels->seconds_of(label.end))
-          name = label.name;
-      text += "," + csv_quoted(name) + "\r\n";
+      text += "," + csv_quoted(options.label.empty() ? class_at(*labels, ids, base / 1000) : options.label) + "\r\n";
     }
     base = end;
     if (!any) {

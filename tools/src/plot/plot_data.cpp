@@ -10,6 +10,7 @@
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
+#include "sds/tools/label_file.hpp"
 #include "sds/tools/plot.hpp"
 #include "sds/tools/query.hpp"
 #include "sds/tools/scratch_folder.hpp"

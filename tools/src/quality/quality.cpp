@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "sds/tools/channel_values.hpp"
+#include "sds/tools/class_cover.hpp"
 #include "sds/tools/label_file.hpp"
 
 namespace sds {
@@ -330,8 +331,9 @@ Expected<RecordingQuality> assess(const Recording& recording, const OnProgress& 
   }
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  for (const auto& label : labels->labels)
-    quality.classes[label.name] += labels->seconds_of(label.end) - labels->seconds_of(label.begin);
+  auto classes = labelled_seconds(recording, *labels);
+  if (!classes) return fail(classes);
+  quality.classes = std::move(*classes);
   return quality;
 }
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "sds/tools/label_file.hpp"
 #include "sds/tools/sample_reader.hpp"
 
 namespace sds {
@@ -79,8 +78,5 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
 Expected<ExportReport> export_images(const Recording& recording, std::size_t stream,
                                      const std::filesystem::path& directory, const ExportOptions& options,
                                      const OnProgress& on_progress);
-
-/// The class that covers most of a recording's labelled time; empty if there is none.
-std::string main_label(const LabelFile& labels);
 
 }  // namespace sds
