@@ -157,10 +157,12 @@ class PlainSession final : public SessionWriter {
     summary_.blocks += file.written_blocks();
     summary_.raw_bytes += file.received_bytes();
     summary_.stored_bytes += file.written_bytes();
+    // One end, one loss.
+    std::string loss = reason;
     const std::string unfinished = file.received().unfinished();
     if (!unfinished.empty())
-      summary_.losses.push_back(fmt::format("{}: {}; kept as the file's torn end", stream.name, unfinished));
-    if (!reason.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, reason));
+      loss += fmt::format("{}{}; kept as the file's torn end", loss.empty() ? "" : "; ", unfinished);
+    if (!loss.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, loss));
   }
 
   // Another session may have made backups of them since.

@@ -10,8 +10,6 @@
 
 namespace sds {
 
-std::string torn_end_reason(const Tail& tail) { return fmt::format("a torn end: {}", tail.reason); }
-
 namespace {
 
 // Tells of a stream's torn end when it is met. Bytes that are no more than a block of the stream are what a recorder
@@ -36,7 +34,8 @@ class TornEnd {
     damage.stream = stream_;
     const std::uint64_t mean = blocks_ > 0 ? bytes_ / blocks_ : 0;
     damage.harmless = tail->bytes <= 8 + (equal_ ? mean : 4 * mean);
-    damage.reason = torn_end_reason(*tail);
+    damage.torn_end = true;
+    damage.reason = "a torn end: " + tail->reason;
     log_->add(damage);
   }
 
@@ -93,31 +92,32 @@ class PlainCursor final : public BlockCursor {
   std::uint64_t ordinal_ = 0;
 };
 
+std::optional<Tail> tail_of(const SdszStream& stream) {
+  if (stream.tail.empty()) return std::nullopt;
+  Tail tail{stream.tail.front().offset, 0, "the recorded stream ends in an incomplete block"};
+  for (const auto& piece : stream.tail) tail.bytes += piece.header.raw_bytes;
+  return tail;
+}
+
+// The torn ends of a `.sdsz` stand in its index: they are known without reading.
+void tell_torn_ends(const SdszReader& reader) {
+  for (std::size_t i = 0; i < reader.streams().size(); ++i) {
+    const SdszStream& stream = reader.streams()[i];
+    TornEnd torn_end(reader.damage_log(), i);
+    for (const auto& entry : stream.data) torn_end.saw(entry.header);
+    torn_end.tell(tail_of(stream));
+  }
+}
+
 class PackedCursor final : public BlockCursor {
  public:
   PackedCursor(const std::shared_ptr<const SdszReader>& reader, std::size_t stream, Executor* executor,
                SectionFilter wanted)
-      : reader_(reader),
-        stream_(stream),
-        cursor_(reader, stream, executor, std::move(wanted)),
-        torn_end_(reader->damage_log(), stream) {
-    // From the index: what is read may be a part.
-    for (const auto& entry : reader->streams()[stream].data) torn_end_.saw(entry.header);
-  }
-  Expected<std::optional<BlockView>> next() override {
-    auto block = cursor_.next();
-    if (block && !*block) torn_end_.tell(tail());
-    return block;
-  }
+      : reader_(reader), stream_(stream), cursor_(reader, stream, executor, std::move(wanted)) {}
+  Expected<std::optional<BlockView>> next() override { return cursor_.next(); }
   std::vector<Damage> damages() const override { return cursor_.damages(); }
   std::size_t damage_count() const override { return cursor_.damages().size(); }
-  std::optional<Tail> tail() const override {
-    const auto& pieces = reader_->streams()[stream_].tail;
-    if (pieces.empty()) return std::nullopt;
-    Tail tail{pieces.front().offset, 0, "the recorded stream ends in an incomplete block"};
-    for (const auto& piece : pieces) tail.bytes += piece.header.raw_bytes;
-    return tail;
-  }
+  std::optional<Tail> tail() const override { return tail_of(reader_->streams()[stream_]); }
   Expected<void> read_tail(const std::function<Expected<void>(ByteView)>& take) override {
     return cursor_.read_tail(take);
   }
@@ -126,7 +126,6 @@ class PackedCursor final : public BlockCursor {
   std::shared_ptr<const SdszReader> reader_;
   std::size_t stream_;
   SdszCursor cursor_;
-  TornEnd torn_end_;
 };
 
 void parse_metadata(StreamInfo& stream) {
@@ -226,6 +225,7 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
     if (!reader) return fail(reader);
     recording.sdsz_ = std::move(*reader);
     recording.damage_log_ = recording.sdsz_->damage_log();
+    tell_torn_ends(*recording.sdsz_);
     for (const auto& packed : recording.sdsz_->streams()) {
       StreamInfo stream;
       stream.description = packed.description;

@@ -8,7 +8,6 @@ namespace sds {
 
 namespace {
 
-constexpr std::string_view kTornEnd = "a torn end: ";  // torn_end_reason()
 constexpr const char* kUntold = "blocks are lost: more places are damaged than are told";
 
 }  // namespace
@@ -37,11 +36,13 @@ std::vector<StreamLosses::Loss> StreamLosses::at_end() {
 }
 
 std::optional<StreamLosses::Loss> StreamLosses::torn_end() const {
+  if (recording_.sdsz()) {
+    const SdszStream& stream = recording_.sdsz()->streams()[stream_];
+    if (!stream.gaps.empty() && stream.gaps.back().before_block >= stream.end_block) return std::nullopt;
+  }
   for (const auto& damage : recording_.damages())
-    if (damage.stream == stream_ && damage.reason.starts_with(kTornEnd))
-      return Loss{
-          fmt::format("a torn end of {} bytes was left out: {}", damage.bytes, damage.reason.substr(kTornEnd.size())),
-          last_tick_};
+    if (damage.stream == stream_ && damage.torn_end)
+      return Loss{fmt::format("{} bytes were left out, {}", damage.bytes, damage.reason), last_tick_};
   return std::nullopt;
 }
 

@@ -100,7 +100,7 @@ class Damaged(Case):
         for command in commands:
             run(*command, "-o", self.path("copy.sdsz"), "-f", expect=3)
             result = json.dumps(json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0]))
-            self.assertIn(f"a torn end of {1000 * 28} bytes was left out", result, command)
+            self.assertIn(f"{1000 * 28} bytes were left out, a torn end: ", result, command)
 
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_payload_is_told_by_every_command(self):

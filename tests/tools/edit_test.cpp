@@ -74,6 +74,18 @@ class EditTest : public ::testing::Test {
     ASSERT_TRUE(writer->close());
   }
 
+  // 300 blocks of 10 samples at 100 Hz, the first one at 1 s.
+  void record_tenths() {
+    auto writer = SdszWriter::create(dir_ / "tenths.sdsz", {}, {});
+    ASSERT_TRUE(writer);
+    const auto id = *writer->add_stream({"T", "0", false, "", "T.sds.yml",
+                                         "sds:\n  name: T\n  sample-frequency: 100\n  content:\n    - {value: v, "
+                                         "type: int16_t}\n"});
+    for (std::uint64_t k = 0; k < 300; ++k)
+      ASSERT_TRUE(writer->append_at(id, 1000 + 100 * k, as_bytes(std::string(20, 'v'))));
+    ASSERT_TRUE(writer->close());
+  }
+
   static Recording open(const std::filesystem::path& path) {
     auto recording = Recording::open(path);
     EXPECT_TRUE(recording) << recording.error().to_string();
@@ -120,6 +132,95 @@ TEST_F(EditTest, PackKeepsTicksGapsClocksAndFingerprint) {
   EXPECT_EQ(stream_of(output).clocks.size(), 8u);
   EXPECT_EQ(fingerprint_of(output), fingerprint_of(input));
   EXPECT_TRUE(input.damages().empty());
+}
+
+// Blocks of 100 ms from 1 s on, the last one from 40.9 to 41 s, in small sections; behind it bytes of a block that did
+// not come whole, of which the recorder has noted a gap or has not.
+class TornEndTest : public EditTest {
+ protected:
+  void record(bool noted, std::size_t tail_bytes = 5) {
+    SdszWriterOptions options;
+    options.section_bytes = 1024;
+    auto writer = SdszWriter::create(dir_ / "torn.sdsz", {}, options);
+    ASSERT_TRUE(writer);
+    const auto id = *writer->add_stream({"Test", "0", false, "", "Test.sds.yml", kYaml});
+    for (std::uint64_t i = 0; i < 400; ++i) ASSERT_TRUE(writer->append_at(id, 1000 + 100 * i, as_bytes("xy")));
+    if (noted) ASSERT_TRUE(writer->add_gap(id, "disconnected; the last block is incomplete"));
+    ASSERT_TRUE(writer->append_tail(id, as_bytes(std::string(tail_bytes, 't'))));
+    ASSERT_TRUE(writer->close());
+    ASSERT_TRUE(unpack(open(dir_ / "torn.sdsz"), dir_ / "plain", {}, {}));
+  }
+  [[nodiscard]] std::vector<std::filesystem::path> inputs() const {
+    return {dir_ / "torn.sdsz", dir_ / "plain" / "Test.0.sds"};
+  }
+};
+
+TEST_F(TornEndTest, APartThatEndsBeforeItDoesNotHaveIt) {
+  record(false);
+  for (const auto& path : inputs())
+    for (int tenth = 50; tenth <= 415; tenth += 5) {
+      const double end = tenth / 10.0 + 0.05;
+      const auto input = open(path);
+      EditOptions options;
+      options.force = true;
+      ASSERT_TRUE(cut(input, {0}, {{2, end}}, dir_ / "cut.sdsz", options, {}));
+      EXPECT_EQ(gaps_of(open(dir_ / "cut.sdsz")).size(), end > 40.9 ? 1u : 0u) << path << " up to " << end;
+    }
+}
+
+TEST_F(TornEndTest, ItIsOneLossInEveryCopy) {
+  for (const bool noted : {false, true}) {
+    record(noted);
+    const std::string expected =
+        noted ? "disconnected; the last block is incomplete"
+              : "5 bytes were left out, a torn end: the recorded stream ends in an incomplete block";
+    const auto input = open(dir_ / "torn.sdsz");
+    EditOptions options;
+    options.force = true;
+    ASSERT_TRUE(cut(input, {0}, all_time, dir_ / "cut.sdsz", options, {}));
+    std::vector<MergeInput> merged;
+    merged.push_back({open(dir_ / "torn.sdsz"), "a"});
+    merged.push_back({open(path_), "b"});
+    ASSERT_TRUE(merge(merged, false, dir_ / "merge.sdsz", options, {}));
+    ASSERT_TRUE(resample(input, 0, {10, 1}, ResampleQuality::fast, dir_ / "resample.sdsz", options, {}));
+    for (const char* name : {"cut.sdsz", "merge.sdsz", "resample.sdsz"}) {
+      const auto gaps = gaps_of(open(dir_ / name));
+      ASSERT_EQ(gaps.size(), 1u) << name;
+      EXPECT_EQ(gaps[0], (std::pair<std::uint64_t, std::string>{400, expected})) << name;
+    }
+    std::filesystem::remove_all(dir_ / "plain");
+    std::filesystem::remove(dir_ / "torn.sdsz");
+  }
+}
+
+TEST_F(TornEndTest, WhatIsMoreThanABlockIsDamageBeforeAnythingIsRead) {
+  for (const std::size_t bytes : {5u, 10u, 11u, 1440u}) {
+    record(false, bytes);
+    const bool harmless = bytes <= 8 + 2;  // a block of two bytes
+    const auto input = open(dir_ / "torn.sdsz");
+    ASSERT_EQ(input.damages().size(), 1u);
+    EXPECT_EQ(input.damages()[0].harmless, harmless) << bytes;
+    EXPECT_EQ(input.damages()[0].bytes, bytes);
+    const auto report = *recover(dir_ / "torn.sdsz", dir_ / "r.sdsz", true, {});
+    EXPECT_EQ(report.missing.size(), harmless ? 0u : 1u) << bytes;
+    EXPECT_EQ(report.notes.size(), harmless ? 1u : 0u) << bytes;
+    EXPECT_TRUE(report.ignored.empty());
+    std::filesystem::remove_all(dir_ / "plain");
+    std::filesystem::remove(dir_ / "torn.sdsz");
+  }
+}
+
+TEST_F(EditTest, APartBeginsWithTheFirstBlockThatReachesIntoIt) {
+  record_tenths();
+  // Block k is from 1 + k / 10 to 1 + (k + 1) / 10 s: from second 1 + m / 10 on there are blocks m to 299.
+  const auto input = open(dir_ / "tenths.sdsz");
+  for (int m = 0; m < 299; ++m) {
+    EditOptions options;
+    options.force = true;
+    const double from = (10 + m) / 10.0;
+    ASSERT_TRUE(cut(input, {0}, {{from, 100}}, dir_ / "cut.sdsz", options, {}));
+    EXPECT_EQ(read_all(open(dir_ / "cut.sdsz")).size(), static_cast<std::size_t>(300 - m)) << from;
+  }
 }
 
 TEST_F(EditTest, PackOfADamagedRecordingShowsTheSameLosses) {

@@ -82,10 +82,7 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
     result.streams.push_back(std::move(stream));
   }
   for (const auto& damage : recording.damages()) {
-    const auto is_torn_end = [&](const StreamCheck& stream) {
-      return stream.tail && damage.offset == stream.tail->offset && damage.reason == torn_end_reason(*stream.tail);
-    };
-    if (std::any_of(result.streams.begin(), result.streams.end(), is_torn_end)) continue;  // told by itself
+    if (damage.torn_end) continue;  // told by itself
     const bool of_stream = damage.stream && *damage.stream < result.streams.size();
     (of_stream ? result.streams[*damage.stream].damages : result.damages).push_back(damage);
   }

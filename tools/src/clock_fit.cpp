@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kScatterOfMad = 1.4826;  // standard deviation of a normal distribution by its MAD
 constexpr double kTwoSigma = 1.96;
-constexpr double kNoClockPpm = 1000;
+constexpr double kNoClockPpm = 30'000;
 constexpr std::size_t kFewPairs = 5;
 constexpr double kLeastScatterNs = 1e6;
 constexpr double kScatterOfFewNs = 10e6;
@@ -189,7 +189,53 @@ std::optional<RecordingClock> best_clock(const Recording& recording, const Frequ
   return best;
 }
 
-constexpr double kApartS = 1;
+constexpr double kApartS = 0.1;
+
+// The clock of the streams that count so, and what of the recording it tells of.
+struct CounterClock {
+  RecordingClock clock;
+  std::uint64_t first_tick = 0;  // of its pairs
+  std::uint64_t last_tick = 0;
+  double interval_s = 0;  // the longest of a stream's blocks: by so much its stamps may come late
+};
+
+std::optional<CounterClock> counter_clock(const Recording& recording, const Frequency& ticks) {
+  const auto best = best_clock(recording, &ticks);
+  if (!best || !best->fit.real_time) return std::nullopt;
+  CounterClock counter{*best, best->fit.tick, best->fit.tick, 0};
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    if (recording.streams()[i].tick_frequency() != ticks) continue;
+    const SdszStream& stream = recording.sdsz()->streams()[i];
+    for (const auto& pair : stream.clocks) {
+      counter.first_tick = std::min(counter.first_tick, pair.tick);
+      counter.last_tick = std::max(counter.last_tick, pair.tick);
+    }
+    std::uint64_t blocks = 0;
+    std::uint64_t span = 0;
+    for (const auto& entry : stream.data) {
+      blocks += entry.header.block_count;
+      span += entry.header.last_tick - std::min(entry.header.first_tick, entry.header.last_tick);
+    }
+    if (blocks > stream.data.size())
+      counter.interval_s = std::max(counter.interval_s, static_cast<double>(span) / ticks.hz() /
+                                                            static_cast<double>(blocks - stream.data.size()));
+  }
+  return counter;
+}
+
+// How far `b` stands ahead of `a`, in seconds, where `b` is at `tick`, beyond what is not known; 0 if it may be
+// nothing.
+double ahead_at(const CounterClock& a, const CounterClock& b, std::uint64_t tick) {
+  const auto at = static_cast<long double>(tick);
+  const auto utc_ns = b.clock.fit.utc_ns_at(at);
+  const auto there =
+      static_cast<long double>(static_cast<std::int64_t>(utc_ns - a.clock.fit.utc_ns)) / a.clock.fit.ns_per_tick +
+      static_cast<long double>(a.clock.fit.tick);
+  const auto ahead = static_cast<double>(at / b.clock.ticks.hz() - there / a.clock.ticks.hz());
+  const double unknown =
+      kApartS + a.interval_s + b.interval_s + a.clock.fit.uncertainty_s_at(there) + b.clock.fit.uncertainty_s_at(at);
+  return std::abs(ahead) > unknown ? ahead : 0;
+}
 
 }  // namespace
 
@@ -209,27 +255,24 @@ Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, co
 std::vector<std::string> clocks_apart(const Recording& recording) {
   std::vector<std::string> texts;
   std::vector<Frequency> seen;
-  std::optional<RecordingClock> first;
+  std::optional<CounterClock> first;
   for (const auto& stream : recording.streams()) {
     const Frequency ticks = stream.tick_frequency();
     if (std::find(seen.begin(), seen.end(), ticks) != seen.end()) continue;
     seen.push_back(ticks);
-    const auto clock = best_clock(recording, &ticks);
-    if (!clock || !clock->fit.real_time) continue;
+    const auto counter = counter_clock(recording, ticks);
+    if (!counter) continue;
     if (!first) {
-      first = clock;
+      first = counter;
       continue;
     }
-    // Where the first clock stands when this one is at its middle.
-    const auto there = static_cast<long double>(static_cast<std::int64_t>(clock->fit.utc_ns - first->fit.utc_ns)) /
-                           first->fit.ns_per_tick +
-                       first->fit.tick;
-    const auto apart =
-        static_cast<double>(static_cast<long double>(clock->fit.tick) / ticks.hz() - there / first->ticks.hz());
-    if (std::abs(apart) <= kApartS + first->fit.uncertainty_s_at(there) + clock->fit.offset_uncertainty_s) continue;
+    double ahead = 0;
+    for (const std::uint64_t tick : {counter->clock.fit.tick, counter->first_tick, counter->last_tick})
+      if (const double there = ahead_at(*first, *counter, tick); std::abs(there) > std::abs(ahead)) ahead = there;
+    if (ahead == 0) continue;
     texts.push_back(
         fmt::format("ticks of {} Hz are {:.3f} s {} those of {} Hz: times of their streams cannot be compared",
-                    ticks.hz(), std::abs(apart), apart > 0 ? "ahead of" : "behind", first->ticks.hz()));
+                    ticks.hz(), std::abs(ahead), ahead > 0 ? "ahead of" : "behind", first->clock.ticks.hz()));
   }
   return texts;
 }

@@ -352,8 +352,14 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   } else if (auto done = verify(file->path(), streams, {}); !done) {
     return fail(done);
   }
-  for (const auto& damage : recording->damages())
+  for (const auto& damage : recording->damages()) {
+    if (damage.torn_end && damage.harmless) {
+      report.notes.push_back(
+          fmt::format("{}: {} bytes are kept, {}", report.stream_list[*damage.stream].id, damage.bytes, damage.reason));
+      continue;
+    }
     (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);
+  }
   if (auto ok = labels->refuse(); !ok) return fail(ok);
   if (auto kept = file->keep(); !kept) return fail(kept);
   auto copied = labels->copy(report.notes);

@@ -65,14 +65,22 @@ class StreamCutter {
     for (const auto& loss : losses_.at_end())
       if (within_.back().end > seconds(loss.after_tick, stream_.tick_frequency()))
         if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
-    if (within_.back().end > seconds(last_tick_, stream_.tick_frequency()))
-      if (auto done = leave_tail(writer_, id_, stream_.id, **cursor, report_); !done) return done;
+    if (within_.back().end > seconds(last_tick(), stream_.tick_frequency()))
+      if (auto done = leave_tail(writer_, id_, stream_.id, **cursor, losses_, report_); !done) return done;
     for (const auto& pair : clocks_within(clocks_of(recording_, index_), stream_.tick_frequency(), within_))
       if (auto done = writer_.add_clock(id_, pair); !done) return done;
     return writer_.end_stream(id_);
   }
 
  private:
+  // Of the stream's last block, whether it was read or not.
+  [[nodiscard]] std::uint64_t last_tick() const {
+    std::uint64_t last = last_tick_;
+    if (recording_.sdsz())
+      for (const auto& entry : recording_.sdsz()->streams()[index_].data) last = std::max(last, entry.header.last_tick);
+    return last;
+  }
+
   Expected<void> take(const BlockView& block) {
     const Frequency ticks = stream_.tick_frequency();
     const double begin = seconds(block.tick, ticks);
@@ -82,8 +90,7 @@ class StreamCutter {
     last_tick_ = block.tick;
     const bool has_rate = stream_.metadata && stream_.metadata->sample_frequency;
     const std::size_t samples = has_rate ? block.data.size() / stream_.metadata->sample_bytes : 0;
-    const double end =
-        has_rate ? begin + static_cast<double>(samples) / stream_.metadata->sample_frequency->hz() : begin;
+    const double end = has_rate ? seconds(block.tick, ticks, samples, *stream_.metadata->sample_frequency) : begin;
     if (!overlaps(within_, begin, end)) return {};
     ++report_.blocks;
     return writer_.append_at(id_, block.tick, block.data);

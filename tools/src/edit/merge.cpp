@@ -200,7 +200,7 @@ class Merger {
       if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
     }
     if (auto done = add_gaps(writer_, *id, losses.at_end()); !done) return done;
-    if (auto done = leave_tail(writer_, *id, stream.id, **cursor, report_); !done) return done;
+    if (auto done = leave_tail(writer_, *id, stream.id, **cursor, losses, report_); !done) return done;
     for (ClockPair pair : clocks_of(recording, s)) {
       const auto tick = map(pair.tick);
       if (!tick) continue;  // of a time before the first clock began

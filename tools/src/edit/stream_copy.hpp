@@ -19,11 +19,12 @@ inline Expected<void> add_gaps(SdszWriter& writer, SdszWriter::StreamId id,
 
 /// A torn end is no block, and stays behind: a loss that is recorded, and noted.
 inline Expected<void> leave_tail(SdszWriter& writer, SdszWriter::StreamId stream, const std::string& id,
-                                 const BlockCursor& cursor, EditReport& report) {
+                                 const BlockCursor& cursor, const StreamLosses& losses, EditReport& report) {
   const auto tail = cursor.tail();
   if (!tail) return {};
   report.notes.push_back(fmt::format("{}: the torn end is left out: at byte {}: {}", id, tail->offset, tail->reason));
-  return writer.add_gap(stream, fmt::format("a torn end of {} bytes was left out: {}", tail->bytes, tail->reason));
+  const auto loss = losses.torn_end();
+  return loss ? writer.add_gap(stream, loss->reason) : Expected<void>{};
 }
 
 /// A stream's clock pairs; none in plain files.

@@ -24,6 +24,7 @@ struct Damage {
   std::optional<std::uint64_t> after_tick = {};   ///< of the last block before them, where it is known
   std::optional<std::uint64_t> before_tick = {};  ///< of the first block behind them, where it is known
   bool harmless = false;                          ///< known to have cost nothing
+  bool torn_end = false;                          ///< bytes at the end of the stream that are no whole block
 
   bool operator==(const Damage&) const = default;
 };

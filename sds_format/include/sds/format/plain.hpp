@@ -20,9 +20,6 @@ struct Tail {
   std::string reason;        ///< "block size 1500 runs past the end of the file (1180 bytes left)"
 };
 
-/// What Damage::reason says of one.
-std::string torn_end_reason(const Tail& tail);
-
 /// Reads the blocks of a `.sds` file in order.
 /// A damaged end is no error here: reading stops before it and tail() describes it.
 class PlainReader {

@@ -29,7 +29,8 @@ class StreamLosses {
   /// After the cursor's end: what is missing behind the last block, and whatever was not placed before.
   std::vector<Loss> at_end();
 
-  /// After the cursor's end: the bytes there that are no whole block, for a copy that does not take them.
+  /// After the cursor's end: the bytes there that are no whole block, for a copy that does not take them. None where
+  /// a recorded gap stands at the stream's end: it tells of the same loss, a block that did not come whole.
   [[nodiscard]] std::optional<Loss> torn_end() const;
 
  private:

@@ -49,7 +49,7 @@ inline constexpr double usual_rate_ppm = 100;
 /// it, else of UTC. Its uncertainty is Sen's interval, and no less than what the stamps' scatter (by the median of
 /// absolute deviations, at least 1 ms, with fewer than 5 pairs 10 ms) allows a least-squares line. It is applied if it
 /// differs from the nominal one by more than its uncertainty, and that is at most max_rate_uncertainty_ppm, and it can
-/// be a clock's (within 1000 ppm). The offset is the median of UTC minus the line; its uncertainty the distance of the
+/// be a clock's (within 3 %, as RC oscillators are). The offset is the median of UTC minus the line; its uncertainty the distance of the
 /// order statistics between which a median lies with 95 %, and no less than such a scatter allows.
 ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency);
 
@@ -78,7 +78,8 @@ std::optional<RecordingClock> clock_of(const Recording& recording, const Frequen
 Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, const Label& label);
 
 /// Says of which tick frequencies the counters do not stand at the same time, by their clock pairs, and how far they
-/// are apart: times of their streams cannot be compared. Empty in all but odd recordings.
+/// are apart at most: times of their streams cannot be compared. That is said of more than 0.1 s and a block of each,
+/// beyond what is known of the clocks. Empty in all but odd recordings.
 std::vector<std::string> clocks_apart(const Recording& recording);
 
 }  // namespace sds
