@@ -102,6 +102,36 @@ class Damaged(Case):
             result = json.dumps(json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0]))
             self.assertIn(f"{1000 * 28} bytes were left out, a torn end: ", result, command)
 
+    def test_losses_that_an_export_cannot_hand_on_are_told(self):
+        rec, lost = self.damaged("payload")
+        run("recover", rec, "-o", self.path("r.sdsz"), expect=3)
+        end = 0.1 * 2000
+        for name, what in (("csv", "not told in it"), ("hdf5", "not told in it"), ("npz", "not told in it"),
+                           ("mcap", "not told in it"), ("qeexo", "not told in it"), ("wav", "closed"), ("flac", "closed"),
+                           ("edge-impulse", "closed")):
+            out = self.path("x." + {"qeexo": "q.csv", "hdf5": "h5", "edge-impulse": "json"}.get(name, name))
+            for part, losses in (((), 1), (("--from", 0.1 * lost + 1, "--to", end), 0), (("--from", 1, "--to", end), 1),
+                                 (("--to", 0.1 * lost + 1), 1)):  # the first blocks are the lost ones
+                with self.subTest(f"{name} {part}"):
+                    _, err = run("export", name, self.path("r.sdsz"), "-o", out, "-f", *part)
+                    self.assertEqual(err.count(f"T: 1 loss of the recording is {what}: "), losses, err)
+        run("label", "add", self.path("r.sdsz"), "-c", "a", "--from", 100, "--to", 101)
+
+    def test_an_export_of_nothing_is_an_error_and_makes_nothing(self):
+        self.write("N.0.sds", self.read("T.0.sds"))
+        run("pack", self.path("N.0.sds"), "-o", self.path("n.sdsz"))
+        with open(self.path("two.sds"), "wb") as f:
+            f.write(self.read("T.0.sds"))
+        for rec in ([self.path("n.sdsz")], [self.path("N.0.sds"), self.path("two.sds")]):
+            for name in ("csv", "wav", "flac", "hdf5", "npz", "mcap", "qeexo", "edge-impulse"):
+                with self.subTest(f"{name} {len(rec)}"):
+                    _, err = run("export", name, *rec, "-o", self.path("nothing"), expect=2 if name == "images" else 3)
+                    self.assertIn("no metadata", err)
+                    self.assertFalse(os.path.exists(self.path("nothing")))
+        for command in (["stats", self.path("n.sdsz")], ["stats", self.path("n.sdsz"), "--json"]):
+            _, err = run(*command, expect=3)
+            self.assertIn("there is no stream with values: N: it has no metadata", err)
+
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_payload_is_told_by_every_command(self):
         self.check_all("payload")

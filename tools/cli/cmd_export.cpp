@@ -193,9 +193,9 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
   if (!to_folder && (o.output.empty() || o.output == "-"))
     return fail(ErrorCode::usage, "several streams: choose one with -s, or a directory with -o");
   const fs::path directory = to_folder ? folder : fs::path(o.output);
-  if (auto made = make_directories(directory); !made) return fail(made);
   ExportReport all;
   FileNames names;
+  bool any = false;
   for (const std::size_t stream : *streams) {
     const StreamInfo& info = recording.streams()[stream];
     // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
@@ -207,6 +207,8 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
       all.notes.push_back(fmt::format("stream {} is left out: {}", info.id, *why));
       continue;
     }
+    if (!std::exchange(any, true))
+      if (auto made = make_directories(directory); !made) return fail(made);
     std::string name = to_folder ? stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
     if (o.format == Format::edge_impulse) {
       // What was asked for; else what covers most of what is exported.
@@ -220,6 +222,7 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
     if (!report) return report;
     add_report(all, *report);
   }
+  if (!any) return no_stream_with_values(recording, all.notes);
   return all;
 }
 

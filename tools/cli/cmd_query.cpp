@@ -169,6 +169,12 @@ int run_stats(const Options& o) {
     return summarize_values(*recording, *streams, o.exact, progress.callback());
   }();
   if (!summaries) return fail_with(summaries.error());
+  if (summaries->empty()) {
+    std::vector<std::string> why;
+    for (const auto i : *streams)
+      why.push_back(recording->streams()[i].id + ": " + why_no_samples(recording->streams()[i]).value_or("no channel"));
+    return fail_with(no_stream_with_values(*recording, why).value());
+  }
   if (o.json) {
     auto all = nlohmann::json::array();
     for (const auto& s : *summaries)

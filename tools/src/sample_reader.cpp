@@ -84,6 +84,7 @@ Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_
   reader.tick_frequency_ = stream.tick_frequency();
   reader.on_progress_ = std::move(on_progress);
   reader.origin_ = first_tick_of(recording, index);
+  if (recording.sdsz()) reader.losses_ = recording.sdsz()->streams()[index].gaps;
   SectionFilter wanted = options.sections;
   if (!wanted && recording.sdsz() && (!options.normalize || reader.origin_)) {
     TimeRanges ranges = options.within;
@@ -106,6 +107,7 @@ Expected<const SampleRun*> SampleReader::next() {
     if (!block) return fail(block);
     if (!*block) {
       ended_ = true;
+      pass_losses(std::numeric_limits<std::uint64_t>::max(), std::numeric_limits<double>::infinity());
       if (held_) {
         out_ = std::move(*held_);
         held_.reset();
@@ -116,6 +118,7 @@ Expected<const SampleRun*> SampleReader::next() {
     const BlockView& b = **block;
     if (!origin_) origin_ = b.tick;
     if (options_.on_block) options_.on_block(b);
+    pass_losses(b.ordinal, time_of(b.tick));
     if (b.data.size() % metadata_->sample_bytes != 0) ++odd_blocks_;
     unreported_ += b.data.size() + 8;
     if (unreported_ >= (1u << 18))
@@ -182,12 +185,40 @@ double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, st
   return k == 0 ? time : time + offset();
 }
 
+// A loss lies between the block before it and the one behind it.
+void SampleReader::pass_losses(std::uint64_t before_block, double until_s) {
+  for (; losses_passed_ < losses_.size() && losses_[losses_passed_].before_block <= before_block; ++losses_passed_) {
+    const Gap& loss = losses_[losses_passed_];
+    if (overlaps(options_.within, std::min(time_of(loss.after_tick), until_s), until_s)) losses_within_.push_back(loss);
+  }
+}
+
+// Of a block, as the times of its samples are told.
+double SampleReader::time_of(std::uint64_t tick) const {
+  const std::uint64_t origin = options_.normalize ? origin_.value_or(0) : 0;
+  return tick < origin ? -seconds(origin - tick, tick_frequency_) : seconds(tick - origin, tick_frequency_);
+}
+
+std::vector<std::string> SampleReader::notes_of_losses(const char* what_becomes_of_them) const {
+  const auto& lost = losses_within_;
+  if (lost.empty()) return {};
+  const bool one = lost.size() == 1;
+  return {fmt::format("{}: {} loss{} of the recording {} {}: {}{}", id_, lost.size(), one ? "" : "es",
+                      one ? "is" : "are", what_becomes_of_them, one ? "" : "the first: ", lost.front().reason)};
+}
+
 std::vector<std::string> SampleReader::notes() const {
   std::vector<std::string> notes;
   if (odd_blocks_ > 0)
     notes.push_back(fmt::format("{}: {} blocks have bytes left over after their last whole sample of {} bytes", id_,
                                 odd_blocks_, metadata_->sample_bytes));
   return notes;
+}
+
+tl::unexpected<Error> no_stream_with_values(const Recording& recording, const std::vector<std::string>& why) {
+  std::string message = "there is no stream with values";
+  for (std::size_t i = 0; i < why.size(); ++i) message += (i == 0 ? ": " : "; ") + why[i];
+  return fail(ErrorCode::bad_input, message, recording.path());
 }
 
 }  // namespace sds

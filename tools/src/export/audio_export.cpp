@@ -143,9 +143,8 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
                                     const ExportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
-  ClosedGaps closed(recording, index, options.samples.within);
+  ClosedGaps closed;
   SampleOptions sample_options = options.samples;
-  sample_options.on_block = [&closed](const BlockView& block) { closed.on_block(block); };
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
@@ -243,7 +242,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   if (lossy && largest > 1)
     report.notes.push_back(fmt::format("{}: values up to {:.6g} were clipped at 1", stream.id, largest));
   for (const auto& note : reader->notes()) report.notes.push_back(note);
-  for (const auto& note : closed.notes(stream.id, "audio files have none")) report.notes.push_back(note);
+  for (const auto& note : closed.notes(*reader, stream.id, "audio files have none")) report.notes.push_back(note);
   for (const auto& channel : metadata.channels)
     if (!options.physical && !channel.is_raw()) {
       report.notes.push_back(

@@ -4,18 +4,7 @@
 
 namespace sds {
 
-ClosedGaps::ClosedGaps(const Recording& recording, std::size_t stream, const TimeRanges& within)
-    : whole_(within == all_time) {
-  if (recording.sdsz()) losses_ = recording.sdsz()->streams()[stream].gaps;
-}
-
-void ClosedGaps::on_block(const BlockView& block) {
-  while (seen_ < losses_.size() && losses_[seen_].before_block <= block.ordinal) ++seen_;
-}
-
 void ClosedGaps::add(const SampleRun& run) {
-  if (blocks_ == 0 && !whole_) first_seen_ = seen_;
-  last_seen_ = seen_;
   // Of one block, several runs may be wanted.
   const bool same_block = blocks_ > 0 && run.tick == tick_ && run.first > first_;
   first_ = run.first;
@@ -25,15 +14,13 @@ void ClosedGaps::add(const SampleRun& run) {
   ++blocks_;
 }
 
-std::vector<std::string> ClosedGaps::notes(const std::string& stream, const std::string& why) const {
-  const std::size_t lost = (whole_ ? losses_.size() : last_seen_) - first_seen_;
+std::vector<std::string> ClosedGaps::notes(const SampleReader& reader, const std::string& stream,
+                                           const std::string& why) const {
   std::vector<std::string> notes;
   if (const auto gaps = steps_.gaps().count; gaps > 0)
     notes.push_back(fmt::format("{}: {} gap{} in time {} closed: {}", stream, gaps, gaps == 1 ? "" : "s",
                                 gaps == 1 ? "is" : "are", why));
-  if (lost > 0)
-    notes.push_back(fmt::format("{}: {} loss{} of the recording {} closed: {}{}", stream, lost, lost == 1 ? "" : "es",
-                                lost == 1 ? "is" : "are", lost == 1 ? "" : "the first: ", losses_[first_seen_].reason));
+  for (auto& note : reader.notes_of_losses("closed")) notes.push_back(std::move(note));
   return notes;
 }
 

@@ -86,6 +86,7 @@ Expected<CsvReport> export_csv(const Recording& recording, std::size_t index, By
   report.text_bytes = writer.written();
   report.odd_blocks = reader->odd_blocks();
   report.notes = reader->notes();
+  for (auto& note : reader->notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
   return report;
 }
 

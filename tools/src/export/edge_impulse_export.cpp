@@ -96,9 +96,8 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
                                            const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
-  ClosedGaps closed(recording, index, options.samples.within);
+  ClosedGaps closed;
   SampleOptions sample_options = options.samples;
-  sample_options.on_block = [&closed](const BlockView& block) { closed.on_block(block); };
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
@@ -179,7 +178,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (auto done = document.flush(true); !done) return fail(done);
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.notes = reader->notes();
-  for (const auto& note : closed.notes(stream.id, "the format has none")) report.notes.push_back(note);
+  for (const auto& note : closed.notes(*reader, stream.id, "the format has none")) report.notes.push_back(note);
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));

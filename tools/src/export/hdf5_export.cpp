@@ -112,6 +112,7 @@ Expected<void> write_stream(hid_t parent, const std::string& name, const Recordi
   for (const auto& one : columns) one->finish();
   writer.finish();
   for (const auto& note : reader->notes()) report.notes.push_back(note);
+  for (auto& note : reader->notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
   ++report.streams;
   return {};
 }
@@ -155,6 +156,7 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
   } catch (const HdfProblem& problem) {
     return fail(ErrorCode::io, problem.message, output);
   }
+  if (report.streams == 0) return no_stream_with_values(recordings.front().recording, report.notes);
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.files.push_back(output);
   return report;

@@ -347,7 +347,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     writer.add_channel("/" + stream.id, schema_of(stream.id, metadata), facts);
     sources.push_back(std::move(source));
   }
-  if (sources.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
+  if (sources.empty()) return no_stream_with_values(recording, report.notes);
   if (auto done = writer.write_channels(); !done) return fail(done);
   const auto clock = options.samples.normalize ? std::nullopt : clock_of(recording);
   std::map<std::string, std::string> session{{"source", recording.path().filename().string()},
@@ -401,8 +401,10 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   }
   if (auto done = writer.end(); !done) return fail(done);
   if (auto kept = file->keep(); !kept) return fail(kept);
-  for (const auto& source : sources)
+  for (const auto& source : sources) {
     for (const auto& note : source.reader.notes()) report.notes.push_back(note);
+    for (auto& note : source.reader.notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
+  }
   if (before_zero > 0)
     report.notes.push_back(fmt::format("{} samples lie before time 0, and are written at 0", before_zero));
   report.streams = sources.size();

@@ -59,7 +59,11 @@ Expected<std::vector<std::string>> for_each_run(const Recording& recording, std:
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);
-    if (*run == nullptr) return reader->notes();
+    if (*run == nullptr) {
+      auto notes = reader->notes();
+      for (auto& note : reader->notes_of_losses("not told in it")) notes.push_back(std::move(note));
+      return notes;
+    }
     if (auto done = take(**run); !done) return fail(done);
   }
 }
@@ -154,7 +158,7 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
     if (auto done = write_stream(**npz, members, recording, index, options, on_progress, report); !done)
       return fail(done);
   }
-  if (report.streams == 0) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
+  if (report.streams == 0) return no_stream_with_values(recording, report.notes);
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   if (!labels->labels.empty()) {

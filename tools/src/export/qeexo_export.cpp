@@ -112,7 +112,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     sensors.push_back(std::move(sensor));
     ids.insert(stream.id);
   }
-  if (sensors.empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
+  if (sensors.empty()) return no_stream_with_values(recording, report.notes);
   for (auto& sensor : sensors) {
     auto run = sensor.reader.next();
     if (!run) return fail(run);
@@ -169,8 +169,10 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   }
   if (auto done = file->sink().append(as_bytes(text)); !done) return fail(done);
   if (auto kept = file->keep(); !kept) return fail(kept);
-  for (const auto& sensor : sensors)
+  for (const auto& sensor : sensors) {
     for (const auto& note : sensor.reader.notes()) report.notes.push_back(note);
+    for (auto& note : sensor.reader.notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
+  }
   report.files.push_back(output);
   return report;
 }

@@ -49,8 +49,8 @@ inline constexpr double usual_rate_ppm = 100;
 /// it, else of UTC. Its uncertainty is Sen's interval, and no less than what the stamps' scatter (by the median of
 /// absolute deviations, at least 1 ms, with fewer than 5 pairs 10 ms) allows a least-squares line. It is applied if it
 /// differs from the nominal one by more than its uncertainty, and that is at most max_rate_uncertainty_ppm, and it can
-/// be a clock's (within 3 %, as RC oscillators are). The offset is the median of UTC minus the line; its uncertainty the distance of the
-/// order statistics between which a median lies with 95 %, and no less than such a scatter allows.
+/// be a clock's (within 3 %, as RC oscillators are). The offset is the median of UTC minus the line; its uncertainty
+/// the distance of the order statistics between which a median lies with 95 %, and no less than such a scatter allows.
 ClockFit fit_clock(std::span<const ClockPair> pairs, const Frequency& frequency);
 
 /// The clock of a recording, whose streams share a device.

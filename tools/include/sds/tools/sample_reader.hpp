@@ -56,6 +56,10 @@ class SampleReader {
   [[nodiscard]] std::optional<std::uint64_t> origin() const { return origin_; }
   /// After the end: what was left out, and why, as sentences. Damage is in Recording::damages().
   [[nodiscard]] std::vector<std::string> notes() const;
+  /// After the end: the recorded losses that lie, or have a part, within the time that was asked for.
+  [[nodiscard]] const std::vector<Gap>& losses() const { return losses_within_; }
+  /// The same as a sentence for who cannot hand them on, and says so: "Imu: 1 loss of the recording is closed: ...".
+  [[nodiscard]] std::vector<std::string> notes_of_losses(const char* what_becomes_of_them) const;
   /// Blocks so far with bytes left over after their last whole sample.
   [[nodiscard]] std::uint64_t odd_blocks() const { return odd_blocks_; }
 
@@ -67,6 +71,8 @@ class SampleReader {
   };
   SampleReader() = default;
   void fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data);
+  void pass_losses(std::uint64_t before_block, double until_s);
+  [[nodiscard]] double time_of(std::uint64_t tick) const;
   [[nodiscard]] double sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count) const;
 
   std::string id_;
@@ -82,6 +88,9 @@ class SampleReader {
   std::optional<HeldBlock> held_;  // to interpolate, a block waits for its successor's time
   HeldBlock out_;
   bool ended_ = false;
+  std::vector<Gap> losses_;        // of the stream, ascending in blocks
+  std::size_t losses_passed_ = 0;  // by the blocks that were read
+  std::vector<Gap> losses_within_;
   std::vector<double> times_;        // of the block that runs are taken from
   std::size_t next_ = 0;             // its first sample that was not looked at
   std::uint64_t tick_ = 0;           // its tick
@@ -94,6 +103,9 @@ SectionFilter time_filter(const Recording& recording, std::size_t stream, const 
 
 /// The streams named by `ids`, or all of them if there are none.
 Expected<std::vector<std::size_t>> choose_streams(const Recording& recording, const std::vector<std::string>& ids);
+
+/// The failure of who finds no stream that it could take: ErrorCode::bad_input, with `why` each one is left out.
+tl::unexpected<Error> no_stream_with_values(const Recording& recording, const std::vector<std::string>& why);
 
 /// Why `stream` has no table of values, as a sentence; nothing if it has one.
 std::optional<std::string> why_no_samples(const StreamInfo& stream);
