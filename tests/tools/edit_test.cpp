@@ -537,11 +537,22 @@ TEST_F(EditTest, AudioClosesTheGapsThatCheckCountsAndNamesLosses) {
   ASSERT_TRUE(lossy);
   ASSERT_EQ(lossy->notes.size(), 1u);
   EXPECT_EQ(lossy->notes[0], "Test: 2 losses of the recording are closed: the first: the device fell asleep");
-  ExportOptions part;
-  part.samples.within = {{static_cast<double>(kFirst) / 1000 + 20, 1e12}};
-  const auto behind = export_audio(open(path_), 0, dir_ / "c.wav", part, {});
-  ASSERT_TRUE(behind);
-  EXPECT_TRUE(behind->notes.empty()) << behind->notes[0];
+  // Block 100 is at 10 s, the last one at 39.9 s; a part has a loss of which some time lies in it, as in sds cut.
+  const double first = static_cast<double>(kFirst) / 1000;
+  const std::vector<std::pair<TimeSpan, std::size_t>> parts{{{20, 39}, 0},  {{20, 1e12}, 1}, {{0, 9.8}, 0},
+                                                            {{0, 9.95}, 1}, {{9.95, 30}, 1}, {{10, 30}, 0}};
+  for (const auto& [span, losses] : parts) {
+    ExportOptions part;
+    part.force = true;
+    part.samples.within = {{first + span.begin, first + span.end}};
+    const auto exported = export_audio(open(path_), 0, dir_ / "c.wav", part, {});
+    ASSERT_TRUE(exported) << span.begin;
+    EXPECT_EQ(exported->notes.size(), losses) << span.begin << " to " << span.end;
+    EditOptions options;
+    options.force = true;
+    ASSERT_TRUE(cut(open(path_), {0}, part.samples.within, dir_ / "c.sdsz", options, {}));
+    EXPECT_EQ(gaps_of(open(dir_ / "c.sdsz")).size(), losses) << span.begin << " to " << span.end;
+  }
 }
 
 }  // namespace
