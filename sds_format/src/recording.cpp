@@ -164,7 +164,8 @@ Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recordi
   return stream;
 }
 
-// Gives the metadata of a file to the streams of a `.sdsz` that have none: to those of its name, or to the only one.
+// Gives the metadata of a file to the streams of a `.sdsz` that have none, or some that cannot be read: to those of its
+// name, or to the only one.
 Expected<void> give_metadata(std::vector<StreamInfo>& streams, const std::filesystem::path& file) {
   auto text = read_small_file(file, limits::max_metadata_bytes);
   if (!text) return fail(text);
@@ -172,7 +173,7 @@ Expected<void> give_metadata(std::vector<StreamInfo>& streams, const std::filesy
   if (!metadata) return fail(metadata);
   std::vector<StreamInfo*> without;
   for (auto& stream : streams)
-    if (stream.description.metadata_file_name.empty()) without.push_back(&stream);
+    if (stream.description.metadata_file_name.empty() || stream.metadata_error) without.push_back(&stream);
   if (without.empty()) return fail(ErrorCode::usage, "every stream of the recording has metadata already", file);
   std::vector<StreamInfo*> wanted;
   for (auto* stream : without)
@@ -184,6 +185,7 @@ Expected<void> give_metadata(std::vector<StreamInfo>& streams, const std::filesy
   for (auto* stream : wanted) {
     stream->description.metadata_file_name = stream->description.name + ".sds.yml";
     stream->description.metadata_text = *text;
+    stream->metadata_error.reset();
     parse_metadata(*stream);
   }
   return {};

@@ -73,6 +73,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   reader->table_ = std::move(*table);
   for (const auto& damage : reader->table_.damages) reader->damage_log_->add(damage);
   for (const auto& entry : reader->table_.entries) reader->take_section(entry);
+  reader->note_damaged_descriptions();
   reader->take_facts();
   if (!reader->has_session_) reader->damage_log_->add(without_blocks({0, 0, "the session section is lost"}));
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
@@ -127,7 +128,9 @@ void SdszReader::take_section(const IndexEntry& entry) {
 void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   const SectionHeader& header = entry.header;
   const auto damaged = [&](std::string reason) {
-    damage_log_->add(without_blocks({entry.offset, header.section_bytes(), std::move(reason)}));
+    Damage damage = without_blocks({entry.offset, header.section_bytes(), std::move(reason)});
+    damage.stream = header.stream;
+    damaged_descriptions_.push_back(std::move(damage));
   };
   if (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes)
     return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
@@ -152,6 +155,18 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
     damaged(ok.error().message);
     stream.description.name = fmt::format("unnamed_{}", header.stream);
   }
+}
+
+// Of the two descriptions of a stream one is enough where the index says how far it goes.
+void SdszReader::note_damaged_descriptions() {
+  for (auto& damage : damaged_descriptions_) {
+    if (streams_[*damage.stream].has_description && complete()) {
+      damage.harmless = true;
+      damage.reason += "; its other copy is sound";
+    }
+    damage_log_->add(damage);
+  }
+  damaged_descriptions_.clear();
 }
 
 // Gives gaps and clock pairs to their streams.

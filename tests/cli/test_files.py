@@ -42,6 +42,14 @@ class Files(Case):
         self.assertEqual(run("export", "csv", bare, "-s", "Imu", "-y", self.path("later.yml"))[0], table)
         run("pack", bare, "-y", self.path("later.yml"), "-o", self.path("given.sdsz"))
         self.assertEqual(run("export", "csv", self.path("given.sdsz"), "-s", "Imu")[0], table)
+        # The same for metadata that cannot be read: it is what a typo while recording leaves.
+        self.write("Imu.sds.yml", self.read("later.yml").replace(b"sds:", b"sds: {"))
+        run("pack", self.imu, "-o", self.path("typo.sdsz"))
+        self.assertIn("cannot be read", run("info", self.path("typo.sdsz"))[0])
+        self.assertEqual(run("export", "csv", self.path("typo.sdsz"), "-y", self.path("later.yml"))[0], table)
+        run("pack", self.path("typo.sdsz"), "-y", self.path("later.yml"), "-o", self.path("mended.sdsz"))
+        run("check", self.path("mended.sdsz"))
+        self.assertEqual(run("export", "csv", self.path("mended.sdsz"))[0], table)
         self.assertIn("every stream of the recording has metadata already",
                       run("info", self.walk, "-y", self.path("later.yml"), expect=2)[1])
         wrong = self.write("wrong.yml", self.read("later.yml").replace(b"name: Imu", b"name: Gyro"))

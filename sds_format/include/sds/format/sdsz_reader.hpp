@@ -88,6 +88,7 @@ class SdszReader {
   void take_session(const IndexEntry& entry);
   void take_section(const IndexEntry& entry);
   void take_stream(const IndexEntry& entry, SdszStream& stream);
+  void note_damaged_descriptions();
   void take_facts();
   Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
                            const std::vector<std::uint64_t>& sizes);
@@ -105,6 +106,7 @@ class SdszReader {
   bool foreign_log_ = false;
   std::uint64_t session_key_ = 0;
   std::vector<LogDamage> log_damages_;
+  std::vector<Damage> damaged_descriptions_;  // while it is opened
   std::size_t described_bytes_ = 0;
   std::vector<SdszStream> streams_;
   std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();
