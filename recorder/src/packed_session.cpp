@@ -36,11 +36,18 @@ struct PackedStream {
   SessionClock::StreamId clock = 0;
   BlockParser parser;
   std::uint64_t unfinished_bytes = 0;  // what the parser holds
-  std::uint64_t blocks = 0;
+  std::uint64_t blocks = 0;            // that came
   bool tail_only = false;
   std::optional<ReceivedBlock> newest;        // the last block of the newest batch
   std::optional<ReceivedBlock> last_written;  // of which a clock pair was written
   std::uint64_t clock_pairs = 0;
+};
+
+// What is kept of a stream that was closed: what it had may not be in the file yet.
+struct ClosedStream {
+  std::string name;
+  SdszWriter::StreamId id = 0;
+  std::uint64_t blocks = 0;  // that came
 };
 
 struct MetadataFile {
@@ -108,13 +115,17 @@ class PackedSession final : public SessionWriter {
     if (stream.newest && stream.newest->arrival != arrival)
       if (auto added = add_clock_if_due(stream); !added) return added;
     look_ahead(stream, bytes, arrival);
-    auto done = stream.parser.push(bytes, [&](std::uint32_t timeslot, ByteView data) {
-      ++stream.blocks;
+    Expected<void> done;
+    auto parsed = stream.parser.push(bytes, [&](std::uint32_t timeslot, ByteView data) {
+      ++stream.blocks;  // what comes behind a failure is counted, too
+      if (!done) return Expected<void>{};
       const std::uint64_t tick = clock_.tick(stream.clock, timeslot, arrival);
       stream.newest = ReceivedBlock{tick, arrival};
-      return give([&] { return writer_->append_at(stream.id, tick, data); });
+      done = give([&] { return writer_->append_at(stream.id, tick, data); });
+      return Expected<void>{};
     });
     if (!done) return done;
+    if (!parsed) return parsed;
     if (stream.parser.is_raw()) {
       stream.tail_only = true;  // no block structure from here on: keep the bytes as they come
       const Bytes rest = stream.parser.take_rest();
@@ -127,8 +138,10 @@ class PackedSession final : public SessionWriter {
     auto node = streams_.extract(handle);
     if (node.empty()) return {};
     PackedStream& stream = node.mapped();
-    summary_.blocks += stream.blocks;
+    closed_.push_back({stream.name, stream.id, stream.blocks});
     std::string loss = reason;
+    if (const auto refused = stream.blocks - writer_->taken_blocks(stream.id); refused > 0)
+      loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
     if (stream.tail_only) loss += (loss.empty() ? "" : "; ") + std::string("a block of an absurd size was announced");
     if (stream.parser.rest_bytes() > 0)
       loss += fmt::format("{}the last block is incomplete ({} bytes of it came)", loss.empty() ? "" : "; ",
@@ -174,19 +187,27 @@ class PackedSession final : public SessionWriter {
     }
     auto closed = repeat([&] { return writer_->close(); });
     if (!closed) return fail(closed);
+    for (const auto& stream : closed_) summary_.blocks += saved_blocks(stream.id);
     summary_.stored_bytes = writer_->stored_bytes();
     return summary_;
   }
 
   SessionSummary abandon(const std::string& reason) override {
-    for (auto& [handle, stream] : streams_) {
-      summary_.blocks += stream.blocks;
-      const auto lost = writer_->unsaved_blocks(stream.id);
-      summary_.losses.push_back(fmt::format(
-          "{}: {}; {}", stream.name, reason,
-          lost == 0 ? "what came since the last flush may be missing"
-                    : fmt::format("{} of the {} blocks that came are not in the recording", lost, stream.blocks)));
+    for (const auto& stream : closed_) {
+      summary_.blocks += saved_blocks(stream.id);
+      if (const auto lost = stream.blocks - saved_blocks(stream.id); lost > 0)
+        summary_.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, lost_text(lost, stream.blocks)));
     }
+    for (const auto& [handle, stream] : streams_) {
+      summary_.blocks += saved_blocks(stream.id);
+      const auto lost = stream.blocks - saved_blocks(stream.id);
+      const auto begun = stream.parser.rest_bytes();
+      summary_.losses.push_back(fmt::format(
+          "{}: {}; {}{}", stream.name, reason,
+          lost == 0 ? "what came since the last flush may be missing" : lost_text(lost, stream.blocks),
+          begun == 0 ? "" : fmt::format(", {} {} bytes of one that had begun", lost == 0 ? "and" : "nor are", begun)));
+    }
+    if (any_stream_ && summary_.losses.empty()) summary_.losses.push_back(reason + "; the recording is not closed");
     streams_.clear();
     (void)unfinished_.set(0);
     note_sizes();
@@ -199,6 +220,15 @@ class PackedSession final : public SessionWriter {
   }
 
  private:
+  // In the file or in its log.
+  [[nodiscard]] std::uint64_t saved_blocks(SdszWriter::StreamId id) const {
+    return writer_->taken_blocks(id) - writer_->unsaved_blocks(id);
+  }
+
+  static std::string lost_text(std::uint64_t lost, std::uint64_t came) {
+    return fmt::format("{} of the {} blocks that came are not in the recording", lost, came);
+  }
+
   template <class Again>
   Expected<void> settle(Expected<void> done, Again again) {
     return options_.gate == nullptr ? done : options_.gate->settle(std::move(done), again);
@@ -297,7 +327,8 @@ class PackedSession final : public SessionWriter {
   bool log_missing_ = false;
   std::unique_ptr<SdszWriter> writer_;
   SessionClock clock_;
-  std::map<std::uint32_t, PackedStream> streams_;
+  std::map<std::uint32_t, PackedStream> streams_;  // open ones
+  std::vector<ClosedStream> closed_;
   std::map<std::string, std::uint32_t> labels_;
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
   TotalShare unfinished_;

@@ -46,6 +46,7 @@ struct PlainStream {
   std::string name;
   PlainFile file;
   std::size_t number = 0;  // among the session's files
+  std::string reason;      // of an end that could not be written yet
 };
 
 class PlainSession final : public SessionWriter {
@@ -72,7 +73,7 @@ class PlainSession final : public SessionWriter {
         return synced;
       }
     spdlog::info("record   {}: {} -> {}", options_.device, name, path.string());
-    streams_.emplace(handle, PlainStream{name, PlainFile(std::move(*sink)), files_.size()});
+    streams_.emplace(handle, PlainStream{name, PlainFile(std::move(*sink)), files_.size(), {}});
     files_.emplace_back(path);
     return {};
   }
@@ -86,6 +87,7 @@ class PlainSession final : public SessionWriter {
     const auto found = streams_.find(handle);
     if (found == streams_.end()) return {};
     PlainStream& stream = found->second;
+    stream.reason = reason;
     if (auto done = write_through(stream.file, options_.durability == Durability::power); !done) return done;
     if (auto missing = files_[stream.number].missing()) missing_.push_back(std::move(*missing));
     if (auto closed = stream.file.close(); !closed) return closed;
@@ -130,7 +132,7 @@ class PlainSession final : public SessionWriter {
       PlainFile& file = stream.file;
       auto done = file.write_out();
       if (done) done = file.close();
-      std::string why = reason;
+      std::string why = stream.reason.empty() ? reason : stream.reason + "; " + reason;
       if (const auto lost = file.received_bytes() - file.written_bytes(); lost > 0)
         why += fmt::format("; {} bytes that came are not in the file", lost);
       note_end(stream, why);

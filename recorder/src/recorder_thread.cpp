@@ -275,7 +275,7 @@ void RecorderThread::write(const ReceivedBatch& batch) {
     if (auto done =
             session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
         !done)
-      return give_up(done.error());
+      give_up(done.error());  // the other slices come too late
   }
 }
 
@@ -353,7 +353,7 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
   if (const auto lost = lost_.extract(handle))
     why += fmt::format("{}{} bytes that came are lost: the disk was full", why.empty() ? "" : "; ", lost.mapped());
   if (auto done = session_->close_stream(handle, why); !done) return give_up(done.error());
-  names_.erase(handle);
+  if (reason.empty()) names_.erase(handle);  // of what the device closed nothing comes any more
   if (open_.empty()) end_session();
 }
 

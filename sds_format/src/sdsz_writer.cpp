@@ -48,6 +48,7 @@ struct OpenStream {
   TickUnwrapper ticks;
   BlockRun run;                     // blocks not yet given to the encoder
   std::uint64_t sealed_blocks = 0;  // blocks before run's first
+  std::uint64_t filed_blocks = 0;   // of them, in sections that stand in the file
   std::size_t logged_blocks = 0;    // of run, in the write-ahead log
   std::size_t logged_bytes = 0;     // of their data
   std::uint64_t logged_tick = 0;    // of the last of them
@@ -268,6 +269,8 @@ struct SdszWriter::State {
       if (!job.encoded) return latch(fail(ErrorCode::io, "out of memory", sink->path()));
       if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
         return done;
+      if (job.section.header.kind == SectionKind::data)
+        streams[job.stream].filed_blocks += job.section.header.block_count;
       const bool scarce = options.open_blocks != nullptr && options.open_blocks->scarce();
       if (job.run.bytes.capacity() > 0 && spare_runs.size() < may_wait + 2 && !scarce) {
         job.run.clear();
@@ -765,12 +768,14 @@ std::uint64_t SdszWriter::raw_bytes() const { return state_->raw + state_->open_
 
 std::uint64_t SdszWriter::unwritten_bytes() const { return state_->unwritten_bytes(); }
 
+std::uint64_t SdszWriter::taken_blocks(StreamId id) const { return state_->streams[id].blocks(); }
+
 std::uint64_t SdszWriter::unsaved_blocks(StreamId id) const {
   const OpenStream& stream = state_->streams[id];
-  std::uint64_t blocks = stream.run.count() - stream.logged_blocks;
+  std::uint64_t saved = stream.filed_blocks + stream.logged_blocks;
   for (const auto& job : state_->jobs)
-    if (job->stream == id) blocks += job->run.count() - job->logged_blocks;
-  return blocks;
+    if (job->stream == id) saved += job->logged_blocks;
+  return stream.blocks() - saved;
 }
 
 }  // namespace sds

@@ -2,8 +2,10 @@
 // have.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <thread>
 
+#include "sds/format/executor.hpp"
 #include "sds/recorder/session_writer.hpp"
 #include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
@@ -139,6 +141,136 @@ TEST(FullDisk, APlainFileCountsOnlyWhatIsInIt) {
             std::vector<std::string>{"A: recording stopped: the disk is full; 1620 bytes that came are not "
                                      "in the file"});
   EXPECT_EQ(test::read_file(dir / "A.0.sds"), bytes.substr(0, 540));
+}
+
+// Nothing is encoded before somebody waits for it: what has ended stays in the writer's queue.
+class IdleExecutor final : public Executor {
+ public:
+  void run(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
+  bool help() override {
+    if (tasks_.empty()) return false;
+    const auto task = std::move(tasks_.front());
+    tasks_.pop_front();
+    task();
+    return true;
+  }
+  [[nodiscard]] unsigned concurrency() const override { return 4; }
+
+ private:
+  std::deque<std::function<void()>> tasks_;
+};
+
+std::vector<TestBlock> blocks_of(const std::vector<TestBlock>& blocks, std::ptrdiff_t from, std::ptrdiff_t to) {
+  return {blocks.begin() + from, blocks.begin() + to};
+}
+
+// 7 of A are in the log, 5 of B are not; the CLOSE of B finds the disk full.
+TEST(FullDisk, AFailedCloseTellsForEachStreamWhatIsNotInTheRecording) {
+  const auto blocks = numbered_blocks(30);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->open_stream(2, "B"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 0, 7))), kThen));
+  ASSERT_TRUE((*session)->flush());
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain(blocks_of(blocks, 7, 12))), kThen));
+  disk.room = 0;
+  EXPECT_FALSE((*session)->close_stream(2, "disconnected"));
+  EXPECT_FALSE((*session)->close_stream(1, ""));
+  const auto summary = (*session)->abandon("recording stopped: the disk is full");
+  EXPECT_EQ(summary.losses, (std::vector<std::string>{"B: disconnected",
+                                                      "B: recording stopped: the disk is full; 5 of the 5 blocks that "
+                                                      "came are not in the recording"}));
+  EXPECT_EQ(summary.blocks, 7u);
+  session->reset();
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz", 0), blocks_of(blocks, 0, 7));
+  EXPECT_TRUE(test::read_blocks(dir / "recording.0.sdsz", 1).empty());
+}
+
+TEST(FullDisk, WhatWasInTheQueueOfStreamsThatHaveEndedIsTold) {
+  const auto blocks = numbered_blocks(30);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  IdleExecutor executor;
+  SessionOptions options;
+  options.directory = dir.path();
+  options.durability = Durability::none;
+  options.executor = &executor;
+  constexpr Arrival late{1000, 1000, false};  // no clock pair, which would be written at once
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->open_stream(2, "B"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 0, 7))), late));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain(blocks_of(blocks, 7, 12))), late));
+  disk.room = 0;
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->close_stream(2, ""));
+  EXPECT_FALSE((*session)->finish());
+  const auto summary = (*session)->abandon("recording stopped: the disk is full");
+  EXPECT_EQ(summary.blocks, 0u);
+  EXPECT_EQ(summary.losses,
+            (std::vector<std::string>{
+                "A: recording stopped: the disk is full; 7 of the 7 blocks that came are not in the recording",
+                "B: recording stopped: the disk is full; 5 of the 5 blocks that came are not in the recording"}));
+}
+
+TEST(FullDisk, BlocksThatCameWhenItHadFailedAreToldToo) {
+  const auto blocks = numbered_blocks(30);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 0, 7))), kThen));
+  ASSERT_TRUE((*session)->flush());
+  disk.room = 0;
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 7, 10))), kThen));
+  EXPECT_FALSE((*session)->flush());
+  const std::string rest = plain(blocks_of(blocks, 10, 30)) + "12345";
+  EXPECT_FALSE((*session)->write(1, as_bytes(rest), kThen));
+  EXPECT_EQ((*session)->abandon("recording stopped: the disk is full").losses,
+            std::vector<std::string>{"A: recording stopped: the disk is full; 23 of the 30 blocks that came are not in "
+                                     "the recording, nor are 5 bytes of one that had begun"});
+}
+
+TEST(FullDisk, ARecordingThatHasEverythingButItsEndIsNoRecordingWithoutLosses) {
+  const auto blocks = numbered_blocks(30);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks)), kThen));
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  disk.room = 0;
+  EXPECT_FALSE((*session)->finish());
+  const auto summary = (*session)->abandon("recording stopped: the disk is full");
+  EXPECT_EQ(summary.blocks, 30u);
+  EXPECT_EQ(summary.losses,
+            std::vector<std::string>{"recording stopped: the disk is full; the recording is not closed"});
+  session->reset();
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+}
+
+TEST(FullDisk, WhyAPlainFileEndedIsToldEvenIfItsEndCannotBeWritten) {
+  const test::TempDir dir;
+  test::LimitedDisk disk(0);
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_plain_session(options, "A");
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "lost"}})), kThen));
+  EXPECT_FALSE((*session)->close_stream(1, "the server was stopped; 99 bytes that came are lost: the disk was full"));
+  const auto summary = (*session)->abandon("recording stopped: the disk is full");
+  EXPECT_EQ(summary.blocks, 0u);
+  EXPECT_EQ(summary.losses,
+            std::vector<std::string>{"A: the server was stopped; 99 bytes that came are lost: the disk was full; "
+                                     "recording stopped: the disk is full; 12 bytes that came are not in the file"});
 }
 
 TEST(FullDisk, OneRefusedRecordingLeavesNoFileAtAll) {

@@ -19,7 +19,7 @@ namespace sds {
 /// What a session says about itself when it is over, for the log.
 struct SessionSummary {
   std::vector<std::filesystem::path> files;
-  std::uint64_t blocks = 0;
+  std::uint64_t blocks = 0;         ///< in the files, and their logs
   std::uint64_t raw_bytes = 0;      ///< received, as plain `.sds`
   std::uint64_t stored_bytes = 0;   ///< on disk
   std::vector<std::string> losses;  ///< "ML_In: the connection ended inside a block (20 of 48 bytes received)"
@@ -46,8 +46,9 @@ class SessionWriter {
   [[nodiscard]] virtual std::optional<Error> missing_file() { return std::nullopt; }
   /// Ends the session: every stream is closed by then.
   [[nodiscard]] virtual Expected<SessionSummary> finish() = 0;
-  /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. A session
-  /// without streams leaves no file.
+  /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. The losses
+  /// tell for each stream, closed ones included, how much of what came is not in them. A session without streams leaves
+  /// no file.
   [[nodiscard]] virtual SessionSummary abandon(const std::string& reason) = 0;
 };
 

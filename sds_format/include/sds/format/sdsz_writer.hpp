@@ -131,7 +131,9 @@ class SdszWriter {
   /// At most so much have flush() and close() still to write, with a gap, a clock pair and a short tail of each stream
   /// that has not ended: space that a disk must have.
   [[nodiscard]] std::uint64_t unwritten_bytes() const;
-  /// Blocks of `stream` that are neither in the file nor in its log.
+  /// Blocks of `stream`, which may have ended, that were given and taken.
+  [[nodiscard]] std::uint64_t taken_blocks(StreamId stream) const;
+  /// Of them, those that are neither in the file nor in its log.
   [[nodiscard]] std::uint64_t unsaved_blocks(StreamId stream) const;
 
  private:
