@@ -96,7 +96,7 @@ class PackedSession final : public SessionWriter {
     } else {
       frequency = parsed->tick_frequency;
     }
-    auto id = writer_->add_stream(description);
+    auto id = add_stream(description);
     if (!id) return fail(id);
     ++labels_[name];
     spdlog::info("record   {}: {} -> {}", options_.device, name, path_.string());
@@ -242,6 +242,21 @@ class PackedSession final : public SessionWriter {
     if (writer_->failure())
       if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), resume); !resumed) return resumed;
     return settle(call(), resume);
+  }
+
+  // An OPEN is not made to wait: what is full is looked at once, and if it stays so, the stream is refused. A stream
+  // that was refused is gone from the writer, so that nothing of it is in the way of the others.
+  Expected<SdszWriter::StreamId> add_stream(const StreamDescription& description) {
+    if (auto usable = recover(); !usable) return fail(usable);
+    auto id = writer_->add_stream(description);
+    if (!id) (void)recover();
+    return id;
+  }
+
+  // Tries once to make the writer go on where a full disk stopped it.
+  Expected<void> recover() {
+    const auto& failure = writer_->failure();
+    return failure && is_disk_full(*failure) ? writer_->resume() : Expected<void>{};
   }
 
   // For what is to be called again after a failure.

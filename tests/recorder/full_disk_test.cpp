@@ -314,6 +314,47 @@ TEST(FullDisk, AStreamThatIsRefusedCostsTheOthersNothing) {
   EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
 }
 
+// Nobody but the device asks again, for the other stream has no data.
+TEST(FullDisk, AnOpenThatIsTriedAgainFindsTheSpaceThatThereIsBy) {
+  const auto blocks = numbered_blocks(20);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SpaceGate gate(patient(OnFull::wait));
+  SessionOptions options;
+  options.directory = dir.path();
+  options.gate = &gate;
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  disk.room = 10;
+  EXPECT_FALSE((*session)->open_stream(2, "B"));
+  EXPECT_FALSE((*session)->open_stream(2, "B"));
+  disk.room = 1 << 30;
+  ASSERT_TRUE((*session)->open_stream(2, "B"));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain(blocks)), kThen));
+  ASSERT_TRUE((*session)->close_stream(2, ""));
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_TRUE(test::read_blocks(dir / "recording.0.sdsz", 0).empty());
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz", 1), blocks);
+}
+
+// An OPEN that was refused leaves no failure behind: without a gate that tries again, nothing else would go on.
+TEST(FullDisk, AfterARefusedOpenTheOthersGoOnAtOnce) {
+  const auto blocks = numbered_blocks(20);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  disk.room = 10;
+  EXPECT_FALSE((*session)->open_stream(2, "B"));
+  disk.room = 1 << 30;
+  const auto summary = record(**session, blocks);
+  ASSERT_TRUE(summary) << summary.error().to_string();
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+}
+
 TEST(FullDisk, AnErrorThatIsNoFullDiskIsNotWaitedFor) {
   const test::TempDir dir;
   test::LimitedDisk disk;
