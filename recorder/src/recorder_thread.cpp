@@ -44,6 +44,7 @@ RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callback
       callbacks_(std::move(callbacks)),
       gate_(options_.space),
       unwritten_(&shared.unwritten),
+      in_hand_(&shared.in_hand),
       thread_(options_.make_thread ? options_.make_thread([this] { run(); }) : std::thread([this] { run(); })) {
   pthread_setname_np(thread_.native_handle(), "sds-recorder");
 }
@@ -235,7 +236,7 @@ void RecorderThread::perform(Work& work) {
 Expected<void> RecorderThread::open(const Work& work) {
   // Whoever waits for an answer does not wait for long: it is refused where a WRITE would be held back. But the reserve
   // is not to be kept from those who are to wait in it.
-  const std::uint64_t needed = shared_.unwritten.used() + kOpenBytes;
+  const std::uint64_t needed = shared_.unwritten.used() + shared_.in_hand.used() + kOpenBytes;
   if (gate_.on_full() == OnFull::stop ? !has_space(needed) : gate_.free_bytes() < needed)
     return tl::unexpected<Error>(gate_.full_error(needed));
   if (!session_) {
@@ -301,7 +302,7 @@ void RecorderThread::tell_missing_files() {
 
 bool RecorderThread::has_space(std::uint64_t needed) {
   const std::uint64_t free = gate_.free_bytes();
-  const std::uint64_t unwritten = shared_.unwritten.used();
+  const std::uint64_t unwritten = shared_.unwritten.used() + shared_.in_hand.used();
   shared_.room = free > unwritten ? free - unwritten : 0;
   return gate_.is_enough(free, needed);
 }
@@ -319,31 +320,34 @@ bool RecorderThread::is_to_be_lost(const ReceivedBatch& batch) {
 }
 
 void RecorderThread::account() {
-  const bool more_comes = !gate_.released();
-  (void)unwritten_.set(session_ ? session_->unwritten_bytes() + (more_comes ? kInHandPieces * largest_batch_ : 0) : 0);
+  (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0);
+  (void)in_hand_.set(session_ && !gate_.released() ? kInHandPieces * largest_batch_ : 0);
+}
+
+// Free bytes that there must be before `bytes` are written. Who has a device that is there leaves room for all that
+// devices still have. Of one that has gone only these bytes come: they may have what is not needed to close recordings.
+std::uint64_t RecorderThread::needed_for(std::uint64_t bytes) const {
+  const std::uint64_t unwritten = shared_.unwritten.used();
+  if (gate_.released()) return unwritten + kWrittenTwice * bytes;
+  return unwritten + shared_.in_hand.used() + kWrittenTwice * shared_.queued_data;
 }
 
 // Returns when there is room for `bytes` that come next and all that must still be written, or when they are to go into
 // the reserve, or be lost.
 void RecorderThread::make_room(std::uint64_t bytes) {
-  // Who is not to wait for the reserve has only itself to think of.
-  const auto needed = [&] {
-    return shared_.unwritten.used() + kWrittenTwice * (gate_.released() ? bytes : shared_.queued_data.load());
-  };
   account();
-  if (has_space(needed())) return;
+  if (has_space(needed_for(bytes))) return;
   flush();  // what came before is safe meanwhile
   account();
-  if (!session_ || has_space(needed())) return;
-  const Error full = gate_.full_error(needed());
+  if (!session_ || has_space(needed_for(bytes))) return;
+  const Error full = gate_.full_error(needed_for(bytes));
   if (gate_.on_full() == OnFull::stop) {
     gate_.cancel();
     shared_.note_loss(full);
     spdlog::error("recording stopped: {}: {}", options_.device, full.to_string());
     return callbacks_.on_error(full);  // the connection ends, and everything taken by then is still written
   }
-  while (!has_space(needed()) && gate_.wait(full.to_string())) {
-  }
+  while (!has_space(needed_for(bytes)) && gate_.wait(full.to_string())) account();  // the device may have gone
   gate_.go_on();
 }
 

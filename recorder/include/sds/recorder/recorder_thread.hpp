@@ -43,6 +43,9 @@ struct RecorderShared {
   /// What open recordings have still to write, to keep what came and to be closed (SessionWriter::unwritten_bytes):
   /// the disk counts as full before it has less.
   SharedTotal unwritten{std::numeric_limits<std::uint64_t>::max()};
+  /// What devices that are there may have in hand when the disk is found full, beside what is queued: who begins or
+  /// goes on leaves it free.
+  SharedTotal in_hand{std::numeric_limits<std::uint64_t>::max()};
   /// What the disk has beside that, when it was last looked at: what waits must find its place there.
   std::atomic<std::uint64_t> room{std::numeric_limits<std::uint64_t>::max()};
   std::mutex mutex;
@@ -133,6 +136,7 @@ class RecorderThread {
   void look_after();
   void tell_missing_files();
   [[nodiscard]] bool has_space(std::uint64_t needed);
+  [[nodiscard]] std::uint64_t needed_for(std::uint64_t bytes) const;
   void make_room(std::uint64_t bytes);
   void account();
   [[nodiscard]] bool is_to_be_lost(const ReceivedBatch& batch);
@@ -164,6 +168,7 @@ class RecorderThread {
   std::set<std::uint32_t> open_;
   bool dirty_ = false;
   TotalShare unwritten_;
+  TotalShare in_hand_;
   std::uint64_t largest_batch_ = 0;              // bytes of data
   bool losing_ = false;                          // what still comes of this session
   std::map<std::uint32_t, std::uint64_t> lost_;  // bytes of it, by stream

@@ -1,0 +1,111 @@
+// Recorders that share a full disk: who waits for what, and what is written when a device leaves or the server stops.
+#include "sds/recorder/recorder_thread.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/recordings.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::plain;
+using test::TestBlock;
+
+// A block that cannot be compressed; as plain `.sds` it has 8 bytes more.
+TestBlock noise(std::uint32_t timeslot, std::size_t bytes) {
+  test::Random random(timeslot);
+  TestBlock block{timeslot, {}};
+  while (block.data.size() < bytes) block.data += static_cast<char>(random.next() >> 32);
+  return block;
+}
+
+class Recorders : public ::testing::Test {
+ protected:
+  // A recorder with stream 1 open: "0" records into recording.0.sdsz.
+  struct Recorder {
+    std::atomic<bool> opened{false};
+    std::atomic<bool> finished{false};
+    std::unique_ptr<RecorderThread> thread;
+
+    void push(const std::vector<TestBlock>& blocks) {
+      ReceivedBatch batch;
+      for (const auto& block : blocks) {
+        const std::string bytes = plain({block});
+        batch.slices.push_back({1, batch.bytes.size(), bytes.size(), false});
+        append_bytes(batch.bytes, as_bytes(bytes));
+      }
+      thread->push(std::move(batch));
+    }
+    void leave(const std::string& reason) {
+      thread->close_stream(1, reason);
+      thread->finish([this] { finished = true; });
+    }
+  };
+
+  std::unique_ptr<Recorder> record(const std::vector<TestBlock>& first) {
+    auto recorder = std::make_unique<Recorder>();
+    RecorderThread::Options options;
+    options.flush_interval = std::chrono::milliseconds(1);
+    options.space.retry = std::chrono::milliseconds(1);
+    options.space.free_bytes = [this] { return std::optional(free_bytes()); };
+    recorder->thread = std::make_unique<RecorderThread>(
+        std::move(options), shared_,
+        RecorderThread::Callbacks{
+            [r = recorder.get()](std::uint32_t, const Expected<void>& opened) { r->opened = opened.has_value(); },
+            [] {}, [](const Error&) {}});
+    SessionOptions session;
+    session.directory = dir_.path();
+    recorder->thread->open_stream(1, "S", session);
+    while (!recorder->opened) std::this_thread::yield();
+    recorder->push(first);
+    const auto path = file(made_++);
+    while (test::read_blocks(path).size() < first.size()) std::this_thread::yield();
+    return recorder;
+  }
+  std::filesystem::path file(int number) const { return dir_ / ("recording." + std::to_string(number) + ".sdsz"); }
+
+  std::uint64_t used_bytes() const {
+    std::uint64_t used = 0;
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path()))
+      if (const auto size = entry.file_size(gone); !gone) used += size;
+    return used;
+  }
+  // As on a disk of which the recordings take what they take.
+  std::uint64_t free_bytes() const {
+    const std::uint64_t used = used_bytes();
+    return size_ > used ? size_ - used : 0;
+  }
+  void leave_free(std::uint64_t bytes) { size_ = used_bytes() + bytes; }
+
+  test::TempDir dir_;
+  std::atomic<std::uint64_t> size_{1u << 30};
+  int made_ = 0;
+  RecorderShared shared_;
+};
+
+// Both have 100 kB in the log: 140 kB each, at most, close them, and 40 kB take what A has sent, in log and section.
+// Devices that are there may have four times 100 kB in hand: that keeps both waiting, but not what A had sent when it
+// left.
+TEST_F(Recorders, WhatADeviceHadSentWhenItLeftIsWrittenWhereThereIsSpaceForThat) {
+  auto a = record({noise(1, 100'000)});
+  auto b = record({noise(1, 100'000)});
+  leave_free(500'000);
+  a->push({noise(2, 20'000)});
+  while (!a->thread->waits_for_space()) std::this_thread::yield();
+  a->thread->release_reserve();  // as the connection does when it sees that the device has gone
+  a->leave("disconnected");
+  while (!a->finished) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(0)), (std::vector<TestBlock>{noise(1, 100'000), noise(2, 20'000)}));
+  EXPECT_TRUE(Recording::open(file(0))->sdsz()->complete());
+  // B's device is there: it goes on waiting.
+  b->push({noise(2, 20'000)});
+  while (!b->thread->waits_for_space()) std::this_thread::yield();
+  b->leave("disconnected");
+  while (!b->finished) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
+}
+
+}  // namespace
+}  // namespace sds
