@@ -163,6 +163,12 @@ class PackedSession final : public SessionWriter {
     return repeat([&] { return writer_->flush(); });
   }
 
+  Expected<void> seal() override {
+    for (const auto& [handle, stream] : streams_)
+      if (auto sealed = give([&, id = stream.id] { return writer_->seal(id); }); !sealed) return sealed;
+    return repeat([&] { return writer_->flush(); });  // nothing is left for the log
+  }
+
   Expected<void> trim() override {
     return writer_->failure() ? Expected<void>{} : repeat([&] { return writer_->trim(); });
   }

@@ -104,6 +104,12 @@ class PlainSession final : public SessionWriter {
     return {};
   }
 
+  Expected<void> seal() override {
+    for (auto& [handle, stream] : streams_)
+      if (auto done = write_through(stream.file, false); !done) return done;
+    return {};
+  }
+
   std::uint64_t unwritten_bytes() const override {
     std::uint64_t bytes = 0;
     for (const auto& [handle, stream] : streams_)

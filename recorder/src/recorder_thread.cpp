@@ -50,6 +50,7 @@ RecorderThread::RecorderThread(Options options, RecorderShared& shared, Callback
 }
 
 RecorderThread::~RecorderThread() {
+  expect_stop();
   gate_.cancel();
   finish({});
   thread_.join();
@@ -169,6 +170,8 @@ void RecorderThread::run() {
     for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
     tell_what_came_too_late();
   });
+  guarded([&] { account(); });
+  end_stop();
   std::function<void()> on_finished;
   {
     const std::lock_guard lock(mutex_);
@@ -258,8 +261,8 @@ Expected<void> RecorderThread::open(const Work& work) {
 void RecorderThread::write(const ReceivedBatch& batch) {
   largest_batch_ = std::max<std::uint64_t>(largest_batch_, batch.data_bytes());
   if (session_) make_room(batch.data_bytes());
-  if (session_ && !losing_) losing_ = is_to_be_lost(batch);
   for (const auto& slice : batch.slices) {
+    if (session_ && !losing_ && gate_.cancelled() && !claim(slice.size)) lose_the_rest(slice.size);
     if (!session_ || open_.count(slice.handle) == 0) {  // it was given up; on_error said so
       if (slice.size > 0) late_[names_[slice.handle]] += slice.size;
       continue;
@@ -281,6 +284,8 @@ void RecorderThread::write(const ReceivedBatch& batch) {
 }
 
 void RecorderThread::flush() {
+  // The log is not to take what sections need.
+  if (gate_.cancelled() && gate_.free_bytes() < shared_.unwritten.used()) return;
   if (dirty_ && session_)
     if (auto done = session_->flush(); !done) give_up(done.error());
   dirty_ = false;
@@ -307,21 +312,61 @@ bool RecorderThread::has_space(std::uint64_t needed) {
   return gate_.is_enough(free, needed);
 }
 
-// What cannot be waited for, and would take the space that the recordings need to be closed.
-bool RecorderThread::is_to_be_lost(const ReceivedBatch& batch) {
-  if (!gate_.cancelled()) return false;
+void RecorderThread::expect_stop() {
+  const std::lock_guard lock(shared_.stop_mutex);
+  if (stop_ != Stop::not_yet) return;
+  stop_ = Stop::expected;
+  ++shared_.at_work;
+}
+
+void RecorderThread::end_stop() {
+  const std::lock_guard lock(shared_.stop_mutex);
+  if (std::exchange(stop_, Stop::ended) == Stop::expected) --shared_.at_work;
+  shared_.stop_changed.notify_all();
+}
+
+void RecorderThread::tell_those_who_stop() {
+  const std::lock_guard lock(shared_.stop_mutex);
+  shared_.stop_changed.notify_all();
+}
+
+// Where nothing is waited for: takes space for `bytes` that come next, beside what all recordings need to be closed.
+// False if there is none, and nobody is left who may make some.
+bool RecorderThread::claim(std::uint64_t bytes) {
+  expect_stop();
+  const auto fits = [&] { return gate_.free_bytes() >= shared_.unwritten.used() + bytes; };
   account();
-  const std::uint64_t needed = shared_.unwritten.used() + kWrittenTwice * batch.data_bytes();
-  if (gate_.free_bytes() >= needed) return false;
-  const Error full = gate_.full_error(needed);
+  std::unique_lock lock(shared_.stop_mutex);
+  if (!fits()) {
+    lock.unlock();
+    // What is open was reckoned at its most. As sections it takes what it takes.
+    if (auto sealed = session_->seal(); !sealed) {
+      give_up(sealed.error());
+      return true;  // the bytes come too late
+    }
+    account();
+    lock.lock();
+    --shared_.at_work;
+    shared_.stop_changed.notify_all();
+    shared_.stop_changed.wait(lock, [&] { return fits() || shared_.at_work == 0; });
+    ++shared_.at_work;
+    if (!fits()) return false;
+  }
+  (void)unwritten_.set(unwritten_.held() + bytes);
+  return true;
+}
+
+void RecorderThread::lose_the_rest(std::uint64_t bytes) {
+  const Error full = gate_.full_error(shared_.unwritten.used() + bytes);
+  losing_ = true;
   shared_.note_loss(full);
   spdlog::error("full     {}: {}: what still comes is lost", options_.device, full.to_string());
-  return true;
 }
 
 void RecorderThread::account() {
   (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0);
   (void)in_hand_.set(session_ && !gate_.released() ? kInHandPieces * largest_batch_ : 0);
+  if (gate_.cancelled()) tell_those_who_stop();
 }
 
 // Free bytes that there must be before `bytes` are written. Who has a device that is there leaves room for all that

@@ -200,6 +200,7 @@ struct Server::State {
   void end() {
     if (std::exchange(ended, true)) return;
     end_devices();
+    for (const auto& recorder : closing) recorder->expect_stop();
     for (const auto& recorder : closing) recorder->stop_waiting();
     if (closing.empty()) io.stop();
   }

@@ -37,6 +37,9 @@ class Recorders : public ::testing::Test {
       }
       thread->push(std::move(batch));
     }
+    void push_each(const std::vector<TestBlock>& blocks) {
+      for (const auto& block : blocks) push({block});
+    }
     void leave(const std::string& reason) {
       thread->close_stream(1, reason);
       thread->finish([this] { finished = true; });
@@ -79,6 +82,31 @@ class Recorders : public ::testing::Test {
   }
   void leave_free(std::uint64_t bytes) { size_ = used_bytes() + bytes; }
 
+  // As the server does it.
+  static void stop(const std::vector<std::unique_ptr<Recorder>>& recorders) {
+    for (const auto& recorder : recorders) recorder->leave("the server was stopped");
+    for (const auto& recorder : recorders) recorder->thread->expect_stop();
+    for (const auto& recorder : recorders) recorder->thread->stop_waiting();
+    for (const auto& recorder : recorders)
+      while (!recorder->finished) std::this_thread::yield();
+  }
+
+  // Five recordings with 200 kB in their logs, whose devices have 15 blocks of 10 kB each in hand on a full disk.
+  std::vector<std::unique_ptr<Recorder>> record_until_full(std::uint64_t free) {
+    std::vector<std::unique_ptr<Recorder>> recorders;
+    for (int i = 0; i < 5; ++i) recorders.push_back(record({noise(1, 200'000)}));
+    leave_free(free);
+    for (const auto& recorder : recorders) recorder->push_each(in_hand());
+    for (const auto& recorder : recorders)
+      while (!recorder->thread->waits_for_space()) std::this_thread::yield();
+    return recorders;
+  }
+  static std::vector<TestBlock> in_hand() {
+    std::vector<TestBlock> blocks;
+    for (std::uint32_t i = 2; i < 17; ++i) blocks.push_back(noise(i, 10'000));
+    return blocks;
+  }
+
   test::TempDir dir_;
   std::atomic<std::uint64_t> size_{1u << 30};
   int made_ = 0;
@@ -105,6 +133,43 @@ TEST_F(Recorders, WhatADeviceHadSentWhenItLeftIsWrittenWhereThereIsSpaceForThat)
   b->leave("disconnected");
   while (!b->finished) std::this_thread::yield();
   EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
+}
+
+// The sections take 5 * 350 kB, and 40 kB a recording close it: 1.95 MB. Written twice, and with what devices may have
+// in hand, it would be more than there is.
+TEST_F(Recorders, AStopLosesNothingThatHasItsPlace) {
+  const auto recorders = record_until_full(1'950'000);
+  stop(recorders);
+  for (int i = 0; i < 5; ++i) {
+    auto recording = Recording::open(file(i));
+    ASSERT_TRUE(recording->sdsz()->complete());
+    EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, "the server was stopped");
+    EXPECT_EQ(test::read_blocks(file(i)).size(), 16u);
+  }
+  EXPECT_FALSE(shared_.first_loss);
+}
+
+// 5 * 200 kB of it go to what is in the logs, and 5 * 40 kB to what closes the recordings: 60 kB are left, which are
+// not enough for what any of the five has in hand. When the first has lost that, its log of 200 kB gives way to the
+// others. Each may lack the space for one more block.
+TEST_F(Recorders, AStopWithoutSpaceForAllKeepsWhatHasItsPlaceAndClosesEveryRecording) {
+  const auto recorders = record_until_full(1'260'000);
+  stop(recorders);
+  std::size_t kept = 0;
+  for (int i = 0; i < 5; ++i) {
+    auto recording = Recording::open(file(i));
+    ASSERT_TRUE(recording->sdsz()->complete());
+    const std::size_t blocks = test::read_blocks(file(i)).size();
+    const std::string lost =
+        "; " + std::to_string((16 - blocks) * 10'008) + " bytes that came are lost: the disk was full";
+    EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason,
+              "the server was stopped" + (blocks == 16 ? std::string() : lost));
+    kept += blocks - 1;
+  }
+  EXPECT_GE(kept, (60'000u + 200'000 - 5 * 10'008) / 10'008);
+  EXPECT_LT(kept, 75u);
+  EXPECT_LE(used_bytes(), size_);
+  EXPECT_TRUE(shared_.first_loss);
 }
 
 }  // namespace

@@ -48,6 +48,12 @@ struct RecorderShared {
   SharedTotal in_hand{std::numeric_limits<std::uint64_t>::max()};
   /// What the disk has beside that, when it was last looked at: what waits must find its place there.
   std::atomic<std::uint64_t> room{std::numeric_limits<std::uint64_t>::max()};
+  /// When the server stops on a full disk, what has no place is lost only when nobody is at work any more: whoever
+  /// still writes may leave space, for what it needs to be closed is less in the end than it may have been.
+  std::mutex stop_mutex;
+  std::condition_variable stop_changed;
+  unsigned at_work = 0;  ///< recorders that are to stop, and have something that fits; guarded by stop_mutex
+
   std::mutex mutex;
   std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
 
@@ -103,7 +109,10 @@ class RecorderThread {
   [[nodiscard]] bool waits_for_space() const { return gate_.waiting(); }
   /// Nothing more will come but what waits already: it may go into the reserve.
   void release_reserve() { gate_.release_reserve(); }
-  /// Ends a wait for space: what was taken is written, into the reserve, too, as far as the recording can still be
+  /// stop_waiting() follows at once. Where many recorders stop, each is told this before the first stops waiting: none
+  /// loses anything while another may yet leave space for it.
+  void expect_stop();
+  /// Ends a wait for space: what was taken is written, into the reserve, too, as far as all recordings can still be
   /// closed. The rest is lost, and recorded as that.
   void stop_waiting() { gate_.cancel(); }
   /// Nothing more comes: the thread ends when all is written, however long the disk stays full, and calls `on_finished`
@@ -139,7 +148,10 @@ class RecorderThread {
   [[nodiscard]] std::uint64_t needed_for(std::uint64_t bytes) const;
   void make_room(std::uint64_t bytes);
   void account();
-  [[nodiscard]] bool is_to_be_lost(const ReceivedBatch& batch);
+  [[nodiscard]] bool claim(std::uint64_t bytes);
+  void lose_the_rest(std::uint64_t bytes);
+  void tell_those_who_stop();
+  void end_stop();
   void tell_what_came_too_late();
   void finish_stream(std::uint32_t handle, const std::string& reason);
   void end_session();
@@ -163,9 +175,10 @@ class RecorderThread {
   std::vector<ReceivedBatch> spares_;
   std::atomic<bool> has_recorded_{false};
 
-  // Of the writer thread alone.
+  // Of the writer thread alone, but for stop_.
   std::unique_ptr<SessionWriter> session_;
   std::set<std::uint32_t> open_;
+  enum class Stop { not_yet, expected, ended } stop_ = Stop::not_yet;  // guarded by shared_.stop_mutex
   bool dirty_ = false;
   TotalShare unwritten_;
   TotalShare in_hand_;

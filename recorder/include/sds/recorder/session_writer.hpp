@@ -38,6 +38,8 @@ class SessionWriter {
   [[nodiscard]] virtual Expected<void> close_stream(std::uint32_t handle, const std::string& reason) = 0;
   /// Makes what came so far visible to readers, and as safe as SessionOptions::durability says.
   [[nodiscard]] virtual Expected<void> flush() = 0;
+  /// Writes what came as it is to stand: unwritten_bytes() holds nothing then for what blocks may take at most.
+  [[nodiscard]] virtual Expected<void> seal() { return {}; }
   /// Gives memory back that others want. To be called now and then, also where nothing comes.
   [[nodiscard]] virtual Expected<void> trim() { return {}; }
   /// At most so much is still to be written of what came, to keep it and to close the session.
