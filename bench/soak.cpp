@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -308,6 +309,7 @@ int run(const Options& o) {
 }  // namespace sds::bench
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow fails the write
   sds::bench::Options o;
   CLI::App app("Records from devices that come and go, on a disk that stalls and fills up, and checks every block");
   app.add_option("--seconds", o.seconds, "How long")->check(CLI::Range(1.0, 1e6))->capture_default_str();

@@ -245,6 +245,7 @@ bool watch_copies() {
 }
 
 int run_library(const char* path) {
+  std::signal(SIGXFSZ, SIG_IGN);  // what an algorithm prints may go into a file that may not grow, as on a full disk
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   void* mapped = mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_descriptor, 0);

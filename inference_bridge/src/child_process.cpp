@@ -133,11 +133,16 @@ Expected<void> ChildProcess::spawn(const std::vector<std::string>& command,
   // A process group of its own: Ctrl-C in a terminal reaches us alone, and we end the child.
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   ::posix_spawnattr_setpgroup(&attributes, 0);
   sigset_t none;
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
+  // What we ignore is to end a child, as anywhere.
+  sigset_t ignored;
+  ::sigemptyset(&ignored);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) ::sigaddset(&ignored, signal);
+  ::posix_spawnattr_setsigdefault(&attributes, &ignored);
   const int error = ::posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(), variables.data());
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);

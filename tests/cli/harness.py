@@ -1,6 +1,8 @@
 """What the command-line tests share: running programs, and small recordings as bytes."""
 import os
 import re
+import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -23,6 +25,14 @@ def run(*args, expect=0, **kwargs):
         raise AssertionError(f"sds {' '.join(map(str, args))}: exit code {done.returncode}, expected {expect}\n"
                              f"{done.stdout}\n{done.stderr}")
     return done.stdout, done.stderr
+
+
+def limit_files(size):
+    """What a program is started with so that no file can grow over `size` bytes; the signal is as a shell leaves it."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    return limit
 
 
 def plain(*blocks):

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from harness import Case, SDS, SHARED, SOURCE, main, plain, run
+from harness import Case, SDS, SHARED, SOURCE, limit_files, main, plain, run
 
 MIXED = """sds:
   name: Mixed
@@ -379,9 +379,9 @@ class Exports(Case):
         # FLAC cannot hold so many channels, which is said before anything is written.
         for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav"):
             out = self.path("full." + name)
-            command = f"ulimit -f 64; exec {SDS} export {name} {self.path('mixed.sdsz')} -o {out}" + \
-                      ("." + name if name in ("wav", "flac") else "")
-            done = subprocess.run(["bash", "-c", "trap '' XFSZ; " + command], capture_output=True, text=True, timeout=120)
+            done = subprocess.run([SDS, "export", name, self.path("mixed.sdsz"), "-o",
+                                   out + ("." + name if name in ("wav", "flac") else "")],
+                                  capture_output=True, text=True, timeout=120, preexec_fn=limit_files(64 * 1024))
             self.assertEqual(done.returncode, 4, f"{name}: {done.stderr}")
             self.assertIn("sds: error:", done.stderr)
         self.assertFalse([n for n in os.listdir(self.folder.name) if n.startswith("full.")])

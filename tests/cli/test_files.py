@@ -1,10 +1,12 @@
 """How files are made: completely, under no other's name, and by many at a time."""
 import os
+import re
+import signal
 import stat
 import subprocess
 import threading
 
-from harness import SDS, Case, main, plain, run
+from harness import SDS, Case, limit_files, main, plain, run
 
 IMU = "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n"
 
@@ -21,6 +23,39 @@ class Files(Case):
         running = [subprocess.Popen([SDS, *map(str, c)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
                    for c in commands]
         return [(p.communicate(timeout=300)[0], p.returncode) for p in running]
+
+    def test_a_file_that_may_not_grow_is_an_error_that_names_it_and_leaves_nothing(self):
+        table = self.write("t.csv", "time,v\n0,1\n0.01,2\n")
+        before = sorted(os.listdir(self.path()))
+        for command in (["pack", self.imu, "-o", "out.sdsz"], ["recover", self.walk, "-o", "out.sdsz"],
+                        ["cut", self.walk, "--from", 0, "--to", 1, "-o", "out.sdsz"], ["import", "csv", table, "-o", "out.sdsz"],
+                        ["resample", self.walk, "--rate", 50, "-o", "out.sdsz"], ["unpack", self.walk, "-d", ".", "-f"],
+                        ["export", "csv", self.walk, "-o", "out.csv"], ["plot", self.walk, "-o", "out.html"],
+                        ["label", "add", self.walk, "-c", "a", "--from", 0.1, "--to", 0.2]):
+            _, err = run(*command, expect=4, cwd=self.path(), preexec_fn=limit_files(30))
+            self.assertIn("sds: error:", err)
+            self.assertIn("File too large", err, command)
+            self.assertEqual(sorted(os.listdir(self.path())), before, command)
+
+    def test_standard_output_that_may_not_grow_is_an_error(self):
+        with open(self.path("table"), "wb") as table:
+            done = subprocess.run([SDS, "export", "csv", self.walk], stdout=table, stderr=subprocess.PIPE, text=True,
+                                  preexec_fn=limit_files(100))
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("File too large", done.stderr)
+        self.assertEqual(len(self.read("table")), 100)
+
+    def test_programs_that_are_started_get_signals_as_they_are_by_default(self):
+        def ignore():
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+        os.chmod(self.write("gnuplot", "#!/bin/sh\ngrep SigIgn /proc/self/status >&2\nexit 1\n"), 0o755)
+        _, err = run("plot", self.walk, "-o", self.path("walk.svg"), expect=4, preexec_fn=ignore,
+                     env=dict(os.environ, PATH=self.path() + ":" + os.environ["PATH"]))
+        ignored = int(re.search(r"SigIgn:\s*([0-9a-f]+)", err)[1], 16)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            self.assertEqual(ignored >> (number - 1) & 1, 0, err)
 
     def test_forty_labels_added_at_the_same_time_are_forty_labels(self):
         done = self.together([["label", "add", self.walk, "-c", f"class{i}", "--from", i / 100, "--to", i / 100 + 0.005]

@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from harness import DEVICE, SDS, Case, Server, device, main, plain, run, wait_until
+from harness import DEVICE, SDS, Case, Server, device, limit_files, main, plain, run, wait_until
 
 
 def open_stream(connection, name):
@@ -34,14 +34,6 @@ def write(connection, handle, data):
 def read_text(path):
     with open(path) as f:
         return f.read()
-
-
-def limit_files(size):
-    """What the server is started with so that no file can grow over `size` bytes."""
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-    return limit
 
 
 class SmallDisk:
@@ -279,13 +271,19 @@ class Serve(Case):
             recording = self.path("recording.0.sdsz")
             wait_until(lambda: json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]["blocks"] == 60,
                        "the first blocks are flushed")
+            quiet = self.connect(server)
+            quiet_handle = open_stream(quiet, "Quiet")
+            write(quiet, quiet_handle, plain((1, b"one")))
             for i in range(60, 5000, 10):
                 try:
                     write(connection, handle, b"".join(plain((k, os.urandom(1000))) for k in range(i, i + 10)))
                 except (BrokenPipeError, ConnectionResetError):
                     break
             wait_until(lambda: "recording stopped" in server.log_text(), "the server reports it")
-            device(server, "--seconds", 1, "--speed", "max")  # the server lives on
+            write(quiet, quiet_handle, plain((2, b"two")))  # the others go on
+            quiet.sendall(struct.pack("<IIII", 2, quiet_handle, 0, 0))
+            wait_until(lambda: ": 2 blocks, " in server.log_text(), "the other recording is closed")
+            device(server, "--seconds", 1, "--speed", "max")
             self.assertEqual(server.stop(), 4)
         self.assertIn("File too large (no larger files are allowed", server.log_text())
         self.assertNotIn("held back", server.log_text())
@@ -296,6 +294,8 @@ class Serve(Case):
         self.assertGreaterEqual(len(kept), 60 * 1008)
         self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)],
                          list(range(len(kept) // 1008)))
+        run("unpack", self.path("recording.1.sdsz"), "-d", self.path("quiet"))
+        self.assertEqual(self.read("quiet", "Quiet.0.sds"), plain((1, b"one"), (2, b"two")))
 
     def test_a_full_disk_holds_the_device_back_until_there_is_space(self):
         disk = self.small_disk("24m")

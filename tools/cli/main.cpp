@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -33,6 +34,7 @@ void keep_standard_streams() {
 
 int main(int argc, char** argv) {
   keep_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) fails the write: EFBIG
   // Results go to stdout, everything else to stderr.
   auto logger = spdlog::stderr_color_mt("sds");
   logger->set_pattern("%^%H:%M:%S.%e%$ %v");
