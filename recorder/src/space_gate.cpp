@@ -19,8 +19,9 @@ std::optional<DiskSpace> disk_space(const std::filesystem::path& directory) {
 std::string size_text(std::uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes < 1000) return fmt::format("{} bytes", bytes);
-  if (bytes < 1'000'000) return fmt::format("{:.1f} kB", value / 1e3);
-  if (bytes < 1'000'000'000) return fmt::format("{:.1f} MB", value / 1e6);
+  // By what it is rounded to: "1.0 MB", not "1000.0 kB".
+  if (bytes < 999'950) return fmt::format("{:.1f} kB", value / 1e3);
+  if (bytes < 999'950'000) return fmt::format("{:.1f} MB", value / 1e6);
   return fmt::format("{:.1f} GB", value / 1e9);
 }
 

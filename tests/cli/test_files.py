@@ -57,6 +57,20 @@ class Files(Case):
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             self.assertEqual(ignored >> (number - 1) & 1, 0, err)
 
+    def test_times_and_sizes_are_rounded_before_they_are_split(self):
+        for hz, ticks, text in ((10**6, 599_940_000, "9 min 59.9 s"), (10**6, 599_990_000, "10 min 0.0 s"),
+                                (10**6, 3_599_940_000, "59 min 59.9 s"), (10**6, 3_599_970_000, "1 h 00 min 00 s"),
+                                (10**6, 3_659_700_000, "1 h 01 min 00 s"), (10**6, 3_659_400_000, "1 h 00 min 59 s"),
+                                (10**6, 119_999_400, "119.999 s"), (10**6, 119_999_600, "2 min 0.0 s"),
+                                (10**6, 999_400, "999 ms"), (10**6, 999_600, "1.000 s"), (10**6, 1000, "1 ms"),
+                                (10**7, 9994, "999 us"), (10**7, 9996, "1 ms"), (10**7, 0, "0 ms")):
+            self.write("T.sds.yml", f"sds:\n  name: T\n  tick-frequency: {hz}\n  content:\n    - {{value: x, type: uint8_t}}\n")
+            out, _ = run("info", self.write("T.0.sds", plain((0, b"1"), (ticks, b"2"))))
+            self.assertIn(f"samples, {text} (0 to ", out)
+        for size, text in ((999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB")):
+            out, _ = run("info", self.write("S.0.sds", plain((0, bytes(size - 8)))))
+            self.assertIn(f"\n  {text}", out)
+
     def test_forty_labels_added_at_the_same_time_are_forty_labels(self):
         done = self.together([["label", "add", self.walk, "-c", f"class{i}", "--from", i / 100, "--to", i / 100 + 0.005]
                               for i in range(40)])

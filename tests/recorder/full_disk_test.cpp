@@ -293,6 +293,14 @@ TEST(FullDisk, OneRefusedRecordingLeavesNoFileAtAll) {
   EXPECT_GT(refused, 10);
 }
 
+TEST(FullDisk, SizesHaveTheUnitOfWhatTheyAreRoundedTo) {
+  EXPECT_EQ(size_text(999), "999 bytes");
+  EXPECT_EQ(size_text(999'949), "999.9 kB");
+  EXPECT_EQ(size_text(999'950), "1.0 MB");
+  EXPECT_EQ(size_text(999'949'999), "999.9 MB");
+  EXPECT_EQ(size_text(999'950'000), "1.0 GB");
+}
+
 TEST(FullDisk, AStreamThatIsRefusedCostsTheOthersNothing) {
   const auto blocks = numbered_blocks(20);
   const test::TempDir dir;

@@ -95,21 +95,24 @@ Expected<TimeRanges> PartOptions::ranges(const Recording& recording) const {
 std::string human_bytes(std::uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (value < 1e3) return fmt::format("{} B", bytes);
-  if (value < 1e6) return fmt::format("{:.1f} kB", value / 1e3);
-  if (value < 1e9) return fmt::format("{:.1f} MB", value / 1e6);
+  // By what it is rounded to: "1.0 MB", not "1000.0 kB".
+  if (bytes < 999'950) return fmt::format("{:.1f} kB", value / 1e3);
+  if (bytes < 999'950'000) return fmt::format("{:.1f} MB", value / 1e6);
   return fmt::format("{:.2f} GB", value / 1e9);
 }
 
 std::string human_seconds(double seconds) {
   if (seconds < 0) return "-" + human_seconds(-seconds);
-  const double size = seconds;
-  if (size >= 3600) {
-    const auto whole = static_cast<std::int64_t>(seconds);
+  if (seconds >= 1e15) return fmt::format("{:.3g} h", seconds / 3600);
+  // Rounded first, then split, and given the unit that the rounded number has.
+  if (const auto tenths = std::llround(seconds * 10); tenths >= 36'000) {
+    const auto whole = std::llround(seconds);
     return fmt::format("{} h {:02} min {:02} s", whole / 3600, whole / 60 % 60, whole % 60);
+  } else if (std::llround(seconds * 1000) >= 120'000) {
+    return fmt::format("{} min {}.{} s", tenths / 600, tenths / 10 % 60, tenths % 10);
   }
-  if (size >= 120) return fmt::format("{} min {:.1f} s", static_cast<int>(seconds) / 60, std::fmod(seconds, 60.0));
-  if (size >= 1) return fmt::format("{:.3f} s", seconds);
-  if (size >= 1e-3 || size == 0) return fmt::format("{:.3g} ms", seconds * 1e3);
+  if (seconds >= 0.9995) return fmt::format("{:.3f} s", seconds);
+  if (seconds >= 0.9995e-3 || seconds == 0) return fmt::format("{:.3g} ms", seconds * 1e3);
   return fmt::format("{:.3g} us", seconds * 1e6);
 }
 

@@ -29,9 +29,10 @@ std::string printable(const std::string& text) {
 std::string percent(double share) { return std::isnan(share) ? "–" : fmt::format("{:.1f} %", 100 * share); }
 std::string number(double value) { return std::isnan(value) ? "–" : fmt::format("{:.4f}", value); }
 std::string microseconds(double us) {
-  return us < 1000  ? fmt::format("{:.1f} µs", us)
-         : us < 1e6 ? fmt::format("{:.2f} ms", us / 1e3)
-                    : fmt::format("{:.2f} s", us / 1e6);
+  // By what it is rounded to: "1.00 ms", not "1000.0 µs".
+  return us < 999.95     ? fmt::format("{:.1f} µs", us)
+         : us < 999'995. ? fmt::format("{:.2f} ms", us / 1e3)
+                         : fmt::format("{:.2f} s", us / 1e6);
 }
 
 // A page, element by element.
