@@ -243,20 +243,25 @@ class Input(Case):
         with open(self.path("T.0.sds"), "wb") as f:
             for i in range(400):
                 f.write(plain((i, block)))
-        process = subprocess.Popen([SDS, "pack", self.path("T.0.sds"), "-o", self.path("a.sdsz"), "--level", "2"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
         def half_done():
             return [name for name in os.listdir(self.path()) if name.endswith(".partial")]
 
-        while process.poll() is None and not half_done():
-            time.sleep(0.001)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-        if process.returncode != 0:  # else it was faster than we
-            self.assertEqual(process.returncode, 130)
-            self.assertIn("interrupted", err)
-            self.assertFalse(os.path.exists(self.path("a.sdsz")))
-        self.assertEqual(half_done(), [])
+        # timeout(1) signals its child, and then its group.
+        for n, signals in enumerate(((signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM))):
+            process = subprocess.Popen([SDS, "pack", self.path("T.0.sds"), "-o", self.path(f"{n}.sdsz"), "--level", "2"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            while process.poll() is None and not half_done():
+                time.sleep(0.001)
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.001)
+            _, err = process.communicate(timeout=60)
+            if process.returncode != 0:  # else it was faster than we
+                self.assertEqual(process.returncode, 130)
+                self.assertIn("interrupted", err)
+                self.assertFalse(os.path.exists(self.path(f"{n}.sdsz")))
+            self.assertEqual(half_done(), [])
 
 
 if __name__ == "__main__":

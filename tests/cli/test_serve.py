@@ -87,7 +87,8 @@ class Serve(Case):
         self.assertFalse(os.path.exists(self.path("recording.0.sdsz.wal")))
 
     def started_device(self, server, name, mode=1, obeys=True):
-        """A 3.x device that was started, with a stream open; obeying, it closes that when START is cleared."""
+        """A 3.x device that was started, with a stream open; obeying, it closes that when START is cleared (and, given an
+        event, that has happened)."""
         connection = self.connect(server)
         connection.sendall(struct.pack("<IIII", 7, 1 << 31 | (1 - mode) << 29, 50, 0))
         data = name.encode()
@@ -104,6 +105,8 @@ class Serve(Case):
                         write(connection, handle, plain((1, b"one")))
                     opened.set()
                 if command == 6 and second >> 31 and obeys:
+                    if obeys is not True:
+                        obeys.wait(30)
                     if mode == 1:
                         write(connection, handle, plain((2, b"two")))
                     connection.sendall(struct.pack("<IIII", 2, handle, 0, 0))
@@ -135,15 +138,42 @@ class Serve(Case):
             self.assertGreater(time.monotonic() - begin, 0.9)
         self.assertIn("recorded loss: the server was stopped", run("check", self.path("recording.0.sdsz"), expect=1)[0])
 
-    def test_a_second_signal_ends_it_at_once(self):
-        for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT), (signal.SIGHUP, signal.SIGTERM)):
+    def wait_until_taken(self, server):
+        """Signals that wait together are one of each kind."""
+        wait_until(lambda: re.search("ShdPnd:\t0+\n", read_text(f"/proc/{server.process.pid}/status")), "signals are taken")
+
+    def test_a_second_ctrl_c_ends_it_at_once(self):
+        for before in ((), (signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM)):
             with Server(self.folder.name) as server:
                 self.started_device(server, "A", obeys=False)  # it is waited for, a second
+                for first in before:
+                    server.process.send_signal(first)
+                    self.wait_until_taken(server)
+                server.process.send_signal(signal.SIGINT)
+                self.wait_until_taken(server)
+                time.sleep(0.2)  # fingers are slower than timeout(1)
+                server.process.send_signal(signal.SIGINT)
+                self.assertEqual(server.process.wait(timeout=30), -signal.SIGINT)
+
+    def test_signals_that_come_together_are_one_stop(self):
+        """The shell and the kernel both send SIGHUP when a terminal closes; timeout(1) signals its child and its group."""
+        for n, (first, more) in enumerate(((signal.SIGHUP, signal.SIGHUP), (signal.SIGTERM, signal.SIGTERM),
+                                           (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGHUP),
+                                           (signal.SIGINT, signal.SIGINT))):
+            told = threading.Event()
+            with Server(self.folder.name) as server:
+                self.started_device(server, "A", obeys=told)
                 server.process.send_signal(first)
-                # Two of a kind that wait together are one.
-                wait_until(lambda: re.search("ShdPnd:\t0+\n", read_text(f"/proc/{server.process.pid}/status")), "it is taken")
-                server.process.send_signal(second)
-                self.assertEqual(server.process.wait(timeout=30), -second)
+                for _ in range(5):
+                    if first != signal.SIGINT:
+                        self.wait_until_taken(server)
+                    server.process.send_signal(more)
+                self.wait_until_taken(server)
+                told.set()
+                self.assertEqual(server.process.wait(timeout=30), 0, (first, more))
+            self.assertNotIn("loss ", server.log_text())
+            run("unpack", self.path(f"recording.{n}.sdsz"), "-d", self.path(f"out{n}"))
+            self.assertEqual(self.read(f"out{n}", "A.0.sds"), plain((1, b"one"), (2, b"two")))
 
     @unittest.skipUnless(os.path.exists("/bin/bash"), "no shell with job control")
     def test_in_the_background_the_terminal_is_left_alone(self):

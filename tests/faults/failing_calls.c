@@ -1,7 +1,7 @@
 /* A library to preload: makes one file-changing system call on files in one folder fail, the n-th of a program and all
  * of its children. Environment: FAULT_FOLDER (absolute), FAULT_STATE (a file of 8 bytes, the counter that all processes
  * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short; fat: a file system
- * without links and RENAME_NOREPLACE), FAULT_LOG (gets a line for each call: its number, its name, the file, and "!" if
+ * without links and RENAME_NOREPLACE; hang: the call never returns), FAULT_LOG (gets a line for each call: its number, its name, the file, and "!" if
  * it was made to fail). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -87,6 +87,7 @@ static int fails(const char* call, const char* name, int needs_space, int can_be
     const int bytes = snprintf(line, sizeof line, "%lu %s %.300s%s\n", n, call, name, chosen ? " !" : "");
     syscall(SYS_write, log_file, line, (size_t)bytes);
   }
+  while (chosen == 1 && strcmp(kind, "hang") == 0) pause();
   if (chosen == 1) errno = strcmp(kind, "eintr") == 0 ? EINTR : strcmp(kind, "eio") == 0 ? EIO : ENOSPC;
   return chosen;
 }

@@ -9,15 +9,18 @@ import json
 import os
 import random
 import shutil
+import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "cli"))
-from harness import BUILD, Case, SDS, main, plain, run
+from harness import BUILD, Case, SDS, Server, main, plain, run, wait_until
 
 PRELOAD = os.path.join(BUILD, "lib", "failing_calls.so")
 ECHO = os.path.join(BUILD, "lib", "bad_prints.so")
@@ -234,6 +237,32 @@ class Commands(Case):
         arguments = ("replay", self.input("In.0.sds"), "-a", ECHO, "--out", "Sum:4")
         self.check(*arguments, "-o", "OUT/sum.sdsz")
         self.check(*arguments, "-o", "OUT/sums", names=["sums"])
+
+    def test_a_server_on_a_disk_that_hangs_is_ended_by_a_later_sigterm(self):
+        with tempfile.TemporaryDirectory(prefix="sdskit-fault-") as base:
+            state, log, out = (os.path.join(base, name) for name in ("state", "log", "out"))
+            os.mkdir(out)
+            with open(state, "wb") as f:
+                f.write(bytes(8))
+            environment = dict(os.environ, LD_PRELOAD=PRELOAD, FAULT_FOLDER=out, FAULT_STATE=state, FAULT_LOG=log,
+                               FAULT_AT="1", FAULT_KIND="hang")
+
+            def hangs():
+                if not os.path.exists(log):
+                    return False
+                with open(log) as f:
+                    return "!" in f.read()
+            with Server(out, log=False, env=environment) as server:
+                with socket.create_connection(("127.0.0.1", int(server.port)), timeout=30) as device:
+                    device.sendall(struct.pack("<IIII", 1, 0, 1, 1) + b"A")
+                    wait_until(hangs, "its recording is made, for ever")
+
+                    def ends():
+                        server.process.send_signal(signal.SIGTERM)
+                        time.sleep(0.2)
+                        return server.process.poll() is not None
+                    wait_until(ends, "it ends")
+                self.assertEqual(server.process.returncode, -signal.SIGTERM)
 
 
 if __name__ == "__main__":

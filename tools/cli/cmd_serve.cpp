@@ -5,13 +5,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "command.hpp"
 #include "keyboard.hpp"
+#include "progress.hpp"
 #include "sds/recorder/log_writer.hpp"
 #include "sds/recorder/sdsio_message.hpp"
 #include "sds/recorder/server.hpp"
@@ -39,6 +42,9 @@ constexpr std::uint64_t kKeepFree = 64'000'000;
 // Of a small disk, the part that is left free unless --keep-free says otherwise.
 constexpr std::uint64_t kKeepFreePart = 10;
 
+// A stop waits a second for devices, and then closes files: what takes longer than this hangs.
+constexpr std::chrono::seconds kLongestStop{10};
+
 void say(const std::string& text) { (void)std::fputs(text.c_str(), stdout); }
 
 // Settles --keep-free, and says if the disk has no more than that.
@@ -62,6 +68,30 @@ Durability durability_of(const Options& o) {
   return o.durability == "none" ? Durability::none : Durability::process;
 }
 
+// Who asks a server to end, and when that is to be at once, as a kill: at a second Ctrl-C, or at a SIGTERM when the
+// stop has taken far longer than any should. Nobody loses data to a SIGHUP or SIGTERM that is only sent twice.
+class StopRequests {
+ public:
+  enum class Answer { stop, ignore, kill };
+  // For a signal that comes at `now`. A Ctrl-C asks again even if others asked before: devices are not waited for then.
+  Answer on(int signal, std::chrono::steady_clock::time_point now) {
+    const bool first = !asked_;
+    const bool with_last = !first && now - last_ < one_request;
+    const bool second_interrupt = signal == SIGINT && std::exchange(interrupted_, true);
+    if (first) asked_ = now;
+    if (with_last) return Answer::ignore;
+    if (first || signal == SIGINT) last_ = now;
+    if (first) return Answer::stop;
+    if (signal == SIGINT) return second_interrupt ? Answer::kill : Answer::stop;
+    return signal == SIGTERM && now - *asked_ >= kLongestStop ? Answer::kill : Answer::ignore;
+  }
+
+ private:
+  std::optional<std::chrono::steady_clock::time_point> asked_;
+  std::chrono::steady_clock::time_point last_;
+  bool interrupted_ = false;
+};
+
 // Takes SIGINT, SIGTERM and (unless it is ignored, as under nohup) SIGHUP on a thread of its own and stops the server.
 // Made before any other thread, so that they all leave the signals to it.
 class StopOnSignal {
@@ -77,18 +107,24 @@ class StopOnSignal {
   }
   void watch(Server& server) {
     thread_ = std::thread([this, &server] {
-      for (bool first = true; !stopping_;) {
+      StopRequests requests;
+      while (!stopping_) {
         const timespec wait{0, 100'000'000};
         const int signal = sigtimedwait(&signals_, nullptr, &wait);
         if (signal < 0) continue;
-        if (!std::exchange(first, false)) {  // a second one kills
-          std::signal(signal, SIG_DFL);
-          pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
-          pthread_kill(pthread_self(), signal);
-          return;
+        switch (requests.on(signal, std::chrono::steady_clock::now())) {
+          case StopRequests::Answer::stop:
+            spdlog::info("stopping: closing what is being recorded");
+            server.stop();
+            break;
+          case StopRequests::Answer::ignore:
+            break;
+          case StopRequests::Answer::kill:
+            std::signal(signal, SIG_DFL);
+            pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+            pthread_kill(pthread_self(), signal);
+            return;
         }
-        spdlog::info("stopping: closing what is being recorded");
-        server.stop();
       }
     });
   }
@@ -290,8 +326,11 @@ void add_serve(CLI::App& app, Run& run) {
   socket->footer(
       "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept "
       "either\n"
-      "way, and a loss is recorded with it. Ctrl-C asks devices to stop, closes what is open after a second, and "
-      "ends.\n"
+      "way, and a loss is recorded with it. Ctrl-C, SIGTERM and SIGHUP ask devices to stop, close what is open after "
+      "a\n"
+      "second, and end the server. A second Ctrl-C ends it at once, as a kill does, and so does a SIGTERM when the "
+      "stop\n"
+      "has taken 10 s.\n"
       "The exit code is 4 if a recording was lost or cut short by the disk.\n\n"
       "Example: sds serve socket --netif eth0 --workdir recordings");
   socket->callback([o, socket, durability, &run] {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 
 #include "command.hpp"
 
@@ -13,10 +15,24 @@ namespace sds::cli {
 namespace {
 
 volatile std::sig_atomic_t interrupt_seen = 0;
+// Of the first; set before any handler runs, and then by one alone.
+std::int64_t interrupted_at_ns = 0;
+
+std::int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
 
 extern "C" void on_interrupt(int signal) {
-  interrupt_seen = 1;
-  std::signal(signal, SIG_DFL);
+  const std::int64_t now = now_ns();
+  if (interrupt_seen == 0) {
+    interrupted_at_ns = now;
+    interrupt_seen = 1;
+  } else if (now - interrupted_at_ns >= std::chrono::nanoseconds(one_request).count()) {
+    std::signal(signal, SIG_DFL);
+    (void)std::raise(signal);
+  }
 }
 
 }  // namespace
@@ -24,8 +40,12 @@ extern "C" void on_interrupt(int signal) {
 bool interrupted() { return interrupt_seen != 0; }
 
 void catch_interrupts() {
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  action.sa_flags = SA_RESTART;
+  // One handler at a time.
+  for (const int signal : {SIGINT, SIGTERM}) sigaddset(&action.sa_mask, signal);
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
 }
 
 Progress::Progress(std::string what, std::uint64_t total_bytes)

@@ -8,8 +8,12 @@
 
 namespace sds::cli {
 
+/// Signals that come together are one request to end: timeout(1) signals its child and then its child's group, the
+/// shell and the kernel both tell that a terminal is gone. No finger is as fast.
+inline constexpr std::chrono::milliseconds one_request{100};
+
 /// From now on the first SIGINT or SIGTERM makes running work end with ErrorCode::interrupted, so that it can clean up
-/// behind itself; a second one kills.
+/// behind itself; one that comes behind that request kills.
 void catch_interrupts();
 /// True once a signal has come.
 bool interrupted();
