@@ -308,8 +308,9 @@ void SdszReader::note_cut_off() {
   } else {
     end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
     end.reason += foreign_log_ ? "; the log beside it is of another recording, or damaged"
-                               : "; of a copy: what came last stands in the log that was beside it, " +
-                                     wal_path(file_->path()).filename().string();
+                               // Which nothing in the file tells: see Durability.
+                               : fmt::format("; what came last stands in its log, {}, if it had one",
+                                             wal_path(file_->path()).filename().string());
   }
   damage_log_->add(end);
 }

@@ -220,6 +220,22 @@ class Serve(Case):
         os.waitpid(process, 0)
         os.close(terminal)
 
+    def test_of_what_was_cut_off_nothing_is_said_that_may_not_have_been(self):
+        """A recording without its log is a copy, or never had one: the file alone does not tell."""
+        for n, durability in enumerate(("none", "process")):
+            with Server(self.folder.name, "--durability", durability) as server:
+                connection = self.connect(server)
+                write(connection, open_stream(connection, "A"), plain((1, b"one")))
+                server.stop(signal.SIGKILL)
+            name = f"recording.{n}.sdsz"
+            self.assertEqual(os.path.exists(self.path(name + ".wal")), durability == "process")
+            os.mkdir(self.path(f"copy{n}"))
+            copy = self.write(os.path.join(f"copy{n}", name), self.read(name))
+            for command in (["info", copy], ["recover", copy, "-o", self.path(f"out{n}.sdsz")]):
+                out, err = run(*command, expect=3)
+                self.assertIn(f"it was cut off; what came last stands in its log, {name}.wal, if it had one", out + err)
+                self.assertNotIn("a copy", out + err)
+
     def test_after_a_kill_everything_flushed_is_there(self):
         with Server(self.folder.name, "--flush-interval", "50") as server:
             connection = self.connect(server)
