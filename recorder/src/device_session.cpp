@@ -86,17 +86,20 @@ void DeviceSession::end(const std::string& reason) {
   if (!connection_) return;
   const auto self = shared_from_this();
   std::string why = reason;
-  if (const std::size_t unread = connection_->waits_for_space() ? link_->unread_bytes() : 0; unread > 0) {
-    why += fmt::format(" while the disk was full: {} bytes that had come, and what comes behind them, were not taken",
-                       unread);
-    shared_.recorders.note_loss(
-        {ErrorCode::io, "the disk was full: not all that had come was taken", shared_.options.directory, {}, ENOSPC});
+  std::string not_taken;
+  if (const std::size_t unread = link_->unread_bytes(); unread > 0) {
+    not_taken = fmt::format(": {} bytes that had come, and what comes behind them, were not taken", unread);
+    if (connection_->waits_for_space()) {
+      why += " while the disk was full";
+      shared_.recorders.note_loss(
+          {ErrorCode::io, "the disk was full: not all that had come was taken", shared_.options.directory, {}, ENOSPC});
+    }
   }
-  spdlog::info("device   {}: {}", link_->name(), why);
+  spdlog::info("device   {}: {}{}", link_->name(), why, not_taken);
   timer_.cancel();
   link_->close(sending_ ? Bytes{} : connection_->farewell());  // never into the middle of a message
   const auto connection = std::move(connection_);
-  callbacks_.on_end(connection->disconnected(why));
+  callbacks_.on_end(connection->disconnected(why, not_taken));
 }
 
 std::chrono::steady_clock::duration DeviceSession::idle_time() const {

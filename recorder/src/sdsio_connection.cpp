@@ -433,7 +433,7 @@ void SdsioConnection::info(const Header& header, ByteView text) {
   if (stopped && !start_pending_ && !playback_stream_.empty()) continue_playback();
 }
 
-std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string& reason) {
+std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string& reason, const std::string& not_taken) {
   leaving_ = true;
   if (opening_ && !opening_->for_playback)
     writing_[opening_->handle] = opening_->name;  // the writer thread may be opening it yet
@@ -442,6 +442,7 @@ std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string&
   push_slices_now();
   std::string why = reason;
   if (decoder_.inside_message()) why += " in the middle of a message";
+  why += not_taken;
   for (const auto& [handle, name] : writing_) recorder_->close_stream(handle, why);
   writing_.clear();
   reading_.clear();

@@ -33,6 +33,7 @@ TcpLink::TcpLink(asio::ip::tcp::socket socket, std::chrono::milliseconds silent_
   const auto endpoint = socket_.remote_endpoint(ignored);
   name_ = fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port());
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
   // These count where nothing was sent; look_after_peer() where something was.
   const int silent = std::max(6, static_cast<int>(silent_peer.count() / 1000));
   const int handle = socket_.native_handle();
@@ -43,14 +44,18 @@ TcpLink::TcpLink(asio::ip::tcp::socket socket, std::chrono::milliseconds silent_
 }
 
 void TcpLink::read(std::span<std::byte> buffer, OnRead on_read) {
-  socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()),
-                          [this, on_read = std::move(on_read)](std::error_code error, std::size_t count) {
-                            if (error == asio::error::eof && peer_is_silent_)
-                              return on_read(lost(std::make_error_code(std::errc::timed_out)));
-                            if (error == asio::error::eof) return on_read(std::size_t{0});
-                            if (error) return on_read(lost(error));
-                            on_read(count);
-                          });
+  // Waited for, and read only when whoever wants it is told: what has come is then either with them or unread.
+  socket_.async_wait(asio::ip::tcp::socket::wait_read,
+                     [this, buffer, on_read = std::move(on_read)](std::error_code error) mutable {
+                       std::size_t count = 0;
+                       if (!error) count = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), error);
+                       if (error == asio::error::would_block) return read(buffer, std::move(on_read));
+                       if (error == asio::error::eof && peer_is_silent_)
+                         return on_read(lost(std::make_error_code(std::errc::timed_out)));
+                       if (error == asio::error::eof) return on_read(std::size_t{0});
+                       if (error) return on_read(lost(error));
+                       on_read(count);
+                     });
 }
 
 void TcpLink::write(ByteView bytes, OnWritten on_written) {
@@ -64,7 +69,6 @@ void TcpLink::write(ByteView bytes, OnWritten on_written) {
 void TcpLink::close(ByteView farewell) {
   if (!socket_.is_open()) return;
   std::error_code ignored;
-  socket_.non_blocking(true, ignored);
   if (!farewell.empty()) socket_.write_some(asio::buffer(farewell.data(), farewell.size()), ignored);
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

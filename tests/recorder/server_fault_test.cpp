@@ -1,6 +1,8 @@
 // The server when disks stall and fill up, and when devices ask too much. Each test is bounded by what happens, not by
 // time: what must not wait is done while the other is still stuck.
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include <condition_variable>
@@ -327,6 +329,51 @@ TEST_F(FullServer, AStopWhileItWaitsClosesTheRecording) {
   EXPECT_TRUE(Recording::open(dir_ / "recording.0.sdsz")->sdsz()->complete());
 }
 
+// All that can be sent of a message that never ends: blocks of 1000 bytes, and a header before them. Returns what has
+// arrived at the other side.
+std::uint64_t send_without_end(const Device& device, std::uint32_t handle) {
+  std::string data = message(sdsio::Command::write, handle, 0, "");
+  store_le(reinterpret_cast<std::byte*>(data.data()) + 12, sdsio::max_write_bytes);
+  for (std::uint32_t i = 0; i < 1000; ++i) data += test::plain({{i, std::string(992, 'x')}});
+  std::uint64_t sent = 0;
+  pollfd writable{device.socket(), POLLOUT, 0};
+  while (::poll(&writable, 1, 500) > 0) {
+    // Behind the header the blocks come again and again.
+    const std::size_t at = sent < 16 ? sent : 16 + (sent - 16) % (data.size() - 16);
+    const auto count = ::send(device.socket(), data.data() + at, data.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    EXPECT_GT(count, 0);
+    if (count <= 0) return 0;
+    sent += static_cast<std::uint64_t>(count);
+  }
+  int on_its_way = 0;
+  EXPECT_EQ(::ioctl(device.socket(), SIOCOUTQ, &on_its_way), 0);
+  return sent - static_cast<std::uint64_t>(on_its_way);
+}
+
+TEST_F(ServerTest, WhatAStopFindsInTheSocketIsALoss) {
+  Hook hook;
+  ServerOptions options;
+  options.make_session = stalling(hook, Stall::write);
+  start(options);
+  Device device(port_);
+  const auto arrived = send_without_end(device, device.open("Stuck"));
+  server_->stop();
+  char ignored = 0;
+  while (::recv(device.socket(), &ignored, 1, 0) > 0) {  // until it has been sent away
+  }
+  hook.release();
+  wait_for_end();
+  auto recording = Recording::open(dir_ / "recording.0.sdsz");
+  const auto& stream = recording->sdsz()->streams()[0];
+  std::uint64_t taken = 16 + 1000 * stream.block_count;
+  for (const auto& tail : stream.tail) taken += tail.header.raw_bytes;
+  const std::string reason = stream.gaps.at(0).reason;
+  const std::string begins = "the server was stopped in the middle of a message: ";
+  ASSERT_EQ(reason.find(begins), 0u) << reason;
+  EXPECT_EQ(std::stoull(reason.substr(begins.size())), arrived - taken) << reason;
+  EXPECT_TRUE(served_);  // no disk is to blame
+}
+
 TEST_F(FullServer, WhatAStopFindsInTheSocketIsALossWithTheDiskNamed) {
   start(with_reserve(OnFull::wait));
   Device device(port_);
@@ -404,8 +451,10 @@ TEST_F(FullServer, StopsWhereItIsToldTo) {
   EXPECT_TRUE(kept == 100 || kept == 101) << kept;
   auto recording = Recording::open(dir_ / "recording.0.sdsz");
   EXPECT_TRUE(recording->sdsz()->complete());
-  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason,
-            "recording stopped: the disk is full: 50.0 MB are free, 100.0 MB are to be left free");
+  const std::string reason = "recording stopped: the disk is full: 50.0 MB are free, 100.0 MB are to be left free";
+  // Two headers and nine bytes.
+  const std::string not_taken = ": 33 bytes that had come, and what comes behind them, were not taken";
+  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason, kept == 100 ? reason + not_taken : reason);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "recording.1.sdsz"));
   ASSERT_FALSE(served_);
   EXPECT_EQ(served_.error().exit_code(), 4);

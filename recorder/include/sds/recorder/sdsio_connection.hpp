@@ -77,9 +77,9 @@ class SdsioConnection final : private sdsio::MessageHandler {
   void release_reserve() { recorder_->release_reserve(); }
   /// What a device is told when the server leaves it; may be empty.
   [[nodiscard]] Bytes farewell() const;
-  /// The device has gone, or is sent away: `reason` is recorded with every stream that was still open. Returns what
-  /// still writes; null if nothing was recorded.
-  [[nodiscard]] std::unique_ptr<RecorderThread> disconnected(const std::string& reason);
+  /// The device has gone, or is sent away: `reason`, and `not_taken` of what it had sent, are recorded with every
+  /// stream that was still open. Returns what still writes; null if nothing was recorded.
+  [[nodiscard]] std::unique_ptr<RecorderThread> disconnected(const std::string& reason, const std::string& not_taken);
 
  private:
   // What is known of the library on the device: only from 3.x on does it understand a FLAGS message that it did not ask
