@@ -331,28 +331,35 @@ void RecorderThread::tell_those_who_stop() {
 }
 
 // Where nothing is waited for: takes space for `bytes` that come next, beside what all recordings need to be closed.
-// False if there is none, and nobody is left who may make some.
+// False if there is none, and nobody is left who may make some. What is open is reckoned at its most; as a section it
+// takes what it takes. But each section costs something, too: they are sealed when nobody else is at work.
 bool RecorderThread::claim(std::uint64_t bytes) {
   expect_stop();
-  const auto fits = [&] { return gate_.free_bytes() >= shared_.unwritten.used() + bytes; };
   account();
+  const auto fits = [&] { return gate_.free_bytes() >= shared_.unwritten.used() + bytes; };
   std::unique_lock lock(shared_.stop_mutex);
-  if (!fits()) {
+  while (!fits()) {
+    const bool may_seal = !sealed_;
+    if (may_seal) ++shared_.may_seal;
+    --shared_.at_work;
+    shared_.stop_changed.notify_all();
+    shared_.stop_changed.wait(lock,
+                              [&] { return fits() || (shared_.at_work == 0 && (may_seal || shared_.may_seal == 0)); });
+    ++shared_.at_work;
+    if (may_seal) --shared_.may_seal;
+    if (fits()) break;
+    if (!may_seal) return false;
     lock.unlock();
-    // What is open was reckoned at its most. As sections it takes what it takes.
     if (auto sealed = session_->seal(); !sealed) {
       give_up(sealed.error());
       return true;  // the bytes come too late
     }
+    sealed_ = true;
     account();
     lock.lock();
-    --shared_.at_work;
-    shared_.stop_changed.notify_all();
-    shared_.stop_changed.wait(lock, [&] { return fits() || shared_.at_work == 0; });
-    ++shared_.at_work;
-    if (!fits()) return false;
   }
   (void)unwritten_.set(unwritten_.held() + bytes);
+  sealed_ = false;
   return true;
 }
 

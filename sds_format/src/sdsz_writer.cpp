@@ -53,8 +53,14 @@ struct OpenStream {
   std::size_t logged_bytes = 0;     // of their data
   std::uint64_t logged_tick = 0;    // of the last of them
   std::uint64_t last_tick = 0;
+  Bytes tail;         // of the torn end: in no section yet, and in no log
+  bool torn = false;  // it has a torn end: no block can follow
   bool ended = false;
 
+  // What is in no section, and what keeps it in mind.
+  [[nodiscard]] std::uint64_t open_bytes() const {
+    return run.raw_bytes() + run.jumps.size() * kJumpBytes + tail.size();
+  }
   [[nodiscard]] std::uint64_t blocks() const { return sealed_blocks + run.count(); }
   // Size in the log of what is logged, without frame headers.
   [[nodiscard]] std::uint64_t live_log_bytes() const { return logged_bytes + 8 * std::uint64_t{logged_blocks}; }
@@ -191,8 +197,30 @@ struct SdszWriter::State {
     return coder;
   }
 
-  // Gives the open blocks of a stream to the encoder; their section is written, in order, when it is ready.
   void start_sealing(std::uint32_t id) {
+    start_sealing_blocks(id);
+    start_sealing_tail(id);
+  }
+
+  [[nodiscard]] std::size_t tail_piece_bytes() const {
+    return std::max<std::size_t>(options.section_bytes, kTailPieceBytes);
+  }
+
+  // Puts what there is of a stream's torn end into sections.
+  void start_sealing_tail(std::uint32_t id) {
+    const Bytes tail = std::exchange(streams[id].tail, {});
+    for (ByteView rest = tail; !rest.empty();) {
+      const ByteView piece = rest.first(std::min(rest.size(), tail_piece_bytes()));
+      push_small(SectionKind::tail, id, Bytes(piece.begin(), piece.end()));
+      rest = rest.subspan(piece.size());
+    }
+    raw += tail.size();
+    open_bytes -= tail.size();
+    account();
+  }
+
+  // Gives the open blocks of a stream to the encoder; their section is written, in order, when it is ready.
+  void start_sealing_blocks(std::uint32_t id) {
     OpenStream& stream = streams[id];
     if (stream.run.count() == 0) return;
     auto job = std::make_unique<Job>();
@@ -306,9 +334,9 @@ struct SdszWriter::State {
 
   // Of those that have blocks open.
   [[nodiscard]] std::uint32_t largest_stream() const {
-    const auto weight = [](const OpenStream& s) { return s.run.raw_bytes() + s.run.jumps.size() * kJumpBytes; };
-    const auto largest = std::max_element(streams.begin(), streams.end(),
-                                          [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
+    const auto largest = std::max_element(streams.begin(), streams.end(), [](const auto& a, const auto& b) {
+      return a.open_bytes() < b.open_bytes();
+    });
     return static_cast<std::uint32_t>(largest - streams.begin());
   }
 
@@ -344,7 +372,7 @@ struct SdszWriter::State {
     for (const auto& stream : streams) {
       bytes += kSectionMargin;  // of its second description
       if (stream.ended) continue;
-      bytes += kOpenStreamMargin + size(stream.run) + kColumnMargin * stream.layout.columns.size();
+      bytes += kOpenStreamMargin + stream.open_bytes() + kColumnMargin * stream.layout.columns.size();
       // A log that takes the place of the one there is has room where the section will be.
       if (wal) bytes += size(stream.run) - stream.live_log_bytes();
     }
@@ -354,17 +382,18 @@ struct SdszWriter::State {
   // Whether a block may be appended to a stream.
   [[nodiscard]] Expected<void> accepts(const OpenStream& stream, std::size_t bytes) const {
     if (auto ok = usable(); !ok) return ok;
-    if (stream.ended) return fail(ErrorCode::usage, "a block after the stream's end", sink->path());
+    if (stream.ended || stream.torn) return fail(ErrorCode::usage, "a block after the stream's end", sink->path());
     if (bytes > limits::max_block_bytes)
       return fail(ErrorCode::limit, fmt::format("a block of {} bytes; at most {}", bytes, limits::max_block_bytes),
                   sink->path());
     return stream.run.count() == 0 ? room_for_sections() : Expected<void>{};
   }
 
-  // Too many sections could not be read back. What ends a stream goes into the reserve: a gap, a torn end.
+  // Too many sections could not be read back. What ends a stream goes into the reserve: a gap, the begin of a torn end;
+  // and what was in another recording, which had as many.
   enum class Purpose { go_on, end };
   [[nodiscard]] Expected<void> room_for_sections(Purpose purpose = Purpose::go_on, std::size_t wanted = 1) const {
-    const std::size_t reserve = kSectionsForIndex + (purpose == Purpose::go_on ? 6 : 3) * (streams.size() + 1);
+    const std::size_t reserve = kSectionsForIndex + (purpose == Purpose::go_on && !options.copies ? 6 : 3) * (streams.size() + 1);
     if (sequence + jobs.size() + wanted + reserve <= limits::max_sections) return {};
     return fail(ErrorCode::limit, fmt::format("the recording has {} sections, and must be closed", sequence),
                 sink->path());
@@ -632,7 +661,7 @@ Expected<void> SdszWriter::append(StreamId id, std::uint32_t timeslot, ByteView 
 Expected<void> SdszWriter::append_at(StreamId id, std::uint64_t tick, ByteView data) {
   State& state = *state_;
   OpenStream& stream = state.streams[id];
-  if (state.failure || state.close_step > 0 || stream.ended || stream.run.count() == 0 ||
+  if (state.failure || state.close_step > 0 || stream.ended || stream.torn || stream.run.count() == 0 ||
       data.size() > limits::max_block_bytes) [[unlikely]]
     if (auto ok = state.accepts(stream, data.size()); !ok) return ok;
   stream.ticks = TickUnwrapper(tick);
@@ -647,7 +676,7 @@ bool SdszWriter::has_layout(StreamId id, const Layout& layout) const {
 Expected<void> SdszWriter::append_section(StreamId id, const SectionHeader& header, const Layout& layout,
                                           Bytes payload) {
   if (auto ok = state_->usable(); !ok) return ok;
-  if (state_->streams[id].ended)
+  if (state_->streams[id].ended || state_->streams[id].torn)
     return fail(ErrorCode::usage, "a section after the stream's end", state_->sink->path());
   if (header.kind != SectionKind::data || !has_layout(id, layout))
     return fail(ErrorCode::usage, "a section of another layout cannot be copied", state_->sink->path());
@@ -675,18 +704,25 @@ Expected<void> SdszWriter::append_section(StreamId id, const SectionHeader& head
 }
 
 Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
-  if (auto ok = state_->usable(); !ok) return ok;
-  const std::size_t piece_bytes = std::max<std::size_t>(state_->options.section_bytes, kTailPieceBytes);
-  if (auto room = state_->room_for_sections(State::Purpose::end, 1 + bytes.size() / piece_bytes); !room) return room;
-  state_->start_sealing(id);
-  state_->streams[id].ended = true;
-  state_->raw += bytes.size();
-  while (!bytes.empty()) {
-    const ByteView piece = bytes.first(std::min(bytes.size(), piece_bytes));
-    state_->push_small(SectionKind::tail, id, Bytes(piece.begin(), piece.end()));
-    bytes = bytes.subspan(piece.size());
-  }
-  return state_->commit(0);
+  State& state = *state_;
+  if (auto ok = state.usable(); !ok) return ok;
+  OpenStream& stream = state.streams[id];
+  if (stream.ended) return fail(ErrorCode::usage, "a torn end after the stream's end", state.sink->path());
+  const std::size_t piece_bytes = state.tail_piece_bytes();
+  const std::size_t pieces = (stream.tail.size() + bytes.size()) / piece_bytes;
+  // What has been begun has a place.
+  if (const auto wanted = pieces + (stream.tail.empty() ? 1 : 0); wanted > 0)
+    if (auto room = state.room_for_sections(stream.torn ? State::Purpose::go_on : State::Purpose::end, wanted); !room)
+      return room;
+  const bool first = !std::exchange(stream.torn, true);
+  if (first) state.start_sealing_blocks(id);
+  append_bytes(stream.tail, bytes);
+  state.open_bytes += bytes.size();
+  if (stream.tail.size() >= piece_bytes) state.start_sealing_tail(id);
+  if (first || stream.tail.empty()) return state.commit(0);
+  if (state.open_bytes > limits::max_open_bytes) return state.seal(state.largest_stream());
+  state.account();
+  return state.has_too_many() ? state.trim() : Expected<void>{};
 }
 
 Expected<void> SdszWriter::add_gap(StreamId id, const std::string& reason) {
@@ -716,14 +752,17 @@ Expected<void> SdszWriter::trim() {
 
 Expected<void> SdszWriter::end_stream(StreamId id) {
   if (auto ok = state_->usable(); !ok) return ok;
-  state_->streams[id].ended = true;
   auto done = state_->seal(id);
+  state_->streams[id].ended = true;
   state_->streams[id].run = {};
   return done;
 }
 
 Expected<void> SdszWriter::flush() {
   if (auto ok = state_->usable(); !ok) return ok;
+  // The log holds blocks only.
+  if (state_->wal)
+    for (StreamId id = 0; id < state_->streams.size(); ++id) state_->start_sealing_tail(id);
   if (auto done = state_->commit(0); !done) return done;
   if (state_->options.durability == Durability::power && state_->synced_bytes != state_->stored) {
     if (auto done = state_->sink->sync(); !done) return state_->latch(done, true);

@@ -302,6 +302,7 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   const auto pool = make_worker_pool(0);
   SdszWriterOptions options;
   options.executor = pool.get();
+  options.copies = true;
   auto file = PartialFile::create(output, if_exists(force));
   if (!file) return fail(file);
   // Another recording, whose sections and log must not be taken for the input's: its blocks have numbers of their own.

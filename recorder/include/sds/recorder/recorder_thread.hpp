@@ -52,7 +52,8 @@ struct RecorderShared {
   /// still writes may leave space, for what it needs to be closed is less in the end than it may have been.
   std::mutex stop_mutex;
   std::condition_variable stop_changed;
-  unsigned at_work = 0;  ///< recorders that are to stop, and have something that fits; guarded by stop_mutex
+  unsigned at_work = 0;   ///< recorders that are to stop, and have something that fits; guarded by stop_mutex
+  unsigned may_seal = 0;  ///< of the others, those that have something open; guarded by stop_mutex
 
   std::mutex mutex;
   std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
@@ -184,6 +185,7 @@ class RecorderThread {
   TotalShare in_hand_;
   std::uint64_t largest_batch_ = 0;              // bytes of data
   bool losing_ = false;                          // what still comes of this session
+  bool sealed_ = false;                          // nothing came since the session was sealed
   std::map<std::uint32_t, std::uint64_t> lost_;  // bytes of it, by stream
   std::map<std::string, std::uint64_t> late_;    // bytes that came when the recording had been given up, by stream
   std::map<std::uint32_t, std::string> names_;
