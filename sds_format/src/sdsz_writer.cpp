@@ -334,9 +334,8 @@ struct SdszWriter::State {
 
   // Of those that have blocks open.
   [[nodiscard]] std::uint32_t largest_stream() const {
-    const auto largest = std::max_element(streams.begin(), streams.end(), [](const auto& a, const auto& b) {
-      return a.open_bytes() < b.open_bytes();
-    });
+    const auto largest = std::max_element(streams.begin(), streams.end(),
+                                          [](const auto& a, const auto& b) { return a.open_bytes() < b.open_bytes(); });
     return static_cast<std::uint32_t>(largest - streams.begin());
   }
 
@@ -393,7 +392,8 @@ struct SdszWriter::State {
   // and what was in another recording, which had as many.
   enum class Purpose { go_on, end };
   [[nodiscard]] Expected<void> room_for_sections(Purpose purpose = Purpose::go_on, std::size_t wanted = 1) const {
-    const std::size_t reserve = kSectionsForIndex + (purpose == Purpose::go_on && !options.copies ? 6 : 3) * (streams.size() + 1);
+    const std::size_t reserve =
+        kSectionsForIndex + (purpose == Purpose::go_on && !options.copies ? 6 : 3) * (streams.size() + 1);
     if (sequence + jobs.size() + wanted + reserve <= limits::max_sections) return {};
     return fail(ErrorCode::limit, fmt::format("the recording has {} sections, and must be closed", sequence),
                 sink->path());

@@ -218,6 +218,77 @@ TEST_F(WriterLimits, OfPiecesOfATail) {
   expect_sound(1);
 }
 
+// As a device out of step sends it, a byte at a time: 300,000 of them are one section.
+TEST_F(WriterLimits, ATornEndThatComesInSmallPiecesIsGathered) {
+  auto writer = SdszWriter::create(path_, {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes("block")));
+  std::string sent;
+  for (int i = 0; i < 300'000; ++i) {
+    sent += static_cast<char>('a' + i % 26);
+    ASSERT_TRUE(writer->append_tail(id, as_bytes(std::string_view(sent).substr(sent.size() - 1))));
+  }
+  EXPECT_FALSE(writer->append(id, 2, as_bytes("late")));
+  ASSERT_TRUE(writer->add_gap(id, "the device was out of step"));
+  ASSERT_TRUE(writer->close());
+  const auto recording = *Recording::open(path_);
+  EXPECT_EQ(recording.sdsz()->streams()[0].tail.size(), 1u);
+  EXPECT_EQ(recording.sdsz()->streams()[0].block_count, 1u);
+  auto cursor = *recording.cursor(0);
+  while (*cursor->next()) {
+  }
+  std::string kept;
+  ASSERT_TRUE(cursor->read_tail([&](ByteView bytes) -> Expected<void> {
+    kept += as_text(bytes);
+    return {};
+  }));
+  EXPECT_EQ(kept, sent);
+}
+
+// With a log each flush writes what there is: what was flushed is in the file, though nothing is closed.
+TEST_F(WriterLimits, AFlushedPieceOfATornEndIsInTheFile) {
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(path_, {}, options);
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes("block")));
+  ASSERT_TRUE(writer->append_tail(id, as_bytes("torn ")));
+  ASSERT_TRUE(writer->append_tail(id, as_bytes("end")));
+  ASSERT_TRUE(writer->flush());
+  const auto recording = *Recording::open(path_);
+  EXPECT_EQ(recording.sdsz()->streams()[0].block_count, 1u);
+  auto cursor = *recording.cursor(0);
+  std::string kept;
+  ASSERT_TRUE(cursor->read_tail([&](ByteView bytes) -> Expected<void> {
+    kept += as_text(bytes);
+    return {};
+  }));
+  EXPECT_EQ(kept, "torn end");
+}
+
+// As many sections as there may be, of a torn end that was flushed again and again: the recording is closed, and a copy
+// of it finds its place.
+TEST_F(WriterLimits, OfSectionsOfATornEnd) {
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(path_, {}, options);
+  for (const char* name : {"A", "B"}) ASSERT_TRUE(writer->add_stream({name, "0", false, "", "", ""}));
+  ASSERT_TRUE(writer->append(1, 1, as_bytes("block")));
+  std::uint64_t pieces = 0;
+  Expected<void> done;
+  while ((done = writer->append_tail(0, as_bytes("t"))) && (done = writer->flush())) ++pieces;
+  EXPECT_EQ(done.error().code, ErrorCode::limit) << done.error().to_string();
+  EXPECT_GT(pieces, limits::max_sections - 1000);
+  for (std::uint32_t id = 0; id < 2; ++id) ASSERT_TRUE(writer->add_gap(id, "there are too many sections"));
+  ASSERT_TRUE(writer->close());
+  writer = tl::unexpected<Error>(Error{});
+  const auto recording = *Recording::open(path_);
+  EXPECT_EQ(recording.sdsz()->streams()[0].tail.size(), pieces);
+  EXPECT_EQ(recording.sdsz()->streams()[0].gaps.size(), 1u);
+  EXPECT_EQ(recording.sdsz()->streams()[1].gaps.size(), 1u);
+  EXPECT_EQ(recording.sdsz()->streams()[1].block_count, 1u);
+}
+
 TEST_F(WriterLimits, OfFramesOfALog) {
   {
     SdszWriterOptions options;

@@ -1,11 +1,13 @@
 // What is left of damaged recordings: every block that can be read, in order, once, and the truth about the rest.
 #include "sds/tools/recover.hpp"
+#include "sds/format/limits.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 
+#include "sds/format/limits.hpp"
 #include "sds/tools/check.hpp"
 #include "sds/tools/pack.hpp"
 #include "support/recordings.hpp"
@@ -320,6 +322,29 @@ TEST_F(RecoverTest, SectionsOfOthersAndSecondCopiesAreLeftOut) {
   EXPECT_TRUE(report->missing.empty()) << report->missing.front().reason;
   EXPECT_EQ(report->ignored.size(), 3u);  // the two, and that they are out of order
   EXPECT_EQ(blocks_in_result(), kStreams * kBlocks);
+}
+
+// A recording that has as many sections as there may be, and was never closed.
+TEST_F(RecoverTest, ARecordingOfAsManySectionsAsThereMayBeIsHadWhole) {
+  std::uint64_t pieces = 0;
+  {
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    auto writer = SdszWriter::create(path_, {}, options);
+    for (const char* name : {"A", "B"}) ASSERT_TRUE(writer->add_stream({name, "0", false, "", "", ""}));
+    for (std::uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(writer->append_at(1, i, as_bytes("block")));
+    while (writer->append_tail(0, as_bytes("t")) && writer->flush()) ++pieces;
+  }
+  ASSERT_GT(pieces, limits::max_sections - 1000);
+  const auto report = run();
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_EQ(report->blocks, 10u);
+  const auto result = Recording::open(out_);
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_TRUE(result->sdsz()->complete());
+  std::uint64_t kept = 0;
+  for (const auto& entry : result->sdsz()->streams()[0].tail) kept += entry.header.raw_bytes;
+  EXPECT_GE(kept, pieces);
 }
 
 TEST_F(RecoverTest, RefusesToReplaceAndLeavesNothingWhereNothingIs) {

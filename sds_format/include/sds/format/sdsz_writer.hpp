@@ -43,8 +43,8 @@ struct SdszWriterOptions {
   IfExists if_exists = IfExists::fail;
   /// Encodes sections in parallel; null: inline. Must outlive the writer. The bytes written are the same either way.
   Executor* executor = nullptr;
-  /// What is written stood in another recording: it may have as many sections as that, where others would leave room for
-  /// more that comes.
+  /// What is written stood in another recording: it may have as many sections as that, where others would leave room
+  /// for more that comes.
   bool copies = false;
   /// Bounds what this writer and others have open; null: each has limits::max_open_bytes. Must outlive the writer.
   OpenBlocks* open_blocks = nullptr;
@@ -91,9 +91,9 @@ class SdszWriter {
   [[nodiscard]] bool has_layout(StreamId stream, const Layout& layout) const;
 
   /// Appends bytes that are no whole block and end the stream: what a torn `.sds` file has at its end. More may follow;
-  /// they are gathered into sections of 1 MiB or SdszWriterOptions::section_bytes, whichever is more, but a flush() with
-  /// a log writes what there is. Taken like a block, as are gaps and clock pairs: after an error it is not to be given
-  /// again.
+  /// they are gathered into sections of 1 MiB or SdszWriterOptions::section_bytes, whichever is more, but a flush()
+  /// with a log writes what there is. Taken like a block, as are gaps and clock pairs: after an error it is not to be
+  /// given again.
   [[nodiscard]] Expected<void> append_tail(StreamId stream, ByteView bytes);
 
   /// Records that blocks are known to be lost after the stream's last block, and why (at most
