@@ -111,6 +111,8 @@ void DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {
   if (connection_) connection_->change_flags(set, clear);
 }
 
+bool DeviceSession::is_busy() const { return connection_ && !connection_->is_idle(); }
+
 bool DeviceSession::ask_to_stop() {
   if (!may_stop()) return false;
   connection_->ask_to_stop();

@@ -28,6 +28,8 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
   /// How long the device has been silent with nothing open; zero if it has.
   [[nodiscard]] std::chrono::steady_clock::duration idle_time() const;
   void change_flags(std::uint32_t set, std::uint32_t clear);
+  /// True while it has something open.
+  [[nodiscard]] bool is_busy() const;
   /// Asks the device to close what it has open, if it was started; false if nothing is to be waited for.
   [[nodiscard]] bool ask_to_stop();
   /// True while it may still do so.

@@ -64,6 +64,7 @@ struct Server::State {
   std::list<std::weak_ptr<DeviceSession>> devices;      // connected ones
   std::list<std::unique_ptr<RecorderThread>> closing;   // of devices that have gone
   unsigned recorded = 0;
+  bool enough = false;  // sessions were recorded: what is still open is the last
   bool stopping = false;
   bool ended = false;  // nobody is waited for any more
   asio::steady_timer stop_timer{io};
@@ -72,7 +73,7 @@ struct Server::State {
   void accept() {
     if (at_the_door && !let_in()) return accept_later(std::make_error_code(std::errc::too_many_files_open));
     acceptor.async_accept([this](std::error_code error, tcp::socket socket) {
-      if (stopping) return;
+      if (stopping || enough) return;
       if (error) return accept_later(error);
       at_the_door.emplace(std::move(socket));
       accept_pause = server_limits::accept_pause;
@@ -106,7 +107,7 @@ struct Server::State {
     accept_timer.expires_after(accept_pause);
     accept_pause = std::min(2 * accept_pause, server_limits::longest_accept_pause);
     accept_timer.async_wait([this](std::error_code cancelled) {
-      if (!cancelled && !stopping) accept();
+      if (!cancelled && !stopping && !enough) accept();
     });
   }
 
@@ -157,7 +158,32 @@ struct Server::State {
     if (recorder->has_recorded()) ++recorded;
     closing.remove_if([&](const auto& c) { return c.get() == recorder; });
     if (ended && closing.empty()) return io.stop();
-    if (shared.options.sessions != 0 && recorded >= shared.options.sessions) stop();
+    if (shared.options.sessions != 0 && recorded >= shared.options.sessions) end_after_the_last();
+  }
+
+  // Takes nobody new, and stops when no device has anything open any more.
+  void end_after_the_last() {
+    if (stopping) return;
+    if (!std::exchange(enough, true)) close_the_door();
+    bool busy = false;
+    for (auto& weak : std::list(devices)) {
+      const auto device = weak.lock();
+      if (!device) continue;
+      busy = busy || device->is_busy();
+      if (!device->is_busy()) device->end("the server has recorded as many sessions as it was to");
+    }
+    if (!busy && closing.empty()) return stop();
+    stop_timer.expires_after(kStopLook);
+    stop_timer.async_wait([this](std::error_code cancelled) {
+      if (!cancelled) end_after_the_last();
+    });
+  }
+
+  void close_the_door() {
+    std::error_code ignored;
+    acceptor.close(ignored);
+    at_the_door.reset();
+    accept_timer.cancel();
   }
 
   void on_playback_done() {
@@ -175,10 +201,8 @@ struct Server::State {
   void stop() {
     if (stopping) return;
     stopping = true;
-    std::error_code ignored;
-    acceptor.close(ignored);
-    at_the_door.reset();
-    accept_timer.cancel();
+    close_the_door();
+    stop_timer.cancel();
     for (auto& weak : std::list(devices))
       if (auto device = weak.lock(); device && device->ask_to_stop()) asked_to_stop.push_back(device);
     wait_for_stops(std::chrono::steady_clock::now() + shared.options.stop_wait);

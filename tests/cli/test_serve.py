@@ -1,4 +1,5 @@
 """The server as a process: stopped, killed, on a full disk, with the disk it writes to taken away."""
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import time
 import unittest
@@ -71,6 +73,48 @@ class Serve(Case):
             self.assertIn("only this machine can connect", server.process.stdout.readline())
             self.assertIn("sds serve socket --", server.process.stdout.readline())
         self.assertEqual(server.process.returncode, 0)
+
+    def test_after_its_sessions_it_waits_for_who_still_records(self):
+        with Server(self.folder.name, "--sessions", "1") as server:
+            first, second, idle = (self.connect(server) for _ in range(3))
+            a, b = open_stream(first, "A"), open_stream(second, "B")
+            write(first, a, plain((0, b"one")))
+            write(second, b, plain((0, b"one")))
+            first.sendall(struct.pack("<IIII", 2, a, 0, 0))
+            first.close()
+            wait_until(lambda: " session  " in server.log_text(), "the first session has ended")
+            self.assertEqual(idle.recv(1), b"")  # nothing is open on it
+            with self.assertRaises(OSError):
+                self.connect(server).sendall(b"late" * 4) or self.fail("a connection after the last session")
+            for i in range(1, 6):
+                write(second, b, plain((i, b"more")))
+            second.sendall(struct.pack("<IIII", 2, b, 0, 0))
+            self.assertEqual(server.process.wait(timeout=30), 0)
+        for n in range(2):
+            out, _ = run("check", self.path(f"recording.{n}.sdsz"))
+            self.assertEqual(out.splitlines()[-1], "sound")
+        self.assertEqual(len([n for n in os.listdir(self.path()) if n.endswith(".sdsz")]), 2)
+        blocks = [json.loads(run("info", self.path(f"recording.{n}.sdsz"), "--json")[0])["recordings"][0]["streams"][0]["blocks"] for n in range(2)]
+        self.assertEqual(sorted(blocks), [1, 6])
+
+    def test_what_nobody_reads_of_its_output_is_no_failure(self):
+        with open("/dev/full", "w") as full:
+            for closed in ("exec \"$@\" >&- 2>&-", "exec \"$@\" > /dev/full", "exec \"$@\" 2> /dev/full"):
+                process = subprocess.Popen(["sh", "-c", closed, "sh", SDS, "serve", "socket", "--port", "0", "--workdir", self.path()],
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=full)
+                wait_until(lambda: os.path.exists(f"/proc/{process.pid}/net/tcp") and self.listens(process.pid), "it listens")
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(timeout=30), 0, closed)
+
+    def listens(self, pid):
+        """True if the process has a listening socket."""
+        with open("/proc/net/tcp") as f:
+            listening = {line.split()[9] for line in f.readlines()[1:] if line.split()[3] == "0A"}
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            return False
+        return any(f"socket:[{inode}]" in links for inode in listening)
 
     def test_ctrl_c_closes_the_recording(self):
         with Server(self.folder.name) as server:
@@ -174,6 +218,39 @@ class Serve(Case):
             self.assertNotIn("loss ", server.log_text())
             run("unpack", self.path(f"recording.{n}.sdsz"), "-d", self.path(f"out{n}"))
             self.assertEqual(self.read(f"out{n}", "A.0.sds"), plain((1, b"one"), (2, b"two")))
+
+    @unittest.skipUnless(os.path.exists("/bin/dash"), "no shell that leaves the terminal alone")
+    def test_the_terminal_is_given_back_as_it_was_however_it_ends(self):
+        lines = termios.ICANON | termios.ECHO
+        # Keys: Ctrl-C twice, Ctrl-\\, Ctrl-Z and on again, X.
+        for keys in ("\x03\x03", "\x1c", "\x1a", "x"):
+            with self.subTest(repr(keys)):
+                terminal, side = pty.openpty()
+                self.addCleanup(os.close, terminal)
+                self.addCleanup(os.close, side)
+                taken = lambda: termios.tcgetattr(side)[3] & lines == 0
+
+                def begin():
+                    os.setsid()
+                    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+                    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                with open(self.path("log"), "w") as log:
+                    # What has no shell with job control above it is stopped by no Ctrl-Z. Other shells mend terminals.
+                    server = subprocess.Popen(["dash", "-mi", "-c", f"{SDS} serve socket --port 0 --workdir {self.folder.name}; "
+                                               "echo ended $?; fg; exit 0"],
+                                              stdin=side, stdout=log, stderr=subprocess.STDOUT, preexec_fn=begin)
+                wait_until(taken, "it has the terminal")
+                for key in keys:
+                    if key == keys[-1] and len(keys) > 1:
+                        time.sleep(0.2)
+                    os.write(terminal, key.encode())
+                if keys == "\x1a":
+                    wait_until(lambda: "ended" in read_text(self.path("log")), "it is stopped")
+                    self.assertEqual(termios.tcgetattr(side)[3] & lines, lines)
+                    wait_until(taken, "it goes on")
+                    os.write(terminal, b"x")
+                server.wait(timeout=30)
+                self.assertEqual(termios.tcgetattr(side)[3] & lines, lines)
 
     @unittest.skipUnless(os.path.exists("/bin/bash"), "no shell with job control")
     def test_in_the_background_the_terminal_is_left_alone(self):

@@ -1,8 +1,8 @@
 /* A library to preload: makes one file-changing system call on files in one folder fail, the n-th of a program and all
  * of its children. Environment: FAULT_FOLDER (absolute), FAULT_STATE (a file of 8 bytes, the counter that all processes
  * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short; fat: a file system
- * without links and RENAME_NOREPLACE; hang: the call never returns), FAULT_LOG (gets a line for each call: its number, its name, the file, and "!" if
- * it was made to fail). */
+ * without links and RENAME_NOREPLACE; hang: the call never returns), FAULT_LOG (gets a line for each call: its number,
+ * its name, the file, and "!" if it was made to fail). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -2,13 +2,16 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -45,7 +48,15 @@ constexpr std::uint64_t kKeepFreePart = 10;
 // A stop waits a second for devices, and then closes files: what takes longer than this hangs.
 constexpr std::chrono::seconds kLongestStop{10};
 
-void say(const std::string& text) { (void)std::fputs(text.c_str(), stdout); }
+// On standard output, at once. That nobody reads it says nothing about the recordings, which exit codes are about.
+void say(const std::string& text) {
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto written = ::write(STDOUT_FILENO, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
 
 // Settles --keep-free, and says if the disk has no more than that.
 Expected<void> check_space(ServerOptions& options, bool given) {
@@ -120,6 +131,7 @@ class StopOnSignal {
           case StopRequests::Answer::ignore:
             break;
           case StopRequests::Answer::kill:
+            restore_terminal();
             std::signal(signal, SIG_DFL);
             pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
             pthread_kill(pthread_self(), signal);
@@ -210,7 +222,6 @@ void print_where(const ServerOptions& options, const std::string& given, std::ui
   } else {
     say(fmt::format("every device that reaches this address can connect: SDSIO has no authentication\n"));
   }
-  std::fflush(stdout);
 }
 
 // As many files as the system lets us: the soft limit is meant for programs that use select().
@@ -318,7 +329,10 @@ void add_serve(CLI::App& app, Run& run) {
   socket->add_flag("-p,--playback", o->server.playback,
                    "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
   socket->add_flag("-x,--exit-after-playback", o->server.exit_after_playback, "End when all of them were played");
-  socket->add_option("--sessions", o->server.sessions, "End after this many connections that recorded; 0: never")
+  socket
+      ->add_option("--sessions", o->server.sessions,
+                   "After this many connections that recorded take no more, and end when those that still record are "
+                   "done; 0: never")
       ->type_name("N")
       ->capture_default_str();
   socket->add_flag("-v,--verbose", o->verbose, "Log flags, idle rates and pings too");

@@ -24,4 +24,7 @@ class Keyboard {
   std::thread thread_;
 };
 
+/// Gives the terminal back as it was before a Keyboard took it, for who ends the process at once.
+void restore_terminal();
+
 }  // namespace sds::cli

@@ -30,7 +30,8 @@ struct ServerOptions {
   unsigned max_devices = server_limits::max_devices;
   bool playback = false;  ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
   bool exit_after_playback = false;
-  unsigned sessions = 0;  ///< stop after this many recorded connections; 0: never
+  unsigned sessions =
+      0;  ///< after this many recorded connections take nobody new, and stop when all is closed; 0: never
   /// Descriptors that the server may have open; 0: what the process may have open beside those that are at its start,
   /// less server_limits::spare_descriptors.
   std::uint64_t descriptors = 0;
