@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import unittest
+from fractions import Fraction
 
 import peers
 
@@ -16,6 +17,7 @@ import cbor2
 import numpy as np
 import pyxdf
 import soundfile
+import yaml
 from mcap.writer import CompressionType, Writer
 
 from harness import Case, SDS, SHARED, main, plain, run
@@ -69,6 +71,29 @@ class Imports(Case):
         self.write("map.yml", "import:\n  time: {column: t_ms, unti: ms}\n")
         err = self.imported("csv", "a.csv", text, "--map", self.path("map.yml"), expect=3)
         self.assertIn("map.yml: line 2: ", err)
+
+    def test_rates_are_those_of_the_times_and_no_time_is_moved_by_more_than_a_tick(self):
+        utc = 1_780_000_000
+        cases = [("333.33333333333331", 1e-3, [f"{3 * i / 1000!r}" for i in range(20_000)]),    # 1000/3 Hz
+                 ("100", 1e-3, [f"{10 * i / 1000!r}" for i in range(20_000)]),
+                 ("60", 1e-3, [f"{i / 60:.3f}" for i in range(20_000)]),                          # rounded to ms
+                 ("44100", 1e-6, [repr(utc + i / 44100) for i in range(50_000)]),                 # coarse: 0.24 us
+                 ("142857.14285714287", 1e-6, [f"{7 * i / 1e6!r}" for i in range(20_000)]),       # 7 us
+                 ("8000", 1e-6, [repr(utc + 0.5 + i / 8000) for i in range(20_000)])]
+        for rate, tick, times in cases:
+            with self.subTest(rate):
+                text = "time,x\n" + "".join(f"{t},{i % 1000}\n" for i, t in enumerate(times))
+                recording = self.path("r.sdsz")
+                run("import", "csv", self.write("r.csv", text), "-o", recording, "-f")
+                run("unpack", recording, "-d", self.path("plain"), "-f")
+                with open(next(self.path("plain", n) for n in os.listdir(self.path("plain")) if n.endswith(".sds.yml"))) as f:
+                    metadata = yaml.safe_load(f)["sds"]
+                self.assertEqual(metadata["sample-frequency"], float(rate))
+                origin = utc if times[0].startswith(str(utc)) else 0
+                table = run("export", "csv", recording)[0].splitlines()[1:]
+                self.assertEqual(len(table), len(times))
+                worst = max(abs(float(Fraction(row.split(",")[0]) - Fraction(t) + origin)) for row, t in zip(table, times))
+                self.assertLessEqual(worst, tick * 1.001)
 
     def test_without_times_a_rate_is_needed_and_enough(self):
         text = "x,y\n" + "".join(f"{i},{i / 4}\n" for i in range(100))

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "new_recording.hpp"
@@ -20,6 +22,7 @@ namespace {
 
 constexpr double kUtcFrom = 1e8;  // seconds: nobody's device runs for three years, and UTC is beyond since 1973
 constexpr std::uint64_t kBlockSamples = 4096;
+constexpr double kRounding = 1e-6;  // of a tick: what computing with doubles adds
 
 // What one pass over a column tells of the types that hold it.
 struct ColumnFacts {
@@ -88,15 +91,30 @@ struct TableFacts {
     if (sorted.size() < 2) return std::nullopt;
     std::sort(sorted.begin(), sorted.end());
     const double median = sorted[sorted.size() / 2];
+    // Times far from 0 are coarse: those of UTC in seconds 0.24 us.
+    const double resolution = 2 * std::numeric_limits<double>::epsilon() * std::max(std::abs(first), std::abs(last));
+    // And people write them in whole milliseconds: at 60 Hz steps are of 16 and of 17.
+    const double raster = milliseconds && median > 4e-3 ? 1e-3 * (1 + 1e-6) : 0;
     double sum = 0;
+    double shortest = median;
+    double longest = median;
     std::size_t near = 0;
     for (const double step : sorted)
-      if (std::abs(step - median) <= 0.01 * median) {
+      if (std::abs(step - median) <= 0.01 * median + resolution + raster) {
         sum += step;
+        shortest = std::min(shortest, step);
+        longest = std::max(longest, step);
         ++near;
       }
     if (5 * near < 4 * steps.size()) return std::nullopt;
     const double hz = static_cast<double>(near) / sum;
+    // Steps that are all the same, and a whole number of microseconds, were not rounded.
+    const double us = std::round(1e6 / hz);
+    if (longest - shortest <= resolution && std::abs(1e6 / hz - us) <= 1e-3 && us >= 1 && us <= 1e9) {
+      const auto period = static_cast<std::uint32_t>(us);
+      const auto common = std::gcd(period, 1'000'000u);
+      return Frequency{1'000'000u / common, period / common};
+    }
     // People's rates are round: steps were rounded when they were written.
     for (const double round : {1.0, 10.0, 100.0, 1000.0}) {
       const double rounded = std::round(hz * round) / round;
@@ -123,16 +141,16 @@ class BlockMaker {
 
   Expected<void> add(double time, std::span<const double> values) {
     const double at = time - origin_;
+    const double tick_hz = metadata_.tick_frequency.hz();
     if (samples_ > 0) {
       const double rate = metadata_.sample_frequency ? metadata_.sample_frequency->hz() : 0;
       // A block goes on while samples come where the rate has them: no time is moved by more than a tick.
-      const bool goes_on =
-          rate > 0 && samples_ < kBlockSamples &&
-          std::abs(at - (begin_ + static_cast<double>(samples_) / rate)) <= 1.01 / metadata_.tick_frequency.hz();
+      const double told = begin_tick_ / tick_hz + static_cast<double>(samples_) / rate;
+      const bool goes_on = rate > 0 && samples_ < kBlockSamples && std::abs(at - told) * tick_hz <= 1 + kRounding;
       if (!goes_on)
         if (auto done = seal(); !done) return done;
     }
-    if (samples_ == 0) begin_ = at;
+    if (samples_ == 0) begin_tick_ = std::round(at * tick_hz);
     for (std::size_t c = 0; c < values.size(); ++c) {
       const double v = values[c];
       switch (metadata_.channels[c].type) {
@@ -156,7 +174,7 @@ class BlockMaker {
 
   Expected<void> seal() {
     if (samples_ == 0) return {};
-    const double tick = std::round(begin_ * metadata_.tick_frequency.hz());
+    const double tick = begin_tick_;
     // Timeslots wrap around; times before the origin come from sources whose times go backwards.
     const auto timeslot = static_cast<std::uint32_t>(static_cast<std::uint64_t>(static_cast<std::int64_t>(tick)));
     auto done = tick >= 0 ? writer_.append_at(id_, static_cast<std::uint64_t>(tick), block_)
@@ -177,7 +195,7 @@ class BlockMaker {
   SdszWriter::StreamId id_;
   const Metadata& metadata_;
   double origin_;
-  double begin_ = 0;
+  double begin_tick_ = 0;
   double last_tick_ = 0;
   std::uint64_t samples_ = 0;
   Bytes block_;
