@@ -19,8 +19,11 @@ std::vector<StreamLosses::Loss> StreamLosses::before(const BlockView& block) {
   if (recording_.sdsz()) {
     take_gaps(block.ordinal, losses);
     if (block.after_loss) take_damages(block.ordinal, losses);
-    // The log of damage has an end.
-    if (block.after_loss && losses.empty() && has_untold()) losses.push_back({kUntold, last_tick_});
+    // The log of damage has an end: what was found behind it, and what came with it, is told where it is met.
+    if (block.after_loss && has_untold() && (losses.empty() || untold_told_ != recording_.damage_log()->count())) {
+      losses.push_back({kUntold, last_tick_});
+      untold_told_ = recording_.damage_log()->count();
+    }
   }
   last_tick_ = block.tick;
   return losses;
@@ -30,7 +33,7 @@ std::vector<StreamLosses::Loss> StreamLosses::at_end() {
   std::vector<Loss> losses;
   if (!recording_.sdsz()) return losses;
   take_damages(at_end_of_stream, losses);
-  if (has_untold()) losses.push_back({kUntold, last_tick_, false});
+  if (has_untold() && untold_told_ != recording_.damage_log()->count()) losses.push_back({kUntold, last_tick_, false});
   take_gaps(at_end_of_stream, losses);
   return losses;
 }

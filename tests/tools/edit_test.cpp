@@ -223,6 +223,38 @@ TEST_F(EditTest, APartBeginsWithTheFirstBlockThatReachesIntoIt) {
   }
 }
 
+// More places are damaged than are told: what is lost beyond is told where it is.
+TEST_F(EditTest, LossesThatAreNotToldOneByOneStandAtTheirPlace) {
+  SdszWriterOptions small;
+  small.section_bytes = 64;
+  const auto path = dir_ / "many.sdsz";
+  {
+    auto writer = SdszWriter::create(path, {}, small);
+    ASSERT_TRUE(writer);
+    const auto id = *writer->add_stream({"Test", "0", false, "", "Test.sds.yml", kYaml});
+    for (std::uint64_t i = 0; i < 10'500; ++i)
+      ASSERT_TRUE(writer->append_at(id, 100 * i, as_bytes(std::string(80, static_cast<char>('a' + i % 26)))));
+    ASSERT_TRUE(writer->close());
+  }
+  std::string bytes = test::read_file(path);
+  {
+    const auto recording = open(path);
+    const auto& sections = stream_of(recording).data;
+    ASSERT_EQ(sections.size(), 10'500u);
+    for (std::size_t i = 0; i < 10'400; ++i)
+      bytes[sections[i].payload_offset() + sections[i].header.stored_bytes / 2] ^= 4;
+  }
+  test::write_file(path, bytes);
+  ASSERT_TRUE(pack(open(path), dir_ / "out.sdsz", {}, {}));
+  const auto output = open(dir_ / "out.sdsz");
+  const auto gaps = gaps_of(output);
+  EXPECT_EQ(gaps.size(), DamageLog::max_kept + 1);
+  EXPECT_EQ(gaps.back(),
+            (std::pair<std::uint64_t, std::string>{0, "blocks are lost: more places are damaged than are told"}));
+  EXPECT_EQ(read_all(output).size(), 100u);
+  EXPECT_EQ(read_all(output)[0].tick, 1'040'000u);
+}
+
 TEST_F(EditTest, PackOfADamagedRecordingShowsTheSameLosses) {
   const SectionHeader lost = damage_payload(250);
   const auto input = open(path_);

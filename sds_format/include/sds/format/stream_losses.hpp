@@ -42,8 +42,9 @@ class StreamLosses {
   std::size_t stream_;
   std::size_t next_gap_ = 0;
   std::size_t next_doubt_ = 0;
-  std::size_t seen_ = 0;        // of the recording's damage log
-  std::deque<Damage> waiting_;  // of this stream, ascending in blocks
+  std::size_t seen_ = 0;         // of the recording's damage log
+  std::size_t untold_told_ = 0;  // its count when it was last said that more is damaged than is told
+  std::deque<Damage> waiting_;   // of this stream, ascending in blocks
   std::uint64_t last_tick_ = 0;
 };
 
