@@ -232,7 +232,8 @@ class CountersApart : public ::testing::Test {
   static constexpr std::uint64_t kTurns = std::uint64_t{2} << 32;
 
   // A block and a clock pair each second from `up_s` seconds after power-on, which was at kUtc + `on_s` seconds.
-  static void record(const std::filesystem::path& path, std::uint64_t on_s, std::uint64_t up_s, std::uint64_t turns) {
+  static void record(const std::filesystem::path& path, std::uint64_t on_s, std::uint64_t up_s, std::uint64_t turns,
+                     std::uint64_t late_ns = 0) {
     auto writer = SdszWriter::create(path, {}, {});
     ASSERT_TRUE(writer);
     const auto yaml = [](const char* name, int hz) {
@@ -246,7 +247,7 @@ class CountersApart : public ::testing::Test {
         ASSERT_TRUE(writer->append_at(fast, s * 1'000'000 + tenth * 100'000 - turns, as_bytes("ab")));
         ASSERT_TRUE(writer->append_at(slow, s * 1000 + tenth * 100, as_bytes("ab")));
       }
-      const std::uint64_t utc = kUtc + (on_s + s) * 1'000'000'000;
+      const std::uint64_t utc = kUtc + (on_s + s) * 1'000'000'000 + late_ns;
       ASSERT_TRUE(writer->add_clock(fast, {s * 1'000'000 - turns, utc, s * 1'000'000'000 + 1}));
       ASSERT_TRUE(writer->add_clock(slow, {s * 1000, utc, s * 1'000'000'000 + 1}));
     }
@@ -307,6 +308,34 @@ TEST_F(CountersApart, MergingGoesByTheClockOfEachFrequency) {
   // The second recording began 20,100 s after the first one's device was switched on.
   EXPECT_EQ(ticks_of(output, 2).at(70), 20'107'000'000 - kTurns);
   EXPECT_EQ(ticks_of(output, 3).at(70), 20'107'000u);
+}
+
+// The second recording is 20,000.0004 s behind: labels of whole milliseconds are moved by no less and no more,
+// whichever of the two label files has the finer ticks.
+TEST_F(CountersApart, LabelsAreMovedByAsMuchAsTheBlocks) {
+  record(dir_ / "c.sdsz", 20'000, 100, 0, 400'000);
+  record(dir_ / "d.sdsz", 0, 10'000, 0);
+  for (const bool finer_first : {true, false}) {
+    const std::string yaml =
+        "labels:\n  version: 1\n  tick-frequency: {}\n  intervals:\n    - {{class: {}, from: {}, to: {}}}\n";
+    test::write_file(dir_ / "d.labels.yml",
+                     fmt::format(fmt::runtime(yaml), finer_first ? 1'000'000 : 1000, "d", 10'010, 10'020));
+    test::write_file(dir_ / "c.labels.yml",
+                     fmt::format(fmt::runtime(yaml), finer_first ? 1000 : 1'000'000, "c", 110, 115));
+    std::vector<MergeInput> inputs;
+    for (const char* name : {"d", "c"})
+      inputs.push_back({*Recording::open(dir_ / (std::string(name) + ".sdsz")), name});
+    EditOptions options;
+    options.force = true;
+    ASSERT_TRUE(merge(inputs, true, dir_ / "out.sdsz", options, {}));
+    const auto labels = labels_of(*Recording::open(dir_ / "out.sdsz"));
+    ASSERT_EQ(labels->labels.size(), 2u);
+    EXPECT_EQ(labels->tick_frequency, (Frequency{1'000'000, 1}));
+    EXPECT_EQ(labels->labels[0].begin, 10'010'000'000u);
+    EXPECT_EQ(labels->labels[0].end, 10'020'000'000u);
+    EXPECT_EQ(labels->labels[1].begin, 20'110'000'400u);
+    EXPECT_EQ(labels->labels[1].end, 20'115'000'400u);
+  }
 }
 
 // Labels are of a stream, and go by its clock: of the second recording, ten to fifteen seconds after its begin.

@@ -220,6 +220,13 @@ class Merger {
     if (!labels_) {
       labels_.emplace();
       labels_->tick_frequency = labels->tick_frequency;
+    } else if (labels->tick_frequency.hz() > labels_->tick_frequency.hz()) {
+      // The finest ticks of all: coarser ones would move labels.
+      LabelFile finer;
+      finer.tick_frequency = labels->tick_frequency;
+      if (auto done = merge_labels(finer, *labels_); !done) return done;
+      finer.classes = labels_->classes;
+      *labels_ = std::move(finer);
     }
     if (align_ && r > 0) {
       for (auto& label : labels->labels) {
@@ -227,12 +234,13 @@ class Merger {
         const ClockMap map = map_of(r, ticks);
         const double hz = ticks.hz();
         const auto moved = [&](double at) { return at + static_cast<double>(map.moved_by(at * hz)) / hz; };
-        auto begin = labels->tick_of(moved(labels->seconds_of(label.begin)));
-        auto end = labels->tick_of(moved(labels->seconds_of(label.end)));
+        auto begin = labels_->tick_of(moved(labels->seconds_of(label.begin)));
+        auto end = labels_->tick_of(moved(labels->seconds_of(label.end)));
         if (!begin || !end) return fail(begin ? end : begin);
         label.begin = *begin;
         label.end = *end;
       }
+      labels->tick_frequency = labels_->tick_frequency;
     }
     for (auto& label : labels->labels)
       if (const auto to = renamed.find(label.stream); to != renamed.end()) label.stream = to->second;
