@@ -192,5 +192,22 @@ TEST_F(PackTest, HostileNamesDoNotLeaveTheDirectory) {
   EXPECT_EQ(report->files[4].data, dir_ / "in" / "out" / "A.0~2.sds");
 }
 
+TEST(Pack, LabelsOfAStreamThatIsCalledOtherwiseAmongSeveralAreTold) {
+  const test::TempDir dir;
+  for (const char* name : {"A.0.sds", "A.1.sds"}) test::write_file(dir / name, test::plain({{1, "abc"}, {2, "def"}}));
+  test::write_file(dir / "A.0.labels.yml",
+                   "labels:\n  version: 1\n  intervals:\n    - {class: a, from: 0, to: 1, stream: A}\n"
+                   "    - {class: b, from: 0, to: 1}\n");
+  const std::vector<std::filesystem::path> both{dir / "A.0.sds", dir / "A.1.sds"};
+  const auto report = pack(*Recording::open(both, {}), dir / "both.sdsz", {}, {});
+  ASSERT_TRUE(report);
+  ASSERT_EQ(report->notes.size(), 1u);
+  EXPECT_NE(
+      report->notes[0].find("1 label is about the stream 'A', which the recording does not have (there is: A.0, A.1)"),
+      std::string::npos)
+      << report->notes[0];
+  EXPECT_TRUE(pack(*Recording::open(dir / "A.0.sds"), dir / "one.sdsz", {}, {})->notes.empty());
+}
+
 }  // namespace
 }  // namespace sds

@@ -149,6 +149,26 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   return file->keep();
 }
 
+// Labels that were about the stream of one file may be about none of several: ids are longer where names repeat.
+void note_strange_labels(const Recording& input, PackReport& report) {
+  if (report.labels.empty()) return;
+  const auto labels = LabelFile::load(report.labels);
+  if (!labels) return;  // told by who reads them
+  std::map<std::string, std::size_t> strange;
+  for (const auto& label : labels->labels)
+    if (!label.stream.empty()) ++strange[label.stream];
+  std::string there;
+  for (const auto& stream : input.streams()) {
+    strange.erase(stream.id);
+    there += (there.empty() ? "" : ", ") + stream.id;
+  }
+  for (const auto& [name, count] : strange)
+    report.notes.push_back(
+        fmt::format("{}: {} label{} about the stream '{}', which the recording does not have (there "
+                    "is: {}): they count for nothing until that is changed",
+                    report.labels.string(), count, count == 1 ? " is" : "s are", name, there));
+}
+
 }  // namespace
 
 Expected<PackReport> pack(const Recording& input, const std::filesystem::path& output, const PackOptions& options,
@@ -183,6 +203,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   auto copied = labels->copy(report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
+  note_strange_labels(input, report);
   for (std::size_t i = 1; i < input.streams().size() && !input.sdsz(); ++i) {
     const auto left = label_path(input.streams()[i].path);
     std::error_code ignored;
