@@ -460,9 +460,8 @@ void RecorderThread::log_end(SessionSummary summary) {
         fmt::format("{}: {} bytes more that came are lost: the disk was full", names_[handle], bytes));
   if (summary.files.empty()) return;
   for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
-  spdlog::info("session  {}: {} blocks, {:.1f} MB received, {:.1f} MB stored in {}{}, {}", options_.device,
-               summary.blocks, static_cast<double>(summary.raw_bytes) / 1e6,
-               static_cast<double>(summary.stored_bytes) / 1e6, summary.files.front().string(),
+  spdlog::info("session  {}: {} blocks, {} received, {} stored in {}{}, {}", options_.device, summary.blocks,
+               size_text(summary.raw_bytes), size_text(summary.stored_bytes), summary.files.front().string(),
                summary.files.size() > 1 ? fmt::format(" and {} more", summary.files.size() - 1) : "",
                summary.losses.empty()
                    ? "no losses"
