@@ -28,6 +28,17 @@ std::string SdsFileName::to_string() const {
   return stream + (label.empty() ? "" : "." + label) + (playback ? ".p" : "") + ".sds";
 }
 
+std::string class_in_label(const std::string& label) {
+  const auto is_number = [](std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  std::string name = label;
+  for (auto dot = name.rfind('.'); dot != std::string::npos && is_number(std::string_view(name).substr(dot + 1));
+       dot = name.rfind('.'))
+    name.resize(dot);
+  return is_number(name) ? "" : name;
+}
+
 SdsFileName parse_sds_file_name(const std::filesystem::path& file) {
   SdsFileName name;
   std::string stem = strip_suffix(file.filename().string(), ".sds");

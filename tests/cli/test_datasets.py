@@ -60,6 +60,29 @@ class Datasets(Case):
         run("label", "add", rec, "-c", "x", "--from", 3, "--to", 2, expect=2)
         run("label", "add", rec, "-c", "x", "--from", -1, "--to", 2, expect=2)
 
+    def test_a_files_name_gives_way_to_labels(self):
+        """Accel.rig1.sds is of rig1 until somebody says what is in it; Imu.rock.1.sds is a take of rock."""
+        for name, implied in (("Accel.rig1", "rig1"), ("Imu.rock.1", "rock"), ("Imu.0", None), ("Imu.3.2", None)):
+            stream = name.split(".")[0]
+            self.recording(stream, pack=False)
+            os.rename(self.path(stream + ".0.sds"), self.path(name + ".sds"))
+            rec = self.path(name + ".sdsz")
+            run("pack", self.path(name + ".sds"), "-o", rec)
+            listed = lambda: [e["class"] for e in json.loads(run("label", "list", rec, "--json")[0])["labels"]]
+            self.assertEqual(listed(), [implied] if implied else [])
+            run("label", "add", rec, "-c", "knock", "--from", 1, "--to", 5)
+            self.assertEqual(listed(), ["knock"])
+            os.remove(self.path(name + ".labels.yml"))
+            run("query", rec, "x > -1e9", "--add-label", "all")
+            self.assertEqual(listed(), ["all"])
+            os.remove(self.path(name + ".sds"))
+            os.remove(rec)
+            os.remove(self.path(name + ".labels.yml"))
+        self.recording("Imu", pack=False)
+        os.rename(self.path("Imu.0.sds"), self.path("Imu.7.sds"))
+        _, err = run("export", "csv", self.path("Imu.7.sds"), "--split", "50/50", "--split-by", "label", "-o", self.path("set"), expect=2)
+        self.assertIn("the recording says nothing of its 'label'", err)
+
     def test_labels_of_a_stream_follow_it_where_its_name_changes(self):
         recordings = []
         for name in ("left", "right"):

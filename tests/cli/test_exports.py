@@ -2,6 +2,9 @@
 import json
 import math
 import os
+import re
+import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -19,7 +22,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from harness import Case, SDS, SHARED, SOURCE, limit_files, main, plain, run
+from harness import Case, SDS, Server, SHARED, SOURCE, limit_files, main, plain, run
 
 MIXED = """sds:
   name: Mixed
@@ -136,7 +139,7 @@ class Exports(Case):
         self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
         recordings = []
         for i in range(10):
-            rec = self.write(f"V.{i}.sds", plain(*((100 * k, struct.pack("<10h", *range(10))) for k in range(30))))
+            rec = self.write(f"V.{i}.sds", plain(*((100 * k, struct.pack("<10h", *range(i, i + 10))) for k in range(30))))
             run("pack", rec, "-o", self.path(f"r{i}.sdsz"))
             recordings.append(self.path(f"r{i}.sdsz"))
             self.write(f"r{i}.labels.yml", "labels:\n  intervals:\n    - {class: c, from: 0, to: %d}\n" % (1000 if i == 0 else 3))
@@ -146,6 +149,85 @@ class Exports(Case):
         self.assertEqual(sorted(parts.count(p) for p in ("train", "validation", "test")), [1, 1, 8])
         for recording in manifest["dataset"]["recordings"]:
             self.assertAlmostEqual(recording["class-seconds"]["c"], 3, places=6)
+
+    def parts(self, *args, expect=0):
+        """The part of each recording of a split."""
+        run("export", "csv", *args, "-o", self.path("set"), "-f", expect=expect)
+        return {r["name"]: r["part"] for r in yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]["recordings"]}
+
+    def session_of(self, name, first):
+        """A recording of 30 blocks as a server makes it, of one device."""
+        with Server(self.folder.name) as server:
+            connection = socket.create_connection(("127.0.0.1", int(server.port)), timeout=30)
+            data = b"V"
+            connection.sendall(struct.pack("<IIII", 1, 0, 1, len(data)) + data)
+            command = handle = 0
+            while command != 1:
+                command, handle, _, _ = struct.unpack("<IIII", connection.recv(16, socket.MSG_WAITALL))
+            for k in range(30):
+                block = plain((100 * k, struct.pack("<10h", *range(first, first + 10))))
+                connection.sendall(struct.pack("<IIII", 3, handle, 0, len(block)) + block)
+            connection.sendall(struct.pack("<IIII", 2, handle, 0, 0))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):  # closed with FLAGS unread it would take back what was sent
+                pass
+            connection.close()
+        made = max((n for n in os.listdir(self.path()) if re.fullmatch(r"recording\.\d+\.sdsz", n)), key=lambda n: int(n.split(".")[1]))
+        os.rename(self.path(made), self.path(name))
+        return self.path(name)
+
+    def test_copies_and_parts_of_a_session_never_stand_on_both_sides_of_a_split(self):
+        self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        a, b = self.session_of("a.sdsz", 0), self.session_of("b.sdsz", 50)
+        copy = self.path("z copy.sdsz")
+        shutil.copy(a, copy)
+        cuts = []
+        for n in range(3):
+            cuts.append(self.path(f"c{n}.sdsz"))
+            run("cut", b, "--from", n, "--to", n + 1, "-o", cuts[-1])
+        for seed in range(1, 13):
+            parts = self.parts(a, copy, *cuts, "--split", "50/50", "--seed", seed)
+            self.assertEqual(parts["a"], parts["z copy"])
+            self.assertEqual(len({parts[f"c{n}"] for n in range(3)}), 1)
+            self.assertNotEqual(parts["a"], parts["c0"])
+            by_device = self.parts(a, b, copy, "--split", "50/50", "--split-by", "device", "--seed", seed)
+            self.assertEqual(len(set(by_device.values())), 1)  # one address, whatever the port was
+        # Asked for by name, each is for itself.
+        seen = {tuple(self.parts(a, copy, *cuts, "--split", "50/50", "--split-by", "recording", "--seed", s).items()) for s in range(1, 13)}
+        self.assertTrue(any(dict(parts)["a"] != dict(parts)["z copy"] for parts in seen), seen)
+        _, err = run("export", "csv", a, b, "--split", "80/10/10", "-o", self.path("three"))
+        self.assertEqual(err.count(" gets nothing: there are 2 groups of recordings only"), 1, err)
+
+    def test_the_folder_of_a_split_has_one_split(self):
+        self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        recordings = []
+        for i in range(8):
+            recordings.append(self.path(f"r{i}.sdsz"))
+            run("pack", self.write(f"V.{i}.sds", plain(*((100 * k, struct.pack("<10h", *range(i, i + 10))) for k in range(30)))), "-o", recordings[-1])
+        seen = set()
+        for command, suffix in ((["csv"], ".csv"), (["npz", "--window", "1s", "--unlabelled"], ".npz"), (["hdf5"], ".h5"), (["csv"], ".csv")):
+            for seed in range(1, 4):
+                out, _ = run("export", *command, *recordings, "--split", "50/25/25", "--seed", seed, "-o", self.path("set"), "-f")
+                self.assertNotIn("partial", out)
+                manifest = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+                there = sorted(os.path.relpath(os.path.join(folder, n), self.path("set")) for folder, _, names in os.walk(self.path("set")) for n in names)
+                self.assertEqual(there, sorted(manifest["files"] + ["manifest.yml"]))
+                if suffix == ".csv":
+                    self.assertEqual(manifest["files"], sorted(f"{r['part']}/{r['name']}.csv" for r in manifest["recordings"]))
+                    seen.add(tuple(manifest["files"]))
+                else:
+                    self.assertEqual(manifest["files"], sorted(f"{part}{suffix}" for part in ("train", "validation", "test")))
+        self.assertGreater(len(seen), 1)
+        before = self.read("set", "manifest.yml")
+        # Not without --force, not what fails, and not what somebody else has there.
+        self.assertIn("is not empty (--force", run("export", "csv", *recordings, "--split", "50/50", "-o", self.path("set"), expect=4)[1])
+        run("export", "csv", *recordings, "-s", "W", "--split", "50/50", "-o", self.path("set"), "-f", expect=2)
+        self.assertEqual(self.read("set", "manifest.yml"), before)
+        self.write("set/train/mine.txt", "mine")
+        _, err = run("export", "csv", *recordings, "--split", "50/50", "-o", self.path("set"), "-f", expect=2)
+        self.assertIn("has train/mine.txt, which the manifest of a dataset there does not list", err)
+        self.assertEqual(self.read("set", "train", "mine.txt"), b"mine")
+        self.assertEqual([n for n in os.listdir(self.path()) if "partial" in n or n.startswith("sds-")], [])
 
     def test_what_two_authors_label_counts_once(self):
         # Windows of a second: c covers 0.3 s of the first, whoever says so; of the second d covers 0.55 s and c 0.3 s.

@@ -271,7 +271,7 @@ class Files(Case):
         os.mkdir(self.path("set"))
         self.write("set/manifest.yml", "mine")
         _, err = run("export", "csv", self.walk, "--split", "80/20", "-o", self.path("set"), expect=4)
-        self.assertIn("manifest.yml: exists already", err)
+        self.assertIn("set: is not empty (--force replaces a dataset that is there)", err)
         self.assertEqual(os.listdir(self.path("set")), ["manifest.yml"])
 
     def test_a_dash_is_standard_output_or_an_error(self):

@@ -138,5 +138,15 @@ TEST(StreamFiles, MetadataOfOneNameAndTwoContentsBecomeTwoFilesThatAreFound) {
   EXPECT_EQ(files[3].metadata, "_tmp_x.yml");
 }
 
+TEST(Names, TheClassInALabelIsWithoutTheNumbersOfTakes) {
+  EXPECT_EQ(class_in_label("rock"), "rock");
+  EXPECT_EQ(class_in_label("rock.1"), "rock");
+  EXPECT_EQ(class_in_label("rock.1.12"), "rock");
+  EXPECT_EQ(class_in_label("rock.1a"), "rock.1a");
+  EXPECT_EQ(class_in_label("v2.rock"), "v2.rock");
+  EXPECT_EQ(class_in_label("rig1"), "rig1");
+  for (const char* number : {"", "0", "12", "3.2"}) EXPECT_EQ(class_in_label(number), "") << number;
+}
+
 }  // namespace
 }  // namespace sds

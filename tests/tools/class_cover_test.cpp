@@ -51,6 +51,18 @@ TEST(ClassCover, TheOrderOfLabelsDoesNotMatter) {
   EXPECT_EQ(orders, 24);
 }
 
+TEST(Dataset, ADeviceIsItsAddressWithoutThePort) {
+  for (const auto& [device, expected] : {std::pair{"192.168.0.7:50123", "192.168.0.7"},
+                                         {"192.168.0.7", "192.168.0.7"},
+                                         {"[fe80::1]:5050", "[fe80::1]"},
+                                         {"fe80::1", "fe80::1"},
+                                         {"board 7", "board 7"},
+                                         {"rig:left", "rig:left"},
+                                         {"rig:", "rig:"},
+                                         {"", ""}})
+    EXPECT_EQ(without_port(device), expected);
+}
+
 TEST(ClassCover, OfEqualClassesTheFirstByNameAndOfNoneNone) {
   EXPECT_EQ(class_with_most({{"b", 2}, {"a", 2}, {"c", 1}}), "a");
   EXPECT_EQ(class_with_most({}), "");

@@ -393,7 +393,10 @@ TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
 // Windows of 20 samples, each 10: (n - 20) / 10 + 1 of n samples in one piece.
 TEST_F(EditTest, NoWindowReachesAcrossALoss) {
   const auto windows = [&](bool damaged) {
-    std::vector<DatasetItem> items{{"in", path_, "", "", 0, {}, 0, 0}};
+    DatasetItem item;
+    item.name = "in";
+    item.path = path_;
+    std::vector<DatasetItem> items{item};
     WindowOptions options;
     options.window_s = 2;
     options.stride_s = 1;

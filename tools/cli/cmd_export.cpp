@@ -16,6 +16,7 @@
 #include "sds/tools/class_cover.hpp"
 #include "sds/tools/csv_export.hpp"
 #include "sds/tools/dataset.hpp"
+#include "sds/tools/dataset_folder.hpp"
 
 namespace sds::cli {
 
@@ -38,6 +39,8 @@ struct Options {
   unsigned jobs = 0;
   std::string split;
   SplitOptions split_options;
+  std::shared_ptr<DatasetFolder> folder;  // of a dataset: `output` is where it is made,
+  std::string output_named;               // and this what was asked for
   WindowOptions window;
   std::string window_text;
   std::string stride_text;
@@ -226,10 +229,17 @@ Expected<ExportReport> export_one(const Recording& recording, const std::string&
   return all;
 }
 
+// The names that files of a dataset are going to have; others have theirs.
+fs::path shown(const Options& o, const fs::path& file) {
+  if (!o.folder) return file;
+  const auto inside = file.lexically_relative(o.folder->path());
+  return inside.empty() || *inside.begin() == ".." ? file : fs::path(o.output_named) / inside;
+}
+
 void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
-  std::set<std::string> shown;
+  std::set<std::string> told;
   for (const auto& note : report.notes)
-    if (shown.insert(note).second) warn(note);
+    if (told.insert(note).second) warn(note);
   std::uint64_t bytes = 0;
   std::error_code ignored;
   for (const auto& file : report.files) {
@@ -238,13 +248,15 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
   }
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
-    for (const auto& file : report.files) files.push_back(file.string());
+    for (const auto& file : report.files) files.push_back(shown(o, file).string());
     all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
   } else if (report.files.size() == 1) {
-    fmt::print("{}: {}, {}\n", report.files.front().string(), counted(report.samples, "sample"), human_bytes(bytes));
+    fmt::print("{}: {}, {}\n", shown(o, report.files.front()).string(), counted(report.samples, "sample"),
+               human_bytes(bytes));
   } else if (!report.files.empty()) {
-    fmt::print("{} to {}: {}, {}, {}\n", report.files.front().string(), report.files.back().filename().string(),
-               counted(report.files.size(), "file"), counted(report.samples, "sample"), human_bytes(bytes));
+    fmt::print("{} to {}: {}, {}, {}\n", shown(o, report.files.front()).string(),
+               report.files.back().filename().string(), counted(report.files.size(), "file"),
+               counted(report.samples, "sample"), human_bytes(bytes));
   }
 }
 
@@ -295,13 +307,22 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   return items;
 }
 
-fs::path manifest_path(const Options& o) { return fs::path(o.output) / "manifest.yml"; }
+// From here on the output is a folder that becomes the dataset's when it is complete.
+Expected<void> begin_dataset(Options& o) {
+  auto folder = DatasetFolder::create(o.output, o.exports.force);
+  if (!folder) return fail(folder);
+  o.folder = std::make_shared<DatasetFolder>(std::move(*folder));
+  o.output_named = o.output;
+  o.output = o.folder->path().string();
+  return {};
+}
 
 int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const char* format,
                    const WindowOptions* windows) {
-  const fs::path path = manifest_path(o);
-  const std::string text = manifest(items, o.split_options, format, windows);
-  if (auto done = write_text_file(path, text, if_exists(o.exports.force)); !done) return fail_with(done.error());
+  const std::string text = manifest(items, o.split_options, format, windows, o.folder->files());
+  if (auto done = write_text_file(o.folder->path() / "manifest.yml", text); !done) return fail_with(done.error());
+  if (auto kept = o.folder->keep(); !kept) return fail_with(kept.error());
+  for (const auto& note : empty_parts(items, o.split_options)) warn(note);
   if (o.json) return 0;
   for (std::size_t p = 0; p < part_names.size(); ++p) {
     std::size_t count = 0;
@@ -317,7 +338,7 @@ int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, cons
       fmt::print("{}: {}, {}{}\n", part_names[p], counted(count, "recording"), human_seconds(time),
                  windows != nullptr ? ", " + counted(cut, "window") : "");
   }
-  fmt::print("{}\n", path.string());
+  fmt::print("{}\n", (fs::path(o.output_named) / "manifest.yml").string());
   return 0;
 }
 
@@ -334,7 +355,7 @@ int run_windows(Options o) {
   if (o.part.from || o.part.to || !o.part.labels.empty())
     return fail_with({ErrorCode::usage, "windows are cut from whole recordings: sds cut makes parts of them", {}, {}});
   if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
-  if (auto ok = refuse_existing(manifest_path(o), o.exports.force); !ok) return fail_with(ok.error());
+  if (auto begun = begin_dataset(o); !begun) return fail_with(begun.error());
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
@@ -352,7 +373,8 @@ int run_windows(Options o) {
                      report->unlabelled));
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
-    for (const auto& file : report->files) files.push_back(file.string());
+    for (const auto& file : report->files) files.push_back(shown(o, file).string());
+    for (const auto& note : empty_parts(*items, o.split_options)) report->notes.push_back(note);
     print_json(nlohmann::json{{"files", files},
                               {"windows", report->windows},
                               {"unlabelled", report->unlabelled},
@@ -407,7 +429,8 @@ int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups,
     print_files(*report, o, all);
     if (items.empty()) break;
   }
-  if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}});
+  if (o.json)
+    print_json({{"outputs", all}, {"damages", damages_json()}, {"notes", empty_parts(items, o.split_options)}});
   return items.empty() ? 0 : finish_dataset(o, items, "hdf5", nullptr);
 }
 
@@ -430,10 +453,10 @@ int run_export(Options o) {
   const auto pool = make_worker_pool(o.jobs);
   std::vector<DatasetItem> items;
   if (!o.split.empty()) {
-    if (auto ok = refuse_existing(manifest_path(o), o.exports.force); !ok) return fail_with(ok.error());
     auto shares = parse_split(o.split);
     if (!shares) return fail_with(shares.error());
     o.split_options.shares = *shares;
+    if (auto begun = begin_dataset(o); !begun) return fail_with(begun.error());
     auto planned = plan_dataset(o, groups, pool.get());
     if (!planned) return fail_with(planned.error());
     items = std::move(*planned);
@@ -482,7 +505,11 @@ int run_export(Options o) {
     print_files(outcome.report, o, all);
   }
   const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
-  if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}}, to_stdout ? stderr : stdout);
+  if (o.json)
+    print_json({{"outputs", all},
+                {"damages", damages_json()},
+                {"notes", items.empty() ? std::vector<std::string>() : empty_parts(items, o.split_options)}},
+               to_stdout ? stderr : stdout);
   if (exit_code != 0 || items.empty()) return exit_code;
   return finish_dataset(o, items, o.extension.c_str(), nullptr);
 }
@@ -607,9 +634,9 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
                    "Share recordings out to train/validation/test, such as 80/10/10; writes manifest.yml")
       ->type_name("A/B/C");
   command
-      ->add_option(
-          "--split-by", o->split_options.by,
-          "What is kept together: recording (default), device, label (of the file's name), or a key of the session")
+      ->add_option("--split-by", o->split_options.by,
+                   "What is kept together: session (default: what was cut from one session, and copies), recording "
+                   "(nothing is), device, label (of the file's name), or a key of the session")
       ->type_name("KEY");
   command->add_option("--seed", o->split_options.seed, "Another seed, another split (default 1)")->type_name("N");
   command->add_flag("--each", o->each, "Every .sds file is a recording of its own");

@@ -71,7 +71,7 @@ Expected<Opened> open(const Options& o, For purpose) {
   std::error_code ignored;
   Expected<LabelFile> file = LabelFile{};
   if (o.labels.empty()) {
-    file = labels_of(*recording);
+    file = purpose == For::changing ? labels_beside(*recording) : labels_of(*recording);
   } else if (fs::exists(o.labels, ignored)) {
     file = LabelFile::load(o.labels);
   }

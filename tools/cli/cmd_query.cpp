@@ -105,7 +105,7 @@ int run_query(const Options& o) {
   if (o.add_label) {
     const auto lock = lock_labels(label_path(recording->path()));
     if (!lock) return fail_with(lock.error());
-    auto labels = labels_of(*recording);
+    auto labels = labels_beside(*recording);
     if (!labels) return fail_with(labels.error());
     if (labels->labels.empty() && !recording->streams().empty())
       labels->tick_frequency = recording->streams().front().tick_frequency();

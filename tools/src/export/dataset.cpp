@@ -7,11 +7,14 @@
 #include <cmath>
 #include <condition_variable>
 #include <mutex>
+#include <numeric>
 #include <set>
+#include <tuple>
 
 #include "export/hdf5_columns.hpp"
 #include "export/npz_writer.hpp"
 #include "json_text.hpp"
+#include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/player/fingerprint.hpp"
@@ -24,13 +27,40 @@ namespace sds {
 namespace {
 
 std::string group_of(const DatasetItem& item, const Recording& recording, const std::string& by) {
-  if (by == "recording") return item.name;
+  if (by == "recording" || by == "session") return item.name;
   if (by == "label") {
     for (const auto& stream : recording.streams())
-      if (!stream.description.label.empty()) return stream.description.label;
+      if (auto name = class_in_label(stream.description.label); !name.empty()) return name;
     return "";
   }
-  return recording.sdsz() ? recording.sdsz()->session().get(by).value_or("") : "";
+  const auto value = recording.sdsz() ? recording.sdsz()->session().get(by).value_or("") : "";
+  return by == "device" ? without_port(value) : value;
+}
+
+// What has the same content, or is of one session, is in one group, whatever their groups were: that of the first name.
+void join_groups(std::vector<DatasetItem>& items, bool by_session) {
+  std::vector<std::size_t> order(items.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::tie(items[a].group, items[a].name) < std::tie(items[b].group, items[b].name);
+  });
+  std::map<std::string, std::string> group_with;  // by what is shared
+  std::map<std::string, std::string> joined;      // a group, and the one that it is part of
+  const auto root = [&](std::string name) {
+    for (auto at = joined.find(name); at != joined.end(); at = joined.find(name)) name = at->second;
+    return name;
+  };
+  for (const std::size_t i : order) {
+    const DatasetItem& item = items[i];
+    std::vector<std::string> shared{"content " + item.fingerprint};
+    if (by_session && !item.session.empty()) shared.push_back("session " + item.session);
+    for (const auto& what : shared) {
+      const auto a = root(group_with.emplace(what, item.group).first->second);
+      const auto b = root(item.group);
+      if (a != b) joined.emplace(std::max(a, b), std::min(a, b));
+    }
+  }
+  for (auto& item : items) item.group = root(item.group);
 }
 
 // The windows of one recording: values in a scratch file, the rest in memory.
@@ -349,6 +379,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   auto classes = labelled_seconds(recording, *labels);
   if (!classes) return fail(classes);
   item.classes = std::move(*classes);
+  if (recording.sdsz()) item.session = recording.sdsz()->session().get("id").value_or("");
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
     return fail(ErrorCode::usage,
@@ -357,7 +388,31 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   return item;
 }
 
+std::string without_port(const std::string& device) {
+  const auto colon = device.rfind(':');
+  if (colon == std::string::npos || colon + 1 == device.size()) return device;
+  const bool port = std::all_of(device.begin() + static_cast<std::ptrdiff_t>(colon) + 1, device.end(),
+                                [](char c) { return c >= '0' && c <= '9'; });
+  const bool bare_ipv6 = device.find(':') != colon && device[colon - 1] != ']';
+  return port && !bare_ipv6 ? device.substr(0, colon) : device;
+}
+
+std::vector<std::string> empty_parts(const std::vector<DatasetItem>& items, const SplitOptions& options) {
+  std::set<std::string> groups;
+  for (const auto& item : items) groups.insert(item.group);
+  std::vector<std::string> texts;
+  for (std::size_t p = 0; p < part_names.size(); ++p) {
+    const bool any = std::any_of(items.begin(), items.end(), [&](const DatasetItem& item) { return item.part == p; });
+    if (options.shares[p] > 0 && !any)
+      texts.push_back(fmt::format("{} gets nothing: there {} {} group{} of recordings only, and none is divided",
+                                  part_names[p], groups.size() == 1 ? "is" : "are", groups.size(),
+                                  groups.size() == 1 ? "" : "s"));
+  }
+  return texts;
+}
+
 void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options) {
+  if (options.by != "recording") join_groups(items, options.by == "session");
   struct Group {
     std::uint64_t order = 0;
     std::string name;
@@ -502,7 +557,7 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
 }
 
 std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format,
-                     const WindowOptions* windows) {
+                     const WindowOptions* windows, const std::vector<std::string>& files) {
   std::string out = "dataset:\n  version: 1\n";
   out += fmt::format("  format: {}\n  seed: {}\n  split-by: {}\n", format, split.seed, json_string(split.by));
   out += fmt::format("  shares: [{}, {}, {}]\n", split.shares[0], split.shares[1], split.shares[2]);
@@ -543,6 +598,8 @@ std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& 
         json_string(item.name), json_string(item.path.filename().string()), part_names[item.part],
         json_string(item.group), item.fingerprint, item.seconds,
         windows != nullptr ? fmt::format(", windows: {}", item.windows) : "", class_list(item.classes));
+  out += "  files:\n";
+  for (const auto& file : files) out += fmt::format("    - {}\n", json_string(file));
   return out;
 }
 

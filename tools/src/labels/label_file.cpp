@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "sds/bridge/yaml_map.hpp"
+#include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 
 namespace sds {
@@ -111,10 +112,6 @@ void parse_root(const YAML::Node& root, LabelFile& file) {
 }
 
 // A label that is only a number tells recordings apart, and says nothing of what is in them.
-bool is_number(const std::string& text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
   const StreamInfo& stream = recording.streams()[index];
   const Frequency ticks = stream.tick_frequency();
@@ -290,16 +287,24 @@ Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::opt
   return all;
 }
 
-Expected<LabelFile> labels_of(const Recording& recording) {
+Expected<LabelFile> labels_beside(const Recording& recording) {
   const auto path = label_path(recording.path());
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return LabelFile::load(path);
   LabelFile file;
   if (!recording.streams().empty()) file.tick_frequency = recording.streams().front().tick_frequency();
+  return file;
+}
+
+Expected<LabelFile> labels_of(const Recording& recording) {
+  auto beside = labels_beside(recording);
+  std::error_code ignored;
+  if (!beside || std::filesystem::exists(label_path(recording.path()), ignored)) return beside;
+  LabelFile file = std::move(*beside);
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
     const auto& stream = recording.streams()[i];
-    const std::string& name = stream.description.label;
-    if (name.empty() || is_number(name)) continue;
+    const std::string name = class_in_label(stream.description.label);
+    if (name.empty()) continue;
     auto span = stream_span(recording, i);
     if (!span) return fail(span);
     if (!*span) continue;

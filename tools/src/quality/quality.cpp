@@ -8,6 +8,7 @@
 
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/class_cover.hpp"
+#include "sds/tools/dataset.hpp"
 #include "sds/tools/label_file.hpp"
 
 namespace sds {
@@ -322,7 +323,7 @@ Expected<RecordingQuality> assess(const Recording& recording, const OnProgress& 
   quality.path = recording.path().string();
   if (recording.sdsz())
     for (const char* key : {"device", "peer"})
-      if (quality.device.empty()) quality.device = recording.sdsz()->session().get(key).value_or("");
+      if (quality.device.empty()) quality.device = without_port(recording.sdsz()->session().get(key).value_or(""));
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
     auto stream = assess_stream(recording, i, on_progress);
     if (!stream) return fail(stream);

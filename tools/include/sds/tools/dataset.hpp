@@ -16,8 +16,10 @@ namespace sds {
 /// machine, in whatever order they are named.
 struct SplitOptions {
   std::array<double, 3> shares{1, 0, 0};  ///< train, validation, test; of the labelled time of each class
-  std::string by = "recording";  ///< what keeps a group together: recording, device, label (of the file's name), or a
-                                 ///< key of the session
+  /// What keeps a group together. session: recordings of one session (parts that were cut from it), and copies of one
+  /// recording. recording: nothing. device (without its port), label (of the file's name), or a key of the session;
+  /// with these, too, copies of one recording stay together.
+  std::string by = "session";
   std::uint64_t seed = 1;
 };
 
@@ -28,6 +30,7 @@ struct DatasetItem {
   std::string name;  ///< unique in the dataset: the file's stem
   std::filesystem::path path;
   std::string group;
+  std::string session;                    ///< its id; empty: none is known
   std::string fingerprint;                ///< of all blocks of all streams, one stream after the other
   double seconds = 0;                     ///< of the longest stream
   std::map<std::string, double> classes;  ///< labelled seconds
@@ -72,9 +75,16 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
                                        TensorFormat format, const std::filesystem::path& directory, Executor* executor,
                                        const OnProgress& on_progress);
 
-/// What is in a dataset, and where it came from: YAML.
+/// Says which parts get nothing although they are to, and why.
+std::vector<std::string> empty_parts(const std::vector<DatasetItem>& items, const SplitOptions& options);
+
+/// The address in what a session says of its device, whose port is another for every connection: "192.168.0.7" of
+/// "192.168.0.7:50123".
+std::string without_port(const std::string& device);
+
+/// What is in a dataset, and where it came from: YAML. `files`: what else is in its folder (DatasetFolder::files()).
 std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format,
-                     const WindowOptions* windows);
+                     const WindowOptions* windows, const std::vector<std::string>& files);
 
 /// Runs `work(i)` for i in 0..count-1 on the executor's threads, at most concurrency() at a time; returns when all are
 /// done. Inline without an executor.

@@ -68,8 +68,12 @@ bool can_have_labels(const std::filesystem::path& recording);
 /// interval behind its time, or its samples by the sample frequency). In seconds; nothing if there is no block.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
 
-/// The labels beside a recording. Without a file there: labels from the streams' file names, as Arm's tools name them
-/// (`<stream>.<label>.sds`; a label that is a number only counts recordings), over the whole stream.
+/// The label file beside a recording; without one no labels, with the ticks of the first stream. Who changes labels
+/// begins with these: what a file's name says is no label that anybody made.
+Expected<LabelFile> labels_beside(const Recording& recording);
+
+/// The labels of a recording: those of the file beside it, whatever its name says. Without a file there: labels from
+/// the streams' file names, as Arm's tools name them (`<stream>.<label>.sds`, class_in_label()), over the whole stream.
 Expected<LabelFile> labels_of(const Recording& recording);
 
 }  // namespace sds
