@@ -90,6 +90,8 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
 struct LogWriter::State {
   std::shared_ptr<spdlog::logger> before;
   std::shared_ptr<DescriptorSink> sink;
+  // Freed after the pool: its thread holds it by messages, and the last to let go of it frees it.
+  std::shared_ptr<spdlog::logger> logger;
   std::shared_ptr<spdlog::details::thread_pool> pool;
 };
 
@@ -98,12 +100,12 @@ LogWriter::LogWriter(int descriptor, std::size_t lines) : state_(std::make_uniqu
   state_->sink = std::make_shared<DescriptorSink>(descriptor);
   state_->pool = std::make_shared<spdlog::details::thread_pool>(lines, 1);
   state_->sink->count_lost_by(state_->pool.get());
-  auto logger = std::make_shared<spdlog::async_logger>("sds-serve", state_->sink, state_->pool,
-                                                       spdlog::async_overflow_policy::overrun_oldest);
-  logger->set_pattern("%^%H:%M:%S.%e%$ %v");
-  logger->set_level(state_->before->level());
-  logger->set_error_handler([](const std::string&) {});  // a log that fails is no reason for more log
-  spdlog::set_default_logger(std::move(logger));
+  state_->logger = std::make_shared<spdlog::async_logger>("sds-serve", state_->sink, state_->pool,
+                                                          spdlog::async_overflow_policy::overrun_oldest);
+  state_->logger->set_pattern("%^%H:%M:%S.%e%$ %v");
+  state_->logger->set_level(state_->before->level());
+  state_->logger->set_error_handler([](const std::string&) {});  // a log that fails is no reason for more log
+  spdlog::set_default_logger(state_->logger);
 }
 
 LogWriter::~LogWriter() {

@@ -135,10 +135,10 @@ TEST_F(Recorders, WhatADeviceHadSentWhenItLeftIsWrittenWhereThereIsSpaceForThat)
   EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
 }
 
-// The sections take 5 * 350 kB, and 45 kB a recording are enough to close it: 1.975 MB. Written twice, and with what
-// devices may have in hand, it would be more than there is.
+// The sections take 5 * 350 kB, and 45 kB a recording are enough to close it: 1.975 MB, and each may
+// have 100 kB in hand. Written twice, it would be more than there is.
 TEST_F(Recorders, AStopLosesNothingThatHasItsPlace) {
-  const auto recorders = record_until_full(1'975'000);
+  const auto recorders = record_until_full(2'500'000);
   stop(recorders);
   for (int i = 0; i < 5; ++i) {
     auto recording = Recording::open(file(i));

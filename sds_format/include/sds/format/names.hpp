@@ -23,8 +23,8 @@ struct SdsFileName {
   [[nodiscard]] std::string to_string() const;
 };
 
-/// The class that the label in a file's name stands for: "rock" of "rock", and of "rock.1", which is a take of it. Empty
-/// where the label only counts recordings: "0".
+/// The class that the label in a file's name stands for: "rock" of "rock", and of "rock.1", which is a take of it.
+/// Empty where the label only counts recordings: "0".
 std::string class_in_label(const std::string& label);
 
 /// Splits "ML_Out.0.p.sds". A stream name that itself contains dots cannot be told from its label by the name alone:
