@@ -16,6 +16,10 @@ SHARED = os.path.join(SOURCE, "..", "shared")
 SDS = os.path.join(BUILD, "bin", "sds")
 DEVICE = os.path.join(BUILD, "bin", "sds-sim-device")
 MOTION = os.path.join(BUILD, "lib", "motion.so")
+with open(SDS, "rb") as program:
+    THREAD_SANITIZER = b"__tsan_init" in program.read()
+# The sanitizer writes a file before main() begins, and puts signals off until its own time.
+skip_under_thread_sanitizer = unittest.skipIf(THREAD_SANITIZER, "the thread sanitizer treats signals in its own way")
 
 
 def run(*args, expect=0, **kwargs):

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from harness import DEVICE, SDS, Case, Server, device, limit_files, main, plain, run, wait_until
+from harness import DEVICE, SDS, Case, Server, device, limit_files, main, plain, run, skip_under_thread_sanitizer, wait_until
 
 
 def open_stream(connection, name):
@@ -219,6 +219,7 @@ class Serve(Case):
             run("unpack", self.path(f"recording.{n}.sdsz"), "-d", self.path(f"out{n}"))
             self.assertEqual(self.read(f"out{n}", "A.0.sds"), plain((1, b"one"), (2, b"two")))
 
+    @skip_under_thread_sanitizer
     @unittest.skipUnless(os.path.exists("/bin/dash"), "no shell that leaves the terminal alone")
     def test_the_terminal_is_given_back_as_it_was_however_it_ends(self):
         lines = termios.ICANON | termios.ECHO
@@ -252,6 +253,7 @@ class Serve(Case):
                 server.wait(timeout=30)
                 self.assertEqual(termios.tcgetattr(side)[3] & lines, lines)
 
+    @skip_under_thread_sanitizer
     @unittest.skipUnless(os.path.exists("/bin/bash"), "no shell with job control")
     def test_in_the_background_the_terminal_is_left_alone(self):
         process, terminal = pty.fork()
@@ -500,6 +502,7 @@ class Serve(Case):
                 self.assertGreater(info["streams"][0]["blocks"], 100)
                 self.assertIn("recorded loss", run("check", copy, expect=1)[0])
 
+    @skip_under_thread_sanitizer
     def test_where_nothing_can_be_written_one_refused_open_leaves_no_file(self):
         for size in (0, 20, 100):
             with Server(self.folder.name, preexec_fn=limit_files(size), log=False) as server:
