@@ -54,7 +54,16 @@ int FileSystem::rename(const std::filesystem::path& from, const std::filesystem:
 int FileSystem::rename_new(const std::filesystem::path& from, const std::filesystem::path& to) {
   const int done = result(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE));
   if (done != -EINVAL && done != -ENOSYS) return done;
-  // A file system without this flag (NFS): a second name, then one less. Between the two the file has both.
+  // A file system without this flag (NFS). A folder replaces an empty one that was made, and thus is nobody else's;
+  // what somebody puts into it meanwhile makes it fail.
+  struct stat info {};
+  if (::lstat(from.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    if (::mkdir(to.c_str(), 0777) != 0) return -errno;
+    const int renamed = result(::rename(from.c_str(), to.c_str()));
+    if (renamed < 0) ::rmdir(to.c_str());
+    return renamed == -ENOTEMPTY ? -EEXIST : renamed;
+  }
+  // A file gets a second name, then one less. Between the two it has both.
   if (::link(from.c_str(), to.c_str()) == 0) return result(::unlink(from.c_str()));
   if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP) return -errno;
   // One without second names either (FAT): an empty file takes the name first, so that nobody else can.
@@ -64,6 +73,10 @@ int FileSystem::rename_new(const std::filesystem::path& from, const std::filesys
   const int renamed = result(::rename(from.c_str(), to.c_str()));
   if (renamed < 0) ::unlink(to.c_str());
   return renamed;
+}
+
+int FileSystem::exchange(const std::filesystem::path& a, const std::filesystem::path& b) {
+  return result(::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE));
 }
 
 int FileSystem::unlink(const std::filesystem::path& path) { return result(::unlink(path.c_str())); }
@@ -99,6 +112,13 @@ Expected<void> rename_file_new(const std::filesystem::path& from, const std::fil
   if (done == -EEXIST) return fail(ErrorCode::exists, "exists already", to);
   if (done < 0) return fail_errno(-done, "cannot rename to " + to.string(), from);
   return {};
+}
+
+Expected<bool> exchange_names(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const int done = retry([&] { return file_system().exchange(a, b); });
+  if (done == -EINVAL || done == -ENOSYS || done == -EOPNOTSUPP) return false;
+  if (done < 0) return fail_errno(-done, "cannot exchange names with " + b.string(), a);
+  return true;
 }
 
 Expected<void> remove_file(const std::filesystem::path& path) {

@@ -229,6 +229,119 @@ class Exports(Case):
         self.assertEqual(self.read("set", "train", "mine.txt"), b"mine")
         self.assertEqual([n for n in os.listdir(self.path()) if "partial" in n or n.startswith("sds-")], [])
 
+    def two(self, names=("a", "b")):
+        """Recordings of 3 s at 100 Hz."""
+        self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        recordings = []
+        for i, name in enumerate(names):
+            recordings.append(self.path(name + ".sdsz"))
+            data = plain(*((100 * k, struct.pack("<10h", *range(i, i + 10))) for k in range(30)))
+            run("pack", self.write(f"V.{i}.sds", data), "-o", recordings[-1])
+        return recordings
+
+    def folders_beside(self):
+        return sorted(n for n in os.listdir(self.path()) if n.startswith("set"))
+
+    def test_of_two_exports_into_one_folder_one_succeeds(self):
+        recordings = self.two()
+        for prepare in (False, True):
+            if prepare:
+                os.mkdir(self.path("set"))
+            running = [subprocess.Popen([SDS, "export", "csv", *recordings, "--split", "50/50", "--seed", str(n), "-o",
+                                         self.path("set")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                       for n in range(6)]
+            done = [(*p.communicate(timeout=120), p.returncode) for p in running]
+            self.assertEqual(sorted(code for *_, code in done), [0] + 5 * [4], done)
+            seed = [code for *_, code in done].index(0)
+            manifest = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+            self.assertEqual(manifest["seed"], seed)
+            self.assertEqual(self.files_in("set"), sorted(manifest["files"] + ["manifest.yml"]))
+            self.assertEqual(self.folders_beside(), ["set"])
+            shutil.rmtree(self.path("set"))
+
+    def files_in(self, folder):
+        return sorted(os.path.relpath(os.path.join(at, n), self.path(folder))
+                      for at, _, names in os.walk(self.path(folder)) for n in names)
+
+    def test_only_a_dataset_of_ours_is_replaced(self):
+        recordings = self.two()
+        export = ["export", "csv", *recordings, "--split", "50/50", "-o", self.path("set"), "-f"]
+        os.mkdir(self.path("set"))
+        for text in ("mine", "dataset: 1\n", "dataset:\n  files: []\n", "files: [a]\n", "[", "",
+                     "dataset:\n  version: 1\n  format: csv\n  files: []\n  recordings: [{name: a}]\n"):
+            self.write("set/manifest.yml", text)
+            _, err = run(*export, expect=2)
+            self.assertIn("has a manifest.yml that is not one of a dataset", err)
+            self.assertEqual(self.read("set", "manifest.yml").decode(), text)
+        os.remove(self.path("set", "manifest.yml"))
+        run(*export)
+        os.mkdir(self.path("set", "train", "mine"))
+        _, err = run(*export, expect=2)
+        self.assertIn("has train/mine, which the manifest of a dataset there does not list", err)
+        os.rmdir(self.path("set", "train", "mine"))
+        run(*export)
+        self.assertEqual(self.folders_beside(), ["set"])
+
+    def test_an_empty_folder_is_filled_and_stays_the_same(self):
+        recordings = self.two()
+        export = ["export", "csv", *recordings, "--split", "50/50", "-o"]
+        os.mkdir(self.path("set"), 0o750)
+        os.symlink("set", self.path("link"))
+        for name, cwd in (("set", "."), ("link", "."), (".", "set")):
+            before = os.stat(self.path("set"))
+            out, _ = run(*export, self.path(name) if cwd == "." else name, cwd=self.path(cwd))
+            self.assertNotIn("partial", out)
+            after = os.stat(self.path("set"))
+            self.assertEqual((before.st_ino, before.st_mode), (after.st_ino, after.st_mode))
+            self.assertEqual(len(self.files_in("set")), 3)
+            self.assertEqual(self.folders_beside(), ["set"])
+            _, err = run(*export, ".", "-f", cwd=self.path("set"), expect=2)
+            self.assertIn("is where this command runs, which cannot be replaced", err)
+            for entry in os.listdir(self.path("set")):
+                (os.remove if entry.endswith(".yml") else shutil.rmtree)(self.path("set", entry))
+        os.rmdir(self.path("set"))
+        _, err = run(*export, self.path("link"), expect=2)
+        self.assertIn("is a link to a folder that does not exist", err)
+        self.assertEqual(self.folders_beside(), [])
+
+    @unittest.skipIf(os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0,
+                     "needs namespaces")
+    def test_a_mount_point_is_filled(self):
+        recordings = self.two()
+        os.mkdir(self.path("set"))
+        script = (f"mount -t tmpfs none {self.path('set')} && {SDS} export csv {' '.join(recordings)} --split 50/50 -o {self.path('set')}"
+                  f" && ls {self.path('set')} && {SDS} export csv {' '.join(recordings)} --split 50/50 -f -o {self.path('set')}")
+        done = subprocess.run(["unshare", "-m", "-r", "sh", "-c", script], capture_output=True, text=True)
+        self.assertIn("manifest.yml\ntest\ntrain\n", done.stdout, done.stderr)
+        self.assertIn("is a mount point, which cannot be replaced", done.stderr)
+        self.assertEqual(done.returncode, 2)
+
+    def test_a_kill_at_any_moment_leaves_a_dataset(self):
+        recordings = self.two()
+        export = [SDS, "export", "csv", *recordings, "--split", "50/50", "-f", "-o", self.path("set")]
+        begin = time.monotonic()
+        subprocess.run(export, check=True, capture_output=True)
+        usual = time.monotonic() - begin
+        for n in range(30):
+            running = subprocess.Popen(export, stdout=subprocess.DEVNULL)
+            time.sleep(usual * n / 25)
+            running.kill()
+            running.wait()
+            files = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]["files"]
+            self.assertEqual(self.files_in("set"), sorted(files + ["manifest.yml"]))
+            for name in self.folders_beside():
+                if name != "set":
+                    shutil.rmtree(self.path(name))
+
+    def test_a_private_dataset_is_replaced_by_a_private_one(self):
+        recordings = self.two()
+        export = ["export", "csv", *recordings, "--split", "50/50", "-o", self.path("set"), "-f"]
+        run(*export)
+        for mode in (0o700, 0o2770):
+            os.chmod(self.path("set"), mode)
+            run(*export)
+            self.assertEqual(os.stat(self.path("set")).st_mode & 0o7777, mode)
+
     def test_what_two_authors_label_counts_once(self):
         # Windows of a second: c covers 0.3 s of the first, whoever says so; of the second d covers 0.55 s and c 0.3 s.
         self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

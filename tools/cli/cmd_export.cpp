@@ -321,7 +321,9 @@ int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, cons
                    const WindowOptions* windows) {
   const std::string text = manifest(items, o.split_options, format, windows, o.folder->files());
   if (auto done = write_text_file(o.folder->path() / "manifest.yml", text); !done) return fail_with(done.error());
-  if (auto kept = o.folder->keep(); !kept) return fail_with(kept.error());
+  auto kept = o.folder->keep();
+  if (!kept) return fail_with(kept.error());
+  if (*kept) warn(**kept);
   for (const auto& note : empty_parts(items, o.split_options)) warn(note);
   if (o.json) return 0;
   for (std::size_t p = 0; p < part_names.size(); ++p) {

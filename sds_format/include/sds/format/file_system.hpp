@@ -30,8 +30,10 @@ class FileSystem {
   virtual int close(int descriptor);
   /// Replaces `to`.
   virtual int rename(const std::filesystem::path& from, const std::filesystem::path& to);
-  /// Atomically refuses (EEXIST) where `to` exists.
+  /// Atomically refuses (EEXIST) where `to` exists. For files and folders.
   virtual int rename_new(const std::filesystem::path& from, const std::filesystem::path& to);
+  /// Atomically gives each of two the other's name. EINVAL or ENOSYS where the file system cannot do that.
+  virtual int exchange(const std::filesystem::path& a, const std::filesystem::path& b);
   virtual int unlink(const std::filesystem::path& path);
   /// One level; EEXIST where something of that name exists.
   virtual int mkdir(const std::filesystem::path& directory);
@@ -46,11 +48,14 @@ FileSystem& file_system();
 /// the caller sees to it that nobody is writing meanwhile, and that `replacement` outlives its use.
 FileSystem* replace_file_system(FileSystem* replacement);
 
-/// Gives a file another name in the same file system; what has the name `to` is replaced.
+/// Gives a file or folder another name in the same file system; what has the name `to` is replaced.
 Expected<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The same, but what has the name `to` is left alone: ErrorCode::exists.
 Expected<void> rename_file_new(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Gives each of two files or folders the other's name, with no moment in between. False: the file system cannot.
+Expected<bool> exchange_names(const std::filesystem::path& a, const std::filesystem::path& b);
 
 /// Deletes a file. One that does not exist is no error.
 Expected<void> remove_file(const std::filesystem::path& path);
