@@ -342,6 +342,19 @@ class Exports(Case):
             run(*export)
             self.assertEqual(os.stat(self.path("set")).st_mode & 0o7777, mode)
 
+    def test_ogg_of_integers_sounds_as_the_wav_does(self):
+        self.write("Mic.sds.yml", "sds:\n  name: Mic\n  sample-frequency: 16000\n  content:\n"
+                                  "    - audio: {bit-depth: 16, channels: 1, format: pcm}\n")
+        tone = (12000 * np.sin(np.arange(32000) * 2 * np.pi * 440 / 16000)).astype("<i2")
+        mic = self.write("Mic.0.sds", plain(*((10 * i, tone[160 * i:160 * (i + 1)].tobytes()) for i in range(200))))
+        run("export", "wav", mic, "-o", self.path("m.wav"))
+        _, err = run("export", "audio", mic, "-o", self.path("m.ogg"))
+        self.assertNotIn("clipped", err)
+        wav, _ = soundfile.read(self.path("m.wav"))
+        ogg, _ = soundfile.read(self.path("m.ogg"))
+        self.assertGreater(np.corrcoef(wav, ogg[:len(wav)])[0, 1], 0.99)
+        self.assertAlmostEqual(np.abs(ogg).max(), np.abs(wav).max(), delta=0.05)
+
     def test_what_two_authors_label_counts_once(self):
         # Windows of a second: c covers 0.3 s of the first, whoever says so; of the second d covers 0.55 s and c 0.3 s.
         self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

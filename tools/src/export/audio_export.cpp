@@ -178,8 +178,8 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
         fmt::format("{} files cannot hold {} channel{} of {} at {} Hz", output.extension().string(), channels,
                     channels == 1 ? "" : "s", form.floats ? "floats" : fmt::format("{}-bit integers", form.bits), rate),
         output);
-  const bool as_floats = form.floats || subtype == SF_FORMAT_DOUBLE || subtype == SF_FORMAT_VORBIS;
   const bool lossy = subtype == SF_FORMAT_VORBIS || subtype == SF_FORMAT_OPUS;
+  const bool as_floats = form.floats || subtype == SF_FORMAT_DOUBLE || lossy;
   if (lossy) report.notes.push_back(fmt::format("{}: compressed with loss", output.filename().string()));
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
@@ -200,6 +200,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   if (container == SF_FORMAT_RF64) sf_command(sound.get(), SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
   const int shift = 32 - bits_of(subtype);
   const double middle = subtype == SF_FORMAT_PCM_U8 || (form.bytes && subtype == SF_FORMAT_PCM_S8) ? 128 : 0;
+  // These encoders take floats of -1 to 1: of integers, 1 is beyond the largest.
+  const bool to_full_scale = lossy && !form.floats;
+  const double full_scale = std::ldexp(1.0, static_cast<int>(form.bits) - 1);
+  const double silence = form.bytes ? 128 : 0;
   std::vector<double> column;
   std::vector<double> doubles;
   std::vector<int> integers;
@@ -224,7 +228,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
       if (!options.physical) channel.offset = 0;
       physical_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes, column.data());
       for (std::size_t k = 0; k < samples.count; ++k) {
-        const double value = column[k];
+        const double value = to_full_scale ? (column[k] - silence) / full_scale : column[k];
         largest = std::max(largest, std::abs(value));
         if (as_floats) {
           doubles[k * values.size() + v] = value;
