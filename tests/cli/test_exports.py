@@ -342,6 +342,16 @@ class Exports(Case):
             run(*export)
             self.assertEqual(os.stat(self.path("set")).st_mode & 0o7777, mode)
 
+    def test_windows_tell_losses(self):
+        self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        data = plain(*((100 * k, struct.pack("<10h", *range(10))) for k in range(30)))
+        torn = self.write("V.0.sds", data + struct.pack("<II", 3000, 5000) + bytes(100))
+        run("cut", torn, "--from", 0, "--to", 100, "-o", self.path("copy.sdsz"), expect=3)
+        out, err = run("export", "npz", self.path("copy.sdsz"), "--window", "1s", "--unlabelled", "-o", self.path("out"), "--json")
+        expected = "copy: V: 1 loss of the recording is cut out, no window reaches across: "
+        self.assertIn(expected, err)
+        self.assertTrue(any(note.startswith(expected) for note in json.loads(out)["notes"]))
+
     def test_ogg_of_integers_sounds_as_the_wav_does(self):
         self.write("Mic.sds.yml", "sds:\n  name: Mic\n  sample-frequency: 16000\n  content:\n"
                                   "    - audio: {bit-depth: 16, channels: 1, format: pcm}\n")

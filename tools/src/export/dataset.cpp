@@ -188,7 +188,8 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
       }
     }
   }
-  part.notes = reader->notes();
+  for (auto notes : {reader->notes(), reader->notes_of_losses("cut out, no window reaches across")})
+    for (auto& note : notes) part.notes.push_back(item.name + ": " + note);
   return (*sink)->close();
 }
 
@@ -243,8 +244,9 @@ struct Names {
 };
 
 Expected<void> write_npz(PartialFile& file, const std::vector<DatasetItem>& items, const std::vector<WindowPart>& parts,
-                         std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples) {
-  auto npz = NpzWriter::create(file.borrow_sink(), false);
+                         std::size_t which, const Beside& beside, const Names& names, std::size_t window_samples,
+                         bool compress) {
+  auto npz = NpzWriter::create(file.borrow_sink(), compress);
   if (!npz) return fail(npz);
   NpzWriter& out = **npz;
   const std::string count = fmt::format("({},)", beside.windows);
@@ -270,14 +272,14 @@ Expected<void> write_npz(PartialFile& file, const std::vector<DatasetItem>& item
 
 Expected<void> write_hdf5(PartialFile& partial, const std::vector<DatasetItem>& items,
                           const std::vector<WindowPart>& parts, std::size_t which, const Beside& beside,
-                          const Names& names, std::size_t window_samples, Executor* executor) {
+                          const Names& names, std::size_t window_samples, int deflate, Executor* executor) {
   using namespace hdf5;
   try {
     Handle file = create_file(partial.path());
     put_attribute(file, "creator", std::string("sdskit"));
     {
       ChunkWriter writer(executor);
-      Column x(file, "x", ScalarType::f32, {window_samples, names.channels.size()}, 1, writer);
+      Column x(file, "x", ScalarType::f32, {window_samples, names.channels.size()}, deflate, writer);
       const std::size_t window_bytes = window_samples * names.channels.size() * sizeof(float);
       auto done = for_each_values(items, parts, which, [&](ByteView bytes) -> Expected<void> {
         while (!bytes.empty()) {
@@ -290,8 +292,8 @@ Expected<void> write_hdf5(PartialFile& partial, const std::vector<DatasetItem>& 
       });
       if (!done) return done;
       x.finish();
-      Column y(file, "y", ScalarType::i32, {}, 1, writer);
-      Column recording(file, "recording", ScalarType::i32, {}, 1, writer);
+      Column y(file, "y", ScalarType::i32, {}, deflate, writer);
+      Column recording(file, "recording", ScalarType::i32, {}, deflate, writer);
       for (std::size_t i = 0; i < beside.windows; ++i) {
         store_le(y.extend(1), beside.y[i]);
         y.commit();
@@ -353,7 +355,8 @@ void for_each_parallel(Executor* executor, std::size_t count, const std::functio
 }
 
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
-                                    const SplitOptions& options, const OnProgress& on_progress) {
+                                    const SplitOptions& options, const OnProgress& on_progress,
+                                    const std::vector<std::size_t>& streams) {
   DatasetItem item;
   item.name = path.stem().string();
   item.path = path;
@@ -376,7 +379,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  auto classes = labelled_seconds(recording, *labels);
+  auto classes = labelled_seconds(recording, *labels, streams);
   if (!classes) return fail(classes);
   item.classes = std::move(*classes);
   if (recording.sdsz()) item.session = recording.sdsz()->session().get("id").value_or("");
@@ -546,9 +549,10 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
     if (beside.windows == 0) continue;
     auto file = PartialFile::create(directory / (std::string(part_names[p]) + extension), if_exists(options.force));
     if (!file) return fail(file);
-    auto done = format == TensorFormat::npz
-                    ? write_npz(*file, items, parts, p, beside, names, first->window_samples)
-                    : write_hdf5(*file, items, parts, p, beside, names, first->window_samples, executor);
+    auto done =
+        format == TensorFormat::npz
+            ? write_npz(*file, items, parts, p, beside, names, first->window_samples, options.compress)
+            : write_hdf5(*file, items, parts, p, beside, names, first->window_samples, options.deflate, executor);
     if (!done) return fail(done);
     if (auto kept = file->keep(); !kept) return fail(kept);
     report.files.push_back(file->final_path());

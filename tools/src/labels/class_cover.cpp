@@ -1,6 +1,7 @@
 #include "sds/tools/class_cover.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace sds {
 
@@ -32,9 +33,15 @@ std::map<std::string, double> covered_seconds(const LabelFile& labels, const std
   return cover.seconds();
 }
 
-Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels) {
+Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels,
+                                                         const std::vector<std::size_t>& streams) {
   std::map<std::string, TimeSpan> spans;  // by stream; "": of all
+  std::set<std::string> others;
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    if (!streams.empty() && std::find(streams.begin(), streams.end(), i) == streams.end()) {
+      others.insert(recording.streams()[i].id);
+      continue;
+    }
     auto span = time_span(recording, i);
     if (!span) return fail(span);
     if (!*span) continue;
@@ -45,6 +52,7 @@ Expected<std::map<std::string, double>> labelled_seconds(const Recording& record
   ClassCover cover;
   std::map<std::string, double> seconds;
   for (const auto& label : labels.labels) {
+    if (others.count(label.stream) > 0) continue;
     seconds[label.name] = 0;
     const auto span = spans.find(label.stream);
     if (span == spans.end()) continue;

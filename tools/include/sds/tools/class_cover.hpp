@@ -30,8 +30,10 @@ std::map<std::string, double> covered_seconds(const LabelFile& labels, const std
                                               const TimeRanges& within);
 
 /// How many seconds of a recording the labels of each class cover: those about a stream of its time, the others of the
-/// time of all. Classes whose labels lie outside of it are there, with 0.
-Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels);
+/// time of all. Classes whose labels lie outside of it are there, with 0. `streams`: only these, and labels that are
+/// about one of them or the whole recording; none: all.
+Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels,
+                                                         const std::vector<std::size_t>& streams = {});
 
 /// The class that covers most of a stream, or of the part of it that is `within`; empty if there is none.
 Expected<std::string> main_class(const Recording& recording, std::size_t stream, const TimeRanges& within);

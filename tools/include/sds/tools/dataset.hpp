@@ -38,9 +38,10 @@ struct DatasetItem {
   std::uint64_t windows = 0;
 };
 
-/// Looks at a recording: reads it once.
+/// Looks at a recording: reads it once. Its classes are those of `streams`; none: of all.
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
-                                    const SplitOptions& options, const OnProgress& on_progress);
+                                    const SplitOptions& options, const OnProgress& on_progress,
+                                    const std::vector<std::size_t>& streams = {});
 
 /// Sets the items' parts. Groups come in an order that only the seed and their names decide; each goes to the part that
 /// lacks most of what it has. No part that is to have something stays empty where there are groups enough.
@@ -54,6 +55,8 @@ struct WindowOptions {
   double min_label_share = 0.5;       ///< a window has the class that covers most of it, if it covers at least so much
   bool keep_unlabelled = false;
   bool force = false;
+  int deflate = 1;        ///< HDF5: level 0 (none) to 12
+  bool compress = false;  ///< npz: deflate the arrays
   /// How a recording is opened; empty: Recording::open().
   std::function<Expected<Recording>(const std::filesystem::path&)> open;
 };
