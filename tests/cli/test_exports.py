@@ -342,6 +342,123 @@ class Exports(Case):
             run(*export)
             self.assertEqual(os.stat(self.path("set")).st_mode & 0o7777, mode)
 
+    def test_errors_name_the_folder_that_was_asked_for(self):
+        recordings = self.two()
+        done = subprocess.run([SDS, "export", "csv", *recordings, "--split", "50/50", "-o", self.path("set")],
+                              capture_output=True, text=True, preexec_fn=limit_files(100))
+        self.assertEqual(done.returncode, 4)
+        self.assertIn(self.path("set", "t"), done.stderr)
+        self.assertNotIn("partial", done.stderr)
+
+    def test_files_of_one_export_never_share_a_name(self):
+        self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        self.write("Mic.sds.yml", "sds:\n  name: Mic\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        for stream in ("Imu", "Mic"):
+            self.write(f"{stream}.0.sds", plain(*((100 * k, struct.pack("<10h", *10 * [1 + (stream == "Mic")])) for k in range(5))))
+        both, one = self.path("walk.sdsz"), self.path("walk.Imu.sdsz")
+        run("pack", self.path("Imu.0.sds"), self.path("Mic.0.sds"), "-o", both)
+        run("pack", self.path("Mic.0.sds"), "-o", one)
+        for form, suffix in (("csv", "csv"), ("wav", "wav"), ("edge-impulse", "json")):
+            contents = []
+            for order in ((both, one), (one, both)):
+                for jobs in (1, 4):
+                    out, err = run("export", form, *order, "-o", self.path("out"), "-f", "-j", jobs)
+                    self.assertIn(f"walk.Imu.{suffix} is written as walk.Imu~2.{suffix}: another file of this export has that name", err)
+                    self.assertEqual(self.files_in("out"), sorted(f"walk.{n}.{suffix}" for n in ("Imu", "Imu~2", "Mic")))
+                    contents.append([self.read("out", n) for n in self.files_in("out")])
+                    shutil.rmtree(self.path("out"))
+            self.assertTrue(all(c == contents[0] for c in contents))
+            self.assertNotEqual(contents[0][0], contents[0][1])
+
+    def test_a_class_that_is_no_name_of_a_file_is_changed_and_said(self):
+        rec, other = self.two(("x", "1.x"))
+        run("label", "add", rec, "-c", "rock.1", "--from", 0, "--to", 3)
+        run("label", "add", other, "-c", "rock", "--from", 0, "--to", 3)
+        _, err = run("export", "edge-impulse", rec, other, "-o", self.path("out"))
+        self.assertEqual(self.files_in("out"), ["rock.1.x.json", "rock.1.x~2.json"])
+        self.assertIn("rock.1.x.json is written as rock.1.x~2.json", err)
+        run("label", "rename", rec, "-c", "rock.1", "--to", "a/b")
+        _, err = run("export", "edge-impulse", rec, other, "-o", self.path("out2"))
+        self.assertEqual(self.files_in("out2"), ["a_b.x.json", "rock.1.x.json"])
+        self.assertIn("a/b.x.json is written as a_b.x.json: that is no plain name of a file", err)
+        _, err = run("export", "edge-impulse", rec, "--class", "foo", "-o", self.path("x.json"), expect=2)
+        self.assertIn("--class is for the names of files in a directory", err)
+
+    def test_a_class_that_no_recording_has_is_an_error_and_one_that_some_have_is_not(self):
+        recordings = self.two(("a", "b", "c"))
+        for n in (0, 2):
+            run("label", "add", recordings[n], "-c", "walk", "--from", 1, "--to", 2)
+        run("label", "add", recordings[1], "-c", "rest", "--from", 0, "--to", 1)
+        for extra in ([], ["--split", "50/50"]):
+            for form in ("csv", "wav", "npz", "mcap"):
+                out = self.path("out", "deep")
+                _, err = run("export", form, *recordings, "--label", "wlak", *extra, "-o", out, expect=2)
+                self.assertIn("no label has the class 'wlak'; there are: rest, walk", err)
+                self.assertFalse(os.path.exists(self.path("out")))
+                _, err = run("export", form, *recordings, "--label", "walk", *extra, "-o", out)
+                self.assertIn("b.sdsz: has no label of class 'walk': left out", err)
+                names = {os.path.basename(n).split(".")[0] for n in self.files_in("out")} - {"manifest"}
+                self.assertEqual(names, {"a", "c"})
+                shutil.rmtree(self.path("out"))
+        run("export", "csv", *recordings, "--label", "walk", "--normalize", "-o", self.path("out"), expect=2)
+        self.assertFalse(os.path.exists(self.path("out")))
+        _, err = run("export", "csv", recordings[0], "--label", "wlak", "-o", self.path("x.csv"), expect=2)
+        self.assertIn("no label has the class 'wlak'; there are: walk", err)
+        self.assertFalse(os.path.exists(self.path("x.csv")))
+
+    def test_nothing_in_the_time_that_was_asked_for_is_an_error_and_no_file(self):
+        recordings = self.two()
+        for form in ("csv", "wav", "hdf5", "npz", "mcap", "qeexo", "edge-impulse"):
+            _, err = run("export", form, recordings[0], "--from", 50, "-o", self.path("out." + form), expect=2)
+            self.assertIn("no sample lies in the time that was asked for; V has [0, 3) s", err, form)
+            self.assertFalse(os.path.exists(self.path("out." + form)))
+        out, _ = run("export", "csv", recordings[0], "--from", 50, expect=2)
+        self.assertEqual(out, "")
+        for extra in ([], ["--split", "50/50"]):
+            run("export", "csv", *recordings, "--from", 50, *extra, "-o", self.path("out"), expect=2)
+            self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_options_without_effect_are_errors(self):
+        recordings = self.two()
+        run("label", "add", recordings[0], "-c", "walk", "--from", 0, "--to", 3)
+        window = ["npz", "--window", "1s"]
+        for args, expected in (([*window, "--normalize"], "--normalize has no effect with --window"),
+                               ([*window, "--times", "block"], "--times has no effect with --window"),
+                               ([*window, "--channel", "nope"], "no channel 'nope'"),
+                               (["npz", "--channel", "v"], "--channel needs --window"),
+                               (["hdf5", "--stride", "1s"], "--stride needs --window"),
+                               (["npz", "--label-share", "0.1"], "--label-share needs --window"),
+                               (["npz", "--unlabelled"], "--unlabelled needs --window"),
+                               (["csv", "--split-by", "device"], "--split-by needs --split"),
+                               (["mcap", "--seed", "2"], "--seed needs --split"),
+                               (["csv", "--split", "80/30"], "--split 80/30: write the per cent of")):
+            _, err = run("export", args[0], *recordings, *args[1:], "-o", self.path("out"), expect=2)
+            self.assertIn(expected, err)
+            self.assertFalse(os.path.exists(self.path("out")), args)
+        self.assertIn("--json needs -o", run("export", "csv", recordings[0], "--json", expect=2)[1])
+        self.assertIn("--json and --rows", run("query", recordings[0], "v > 0", "--rows", "--json", expect=2)[1])
+        sizes = {}
+        for args in (["npz"], ["npz", "--compress"], ["hdf5", "--deflate", 0], ["hdf5", "--deflate", 9]):
+            run("export", *args, *recordings, "--window", "500ms", "--stride", "10ms", "--unlabelled", "-o", self.path("out"))
+            sizes[tuple(args)] = len(self.read("out", "train.npz" if args[0] == "npz" else "train.h5"))
+            shutil.rmtree(self.path("out"))
+        plain_npz, packed_npz, plain_h5, packed_h5 = sizes.values()
+        self.assertLess(packed_npz, plain_npz / 4)
+        self.assertLess(packed_h5, plain_h5 / 2)
+
+    def test_the_manifest_counts_labels_of_what_is_exported(self):
+        self.mixed()
+        recording = self.path("mixed.sdsz")
+        os.remove(self.path("mixed.labels.yml"))
+        self.two(("v",))
+        run("merge", recording, self.path("v.sdsz"), "--no-align", "-o", self.path("m.sdsz"))
+        run("label", "add", self.path("m.sdsz"), "-c", "all", "--from", 0, "--to", 2)
+        run("label", "add", self.path("m.sdsz"), "-c", "mixed", "-s", "Mixed", "--from", 0, "--to", 2)
+        run("export", "edge-impulse", self.path("m.sdsz"), "-s", "V", "--split", "100/0", "-o", self.path("set"))
+        manifest = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+        self.assertEqual(manifest["format"], "edge-impulse")
+        self.assertEqual(manifest["recordings"][0]["class-seconds"], {"all": 2})
+
     def test_windows_tell_losses(self):
         self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
         data = plain(*((100 * k, struct.pack("<10h", *range(10))) for k in range(30)))

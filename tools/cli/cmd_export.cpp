@@ -1,12 +1,14 @@
 // sds export FORMAT: streams and recordings in other tools' formats, and datasets made of many recordings.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "command.hpp"
+#include "export_plan.hpp"
 #include "opened.hpp"
 #include "progress.hpp"
 #include "report.hpp"
@@ -28,7 +30,9 @@ enum class Format { csv, audio, hdf5, npz, qeexo, edge_impulse, mcap, images };
 
 struct Options {
   Format format = Format::csv;
-  std::string extension;  // of the files, without dot
+  std::string format_name;
+  std::string extension;        // of the files, without dot
+  std::set<std::string> given;  // the options that were, by their long names
   InputOptions input;
   PartOptions part;
   std::string output;
@@ -46,6 +50,7 @@ struct Options {
   std::string stride_text;
   std::vector<std::string> channels;
   bool json = false;
+  std::vector<std::string> left_out;  // recordings, and why
 };
 
 bool is_per_stream(Format format) {
@@ -85,8 +90,9 @@ Expected<std::array<double, 3>> parse_split(const std::string& text) {
     sum += value;
     at = end + 1;
   }
-  if (count < 2 || !(sum > 0))
-    return fail(ErrorCode::usage, fmt::format("--split {}: write train/validation/test, such as 80/10/10", text));
+  if (count < 2 || std::abs(sum - 100) > 1e-6)
+    return fail(ErrorCode::usage,
+                fmt::format("--split {}: write the per cent of train/validation/test, such as 80/10/10", text));
   if (count == 2) shares = {shares[0], 0, shares[1]};
   return shares;
 }
@@ -101,14 +107,24 @@ std::vector<std::vector<fs::path>> group_inputs(const Options& o) {
   return groups;
 }
 
-struct Outcome {
-  std::optional<Error> error;
-  ExportReport report;
-  std::string stem;
-};
+// An option that changes nothing would be taken for one that does.
+Expected<void> refuse_options_without_effect(const Options& o) {
+  const auto refuse = [&](std::initializer_list<const char*> names, const char* why) -> Expected<void> {
+    for (const char* name : names)
+      if (o.given.count(name) > 0) return fail(ErrorCode::usage, fmt::format("{} {}", name, why));
+    return {};
+  };
+  if (o.split.empty())
+    if (auto ok = refuse({"--split-by", "--seed"}, "needs --split"); !ok) return ok;
+  if (o.window_text.empty())
+    return refuse({"--channel", "--stride", "--label-share", "--unlabelled"}, "needs --window: only windows have it");
+  return refuse(
+      {"--normalize", "--times"},
+      "has no effect with --window: the begin of a window is on the recording's clock, by its sample-frequency");
+}
 
 Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, const std::string& output,
-                                const Options& o, const OnProgress& on_progress) {
+                                const ExportOptions& options, const OnProgress& on_progress) {
   ExportReport result;
   const auto finish = [&](const Expected<CsvReport>& report) -> Expected<ExportReport> {
     if (!report) return fail(report);
@@ -119,11 +135,11 @@ Expected<ExportReport> csv_file(const Recording& recording, std::size_t stream, 
   };
   if (output == "-") {
     auto sink = OutputFile::standard_output();
-    return finish(export_csv(recording, stream, *sink, o.exports.samples, on_progress));
+    return finish(export_csv(recording, stream, *sink, options.samples, on_progress));
   }
-  auto file = PartialFile::create(output, if_exists(o.exports.force));
+  auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
-  auto report = export_csv(recording, stream, file->sink(), o.exports.samples, on_progress);
+  auto report = export_csv(recording, stream, file->sink(), options.samples, on_progress);
   if (report)
     if (auto kept = file->keep(); !kept) return fail(kept);
   result.files.push_back(output);
@@ -138,102 +154,87 @@ void add_report(ExportReport& all, const ExportReport& report) {
 }
 
 // Everything of one recording that goes into files of its own. `folder` is empty for a single recording.
-Expected<ExportReport> export_one(const Recording& recording, const std::string& stem, const fs::path& folder,
+Expected<ExportReport> export_one(const Recording& recording, const PlannedExport& plan, const fs::path& folder,
                                   const Options& o, const OnProgress& on_progress) {
-  Options mine = o;
-  // Times from 0 on are each stream's own; labels are of the recording's clock.
-  if (o.exports.samples.normalize && !o.part.labels.empty())
-    return fail(ErrorCode::usage,
-                "--label and --normalize do not go together: sds cut --label makes a recording of the part");
-  auto within = o.part.ranges(recording);
-  if (!within) return fail(within);
-  mine.exports.samples.within = std::move(*within);
-  auto streams = choose_streams(recording, o.streams);
-  if (!streams) return fail(streams);
-  if (streams->empty()) return fail(ErrorCode::bad_input, "there is no stream to export", recording.path());
-  const auto one = [&](std::size_t stream, const std::string& output) -> Expected<ExportReport> {
-    switch (o.format) {
-      case Format::csv:
-        return csv_file(recording, stream, output, mine, on_progress);
-      case Format::audio:
-        return export_audio(recording, stream, output, mine.exports, on_progress);
-      default:
-        return export_edge_impulse(recording, stream, output, o.cbor, mine.exports, on_progress);
-    }
-  };
+  ExportOptions options = o.exports;
+  options.samples.within = plan.within;
   const bool to_folder = !folder.empty();
   std::error_code ignored;
+  ExportReport all;
+  all.notes = plan.notes;
+  const auto add = [&](Expected<ExportReport> report) -> Expected<ExportReport> {
+    if (!report) return report;
+    add_report(all, *report);
+    return all;
+  };
   if (!is_per_stream(o.format)) {
+    std::vector<std::size_t> streams;
+    for (const auto& stream : plan.streams) streams.push_back(stream.index);
     fs::path output = o.output;
     if (to_folder) {
-      output = folder / (stem + "." + o.extension);
+      output = folder / (plan.stem + "." + o.extension);
     } else if (fs::is_directory(output, ignored)) {
-      output /= stem + "." + o.extension;
+      output /= plan.stem + "." + o.extension;
     }
-    if (o.format == Format::npz) return export_npz(recording, *streams, output, mine.exports, on_progress);
-    if (o.format == Format::mcap) return export_mcap(recording, *streams, output, mine.exports, on_progress);
-    if (o.format == Format::qeexo) return export_qeexo(recording, *streams, output, mine.exports, on_progress);
-    if (streams->size() > 1 || o.streams.empty()) {
-      // Images: all of the recording's image streams.
-      std::erase_if(*streams, [&](std::size_t s) {
-        return o.streams.empty() && !(recording.streams()[s].metadata && recording.streams()[s].metadata->image);
-      });
-      if (streams->empty()) return fail(ErrorCode::usage, "no stream holds images", recording.path());
-    }
-    ExportReport all;
-    for (const std::size_t stream : *streams) {
-      auto report =
-          export_images(recording, stream, to_folder ? folder / stem : fs::path(o.output), mine.exports, on_progress);
+    if (o.format == Format::npz) return add(export_npz(recording, streams, output, options, on_progress));
+    if (o.format == Format::mcap) return add(export_mcap(recording, streams, output, options, on_progress));
+    if (o.format == Format::qeexo) return add(export_qeexo(recording, streams, output, options, on_progress));
+    for (const std::size_t stream : streams) {
+      auto report = add(
+          export_images(recording, stream, to_folder ? folder / plan.stem : fs::path(o.output), options, on_progress));
       if (!report) return report;
-      add_report(all, *report);
     }
     return all;
   }
-  if (!to_folder && streams->size() == 1 && !fs::is_directory(o.output, ignored)) {
-    if (o.output.empty() && o.format != Format::csv) return fail(ErrorCode::usage, "say where to with -o");
-    return one(streams->front(), o.output.empty() ? "-" : o.output);
+  const auto one = [&](std::size_t stream, const std::string& output) -> Expected<ExportReport> {
+    switch (o.format) {
+      case Format::csv:
+        return csv_file(recording, stream, output, options, on_progress);
+      case Format::audio:
+        return export_audio(recording, stream, output, options, on_progress);
+      default:
+        return export_edge_impulse(recording, stream, output, o.cbor, options, on_progress);
+    }
+  };
+  if (plan.streams.front().wanted.empty()) {
+    if (o.format == Format::edge_impulse && !o.exports.label.empty())
+      return fail(ErrorCode::usage,
+                  "--class is for the names of files in a directory: Edge Impulse takes the class from the name, and "
+                  "this file's is given",
+                  o.output);
+    return add(one(plan.streams.front().index, o.output.empty() ? "-" : o.output));
   }
   if (!to_folder && (o.output.empty() || o.output == "-"))
     return fail(ErrorCode::usage, "several streams: choose one with -s, or a directory with -o");
   const fs::path directory = to_folder ? folder : fs::path(o.output);
-  ExportReport all;
-  FileNames names;
-  bool any = false;
-  for (const std::size_t stream : *streams) {
-    const StreamInfo& info = recording.streams()[stream];
-    // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
-    std::optional<std::string> why = why_no_samples(info);
-    if (!why && o.format != Format::csv && !info.metadata->sample_frequency &&
-        !(o.format == Format::edge_impulse && info.metadata->block_frequency))
-      why = "it has no sample-frequency";
-    if (o.streams.empty() && why) {
-      all.notes.push_back(fmt::format("stream {} is left out: {}", info.id, *why));
-      continue;
-    }
-    if (!std::exchange(any, true))
-      if (auto made = make_directories(directory); !made) return fail(made);
-    std::string name = to_folder ? stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
-    if (o.format == Format::edge_impulse) {
-      // What was asked for; else what covers most of what is exported.
-      auto label = !o.exports.label.empty()    ? Expected<std::string>(o.exports.label)
-                   : o.part.labels.size() == 1 ? Expected<std::string>(o.part.labels.front())
-                                               : main_class(recording, stream, mine.exports.samples.within);
-      if (!label) return fail(label);
-      if (!label->empty()) name = *label + "." + name;
-    }
-    auto report = one(stream, (directory / names.take(name, "." + o.extension)).string());
+  if (auto made = make_directories(directory); !made) return fail(made);
+  for (const auto& stream : plan.streams) {
+    auto report = add(one(stream.index, (directory / stream.name).string()));
     if (!report) return report;
-    add_report(all, *report);
   }
-  if (!any) return no_stream_with_values(recording, all.notes);
   return all;
 }
 
 // The names that files of a dataset are going to have; others have theirs.
 fs::path shown(const Options& o, const fs::path& file) {
   if (!o.folder) return file;
-  const auto inside = file.lexically_relative(o.folder->path());
+  const auto inside = file.lexically_relative(o.output);
   return inside.empty() || *inside.begin() == ".." ? file : fs::path(o.output_named) / inside;
+}
+
+// The same for texts that may hold such names, and errors.
+std::string shown(const Options& o, std::string text) {
+  if (!o.folder) return text;
+  const std::string& staged = o.output;
+  for (auto at = text.find(staged); at != std::string::npos; at = text.find(staged, at + o.output_named.size()))
+    text.replace(at, staged.size(), o.output_named);
+  return text;
+}
+
+int fail_shown(const Options& o, Error error) {
+  error.path = shown(o, error.path);
+  error.message = shown(o, std::move(error.message));
+  return fail_with(error);
 }
 
 void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
@@ -258,6 +259,14 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
                report.files.back().filename().string(), counted(report.files.size(), "file"),
                counted(report.samples, "sample"), human_bytes(bytes));
   }
+}
+
+// What is said of an export as a whole.
+std::vector<std::string> notes_of_all(const Options& o, const std::vector<DatasetItem>& items) {
+  auto notes = o.left_out;
+  if (!items.empty())
+    for (auto& note : empty_parts(items, o.split_options)) notes.push_back(std::move(note));
+  return notes;
 }
 
 // A callback that several threads may call.
@@ -288,8 +297,10 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   SharedProgress progress("reading", 0);
   for_each_parallel(executor, groups.size(), [&](std::size_t i) {
     auto recording = open_recording(groups[i], o.input.options());
-    auto item = recording ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback())
-                          : Expected<DatasetItem>(fail(recording));
+    auto streams =
+        recording ? choose_streams(*recording, o.streams) : Expected<std::vector<std::size_t>>(fail(recording));
+    auto item = streams ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback(), *streams)
+                        : Expected<DatasetItem>(fail(streams));
     if (item) {
       items[i] = std::move(*item);
     } else {
@@ -317,12 +328,11 @@ Expected<void> begin_dataset(Options& o) {
   return {};
 }
 
-int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const char* format,
-                   const WindowOptions* windows) {
-  const std::string text = manifest(items, o.split_options, format, windows, o.folder->files());
-  if (auto done = write_text_file(o.folder->path() / "manifest.yml", text); !done) return fail_with(done.error());
+int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, const WindowOptions* windows) {
+  const std::string text = manifest(items, o.split_options, o.format_name, windows, o.folder->files());
+  if (auto done = write_text_file(o.folder->path() / "manifest.yml", text); !done) return fail_shown(o, done.error());
   auto kept = o.folder->keep();
-  if (!kept) return fail_with(kept.error());
+  if (!kept) return fail_shown(o, kept.error());
   if (*kept) warn(**kept);
   for (const auto& note : empty_parts(items, o.split_options)) warn(note);
   if (o.json) return 0;
@@ -361,18 +371,26 @@ int run_windows(Options o) {
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
-  o.window.open = [](const fs::path& path) { return open_recording(path, {}); };
+  o.window.deflate = o.exports.deflate;
+  o.window.compress = o.exports.compress;
+  o.window.open = [&o](const fs::path& path) { return open_recording(path, o.input.options()); };
   const auto pool = make_worker_pool(o.jobs);
   auto items = plan_dataset(o, group_inputs(o), pool.get());
   if (!items) return fail_with(items.error());
   SharedProgress progress("cutting windows", 0);
   auto report = export_windows(*items, o.window, o.format == Format::npz ? TensorFormat::npz : TensorFormat::hdf5,
                                o.output, pool.get(), progress.callback());
-  if (!report) return fail_with(report.error());
+  if (!report) return fail_shown(o, report.error());
   for (const auto& note : report->notes) warn(note);
   if (report->unlabelled > 0 && !o.window.keep_unlabelled)
     warn(fmt::format("{} windows have no label that covers enough of them, and are left out (--unlabelled keeps them)",
                      report->unlabelled));
+  int exit_code = 0;
+  if (report->windows == 0) {
+    exit_code = fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
+  } else if (const int failure = finish_dataset(o, *items, &o.window); failure != 0) {
+    return failure;
+  }
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(shown(o, file).string());
@@ -383,62 +401,113 @@ int run_windows(Options o) {
                               {"damages", damages_json()},
                               {"notes", report->notes}});
   }
-  if (report->windows == 0) return fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
-  return finish_dataset(o, *items, o.format == Format::npz ? "npz" : "hdf5", &o.window);
+  return exit_code;
 }
 
-int run_hdf5(const Options& o, const std::vector<std::vector<fs::path>>& groups, const std::vector<DatasetItem>& items,
+int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const std::vector<DatasetItem>& items,
              Executor* executor) {
   // One file, or one for each part.
   nlohmann::json all = nlohmann::json::array();
   for (std::size_t p = 0; p < part_names.size(); ++p) {
     std::vector<NamedRecording> recordings;
-    Options mine = o;
+    ExportOptions options = o.exports;
     std::uint64_t bytes = 0;
-    const std::size_t count = items.empty() ? groups.size() : items.size();
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < plans.size(); ++i) {
       if (!items.empty() && items[i].part != p) continue;
-      const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
-      auto recording = open_recording(paths, o.input.options());
+      const PlannedExport& plan = plans[i];
+      if (plan.error) return fail_with(*plan.error);
+      auto recording = open_recording(plan.paths, o.input.options());
       if (!recording) return fail_with(recording.error());
-      auto streams = choose_streams(*recording, o.streams);
-      if (!streams) return fail_with(streams.error());
-      if (mine.exports.samples.normalize && !o.part.labels.empty())
-        return fail_with({ErrorCode::usage, "--label and --normalize do not go together", {}, {}});
-      if (o.part.from || o.part.to || !o.part.labels.empty()) {
-        if (count > 1) return fail_with({ErrorCode::usage, "--from, --to and --label work on one recording", {}, {}});
-        auto within = o.part.ranges(*recording);
-        if (!within) return fail_with(within.error());
-        mine.exports.samples.within = *within;
-      }
+      options.samples.within = plan.within;
+      std::vector<std::size_t> streams;
+      for (const auto& stream : plan.streams) streams.push_back(stream.index);
       bytes += total_bytes(*recording);
-      recordings.push_back({paths.front().stem().string(), std::move(*recording), std::move(*streams)});
+      recordings.push_back({plan.stem, std::move(*recording), std::move(streams)});
     }
     if (recordings.empty()) continue;
     fs::path output = o.output;
     std::error_code ignored;
     if (!items.empty()) {
-      if (auto made = make_directories(output); !made) return fail_with(made.error());
+      if (auto made = make_directories(output); !made) return fail_shown(o, made.error());
       output /= std::string(part_names[p]) + ".h5";
     } else if (fs::is_directory(output, ignored)) {
       output /= recordings.front().name + ".h5";
     }
     auto report = [&] {
       Progress progress("exporting", bytes);
-      return export_hdf5(recordings, output, mine.exports, executor, progress.callback());
+      return export_hdf5(recordings, output, options, executor, progress.callback());
     }();
-    if (!report) return fail_with(report.error());
+    if (!report) return fail_shown(o, report.error());
     print_files(*report, o, all);
     if (items.empty()) break;
   }
-  if (o.json)
-    print_json({{"outputs", all}, {"damages", damages_json()}, {"notes", empty_parts(items, o.split_options)}});
-  return items.empty() ? 0 : finish_dataset(o, items, "hdf5", nullptr);
+  if (!items.empty())
+    if (const int failure = finish_dataset(o, items, nullptr); failure != 0) return failure;
+  if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}, {"notes", notes_of_all(o, items)}});
+  return 0;
+}
+
+// What is written of each recording; recordings of which nothing is are left out.
+Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<std::vector<fs::path>>& groups,
+                                                  Executor* executor) {
+  const bool part_only = o.part.from || o.part.to || !o.part.labels.empty();
+  if (o.format == Format::hdf5 && groups.size() > 1 && part_only)
+    return fail(ErrorCode::usage, "--from, --to and --label work on one recording");
+  // Times from 0 on are each stream's own; labels are of the recording's clock.
+  if (o.exports.samples.normalize && !o.part.labels.empty())
+    return fail(ErrorCode::usage,
+                "--label and --normalize do not go together: sds cut --label makes a recording of the part");
+  std::error_code ignored;
+  ExportRequest request;
+  request.part = o.part;
+  request.streams = o.streams;
+  request.samples = o.exports.samples;
+  if (o.format == Format::qeexo) {
+    request.samples.times = SampleTimes::block;
+    request.samples.normalize = false;
+  }
+  request.images = o.format == Format::images;
+  request.per_stream = is_per_stream(o.format);
+  request.many = groups.size() > 1 || !o.split.empty();
+  request.to_folder = fs::is_directory(o.output, ignored);
+  request.needs_rate = o.format == Format::audio || o.format == Format::edge_impulse;
+  request.block_rate_does = o.format == Format::edge_impulse;
+  request.class_in_name = o.format == Format::edge_impulse;
+  request.class_name = request.class_in_name ? o.exports.label : "";
+  std::vector<LookedAt> looked_at(groups.size());
+  for_each_parallel(executor, groups.size(),
+                    [&](std::size_t i) { looked_at[i] = look_at(groups[i], o.input.options(), request); });
+  return choose_exports(std::move(looked_at), request, o.left_out);
+}
+
+// The parts of a split, as items in the order of their names; the plans get the same order, and their folders.
+Expected<std::vector<DatasetItem>> split_exports(Options& o, std::vector<PlannedExport>& plans, Executor* executor) {
+  auto shares = parse_split(o.split);
+  if (!shares) return fail(shares);
+  o.split_options.shares = *shares;
+  std::vector<std::vector<fs::path>> groups;
+  for (const auto& plan : plans) groups.push_back(plan.paths);
+  if (auto begun = begin_dataset(o); !begun) return fail(begun);
+  auto items = plan_dataset(o, groups, executor);
+  if (!items) return items;
+  std::sort(plans.begin(), plans.end(), [](const PlannedExport& a, const PlannedExport& b) { return a.stem < b.stem; });
+  for (std::size_t i = 0; i < plans.size(); ++i) plans[i].folder = part_names[(*items)[i].part];
+  return items;
+}
+
+// Why several recordings cannot go into one folder.
+Expected<void> refuse_equal_names(const std::vector<std::vector<fs::path>>& groups) {
+  std::set<std::string> stems;
+  for (const auto& group : groups)
+    if (const auto stem = group.front().stem().string(); !stems.insert(stem).second)
+      return fail(ErrorCode::usage, fmt::format("two recordings are called {}: rename one", stem));
+  return {};
 }
 
 int run_export(Options o) {
   if (o.format != Format::csv && o.output == "-")
     return fail_with({ErrorCode::usage, "standard output is not possible here: give a name with -o", {}, {}});
+  if (auto ok = refuse_options_without_effect(o); !ok) return fail_with(ok.error());
   if (!o.window_text.empty()) {
     if (!o.split.empty()) {
       auto shares = parse_split(o.split);
@@ -452,68 +521,61 @@ int run_export(Options o) {
   if (o.format != Format::csv && o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o", {}, {}});
   if (many && o.format != Format::hdf5 && (o.output.empty() || o.output == "-"))
     return fail_with({ErrorCode::usage, "several recordings: choose a directory with -o", {}, {}});
+  const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
+  if (to_stdout && o.json)
+    return fail_with({ErrorCode::usage, "--json needs -o: the table goes to standard output", {}, {}});
+  if (many && (o.format != Format::hdf5 || !o.split.empty()))
+    if (auto ok = refuse_equal_names(groups); !ok) return fail_with(ok.error());
+  if (!o.split.empty())
+    if (auto shares = parse_split(o.split); !shares) return fail_with(shares.error());
   const auto pool = make_worker_pool(o.jobs);
+  auto plans = plan_exports(o, groups, pool.get());
+  if (!plans) return fail_with(plans.error());
   std::vector<DatasetItem> items;
   if (!o.split.empty()) {
-    auto shares = parse_split(o.split);
-    if (!shares) return fail_with(shares.error());
-    o.split_options.shares = *shares;
-    if (auto begun = begin_dataset(o); !begun) return fail_with(begun.error());
-    auto planned = plan_dataset(o, groups, pool.get());
-    if (!planned) return fail_with(planned.error());
-    items = std::move(*planned);
+    for (const auto& plan : *plans)
+      if (plan.error) return fail_with(*plan.error);
+    auto split = split_exports(o, *plans, pool.get());
+    if (!split) return fail_shown(o, split.error());
+    items = std::move(*split);
   }
-  if (o.format == Format::hdf5) return run_hdf5(o, groups, items, pool.get());
-  const std::size_t count = items.empty() ? groups.size() : items.size();
-  std::vector<Outcome> outcomes(count);
-  std::set<std::string> stems;
-  for (std::size_t i = 0; i < count; ++i) {
-    outcomes[i].stem = (items.empty() ? groups[i].front() : items[i].path).stem().string();
-    if (many && !stems.insert(outcomes[i].stem).second)
-      return fail_with(
-          {ErrorCode::usage, fmt::format("two recordings are called {}: rename one", outcomes[i].stem), {}, {}});
-  }
+  for (const auto& note : o.left_out) warn(note);
+  if (o.format == Format::hdf5) return run_hdf5(o, *plans, items, pool.get());
+  name_files(*plans, o.extension);
+  std::vector<Expected<ExportReport>> reports(plans->size(), ExportReport{});
   {
     SharedProgress progress("exporting", 0);
-    for_each_parallel(pool.get(), count, [&](std::size_t i) {
-      const auto paths = items.empty() ? groups[i] : std::vector{items[i].path};
-      auto recording = open_recording(paths, o.input.options());
-      Expected<ExportReport> report = ExportReport{};
+    for_each_parallel(pool.get(), plans->size(), [&](std::size_t i) {
+      const PlannedExport& plan = (*plans)[i];
+      if (plan.error) {
+        reports[i] = tl::unexpected<Error>(*plan.error);
+        return;
+      }
+      auto recording = open_recording(plan.paths, o.input.options());
       if (!recording) {
-        report = fail(recording);
-      } else {
-        fs::path folder = many ? fs::path(o.output) : fs::path();
-        if (!items.empty()) folder /= part_names[items[i].part];
-        Expected<void> made;
-        if (many) made = make_directories(folder);
-        report = made ? export_one(*recording, outcomes[i].stem, folder, o, progress.callback())
-                      : Expected<ExportReport>(fail(made));
+        reports[i] = fail(recording);
+        return;
       }
-      if (report) {
-        outcomes[i].report = std::move(*report);
-      } else {
-        outcomes[i].error = report.error();
-      }
+      const fs::path folder = many ? fs::path(o.output) / plan.folder : fs::path();
+      auto made = many ? make_directories(folder) : Expected<void>();
+      reports[i] =
+          made ? export_one(*recording, plan, folder, o, progress.callback()) : Expected<ExportReport>(fail(made));
     });
   }
   int exit_code = 0;
   nlohmann::json all = nlohmann::json::array();
-  for (const auto& outcome : outcomes) {
-    if (outcome.error) {
-      exit_code = std::max(exit_code, fail_with(*outcome.error));
-      if (outcome.error->code == ErrorCode::interrupted) return exit_code;
+  for (const auto& report : reports) {
+    if (report) {
+      print_files(*report, o, all);
       continue;
     }
-    print_files(outcome.report, o, all);
+    exit_code = std::max(exit_code, fail_shown(o, report.error()));
+    if (report.error().code == ErrorCode::interrupted) return exit_code;
   }
-  const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
-  if (o.json)
-    print_json({{"outputs", all},
-                {"damages", damages_json()},
-                {"notes", items.empty() ? std::vector<std::string>() : empty_parts(items, o.split_options)}},
-               to_stdout ? stderr : stdout);
-  if (exit_code != 0 || items.empty()) return exit_code;
-  return finish_dataset(o, items, o.extension.c_str(), nullptr);
+  if (!items.empty() && exit_code == 0)
+    if (const int failure = finish_dataset(o, items, nullptr); failure != 0) return failure;
+  if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}, {"notes", notes_of_all(o, items)}});
+  return exit_code;
 }
 
 struct FormatInfo {
@@ -561,6 +623,7 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   auto* command = exporter.add_subcommand(info.name, info.description);
   auto o = std::make_shared<Options>();
   o->format = info.format;
+  o->format_name = info.name;
   o->extension = info.extension;
   o->input.add_to(*command, "Recordings: each .sdsz is one; .sds files are the streams of one", true);
   command
@@ -649,6 +712,8 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
     if (std::string(command->get_name()) == "audio" && !std::filesystem::path(o->output).extension().empty())
       o->extension = std::filesystem::path(o->output).extension().string().substr(1);
     if (o->cbor) o->extension = "cbor";
+    for (const auto* option : command->get_options())
+      if (option->count() > 0) o->given.insert(option->get_name());
     run = [o] { return run_export(*o); };
   });
 }

@@ -81,6 +81,7 @@ int print_rows(const Recording& recording, const QueryResult& result, const Opti
 }
 
 int run_query(const Options& o) {
+  if (o.rows && o.json) return fail_with({ErrorCode::usage, "--json and --rows: choose one of the two", {}, {}});
   auto recording = o.input.open_one(o.path);
   if (!recording) return fail_with(recording.error());
   auto condition = Condition::parse(o.condition);

@@ -119,11 +119,13 @@ Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, co
 Expected<Recording> open_recording(std::span<const std::filesystem::path> paths, const Recording::Options& options) {
   auto recording = open(paths, options, true);
   if (!recording) return recording;
-  for (const auto& text : clocks_apart(*recording)) warn(recording->path().string() + ": " + text);
+  const auto apart = clocks_apart(*recording);
   Opened opened;
   opened.streams = stream_ids(*recording);
   opened.damages = recording->damage_log();
   const std::lock_guard lock(g_mutex);
+  if (g_opened.count(recording->path().string()) == 0)
+    for (const auto& text : apart) warn(recording->path().string() + ": " + text);
   g_opened.emplace(recording->path().string(), std::move(opened));
   return recording;
 }

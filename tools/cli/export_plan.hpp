@@ -1,0 +1,67 @@
+// What an export is going to write, decided before anything is: which parts of which recordings, and under which names,
+// so that nothing is made where nothing is left, and no two files of one export get one name.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "sds/tools/exports.hpp"
+
+namespace sds::cli {
+
+/// What is asked for of every recording.
+struct ExportRequest {
+  PartOptions part;
+  std::vector<std::string> streams;  ///< ids; empty: all
+  SampleOptions samples;             ///< how they are read
+  bool images = false;               ///< only of streams that hold some, where none is named
+  bool per_stream = false;           ///< each stream becomes a file
+  bool many = false;                 ///< the files of several recordings go into one folder
+  bool to_folder = false;            ///< those of one recording do
+  bool needs_rate = false;           ///< the format has no place for streams without a sample-frequency,
+  bool block_rate_does = false;      ///< where a frequency of the blocks will not do, either
+  bool class_in_name = false;        ///< they are called <class>.<name>
+  std::string class_name;            ///< for all of them; empty: what covers most of what is exported
+};
+
+/// A stream, and the name of its file in its folder (where each stream becomes a file in a folder).
+struct PlannedStream {
+  std::size_t index = 0;
+  std::string wanted;  ///< without the extension
+  std::string name;
+};
+
+/// What is exported of one recording.
+struct PlannedExport {
+  std::vector<std::filesystem::path> paths;
+  std::string stem;    ///< of the recording's file
+  std::string folder;  ///< the part of a dataset; empty: the output itself
+  TimeRanges within = all_time;
+  std::vector<PlannedStream> streams;
+  std::vector<std::string> notes;
+  std::optional<Error> error;
+};
+
+/// A recording, looked at.
+struct LookedAt {
+  PlannedExport plan;
+  std::optional<Error> nothing;      ///< says that nothing of it lies in the time, or has the class, that was asked for
+  std::vector<std::string> classes;  ///< that its labels have, where some were asked for
+  std::vector<std::string> lacks;    ///< classes that were asked for
+};
+LookedAt look_at(const std::vector<std::filesystem::path>& paths, const Recording::Options& options,
+                 const ExportRequest& request);
+
+/// What of these is exported: recordings of which nothing is are left out, with a note in `notes`; an error where that
+/// is all of them, or where a class that was asked for is in none.
+Expected<std::vector<PlannedExport>> choose_exports(std::vector<LookedAt> looked_at, const ExportRequest& request,
+                                                    std::vector<std::string>& notes);
+
+/// Gives every planned file a name of its own in its folder, the same in whatever order the recordings come. Names that
+/// are not those that were wanted are in the notes.
+void name_files(std::vector<PlannedExport>& plans, const std::string& extension);
+
+}  // namespace sds::cli
