@@ -396,7 +396,7 @@ class Exports(Case):
                 self.assertIn("no label has the class 'wlak'; there are: rest, walk", err)
                 self.assertFalse(os.path.exists(self.path("out")))
                 _, err = run("export", form, *recordings, "--label", "walk", *extra, "-o", out)
-                self.assertIn("b.sdsz: has no label of class 'walk': left out", err)
+                self.assertRegex(err, r"sds: note: \S*b\.sdsz: has no label of class 'walk': left out")
                 names = {os.path.basename(n).split(".")[0] for n in self.files_in("out")} - {"manifest"}
                 self.assertEqual(names, {"a", "c"})
                 shutil.rmtree(self.path("out"))

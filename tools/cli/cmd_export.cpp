@@ -539,7 +539,7 @@ int run_export(Options o) {
     if (!split) return fail_shown(o, split.error());
     items = std::move(*split);
   }
-  for (const auto& note : o.left_out) warn(note);
+  for (const auto& left_out : o.left_out) note(left_out);
   if (o.format == Format::hdf5) return run_hdf5(o, *plans, items, pool.get());
   name_files(*plans, o.extension);
   std::vector<Expected<ExportReport>> reports(plans->size(), ExportReport{});
