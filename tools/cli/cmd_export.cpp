@@ -475,8 +475,12 @@ Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<
   request.class_in_name = o.format == Format::edge_impulse;
   request.class_name = request.class_in_name ? o.exports.label : "";
   std::vector<LookedAt> looked_at(groups.size());
-  for_each_parallel(executor, groups.size(),
-                    [&](std::size_t i) { looked_at[i] = look_at(groups[i], o.input.options(), request); });
+  {
+    SharedProgress progress("looking", 0);
+    for_each_parallel(executor, groups.size(), [&](std::size_t i) {
+      looked_at[i] = look_at(groups[i], o.input.options(), request, progress.callback());
+    });
+  }
   return choose_exports(std::move(looked_at), request, o.left_out);
 }
 
@@ -696,7 +700,7 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   }
   command
       ->add_option("--split", o->split,
-                   "Share recordings out to train/validation/test, such as 80/10/10; writes manifest.yml")
+                   "Share recordings out to train/validation/test, in per cent, such as 80/10/10; writes manifest.yml")
       ->type_name("A/B/C");
   command
       ->add_option("--split-by", o->split_options.by,

@@ -18,7 +18,8 @@ namespace sds::cli {
 namespace {
 
 // Whether anything of a stream would be exported. What cannot be read counts: the export says why.
-bool has_samples(const Recording& recording, std::size_t index, const SampleOptions& options) {
+bool has_samples(const Recording& recording, std::size_t index, const SampleOptions& options,
+                 const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
   if (stream.metadata && stream.metadata->image) {
     auto cursor = recording.cursor(index, nullptr, time_filter(recording, index, options.within));
@@ -27,10 +28,11 @@ bool has_samples(const Recording& recording, std::size_t index, const SampleOpti
       auto block = (*cursor)->next();
       if (!block) return true;
       if (!*block) return false;
+      if (!report(on_progress, (*block)->data.size() + 8)) return true;
       if (contains(options.within, seconds((*block)->tick, stream.tick_frequency()))) return true;
     }
   }
-  auto reader = SampleReader::open(recording, index, options, {});
+  auto reader = SampleReader::open(recording, index, options, on_progress);
   if (!reader) return true;
   auto run = reader->next();
   return !run || *run != nullptr;
@@ -87,7 +89,8 @@ Expected<std::string> class_for_name(const Recording& recording, std::size_t str
   return main_class(recording, stream, within);
 }
 
-Expected<void> plan(const Recording& recording, const ExportRequest& request, LookedAt& looked) {
+Expected<void> plan(const Recording& recording, const ExportRequest& request, const OnProgress& on_progress,
+                    LookedAt& looked) {
   PlannedExport& plan = looked.plan;
   auto streams = choose_streams(recording, request.streams);
   if (!streams) return fail(streams);
@@ -139,7 +142,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, Lo
   for (const auto& planned : plan.streams) {
     const StreamInfo& info = recording.streams()[planned.index];
     const bool readable = request.images ? info.metadata && info.metadata->image : !why_no_samples(info);
-    const bool samples_left = readable && has_samples(recording, planned.index, samples);
+    const bool samples_left = readable && has_samples(recording, planned.index, samples, on_progress);
     any_readable = any_readable || readable;
     any_samples = any_samples || samples_left;
     if (samples_left || !readable) left.push_back(planned);
@@ -160,12 +163,12 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, Lo
 }  // namespace
 
 LookedAt look_at(const std::vector<std::filesystem::path>& paths, const Recording::Options& options,
-                 const ExportRequest& request) {
+                 const ExportRequest& request, const OnProgress& on_progress) {
   LookedAt looked;
   looked.plan.paths = paths;
   looked.plan.stem = paths.front().stem().string();
   auto recording = open_recording(paths, options);
-  auto done = recording ? plan(*recording, request, looked) : Expected<void>(fail(recording));
+  auto done = recording ? plan(*recording, request, on_progress, looked) : Expected<void>(fail(recording));
   if (!done) looked.plan.error = done.error();
   return looked;
 }

@@ -53,7 +53,7 @@ struct LookedAt {
   std::vector<std::string> lacks;    ///< classes that were asked for
 };
 LookedAt look_at(const std::vector<std::filesystem::path>& paths, const Recording::Options& options,
-                 const ExportRequest& request);
+                 const ExportRequest& request, const OnProgress& on_progress);
 
 /// What of these is exported: recordings of which nothing is are left out, with a note in `notes`; an error where that
 /// is all of them, or where a class that was asked for is in none.
