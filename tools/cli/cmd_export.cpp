@@ -490,6 +490,7 @@ Expected<std::vector<DatasetItem>> split_exports(Options& o, std::vector<Planned
   if (!shares) return fail(shares);
   o.split_options.shares = *shares;
   std::vector<std::vector<fs::path>> groups;
+  groups.reserve(plans.size());
   for (const auto& plan : plans) groups.push_back(plan.paths);
   if (auto begun = begin_dataset(o); !begun) return fail(begun);
   auto items = plan_dataset(o, groups, executor);
