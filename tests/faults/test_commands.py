@@ -163,6 +163,21 @@ class Commands(Case):
         code, output, before, after, _ = self.attempt(pack, old, 0, "fat")
         self.assertEqual((code, after), (4, before), output)
 
+    def dataset(self, seed, *extra):
+        return ["export", "csv", self.imu, self.both, "--split", "50/50", "--seed", seed, "-o", "OUT/set", *extra]
+
+    def old_dataset(self, out):
+        run(*(str(a).replace("OUT", out) for a in self.dataset(1)))
+
+    def test_a_file_system_that_cannot_exchange_names_takes_datasets_all_the_same(self):
+        reference = self.attempt(self.dataset(7), None, 0, "eio")[3]
+        self.assertIn("set/manifest.yml", reference)
+        for prepare, extra in ((None, ()), (self.old_dataset, ("-f",)), (lambda out: os.mkdir(os.path.join(out, "set")), ())):
+            code, output, _, after, _ = self.attempt(self.dataset(7, *extra), prepare, 0, "fat")
+            self.assertEqual((code, after), (0, reference), output)
+        code, output, before, after, _ = self.attempt(self.dataset(7), self.old_dataset, 0, "fat")
+        self.assertEqual((code, after), (4, before), output)
+
     def test_edits(self):
         self.check("cut", self.imu, "--from", 2, "--to", 5, "-o", "OUT/part.sdsz")
         self.check("merge", self.imu, self.both, "--no-align", "-o", "OUT/merged.sdsz")
@@ -192,6 +207,10 @@ class Commands(Case):
         for name in ("npz", "hdf5"):
             self.check("export", name, self.imu, "--window", "1s", "-o", "OUT/set", names=["set", "sds-"],
                        unseen=[("open", ".h5")])
+
+    def test_datasets_of_files(self):
+        self.check(*self.dataset(7), names=["set"])
+        self.check(*self.dataset(7, "-f"), names=["set"], prepare=self.old_dataset)
 
     def test_imports(self):
         self.check("import", "csv", self.input("imu.csv"), "-o", "OUT/imu.sdsz")

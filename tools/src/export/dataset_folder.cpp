@@ -308,8 +308,10 @@ Expected<std::optional<std::string>> DatasetFolder::replace() {
     ok.error().path = folder_;
     return fail(ok);
   }
-  if (auto synced = sync_directory(folder_.parent_path()); !synced) return fail(synced);
-  return remove_old(old);
+  const auto synced = sync_directory(folder_.parent_path());
+  auto left = remove_old(old);
+  if (!synced) return fail(synced);
+  return left;
 }
 
 // Where the file system has no exchange there is a moment in which nothing has the name. A kill in it leaves the old
@@ -330,8 +332,10 @@ Expected<std::optional<std::string>> DatasetFolder::replace_in_two_steps() {
     return fail(named);
   }
   staged_.clear();
-  if (auto synced = sync_directory(folder_.parent_path()); !synced) return fail(synced);
-  return remove_old(old);
+  const auto synced = sync_directory(folder_.parent_path());
+  auto left = remove_old(old);
+  if (!synced) return fail(synced);
+  return left;
 }
 
 }  // namespace sds
