@@ -158,7 +158,9 @@ Expected<void> take_mode(const fs::path& staged, const fs::path& folder) {
 }
 
 Expected<void> make_folder(const fs::path& path) {
-  const int done = file_system().mkdir(path);
+  int done = 0;
+  do done = file_system().mkdir(path);
+  while (done == -EINTR);
   if (done == -EEXIST) return fail(ErrorCode::exists, "exists already", path);
   if (done < 0) return fail_errno(-done, "cannot make the folder", path);
   return {};
