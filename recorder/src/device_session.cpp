@@ -95,7 +95,8 @@ void DeviceSession::end(const std::string& reason) {
           {ErrorCode::io, "the disk was full: not all that had come was taken", shared_.options.directory, {}, ENOSPC});
     }
   }
-  spdlog::info("device   {}: {}{}", link_->name(), why, not_taken);
+  spdlog::log(not_taken.empty() ? spdlog::level::info : spdlog::level::warn, "device   {}: {}{}", link_->name(), why,
+              not_taken);
   timer_.cancel();
   link_->close(sending_ ? Bytes{} : connection_->farewell());  // never into the middle of a message
   const auto connection = std::move(connection_);

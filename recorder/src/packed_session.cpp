@@ -7,6 +7,7 @@
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/plain.hpp"
+#include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
 #include "sds/recorder/server_limits.hpp"
 #include "sds/recorder/session_clock.hpp"
@@ -38,6 +39,7 @@ struct PackedStream {
   std::uint64_t unfinished_bytes = 0;  // what the parser holds
   std::uint64_t blocks = 0;            // that came
   bool tail_only = false;
+  std::uint64_t tail_bytes = 0;               // given to the writer as its torn end
   std::optional<ReceivedBlock> newest;        // the last block of the newest batch
   std::optional<ReceivedBlock> last_written;  // of which a clock pair was written
   std::uint64_t clock_pairs = 0;
@@ -47,7 +49,13 @@ struct PackedStream {
 struct ClosedStream {
   std::string name;
   SdszWriter::StreamId id = 0;
-  std::uint64_t blocks = 0;  // that came
+  std::uint64_t blocks = 0;      // that came
+  std::uint64_t tail_bytes = 0;  // of its torn end
+  // Of a recording that has to be given up.
+  bool open = false;
+  std::uint64_t unfinished_bytes = 0;
+  std::uint64_t saved_blocks = 0;
+  std::uint64_t saved_tail_bytes = 0;
 };
 
 struct MetadataFile {
@@ -129,6 +137,7 @@ class PackedSession final : public SessionWriter {
     if (stream.parser.is_raw()) {
       stream.tail_only = true;  // no block structure from here on: keep the bytes as they come
       const Bytes rest = stream.parser.take_rest();
+      stream.tail_bytes += rest.size();
       if (auto kept = give([&] { return writer_->append_tail(stream.id, rest); }); !kept) return kept;
     }
     return hold(stream);
@@ -138,7 +147,7 @@ class PackedSession final : public SessionWriter {
     auto node = streams_.extract(handle);
     if (node.empty()) return {};
     PackedStream& stream = node.mapped();
-    closed_.push_back({stream.name, stream.id, stream.blocks});
+    closed_.push_back({stream.name, stream.id, stream.blocks, stream.tail_bytes + stream.parser.rest_bytes()});
     std::string loss = reason;
     if (const auto refused = stream.blocks - writer_->taken_blocks(stream.id); refused > 0)
       loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
@@ -166,7 +175,7 @@ class PackedSession final : public SessionWriter {
   Expected<void> seal() override {
     for (const auto& [handle, stream] : streams_)
       if (auto sealed = give([&, id = stream.id] { return writer_->seal(id); }); !sealed) return sealed;
-    return repeat([&] { return writer_->flush(); });  // nothing is left for the log
+    return repeat([&] { return writer_->shrink_log(); });
   }
 
   Expected<void> trim() override {
@@ -199,29 +208,42 @@ class PackedSession final : public SessionWriter {
   }
 
   SessionSummary abandon(const std::string& reason) override {
-    for (const auto& stream : closed_) {
-      summary_.blocks += saved_blocks(stream.id);
-      if (const auto lost = stream.blocks - saved_blocks(stream.id); lost > 0)
-        summary_.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, lost_text(lost, stream.blocks)));
+    note_sizes();
+    for (auto& [handle, stream] : streams_) {
+      closed_.push_back({stream.name, stream.id, stream.blocks, stream.tail_bytes});
+      closed_.back().unfinished_bytes = stream.parser.rest_bytes();
+      closed_.back().open = true;
     }
-    for (const auto& [handle, stream] : streams_) {
-      summary_.blocks += saved_blocks(stream.id);
-      const auto lost = stream.blocks - saved_blocks(stream.id);
-      const auto begun = stream.parser.rest_bytes();
-      summary_.losses.push_back(fmt::format(
-          "{}: {}; {}{}", stream.name, reason,
-          lost == 0 ? "what came since the last flush may be missing" : lost_text(lost, stream.blocks),
-          begun == 0 ? "" : fmt::format(", {} {} bytes of one that had begun", lost == 0 ? "and" : "nor are", begun)));
-    }
-    if (any_stream_ && summary_.losses.empty()) summary_.losses.push_back(reason + "; the recording is not closed");
     streams_.clear();
     (void)unfinished_.set(0);
-    note_sizes();
+    for (auto& stream : closed_) {
+      stream.saved_blocks = saved_blocks(stream.id);
+      stream.saved_tail_bytes = stream.tail_bytes;
+    }
     if (any_stream_) {
       writer_.reset();
+      count_what_is_there();
     } else {
       discard();
     }
+    for (const auto& stream : closed_) {
+      summary_.blocks += stream.saved_blocks;
+      const auto lost = stream.blocks - stream.saved_blocks;
+      const auto lost_tail = stream.tail_bytes - stream.saved_tail_bytes + stream.unfinished_bytes;
+      if (!stream.open && lost == 0 && lost_tail == 0) continue;
+      std::string what;
+      if (lost > 0) {
+        what = fmt::format("{} of the {} blocks that came are not in the recording", lost, stream.blocks);
+      } else if (stream.open) {
+        what = "what came since the last flush may be missing";
+      }
+      if (lost_tail > 0)
+        what += what.empty()
+                    ? fmt::format("{} bytes of its torn end are not in the recording", lost_tail)
+                    : fmt::format(", {} {} bytes of one that had begun", lost > 0 ? "nor are" : "and", lost_tail);
+      summary_.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, what));
+    }
+    if (any_stream_ && summary_.losses.empty()) summary_.losses.push_back(reason + "; the recording is not closed");
     return summary_;
   }
 
@@ -231,8 +253,18 @@ class PackedSession final : public SessionWriter {
     return writer_->taken_blocks(id) - writer_->unsaved_blocks(id);
   }
 
-  static std::string lost_text(std::uint64_t lost, std::uint64_t came) {
-    return fmt::format("{} of the {} blocks that came are not in the recording", lost, came);
+  // A write that failed may have left whole blocks of what it was to write.
+  void count_what_is_there() {
+    const auto left = SdszReader::open(path_, {});
+    if (!left) return;
+    for (auto& stream : closed_) {
+      if (stream.id >= (*left)->streams().size()) continue;
+      const SdszStream& there = (*left)->streams()[stream.id];
+      stream.saved_blocks = std::min(there.block_count, stream.blocks);
+      std::uint64_t tail = 0;
+      for (const auto& entry : there.tail) tail += entry.header.raw_bytes;
+      stream.saved_tail_bytes = std::min(tail, stream.tail_bytes);
+    }
   }
 
   template <class Again>

@@ -13,14 +13,16 @@ namespace sds {
 namespace {
 
 constexpr std::size_t kSpares = 4;
-constexpr std::chrono::seconds kLookInterval{1};
+// For others to seal what they have open, when one that stops needs the space that this leaves.
+constexpr std::chrono::seconds kPatience{3};
+constexpr std::chrono::milliseconds kLookAgain{100};
 
 // What waits is written into the log, and into a section later.
 constexpr std::uint64_t kWrittenTwice = 2;
 // Of the disk's room, the part that may wait in memory: the disk is not to be full because of that.
 constexpr std::uint64_t kQueuePart = 4;
-// Of a device that is there, in pieces as large as its largest: what is read from it when the disk is found full, and
-// what came since it was looked at.
+// Of a device that sends, in pieces as large as its largest of late: what is read from it when the disk is found full,
+// and what came since it was looked at.
 constexpr std::uint64_t kInHandPieces = kWrittenTwice * 2;
 // What a recording, or a stream of one, takes at first.
 constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
@@ -144,7 +146,7 @@ void RecorderThread::run() {
     spares_.reserve(kSpares);
   });
   auto next_flush = std::chrono::steady_clock::now() + options_.flush_interval;
-  auto next_look = std::chrono::steady_clock::now() + kLookInterval;
+  auto next_look = std::chrono::steady_clock::now() + options_.look_interval;
   for (;;) {
     if (auto work = next_work(next_flush, next_look)) {
       guarded([&] { perform(*work); });
@@ -160,10 +162,11 @@ void RecorderThread::run() {
       guarded([&] { flush(); });
     }
     if (now >= next_look) {
-      next_look = now + kLookInterval;
+      next_look = now + options_.look_interval;
       guarded([&] { look_after(); });
     }
     guarded([&] { account(); });
+    guarded([&] { seal_if_wanted(); });
     wake_refused();
   }
   guarded([&] {
@@ -276,6 +279,7 @@ void RecorderThread::write(const ReceivedBatch& batch) {
       continue;
     }
     dirty_ = true;
+    sealed_ = false;
     if (auto done =
             session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
         !done)
@@ -292,6 +296,7 @@ void RecorderThread::flush() {
 }
 
 void RecorderThread::look_after() {
+  largest_before_ = std::exchange(largest_batch_, 0);
   if (!session_) return;
   if (auto trimmed = session_->trim(); !trimmed) return give_up(trimmed.error());
   tell_missing_files();
@@ -317,11 +322,13 @@ void RecorderThread::expect_stop() {
   if (stop_ != Stop::not_yet) return;
   stop_ = Stop::expected;
   ++shared_.at_work;
+  count_as_unsealed(false);
 }
 
 void RecorderThread::end_stop() {
   const std::lock_guard lock(shared_.stop_mutex);
   if (std::exchange(stop_, Stop::ended) == Stop::expected) --shared_.at_work;
+  count_as_unsealed(false);
   shared_.stop_changed.notify_all();
 }
 
@@ -330,9 +337,33 @@ void RecorderThread::tell_those_who_stop() {
   shared_.stop_changed.notify_all();
 }
 
+// With shared_.stop_mutex held.
+void RecorderThread::count_as_unsealed(bool unsealed) {
+  if (counted_ == unsealed) return;
+  counted_ = unsealed;
+  unsealed ? ++shared_.unsealed : --shared_.unsealed;
+}
+
+void RecorderThread::note_unsealed() {
+  const bool unsealed = session_ != nullptr && !sealed_;
+  if (unsealed_ == unsealed) return;
+  unsealed_ = unsealed;
+  const std::lock_guard lock(shared_.stop_mutex);
+  if (stop_ == Stop::not_yet) count_as_unsealed(unsealed);
+}
+
+void RecorderThread::seal_if_wanted() {
+  if (shared_.seal_wanted == 0 || !session_ || sealed_ || gate_.cancelled()) return;
+  if (auto sealed = session_->seal(); !sealed) return give_up(sealed.error());
+  sealed_ = true;
+  dirty_ = false;
+  account();
+}
+
 // Where nothing is waited for: takes space for `bytes` that come next, beside what all recordings need to be closed.
 // False if there is none, and nobody is left who may make some. What is open is reckoned at its most; as a section it
-// takes what it takes. But each section costs something, too: they are sealed when nobody else is at work.
+// takes what it takes. But each section costs something, too: they are sealed when nobody else is at work, first by
+// those who go on.
 bool RecorderThread::claim(std::uint64_t bytes) {
   expect_stop();
   account();
@@ -343,8 +374,16 @@ bool RecorderThread::claim(std::uint64_t bytes) {
     if (may_seal) ++shared_.may_seal;
     --shared_.at_work;
     shared_.stop_changed.notify_all();
-    shared_.stop_changed.wait(lock,
-                              [&] { return fits() || (shared_.at_work == 0 && (may_seal || shared_.may_seal == 0)); });
+    ++shared_.seal_wanted;
+    const auto patient_until = std::chrono::steady_clock::now() + kPatience;
+    const auto others_sealed = [&] {
+      return shared_.unsealed == 0 || std::chrono::steady_clock::now() >= patient_until;
+    };
+    const auto settled = [&] {
+      return fits() || (shared_.at_work == 0 && (may_seal || shared_.may_seal == 0) && others_sealed());
+    };
+    while (!settled()) shared_.stop_changed.wait_for(lock, kLookAgain);
+    --shared_.seal_wanted;
     ++shared_.at_work;
     if (may_seal) --shared_.may_seal;
     if (fits()) break;
@@ -372,8 +411,10 @@ void RecorderThread::lose_the_rest(std::uint64_t bytes) {
 
 void RecorderThread::account() {
   (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0);
-  (void)in_hand_.set(session_ && !gate_.released() ? kInHandPieces * largest_batch_ : 0);
-  if (gate_.cancelled()) tell_those_who_stop();
+  const std::uint64_t largest = std::max(largest_before_, largest_batch_);
+  (void)in_hand_.set(session_ && !gate_.released() ? kInHandPieces * largest : 0);
+  note_unsealed();
+  if (gate_.cancelled() || shared_.seal_wanted > 0) tell_those_who_stop();
 }
 
 // Free bytes that there must be before `bytes` are written. Who has a device that is there leaves room for all that

@@ -44,9 +44,10 @@ bool SpaceGate::is_enough(std::uint64_t free, std::uint64_t needed) const {
 Error SpaceGate::full_error(std::uint64_t needed) const {
   const bool reserve = !released_ && options_.keep_free >= needed;
   return {ErrorCode::io,
-          fmt::format("the disk is full: {} are free, {}", size_text(free_bytes()),
-                      reserve ? size_text(options_.keep_free) + " are to be left free"
-                              : size_text(needed) + " are needed to close what is being recorded"),
+          fmt::format(
+              "the disk is full: {} are free, {}", size_text(free_bytes()),
+              reserve ? size_text(options_.keep_free) + " are to be left free"
+                      : size_text(needed) + " are needed for what is on its way, and to close what is being recorded"),
           options_.directory,
           {},
           ENOSPC};

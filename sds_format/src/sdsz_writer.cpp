@@ -771,6 +771,13 @@ Expected<void> SdszWriter::flush() {
   return state_->wal ? state_->flush_log() : Expected<void>{};
 }
 
+Expected<void> SdszWriter::shrink_log() {
+  if (auto done = flush(); !done || !state_->wal) return done;
+  bool published = false;
+  auto renewed = state_->renew_log(published);
+  return renewed || !published ? Expected<void>{} : state_->latch(renewed, true);
+}
+
 Expected<void> SdszWriter::close() {
   if (state_->failure) return tl::unexpected<Error>(*state_->failure);
   for (; !state_->closed; ++state_->close_step) {

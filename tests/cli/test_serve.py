@@ -419,6 +419,8 @@ class Serve(Case):
         self.assertGreaterEqual(len(kept), 60 * 1008)
         self.assertEqual([struct.unpack_from("<I", kept, at)[0] for at in range(0, len(kept), 1008)],
                          list(range(len(kept) // 1008)))
+        lost, came = map(int, re.search(r"A: .*; (\d+) of the (\d+) blocks that came are not", server.log_text()).groups())
+        self.assertEqual(came - lost, len(kept) // 1008)
         run("unpack", self.path("recording.1.sdsz"), "-d", self.path("quiet"))
         self.assertEqual(self.read("quiet", "Quiet.0.sds"), plain((1, b"one"), (2, b"two")))
 
@@ -432,7 +434,7 @@ class Serve(Case):
             sender = threading.Thread(target=self.send_noise, args=(connection, handle, 10000))
             sender.start()
             wait_until(lambda: "is held back" in server.log_text(), "the server says that it waits")
-            self.assertRegex(server.log_text(), r"the disk is full: .* are needed to close what is being recorded")
+            self.assertRegex(server.log_text(), r"the disk is full: .* are needed for what is on its way, and to close what is being recorded")
             os.remove(disk.path(server, "ballast"))
             wait_until(lambda: "writing goes on" in server.log_text(), "the server says that it goes on")
             sender.join(timeout=60)

@@ -51,7 +51,9 @@ class Recorders : public ::testing::Test {
     RecorderThread::Options options;
     options.flush_interval = std::chrono::milliseconds(1);
     options.space.retry = std::chrono::milliseconds(1);
+    options.space.on_full = on_full_;
     options.space.free_bytes = [this] { return std::optional(free_bytes()); };
+    options.look_interval = look_interval_;
     recorder->thread = std::make_unique<RecorderThread>(
         std::move(options), shared_,
         RecorderThread::Callbacks{
@@ -91,25 +93,27 @@ class Recorders : public ::testing::Test {
       while (!recorder->finished) std::this_thread::yield();
   }
 
-  // Five recordings with 200 kB in their logs, whose devices have 15 blocks of 10 kB each in hand on a full disk.
-  std::vector<std::unique_ptr<Recorder>> record_until_full(std::uint64_t free) {
+  // Five recordings with 200 kB in their logs, whose devices have blocks of 10 kB each in hand on a full disk.
+  std::vector<std::unique_ptr<Recorder>> record_until_full(std::uint64_t free, std::uint32_t in_hand) {
     std::vector<std::unique_ptr<Recorder>> recorders;
     for (int i = 0; i < 5; ++i) recorders.push_back(record({noise(1, 200'000)}));
     leave_free(free);
-    for (const auto& recorder : recorders) recorder->push_each(in_hand());
+    for (const auto& recorder : recorders) recorder->push_each(noises(in_hand));
     for (const auto& recorder : recorders)
       while (!recorder->thread->waits_for_space()) std::this_thread::yield();
     return recorders;
   }
-  static std::vector<TestBlock> in_hand() {
+  static std::vector<TestBlock> noises(std::uint32_t count) {
     std::vector<TestBlock> blocks;
-    for (std::uint32_t i = 2; i < 17; ++i) blocks.push_back(noise(i, 10'000));
+    for (std::uint32_t i = 2; i < count + 2; ++i) blocks.push_back(noise(i, 10'000));
     return blocks;
   }
 
   test::TempDir dir_;
   std::atomic<std::uint64_t> size_{1u << 30};
   int made_ = 0;
+  OnFull on_full_ = OnFull::wait;
+  std::chrono::milliseconds look_interval_{1000};
   RecorderShared shared_;
 };
 
@@ -138,7 +142,7 @@ TEST_F(Recorders, WhatADeviceHadSentWhenItLeftIsWrittenWhereThereIsSpaceForThat)
 // The sections take 5 * 350 kB, and 45 kB a recording are enough to close it: 1.975 MB, and each may
 // have 100 kB in hand. Written twice, it would be more than there is.
 TEST_F(Recorders, AStopLosesNothingThatHasItsPlace) {
-  const auto recorders = record_until_full(2'500'000);
+  const auto recorders = record_until_full(2'500'000, 15);
   stop(recorders);
   for (int i = 0; i < 5; ++i) {
     auto recording = Recording::open(file(i));
@@ -149,11 +153,45 @@ TEST_F(Recorders, AStopLosesNothingThatHasItsPlace) {
   EXPECT_FALSE(shared_.first_loss);
 }
 
-// 5 * 200 kB of it go to what is in the logs, and 5 * 40 kB to what closes the recordings: 60 kB are left, which are
-// not enough for what any of the five has in hand. When the first has lost that, its log of 200 kB gives way to the
-// others. Each may lack the space for one more block.
+// A has 100 kB in the log, B 500 kB, and 40 kB close a recording: 680 kB of 700 kB are spoken for. What is sealed takes
+// no more, for the log gives it back; but with the 540 kB that B may still need, A's 200 kB have no place. When B has
+// sealed, too, they do.
+TEST_F(Recorders, WhoStopsOnAFullDiskHasTheSpaceThatOthersLeaveWhenTheySeal) {
+  on_full_ = OnFull::stop;
+  look_interval_ = std::chrono::milliseconds(1);
+  auto a = record({noise(1, 100'000)});
+  auto b = record({noise(1, 500'000)});
+  leave_free(700'000);
+  a->push({noise(2, 200'000)});
+  a->leave("disconnected");
+  while (!a->finished) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(0)).size(), 2u);
+  EXPECT_EQ(Recording::open(file(0))->sdsz()->streams()[0].gaps.at(0).reason, "disconnected");
+  b->leave("disconnected");
+  while (!b->finished) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(1)).size(), 1u);
+}
+
+// A and B have sent 100 kB, and then nothing: they have nothing in hand. The logs' 200 kB are written once more, 40 kB
+// close each, and four times B's 20 kB are what it may have in hand, and twice that what is written: 400 kB at most.
+TEST_F(Recorders, DevicesThatAreSilentHaveNothingInHand) {
+  look_interval_ = std::chrono::milliseconds(1);
+  auto a = record({noise(1, 100'000)});
+  auto b = record({noise(1, 100'000)});
+  while (shared_.in_hand.used() > 0) std::this_thread::yield();
+  leave_free(450'000);
+  b->push({noise(2, 20'000)});
+  while (test::read_blocks(file(1)).size() < 2) std::this_thread::yield();
+  a->leave("disconnected");
+  b->leave("disconnected");
+  while (!a->finished || !b->finished) std::this_thread::yield();
+}
+
+// 1 MB in the logs and 1.26 MB are what there is, for the logs give back what is sealed. 5 * 200 kB of it go to that,
+// and 5 * 40 kB to what closes the recordings: 1.06 MB are left for the 1.5 MB in hand. Each may lack the space for one
+// more block.
 TEST_F(Recorders, AStopWithoutSpaceForAllKeepsWhatHasItsPlaceAndClosesEveryRecording) {
-  const auto recorders = record_until_full(1'260'000);
+  const auto recorders = record_until_full(1'260'000, 30);
   stop(recorders);
   std::size_t kept = 0;
   for (int i = 0; i < 5; ++i) {
@@ -161,13 +199,13 @@ TEST_F(Recorders, AStopWithoutSpaceForAllKeepsWhatHasItsPlaceAndClosesEveryRecor
     ASSERT_TRUE(recording->sdsz()->complete());
     const std::size_t blocks = test::read_blocks(file(i)).size();
     const std::string lost =
-        "; " + std::to_string((16 - blocks) * 10'008) + " bytes that came are lost: the disk was full";
+        "; " + std::to_string((31 - blocks) * 10'008) + " bytes that came are lost: the disk was full";
     EXPECT_EQ(recording->sdsz()->streams()[0].gaps.at(0).reason,
-              "the server was stopped" + (blocks == 16 ? std::string() : lost));
+              "the server was stopped" + (blocks == 31 ? std::string() : lost));
     kept += blocks - 1;
   }
-  EXPECT_GE(kept, (60'000u + 200'000 - 5 * 10'008) / 10'008);
-  EXPECT_LT(kept, 75u);
+  EXPECT_GE(kept, (1'060'000u - 5 * 10'008) / 10'008);
+  EXPECT_LT(kept, 150u);
   EXPECT_LE(used_bytes(), size_);
   EXPECT_TRUE(shared_.first_loss);
 }

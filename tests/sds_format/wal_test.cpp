@@ -80,6 +80,34 @@ TEST_F(WriteAheadLog, IsGoneAfterACleanClose) {
   EXPECT_FALSE(std::filesystem::exists(wal_path(path_)));
 }
 
+// The second stream's block stays open, and in the log; the 40 kB of the first are in a section.
+TEST_F(WriteAheadLog, GivesBackWhatIsSealedWhereThatIsAskedFor) {
+  const std::vector<TestBlock> sealed{{1, std::string(40'000, 'a')}, {2, std::string(400, 'b')}};
+  const std::vector<TestBlock> open{{1, "open"}, {3, "later"}};
+  {
+    auto writer = open_writer(1u << 20);
+    const auto a = *writer.add_stream({"A", "0", false, "", "", ""});
+    const auto b = *writer.add_stream({"B", "0", false, "", "", ""});
+    ASSERT_TRUE(writer.append(a, 1, as_bytes(sealed[0].data)));
+    ASSERT_TRUE(writer.append(b, 1, as_bytes(open[0].data)));
+    ASSERT_TRUE(writer.flush());
+    EXPECT_GT(std::filesystem::file_size(wal_path(path_)), 40'000u);
+    ASSERT_TRUE(writer.seal(a));
+    // In the way of its successor: the log stays, and does.
+    std::filesystem::create_directory(new_wal_path(path_));
+    ASSERT_TRUE(writer.shrink_log());
+    EXPECT_GT(std::filesystem::file_size(wal_path(path_)), 40'000u);
+    std::filesystem::remove(new_wal_path(path_));
+    ASSERT_TRUE(writer.shrink_log());
+    EXPECT_LT(std::filesystem::file_size(wal_path(path_)), 200u);
+    ASSERT_TRUE(writer.append(a, 2, as_bytes(sealed[1].data)));
+    ASSERT_TRUE(writer.append(b, 3, as_bytes(open[1].data)));
+    ASSERT_TRUE(writer.flush());
+  }  // as after a kill
+  EXPECT_EQ(test::read_blocks(path_, 0), sealed);
+  EXPECT_EQ(test::read_blocks(path_, 1), open);
+}
+
 TEST_F(WriteAheadLog, StaysSmallHoweverLongTheRecording) {
   auto writer = open_writer(1u << 16);
   const auto id = *writer.add_stream({"A", "0", false, "", "", ""});

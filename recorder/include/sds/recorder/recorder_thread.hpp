@@ -43,8 +43,8 @@ struct RecorderShared {
   /// What open recordings have still to write, to keep what came and to be closed (SessionWriter::unwritten_bytes):
   /// the disk counts as full before it has less.
   SharedTotal unwritten{std::numeric_limits<std::uint64_t>::max()};
-  /// What devices that are there may have in hand when the disk is found full, beside what is queued: who begins or
-  /// goes on leaves it free.
+  /// What devices that sent something of late may have in hand when the disk is found full, beside what is queued: who
+  /// begins or goes on leaves it free.
   SharedTotal in_hand{std::numeric_limits<std::uint64_t>::max()};
   /// What the disk has beside that, when it was last looked at: what waits must find its place there.
   std::atomic<std::uint64_t> room{std::numeric_limits<std::uint64_t>::max()};
@@ -54,6 +54,9 @@ struct RecorderShared {
   std::condition_variable stop_changed;
   unsigned at_work = 0;   ///< recorders that are to stop, and have something that fits; guarded by stop_mutex
   unsigned may_seal = 0;  ///< of the others, those that have something open; guarded by stop_mutex
+  /// Recorders that stop and find no place for what they hold, while others go on: these seal what they have open.
+  std::atomic<unsigned> seal_wanted{0};
+  unsigned unsealed = 0;  ///< recorders that go on and have something open; guarded by stop_mutex
 
   std::mutex mutex;
   std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
@@ -78,6 +81,7 @@ class RecorderThread {
   struct Options {
     std::string device;  ///< the peer's address, for the log
     std::chrono::milliseconds flush_interval{200};
+    std::chrono::milliseconds look_interval{1000};  ///< how often it is looked whether files are where they were
     MakeSession make_session = sds::make_session;
     SpaceGate::Options space;
     std::shared_ptr<TotalShare> descriptors;  ///< held until the recorder ends; may be null
@@ -152,6 +156,9 @@ class RecorderThread {
   [[nodiscard]] bool claim(std::uint64_t bytes);
   void lose_the_rest(std::uint64_t bytes);
   void tell_those_who_stop();
+  void seal_if_wanted();
+  void note_unsealed();
+  void count_as_unsealed(bool unsealed);
   void end_stop();
   void tell_what_came_too_late();
   void finish_stream(std::uint32_t handle, const std::string& reason);
@@ -176,14 +183,17 @@ class RecorderThread {
   std::vector<ReceivedBatch> spares_;
   std::atomic<bool> has_recorded_{false};
 
-  // Of the writer thread alone, but for stop_.
+  // Of the writer thread alone, but for stop_ and counted_.
   std::unique_ptr<SessionWriter> session_;
   std::set<std::uint32_t> open_;
   enum class Stop { not_yet, expected, ended } stop_ = Stop::not_yet;  // guarded by shared_.stop_mutex
+  bool counted_ = false;   // in shared_.unsealed; guarded by shared_.stop_mutex
+  bool unsealed_ = false;  // it has something open
   bool dirty_ = false;
   TotalShare unwritten_;
   TotalShare in_hand_;
-  std::uint64_t largest_batch_ = 0;              // bytes of data
+  std::uint64_t largest_batch_ = 0;              // bytes of data, since it was last looked after
+  std::uint64_t largest_before_ = 0;             // the same of the interval before
   bool losing_ = false;                          // what still comes of this session
   bool sealed_ = false;                          // nothing came since the session was sealed
   std::map<std::uint32_t, std::uint64_t> lost_;  // bytes of it, by stream

@@ -106,6 +106,10 @@ class SdszWriter {
   /// Seals what `stream` has open; append() may go on.
   [[nodiscard]] Expected<void> seal(StreamId stream);
 
+  /// Flushes, and gives back what the log takes for blocks that have been sealed since: where space is short. A log
+  /// that cannot be replaced stays.
+  [[nodiscard]] Expected<void> shrink_log();
+
   /// Seals what is too much for SdszWriterOptions::open_blocks: for a writer that gets no blocks, but keeps some.
   [[nodiscard]] Expected<void> trim();
 
