@@ -1,0 +1,172 @@
+"""Random plain recordings, and what is true of them: written from the documents (docs/command-line.md, docs/labels.md,
+docs/exports.md, sds_format/FORMAT.md), with exact fractions for times. Nothing here is taken from the C++ code."""
+import os
+import struct
+from fractions import Fraction
+
+import numpy as np
+
+TICKS = [1000, 32768, 48000, 1_000_000]
+RATES = ["1/2", "26", "99.99", "100", "416", "1600", "16000"]
+
+
+class Stream:
+    """Blocks of int16 `x` (scale 0.5, offset -3) and float `y` (sometimes NaN): `ticks` (64 bits), `sizes` in samples."""
+
+    def __init__(self, rng, name):
+        self.name = name
+        self.tick_frequency = int(rng.choice(TICKS))
+        self.rate_text = str(rng.choice(RATES)) if rng.random() < 0.85 else None
+        self.rate = Fraction(self.rate_text) if self.rate_text else None
+        paced = self.rate or Fraction(50)
+        # No more than a sample a tick, or times of samples are beyond what ticks can tell.
+        while paced * 4 > self.tick_frequency:
+            self.tick_frequency *= 10
+        usual = int(rng.choice([1, 2, 7, 64, 500])) if self.rate else 1
+        # A step of 2^31 ticks and more would be one back: with gaps of 30 blocks, blocks of 2^26 are far enough from it.
+        while usual > 1 and usual / paced * self.tick_frequency > 1 << 26:
+            usual //= 2
+        count = int(rng.integers(2, 60))
+        self.sizes = [usual] * count
+        if rng.random() < 0.5:
+            self.sizes[-1] = int(rng.integers(1, usual + 1))
+        truth = Fraction(int(rng.integers(-100, 101)), 10_000)  # the sensor's clock is up to 1 % off
+        jitter = float(rng.choice([0, 0, 0.1]))
+        start = int(rng.choice([0, 5, 1 << 20, (1 << 32) - 40]))
+        at = Fraction(0)
+        self.ticks, self.gaps = [], []
+        for i in range(count):
+            if i > 0 and rng.random() < 0.08:
+                at += Fraction(usual, 1) / paced * int(rng.integers(2, 30))
+                self.gaps.append(i)
+            late = Fraction(rng.random() * jitter) * usual / paced
+            self.ticks.append(start + round((at + late) * self.tick_frequency))
+            at += Fraction(self.sizes[i]) / (paced * (1 + truth))
+        # The first timeslot is the first tick.
+        turns = self.ticks[0] >> 32 << 32
+        self.ticks = [tick - turns for tick in self.ticks]
+        total = sum(self.sizes)
+        self.x = rng.integers(-300, 300, total).astype("<i2")
+        self.y = (np.cumsum(rng.normal(size=total)) / 4).astype("<f4")
+        self.y[rng.random(total) < 0.02] = np.nan
+
+    def write(self, folder):
+        path = os.path.join(folder, f"{self.name}.0.sds")
+        at = 0
+        with open(path, "wb") as out:
+            for tick, size in zip(self.ticks, self.sizes):
+                rows = np.zeros(size, [("x", "<i2"), ("y", "<f4")])
+                rows["x"], rows["y"] = self.x[at:at + size], self.y[at:at + size]
+                out.write(struct.pack("<II", tick & 0xFFFFFFFF, 6 * size) + rows.tobytes())
+                at += size
+        rate = f"  sample-frequency: {float(self.rate)}\n" if self.rate else ""
+        with open(os.path.join(folder, f"{self.name}.sds.yml"), "w") as out:
+            out.write(f"sds:\n  name: {self.name}\n  tick-frequency: {self.tick_frequency}\n{rate}  content:\n"
+                      "    - {value: x, type: int16_t, scale: 0.5, offset: -3}\n    - {value: y, type: float}\n")
+        return path
+
+    # What is true
+
+    def block_time(self, i):
+        return Fraction(self.ticks[i], self.tick_frequency)
+
+    def sample_times(self):
+        """Sample k of a block is at block time + k / sample-frequency; without one at the block's time."""
+        return [self.block_time(i) + (k / self.rate if self.rate else 0)
+                for i, size in enumerate(self.sizes) for k in range(size)]
+
+    def begin(self):
+        return self.block_time(0)
+
+    def end(self):
+        """Behind the last block's samples; without a rate, the mean step of the blocks behind its time."""
+        last = self.block_time(len(self.ticks) - 1)
+        if self.rate:
+            return last + self.sizes[-1] / self.rate
+        return last + (last - self.begin()) / (len(self.ticks) - 1)
+
+    def check_gaps(self):
+        """Steps longer than the samples of the earlier block last, by more than half the median step and two ticks."""
+        steps = np.diff(self.ticks)
+        samples = np.array(self.sizes[:-1]) if self.rate else np.ones(len(steps), int)
+        order = sorted(range(len(steps)), key=lambda i: Fraction(int(steps[i]), int(samples[i])))
+        below, sample = 0, Fraction(0)
+        for i in order:
+            below += int(samples[i])
+            sample = Fraction(int(steps[i]), int(samples[i]))
+            if 2 * below >= samples.sum():
+                break
+        usual = sorted(steps)[(len(steps) - 1) // 2]
+        return sum(int(steps[i]) - sample * int(samples[i]) > max(Fraction(int(usual), 2), 2) for i in range(len(steps)))
+
+    def physical(self):
+        return self.x * 0.5 - 3, self.y.astype(float)
+
+    def pieces(self):
+        """[begin, end) in samples between gaps."""
+        edges = [0] + [sum(self.sizes[:i]) for i in self.gaps] + [sum(self.sizes)]
+        return list(zip(edges, edges[1:]))
+
+    def true_ranges(self, condition):
+        """When it holds: a sample's values hold until the next sample of its stream, the last one's until the end; where
+        a fast sensor's next block begins before its samples are over, for one sample interval."""
+        times = self.sample_times() + [self.end()]
+        ranges = []
+        for i, holds in enumerate(condition):
+            until = times[i + 1] if times[i + 1] >= times[i] else times[i] + 1 / self.rate
+            if holds and until > times[i]:
+                ranges.append([times[i], until])
+        joined = []
+        for begin, end in sorted(ranges):
+            if joined and begin <= joined[-1][1]:
+                joined[-1][1] = max(joined[-1][1], end)
+            else:
+                joined.append([begin, end])
+        return joined
+
+    def blocks_within(self, begin, end):
+        """Numbers of the blocks that have a part in [begin, end)."""
+        return [i for i, size in enumerate(self.sizes)
+                if self.block_time(i) < end and self.block_time(i) + size / self.rate > begin]
+
+
+class Label:
+    def __init__(self, rng, streams, first, last):
+        span = last - first
+        points = sorted(float(first) + float(span) * rng.uniform(-0.1, 1.1, 2))
+        self.begin, self.end = (max(0, round(p * 1000)) for p in points)  # in ms
+        self.end = max(self.end, self.begin + 1)
+        self.name = str(rng.choice(["walk", "run", "rest"]))
+        self.stream = str(rng.choice(["", streams[0].name]))
+
+    def yaml(self):
+        stream = f", stream: {self.stream}" if self.stream else ""
+        return f"    - {{class: {self.name}, begin: {self.begin}, end: {self.end}{stream}}}\n"
+
+
+class Recording:
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.streams = [Stream(rng, name) for name in ("A", "B", "C")[:int(rng.integers(1, 4))]]
+        first = min(s.begin() for s in self.streams)
+        last = max(s.end() for s in self.streams)
+        self.labels = [Label(rng, self.streams, first, last) for _ in range(int(rng.integers(0, 6)))]
+        self.rng = rng
+
+    def write(self, folder):
+        paths = [stream.write(folder) for stream in self.streams]
+        with open(paths[0][:-4] + ".labels.yml", "w") as out:
+            out.write("labels:\n  version: 1\n  intervals:" + ("\n" if self.labels else " []\n"))
+            out.writelines(label.yaml() for label in self.labels)
+        return paths
+
+    def share(self, name, stream, begin, end):
+        """How much of [begin, end) labels of a class cover, be they of the stream or of the whole recording."""
+        spans = sorted((max(Fraction(l.begin, 1000), begin), min(Fraction(l.end, 1000), end)) for l in self.labels
+                       if l.name == name and l.stream in ("", stream))
+        covered, until = Fraction(0), begin
+        for a, b in spans:
+            a = max(a, until)
+            if b > a:
+                covered, until = covered + b - a, b
+        return covered / (end - begin)

@@ -1,0 +1,160 @@
+"""What the commands answer about random recordings is what an independent reading of the plain files gives."""
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from fractions import Fraction
+
+try:
+    import numpy as np
+except ImportError:
+    print("NumPy is not installed")
+    sys.exit(77)
+
+from plain_recordings import Recording
+
+SDS = os.path.join(os.path.abspath(sys.argv[1]), "bin", "sds")
+SEEDS = range(int(os.environ.get("SDSKIT_ORACLE_SEED", "1")), int(os.environ.get("SDSKIT_ORACLE_SEED", "1")) +
+              int(os.environ.get("SDSKIT_ORACLE_RECORDINGS", "60")))
+
+
+def run(*args, expect=(0,)):
+    done = subprocess.run([SDS, *map(str, args)], capture_output=True, text=True, timeout=120)
+    if done.returncode not in expect:
+        raise AssertionError(f"sds {' '.join(map(str, args))}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+class Answers(unittest.TestCase):
+    def each(self, check):
+        """Each recording as plain files and packed."""
+        for seed in SEEDS:
+            with tempfile.TemporaryDirectory() as folder:
+                recording = Recording(seed)
+                plain = recording.write(folder)
+                packed = os.path.join(folder, "all.sdsz")
+                run("pack", *plain, "-o", packed)
+                for form, files in (("plain", plain), ("packed", [packed])):
+                    with self.subTest(seed=seed, form=form):
+                        check(recording, files, folder)
+
+    def test_info_and_check_say_when_streams_begin_and_end_and_where_gaps_are(self):
+        def check(recording, files, _):
+            for command in ("info", "check"):
+                report = json.loads(run(command, *files, "--json"))
+                streams = {s["id"]: s for r in report["recordings"] for s in r["streams"]}
+                for stream in recording.streams:
+                    said = streams[stream.name]
+                    self.assertEqual(said["blocks"], len(stream.ticks))
+                    self.assertEqual((said["first_tick"], said["last_tick"]), (stream.ticks[0], stream.ticks[-1]))
+                    self.assertAlmostEqual(said["begin"], float(stream.begin()), delta=1e-9)
+                    self.assertAlmostEqual(said["end"], float(stream.end()), delta=1e-9)
+                    self.assertAlmostEqual(said["duration"], float(stream.end() - stream.begin()), delta=1e-9)
+                    if command == "check":
+                        self.assertEqual(said["gaps"]["count"], stream.check_gaps())
+        self.each(check)
+
+    def test_csv_has_every_sample_at_its_time(self):
+        def check(recording, files, _):
+            for stream in recording.streams:
+                rows = list(csv.reader(io.StringIO(run("export", "csv", *files, "-s", stream.name))))
+                self.assertEqual(rows[0], ["timeslot", "x", "y"])
+                got = np.array([[float(v or "nan") for v in row] for row in rows[1:]])
+                x, y = stream.physical()
+                self.assertEqual([float(t) for t in stream.sample_times()], list(got[:, 0]))
+                np.testing.assert_array_equal(got[:, 1], x)
+                np.testing.assert_array_equal(got[:, 2].astype(np.float32), stream.y)
+        self.each(check)
+
+    def test_statistics(self):
+        def check(recording, files, _):
+            for options in ((), ("--exact",)):
+                channels = {(c["stream"], c["channel"]): c
+                            for c in json.loads(run("stats", *files, "--json", *options))["channels"]}
+                for stream in recording.streams:
+                    for name, values in zip("xy", stream.physical()):
+                        said, numbers = channels[stream.name, name], values[~np.isnan(values)]
+                        self.assertEqual((said["count"], said["nan"]), (len(numbers), len(values) - len(numbers)))
+                        if len(numbers) == 0:
+                            continue
+                        self.assertEqual((said["min"], said["max"]), (numbers.min(), numbers.max()))
+                        self.assertAlmostEqual(said["mean"], numbers.mean(), delta=1e-6)
+        self.each(check)
+
+    def test_queries(self):
+        def check(recording, files, _):
+            if len(files) > 1:
+                return
+            for stream in recording.streams:
+                x, y = stream.physical()
+                for condition, holds in ((f"{stream.name}.x > 20", x > 20), (f"{stream.name}.y < 0", y < 0),
+                                         (f"not ({stream.name}.y < 0)", ~(y < 0)),
+                                         (f"{stream.name}.x > 0 and {stream.name}.y != 1", (x > 0) & (y != 1))):
+                    report = json.loads(run("query", *files, condition, "--json", expect=(0, 1)))
+                    expected = stream.true_ranges(holds)
+                    self.assertEqual(len(report["ranges"]), len(expected), condition)
+                    for said, (begin, end) in zip(report["ranges"], expected):
+                        self.assertAlmostEqual(said["from"], float(begin), delta=1e-9)
+                        self.assertAlmostEqual(said["to"], float(end), delta=1e-9)
+        self.each(check)
+
+    def test_windows_hold_the_samples_and_the_class_that_they_say(self):
+        def check(recording, files, folder):
+            for stream in recording.streams:
+                if stream.rate is None or len(files) > 1:  # each of several plain files would be a recording
+                    continue
+                size, step = 8, 5
+                if sum(stream.sizes) < size:
+                    continue
+                run("export", "npz", *files, "-s", stream.name, "--window", f"{float(size / stream.rate):.9f}s", "--stride",
+                    f"{float(step / stream.rate):.9f}s", "--unlabelled", "-f", "-o", os.path.join(folder, "windows"),
+                    expect=(0, 3))
+                starts = [at for first, last in stream.pieces() for at in range(first, last - size + 1, step)]
+                if not starts:
+                    continue
+                data = np.load(os.path.join(folder, "windows", "train.npz"))
+                times = stream.sample_times()
+                self.assertEqual([float(times[at]) for at in starts], list(data["begin"]))
+                x, y = stream.physical()
+                names = [n.decode() if isinstance(n, bytes) else str(n) for n in data["classes"]]
+                for i, at in enumerate(starts):
+                    np.testing.assert_array_equal(data["x"][i, :, 0], x[at:at + size].astype(np.float32))
+                    np.testing.assert_array_equal(data["x"][i, :, 1], y[at:at + size].astype(np.float32))
+                    begin, end = times[at], times[at + size - 1] + 1 / stream.rate
+                    shares = sorted((recording.share(n, stream.name, begin, end), n) for n in ("walk", "run", "rest"))
+                    if abs(shares[2][0] - Fraction(1, 2)) < Fraction(1, 10**6) or shares[2][0] == shares[1][0] > 0:
+                        continue
+                    said = names[data["y"][i]] if data["y"][i] >= 0 else ""
+                    self.assertEqual(said, shares[2][1] if shares[2][0] > Fraction(1, 2) else "", f"window {i}")
+        self.each(check)
+
+    def test_cuts_keep_the_blocks_that_have_a_part_in_the_time(self):
+        def check(recording, files, folder):
+            for stream in recording.streams:
+                if stream.rate is None:
+                    continue
+                rng = np.random.default_rng(len(stream.ticks))
+                a, b = sorted(rng.uniform(float(stream.begin()), float(stream.end()), 2))
+                a, b = round(a, 3), round(b, 3)
+                kept = stream.blocks_within(Fraction(str(a)), Fraction(str(b)))
+                if a == b or not kept:
+                    continue
+                out = os.path.join(folder, "cut.sdsz")
+                run("cut", *files, "-s", stream.name, "--from", a, "--to", b, "-o", out, "-f")
+                run("unpack", out, "-d", os.path.join(folder, "cut"), "-f", expect=(0, 3))
+                with open(os.path.join(folder, "cut", f"{stream.name}.0.sds"), "rb") as file:
+                    data = file.read()
+                at, slots = 0, []
+                while at < len(data):
+                    slots.append(int.from_bytes(data[at:at + 4], "little"))
+                    at += 8 + int.from_bytes(data[at + 4:at + 8], "little")
+                self.assertEqual(slots, [stream.ticks[i] & 0xFFFFFFFF for i in kept])
+        self.each(check)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
