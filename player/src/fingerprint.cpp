@@ -4,12 +4,16 @@
 #include <xxhash.h>
 
 #include <array>
+#include <new>
 
 namespace sds {
 
 struct Fingerprint::State {
   XXH3_state_t* hash = XXH3_createState();
-  State() { XXH3_128bits_reset(hash); }
+  State() {
+    if (hash == nullptr) throw std::bad_alloc();
+    XXH3_128bits_reset(hash);
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() { XXH3_freeState(hash); }

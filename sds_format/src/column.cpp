@@ -1,7 +1,6 @@
 #include "sds/format/column.hpp"
 
 #include <fmt/format.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +9,7 @@
 #include "kernels.hpp"
 #include "linear_predictor.hpp"
 #include "residual_coder.hpp"
+#include "zstd_context.hpp"
 
 namespace sds {
 
@@ -103,8 +103,8 @@ std::size_t padded(std::size_t n) { return (n + kernels::miniblock - 1) / kernel
 
 struct ColumnCoder::State {
   const kernels::Table& kernels;
-  ZSTD_CCtx* compressor = ZSTD_createCCtx();
-  ZSTD_DCtx* decompressor = ZSTD_createDCtx();
+  ZstdCompressor compressor = make_zstd_compressor();
+  ZstdDecompressor decompressor = make_zstd_decompressor();
   ResidualCoder residual_coder;
   IntegerConverter converter;
   LinearPredictor linear;
@@ -119,19 +119,13 @@ struct ColumnCoder::State {
 
   explicit State(const kernels::Table& table)
       : kernels(table), residual_coder(table), converter(table), linear(table) {}
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() {
-    ZSTD_freeCCtx(compressor);
-    ZSTD_freeDCtx(decompressor);
-  }
 
   /// Appends the zstd frame of `bytes` to `out`; returns its size.
   std::size_t compress(ByteView bytes, int level, Bytes& out) {
     const std::size_t at = out.size();
     out.resize(at + ZSTD_compressBound(bytes.size()));
     const std::size_t size =
-        ZSTD_compressCCtx(compressor, out.data() + at, out.size() - at, bytes.data(), bytes.size(), level);
+        ZSTD_compressCCtx(compressor.get(), out.data() + at, out.size() - at, bytes.data(), bytes.size(), level);
     const std::size_t kept = ZSTD_isError(size) ? bytes.size() : size;  // an error can only be lack of memory
     out.resize(at + std::min(kept, out.size() - at));
     return kept;
@@ -375,9 +369,9 @@ Expected<void> ColumnCoder::decode(const ColumnHeader& header, ScalarType type, 
     case ColumnCodec::zstd:
     case ColumnCodec::delta_zstd: {
       state_->shuffled.resize(values.size());
-      const std::size_t size = ZSTD_decompressDCtx(state_->decompressor, state_->shuffled.data(),
+      const std::size_t size = ZSTD_decompressDCtx(state_->decompressor.get(), state_->shuffled.data(),
                                                    state_->shuffled.size(), stored.data(), stored.size());
-      if (ZSTD_isError(size) || size != values.size()) return bad("does not decompress");
+      if (!is_decompressed(size) || size != values.size()) return bad("does not decompress");
       unshuffle(state_->shuffled.data(), values.size(), width, values.data());
       if (header.codec == ColumnCodec::zstd) return {};
       const bool done = with_unsigned(width, [&](auto u) {

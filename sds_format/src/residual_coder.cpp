@@ -1,10 +1,10 @@
 #include "residual_coder.hpp"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
+
+#include "zstd_context.hpp"
 
 namespace sds {
 
@@ -32,22 +32,16 @@ int low_bits_of(int c) {
 }  // namespace
 
 struct ResidualCoder::Contexts {
-  ZSTD_CCtx* compressor = ZSTD_createCCtx();
-  ZSTD_DCtx* decompressor = ZSTD_createDCtx();
+  ZstdCompressor compressor = make_zstd_compressor();
+  ZstdDecompressor decompressor = make_zstd_decompressor();
   Contexts() {
     // Huffman coding only: matches are hardly looked for, literals are always coded. The small hash table keeps the
     // start of a stream cheap.
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, -50);
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_experimentalParam5, 1);  // literal compression: enabled
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_windowLog, 17);
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_hashLog, 6);
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, 0);
-  }
-  Contexts(const Contexts&) = delete;
-  Contexts& operator=(const Contexts&) = delete;
-  ~Contexts() {
-    ZSTD_freeCCtx(compressor);
-    ZSTD_freeDCtx(decompressor);
+    ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_compressionLevel, -50);
+    ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_experimentalParam5, 1);  // literal compression: enabled
+    ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_windowLog, 17);
+    ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_hashLog, 6);
+    ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_contentSizeFlag, 0);
   }
 };
 
@@ -60,7 +54,7 @@ void ResidualCoder::append_stream(ByteView symbols, Bytes& out) {
   const std::size_t bound = ZSTD_compressBound(symbols.size());
   if (frame_.size() < bound) frame_.resize(bound);
   const std::size_t size =
-      ZSTD_compress2(contexts_->compressor, frame_.data(), frame_.size(), symbols.data(), symbols.size());
+      ZSTD_compress2(contexts_->compressor.get(), frame_.data(), frame_.size(), symbols.data(), symbols.size());
   const bool shrunk = !ZSTD_isError(size) && size < symbols.size();
   const ByteView stored = shrunk ? ByteView(frame_).first(size) : symbols;
   append_le(out, static_cast<std::uint32_t>(stored.size()));
@@ -75,8 +69,9 @@ bool ResidualCoder::read_stream(ByteReader& in, std::span<std::byte> symbols) {
     std::copy(stored->begin(), stored->end(), symbols.begin());
     return true;
   }
-  return ZSTD_decompressDCtx(contexts_->decompressor, symbols.data(), symbols.size(), stored->data(), stored->size()) ==
-         symbols.size();
+  const std::size_t got = ZSTD_decompressDCtx(contexts_->decompressor.get(), symbols.data(), symbols.size(),
+                                              stored->data(), stored->size());
+  return is_decompressed(got) && got == symbols.size();
 }
 
 void ResidualCoder::encode(const std::uint16_t* z, std::size_t n, Bytes& out) {

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 #include <xxhash.h>
-#include <zstd.h>
 
 #include "sds/format/limits.hpp"
+#include "zstd_context.hpp"
 
 namespace sds {
 
@@ -151,7 +151,7 @@ Expected<Bytes> open_payload(const SectionHeader& header, Bytes stored) {
   if (header.kind == SectionKind::data || (header.flags & SectionHeader::flag_zstd) == 0) return stored;
   Bytes payload(header.raw_bytes);
   const std::size_t size = ZSTD_decompress(payload.data(), payload.size(), stored.data(), stored.size());
-  if (ZSTD_isError(size) || size != payload.size())
+  if (!is_decompressed(size) || size != payload.size())
     return fail(ErrorCode::bad_input, fmt::format("{} section: does not decompress", name_of(header.kind)));
   return payload;
 }

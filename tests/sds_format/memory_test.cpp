@@ -1,12 +1,15 @@
 // Memory is bounded by limits.hpp whatever a recording claims, and however many streams a writer has had: each case
 // runs in a child process that may not have more than 256 MiB of address space beyond what it starts with.
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
+#include "sds/format/column.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/recording.hpp"
 #include "support/memory_sink.hpp"
@@ -39,6 +42,57 @@ bool within_limit(Work&& work) {
   ::waitpid(child, &status, 0);
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
+
+#ifndef SDSKIT_SANITIZED
+// Makes the call again and again, with a little more memory each time, from none on; true if it threw std::bad_alloc at
+// first, and in the end came back.
+template <class Call>
+bool needs_memory_and_says_so(Call&& call) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::vector<void*> held;
+    held.reserve(1u << 20);
+    ::mallopt(M_TRIM_THRESHOLD, 1 << 30);  // what is freed stays here
+    for (int i = 0; i < 2048; ++i) held.push_back(std::malloc(4096));
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_AS, &none);
+    for (std::size_t size = 1u << 20; size >= 512; size /= 2)
+      while (void* piece = std::malloc(size)) held.push_back(piece);
+    bool thrown = false;
+    for (;;) {
+      try {
+        call();
+        ::_exit(thrown ? 0 : 1);
+      } catch (const std::bad_alloc&) {
+        thrown = true;
+      }
+      if (held.empty()) ::_exit(2);
+      std::free(held.back());
+      held.pop_back();
+    }
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_FALSE(WIFSIGNALED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(LackOfMemory, IsAnExceptionOfCodersNotACrash) {
+  EXPECT_TRUE(needs_memory_and_says_so([] { ColumnCoder coder; }));
+  test::Random random(3);
+  Bytes values(40'000);
+  for (auto& byte : values) byte = static_cast<std::byte>(random.next() >> 60);
+  Bytes coded;
+  const ColumnHeader header = ColumnCoder().encode(ScalarType::u16, values, Level::fast, coded);
+  Bytes decoded(values.size());
+  // A column is not called malformed because there is no memory to decode it.
+  EXPECT_TRUE(needs_memory_and_says_so([&] {
+    ColumnCoder coder;
+    if (!coder.decode(header, ScalarType::u16, coded, decoded) || decoded != values) ::_exit(3);
+  }));
+}
+#endif
 
 // Counts what a writer writes, and keeps nothing.
 class NullSink final : public ByteSink {

@@ -184,15 +184,15 @@ struct ChunkJob {
       const std::byte* from = raw.data() + b;
       for (std::size_t i = 0; i < n; ++i) to[i] = from[i * width];
     }
-    libdeflate_compressor* compressor = libdeflate_alloc_compressor(level);
-    if (compressor == nullptr) {
+    const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(
+        libdeflate_alloc_compressor(level), libdeflate_free_compressor);
+    if (!compressor) {
       failed = true;
       return;
     }
-    stored.resize(libdeflate_zlib_compress_bound(compressor, shuffled.size()));
+    stored.resize(libdeflate_zlib_compress_bound(compressor.get(), shuffled.size()));
     const std::size_t bytes =
-        libdeflate_zlib_compress(compressor, shuffled.data(), shuffled.size(), stored.data(), stored.size());
-    libdeflate_free_compressor(compressor);
+        libdeflate_zlib_compress(compressor.get(), shuffled.data(), shuffled.size(), stored.data(), stored.size());
     stored.resize(bytes);
     failed = bytes == 0;
   }
@@ -214,7 +214,11 @@ class ChunkWriter {
       job->finished = true;
     } else {
       executor_->run([job, state = state_] {
-        job->code();
+        try {
+          job->code();
+        } catch (const std::bad_alloc&) {
+          job->failed = true;
+        }
         const std::lock_guard lock(state->mutex);
         job->finished = true;
         state->changed.notify_all();

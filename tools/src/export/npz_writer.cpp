@@ -84,6 +84,7 @@ Expected<void> NpzWriter::begin(const std::string& name, const std::string& desc
                                 std::uint64_t data_bytes) {
   const std::string header = npy_header(descr, shape);
   const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(), archive_entry_free);
+  if (!entry) throw std::bad_alloc();
   archive_entry_set_pathname(entry.get(), (name + ".npy").c_str());
   archive_entry_set_size(entry.get(), static_cast<std::int64_t>(header.size() + data_bytes));
   archive_entry_set_filetype(entry.get(), AE_IFREG);

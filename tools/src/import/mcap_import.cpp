@@ -2,6 +2,7 @@
 #include <libdeflate.h>
 #include <lz4frame.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -299,6 +300,7 @@ class McapReader {
     if (*compression == "zstd") {
       plain_.resize(*size);
       const std::size_t got = ZSTD_decompress(plain_.data(), plain_.size(), bytes->data(), bytes->size());
+      if (ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation) throw std::bad_alloc();
       if (ZSTD_isError(got) != 0 || got != *size) return bad("a chunk that zstd cannot decompress", at);
       records = plain_;
     } else if (*compression == "lz4") {
@@ -326,7 +328,7 @@ class McapReader {
 
   bool unpack_lz4(ByteView bytes, std::uint64_t size) {
     LZ4F_dctx* context = nullptr;
-    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)) != 0) return false;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)) != 0) throw std::bad_alloc();
     const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> owner(context, LZ4F_freeDecompressionContext);
     plain_.resize(size);
     std::size_t done = 0;
