@@ -3,9 +3,10 @@
 namespace sds {
 
 WorkerPool::WorkerPool(unsigned threads) {
+  threads_.reserve(threads);
   try {
     for (unsigned i = 1; i < threads; ++i) threads_.emplace_back([this] { work_loop(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // No more threads can be had: these, and those that wait for the work, do it.
   }
 }

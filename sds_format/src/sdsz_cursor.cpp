@@ -20,8 +20,8 @@ struct SdszCursor::Finished {
 // mutex of Finished.
 struct SdszCursor::Decoding {
   IndexEntry entry;
-  bool skipped = false;  // not wanted: neither read nor decoded
-  DataSectionCoder coder;
+  bool skipped = false;                   // not wanted: neither read nor decoded
+  std::optional<DataSectionCoder> coder;  // made where it works: that may fail
   Bytes stored;
   BlockRun run;
   Expected<void> outcome;
@@ -29,10 +29,17 @@ struct SdszCursor::Decoding {
   std::uint64_t reserved = 0;
 
   void decode(const SdszReader& reader, const Layout& layout) {
-    run.clear();
-    stored.resize(entry.header.stored_bytes);
-    outcome = reader.file()->read_exactly(entry.payload_offset(), stored);
-    if (outcome) outcome = coder.decode(entry.header, stored, layout, run);
+    // An exception would end another's thread, and leave who waits for this one waiting.
+    try {
+      run.clear();
+      stored.resize(entry.header.stored_bytes);
+      outcome = reader.file()->read_exactly(entry.payload_offset(), stored);
+      if (!outcome) return;
+      if (!coder) coder.emplace();
+      outcome = coder->decode(entry.header, stored, layout, run);
+    } catch (const std::bad_alloc&) {
+      outcome = fail(ErrorCode::io, "out of memory");
+    }
   }
 };
 

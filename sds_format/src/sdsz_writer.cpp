@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <tuple>
@@ -224,27 +225,33 @@ struct SdszWriter::State {
     OpenStream& stream = streams[id];
     if (stream.run.count() == 0) return;
     auto job = std::make_unique<Job>();
-    job->stream = id;
-    job->first_block = stream.sealed_blocks;
-    job->logged_blocks = stream.logged_blocks;
-    job->logged_bytes = stream.logged_bytes;
-    if (stream.logged_blocks < stream.run.count()) job->tick_behind_log = tick_behind_log(stream);
-    std::swap(job->run, stream.run);
-    stream.sealed_blocks += job->run.count();
-    stream.logged_blocks = stream.logged_bytes = 0;
-    raw += job->run.raw_bytes();
-    open_bytes -= job->run.raw_bytes() + job->run.jumps.size() * kJumpBytes;
-    account();
     Job* raw_job = job.get();
-    jobs.push_back(std::move(job));
     // The layout is copied: `streams` may grow while another thread encodes.
-    auto work = [this, raw_job, layout = stream.layout] { encode(*raw_job, layout); };
+    const std::function<void()> work = [this, raw_job, layout = stream.layout] { encode(*raw_job, layout); };
+    jobs.push_back(std::move(job));
+    // Nothing from here on needs memory: a job that is queued is done some time.
+    take_open_blocks(id, stream, *raw_job);
     if (options.executor == nullptr) return work();
     try {
       options.executor->run(work);
     } catch (const std::bad_alloc&) {
       work();
     }
+  }
+
+  // Moves the open blocks of a stream into a job.
+  void take_open_blocks(std::uint32_t id, OpenStream& stream, Job& job) {
+    job.stream = id;
+    job.first_block = stream.sealed_blocks;
+    job.logged_blocks = stream.logged_blocks;
+    job.logged_bytes = stream.logged_bytes;
+    if (stream.logged_blocks < stream.run.count()) job.tick_behind_log = tick_behind_log(stream);
+    std::swap(job.run, stream.run);
+    stream.sealed_blocks += job.run.count();
+    stream.logged_blocks = stream.logged_bytes = 0;
+    raw += job.run.raw_bytes();
+    open_bytes -= job.run.raw_bytes() + job.run.jumps.size() * kJumpBytes;
+    account();
   }
 
   // Without the memory for it a job is done, but not encoded: commit() tries again.
@@ -257,8 +264,8 @@ struct SdszWriter::State {
       encoded = true;
       const std::lock_guard lock(mutex);
       coders.push_back(std::move(coder));
-    } catch (const std::bad_alloc&) {
-      // told by job.encoded
+    } catch (const std::exception&) {
+      // told by job.encoded; others' threads help with this, also where nothing may be thrown
     }
     const std::lock_guard lock(mutex);
     job.encoded = encoded;

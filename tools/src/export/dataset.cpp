@@ -326,6 +326,7 @@ void for_each_parallel(Executor* executor, std::size_t count, const std::functio
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t running = 0;
+    std::exception_ptr failure;  // the first one
   } state;
   const auto wait_below = [&](std::size_t limit) {
     for (;;) {
@@ -344,14 +345,28 @@ void for_each_parallel(Executor* executor, std::size_t count, const std::functio
       const std::lock_guard lock(state.mutex);
       ++state.running;
     }
-    executor->run([&, i] {
-      work(i);
+    const auto end = [&state](std::exception_ptr failure) {
       const std::lock_guard lock(state.mutex);
+      if (failure && !state.failure) state.failure = std::move(failure);
       --state.running;
       state.changed.notify_all();
-    });
+    };
+    try {
+      executor->run([&work, end, i] {
+        std::exception_ptr failure;
+        try {
+          work(i);
+        } catch (...) {
+          failure = std::current_exception();
+        }
+        end(std::move(failure));
+      });
+    } catch (const std::bad_alloc&) {
+      end(std::current_exception());
+    }
   }
   wait_below(1);
+  if (state.failure) std::rethrow_exception(state.failure);
 }
 
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,

@@ -10,6 +10,8 @@ namespace sds {
 class Executor {
  public:
   virtual ~Executor() = default;
+  /// `work` must not throw: it is done on threads that have nobody to tell, or that do it for another. Throws
+  /// std::bad_alloc, and has not taken the work, if it cannot be kept.
   virtual void run(std::function<void()> work) = 0;
   /// Does one piece of the work that waits, on the calling thread; false if none waits. A thread that would otherwise
   /// sleep until its work is done calls this first, and so counts among the threads of concurrency().
