@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "when_there_is_memory.hpp"
+
 namespace sds {
 
 namespace {
@@ -25,8 +27,8 @@ void DeviceSession::guarded(Call call) {
   try {
     call();
   } catch (const std::exception& error) {
-    const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
-    end(std::string("dropped: ") + (memory ? "out of memory" : error.what()));
+    if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return end("out of memory");
+    end(std::string("dropped: ") + error.what());
   }
 }
 
@@ -56,16 +58,22 @@ SdsioConnection::Host DeviceSession::make_host() {
   };
   host.on_disk = [post, this](std::function<void()> work, std::function<Expected<void>()> then) {
     callbacks_.on_disk([post, work = std::move(work), then = std::move(then)] {
-      std::string failure;
-      try {
-        work();
-      } catch (const std::exception& error) {
-        failure = error.what();
-      }
-      post([then, failure](DeviceSession& self) {
-        if (!failure.empty()) return self.end("dropped: " + failure);
-        if (auto done = then(); !done) return self.end("dropped: " + done.error().to_string());
-        if (self.connection_ && !self.reading_) self.go_on(self.connection_->advance());
+      const auto failure = when_there_is_memory([&]() -> std::string {
+        try {
+          work();
+        } catch (const std::bad_alloc&) {
+          return "out of memory";
+        } catch (const std::exception& error) {
+          return error.what();
+        }
+        return {};
+      });
+      when_there_is_memory([&] {
+        post([then, failure](DeviceSession& self) {
+          if (!failure.empty()) return self.end("dropped: " + failure);
+          if (auto done = then(); !done) return self.end("dropped: " + done.error().to_string());
+          if (self.connection_ && !self.reading_) self.go_on(self.connection_->advance());
+        });
       });
     });
   };
@@ -85,20 +93,30 @@ void DeviceSession::start() {
 void DeviceSession::end(const std::string& reason) {
   if (!connection_) return;
   const auto self = shared_from_this();
-  std::string why = reason;
+  std::string why;
   std::string not_taken;
-  if (const std::size_t unread = link_->unread_bytes(); unread > 0) {
-    not_taken = fmt::format(": {} bytes that had come, and what comes behind them, were not taken", unread);
-    if (connection_->waits_for_space()) {
-      why += " while the disk was full";
-      shared_.recorders.note_loss(
-          {ErrorCode::io, "the disk was full: not all that had come was taken", shared_.options.directory, {}, ENOSPC});
+  Bytes farewell;
+  try {
+    why = reason;
+    if (!sending_) farewell = connection_->farewell();  // never into the middle of a message
+    if (const std::size_t unread = link_->unread_bytes(); unread > 0) {
+      not_taken = fmt::format(": {} bytes that had come, and what comes behind them, were not taken", unread);
+      if (connection_->waits_for_space()) {
+        why += " while the disk was full";
+        shared_.recorders.note_loss({ErrorCode::io,
+                                     "the disk was full: not all that had come was taken",
+                                     shared_.options.directory,
+                                     {},
+                                     ENOSPC});
+      }
     }
+  } catch (const std::bad_alloc&) {
+    // It ends all the same.
   }
   spdlog::log(not_taken.empty() ? spdlog::level::info : spdlog::level::warn, "device   {}: {}{}", link_->name(), why,
               not_taken);
   timer_.cancel();
-  link_->close(sending_ ? Bytes{} : connection_->farewell());  // never into the middle of a message
+  link_->close(farewell);
   const auto connection = std::move(connection_);
   callbacks_.on_end(connection->disconnected(why, not_taken));
 }

@@ -24,6 +24,8 @@ constexpr std::uint64_t kQueuePart = 4;
 // Of a device that sends, in pieces as large as its largest of late: what is read from it when the disk is found full,
 // and what came since it was looked at.
 constexpr std::uint64_t kInHandPieces = kWrittenTwice * 2;
+// How soon it is tried again to tell what could not be told for lack of memory.
+constexpr std::chrono::milliseconds kTellAgain{20};
 // What a recording, or a stream of one, takes at first.
 constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
 
@@ -129,7 +131,9 @@ std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::stead
                                                               std::chrono::steady_clock::time_point next_look) {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return stopping_ || !queue_.empty(); };
-  if (session_) {
+  if (owes_) {
+    changed_.wait_for(lock, kTellAgain, ready);
+  } else if (session_) {
     changed_.wait_until(lock, dirty_ ? std::min(next_flush, next_look) : next_look, ready);
   } else {
     changed_.wait(lock, ready);
@@ -167,7 +171,7 @@ void RecorderThread::run() {
     }
     guarded([&] { account(); });
     guarded([&] { seal_if_wanted(); });
-    wake_refused();
+    owes_ = !tell_what_is_owed();
   }
   guarded([&] {
     for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
@@ -180,7 +184,16 @@ void RecorderThread::run() {
     const std::lock_guard lock(mutex_);
     on_finished = std::move(on_finished_);
   }
-  if (on_finished) on_finished();
+  const auto finish = [&] {
+    if (!tell_what_is_owed()) return false;
+    try {
+      if (on_finished) on_finished();
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  };
+  while (!finish()) std::this_thread::sleep_for(kTellAgain);
 }
 
 // Memory that cannot be had costs this recording only.
@@ -195,6 +208,23 @@ void RecorderThread::guarded(Call call) {
   } catch (const std::exception&) {
     session_.reset();  // as after a kill
     open_.clear();
+    owes_failure_ = true;
+  }
+}
+
+// False if it has to be tried again.
+bool RecorderThread::tell_what_is_owed() {
+  try {
+    if (owes_failure_) {
+      const Error memory = error_of(std::bad_alloc());
+      shared_.note_loss(memory);
+      callbacks_.on_error(memory);
+      owes_failure_ = false;
+    }
+    wake_refused();
+    return true;
+  } catch (const std::exception&) {
+    return false;
   }
 }
 
@@ -205,7 +235,7 @@ void RecorderThread::after_work(Work& work) {
   --queued_batches_;
   shared_.queued_bytes -= work.batch.bytes.size();
   shared_.queued_data -= work.batch.data_bytes();
-  if (spares_.size() < kSpares) spares_.push_back(std::move(work.batch));
+  if (spares_.size() < spares_.capacity()) spares_.push_back(std::move(work.batch));
 }
 
 // Tells whoever was refused that there may be room now: in the queue, or on the disk.
@@ -215,7 +245,14 @@ void RecorderThread::wake_refused() {
     const std::lock_guard lock(mutex_);
     space = !gate_.waiting() && std::exchange(refused_, false);
   }
-  if (space) callbacks_.on_space();
+  if (!space) return;
+  try {
+    callbacks_.on_space();
+  } catch (const std::exception&) {
+    const std::lock_guard lock(mutex_);
+    refused_ = true;
+    throw;
+  }
 }
 
 void RecorderThread::perform(Work& work) {

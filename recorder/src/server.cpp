@@ -14,6 +14,7 @@
 #include "log_limiter.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "tcp_link.hpp"
+#include "when_there_is_memory.hpp"
 
 namespace sds {
 
@@ -55,6 +56,7 @@ struct Server::State {
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
   asio::steady_timer accept_timer{io};
+  bool accepting = false;                  // the acceptor or its timer will call
   std::optional<tcp::socket> at_the_door;  // one that there are no descriptors for yet
   std::chrono::milliseconds accept_pause = server_limits::accept_pause;
   LogLimiter accept_errors;
@@ -73,12 +75,22 @@ struct Server::State {
   void accept() {
     if (at_the_door && !let_in()) return accept_later(std::make_error_code(std::errc::too_many_files_open));
     acceptor.async_accept([this](std::error_code error, tcp::socket socket) {
+      accepting = false;
       if (stopping || enough) return;
       if (error) return accept_later(error);
       at_the_door.emplace(std::move(socket));
       accept_pause = server_limits::accept_pause;
       accept();
     });
+    accepting = true;
+  }
+
+  // What an exception out of the loop, for which only a lack of memory is a reason, may have kept from going on.
+  void go_on() {
+    if (ended) return let_go();
+    if (stopping) return end();
+    if (enough) return end_after_the_last();
+    if (!accepting) accept();
   }
 
   // False if the device has to wait until there are descriptors for it.
@@ -107,8 +119,10 @@ struct Server::State {
     accept_timer.expires_after(accept_pause);
     accept_pause = std::min(2 * accept_pause, server_limits::longest_accept_pause);
     accept_timer.async_wait([this](std::error_code cancelled) {
+      accepting = false;
       if (!cancelled && !stopping && !enough) accept();
     });
+    accepting = true;
   }
 
   void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {
@@ -222,7 +236,10 @@ struct Server::State {
 
   // The receive loop goes on until every recorder has closed its files.
   void end() {
-    if (std::exchange(ended, true)) return;
+    if (!std::exchange(ended, true)) let_go();
+  }
+
+  void let_go() {
     end_devices();
     for (const auto& recorder : closing) recorder->expect_stop();
     for (const auto& recorder : closing) recorder->stop_waiting();
@@ -272,13 +289,14 @@ std::uint16_t Server::port() const {
 Expected<void> Server::run() {
   // Recordings are closed on threads of their own, which the loop does not see.
   const auto until_stopped = asio::make_work_guard(state_->io);
-  state_->accept();
   for (;;) {
     try {
+      state_->go_on();
       state_->io.run();
       break;
     } catch (const std::exception& error) {
       spdlog::error("the server goes on after: {}", error.what());
+      std::this_thread::sleep_for(kMemoryLook);
     }
   }
   const std::lock_guard lock(state_->shared.recorders.mutex);
@@ -287,9 +305,11 @@ Expected<void> Server::run() {
 }
 
 void Server::stop() {
-  asio::post(state_->io, [this] {
-    if (state_->stopping) return state_->end();
-    state_->stop();
+  when_there_is_memory([this] {
+    asio::post(state_->io, [this] {
+      if (state_->stopping) return state_->end();
+      state_->stop();
+    });
   });
 }
 

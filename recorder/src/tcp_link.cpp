@@ -46,10 +46,16 @@ TcpLink::TcpLink(asio::ip::tcp::socket socket, std::chrono::milliseconds silent_
 void TcpLink::read(std::span<std::byte> buffer, OnRead on_read) {
   // Waited for, and read only when whoever wants it is told: what has come is then either with them or unread.
   socket_.async_wait(asio::ip::tcp::socket::wait_read,
-                     [this, buffer, on_read = std::move(on_read)](std::error_code error) mutable {
+                     [this, buffer, on_read = std::move(on_read)](std::error_code error) {
                        std::size_t count = 0;
                        if (!error) count = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), error);
-                       if (error == asio::error::would_block) return read(buffer, std::move(on_read));
+                       if (error == asio::error::would_block) {
+                         try {
+                           return read(buffer, on_read);
+                         } catch (const std::bad_alloc&) {
+                           error = std::make_error_code(std::errc::not_enough_memory);
+                         }
+                       }
                        if (error == asio::error::eof && peer_is_silent_)
                          return on_read(lost(std::make_error_code(std::errc::timed_out)));
                        if (error == asio::error::eof) return on_read(std::size_t{0});

@@ -210,5 +210,89 @@ TEST_F(Recorders, AStopWithoutSpaceForAllKeepsWhatHasItsPlaceAndClosesEveryRecor
   EXPECT_TRUE(shared_.first_loss);
 }
 
+// A session that fails in a way that nothing can be made of: there is no memory.
+class NoMemory final : public SessionWriter {
+ public:
+  Expected<void> open_stream(std::uint32_t, const std::string&) override { return {}; }
+  Expected<void> write(std::uint32_t, ByteView, const Arrival&) override { throw std::bad_alloc(); }
+  Expected<void> close_stream(std::uint32_t, const std::string&) override { return {}; }
+  Expected<void> flush() override { return {}; }
+  Expected<void> seal() override { return {}; }
+  Expected<void> trim() override { return {}; }
+  std::uint64_t unwritten_bytes() const override { return 0; }
+  std::optional<Error> missing_file() override { return std::nullopt; }
+  Expected<SessionSummary> finish() override { return SessionSummary{}; }
+  SessionSummary abandon(const std::string&) override { throw std::bad_alloc(); }
+};
+
+// Each callback finds no memory for a while.
+TEST(RecorderWithoutMemory, TellsInTheEndWhatItHasToTell) {
+  RecorderShared shared;
+  const auto fails_at_first = [](std::atomic<int>& calls, std::atomic<bool>& told) {
+    if (++calls < 4) throw std::bad_alloc();
+    told = true;
+  };
+  std::atomic<int> error_calls{0};
+  std::atomic<int> finished_calls{0};
+  std::atomic<bool> opened{false};
+  std::atomic<bool> error{false};
+  std::atomic<bool> finished{false};
+  RecorderThread::Options options;
+  options.make_session = [](const SessionOptions&, const std::string&) -> Expected<std::unique_ptr<SessionWriter>> {
+    return std::make_unique<NoMemory>();
+  };
+  RecorderThread recorder(std::move(options), shared,
+                          {[&](std::uint32_t, const Expected<void>& result) { opened = result.has_value(); }, [] {},
+                           [&](const Error& e) {
+                             EXPECT_EQ(e.message, "out of memory");
+                             fails_at_first(error_calls, error);
+                           }});
+  recorder.open_stream(1, "S", {});
+  while (!opened) std::this_thread::yield();
+  ReceivedBatch batch;
+  batch.bytes.resize(10);
+  batch.slices.push_back({1, 0, 10, false});
+  recorder.push(std::move(batch));
+  while (!error) std::this_thread::yield();
+  EXPECT_TRUE(shared.first_loss);
+  recorder.finish([&] { fails_at_first(finished_calls, finished); });
+  while (!finished) std::this_thread::yield();
+}
+
+TEST(RecorderWithoutMemory, WakesWhoWasRefusedAllTheSame) {
+  RecorderShared shared;
+  std::atomic<int> calls{0};
+  std::atomic<bool> opened{false};
+  std::atomic<bool> goes_on{false};
+  test::TempDir dir;
+  RecorderThread::Options options;
+  options.make_session = [&](const SessionOptions& session, const std::string& first) {
+    while (!goes_on) std::this_thread::yield();
+    return make_session(session, first);
+  };
+  std::atomic<bool> space{false};
+  RecorderThread recorder(std::move(options), shared,
+                          {[&](std::uint32_t, const Expected<void>& result) { opened = result.has_value(); },
+                           [&] {
+                             if (++calls < 4) throw std::bad_alloc();
+                             space = true;
+                           },
+                           [](const Error& e) { ADD_FAILURE() << e.message; }});
+  SessionOptions session;
+  session.directory = dir.path();
+  recorder.open_stream(1, "S", session);
+  bool refused = false;
+  for (int i = 0; i < 1000 && !refused; ++i) {
+    ReceivedBatch batch;
+    append_bytes(batch.bytes, as_bytes(plain({noise(static_cast<std::uint32_t>(i), 100)})));
+    batch.slices.push_back({1, 0, batch.bytes.size(), false});
+    refused = !recorder.try_push(batch);
+  }
+  ASSERT_TRUE(refused);
+  goes_on = true;
+  while (!space) std::this_thread::yield();
+  EXPECT_TRUE(opened);
+}
+
 }  // namespace
 }  // namespace sds

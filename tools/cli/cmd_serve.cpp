@@ -255,7 +255,13 @@ int run_serve(const Options& o) {
   if (!server) return fail_with(server.error());
   print_where(options, o.given, (*server)->port());
   signals.watch(**server);
-  std::optional<Keyboard> keyboard(std::in_place, [&](char key) { on_key(**server, key); });
+  std::optional<Keyboard> keyboard(std::in_place, [&](char key) {
+    try {
+      on_key(**server, key);
+    } catch (const std::bad_alloc&) {
+      spdlog::error("key {}: out of memory", key);
+    }
+  });
   if (keyboard->active())
     say("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
   auto served = (*server)->run();

@@ -69,7 +69,8 @@ struct RecorderShared {
 
 class RecorderThread {
  public:
-  /// All are called on the writer thread.
+  /// All are called on the writer thread. One that throws, for it may need memory, is called again until it does not:
+  /// what it tells is not lost.
   struct Callbacks {
     /// A stream asked for with open_stream() is open, or refused.
     std::function<void(std::uint32_t handle, const Expected<void>& opened)> on_opened;
@@ -121,7 +122,7 @@ class RecorderThread {
   /// closed. The rest is lost, and recorded as that.
   void stop_waiting() { gate_.cancel(); }
   /// Nothing more comes: the thread ends when all is written, however long the disk stays full, and calls `on_finished`
-  /// last of all.
+  /// last of all, again and again if it throws.
   void finish(std::function<void()> on_finished);
   /// True once a stream was opened.
   [[nodiscard]] bool has_recorded() const { return has_recorded_; }
@@ -146,6 +147,7 @@ class RecorderThread {
   void write(const ReceivedBatch& batch);
   void after_work(Work& work);
   void wake_refused();
+  [[nodiscard]] bool tell_what_is_owed();
   void flush();
   void look_after();
   void tell_missing_files();
@@ -190,6 +192,8 @@ class RecorderThread {
   bool counted_ = false;   // in shared_.unsealed; guarded by shared_.stop_mutex
   bool unsealed_ = false;  // it has something open
   bool dirty_ = false;
+  bool owes_failure_ = false;  // the recording was given up, and nobody could be told
+  bool owes_ = false;          // something is to be told again
   TotalShare unwritten_;
   TotalShare in_hand_;
   std::uint64_t largest_batch_ = 0;              // bytes of data, since it was last looked after
