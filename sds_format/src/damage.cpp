@@ -21,6 +21,8 @@ void DamageLog::add(const Damage& damage) {
   if (!known_.insert(hash).second) return;
   ++count_;
   if (damages_.size() < max_kept) return damages_.push_back(damage);
+  if (damage.stream && damage.blocks.value_or(0) > 0)
+    untold_[*damage.stream].push_back({damage.first_block, *damage.blocks});
   untold_blocks_ += damage.blocks.value_or(0);
   untold_unknown_ = untold_unknown_ || !damage.blocks;
 }
@@ -40,6 +42,13 @@ std::vector<Damage> DamageLog::all() const {
 std::vector<Damage> DamageLog::from(std::size_t begin) const {
   const std::lock_guard lock(mutex_);
   return {damages_.begin() + static_cast<std::ptrdiff_t>(std::min(begin, damages_.size())), damages_.end()};
+}
+
+std::vector<BlockRange> DamageLog::untold_losses(std::size_t stream, std::size_t begin) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = untold_.find(stream);
+  if (found == untold_.end() || found->second.size() <= begin) return {};
+  return {found->second.begin() + static_cast<std::ptrdiff_t>(begin), found->second.end()};
 }
 
 std::size_t DamageLog::count() const {

@@ -19,11 +19,6 @@ std::vector<StreamLosses::Loss> StreamLosses::before(const BlockView& block) {
   if (recording_.sdsz()) {
     take_gaps(block.ordinal, losses);
     if (block.after_loss) take_damages(block.ordinal, losses);
-    // The log of damage has an end: what was found behind it, and what came with it, is told where it is met.
-    if (block.after_loss && has_untold() && (losses.empty() || untold_told_ != recording_.damage_log()->count())) {
-      losses.push_back({kUntold, last_tick_});
-      untold_told_ = recording_.damage_log()->count();
-    }
   }
   last_tick_ = block.tick;
   return losses;
@@ -33,7 +28,6 @@ std::vector<StreamLosses::Loss> StreamLosses::at_end() {
   std::vector<Loss> losses;
   if (!recording_.sdsz()) return losses;
   take_damages(at_end_of_stream, losses);
-  if (has_untold() && untold_told_ != recording_.damage_log()->count()) losses.push_back({kUntold, last_tick_, false});
   take_gaps(at_end_of_stream, losses);
   return losses;
 }
@@ -48,8 +42,6 @@ std::optional<StreamLosses::Loss> StreamLosses::torn_end() const {
       return Loss{fmt::format("{} bytes were left out, {}", damage.bytes, damage.reason), last_tick_};
   return std::nullopt;
 }
-
-bool StreamLosses::has_untold() const { return recording_.damage_log()->count() > DamageLog::max_kept; }
 
 void StreamLosses::take_gaps(std::uint64_t before_block, std::vector<Loss>& losses) {
   const SdszStream& stream = recording_.sdsz()->streams()[stream_];
@@ -74,6 +66,21 @@ void StreamLosses::take_damages(std::uint64_t before_block, std::vector<Loss>& l
   for (; damage != waiting_.end() && damage->first_block + *damage->blocks <= before_block; ++damage)
     losses.push_back({damage->reason, damage->after_tick.value_or(last_tick_)});
   waiting_.erase(waiting_.begin(), damage);
+  take_untold(before_block, losses);
+}
+
+// The log of damage has an end. Of what was found behind it, only the place is told.
+void StreamLosses::take_untold(std::uint64_t before_block, std::vector<Loss>& losses) {
+  const std::vector<BlockRange> fresh = recording_.damage_log()->untold_losses(stream_, untold_seen_);
+  untold_seen_ += fresh.size();
+  waiting_untold_.insert(waiting_untold_.end(), fresh.begin(), fresh.end());
+  if (!fresh.empty())
+    std::stable_sort(waiting_untold_.begin(), waiting_untold_.end(),
+                     [](const BlockRange& a, const BlockRange& b) { return a.first < b.first; });
+  auto range = waiting_untold_.begin();
+  while (range != waiting_untold_.end() && range->first + range->count <= before_block) ++range;
+  if (range != waiting_untold_.begin()) losses.push_back({kUntold, last_tick_});
+  waiting_untold_.erase(waiting_untold_.begin(), range);
 }
 
 }  // namespace sds

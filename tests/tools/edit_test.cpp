@@ -256,6 +256,62 @@ TEST_F(EditTest, LossesThatAreNotToldOneByOneStandAtTheirPlace) {
 }
 
 TEST_F(EditTest, PackOfADamagedRecordingShowsTheSameLosses) {
+// Whichever stream stands first: of a sound one nothing is lost, and a lost block of it is told once, at its place.
+TEST_F(EditTest, LossesThatAreNotToldOneByOneAreThoseOfTheirStream) {
+  for (const bool sound_first : {true, false}) {
+    for (const bool one_lost : {false, true}) {
+      SdszWriterOptions small;
+      small.section_bytes = 64;
+      const auto path = dir_ / "two.sdsz";
+      const std::size_t sound = sound_first ? 0 : 1;
+      {
+        auto writer = SdszWriter::create(path, {}, small);
+        ASSERT_TRUE(writer);
+        const auto first = *writer->add_stream({"A", "0", false, "", "Test.sds.yml", kYaml});
+        const auto second = *writer->add_stream({"B", "0", false, "", "Test.sds.yml", kYaml});
+        for (std::uint64_t i = 0; i < 20'200; ++i)
+          ASSERT_TRUE(writer->append_at(sound_first ? second : first, 100 * i,
+                                        as_bytes(std::string(80, static_cast<char>('a' + i % 26)))));
+        for (std::uint64_t i = 0; i < 20; ++i) {
+          if (i == 5) ASSERT_TRUE(writer->add_gap(sound_first ? first : second, "an old loss"));
+          ASSERT_TRUE(writer->append_at(sound_first ? first : second, 100 * i,
+                                        as_bytes(std::string(80, static_cast<char>('a' + i)))));
+        }
+        ASSERT_TRUE(writer->close());
+      }
+      std::string bytes = test::read_file(path);
+      {
+        const auto recording = open(path);
+        const auto& streams = recording.sdsz()->streams();
+        const auto damage = [&](const IndexEntry& section) {
+          bytes[section.payload_offset() + section.header.stored_bytes / 2] ^= 4;
+        };
+        for (std::size_t i = 0; i < 20'200; i += 2) damage(streams[1 - sound].data[i]);
+        if (one_lost) damage(streams[sound].data[12]);
+      }
+      test::write_file(path, bytes);
+      for (const bool recovers : {true, false}) {
+        const auto out = dir_ / "out.sdsz";
+        if (recovers) {
+          ASSERT_TRUE(recover(path, out, true, {}));
+        } else {
+          PackOptions again;
+          again.force = true;
+          ASSERT_TRUE(pack(open(path), out, again, {}));
+        }
+        const auto copy = open(out);
+        const auto& gaps = copy.sdsz()->streams()[sound].gaps;
+        ASSERT_EQ(gaps.size(), one_lost ? 2u : 1u) << sound_first << recovers << ": " << gaps.back().reason;
+        EXPECT_EQ(gaps[0].reason, "an old loss");
+        EXPECT_EQ(gaps[0].before_block, 5u);
+        if (one_lost) EXPECT_EQ(gaps[1].before_block, 12u) << gaps[1].reason;
+        EXPECT_EQ(copy.sdsz()->streams()[1 - sound].gaps.size(), 10'100u);
+      }
+      std::filesystem::remove(path);
+    }
+  }
+}
+
   const SectionHeader lost = damage_payload(250);
   const auto input = open(path_);
   ASSERT_TRUE(pack(input, dir_ / "out.sdsz", {}, {}));

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -32,6 +33,12 @@ struct Damage {
 /// What a damaged section has cost, for people: "20 blocks are lost (ticks 100 to 290)".
 std::string blocks_are_lost(std::uint64_t blocks, std::uint64_t first_tick, std::uint64_t last_tick);
 
+/// Blocks of a stream, by their ordinals.
+struct BlockRange {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
 /// Collects damage, each once, in the order in which it was found. Thread-safe.
 class DamageLog {
  public:
@@ -44,14 +51,18 @@ class DamageLog {
   /// Those that were kept after the first `begin`.
   [[nodiscard]] std::vector<Damage> from(std::size_t begin) const;
   [[nodiscard]] std::size_t count() const;
+  /// Of the damage that was not kept, what blocks of a stream it has cost: those that were found after the first
+  /// `begin`.
+  [[nodiscard]] std::vector<BlockRange> untold_losses(std::size_t stream, std::size_t begin) const;
 
  private:
   mutable std::mutex mutex_;
   std::vector<Damage> damages_;
   std::unordered_set<std::size_t> known_;  // hashes of what was added
   std::size_t count_ = 0;
-  std::uint64_t untold_blocks_ = 0;  // of those that were not kept
-  bool untold_unknown_ = false;      // one of them does not know how many
+  std::uint64_t untold_blocks_ = 0;                                  // of those that were not kept
+  bool untold_unknown_ = false;                                      // one of them does not know how many
+  std::unordered_map<std::size_t, std::vector<BlockRange>> untold_;  // by stream
 };
 
 }  // namespace sds

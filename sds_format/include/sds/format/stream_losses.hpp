@@ -34,17 +34,18 @@ class StreamLosses {
   [[nodiscard]] std::optional<Loss> torn_end() const;
 
  private:
-  [[nodiscard]] bool has_untold() const;
   void take_gaps(std::uint64_t before_block, std::vector<Loss>& losses);
   void take_damages(std::uint64_t before_block, std::vector<Loss>& losses);
+  void take_untold(std::uint64_t before_block, std::vector<Loss>& losses);
 
   const Recording& recording_;
   std::size_t stream_;
   std::size_t next_gap_ = 0;
   std::size_t next_doubt_ = 0;
-  std::size_t seen_ = 0;         // of the recording's damage log
-  std::size_t untold_told_ = 0;  // its count when it was last said that more is damaged than is told
-  std::deque<Damage> waiting_;   // of this stream, ascending in blocks
+  std::size_t seen_ = 0;                   // of the recording's damage log
+  std::deque<Damage> waiting_;             // of this stream, ascending in blocks
+  std::size_t untold_seen_ = 0;            // of what the log does not tell one by one
+  std::deque<BlockRange> waiting_untold_;  // the same
   std::uint64_t last_tick_ = 0;
 };
 
