@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <map>
 
+#include "sds/format/column.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 
@@ -26,14 +29,16 @@ class TornEnd {
     equal_ = equal_ && bytes % header.block_count == 0;
     add(header.block_count, bytes, bytes / header.block_count);
   }
-  void tell(const std::optional<Tail>& tail) {
+  /// `sizes_differ` is asked where sums alone do not tell whether blocks differ in size, and it matters.
+  void tell(const std::optional<Tail>& tail, const std::function<bool()>& sizes_differ) {
     if (!tail || std::exchange(told_, true)) return;
     Damage damage;
     damage.offset = tail->offset;
     damage.bytes = tail->bytes;
     damage.stream = stream_;
     const std::uint64_t mean = blocks_ > 0 ? bytes_ / blocks_ : 0;
-    damage.harmless = tail->bytes <= 8 + (equal_ ? mean : 4 * mean);
+    const std::uint64_t four = 8 + 4 * mean;
+    damage.harmless = tail->bytes <= 8 + mean || (tail->bytes <= four && (!equal_ || sizes_differ()));
     damage.torn_end = true;
     damage.reason = "a torn end: " + tail->reason;
     log_->add(damage);
@@ -52,7 +57,7 @@ class TornEnd {
   std::uint64_t size_ = 0;  // of the first blocks
   std::uint64_t blocks_ = 0;
   std::uint64_t bytes_ = 0;
-  bool equal_ = true;  // all blocks are of one size
+  bool equal_ = true;  // all blocks are of one size, as far as is known
   bool told_ = false;
 };
 
@@ -65,7 +70,7 @@ class PlainCursor final : public BlockCursor {
       (*block)->ordinal = ordinal_++;
       torn_end_.saw(**block);
     } else if (block) {
-      torn_end_.tell(reader_.tail());
+      torn_end_.tell(reader_.tail(), [] { return false; });
     }
     return block;
   }
@@ -99,13 +104,26 @@ std::optional<Tail> tail_of(const SdszStream& stream) {
   return tail;
 }
 
-// The torn ends of a `.sdsz` stand in its index: they are known without reading.
+// Whether a section's blocks differ in size, by the codec of that column; a section that cannot be read says nothing.
+bool sizes_differ(const SdszReader& reader, const IndexEntry& section) {
+  constexpr std::size_t kCodecOfSizes = 8 + 8;  // behind two counts and the header of the timeslots' column
+  if (section.header.block_count < 2) return false;
+  std::array<std::byte, kCodecOfSizes + 1> head{};
+  if (section.header.stored_bytes < head.size()) return false;
+  if (!reader.file()->read_exactly(section.payload_offset(), head)) return false;
+  return static_cast<ColumnCodec>(head.back()) != ColumnCodec::constant;
+}
+
+// The torn ends of a `.sdsz` stand in its index: they are known without reading, as a rule.
 void tell_torn_ends(const SdszReader& reader) {
   for (std::size_t i = 0; i < reader.streams().size(); ++i) {
     const SdszStream& stream = reader.streams()[i];
     TornEnd torn_end(reader.damage_log(), i);
     for (const auto& entry : stream.data) torn_end.saw(entry.header);
-    torn_end.tell(tail_of(stream));
+    torn_end.tell(tail_of(stream), [&] {
+      return std::any_of(stream.data.begin(), stream.data.end(),
+                         [&](const IndexEntry& section) { return sizes_differ(reader, section); });
+    });
   }
 }
 

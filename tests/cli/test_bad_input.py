@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import time
 
@@ -92,6 +93,20 @@ class Input(Case):
         for rec in (small, self.path("small.sdsz")):
             self.assertIn("a torn end", run("query", rec, "v > 1000", expect=1)[1])
             self.assertIn("a torn end", run("export", "csv", rec)[1])
+
+    def test_a_torn_end_is_judged_alike_in_a_plain_file_and_packed(self):
+        # Sizes that alternate have a sum that is a multiple of the number of blocks. Their mean is 40: four of that are a block.
+        differ = [(100 * k, bytes([20, 60][k % 2])) for k in range(50)]
+        alike = [(100 * k, bytes(40)) for k in range(50)]
+        for blocks, tail, harmless in ((differ, 100, True), (differ, 168, True), (differ, 169, False), (alike, 48, True),
+                                       (alike, 49, False), (alike, 168, False)):
+            with self.subTest(f"{len(blocks[0][1])} {tail}"):
+                self.write("Q.0.sds", plain(*blocks) + struct.pack("<II", 5000, 0x7fffffff) + bytes(tail - 8))
+                code = 0 if harmless else 3
+                run("pack", self.path("Q.0.sds"), "-o", self.path("q.sdsz"), "--section-kib", 16, "-f", expect=code)
+                run("info", self.path("Q.0.sds"), expect=code)
+                run("info", self.path("q.sdsz"), expect=code)
+                run("unpack", self.path("q.sdsz"), "-d", self.path("q"), "-f", expect=code)
 
     def test_empty(self):
         self.write("T.sds.yml", YAML)
