@@ -102,6 +102,22 @@ class Damaged(Case):
             result = json.dumps(json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0]))
             self.assertIn(f"{1000 * 28} bytes were left out, a torn end: ", result, command)
 
+    def test_a_torn_end_that_recover_keeps_is_not_missing(self):
+        whole = bytearray(self.read("T.0.sds"))
+        whole[1000 * 28 + 4 + 2] ^= 0x40  # the size of block 1000
+        rec = self.write("W.0.sds", bytes(whole))
+        self.write("W.sds.yml", YAML)
+        run("pack", rec, "-o", self.path("w.sdsz"), expect=3)
+        out, err = run("recover", self.path("w.sdsz"), "-o", self.path("r.sdsz"))
+        self.assertNotIn("MISSING", out)
+        self.assertIn("nothing is missing; what blocks are in 28,000 bytes at the end, which are kept, is not known", out)
+        self.assertIn("W: 28000 bytes are kept, a torn end: ", err)
+        self.assertIn("blocks may be in it", err)
+        report = json.loads(run("recover", self.path("w.sdsz"), "-o", self.path("r.sdsz"), "-f", "--json")[0])
+        self.assertEqual((report["damages"], report["whole"], report["unread_bytes"]), ([], False, 28000))
+        run("unpack", self.path("r.sdsz"), "-d", self.path("plain"), expect=3)
+        self.assertEqual(self.read("plain", "W.0.sds"), bytes(whole))
+
     def test_losses_that_an_export_cannot_hand_on_are_told(self):
         rec, lost = self.damaged("payload")
         run("recover", rec, "-o", self.path("r.sdsz"), expect=3)

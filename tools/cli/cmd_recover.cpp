@@ -50,9 +50,16 @@ std::string verdict(const RecoverReport& report) {
     return text + fmt::format("what is listed is there; of {} there is nothing",
                               counted(static_cast<std::uint64_t>(empty), "stream"));
   }
-  if (report.recorded_losses == 0) return text + (report.closed ? "nothing is missing" : "nothing else is missing");
-  return text + fmt::format("nothing more is missing than the {} that {} recorded, as gaps",
-                            counted(report.recorded_losses, "loss"), report.recorded_losses == 1 ? "was" : "were");
+  const std::string unread = report.unread_bytes == 0
+                                 ? ""
+                                 : fmt::format("; what blocks are in {} bytes at the end, which are kept, is not known",
+                                               grouped(report.unread_bytes));
+  if (report.recorded_losses == 0)
+    return text + (report.closed ? "nothing is missing" : "nothing else is missing") + unread;
+  return text +
+         fmt::format("nothing more is missing than the {} that {} recorded, as gaps",
+                     counted(report.recorded_losses, "loss"), report.recorded_losses == 1 ? "was" : "were") +
+         unread;
 }
 
 nlohmann::json streams_json(const std::vector<RecoveredStream>& streams) {
@@ -78,24 +85,26 @@ int run_recover(const Options& o) {
   std::vector<std::string> ids;
   for (const auto& stream : report->stream_list) ids.push_back(stream.id);
   if (o.json) {
-    print_json(
-        nlohmann::json{{"recording", o.input.string()},
-                       {"output", output.string()},
-                       {"whole", report->missing.empty() && report->closed && report->recorded_losses == 0},
-                       {"closed", report->closed},
-                       {"not_closed", report->closed ? nlohmann::json::array() : nlohmann::json{o.input.string()}},
-                       {"recorded_losses", report->recorded_losses},
-                       {"labels", text_or_null(report->labels)},
-                       {"notes", report->notes},
-                       {"streams", report->streams},
-                       {"stream_list", streams_json(report->stream_list)},
-                       {"blocks", report->blocks},
-                       {"raw_bytes", report->raw_bytes},
-                       {"stored_bytes", report->stored_bytes},
-                       {"sections_copied", report->sections_copied},
-                       {"blocks_rebuilt", report->blocks_rebuilt},
-                       {"damages", damages_json(report->missing, o.input, ids)},
-                       {"ignored", damages_json(report->ignored, o.input, ids)}});
+    print_json(nlohmann::json{
+        {"recording", o.input.string()},
+        {"output", output.string()},
+        {"whole",
+         report->missing.empty() && report->closed && report->recorded_losses == 0 && report->unread_bytes == 0},
+        {"closed", report->closed},
+        {"not_closed", report->closed ? nlohmann::json::array() : nlohmann::json{o.input.string()}},
+        {"recorded_losses", report->recorded_losses},
+        {"unread_bytes", report->unread_bytes},
+        {"labels", text_or_null(report->labels)},
+        {"notes", report->notes},
+        {"streams", report->streams},
+        {"stream_list", streams_json(report->stream_list)},
+        {"blocks", report->blocks},
+        {"raw_bytes", report->raw_bytes},
+        {"stored_bytes", report->stored_bytes},
+        {"sections_copied", report->sections_copied},
+        {"blocks_rebuilt", report->blocks_rebuilt},
+        {"damages", damages_json(report->missing, o.input, ids)},
+        {"ignored", damages_json(report->ignored, o.input, ids)}});
     return exit_code;
   }
   fmt::print("{}: {}, {}, {} as plain .sds, {} stored; {} copied, {} rebuilt\n", output.string(),

@@ -354,9 +354,12 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
     return fail(done);
   }
   for (const auto& damage : recording->damages()) {
-    if (damage.torn_end && damage.harmless) {
-      report.notes.push_back(
-          fmt::format("{}: {} bytes are kept, {}", report.stream_list[*damage.stream].id, damage.bytes, damage.reason));
+    if (damage.torn_end) {  // what of it is lost is damage of its own
+      const std::uint64_t kept = streams[*damage.stream]->tail_bytes;
+      if (!damage.harmless) report.unread_bytes += kept;
+      report.notes.push_back(fmt::format("{}: {} bytes are kept, {}{}", report.stream_list[*damage.stream].id, kept,
+                                         damage.reason,
+                                         damage.harmless ? "" : ", of more than a block: blocks may be in it"));
       continue;
     }
     (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);

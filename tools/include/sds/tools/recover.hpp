@@ -32,8 +32,10 @@ struct RecoverReport {
   bool closed = true;           ///< false: it had no end: what more was in it is not known, and the result says so
   bool still_open = false;      ///< not closed, and its log is there: still being recorded, or its writer died
   std::uint64_t recorded_losses = 0;  ///< gaps that the recording had, and the result has
-  std::filesystem::path labels;       ///< the label file that came along; empty: there was none
-  std::vector<std::string> notes;     ///< a log beside it that was of no use, labels that became a backup, clocks apart
+  /// Of torn ends that are kept, those of more than a block of their stream: blocks may be in them that none finds.
+  std::uint64_t unread_bytes = 0;
+  std::filesystem::path labels;    ///< the label file that came along; empty: there was none
+  std::vector<std::string> notes;  ///< a log beside it that was of no use, labels that became a backup, clocks apart
 };
 
 /// Where `sds recover` writes to if nobody says: "walk.recovered.sdsz" beside "walk.sdsz".
