@@ -101,21 +101,6 @@ std::string human_bytes(std::uint64_t bytes) {
   return fmt::format("{:.2f} GB", value / 1e9);
 }
 
-std::string human_seconds(double seconds) {
-  if (seconds < 0) return "-" + human_seconds(-seconds);
-  if (seconds >= 1e15) return fmt::format("{:.3g} h", seconds / 3600);
-  // Rounded first, then split, and given the unit that the rounded number has.
-  if (const auto tenths = std::llround(seconds * 10); tenths >= 36'000) {
-    const auto whole = std::llround(seconds);
-    return fmt::format("{} h {:02} min {:02} s", whole / 3600, whole / 60 % 60, whole % 60);
-  } else if (std::llround(seconds * 1000) >= 120'000) {
-    return fmt::format("{} min {}.{} s", tenths / 600, tenths / 10 % 60, tenths % 10);
-  }
-  if (seconds >= 0.9995) return fmt::format("{:.3f} s", seconds);
-  if (seconds >= 0.9995e-3 || seconds == 0) return fmt::format("{:.3g} ms", seconds * 1e3);
-  return fmt::format("{:.3g} us", seconds * 1e6);
-}
-
 std::string grouped(std::uint64_t number) {
   std::string text = std::to_string(number);
   for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");

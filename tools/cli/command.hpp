@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sds/format/recording.hpp"
+#include "sds/tools/duration_text.hpp"
 #include "sds/tools/time_ranges.hpp"
 
 namespace sds::cli {
@@ -77,8 +78,6 @@ struct PartOptions {
 
 /// "12.3 MB"
 std::string human_bytes(std::uint64_t bytes);
-/// "1 h 02 min 03 s", "12.345 s", "3.2 ms"
-std::string human_seconds(double seconds);
 /// 1234567 as "1,234,567"
 std::string grouped(std::uint64_t number);
 /// "1 block", "1,234 blocks", "2 losses"
