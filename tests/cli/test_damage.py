@@ -118,6 +118,31 @@ class Damaged(Case):
         run("unpack", self.path("r.sdsz"), "-d", self.path("plain"), expect=3)
         self.assertEqual(self.read("plain", "W.0.sds"), bytes(whole))
 
+    def test_a_part_without_a_loss_is_told_none(self):
+        # Lost are the blocks from `begin` to `end`, in ticks.
+        at, size, _, stored, blocks = self.data[1]
+        begin, end = 100 * self.data[0][4], 100 * (self.data[0][4] + blocks)
+        content = bytearray(self.read("good.sdsz"))
+        content[at + size + stored // 2] ^= 4
+        rec = self.write("lossy.sdsz", bytes(content))
+        run("recover", rec, "-o", self.path("gap.sdsz"), expect=3)
+        parts = (((), True), (("--from", end / 1000), False), (("--from", end / 1000 - 0.01), True),
+                 (("--to", begin / 1000 - 0.15), False), (("--to", begin / 1000 + 0.01), True),
+                 (("--from", begin / 1000 - 1, "--to", end / 1000 + 1), True))
+        for part, lost in parts:
+            with self.subTest(str(part)):
+                self.assertEqual(run("query", self.path("gap.sdsz"), "v > 1e12", *part, expect=3 if lost else 1)[0], "")
+                commands = [["export", name, rec, "-o", self.path("x." + name)] for name in ("csv", "hdf5", "npz", "mcap")]
+                for command in commands + [["query", rec, "v > 500 and v < 510", "--count"]]:
+                    _, err = run(*command, *part, *(["-f"] if command[0] == "export" else []), expect=3 if lost else 0)
+                    self.assertEqual("are lost" in err, lost, (command, err))
+                _, err = run("cut", rec, *(part or ("--from", 0)), "-o", self.path("c.sdsz"), "-f", expect=3 if lost else 0)
+                gaps = json.loads(run("info", self.path("c.sdsz"), "--json")[0])["recordings"][0]["streams"][0]["losses"]
+                self.assertEqual(("are lost" in err, len(gaps)), (lost, int(lost)), err)
+        inside = ("--from", begin / 1000 + 0.2, "--to", begin / 1000 + 0.3)
+        for lossy in (rec, self.path("gap.sdsz")):
+            run("query", lossy, "v > 500", *inside, expect=3)
+
     def test_losses_that_an_export_cannot_hand_on_are_told(self):
         rec, lost = self.damaged("payload")
         run("recover", rec, "-o", self.path("r.sdsz"), expect=3)

@@ -88,6 +88,7 @@ int run_cut(const Options& o) {
   if (!streams) return fail_with(streams.error());
   auto within = o.part.ranges(*recording);
   if (!within) return fail_with(within.error());
+  tell_only_within(*recording, *within);
   if (!o.where.empty()) {
     auto condition = Condition::parse(o.where);
     if (!condition) return fail_with(condition.error());

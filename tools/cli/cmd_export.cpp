@@ -158,6 +158,8 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
                                   const Options& o, const OnProgress& on_progress) {
   ExportOptions options = o.exports;
   options.samples.within = plan.within;
+  // Times from 0 on are not those of the losses.
+  if (!options.samples.normalize) tell_only_within(recording, plan.within);
   const bool to_folder = !folder.empty();
   std::error_code ignored;
   ExportReport all;
@@ -421,6 +423,7 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
       options.samples.within = plan.within;
       std::vector<std::size_t> streams;
       for (const auto& stream : plan.streams) streams.push_back(stream.index);
+      if (!options.samples.normalize) tell_only_within(*recording, plan.within);
       bytes += total_bytes(*recording);
       recordings.push_back({plan.stem, std::move(*recording), std::move(streams)});
     }

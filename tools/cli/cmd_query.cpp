@@ -11,6 +11,7 @@
 #include "report.hpp"
 #include "sds/tools/csv_export.hpp"
 #include "sds/tools/label_tools.hpp"
+#include "sds/tools/losses_within.hpp"
 #include "sds/tools/query.hpp"
 
 namespace sds::cli {
@@ -47,22 +48,25 @@ void print_plan(const QueryResult& result) {
   }
 }
 
-// "Never" is not known where blocks of a stream that was asked for are lost, to damage or when it was recorded.
-int when_never_true(const Recording& recording, const QueryResult& result) {
+// "Never" is not known where blocks of a stream that was asked for are lost in that time, to damage or when it was
+// recorded.
+int when_never_true(const Recording& recording, const QueryResult& result, const TimeRanges& within) {
+  const LossesWithin losses(recording, within);
   const auto is_asked_for = [&](std::size_t stream) {
     const std::string& id = recording.streams()[stream].id;
     return std::find(result.streams.begin(), result.streams.end(), id) != result.streams.end();
   };
   for (std::size_t i = 0; recording.sdsz() && i < recording.streams().size(); ++i)
-    if (!recording.sdsz()->streams()[i].gaps.empty() && is_asked_for(i)) return 3;
+    for (const auto& gap : recording.sdsz()->streams()[i].gaps)
+      if (is_asked_for(i) && losses.concern(recording, i, gap)) return 3;
   for (const auto& damage : recording.damages()) {
-    if (damage.harmless || damage.blocks == 0) continue;
+    if (damage.harmless || damage.blocks == 0 || !losses.concern(damage)) continue;
     if (!damage.stream || is_asked_for(*damage.stream)) return 3;
   }
   return 1;
 }
 
-int print_rows(const Recording& recording, const QueryResult& result, const Options& o) {
+int print_rows(const Recording& recording, const QueryResult& result, const TimeRanges& within, const Options& o) {
   std::string id = o.stream;
   if (id.empty()) {
     if (result.streams.size() != 1)
@@ -77,7 +81,7 @@ int print_rows(const Recording& recording, const QueryResult& result, const Opti
   Progress progress("reading", recording.streams()[*stream].raw_bytes);
   auto report = export_csv(recording, *stream, *sink, options, progress.callback());
   if (!report) return fail_with(report.error());
-  return report->rows > 0 ? 0 : when_never_true(recording, result);
+  return report->rows > 0 ? 0 : when_never_true(recording, result, within);
 }
 
 int run_query(const Options& o) {
@@ -94,6 +98,7 @@ int run_query(const Options& o) {
       return fail_with(good.error());
   QueryOptions options;
   options.within = std::move(*within);
+  tell_only_within(*recording, options.within);
   options.merge_gap_s = o.merge_gap;
   options.min_duration_s = o.min_duration;
   auto result = [&] {
@@ -127,8 +132,8 @@ int run_query(const Options& o) {
     tell("{}: {} of class {} added{}\n", label_path(recording->path()).string(), counted(added, "label"), *o.add_label,
          known > 0 ? fmt::format(", {} {} there already", grouped(known), known == 1 ? "was" : "were") : "");
   }
-  if (o.rows) return print_rows(*recording, *result, o);
-  const int exit_code = result->ranges.empty() ? when_never_true(*recording, *result) : 0;
+  if (o.rows) return print_rows(*recording, *result, options.within, o);
+  const int exit_code = result->ranges.empty() ? when_never_true(*recording, *result, options.within) : 0;
   if (o.json) {
     nlohmann::json json{
         {"intervals", result->ranges.size()}, {"seconds", total_seconds(result->ranges)}, {"streams", result->streams}};

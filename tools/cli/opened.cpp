@@ -12,6 +12,7 @@
 #include "report.hpp"
 #include "sds/tools/clock_fit.hpp"
 #include "sds/tools/damage_text.hpp"
+#include "sds/tools/losses_within.hpp"
 
 namespace sds::cli {
 
@@ -22,6 +23,7 @@ constexpr std::size_t kMostTold = 20;  // of one recording
 struct Opened {
   std::vector<std::string> streams;  // their ids
   std::shared_ptr<DamageLog> damages;
+  std::optional<LossesWithin> part;
 };
 
 // By path: in an order that threads do not decide. A recording that is opened twice tells of both looks.
@@ -63,6 +65,7 @@ std::map<std::string, std::vector<std::pair<Damage, std::string>>> all_damages()
   std::map<std::string, std::vector<std::pair<Damage, std::string>>> all;
   for (const auto& [path, opened] : g_opened)
     for (const auto& damage : opened.damages->all()) {
+      if (opened.part && !opened.part->concern(damage)) continue;
       auto& known = all[path];
       const bool told = std::any_of(known.begin(), known.end(), [&](const auto& k) { return k.first == damage; });
       if (!told) known.emplace_back(damage, stream_of(damage, opened.streams));
@@ -132,6 +135,13 @@ Expected<Recording> open_recording(std::span<const std::filesystem::path> paths,
 
 Expected<Recording> open_recording(const std::filesystem::path& path, const Recording::Options& options) {
   return open_recording(std::span(&path, 1), options);
+}
+
+void tell_only_within(const Recording& recording, const TimeRanges& within) {
+  LossesWithin part(recording, within);
+  const std::lock_guard lock(g_mutex);
+  for (auto& [path, opened] : g_opened)
+    if (opened.damages == recording.damage_log()) opened.part = part;
 }
 
 nlohmann::json damages_json() {
