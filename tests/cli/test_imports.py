@@ -79,9 +79,23 @@ class Imports(Case):
                  ("60", 1e-3, [f"{i / 60:.3f}" for i in range(20_000)]),                          # rounded to ms
                  ("44100", 1e-6, [repr(utc + i / 44100) for i in range(50_000)]),                 # coarse: 0.24 us
                  ("142857.14285714287", 1e-6, [f"{7 * i / 1e6!r}" for i in range(20_000)]),       # 7 us
-                 ("8000", 1e-6, [repr(utc + 0.5 + i / 8000) for i in range(20_000)])]
-        for rate, tick, times in cases:
-            with self.subTest(rate):
+                 ("8000", 1e-6, [repr(utc + 0.5 + i / 8000) for i in range(20_000)]),
+                 ("48000", 1e-6, [f"{i / 48000:.6f}" for i in range(20_000)]),
+                 ("48000", 1e-6, [f"{utc + i / 48000:.6f}" for i in range(20_000)]),
+                 ("44100", 1e-6, [f"{i / 44100:.6f}" for i in range(20_000)]),
+                 ("900", 1e-3, [f"{i / 900:.3f}" for i in range(3000)]),
+                 ("416", 1e-3, [f"{i / 416:.3f}" for i in range(20_000)]),
+                 ("240", 1e-3, [f"{i / 240:.3f}" for i in range(3000)]),
+                 ("208", 1e-3, [f"{i / 208:.3f}" for i in range(20_000)]),
+                 ("119.88", 1e-6, [f"{i / 119.88:.6f}" for i in range(20_000)]),
+                 ("99.99", 1e-6, [repr(i / 99.99) for i in range(20_000)]),
+                 ("29.97002997002997", 1e-6, [repr(i * 1001 / 30000) for i in range(20_000)]),   # 30000/1001 Hz
+                 ("60", 1e-2, [f"{i / 60:.2f}" for i in range(3000)]),                            # 10 ms: 20, 10, 20
+                 ("100", 1e-3, [f"{11 * (i // 11) / 100 + i % 11 * 0.0099:.4f}" for i in range(5500)]),  # on average
+                 ("100", 1e-3, [f"{(i + (i > 500) + (i > 720) + 3 * (i > 3000)) / 100:.2f}" for i in range(5000)]),
+                 ("0.00027777777777777778", 1e-3, [f"{3600 * i}" for i in range(1000)])]           # a sample an hour
+        for n, (rate, tick, times) in enumerate(cases):
+            with self.subTest(rate=rate, case=n):
                 text = "time,x\n" + "".join(f"{t},{i % 1000}\n" for i, t in enumerate(times))
                 recording = self.path("r.sdsz")
                 run("import", "csv", self.write("r.csv", text), "-o", recording, "-f")
@@ -94,6 +108,41 @@ class Imports(Case):
                 self.assertEqual(len(table), len(times))
                 worst = max(abs(float(Fraction(row.split(",")[0]) - Fraction(t) + origin)) for row, t in zip(table, times))
                 self.assertLessEqual(worst, tick * 1.001)
+
+    def test_a_csv_export_tells_the_rate_whatever_the_ticks_and_blocks(self):
+        for rate, ticks, block in (("26", 1000, 6), ("23.4375", 1000, 5), ("99.99", 1000, 24), ("833.33", 1000, 208),
+                                   ("44100", 1000, 4000), ("976.5625", 1000, 244), ("1666.6666666666667", 1000, 416)):
+            with self.subTest(rate=rate):
+                self.write("Imu.sds.yml", f"sds:\n  name: Imu\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                          "  content:\n    - {value: x, type: int32_t}\n")
+                self.write("Imu.0.sds", plain(*[(round(ticks * k * block / float(rate)), np.arange(block, dtype="<i4").tobytes())
+                                                for k in range(3000 // block + 3)]))
+                first = self.csv_of(self.path("Imu.0.sds"))
+                back = self.imported("csv", "imu.csv", first, "-s", "Imu")
+                stream = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]
+                self.assertEqual(stream["sample_frequency_hz"], float(rate))
+                times = [[float(row.split(",")[0]) for row in text.splitlines()[1:]] for text in (first, self.csv_of(back))]
+                np.testing.assert_allclose(*times, rtol=0, atol=1.001 / ticks)
+
+    def test_edge_impulse_keeps_rates_whose_interval_has_no_end(self):
+        for rate in ("333.33333333333331", "60", "104", "44100", "99.99", "0.00027777777777777778"):
+            self.write("Imu.sds.yml", f"sds:\n  name: Imu\n  tick-frequency: 1000\n  sample-frequency: {rate}\n"
+                                      "  content:\n    - {value: x, type: int32_t}\n")
+            self.write("Imu.0.sds", plain((0, np.arange(100, dtype="<i4").tobytes())))
+            for options in ([], ["--cbor"]):
+                with self.subTest(rate=rate, options=options):
+                    run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e.json"), "-f", *options)
+                    run("import", "edge-impulse", self.path("e.json"), "-o", self.path("e.sdsz"), "-f")
+                    stream = json.loads(run("info", self.path("e.sdsz"), "--json")[0])["recordings"][0]["streams"][0]
+                    self.assertEqual(stream["sample_frequency_hz"], float(rate))
+
+    def test_a_sensor_off_its_nominal_rate_gets_the_mean_one(self):
+        # 1 % fast, each time up to 2 ms early or late: 5000 samples in 49.5 s.
+        rng = np.random.default_rng(1)
+        times = np.arange(5000) / 101 + rng.uniform(0, 0.0004, 5000) + 0.002 * (np.arange(5000) % 500 == 250)
+        back = self.imported("csv", "t.csv", "time,x\n" + "".join(f"{t:.6f},{i}\n" for i, t in enumerate(times)))
+        rate = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["sample_frequency_hz"]
+        self.assertAlmostEqual(rate, 101, delta=0.001)
 
     def test_without_times_a_rate_is_needed_and_enough(self):
         text = "x,y\n" + "".join(f"{i},{i / 4}\n" for i in range(100))

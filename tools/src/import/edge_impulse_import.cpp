@@ -1,13 +1,27 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "import/rate_fit.hpp"
 #include "import/table_import.hpp"
 
 namespace sds {
 
 namespace {
+
+// The number has no end for most rates: with six digits and more it was rounded, and stands for the simplest rate
+// within half a unit of its last digit, and of a double's.
+std::optional<Frequency> rate_of_interval(double interval_ms) {
+  int digits = 1;
+  std::string text;
+  while (std::stod(text = fmt::format("{:.{}e}", interval_ms, digits - 1)) != interval_ms && digits < 17) ++digits;
+  const double last = std::pow(10.0, std::stoi(text.substr(text.find('e') + 1)) - (digits - 1));
+  const double off = std::max(digits < 6 ? 0 : last / 2, std::numeric_limits<double>::epsilon() * interval_ms);
+  return simplest_rate(1000 / (interval_ms + off), 1000 / (interval_ms - off));
+}
 
 // Follows a document of any size from front to back; only names, the interval and one row are kept.
 class Reader final : public nlohmann::json_sax<nlohmann::json> {
@@ -118,13 +132,14 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
       table.description = "Imported from " + path_.filename().string();
       table.columns = names_;
       table.columns.resize(row_.size());
-      auto rate = Frequency::parse(fmt::format("{:.6g}", 1000 / interval_ms_));
-      if (rate) table.rate = *rate;
+      table.rate = rate_of_interval(interval_ms_);
       tables_.push_back(std::move(table));
       width_ = row_.size();
     }
     if (row_.size() != width_) return stop(fmt::format("{} values, {} before", row_.size(), width_));
-    auto taken = on_row_(0, static_cast<double>(rows_) * interval_ms_ / 1000, row_);
+    const double time = tables_.front().rate ? seconds(0, Frequency{}, rows_, *tables_.front().rate)
+                                             : static_cast<double>(rows_) * interval_ms_ / 1000;
+    auto taken = on_row_(0, time, row_);
     if (taken && ++rows_ % 4096 == 0) taken = report(on_progress_, std::uint64_t{4096} * 8 * width_);
     if (!taken) {
       error_ = taken.error();

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <set>
 
+#include "import/rate_fit.hpp"
 #include "new_recording.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -21,7 +21,8 @@ namespace sds {
 namespace {
 
 constexpr double kUtcFrom = 1e8;  // seconds: nobody's device runs for three years, and UTC is beyond since 1973
-constexpr std::uint64_t kBlockSamples = 4096;
+constexpr double kBlockSeconds = 0.1;
+constexpr double kMostBlockSamples = 4096;
 constexpr double kRounding = 1e-6;  // of a tick: what computing with doubles adds
 
 // What one pass over a column tells of the types that hold it.
@@ -63,68 +64,20 @@ struct TableFacts {
   std::uint64_t rows = 0;
   double first = 0;
   double last = 0;
-  bool milliseconds = true;  // every time is a whole number of them
   std::uint64_t backwards = 0;
-  std::vector<double> steps;  // the first ones
+  RateFit times;
 
   void add(double time, std::span<const double> values) {
     if (rows == 0) {
       first = time;
       columns.resize(values.size());
-    } else {
-      if (time < last) ++backwards;
-      if (steps.size() < 2000) steps.push_back(time - last);
+    } else if (time < last) {
+      ++backwards;
     }
     last = time;
     ++rows;
-    // A double of seconds since 1970 is good to a quarter of a microsecond.
-    const double ms = time * 1000;
-    if (milliseconds && std::abs(ms - std::round(ms)) > std::max(1e-6, 4e-16 * std::abs(ms))) milliseconds = false;
+    times.add(time);
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].add(values[c]);
-  }
-
-  // The rate of samples that are evenly spaced for the most part.
-  [[nodiscard]] std::optional<Frequency> rate() const {
-    std::vector<double> sorted;
-    for (const double step : steps)
-      if (step > 0) sorted.push_back(step);
-    if (sorted.size() < 2) return std::nullopt;
-    std::sort(sorted.begin(), sorted.end());
-    const double median = sorted[sorted.size() / 2];
-    // Times far from 0 are coarse: those of UTC in seconds 0.24 us.
-    const double resolution = 2 * std::numeric_limits<double>::epsilon() * std::max(std::abs(first), std::abs(last));
-    // And people write them in whole milliseconds: at 60 Hz steps are of 16 and of 17.
-    const double raster = milliseconds && median > 4e-3 ? 1e-3 * (1 + 1e-6) : 0;
-    double sum = 0;
-    double shortest = median;
-    double longest = median;
-    std::size_t near = 0;
-    for (const double step : sorted)
-      if (std::abs(step - median) <= 0.01 * median + resolution + raster) {
-        sum += step;
-        shortest = std::min(shortest, step);
-        longest = std::max(longest, step);
-        ++near;
-      }
-    if (5 * near < 4 * steps.size()) return std::nullopt;
-    const double hz = static_cast<double>(near) / sum;
-    // Steps that are all the same, and a whole number of microseconds, were not rounded.
-    const double us = std::round(1e6 / hz);
-    if (longest - shortest <= resolution && std::abs(1e6 / hz - us) <= 1e-3 && us >= 1 && us <= 1e9) {
-      const auto period = static_cast<std::uint32_t>(us);
-      const auto common = std::gcd(period, 1'000'000u);
-      return Frequency{1'000'000u / common, period / common};
-    }
-    // People's rates are round: steps were rounded when they were written.
-    for (const double round : {1.0, 10.0, 100.0, 1000.0}) {
-      const double rounded = std::round(hz * round) / round;
-      if (rounded > 0 && std::abs(rounded / hz - 1) < 2e-5) {
-        auto parsed = Frequency::parse(fmt::format("{}", rounded));
-        if (parsed) return *parsed;
-      }
-    }
-    auto parsed = Frequency::parse(fmt::format("{:.4f}", hz));
-    return parsed ? std::optional(*parsed) : std::nullopt;
   }
 };
 
@@ -133,20 +86,32 @@ void put(Bytes& out, double value) {
   append_le(out, static_cast<T>(value));
 }
 
-// Gathers rows of one table into blocks.
+// Gathers rows of one table into blocks of equally many samples, so that a step from block to block tells what is
+// missing. `unit_s`: what the rows' times were rounded to.
 class BlockMaker {
  public:
-  BlockMaker(SdszWriter& writer, SdszWriter::StreamId id, const Metadata& metadata, double origin)
-      : writer_(writer), id_(id), metadata_(metadata), origin_(origin) {}
+  BlockMaker(SdszWriter& writer, SdszWriter::StreamId id, const Metadata& metadata, double origin, double unit_s)
+      : writer_(writer), id_(id), metadata_(metadata), origin_(origin) {
+    const double tick_s = 1 / metadata.tick_frequency.hz();
+    tolerance_s_ = tick_s * (1 + kRounding);
+    if (!metadata.sample_frequency) return;
+    const double rate = metadata.sample_frequency->hz();
+    block_samples_ = static_cast<std::uint64_t>(std::clamp(std::round(kBlockSeconds * rate), 1.0, kMostBlockSamples));
+    // A period of whole units was not rounded: what is a unit off there is late.
+    const double units = unit_s > 0 ? 1 / (rate * unit_s) : 0;
+    if (std::abs(units - std::round(units)) > kRounding)
+      tolerance_s_ = std::max(tolerance_s_, unit_s * (1 + kRounding));
+  }
 
   Expected<void> add(double time, std::span<const double> values) {
     const double at = time - origin_;
     const double tick_hz = metadata_.tick_frequency.hz();
     if (samples_ > 0) {
-      const double rate = metadata_.sample_frequency ? metadata_.sample_frequency->hz() : 0;
       // A block goes on while samples come where the rate has them: no time is moved by more than a tick.
-      const double told = begin_tick_ / tick_hz + static_cast<double>(samples_) / rate;
-      const bool goes_on = rate > 0 && samples_ < kBlockSamples && std::abs(at - told) * tick_hz <= 1 + kRounding;
+      const bool goes_on =
+          samples_ < block_samples_ &&
+          std::abs(at - (begin_tick_ / tick_hz + static_cast<double>(samples_) / metadata_.sample_frequency->hz())) <=
+              tolerance_s_;
       if (!goes_on)
         if (auto done = seal(); !done) return done;
     }
@@ -195,6 +160,8 @@ class BlockMaker {
   SdszWriter::StreamId id_;
   const Metadata& metadata_;
   double origin_;
+  double tolerance_s_ = 0;
+  std::uint64_t block_samples_ = 1;
   double begin_tick_ = 0;
   double last_tick_ = 0;
   std::uint64_t samples_ = 0;
@@ -293,7 +260,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   for (const auto& f : facts) {
     if (f.rows == 0) continue;
     earliest = std::min(earliest.value_or(f.first), f.first);
-    milliseconds = milliseconds && f.milliseconds;
+    milliseconds = milliseconds && f.times.unit_s().value_or(0) >= 1e-3;
     report.samples += f.rows;
   }
   if (!earliest) return fail(ErrorCode::bad_input, "there are no samples in it");
@@ -330,8 +297,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     for (int n = 2; !names.insert(m.name).second; ++n) m.name = fmt::format("{}_{}", name, n);
     m.description = tables[t].description;
     m.tick_frequency = ticks;
-    m.sample_frequency = options.rate ? options.rate : facts[t].rate();
-    if (tables[t].rate && !options.rate) m.sample_frequency = tables[t].rate;
+    m.sample_frequency = options.rate ? options.rate : tables[t].rate ? tables[t].rate : facts[t].times.rate();
     std::set<std::string> channels;
     for (std::size_t c = 0; c < tables[t].columns.size(); ++c) {
       Channel channel;
@@ -362,7 +328,8 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     ++report.streams;
   }
   std::vector<BlockMaker> makers;
-  for (std::size_t t = 0; t < tables.size(); ++t) makers.emplace_back(writer, ids[t], metadata[t], origin);
+  for (std::size_t t = 0; t < tables.size(); ++t)
+    makers.emplace_back(writer, ids[t], metadata[t], origin, facts[t].times.unit_s().value_or(0));
   std::vector<ImportTable> again;
   auto written =
       for_each_row(again, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
