@@ -144,6 +144,30 @@ class Imports(Case):
         rate = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["sample_frequency_hz"]
         self.assertAlmostEqual(rate, 101, delta=0.001)
 
+    def test_gaps_in_what_is_imported_are_seen(self):
+        # 100 Hz, 500 samples, a second missing before samples 100, 200 and 350: 300 samples.
+        at = [i + 100 * ((i >= 100) + (i >= 200) + (i >= 350)) for i in range(500)]
+        back = self.imported("csv", "g.csv", "time,x\n" + "".join(f"{t / 100:.2f},{i}\n" for i, t in enumerate(at)))
+        report = json.loads(run("check", "--quality", back, "--json")[0])["recordings"][0]
+        self.assertEqual(report["streams"][0]["gaps"], {"count": 3, "block": 10, "ticks": 1100})
+        quality = report["quality"]["streams"][0]
+        self.assertEqual((quality["missing_samples"], quality["late_blocks"]), (300, 3))
+        self.assertAlmostEqual(quality["true_hz"], 100, places=9)
+        self.assertAlmostEqual(quality["interval_s"], 0.1, places=9)
+        _, err = run("export", "wav", back, "-o", self.path("g.wav"))
+        self.assertIn("3 gaps in time are closed", err)
+        run("cut", back, "--from", "2.3", "--to", "2.6", "-o", self.path("c.sdsz"))
+        self.assertEqual(len(self.csv_of(self.path("c.sdsz")).splitlines()) - 1, 30)
+
+    def test_an_import_without_gaps_has_none(self):
+        for base, rate in ((0, 26), (1780000000.25, 26), (1780000000.25, 59.94), (0, 48000)):
+            n = int(min(600 * rate, 60000))
+            back = self.imported("csv", "g.csv", "time,x\n" + "".join(f"{base + i / rate:.6f},{i % 1000}\n" for i in range(n)))
+            with self.subTest(base=base, rate=rate):
+                quality = json.loads(run("check", "--quality", back, "--json")[0])["recordings"][0]["quality"]["streams"][0]
+                self.assertEqual((quality["missing_samples"], quality["late_blocks"]), (0, 0))
+                self.assertAlmostEqual(quality["true_hz"] / rate, 1, delta=1e-5)
+
     def test_without_times_a_rate_is_needed_and_enough(self):
         text = "x,y\n" + "".join(f"{i},{i / 4}\n" for i in range(100))
         err = self.imported("csv", "x.csv", text, expect=3)

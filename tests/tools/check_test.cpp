@@ -88,6 +88,27 @@ TEST_F(CheckTest, GapsJitterAndDuplicatesAreReportedAndSound) {
   EXPECT_EQ(result.streams[0].longest_delta.block, 50u);
 }
 
+TEST(StepCounterTest, StepsAreJudgedByTheSamplesOfTheEarlierBlock) {
+  // 100 Hz, 1 ms ticks: blocks of 10 samples, a short one of 3 without a gap behind it, one of 10 that lacks a second.
+  StepCounter steps;
+  for (std::uint64_t block = 1; block <= 50; ++block) steps.add(block % 7 == 0 ? 101 : 100, block, 10);
+  steps.add(30, 51, 3);
+  EXPECT_EQ(steps.gaps().count, 0u);
+  steps.add(1100, 52, 10);
+  steps.add(130, 53, 3);  // 100 ms are missing: as long a step as 13 samples
+  EXPECT_EQ(steps.gaps().count, 2u);
+  EXPECT_EQ(steps.gaps().block, 52u);
+  EXPECT_EQ(steps.gaps().ticks, 1100u);
+  EXPECT_EQ(steps.median(), 100u);
+}
+
+TEST(StepCounterTest, ALongBlockBeforeShortOnesIsNoGap) {
+  StepCounter steps;
+  steps.add(40960, 1, 4096);
+  for (std::uint64_t block = 2; block <= 50; ++block) steps.add(10, block, 1);
+  EXPECT_EQ(steps.gaps().count, 0u);
+}
+
 TEST_F(CheckTest, DamageInAPackedRecordingIsFound) {
   SdszWriterOptions options;
   options.section_bytes = 2000;

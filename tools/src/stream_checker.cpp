@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "sds/tools/damage_text.hpp"
@@ -49,38 +50,79 @@ Finding DeviationFinder::largest() const {
   return found;
 }
 
-void StepCounter::add(std::uint64_t step, std::uint64_t block) {
-  if (last_ == steps_.end() || last_->first != step) {
-    if (steps_.size() >= max_steps && steps_.count(step) == 0) {
-      if (step < steps_.begin()->first) return;  // short steps are no gaps
+bool StepCounter::Key::operator<(const Key& other) const {
+  const Wide a = Wide{static_cast<std::int64_t>(ticks)} * static_cast<std::int64_t>(other.samples);
+  const Wide b = Wide{static_cast<std::int64_t>(other.ticks)} * static_cast<std::int64_t>(samples);
+  // Of blocks without samples the ratio has no end.
+  if (samples == 0 || other.samples == 0)
+    return samples != other.samples ? samples > other.samples : ticks < other.ticks;
+  return a != b ? a < b : samples < other.samples;
+}
+
+void StepCounter::add(std::uint64_t step, std::uint64_t block, std::uint64_t samples) {
+  if (last_ == steps_.end() || last_->first.ticks != step || last_->first.samples != samples) {
+    const Key key{step, samples};
+    if (steps_.size() >= max_steps && steps_.count(key) == 0) {
+      if (key < steps_.begin()->first) return;  // short steps are no gaps
       steps_.erase(steps_.begin());
     }
-    last_ = steps_.try_emplace(step, Finding{0, block, step}).first;
+    last_ = steps_.try_emplace(key, Seen{0, block}).first;
   }
   ++last_->second.count;
 }
 
 std::uint64_t StepCounter::median() const {
+  std::map<std::uint64_t, std::uint64_t> counts;
   std::uint64_t total = 0;
-  for (const auto& [step, seen] : steps_) total += seen.count;
-  std::uint64_t below = 0;
   for (const auto& [step, seen] : steps_) {
-    below += seen.count;
-    if (2 * below >= total) return step;
+    counts[step.ticks] += seen.count;
+    total += seen.count;
+  }
+  std::uint64_t below = 0;
+  for (const auto& [ticks, count] : counts) {
+    below += count;
+    if (2 * below >= total) return ticks;
   }
   return 0;
 }
 
+std::vector<StepCounter::Step> StepCounter::steps() const {
+  std::vector<Step> all;
+  double samples = 0;
+  for (const auto& [step, seen] : steps_) {
+    all.push_back({step.ticks, step.samples, seen.count, seen.block});
+    samples += static_cast<double>(step.samples) * static_cast<double>(seen.count);
+  }
+  double below = 0;
+  double ticks_per_sample = 0;
+  for (const Step& step : all) {
+    if (step.samples == 0) break;
+    ticks_per_sample = static_cast<double>(step.ticks) / static_cast<double>(step.samples);
+    below += static_cast<double>(step.samples) * static_cast<double>(step.count);
+    if (2 * below >= samples) break;
+  }
+  const auto usual = static_cast<double>(median());
+  for (Step& step : all) {
+    step.excess = static_cast<double>(step.ticks) - ticks_per_sample * static_cast<double>(step.samples);
+    step.gap = usual > 0 && step.excess > std::max(usual / 2, 2.0);
+  }
+  return all;
+}
+
 Finding StepCounter::longest() const {
-  return steps_.empty() ? Finding{} : Finding{1, steps_.rbegin()->second.block, steps_.rbegin()->first};
+  Finding longest;
+  for (const auto& [step, seen] : steps_)
+    if (longest.count == 0 || step.ticks > longest.ticks) longest = {1, seen.block, step.ticks};
+  return longest;
 }
 
 Finding StepCounter::gaps() const {
   Finding gaps;
-  const std::uint64_t usual = median();
-  for (const auto& [step, seen] : steps_) {
-    if (usual == 0 || 2 * step <= 3 * usual || step <= usual + 2) continue;
-    gaps = {gaps.count + seen.count, seen.block, step};
+  for (const Step& step : steps()) {
+    if (!step.gap) continue;
+    const std::uint64_t count = gaps.count + step.count;
+    if (step.ticks > gaps.ticks) gaps = {0, step.block, step.ticks};
+    gaps.count = count;
   }
   return gaps;
 }
@@ -94,8 +136,11 @@ StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& optio
     result_.has_metadata = true;
     result_.metadata_notes = stream.metadata->notes;
     sample_bytes_ = stream.metadata->sample_bytes;
+    has_rate_ = sample_bytes_ != 0 && stream.metadata->sample_frequency.has_value();
   }
 }
+
+std::uint64_t StreamChecker::samples_in(std::size_t bytes) const { return has_rate_ ? bytes / sample_bytes_ : 1; }
 
 void StreamChecker::add(const BlockView& block) {
   StreamCheck& r = result_;
@@ -118,10 +163,11 @@ void StreamChecker::add(const BlockView& block) {
     } else {
       if (block.tick == previous_tick_) note(r.duplicates);
       if (block.timeslot < previous_timeslot_) note(r.wraps);
-      steps_.add(block.tick - previous_tick_, index);
+      steps_.add(block.tick - previous_tick_, index, previous_samples_);
     }
   }
   deviation_.add(index, static_cast<std::int64_t>(block.tick));
+  previous_samples_ = samples_in(block.data.size());
   previous_tick_ = block.tick;
   previous_timeslot_ = block.timeslot;
 }

@@ -143,10 +143,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
                                     const ExportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
-  ClosedGaps closed;
   SampleOptions sample_options = options.samples;
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
+  ClosedGaps closed(reader->metadata());
   const Metadata& metadata = reader->metadata();
   if (!metadata.sample_frequency)
     return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: it is no audio", stream.id),

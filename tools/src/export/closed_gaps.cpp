@@ -8,8 +8,9 @@ void ClosedGaps::add(const SampleRun& run) {
   // Of one block, several runs may be wanted.
   const bool same_block = blocks_ > 0 && run.tick == tick_ && run.first > first_;
   first_ = run.first;
+  if (!same_block && blocks_ > 0 && run.tick >= tick_) steps_.add(run.tick - tick_, blocks_, samples_);
+  samples_ = has_rate_ ? run.first + run.count : 1;
   if (same_block) return;
-  if (blocks_ > 0 && run.tick >= tick_) steps_.add(run.tick - tick_, blocks_);
   tick_ = run.tick;
   ++blocks_;
 }

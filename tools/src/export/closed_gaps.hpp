@@ -15,6 +15,7 @@ namespace sds {
 /// Follows one SampleReader over a stream.
 class ClosedGaps {
  public:
+  explicit ClosedGaps(const Metadata& metadata) : has_rate_(metadata.sample_frequency.has_value()) {}
   /// Each run of samples that is written.
   void add(const SampleRun& run);
   /// At the end. `why`: "audio files have none".
@@ -22,7 +23,9 @@ class ClosedGaps {
                                                const std::string& why) const;
 
  private:
+  bool has_rate_;
   StepCounter steps_;
+  std::uint64_t samples_ = 0;
   std::uint64_t blocks_ = 0;
   std::uint64_t tick_ = 0;
   std::size_t first_ = 0;

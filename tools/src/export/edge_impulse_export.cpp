@@ -96,10 +96,10 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
                                            const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
-  ClosedGaps closed;
   SampleOptions sample_options = options.samples;
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
+  ClosedGaps closed(reader->metadata());
   const Metadata& metadata = reader->metadata();
   const auto rate = metadata.sample_frequency ? metadata.sample_frequency : metadata.block_frequency;
   if (!rate)

@@ -10,6 +10,7 @@
 #include "sds/tools/class_cover.hpp"
 #include "sds/tools/dataset.hpp"
 #include "sds/tools/label_file.hpp"
+#include "sds/tools/stream_checker.hpp"
 
 namespace sds {
 
@@ -198,17 +199,19 @@ class ValueAssessor {
   EvenSample<float> kept_{ValueQuality::max_kept};
 };
 
-// Steps between blocks, in two passes over the blocks' times: first the median, then what is measured against it.
+// Steps between blocks, and the gaps among them as every command counts them.
 class TimingAssessor {
  public:
-  explicit TimingAssessor(Frequency ticks) : ticks_(ticks) {}
+  /// `nominal`: the sample frequency; without one, every block counts as one sample of what is even.
+  TimingAssessor(Frequency ticks, std::optional<double> nominal_hz) : ticks_(ticks), nominal_hz_(nominal_hz) {}
 
   void add(std::uint64_t tick, std::uint64_t samples) {
-    if (blocks_ > 0) {
-      const auto step = static_cast<std::int64_t>(tick - last_tick_);
-      if (steps_.size() < 65536 || steps_.count({step, last_samples_}) > 0) ++steps_[{step, last_samples_}];
-    } else {
+    if (blocks_ == 0) {
       first_tick_ = tick;
+    } else if (tick >= last_tick_) {
+      steps_.add(tick - last_tick_, blocks_, nominal_hz_ ? last_samples_ : 1);
+    } else {
+      ++backwards_;
     }
     if (tick >= last_tick_ || blocks_ == 0) points_.add({tick, before_last_ + last_samples_});
     before_last_ += last_samples_;
@@ -221,35 +224,29 @@ class TimingAssessor {
     q.blocks = blocks_;
     q.samples = before_last_ + last_samples_;
     if (blocks_ < 2) return;
-    std::uint64_t total = 0;
-    for (const auto& [step, count] : steps_) total += count;
-    std::uint64_t below = 0;
-    std::int64_t median = 0;
-    for (const auto& [step, count] : steps_) {
-      below += count;
-      median = step.first;
-      if (2 * below >= total) break;
-    }
-    q.interval_s = static_cast<double>(median) / ticks_.hz();
+    const auto median = static_cast<double>(steps_.median());
+    q.interval_s = median / ticks_.hz();
     const double span = seconds(last_tick_ > first_tick_ ? last_tick_ - first_tick_ : 0, ticks_);
     q.duration_s = span + q.interval_s;
-    double gap_s = 0;
-    for (const auto& [step, count] : steps_) {
-      const double off =
-          median == 0 ? 0 : std::abs(static_cast<double>(step.first - median)) / static_cast<double>(median);
+    double gap_ticks = 0;
+    double gap_samples = 0;
+    for (const auto& step : steps_.steps()) {
+      const double off = median == 0 ? 0 : std::abs(step.excess) / (static_cast<double>(step.ticks) - step.excess);
       std::size_t bucket = 0;
-      while (bucket < StreamQuality::jitter_limits.size() && off > StreamQuality::jitter_limits[bucket]) ++bucket;
-      q.jitter[bucket] += count;
-      // Late by more than half an interval; a tick or two is rounding of the device's clock.
-      if (median <= 0 || 2 * step.first <= 3 * median || step.first <= median + 2) continue;
-      q.late += count;
-      const double rate = q.nominal_hz.value_or(static_cast<double>(step.second) / q.interval_s);
-      const double held = static_cast<double>(step.second) / rate;
-      const double lost = static_cast<double>(step.first) / ticks_.hz() - held;
-      q.missing += count * static_cast<std::uint64_t>(std::max(0.0, std::round(lost * rate)));
-      gap_s += static_cast<double>(count) * std::max(0.0, lost);
+      while (bucket < StreamQuality::jitter_limits.size() && !(off <= StreamQuality::jitter_limits[bucket])) ++bucket;
+      q.jitter[bucket] += step.count;
+      if (!step.gap) continue;
+      const auto count = static_cast<double>(step.count);
+      q.late += step.count;
+      gap_ticks += count * step.excess;
+      const double rate =
+          nominal_hz_.value_or(static_cast<double>(before_last_) / (static_cast<double>(blocks_ - 1) * q.interval_s));
+      gap_samples += count * std::round(step.excess / ticks_.hz() * rate);
     }
-    if (span - gap_s > 0) q.true_hz = static_cast<double>(before_last_) / (span - gap_s);
+    q.jitter.back() += backwards_;
+    q.missing = static_cast<std::uint64_t>(gap_samples);
+    if (const double covered = span - gap_ticks / ticks_.hz(); covered > 0)
+      q.true_hz = static_cast<double>(before_last_) / covered;
     // Halves are only compared where nothing is missing: a gap is no drift.
     auto& points = points_.kept();
     if (q.missing == 0 && points.size() >= 16) {
@@ -266,9 +263,11 @@ class TimingAssessor {
 
  private:
   Frequency ticks_;
-  std::map<std::pair<std::int64_t, std::uint64_t>, std::uint64_t> steps_;  // (step, samples of the earlier block)
-  EvenSample<std::pair<std::uint64_t, std::uint64_t>> points_{4096};       // (tick, samples before it)
+  std::optional<double> nominal_hz_;
+  StepCounter steps_;
+  EvenSample<std::pair<std::uint64_t, std::uint64_t>> points_{4096};  // (tick, samples before it)
   std::uint64_t blocks_ = 0;
+  std::uint64_t backwards_ = 0;
   std::uint64_t first_tick_ = 0;
   std::uint64_t last_tick_ = 0;
   std::uint64_t before_last_ = 0;
@@ -279,10 +278,10 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   const StreamInfo& stream = recording.streams()[index];
   StreamQuality quality;
   quality.id = stream.id;
-  TimingAssessor timing(stream.tick_frequency());
   if (auto why = why_no_samples(stream)) {
     // Images and undescribed streams have times all the same.
     quality.without_values = *why;
+    TimingAssessor timing(stream.tick_frequency(), std::nullopt);
     auto cursor = recording.cursor(index);
     if (!cursor) return fail(cursor);
     for (;;) {
@@ -299,6 +298,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   if (metadata.sample_frequency) quality.nominal_hz = metadata.sample_frequency->hz();
+  TimingAssessor timing(stream.tick_frequency(), quality.nominal_hz);
   std::vector<ValueAssessor> assessors;
   static constexpr std::size_t max_values = 1024;
   for (const auto& ref : all_values(metadata))

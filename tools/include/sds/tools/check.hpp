@@ -35,7 +35,7 @@ struct StreamCheck {
   Finding duplicates;         ///< blocks with their predecessor's timeslot
   Finding descending;         ///< blocks whose tick lies before their predecessor's: unsound
   Finding wraps;              ///< wrap-arounds of the 32-bit timeslot
-  Finding gaps;               ///< steps of more than 1.5 intervals and 2 ticks; `block` and `ticks` of the longest
+  Finding gaps;               ///< as StepCounter has them; `block` and `ticks` of the longest
   Finding misfits;            ///< blocks that are no whole number of samples: unsound
   std::optional<Tail> tail;   ///< unsound
   std::vector<std::string> recorded_losses;  ///< gaps that the recorder noted: unsound

@@ -27,22 +27,45 @@ class DeviationFinder {
   std::vector<Point> lower_;
 };
 
-/// Counts the steps from block to block of one stream, and tells which are gaps: those of more than one and a half
-/// usual ones, and more than two ticks longer than one, for that much is rounding of the device's clock. The usual step
-/// is the median, which gaps do not move. Every command that speaks of gaps in time between blocks means these.
+/// Counts the steps from block to block of one stream, and tells which are gaps. A step is as long as the samples of
+/// the earlier block last, and what it is longer is its excess. A gap is an excess of more than half of the usual step,
+/// and more than two ticks, for that much is rounding of the device's clock. How long a sample lasts is the median of
+/// the steps' own ratios, each with the weight of its samples: the sensor's true rate, which gaps do not move. Of
+/// streams without a sample frequency every block counts as one sample. Every command that speaks of gaps in time
+/// between blocks means these.
 class StepCounter {
  public:
-  /// Of block number `block` from the one before it.
-  void add(std::uint64_t step, std::uint64_t block);
+  struct Step {
+    std::uint64_t ticks = 0;
+    std::uint64_t samples = 0;  ///< of the earlier block
+    std::uint64_t count = 0;    ///< how often it was seen
+    std::uint64_t block = 0;    ///< where first: the number of the later block
+    double excess = 0;          ///< ticks
+    bool gap = false;
+  };
+  /// To block number `block` from the one before it, which holds `samples`.
+  void add(std::uint64_t step, std::uint64_t block, std::uint64_t samples);
   [[nodiscard]] Finding longest() const;
   [[nodiscard]] Finding gaps() const;
+  /// The median step, in ticks; 0 if there is none.
+  [[nodiscard]] std::uint64_t median() const;
+  /// All of them, those with the largest ratio of ticks to samples last.
+  [[nodiscard]] std::vector<Step> steps() const;
 
  private:
-  [[nodiscard]] std::uint64_t median() const;
-  // How often each step was seen, and where first; the longest max_steps of them.
-  static constexpr std::size_t max_steps = 4096;
-  std::map<std::uint64_t, Finding> steps_;
-  std::map<std::uint64_t, Finding>::iterator last_ = steps_.end();
+  struct Key {
+    std::uint64_t ticks;
+    std::uint64_t samples;
+    bool operator<(const Key& other) const;
+  };
+  struct Seen {
+    std::uint64_t count;
+    std::uint64_t block;
+  };
+  // The max_steps with the largest ratios.
+  static constexpr std::size_t max_steps = 65536;
+  std::map<Key, Seen> steps_;
+  std::map<Key, Seen>::iterator last_ = steps_.end();
 };
 
 class StreamChecker {
@@ -55,7 +78,10 @@ class StreamChecker {
 
  private:
   StreamCheck result_;
+  [[nodiscard]] std::uint64_t samples_in(std::size_t bytes) const;
   std::size_t sample_bytes_ = 0;
+  bool has_rate_ = false;
+  std::uint64_t previous_samples_ = 0;
   std::uint64_t previous_tick_ = 0;
   std::uint32_t previous_timeslot_ = 0;
   DeviationFinder deviation_;
