@@ -159,6 +159,24 @@ class Imports(Case):
         run("cut", back, "--from", "2.3", "--to", "2.6", "-o", self.path("c.sdsz"))
         self.assertEqual(len(self.csv_of(self.path("c.sdsz")).splitlines()) - 1, 30)
 
+    def test_a_recording_ends_where_its_last_sample_does_whoever_says_it(self):
+        # 48,000 samples at 8 kHz are 6 s, 500 at 100 Hz from 0.5 s on end at 5.5 s.
+        soundfile.write(self.path("a.wav"), np.arange(48000, dtype="int16"), 8000)
+        run("import", "audio", self.path("a.wav"), "-o", self.path("a.sdsz"))
+        self.write("t.csv", "time,x\n" + "".join(f"{(i + 50) / 100:.2f},{i}\n" for i in range(500)))
+        run("import", "csv", self.path("t.csv"), "-o", self.path("t.sdsz"))
+        run("unpack", self.path("t.sdsz"), "-d", self.path("plain"))
+        for path, begin, end in ((self.path("a.sdsz"), 0, 6), (self.path("t.sdsz"), 0.5, 5.5),
+                                 (self.path("plain", "t.0.sds"), 0.5, 5.5)):
+            with self.subTest(path):
+                for command in ("info", "check"):
+                    stream = json.loads(run(command, path, "--json")[0])["recordings"][0]["streams"][0]
+                    self.assertEqual((stream["begin"], stream["end"], stream["duration"]), (begin, end, end - begin))
+                quality = json.loads(run("check", "--quality", path, "--json")[0])["recordings"][0]["quality"]
+                self.assertEqual(quality["duration_s"], end - begin)
+                self.assertIn(f"{end - begin:.3f} s ({begin} to {end} s", run("info", path)[0])
+                self.assertIn(f"Recording time     : {end - begin:.3f} s", run("check", path)[0])
+
     def test_an_import_without_gaps_has_none(self):
         for base, rate in ((0, 26), (1780000000.25, 26), (1780000000.25, 59.94), (0, 48000)):
             n = int(min(600 * rate, 60000))

@@ -334,7 +334,7 @@ class Serve(Case):
         self.assertEqual((stream["first_tick"], stream["last_tick"], stream["raw_bytes"]), (0, 99, plain_bytes))
         self.assertGreaterEqual(stream["stored_bytes"], plain_bytes)  # the log does not compress
         out, _ = run("info", recording)
-        self.assertIn("100 blocks, 99 ms (0 to 0.099 s, tick 1000 Hz)", out)
+        self.assertIn("100 blocks, 100 ms (0 to 0.1 s, tick 1000 Hz)", out)
         self.assertIn(f"and a log of {os.path.getsize(recording + '.wal') / 1000:.1f} kB", out)
         for arguments, told in ((("info", recording), 0), (("pack", recording, "-o", self.path("packed.sdsz")), 1),
                                 (("compare", recording, recording), 1), (("label", "list", recording), 1),

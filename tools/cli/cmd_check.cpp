@@ -40,14 +40,13 @@ void print_stream(const StreamCheck& s) {
     line("Block size", fmt::format("{} to {} bytes, mean {:.1f}", s.min_block_bytes, s.max_block_bytes,
                                    static_cast<double>(s.data_bytes) / static_cast<double>(s.blocks)));
   }
+  const double duration = s.span->end - s.span->begin;
+  line("Recording time", human_seconds(duration));
   if (s.blocks > 1) {
-    const double span = s.interval_ticks * static_cast<double>(s.blocks - 1);
-    line("Recording time", time(span));
     line("Recording interval", time(s.interval_ticks));
-    if (span > 0)
+    if (duration > 0)
       line("Data rate",
-           fmt::format("{}/s", human_bytes(static_cast<std::uint64_t>(static_cast<double>(s.data_bytes) /
-                                                                      (span + s.interval_ticks) / tick_s))));
+           fmt::format("{}/s", human_bytes(static_cast<std::uint64_t>(static_cast<double>(s.data_bytes) / duration))));
     line("Max jitter", s.jitter.ticks == 0
                            ? "not detected"
                            : fmt::format("{}, at block {}", time(static_cast<double>(s.jitter.ticks)), s.jitter.block));
@@ -96,6 +95,9 @@ nlohmann::json to_json(const std::string& path, const RecordingCheck& result) {
                                {"tick_frequency_hz", s.tick_frequency.hz()},
                                {"first_tick", s.first_tick},
                                {"last_tick", s.last_tick},
+                               {"begin", s.span ? nlohmann::json(s.span->begin) : nlohmann::json(nullptr)},
+                               {"end", s.span ? nlohmann::json(s.span->end) : nlohmann::json(nullptr)},
+                               {"duration", s.span ? s.span->end - s.span->begin : 0},
                                {"interval_ticks", s.interval_ticks},
                                {"jitter", to_json(s.jitter)},
                                {"longest_delta", to_json(s.longest_delta)},

@@ -14,6 +14,7 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "sds/format/sdsz_index.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds::cli {
 
@@ -38,6 +39,7 @@ struct StreamFacts {
   std::uint64_t samples = 0;
   std::optional<std::uint64_t> first_tick;  // none without blocks
   std::optional<std::uint64_t> last_tick;
+  std::optional<TimeSpan> span;   // of the samples, in seconds
   std::uint64_t first_block = 0;  // ordinals of these two
   std::uint64_t last_block = 0;
   std::vector<ColumnFacts> columns;  // by the layout's columns; empty for plain files
@@ -170,6 +172,9 @@ Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t in
   if (damaged || stream.log_needed)
     if (auto done = take_log(recording, index, damaged ? first : nullptr, facts); !done) return fail(done);
   for (const auto& entry : stream.tail) facts.raw_bytes += entry.header.raw_bytes;
+  auto span = time_span(recording, index);
+  if (!span) return fail(span);
+  facts.span = *span;
   return facts;
 }
 
@@ -180,16 +185,19 @@ Expected<StreamFacts> facts_of_plain(const Recording& recording, std::size_t ind
   const std::size_t sample_bytes = info.metadata ? info.metadata->sample_bytes : 0;
   StreamFacts facts;
   facts.raw_bytes = facts.stored_bytes = info.raw_bytes;
+  BlocksInTime in_time;
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
     ++facts.blocks;
+    in_time.add((*block)->tick, (*block)->data.size());
     take_tick((*block)->ordinal, (*block)->tick, facts);
     if (sample_bytes > 0) facts.samples += (*block)->data.size() / sample_bytes;
     if (facts.blocks % 1024 == 0)
       if (auto go_on = on_progress(0); !go_on) return fail(go_on);
   }
+  if (facts.blocks > 0) facts.span = in_time.span(info.tick_frequency(), info.metadata);
   return facts;
 }
 
@@ -220,12 +228,12 @@ std::string range_text(const Channel& channel, const ColumnFacts* column) {
 
 void print_stream(const StreamInfo& info, const StreamFacts& facts) {
   const Frequency ticks = info.tick_frequency();
-  const double begin = seconds(facts.first_tick.value_or(0), ticks);
-  const double end = seconds(facts.last_tick.value_or(0), ticks);
   fmt::print("\nstream {}{}\n", info.id,
              info.metadata && !info.metadata->description.empty() ? ": " + info.metadata->description : "");
   fmt::print("  {}{}", counted(facts.blocks, "block"), info.metadata ? ", " + counted(facts.samples, "sample") : "");
-  if (facts.first_tick) fmt::print(", {} ({} to {} s, tick {} Hz)", human_seconds(end - begin), begin, end, ticks.hz());
+  if (facts.span)
+    fmt::print(", {} ({} to {} s, tick {} Hz)", human_seconds(facts.span->end - facts.span->begin), facts.span->begin,
+               facts.span->end, ticks.hz());
   fmt::print("\n");
   if (info.metadata) {
     std::string rates;
@@ -308,7 +316,10 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
                       {"stored_bytes", facts.stored_bytes},
                       {"tick_frequency_hz", info.tick_frequency().hz()},
                       {"first_tick", or_null(facts.first_tick)},
-                      {"last_tick", or_null(facts.last_tick)}};
+                      {"last_tick", or_null(facts.last_tick)},
+                      {"begin", facts.span ? nlohmann::json(facts.span->begin) : nlohmann::json(nullptr)},
+                      {"end", facts.span ? nlohmann::json(facts.span->end) : nlohmann::json(nullptr)},
+                      {"duration", facts.span ? facts.span->end - facts.span->begin : 0}};
   if (info.metadata_error) json["metadata_error"] = info.metadata_error->to_string();
   if (!info.metadata) return json;
   json["samples"] = facts.samples;

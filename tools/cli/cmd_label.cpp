@@ -12,6 +12,7 @@
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/class_cover.hpp"
 #include "sds/tools/label_tools.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds::cli {
 

@@ -134,6 +134,7 @@ StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& optio
   result_.metadata_error = stream.metadata_error;
   if (stream.metadata) {
     result_.has_metadata = true;
+    metadata_ = stream.metadata;
     result_.metadata_notes = stream.metadata->notes;
     sample_bytes_ = stream.metadata->sample_bytes;
     has_rate_ = sample_bytes_ != 0 && stream.metadata->sample_frequency.has_value();
@@ -166,6 +167,7 @@ void StreamChecker::add(const BlockView& block) {
       steps_.add(block.tick - previous_tick_, index, previous_samples_);
     }
   }
+  in_time_.add(block.tick, block.data.size());
   deviation_.add(index, static_cast<std::int64_t>(block.tick));
   previous_samples_ = samples_in(block.data.size());
   previous_tick_ = block.tick;
@@ -175,6 +177,7 @@ void StreamChecker::add(const BlockView& block) {
 StreamCheck StreamChecker::finish() {
   StreamCheck& r = result_;
   r.last_tick = previous_tick_;
+  if (r.blocks > 0) r.span = in_time_.span(r.tick_frequency, metadata_);
   if (r.blocks >= 2) {
     r.interval_ticks =
         static_cast<double>(static_cast<std::int64_t>(r.last_tick - r.first_tick)) / static_cast<double>(r.blocks - 1);

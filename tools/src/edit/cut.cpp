@@ -10,6 +10,7 @@
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_tools.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 

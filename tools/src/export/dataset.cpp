@@ -21,6 +21,7 @@
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/class_cover.hpp"
 #include "sds/tools/scratch_folder.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 

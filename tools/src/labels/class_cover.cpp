@@ -1,4 +1,5 @@
 #include "sds/tools/class_cover.hpp"
+#include "sds/tools/time_span.hpp"
 
 #include <algorithm>
 #include <set>

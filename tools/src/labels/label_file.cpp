@@ -10,6 +10,7 @@
 #include "sds/bridge/yaml_map.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 
@@ -109,50 +110,6 @@ void parse_root(const YAML::Node& root, LabelFile& file) {
   }
   map.finish();
   top.finish();
-}
-
-// A label that is only a number tells recordings apart, and says nothing of what is in them.
-Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
-  const StreamInfo& stream = recording.streams()[index];
-  const Frequency ticks = stream.tick_frequency();
-  std::optional<std::uint64_t> first;
-  std::uint64_t last = 0;
-  std::uint64_t blocks = 0;
-  std::size_t last_bytes = 0;
-  // The sealed sections' headers say nearly all; only the last one is read.
-  SectionFilter only_last;
-  if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
-    const auto& sections = recording.sdsz()->streams()[index].data;
-    first = sections.front().header.first_tick;
-    for (const auto& section : sections) {
-      if (&section != &sections.back()) blocks += section.header.block_count;
-      first = std::min(*first, section.header.first_tick);
-      last = std::max(last, section.header.last_tick);
-    }
-    only_last = [at = sections.back().offset](const IndexEntry& entry) { return entry.offset == at; };
-  }
-  auto cursor = recording.cursor(index, nullptr, only_last);
-  if (!cursor) return fail(cursor);
-  for (;;) {
-    auto block = (*cursor)->next();
-    if (!block) return fail(block);
-    if (!*block) break;
-    ++blocks;
-    first = std::min(first.value_or((*block)->tick), (*block)->tick);
-    if ((*block)->tick >= last) last_bytes = (*block)->data.size();
-    last = std::max(last, (*block)->tick);
-  }
-  if (!first) return std::nullopt;
-  TimeSpan span{seconds(*first, ticks), seconds(last, ticks)};
-  if (stream.metadata && stream.metadata->sample_frequency) {
-    const std::size_t samples = last_bytes / stream.metadata->sample_bytes;
-    span.end += static_cast<double>(samples) / stream.metadata->sample_frequency->hz();
-  } else if (blocks > 1) {
-    span.end += (span.end - span.begin) / static_cast<double>(blocks - 1);
-  } else {
-    span.end += 1 / ticks.hz();
-  }
-  return span;
 }
 
 }  // namespace
@@ -273,20 +230,6 @@ bool can_have_labels(const std::filesystem::path& recording) {
   return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
 }
 
-Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {
-  if (stream) return stream_span(recording, *stream);
-  std::optional<TimeSpan> all;
-  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    auto span = stream_span(recording, i);
-    if (!span) return fail(span);
-    if (!*span) continue;
-    if (!all) all = **span;
-    all->begin = std::min(all->begin, (*span)->begin);
-    all->end = std::max(all->end, (*span)->end);
-  }
-  return all;
-}
-
 Expected<LabelFile> labels_beside(const Recording& recording) {
   const auto path = label_path(recording.path());
   std::error_code ignored;
@@ -305,7 +248,7 @@ Expected<LabelFile> labels_of(const Recording& recording) {
     const auto& stream = recording.streams()[i];
     const std::string name = class_in_label(stream.description.label);
     if (name.empty()) continue;
-    auto span = stream_span(recording, i);
+    auto span = time_span(recording, i);
     if (!span) return fail(span);
     if (!*span) continue;
     auto begin = file.tick_of((*span)->begin);

@@ -10,6 +10,7 @@
 
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/csv_reader.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 

@@ -14,6 +14,7 @@
 #include "sds/tools/plot.hpp"
 #include "sds/tools/query.hpp"
 #include "sds/tools/scratch_folder.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 

@@ -11,6 +11,7 @@
 #include "sds/tools/dataset.hpp"
 #include "sds/tools/label_file.hpp"
 #include "sds/tools/stream_checker.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 
@@ -227,7 +228,6 @@ class TimingAssessor {
     const auto median = static_cast<double>(steps_.median());
     q.interval_s = median / ticks_.hz();
     const double span = seconds(last_tick_ > first_tick_ ? last_tick_ - first_tick_ : 0, ticks_);
-    q.duration_s = span + q.interval_s;
     double gap_ticks = 0;
     double gap_samples = 0;
     for (const auto& step : steps_.steps()) {
@@ -274,6 +274,12 @@ class TimingAssessor {
   std::uint64_t last_samples_ = 0;
 };
 
+double duration_of(const BlocksInTime& blocks, const StreamInfo& stream) {
+  if (blocks.blocks == 0) return 0;
+  const TimeSpan span = blocks.span(stream.tick_frequency(), stream.metadata);
+  return span.end - span.begin;
+}
+
 Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t index, const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
   StreamQuality quality;
@@ -282,19 +288,25 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
     // Images and undescribed streams have times all the same.
     quality.without_values = *why;
     TimingAssessor timing(stream.tick_frequency(), std::nullopt);
+    BlocksInTime in_time;
     auto cursor = recording.cursor(index);
     if (!cursor) return fail(cursor);
     for (;;) {
       auto block = (*cursor)->next();
       if (!block) return fail(block);
       if (!*block) break;
+      in_time.add((*block)->tick, (*block)->data.size());
       timing.add((*block)->tick, 1);
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     timing.finish(quality);
+    quality.duration_s = duration_of(in_time, stream);
     return quality;
   }
-  auto reader = SampleReader::open(recording, index, {}, on_progress);
+  BlocksInTime in_time;
+  SampleOptions options;
+  options.on_block = [&](const BlockView& block) { in_time.add(block.tick, block.data.size()); };
+  auto reader = SampleReader::open(recording, index, options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   if (metadata.sample_frequency) quality.nominal_hz = metadata.sample_frequency->hz();
@@ -313,6 +325,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   }
   for (auto& assessor : assessors) quality.values.push_back(assessor.finish());
   timing.finish(quality);
+  quality.duration_s = duration_of(in_time, stream);
   return quality;
 }
 

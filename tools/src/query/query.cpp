@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "sds/tools/label_file.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 

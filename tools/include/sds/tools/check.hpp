@@ -8,6 +8,7 @@
 
 #include "sds/format/recording.hpp"
 #include "sds/tools/progress.hpp"
+#include "sds/tools/time_ranges.hpp"
 
 namespace sds {
 
@@ -29,15 +30,16 @@ struct StreamCheck {
   std::uint64_t empty_blocks = 0;
   std::uint64_t first_tick = 0;
   std::uint64_t last_tick = 0;
-  double interval_ticks = 0;  ///< mean; 0 for fewer than two blocks
-  Finding jitter;             ///< the block farthest from an even spacing
-  Finding longest_delta;      ///< the block farthest from its predecessor
-  Finding duplicates;         ///< blocks with their predecessor's timeslot
-  Finding descending;         ///< blocks whose tick lies before their predecessor's: unsound
-  Finding wraps;              ///< wrap-arounds of the 32-bit timeslot
-  Finding gaps;               ///< as StepCounter has them; `block` and `ticks` of the longest
-  Finding misfits;            ///< blocks that are no whole number of samples: unsound
-  std::optional<Tail> tail;   ///< unsound
+  std::optional<TimeSpan> span;  ///< from the first block's time to the end of the last sample; none without blocks
+  double interval_ticks = 0;     ///< mean; 0 for fewer than two blocks
+  Finding jitter;                ///< the block farthest from an even spacing
+  Finding longest_delta;         ///< the block farthest from its predecessor
+  Finding duplicates;            ///< blocks with their predecessor's timeslot
+  Finding descending;            ///< blocks whose tick lies before their predecessor's: unsound
+  Finding wraps;                 ///< wrap-arounds of the 32-bit timeslot
+  Finding gaps;                  ///< as StepCounter has them; `block` and `ticks` of the longest
+  Finding misfits;               ///< blocks that are no whole number of samples: unsound
+  std::optional<Tail> tail;      ///< unsound
   std::vector<std::string> recorded_losses;  ///< gaps that the recorder noted: unsound
   std::vector<Damage> damages;               ///< unsound
   std::optional<Error> metadata_error;       ///< unsound

@@ -64,10 +64,6 @@ std::filesystem::path label_path(const std::filesystem::path& recording);
 /// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.
 bool can_have_labels(const std::filesystem::path& recording);
 
-/// When a recording begins and ends: the first block's time of any stream, and the end of the last block (one block
-/// interval behind its time, or its samples by the sample frequency). In seconds; nothing if there is no block.
-Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
-
 /// The label file beside a recording; without one no labels, with the ticks of the first stream. Who changes labels
 /// begins with these: what a file's name says is no label that anybody made.
 Expected<LabelFile> labels_beside(const Recording& recording);

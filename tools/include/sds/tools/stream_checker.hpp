@@ -6,6 +6,7 @@
 
 #include "sds/format/block.hpp"
 #include "sds/tools/check.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds {
 
@@ -78,6 +79,8 @@ class StreamChecker {
 
  private:
   StreamCheck result_;
+  std::optional<Metadata> metadata_;
+  BlocksInTime in_time_;
   [[nodiscard]] std::uint64_t samples_in(std::size_t bytes) const;
   std::size_t sample_bytes_ = 0;
   bool has_rate_ = false;
