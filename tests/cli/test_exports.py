@@ -794,5 +794,71 @@ def read_png(content):
     return image.reshape(height, width, 3) if step == 3 else image
 
 
+
+class OneClock(Case):
+    """Two streams of 100 Hz: A from 1 s to 11 s, B from 3 s to 13 s; sample k of each has the value k."""
+
+    def setUp(self):
+        super().setUp()
+        for name, begin in (("A", 1000), ("B", 3000)):
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: 100\n  content:\n"
+                                          "    - {value: x, type: int32_t}\n")
+            self.write(f"{name}.0.sds", plain(*[(begin + 100 * k, np.arange(10 * k, 10 * k + 10, dtype="<i4").tobytes())
+                                                for k in range(100)]))
+        self.recording = self.path("r.sdsz")
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.recording)
+        self.write("r.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: all, from: 4, to: 6}\n"
+                                   "    - {class: own, from: 4, to: 6, stream: B}\n")
+
+    def test_labels_move_with_the_samples_that_are_normalized(self):
+        # 4 to 6 s are samples 300 to 499 of A, at 3 to 5 s of its own, and 100 to 299 of B, at 1 to 3 s.
+        expected = [("all", "A", 3, 5), ("all", "B", 1, 3), ("own", "B", 1, 3)]
+        _, err = run("export", "npz", self.recording, "--normalize", "-o", self.path("r.npz"))
+        self.assertIn("1 label of the whole recording is told once for each stream", err)
+        with np.load(self.path("r.npz")) as z:
+            told = [(c.decode(), s.decode(), *t) for c, s, t in zip(z["labels.class"], z["labels.stream"], z["labels.time"])]
+        self.assertEqual(sorted(told), expected)
+        run("export", "hdf5", self.recording, "--normalize", "-o", self.path("r.h5"))
+        with h5py.File(self.path("r.h5")) as f:
+            group = f["r/labels"]
+            told = [(c.decode(), s.decode(), b, e) for c, s, b, e in
+                    zip(group["class"], group["stream"], group["begin"], group["end"])]
+        self.assertEqual(sorted(told), expected)
+        run("export", "mcap", self.recording, "--normalize", "-o", self.path("r.mcap"))
+        run("import", "mcap", self.path("r.mcap"), "-o", self.path("back.sdsz"))
+        labels = json.loads(run("label", "list", self.path("back.sdsz"), "--json")[0])["labels"]
+        self.assertEqual(sorted((l["class"], l["stream"], l["from"], l["to"]) for l in labels), expected)
+        run("export", "npz", self.recording, "-s", "A", "--normalize", "-o", self.path("a.npz"))
+        with np.load(self.path("a.npz")) as z:
+            self.assertEqual(list(z["labels.time"][list(z["labels.class"]).index(b"all")]), [3, 5])
+
+    def test_a_part_is_of_the_recordings_clock_normalized_or_not(self):
+        for options in ([], ["--normalize"]):
+            # 5 to 6 s: samples 400 to 499 of A.
+            part = ["-s", "A", "--from", "5", "--to", "6", *options]
+            rows = run("export", "csv", self.recording, *part)[0].splitlines()[1:]
+            run("export", "npz", self.recording, *part, "-o", self.path("p.npz"), "-f")
+            run("export", "hdf5", self.recording, *part, "-o", self.path("p.h5"), "-f")
+            run("export", "qeexo", self.recording, *part, "-o", self.path("q.csv"), "-f")
+            with np.load(self.path("p.npz")) as z, h5py.File(self.path("p.h5")) as h5:
+                values = {"csv": [int(row.split(",")[1]) for row in rows], "npz": list(z["A"]["x"]),
+                          "hdf5": list(h5["r/A/x"][:]),
+                          "qeexo": [int(x) for x in re.findall(r"\d+", " ".join(re.findall(
+                              r"\[.*\]", self.read("q.csv").decode())))]}
+                self.assertEqual(z["A.time"][0], 4 if options else 5)
+            for form, got in values.items():
+                with self.subTest(form=form, options=options):
+                    self.assertEqual(got, list(range(400, 500)))
+
+    def test_a_row_of_qeexo_has_the_class_of_its_first_block(self):
+        self.write("T.sds.yml", "sds:\n  name: T\n  sample-frequency: 100\n  content:\n    - {value: x, type: int32_t}\n")
+        self.write("T.walk.sds", plain(*[(10030 + 50 * k, np.arange(5, dtype="<i4").tobytes()) for k in range(6)]))
+        run("export", "qeexo", self.path("T.walk.sds"), "-o", self.path("q.csv"))
+        rows = self.read("q.csv").decode().splitlines()[1:]
+        self.assertEqual(len(rows), 6)
+        for row in rows:
+            self.assertTrue(row.endswith(",walk"), row)
+
+
 if __name__ == "__main__":
     main()

@@ -22,6 +22,15 @@ std::optional<std::uint64_t> first_tick_of(const Recording& recording, std::size
 
 }  // namespace
 
+Expected<std::optional<std::uint64_t>> first_tick(const Recording& recording, std::size_t index) {
+  if (const auto known = first_tick_of(recording, index)) return known;
+  auto cursor = recording.cursor(index);
+  if (!cursor) return fail(cursor);
+  auto block = (*cursor)->next();
+  if (!block) return fail(block);
+  return *block ? std::optional((*block)->tick) : std::nullopt;
+}
+
 std::optional<std::string> why_no_samples(const StreamInfo& stream) {
   if (stream.metadata_error) return stream.metadata_error->to_string();
   if (!stream.metadata) return "it has no metadata";
@@ -87,10 +96,7 @@ Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_
   if (recording.sdsz()) reader.losses_ = recording.sdsz()->streams()[index].gaps;
   SectionFilter wanted = options.sections;
   if (!wanted && recording.sdsz() && (!options.normalize || reader.origin_)) {
-    TimeRanges ranges = options.within;
-    const double shift = options.normalize ? seconds(*reader.origin_, reader.tick_frequency_) : 0;
-    for (auto& range : ranges) range = {range.begin + shift, range.end + shift};
-    wanted = time_filter(recording, index, ranges);
+    wanted = time_filter(recording, index, options.within);
   }
   auto cursor = recording.cursor(index, executor, std::move(wanted));
   if (!cursor) return fail(cursor);
@@ -118,7 +124,7 @@ Expected<const SampleRun*> SampleReader::next() {
     const BlockView& b = **block;
     if (!origin_) origin_ = b.tick;
     if (options_.on_block) options_.on_block(b);
-    pass_losses(b.ordinal, time_of(b.tick));
+    pass_losses(b.ordinal, seconds(b.tick, tick_frequency_));
     if (b.data.size() % metadata_->sample_bytes != 0) ++odd_blocks_;
     unreported_ += b.data.size() + 8;
     if (unreported_ >= (1u << 18))
@@ -143,8 +149,10 @@ Expected<const SampleRun*> SampleReader::next() {
 // Makes a block the one that runs are taken from.
 void SampleReader::fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data) {
   times_.resize(data.size() / metadata_->sample_bytes);
-  for (std::size_t k = 0; k < times_.size(); ++k) times_[k] = sample_time(tick, next_tick, k, times_.size());
+  for (std::size_t k = 0; k < times_.size(); ++k)
+    times_[k] = sample_time(tick, next_tick, k, times_.size(), origin_of_times());
   next_ = 0;
+  next_tick_ = next_tick;
   tick_ = tick;
   data_ = data.data();
 }
@@ -152,18 +160,22 @@ void SampleReader::fill(std::uint64_t tick, std::uint64_t next_tick, ByteView da
 // Sets run_ to the next wanted samples of the block; false if there are none left.
 bool SampleReader::take_run() {
   const bool all = options_.within == all_time;
-  const auto wanted = [&](double time) { return all || contains(options_.within, time); };
-  while (next_ < times_.size() && !wanted(times_[next_])) ++next_;
+  const auto wanted = [&](std::size_t k) {
+    return all || contains(options_.within,
+                           options_.normalize ? sample_time(tick_, next_tick_, k, times_.size(), 0) : times_[k]);
+  };
+  while (next_ < times_.size() && !wanted(next_)) ++next_;
   if (next_ >= times_.size()) return false;
   std::size_t end = all ? times_.size() : next_ + 1;
-  while (end < times_.size() && wanted(times_[end])) ++end;
+  while (end < times_.size() && wanted(end)) ++end;
   run_ = {tick_, next_, end - next_, data_ + next_ * metadata_->sample_bytes,
           std::span<const double>(times_).subspan(next_, end - next_)};
   next_ = end;
   return true;
 }
 
-double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count) const {
+double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count,
+                                 std::uint64_t origin) const {
   const auto offset = [&] {
     switch (options_.times) {
       case SampleTimes::rate:
@@ -176,7 +188,6 @@ double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, st
         return 0.0;
     }
   };
-  const std::uint64_t origin = options_.normalize ? *origin_ : 0;
   // A block before the first one (descending timeslots) has a negative time when normalised.
   if (tick < origin) return -seconds(origin - tick, tick_frequency_) + offset();
   if (options_.times == SampleTimes::rate)
@@ -189,14 +200,9 @@ double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, st
 void SampleReader::pass_losses(std::uint64_t before_block, double until_s) {
   for (; losses_passed_ < losses_.size() && losses_[losses_passed_].before_block <= before_block; ++losses_passed_) {
     const Gap& loss = losses_[losses_passed_];
-    if (overlaps(options_.within, std::min(time_of(loss.after_tick), until_s), until_s)) losses_within_.push_back(loss);
+    if (overlaps(options_.within, std::min(seconds(loss.after_tick, tick_frequency_), until_s), until_s))
+      losses_within_.push_back(loss);
   }
-}
-
-// Of a block, as the times of its samples are told.
-double SampleReader::time_of(std::uint64_t tick) const {
-  const std::uint64_t origin = options_.normalize ? origin_.value_or(0) : 0;
-  return tick < origin ? -seconds(origin - tick, tick_frequency_) : seconds(tick - origin, tick_frequency_);
 }
 
 std::vector<std::string> SampleReader::notes_of_losses(const char* what_becomes_of_them) const {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "export/exported_labels.hpp"
 #include "export/hdf5_columns.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
@@ -12,7 +13,7 @@ namespace {
 
 using namespace hdf5;
 
-void write_labels(hid_t parent, const LabelFile& file) {
+void write_labels(hid_t parent, const ExportedLabels& labels) {
   const Handle group = make_group(parent, "labels");
   std::vector<std::string> classes;
   std::vector<std::string> streams;
@@ -21,13 +22,13 @@ void write_labels(hid_t parent, const LabelFile& file) {
   std::vector<double> begins;
   std::vector<double> ends;
   std::vector<double> confidences;
-  for (const auto& label : file.labels) {
+  for (const auto& label : labels.file.labels) {
     classes.push_back(label.name);
     streams.push_back(label.stream);
     authors.push_back(label.author);
     notes.push_back(label.note);
-    begins.push_back(file.seconds_of(label.begin));
-    ends.push_back(file.seconds_of(label.end));
+    begins.push_back(labels.seconds_of(label, label.begin));
+    ends.push_back(labels.seconds_of(label, label.end));
     confidences.push_back(label.confidence.value_or(std::nan("")));
   }
   write_strings(group, "class", classes);
@@ -148,9 +149,9 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
             !done)
           return fail(done);
       }
-      auto labels = labels_of(recording);
+      auto labels = exported_labels(recording, streams, options.samples.normalize, report.notes);
       if (!labels) return fail(labels);
-      if (!labels->labels.empty()) write_labels(group, *labels);
+      if (!labels->file.labels.empty()) write_labels(group, *labels);
     }
     close_file(std::move(hdf));
   } catch (const HdfProblem& problem) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "export/exported_labels.hpp"
 #include "json_text.hpp"
 #include "mcap_format.hpp"
 #include "sds/format/partial_file.hpp"
@@ -290,8 +291,8 @@ std::int64_t log_time(const Source& source) {
 }
 
 // Begin and end of each label as log times, a line each: where that is on the clock of the messages.
-std::string label_times(const Recording& recording, const LabelFile& labels, const std::map<std::string, double>& zero,
-                        bool normalize) {
+std::string label_times(const Recording& recording, const ExportedLabels& exported, bool normalize) {
+  const LabelFile& labels = exported.file;
   std::string out;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::optional<RecordingClock>> clocks;
   const auto clock_for = [&](const Frequency& ticks) -> const std::optional<RecordingClock>& {
@@ -302,10 +303,8 @@ std::string label_times(const Recording& recording, const LabelFile& labels, con
   for (const auto& label : labels.labels) {
     const Frequency ticks = ticks_of_label(recording, labels, label);
     const auto& clock = clock_for(ticks);
-    const auto origin = zero.contains(label.stream) ? zero.find(label.stream) : zero.find("");
-    const double shift = origin == zero.end() ? 0 : origin->second;
     const auto time = [&](std::uint64_t tick) {
-      if (!clock) return static_cast<std::int64_t>(std::llround((labels.seconds_of(tick) - shift) * 1e9));
+      if (!clock) return static_cast<std::int64_t>(std::llround(exported.seconds_of(label, tick) * 1e9));
       return static_cast<std::int64_t>(
           clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick), labels.tick_frequency)));
     };
@@ -367,19 +366,12 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   };
   for (auto& source : sources)
     if (auto done = advance(source); !done) return fail(done);
-  // The times from which each stream's count: labels of the whole recording are on the first one's.
-  std::map<std::string, double> zero;
-  for (const auto& source : sources)
-    if (const auto origin = source.reader.origin(); origin && options.samples.normalize) {
-      zero.emplace(source.id, seconds(*origin, source.ticks));
-      zero.emplace("", seconds(*origin, source.ticks));
-    }
-  auto labels = labels_of(recording);
+  auto labels = exported_labels(recording, streams, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
-  if (!labels->labels.empty())
-    if (auto done = writer.write_metadata(
-            "sds-labels", {{"yaml", labels->to_yaml()},
-                           {"log-times", label_times(recording, *labels, zero, options.samples.normalize)}});
+  if (!labels->file.labels.empty())
+    if (auto done = writer.write_metadata("sds-labels",
+                                          {{"yaml", labels->file.to_yaml()},
+                                           {"log-times", label_times(recording, *labels, options.samples.normalize)}});
         !done)
       return fail(done);
   for (;;) {

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "export/exported_labels.hpp"
 #include "export/npz_writer.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
@@ -149,7 +150,7 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
   if (!npz) return fail(npz);
   ExportReport report;
   FileNames members;
-  for (const auto* reserved : {"labels.class", "labels.time"}) members.take(reserved, ".npy");
+  for (const auto* reserved : {"labels.class", "labels.stream", "labels.time"}) members.take(reserved, ".npy");
   for (const std::size_t index : streams) {
     if (const auto why = why_no_samples(recording.streams()[index])) {
       report.notes.push_back(fmt::format("stream {} is left out: {}", recording.streams()[index].id, *why));
@@ -159,23 +160,28 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
       return fail(done);
   }
   if (report.streams == 0) return no_stream_with_values(recording, report.notes);
-  auto labels = labels_of(recording);
+  auto labels = exported_labels(recording, streams, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
-  if (!labels->labels.empty()) {
-    std::size_t longest = 1;
-    for (const auto& label : labels->labels) longest = std::max(longest, label.name.size());
-    Bytes names;
+  if (const auto& all = labels->file.labels; !all.empty()) {
+    const std::size_t n = all.size();
+    const auto put_names = [&](const char* member, std::string Label::*text) -> Expected<void> {
+      std::size_t longest = 1;
+      for (const auto& label : all) longest = std::max(longest, (label.*text).size());
+      Bytes names;
+      for (const auto& label : all) {
+        std::string name = label.*text;
+        name.resize(longest, '\0');
+        append_bytes(names, as_bytes(name));
+      }
+      return (*npz)->put(member, fmt::format("'|S{}'", longest), fmt::format("({},)", n), names);
+    };
     Bytes spans;
-    for (const auto& label : labels->labels) {
-      std::string name = label.name;
-      name.resize(longest, '\0');
-      append_bytes(names, as_bytes(name));
-      append_le(spans, labels->seconds_of(label.begin));
-      append_le(spans, labels->seconds_of(label.end));
+    for (const auto& label : all) {
+      append_le(spans, labels->seconds_of(label, label.begin));
+      append_le(spans, labels->seconds_of(label, label.end));
     }
-    const std::size_t n = labels->labels.size();
-    if (auto done = (*npz)->put("labels.class", fmt::format("'|S{}'", longest), fmt::format("({},)", n), names); !done)
-      return fail(done);
+    if (auto done = put_names("labels.class", &Label::name); !done) return fail(done);
+    if (auto done = put_names("labels.stream", &Label::stream); !done) return fail(done);
     if (auto done = (*npz)->put("labels.time", "'<f8'", fmt::format("({}, 2)", n), spans); !done) return fail(done);
   }
   if (auto done = (*npz)->close(); !done) return fail(done);

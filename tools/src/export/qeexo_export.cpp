@@ -135,6 +135,11 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
                   recording.path());
     std::vector<std::string> cells;
     bool any = false;
+    double labelled_at = base;  // the row's first block
+    for (const auto& sensor : sensors)
+      if (sensor.run != nullptr)
+        if (const double at = static_cast<double>(sensor.run->tick) * sensor.tick_ms; at < end)
+          labelled_at = std::max(base, labelled_at == base ? at : std::min(labelled_at, at));
     for (auto& sensor : sensors) {
       std::string cell = "[";
       while (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end) {
@@ -152,7 +157,8 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     if (any) {
       text += fmt::format("{}", end - origin);
       for (const auto& cell : cells) text += cell.find(',') == std::string::npos ? "," + cell : ",\"" + cell + "\"";
-      text += "," + csv_quoted(options.label.empty() ? class_at(*labels, ids, base / 1000) : options.label) + "\r\n";
+      text +=
+          "," + csv_quoted(options.label.empty() ? class_at(*labels, ids, labelled_at / 1000) : options.label) + "\r\n";
     }
     base = end;
     if (!any) {

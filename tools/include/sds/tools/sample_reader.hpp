@@ -26,8 +26,8 @@ struct SampleOptions {
   SampleTimes times = SampleTimes::metadata;
   bool normalize =
       false;  ///< times count from the stream's first block: of a `.sdsz` the first it tells of, read or not
-  TimeRanges within = all_time;                    ///< samples at other times are left out
-  SectionFilter sections;                          ///< instead of what `within` says: the sections of a `.sdsz` to read
+  TimeRanges within = all_time;  ///< samples at other times are left out; of the recording's clock, normalized or not
+  SectionFilter sections;        ///< instead of what `within` says: the sections of a `.sdsz` to read
   std::function<void(const BlockView&)> on_block;  ///< called for each block before its samples come; may be empty
 };
 
@@ -72,8 +72,9 @@ class SampleReader {
   SampleReader() = default;
   void fill(std::uint64_t tick, std::uint64_t next_tick, ByteView data);
   void pass_losses(std::uint64_t before_block, double until_s);
-  [[nodiscard]] double time_of(std::uint64_t tick) const;
-  [[nodiscard]] double sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count) const;
+  [[nodiscard]] double sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count,
+                                   std::uint64_t origin) const;
+  [[nodiscard]] std::uint64_t origin_of_times() const { return options_.normalize ? origin_.value_or(0) : 0; }
 
   std::string id_;
   const Metadata* metadata_ = nullptr;
@@ -94,12 +95,17 @@ class SampleReader {
   std::vector<double> times_;        // of the block that runs are taken from
   std::size_t next_ = 0;             // its first sample that was not looked at
   std::uint64_t tick_ = 0;           // its tick
+  std::uint64_t next_tick_ = 0;      // the next one's, to interpolate
   const std::byte* data_ = nullptr;  // and its bytes
   SampleRun run_;
 };
 
 /// Sections of a `.sdsz` stream that surely hold no sample within `ranges` are not wanted; empty if all are.
 SectionFilter time_filter(const Recording& recording, std::size_t stream, const TimeRanges& ranges);
+
+/// The tick of a stream's first block, from which its times count with `normalize`: of a `.sdsz` the first that it
+/// tells of, whether that can be read or not. Nothing without blocks.
+Expected<std::optional<std::uint64_t>> first_tick(const Recording& recording, std::size_t stream);
 
 /// The streams named by `ids`, or all of them if there are none.
 Expected<std::vector<std::size_t>> choose_streams(const Recording& recording, const std::vector<std::string>& ids);
