@@ -1,10 +1,30 @@
 #include "sds/tools/class_cover.hpp"
+#include "sds/tools/sampled_time.hpp"
 #include "sds/tools/time_span.hpp"
 
 #include <algorithm>
-#include <set>
 
 namespace sds {
+
+namespace {
+
+// `ranges`: of each stream by its id; "": of the whole recording.
+std::map<std::string, double> covered_of_streams(const LabelFile& labels,
+                                                 const std::map<std::string, TimeRanges>& ranges) {
+  ClassCover cover;
+  std::map<std::string, double> seconds;
+  for (const auto& label : labels.labels) {
+    seconds[label.name] = 0;
+    const auto of_stream = ranges.find(label.stream);
+    if (of_stream == ranges.end() || label.begin >= label.end) continue;
+    for (const auto& part : both(of_stream->second, {{labels.seconds_of(label.begin), labels.seconds_of(label.end)}}))
+      cover.add(label.name, part);
+  }
+  for (const auto& [name, covered] : cover.seconds()) seconds[name] = covered;
+  return seconds;
+}
+
+}  // namespace
 
 void ClassCover::add(const std::string& name, const TimeSpan& span) {
   if (span.begin < span.end) spans_[name].push_back(span);
@@ -34,43 +54,35 @@ std::map<std::string, double> covered_seconds(const LabelFile& labels, const std
   return cover.seconds();
 }
 
-Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels,
-                                                         const std::vector<std::size_t>& streams) {
-  std::map<std::string, TimeSpan> spans;  // by stream; "": of all
-  std::set<std::string> others;
+Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels) {
+  std::map<std::string, TimeRanges> spans;
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    if (!streams.empty() && std::find(streams.begin(), streams.end(), i) == streams.end()) {
-      others.insert(recording.streams()[i].id);
-      continue;
-    }
     auto span = time_span(recording, i);
     if (!span) return fail(span);
     if (!*span) continue;
-    spans.emplace(recording.streams()[i].id, **span);
-    TimeSpan& all = spans.emplace("", **span).first->second;
+    spans.emplace(recording.streams()[i].id, TimeRanges{**span});
+    TimeSpan& all = spans.emplace("", TimeRanges{**span}).first->second.front();
     all = {std::min(all.begin, (*span)->begin), std::max(all.end, (*span)->end)};
   }
-  ClassCover cover;
-  std::map<std::string, double> seconds;
-  for (const auto& label : labels.labels) {
-    if (others.count(label.stream) > 0) continue;
-    seconds[label.name] = 0;
-    const auto span = spans.find(label.stream);
-    if (span == spans.end()) continue;
-    cover.add(label.name, {std::max(span->second.begin, labels.seconds_of(label.begin)),
-                           std::min(span->second.end, labels.seconds_of(label.end))});
-  }
-  for (const auto& [name, covered] : cover.seconds()) seconds[name] = covered;
-  return seconds;
+  return covered_of_streams(labels, spans);
+}
+
+std::map<std::string, double> labelled_seconds(const LabelFile& labels, std::map<std::string, TimeRanges> sampled) {
+  TimeRanges all;
+  for (const auto& [stream, ranges] : sampled) all = either(all, ranges);
+  sampled[""] = std::move(all);
+  LabelFile of_these = labels;
+  std::erase_if(of_these.labels, [&](const Label& label) { return sampled.count(label.stream) == 0; });
+  return covered_of_streams(of_these, sampled);
 }
 
 Expected<std::string> main_class(const Recording& recording, std::size_t stream, const TimeRanges& within) {
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  auto span = time_span(recording, stream);
-  if (!span) return fail(span);
-  if (!*span) return "";
-  return class_with_most(covered_seconds(*labels, recording.streams()[stream].id, both(within, {**span})));
+  if (labels->labels.empty()) return "";
+  auto sampled = sampled_time(recording, stream);
+  if (!sampled) return fail(sampled);
+  return class_with_most(covered_seconds(*labels, recording.streams()[stream].id, both(within, *sampled)));
 }
 
 }  // namespace sds

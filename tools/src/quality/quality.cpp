@@ -10,6 +10,7 @@
 #include "sds/tools/class_cover.hpp"
 #include "sds/tools/dataset.hpp"
 #include "sds/tools/label_file.hpp"
+#include "sds/tools/sampled_time.hpp"
 #include "sds/tools/stream_checker.hpp"
 #include "sds/tools/time_span.hpp"
 
@@ -280,10 +281,12 @@ double duration_of(const BlocksInTime& blocks, const StreamInfo& stream) {
   return span.end - span.begin;
 }
 
-Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t index, const OnProgress& on_progress) {
+Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t index, TimeRanges& sampled,
+                                      const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
   StreamQuality quality;
   quality.id = stream.id;
+  SampledTime sampled_time(recording, index);
   if (auto why = why_no_samples(stream)) {
     // Images and undescribed streams have times all the same.
     quality.without_values = *why;
@@ -296,16 +299,21 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
       if (!block) return fail(block);
       if (!*block) break;
       in_time.add((*block)->tick, (*block)->data.size());
+      sampled_time.add(**block);
       timing.add((*block)->tick, 1);
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     timing.finish(quality);
     quality.duration_s = duration_of(in_time, stream);
+    sampled = sampled_time.ranges();
     return quality;
   }
   BlocksInTime in_time;
   SampleOptions options;
-  options.on_block = [&](const BlockView& block) { in_time.add(block.tick, block.data.size()); };
+  options.on_block = [&](const BlockView& block) {
+    in_time.add(block.tick, block.data.size());
+    sampled_time.add(block);
+  };
   auto reader = SampleReader::open(recording, index, options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
@@ -326,6 +334,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   for (auto& assessor : assessors) quality.values.push_back(assessor.finish());
   timing.finish(quality);
   quality.duration_s = duration_of(in_time, stream);
+  sampled = sampled_time.ranges();
   return quality;
 }
 
@@ -337,17 +346,16 @@ Expected<RecordingQuality> assess(const Recording& recording, const OnProgress& 
   if (recording.sdsz())
     for (const char* key : {"device", "peer"})
       if (quality.device.empty()) quality.device = without_port(recording.sdsz()->session().get(key).value_or(""));
+  std::map<std::string, TimeRanges> sampled;
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    auto stream = assess_stream(recording, i, on_progress);
+    auto stream = assess_stream(recording, i, sampled[recording.streams()[i].id], on_progress);
     if (!stream) return fail(stream);
     quality.duration_s = std::max(quality.duration_s, stream->duration_s);
     quality.streams.push_back(std::move(*stream));
   }
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  auto classes = labelled_seconds(recording, *labels);
-  if (!classes) return fail(classes);
-  quality.classes = std::move(*classes);
+  quality.classes = labelled_seconds(*labels, std::move(sampled));
   return quality;
 }
 

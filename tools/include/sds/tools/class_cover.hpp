@@ -29,13 +29,16 @@ std::string class_with_most(const std::map<std::string, double>& seconds);
 std::map<std::string, double> covered_seconds(const LabelFile& labels, const std::string& stream,
                                               const TimeRanges& within);
 
-/// How many seconds of a recording the labels of each class cover: those about a stream of its time, the others of the
-/// time of all. Classes whose labels lie outside of it are there, with 0. `streams`: only these, and labels that are
-/// about one of them or the whole recording; none: all.
-Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels,
-                                                         const std::vector<std::size_t>& streams = {});
+/// How many seconds of a recording the labels of each class cover, from its begin to its end, whatever is missing
+/// between: those about a stream of its time, the others of the time of all. Classes whose labels lie outside of it are
+/// there, with 0.
+Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels);
 
-/// The class that covers most of a stream, or of the part of it that is `within`; empty if there is none.
+/// The same of the time that has samples; `sampled`: of each stream that counts (SampledTime::ranges()), by its id.
+/// Classes of labels about other streams are not there.
+std::map<std::string, double> labelled_seconds(const LabelFile& labels, std::map<std::string, TimeRanges> sampled);
+
+/// The class that covers most of the samples of a stream, or of those `within`; empty if there is none.
 Expected<std::string> main_class(const Recording& recording, std::size_t stream, const TimeRanges& within);
 
 }  // namespace sds
