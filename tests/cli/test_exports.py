@@ -691,7 +691,7 @@ class Exports(Case):
         for n in range(5):
             run("cut", self.path("mixed.sdsz"), "--from", n, "--to", n + 2, "-o", self.path(f"c{n}.sdsz"))
         inputs = [self.path(f"c{n}.sdsz") for n in range(5)]
-        run("export", "csv", *inputs, "--split", "60/40", "-o", self.path("csv"))
+        run("export", "csv", *inputs, "--split", "60/40", "--split-by", "recording", "-o", self.path("csv"))
         files = {part: sorted(os.listdir(self.path("csv", part))) for part in ("train", "test")}
         self.assertEqual(sorted(files["train"] + files["test"]), [f"c{n}.csv" for n in range(5)])
         self.assertTrue(files["train"] and files["test"])
@@ -858,6 +858,27 @@ class OneClock(Case):
         self.assertEqual(len(rows), 6)
         for row in rows:
             self.assertTrue(row.endswith(",walk"), row)
+
+
+class Parts(Case):
+    def record(self, name, stream, seed, blocks=100):
+        self.write(f"{stream}.sds.yml", f"sds:\n  name: {stream}\n  sample-frequency: 100\n  content:\n"
+                                        "    - {value: x, type: int32_t}\n")
+        values = np.random.default_rng(seed).integers(-1000, 1000, (blocks, 10)).astype("<i4")
+        self.write(f"{stream}.{seed}.sds", plain(*[(100 * k, values[k].tobytes()) for k in range(blocks)]))
+        run("pack", self.path(f"{stream}.{seed}.sds"), "-o", self.path(name))
+        return self.path(name)
+
+    def labels(self, name, text):
+        return self.write(name, "labels:\n  version: 1\n" + text)
+
+    def test_a_resampled_recording_keeps_its_labels(self):
+        recording = self.record("r.sdsz", "A", 1)
+        self.labels("r.labels.yml", "  intervals:\n    - {class: walk, from: 1, to: 4}\n    - {class: run, from: 5, to: 6, stream: A}\n")
+        run("resample", recording, "-s", "A", "--rate", "50", "-o", self.path("s.sdsz"))
+        self.assertEqual(self.read("s.labels.yml"), b"labels:\n  version: 1\n  tick-frequency: 1000\n  intervals:\n"
+                         b"    - {class: walk, begin: 1000, end: 4000, from: 1, to: 4}\n"
+                         b"    - {class: run, begin: 5000, end: 6000, from: 5, to: 6, stream: A}\n")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Files(Case):
         run("export", "wav", self.walk, "-o", wav)
         run("pack", self.walk, "-o", self.path("other.sdsz"))
         for name, command, labels in (("cut", ["cut", self.walk, "--from", 0, "--to", 1], new), ("pack", ["pack", self.walk], new),
-                                      ("recover", ["recover", self.walk], new), ("resample", ["resample", self.walk, "--rate", 50], None),
+                                      ("recover", ["recover", self.walk], new), ("resample", ["resample", self.walk, "--rate", 50], new),
                                       ("merge", ["merge", self.walk, self.path("other.sdsz"), "--no-align"], new),
                                       ("csv", ["import", "csv", table], None), ("audio", ["import", "audio", wav], None)):
             beside, backup = name + ".labels.yml", name + ".labels.yml.bak"

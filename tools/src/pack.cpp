@@ -14,6 +14,7 @@
 #include "sds/format/stream_files.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
+#include "session_ids.hpp"
 
 namespace sds {
 
@@ -183,7 +184,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   writer_options.section_bytes = options.section_bytes;
   writer_options.executor = pool.get();
   // Nothing of the moment or the machine goes into the file: the same input gives the same bytes.
-  Properties session = input.sdsz() ? input.sdsz()->session() : Properties{};
+  Properties session = session_from(input);
   if (!input.sdsz()) session.set("tool", "sdskit pack");
   // Another recording, whose sections must not be taken for the input's: where that is damaged, blocks get new numbers.
   session.set("source", SourceFingerprint().add(input).to_string());

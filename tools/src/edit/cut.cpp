@@ -11,6 +11,7 @@
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_tools.hpp"
 #include "sds/tools/time_span.hpp"
+#include "session_ids.hpp"
 
 namespace sds {
 
@@ -108,9 +109,10 @@ class StreamCutter {
   std::uint64_t last_tick_ = 0;
 };
 
-// The labels of what is left.
-LabelFile cut_labels(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
-                     EditReport& report) {
+}  // namespace
+
+LabelFile labels_of_part(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
+                         EditReport& report) {
   auto labels = labels_of(recording);
   if (!labels) {
     report.notes.push_back("the labels are left behind: " + labels.error().to_string());
@@ -149,6 +151,8 @@ LabelFile cut_labels(const Recording& recording, const std::vector<std::size_t>&
   return left;
 }
 
+namespace {
+
 // Why no block is left: an error, as nobody wants an empty recording.
 tl::unexpected<Error> nothing_left(const Recording& recording, const std::vector<std::size_t>& streams) {
   std::string covered;
@@ -169,7 +173,7 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
                          const OnProgress& on_progress) {
   if (within.empty()) return nothing_left(recording, streams);
   const FileInUse labels(label_path(recording.path()));
-  Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
+  Properties session = session_from(recording);
   session.set("tool", "sdskit cut");
   SourceFingerprint source;
   source.add(recording);
@@ -184,7 +188,7 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
       return fail(done);
   report.raw_bytes = (*made)->writer().raw_bytes();
   if (report.blocks == 0) return nothing_left(recording, streams);
-  const LabelFile left = cut_labels(recording, streams, within, report);
+  const LabelFile left = labels_of_part(recording, streams, within, report);
   if (auto done = (*made)->finish(report.notes, left.labels.empty() ? nullptr : &left); !done) return fail(done);
   return report;
 }

@@ -12,6 +12,7 @@
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/edit.hpp"
+#include "session_ids.hpp"
 
 namespace sds {
 
@@ -165,9 +166,10 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     channel.unit = source.channels[ref.channel].unit;
     target.channels.push_back(channel);
   }
-  Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
+  Properties session = session_from(recording);
   session.set("tool", "sdskit resample");
   session.set("source", SourceFingerprint().add(recording).add(stream.id).add(target.description).to_string());
+  const FileInUse label_file(label_path(recording.path()));
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   StreamDescription description = stream.description;
@@ -236,7 +238,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
   report.raw_bytes = (*made)->writer().raw_bytes();
-  if (auto done = (*made)->finish(report.notes); !done) return fail(done);
+  const LabelFile labels = labels_of_part(recording, {index}, all_time, report);
+  if (auto done = (*made)->finish(report.notes, labels.labels.empty() ? nullptr : &labels); !done) return fail(done);
   return report;
 }
 

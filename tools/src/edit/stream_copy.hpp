@@ -6,6 +6,7 @@
 
 #include "sds/format/stream_losses.hpp"
 #include "sds/tools/edit.hpp"
+#include "sds/tools/label_file.hpp"
 
 namespace sds {
 
@@ -31,5 +32,9 @@ inline Expected<void> leave_tail(SdszWriter& writer, SdszWriter::StreamId stream
 inline std::span<const ClockPair> clocks_of(const Recording& recording, std::size_t stream) {
   return recording.sdsz() ? std::span(recording.sdsz()->streams()[stream].clocks) : std::span<const ClockPair>();
 }
+
+/// The labels of what is left of `recording`: of `streams`, as they are called by themselves, and the time `within`.
+LabelFile labels_of_part(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
+                         EditReport& report);
 
 }  // namespace sds

@@ -20,8 +20,10 @@
 #include "sds/player/fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/class_cover.hpp"
+#include "sds/tools/sampled_time.hpp"
 #include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/time_span.hpp"
+#include "session_ids.hpp"
 
 namespace sds {
 
@@ -54,7 +56,8 @@ void join_groups(std::vector<DatasetItem>& items, bool by_session) {
   for (const std::size_t i : order) {
     const DatasetItem& item = items[i];
     std::vector<std::string> shared{"content " + item.fingerprint};
-    if (by_session && !item.session.empty()) shared.push_back("session " + item.session);
+    if (by_session)
+      for (const auto& id : item.sessions) shared.push_back("session " + id);
     for (const auto& what : shared) {
       const auto a = root(group_with.emplace(what, item.group).first->second);
       const auto b = root(item.group);
@@ -377,17 +380,22 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.name = path.stem().string();
   item.path = path;
   Fingerprint fingerprint;
+  std::map<std::string, TimeRanges> sampled;
   for (std::size_t s = 0; s < recording.streams().size(); ++s) {
     auto cursor = recording.cursor(s);
     if (!cursor) return fail(cursor);
     const Frequency ticks = recording.streams()[s].tick_frequency();
+    SampledTime time(recording, s);
     for (;;) {
       auto block = (*cursor)->next();
       if (!block) return fail(block);
       if (!*block) break;
       fingerprint.add(static_cast<std::uint32_t>(s), (*block)->tick, ticks, (*block)->data);
+      time.add(**block);
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
+    if (streams.empty() || std::find(streams.begin(), streams.end(), s) != streams.end())
+      sampled.emplace(recording.streams()[s].id, time.ranges());
     auto span = time_span(recording, s);
     if (!span) return fail(span);
     if (*span) item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
@@ -395,10 +403,8 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  auto classes = labelled_seconds(recording, *labels, streams);
-  if (!classes) return fail(classes);
-  item.classes = std::move(*classes);
-  if (recording.sdsz()) item.session = recording.sdsz()->session().get("id").value_or("");
+  item.classes = labelled_seconds(*labels, std::move(sampled));
+  item.sessions = sessions_of(recording);
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
     return fail(ErrorCode::usage,

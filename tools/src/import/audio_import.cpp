@@ -91,6 +91,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   Properties session;
   session.set("tool", "sdskit import audio");
   session.set("source", SourceFingerprint().add_file(input).to_string());
+  session.set("id", session.get("source").value_or(""));
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();

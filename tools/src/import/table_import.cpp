@@ -278,6 +278,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   Properties session;
   session.set("tool", tool);
   session.set("source", SourceFingerprint().add_file(input).to_string());
+  session.set("id", session.get("source").value_or(""));
   if (utc) session.set("start-utc-ns", fmt::format("{}", static_cast<std::uint64_t>(origin) * 1'000'000'000));
   if (origin != 0) session.set("time-origin-s", fmt::format("{}", origin));
   auto made = NewRecording::create(output, session, options.level, options.force);

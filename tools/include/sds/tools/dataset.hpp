@@ -30,7 +30,7 @@ struct DatasetItem {
   std::string name;  ///< unique in the dataset: the file's stem
   std::filesystem::path path;
   std::string group;
-  std::string session;                    ///< its id; empty: none is known
+  std::vector<std::string> sessions;      ///< their ids: several of a merged recording; none: none is known
   std::string fingerprint;                ///< of all blocks of all streams, one stream after the other
   double seconds = 0;                     ///< of the longest stream
   std::map<std::string, double> classes;  ///< labelled seconds
