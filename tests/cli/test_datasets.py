@@ -446,6 +446,9 @@ class Datasets(Case):
         self.assertRegex(out, r"b\.sdsz: its first block is moved by \+2\.0\d+ s \(± \d+\.\d ms\) to fit the first "
                               r"recording's clock; [^;]*, taken as nominal: ")
         self.assertEqual(err, "")
+        # On B's clock A would begin at -2.5 s.
+        _, err = run("merge", self.path("b.sdsz"), self.path("a.sdsz"), "-o", self.path("n.sdsz"), expect=2)
+        self.assertRegex(err, r"a\.sdsz: stream a: tick 0 would lie before the clock of \S*b\.sdsz began: name this recording first")
         rows = run("export", "csv", self.path("m.sdsz"), "-s", "b")[0].splitlines()
         self.assertAlmostEqual(float(rows[1].split(",")[0]), 2.5, places=3)
 

@@ -872,6 +872,19 @@ class Parts(Case):
     def labels(self, name, text):
         return self.write(name, "labels:\n  version: 1\n" + text)
 
+    def test_a_merge_keeps_labels_to_the_streams_that_they_were_about(self):
+        for stream, name in (("A", "walk"), ("B", "idle")):
+            self.record(f"{stream}.sdsz", stream, 1)
+            self.labels(f"{stream}.labels.yml", f"  classes: [{name}, shake]\n  intervals:\n    - {{class: {name}, from: 0, to: 10}}\n")
+        run("merge", self.path("A.sdsz"), self.path("B.sdsz"), "--no-align", "-o", self.path("m.sdsz"))
+        labels = json.loads(run("label", "list", self.path("m.sdsz"), "--json")[0])["labels"]
+        self.assertEqual([(l["class"], l["stream"], l["from"], l["to"]) for l in labels],
+                         [("idle", "B", 0, 10), ("walk", "A", 0, 10)])
+        self.assertEqual(yaml.safe_load(self.read("m.labels.yml"))["labels"]["classes"], ["walk", "shake", "idle"])
+        run("export", "npz", self.path("m.sdsz"), "-s", "A", "--window", "1s", "-o", self.path("d"))
+        with np.load(self.path("d", "train.npz")) as z:
+            self.assertEqual(list(z["classes"]), [b"walk"])
+
     def test_a_resampled_recording_keeps_its_labels(self):
         recording = self.record("r.sdsz", "A", 1)
         self.labels("r.labels.yml", "  intervals:\n    - {class: walk, from: 1, to: 4}\n    - {class: run, from: 5, to: 6, stream: A}\n")
@@ -879,6 +892,26 @@ class Parts(Case):
         self.assertEqual(self.read("s.labels.yml"), b"labels:\n  version: 1\n  tick-frequency: 1000\n  intervals:\n"
                          b"    - {class: walk, begin: 1000, end: 4000, from: 1, to: 4}\n"
                          b"    - {class: run, begin: 5000, end: 6000, from: 5, to: 6, stream: A}\n")
+
+    def test_parts_of_what_was_packed_imported_or_merged_are_on_one_side(self):
+        for i in (1, 2, 3, 4):
+            self.record(f"r{i}.sdsz", "A", i)
+        self.write("t.csv", "time,x\n" + "".join(f"{i / 100},{i * i % 1000}\n" for i in range(1000)))
+        run("import", "csv", self.path("t.csv"), "-o", self.path("r5.sdsz"))
+        parts = []
+        for i in (1, 2, 3, 4, 5):
+            for name, options in ((f"a{i}", ["--to", 5]), (f"b{i}", ["--from", 5])):
+                run("cut", self.path(f"r{i}.sdsz"), *options, "-o", self.path(name + ".sdsz"))
+                parts.append(self.path(name + ".sdsz"))
+        run("merge", self.path("r1.sdsz"), self.path("r2.sdsz"), "--no-align", "-o", self.path("m.sdsz"))
+        for seed in (1, 2, 3):
+            run("export", "csv", *parts, self.path("m.sdsz"), "--split", "50/50", "--seed", seed, "-o", self.path(f"d{seed}"))
+            recordings = yaml.safe_load(self.read(f"d{seed}", "manifest.yml"))["dataset"]["recordings"]
+            part = {r["name"]: r["part"] for r in recordings}
+            for i in (1, 2, 3, 4, 5):
+                self.assertEqual(part[f"a{i}"], part[f"b{i}"])
+            self.assertEqual({part[n] for n in ("a1", "a2", "m")}, {part["m"]})
+            self.assertEqual(len(set(part.values())), 2)
 
 
 if __name__ == "__main__":

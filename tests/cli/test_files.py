@@ -128,9 +128,12 @@ class Files(Case):
         wav = self.path("Imu.wav")
         run("export", "wav", self.walk, "-o", wav)
         run("pack", self.walk, "-o", self.path("other.sdsz"))
+        # Of two recordings, each label of a whole one is of its streams.
+        *head, line = new.splitlines(True)
+        merged = b"".join([*head, line.replace(b"}", b", stream: Imu.0}"), line.replace(b"}", b", stream: Imu.other}")])
         for name, command, labels in (("cut", ["cut", self.walk, "--from", 0, "--to", 1], new), ("pack", ["pack", self.walk], new),
                                       ("recover", ["recover", self.walk], new), ("resample", ["resample", self.walk, "--rate", 50], new),
-                                      ("merge", ["merge", self.walk, self.path("other.sdsz"), "--no-align"], new),
+                                      ("merge", ["merge", self.walk, self.path("other.sdsz"), "--no-align"], merged),
                                       ("csv", ["import", "csv", table], None), ("audio", ["import", "audio", wav], None)):
             beside, backup = name + ".labels.yml", name + ".labels.yml.bak"
             self.write(backup, "an older one")

@@ -317,7 +317,8 @@ TEST_F(CountersApart, LabelsAreMovedByAsMuchAsTheBlocks) {
   record(dir_ / "d.sdsz", 0, 10'000, 0);
   for (const bool finer_first : {true, false}) {
     const std::string yaml =
-        "labels:\n  version: 1\n  tick-frequency: {}\n  intervals:\n    - {{class: {}, from: {}, to: {}}}\n";
+        "labels:\n  version: 1\n  tick-frequency: {}\n  intervals:\n    - {{class: {}, from: {}, to: {}, stream: "
+        "Fast}}\n";
     test::write_file(dir_ / "d.labels.yml",
                      fmt::format(fmt::runtime(yaml), finer_first ? 1'000'000 : 1000, "d", 10'010, 10'020));
     test::write_file(dir_ / "c.labels.yml",

@@ -14,6 +14,7 @@
 #include "sds/tools/clock_fit.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_tools.hpp"
+#include "session_ids.hpp"
 
 namespace sds {
 
@@ -172,8 +173,9 @@ class Merger {
   Expected<std::uint64_t> moved(const ClockMap& map, std::uint64_t tick, const StreamInfo& stream,
                                 const Recording& recording) {
     if (const auto to = map(tick)) return *to;
-    return fail(ErrorCode::bad_input,
-                fmt::format("stream {}: tick {} would lie before the first recording's clock began", stream.id, tick),
+    return fail(ErrorCode::usage,
+                fmt::format("stream {}: tick {} would lie before the clock of {} began: name this recording first",
+                            stream.id, tick, inputs_.front().recording.path().string()),
                 recording.path());
   }
 
@@ -210,16 +212,39 @@ class Merger {
     return writer_.end_stream(*id);
   }
 
+  [[nodiscard]] std::size_t inputs_with_streams() const {
+    return static_cast<std::size_t>(std::count_if(
+        inputs_.begin(), inputs_.end(), [](const MergeInput& input) { return !input.recording.streams().empty(); }));
+  }
+
+  // A label of a whole recording says nothing of the other recordings' streams: it becomes one of each of its own.
+  static void say_streams(LabelFile& labels, const Recording& recording) {
+    std::vector<Label> said;
+    for (const Label& label : labels.labels) {
+      if (!label.stream.empty()) {
+        said.push_back(label);
+        continue;
+      }
+      for (const auto& stream : recording.streams()) {
+        said.push_back(label);
+        said.back().stream = stream.id;
+      }
+    }
+    labels.labels = std::move(said);
+  }
+
   Expected<void> take_labels(std::size_t r, const std::map<std::string, std::string>& renamed) {
     auto labels = labels_of(inputs_[r].recording);
     if (!labels) {
       report_.notes.push_back("labels are left behind: " + labels.error().to_string());
       return {};
     }
-    if (labels->labels.empty()) return {};
+    if (labels->labels.empty() && labels->classes.empty()) return {};
+    if (inputs_with_streams() > 1) say_streams(*labels, inputs_[r].recording);
     if (!labels_) {
       labels_.emplace();
       labels_->tick_frequency = labels->tick_frequency;
+      labels_->classes = labels->classes;
     } else if (labels->tick_frequency.hz() > labels_->tick_frequency.hz()) {
       // The finest ticks of all: coarser ones would move labels.
       LabelFile finer;
@@ -272,6 +297,11 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   SourceFingerprint source;
   for (const auto& input : inputs) source.add(input.recording);
   session.set("source", source.to_string());
+  session.set("id", source.to_string());
+  std::vector<std::string> ids;
+  for (const auto& input : inputs)
+    for (auto& id : sessions_of(input.recording)) ids.push_back(std::move(id));
+  session.set("sessions", fmt::format("{}", fmt::join(ids, " ")));
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   EditReport report;
