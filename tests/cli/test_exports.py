@@ -913,6 +913,32 @@ class Parts(Case):
             self.assertEqual({part[n] for n in ("a1", "a2", "m")}, {part["m"]})
             self.assertEqual(len(set(part.values())), 2)
 
+    def test_seconds_of_a_class_are_seconds_with_samples(self):
+        # 100 Hz, blocks of 10; 3.0 to 8.0 s are missing: of the label from 2 to 9 s, 2 s have samples.
+        self.write("A.sds.yml", "sds:\n  name: A\n  sample-frequency: 100\n  content:\n    - {value: x, type: int32_t}\n")
+        self.write("A.0.sds", plain(*[(100 * k, np.arange(10 * k, 10 * k + 10, dtype="<i4").tobytes())
+                                      for k in range(100) if not 30 <= k < 80]))
+        run("pack", self.path("A.0.sds"), "-o", self.path("r.sdsz"))
+        self.labels("r.labels.yml", "  intervals:\n    - {class: walk, from: 2, to: 9}\n    - {class: idle, from: 0, to: 2}\n"
+                                    "    - {class: idle, from: 9, to: 9.5}\n")
+        quality = json.loads(run("check", "--quality", self.path("r.sdsz"), "--json")[0])["recordings"][0]["quality"]
+        self.assertEqual({c: round(s, 9) for c, s in quality["classes"].items()}, {"walk": 2, "idle": 2.5})
+        self.assertIn("walk: 1 label, 7.000 s labelled", run("label", "list", self.path("r.sdsz"))[0])
+        os.mkdir(self.path("ei"))
+        run("export", "edge-impulse", self.path("r.sdsz"), "-o", self.path("ei"))
+        self.assertEqual([n.split(".")[0] for n in os.listdir(self.path("ei"))], ["idle"])
+
+    def test_what_cannot_be_meant_is_said(self):
+        recording = self.record("r.sdsz", "A", 1)
+        err = run("label", "add", recording, "-c", "a", "--from", 1, "--from-tick", 5, "--to", 2, expect=2)[1]
+        self.assertIn("--from", err)
+        run("label", "add", recording, "-c", "a", "--from", 1, "--to", 2)
+        for options in ([], ["--json"]):
+            self.assertIn("no label has the class 'nope'; there are: a",
+                          run("label", "list", recording, "-c", "nope", *options, expect=2)[1])
+        self.assertIn("there is no channel 'axx'", run("compare", recording, recording, "--tolerance", "axx=0.1", expect=2)[1])
+        run("compare", recording, recording, "--tolerance", "x=0.1")
+
 
 if __name__ == "__main__":
     main()

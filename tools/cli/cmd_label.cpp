@@ -104,10 +104,13 @@ int run_list(const Options& o) {
   auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   const LabelFile& file = opened->file;
+  const auto is_wanted = [&](const Label& label) { return o.name.empty() || label.name == o.name; };
+  if (std::none_of(file.labels.begin(), file.labels.end(), is_wanted) && !o.name.empty())
+    return fail_with({ErrorCode::usage, no_such_class(file, o.name), opened->path, {}});
   if (o.json) {
     auto all = nlohmann::json::array();
     for (const auto& l : file.labels) {
-      if (!o.name.empty() && l.name != o.name) continue;
+      if (!is_wanted(l)) continue;
       nlohmann::json entry{{"class", l.name},
                            {"begin", l.begin},
                            {"end", l.end},
@@ -132,14 +135,14 @@ int run_list(const Options& o) {
   std::map<std::string, std::size_t> classes;
   for (std::size_t i = 0; i < file.labels.size(); ++i) {
     const Label& l = file.labels[i];
-    if (!o.name.empty() && l.name != o.name) continue;
+    if (!is_wanted(l)) continue;
     fmt::print("{}\n", row(file, i));
     ++classes[l.name];
   }
   auto seconds = labelled_seconds(opened->recording, file);
   if (!seconds) return fail_with(seconds.error());
   for (const auto& [name, count] : classes)
-    fmt::print("{}: {}, {} of the recording\n", name, counted(count, "label"), human_seconds(seconds->at(name)));
+    fmt::print("{}: {}, {} labelled\n", name, counted(count, "label"), human_seconds(seconds->at(name)));
   return 0;
 }
 
@@ -434,8 +437,8 @@ int run_auto(const Options& o) {
 void add_interval(CLI::App& command, Options& o) {
   command.add_option("--from", o.from, "Begin, in seconds of the recording's clock")->type_name("S");
   command.add_option("--to", o.to, "End (not included), in seconds")->type_name("S");
-  command.add_option("--from-tick", o.from_tick, "Begin, in ticks")->type_name("N");
-  command.add_option("--to-tick", o.to_tick, "End (not included), in ticks")->type_name("N");
+  command.add_option("--from-tick", o.from_tick, "Begin, in ticks")->type_name("N")->excludes("--from");
+  command.add_option("--to-tick", o.to_tick, "End (not included), in ticks")->type_name("N")->excludes("--to");
 }
 
 // A subcommand with what all of them share.

@@ -176,15 +176,6 @@ Metadata bytes_metadata() {
   return metadata;
 }
 
-void note_tolerances_without_channel(const Metadata& metadata, const CompareOptions& options,
-                                     StreamComparison& result) {
-  for (const auto& [name, value] : options.absolute) {
-    const auto is_named = [&, &wanted = name](const Channel& channel) { return channel.name == wanted; };
-    if (std::none_of(metadata.channels.begin(), metadata.channels.end(), is_named))
-      result.notes.push_back(fmt::format("there is no channel '{}' for the tolerance given", name));
-  }
-}
-
 Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, const Recording& rb, std::size_t ib,
                                            const CompareOptions& options, const OnProgress& on_progress) {
   const StreamInfo& sa = ra.streams()[ia];
@@ -201,7 +192,6 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   const Metadata metadata_a = sa.metadata ? *sa.metadata : sb.metadata ? *sb.metadata : bytes_metadata();
   const Metadata metadata_b = sb.metadata ? *sb.metadata : metadata_a;
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
-  note_tolerances_without_channel(metadata_a, options, result);
   ValueComparer values(metadata_a, metadata_b, options, result);
   if (auto ok = a.advance(); !ok) return fail(ok);
   if (auto ok = b.advance(); !ok) return fail(ok);
@@ -281,6 +271,17 @@ Expected<RecordingComparison> compare_recordings(const Recording& a, const Recor
     for (std::size_t i = 0; i < b.streams().size(); ++i)
       if (std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.second == i; }))
         result.only_b.push_back(b.streams()[i].id);
+  }
+  for (const auto& [name, value] : options.absolute) {
+    const auto has_channel = [&, &wanted = name](const StreamInfo& stream) {
+      return stream.metadata && std::any_of(stream.metadata->channels.begin(), stream.metadata->channels.end(),
+                                            [&](const Channel& channel) { return channel.name == wanted; });
+    };
+    const auto knows = [&](const auto& pair) {
+      return has_channel(a.streams()[pair.first]) || has_channel(b.streams()[pair.second]);
+    };
+    if (!pairs.empty() && std::none_of(pairs.begin(), pairs.end(), knows))
+      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
   }
   for (const auto& [in_a, in_b] : pairs) {
     auto compared = compare_streams(a, in_a, b, in_b, options, on_progress);
