@@ -327,6 +327,11 @@ class Imports(Case):
                                ('{"payload": {"values": [[1]]}}', "no 'interval_ms' before the values"),
                                (good % ("[" * 100), "nested too deep"), ("[" * 100000, "nested too deep")):
             self.assertIn(expected, self.imported("edge-impulse", "e.json", text, expect=3))
+        for interval in (1e-310, 5e-324, 1e300):  # no rate has such a period
+            back = self.imported("edge-impulse", "e.json", '{"payload": {"interval_ms": %r, "values": [[1]]}}' % interval)
+            self.assertNotIn("sample_frequency_hz", json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0])
+        endless = cbor2.dumps({"payload": {"interval_ms": math.inf, "values": [[1], [2]]}})
+        self.assertIn("is no time of a sample", self.imported("edge-impulse", "e.cbor", endless, expect=3))
 
     # MCAP
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -15,9 +16,11 @@ namespace {
 // The number has no end for most rates: with six digits and more it was rounded, and stands for the simplest rate
 // within half a unit of its last digit, and of a double's.
 std::optional<Frequency> rate_of_interval(double interval_ms) {
+  if (!std::isfinite(interval_ms)) return std::nullopt;
   int digits = 1;
   std::string text;
-  while (std::stod(text = fmt::format("{:.{}e}", interval_ms, digits - 1)) != interval_ms && digits < 17) ++digits;
+  const auto read = [](const std::string& number) { return std::strtod(number.c_str(), nullptr); };
+  while (read(text = fmt::format("{:.{}e}", interval_ms, digits - 1)) != interval_ms && digits < 17) ++digits;
   const double last = std::pow(10.0, std::stoi(text.substr(text.find('e') + 1)) - (digits - 1));
   const double off = std::max(digits < 6 ? 0 : last / 2, std::numeric_limits<double>::epsilon() * interval_ms);
   return simplest_rate(1000 / (interval_ms + off), 1000 / (interval_ms - off));

@@ -47,7 +47,7 @@ std::optional<std::pair<Frequency, int>> shortest_decimal(const Interval& within
 }
 
 // The fraction with the smallest denominator in the interval, by the continued fraction that its ends share; where that
-// needs more than 31 bits, the last convergent of its middle that does not.
+// needs more than 31 bits, the last convergent of theirs that does not.
 std::optional<Frequency> simplest_fraction(Interval within) {
   constexpr double kMost = 2147483647.0;
   struct Convergent {
@@ -58,7 +58,6 @@ std::optional<Frequency> simplest_fraction(Interval within) {
   Convergent last{1, 0};
   double low = within.low;
   double high = within.high;
-  double middle = (low + high) / 2;
   for (int terms = 0; terms < 64; ++terms) {
     const double whole = std::floor(low);
     const bool apart = whole == low || std::floor(high) != whole;
@@ -71,8 +70,7 @@ std::optional<Frequency> simplest_fraction(Interval within) {
     const double high_rest = 1 / (low - whole);
     low = 1 / (high - whole);
     high = high_rest;
-    middle = 1 / (middle - whole);
-    if (!std::isfinite(high) || !std::isfinite(middle)) break;
+    if (!std::isfinite(high)) break;
   }
   if (last.below < 1 || last.above < 1) return std::nullopt;
   const auto above = static_cast<std::uint32_t>(last.above);
