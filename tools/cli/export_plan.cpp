@@ -12,6 +12,7 @@
 #include "sds/format/names.hpp"
 #include "sds/tools/class_cover.hpp"
 #include "sds/tools/label_file.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds::cli {
 

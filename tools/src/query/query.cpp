@@ -127,7 +127,10 @@ class Evaluation {
       Verdict verdict = Verdict::maybe;
       const auto known = by_offset.find(section.offset);
       const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
-      if (sorted && in_time && !in_time(section)) {
+      // What its last sample says holds until the next section begins.
+      const bool holds_in_time = i + 1 == packed.data.size() ||
+                                 overlaps(options_.within, begin, seconds(packed.data[i + 1].header.first_tick, ticks));
+      if (sorted && in_time && !in_time(section) && !holds_in_time) {
         verdict = Verdict::never;
       } else if (sorted && known != by_offset.end()) {
         const auto of_values =
@@ -169,8 +172,7 @@ class Evaluation {
     plan.bytes = recording_.streams()[stream].raw_bytes;
     Sections sections = judge_sections(root, stream, values, plan);
     if (!recording_.sdsz()) plan.bytes_read = plan.bytes;
-    SampleOptions options;
-    options.within = options_.within;
+    SampleOptions options;  // of all times: what was before a part may hold in it
     if (!sections.unread.empty())
       options.sections = [&](const IndexEntry& section) { return sections.unread.count(section.offset) == 0; };
     auto reader = SampleReader::open(recording_, stream, options, on_progress_);
@@ -185,11 +187,14 @@ class Evaluation {
     double last_time = 0;
     double step = 0;
     bool any = false;
-    // Where what was true at `last_time` ends: at the next sample, or where a section begins that was not read.
-    const auto end_before = [&](double next) {
+    // Where a section begins that was not read, behind `last_time`.
+    const auto next_start = [&] {
       const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_time);
-      return start == sections.starts.end() ? next : std::min(next, *start);
+      return start == sections.starts.end() ? std::numeric_limits<double>::infinity() : *start;
     };
+    // Where what was true at `last_time` ends: at the next sample, or there.
+    const auto end_before = [&](double next) { return std::min(next, next_start()); };
+    if (metadata.sample_frequency) step = 1 / metadata.sample_frequency->hz();
     const auto close = [&](double end) -> Expected<void> {
       spans.push_back({*open, end});
       open.reset();
@@ -215,7 +220,7 @@ class Evaluation {
         const double time = samples.times[k];
         if (any && time > last_time) {
           const double held = end_before(time);
-          if (held == time) step = time - last_time;
+          if (held == time && !metadata.sample_frequency) step = time - last_time;
           // A sample holds until the next one; behind a section that was not read, it holds until that begins.
           if (open && (hits[k] == 0 || held < time))
             if (auto closed = close(held); !closed) return fail(closed);
@@ -228,7 +233,7 @@ class Evaluation {
           open.reset();
         }
         if (hits[k] != 0) {
-          ++matches_;
+          if (contains(options_.within, time)) ++matches_;
           if (!open) open = time;
         }
         last_time = time;
@@ -236,8 +241,13 @@ class Evaluation {
       }
     }
     if (open) {
-      if (metadata.sample_frequency) step = 1 / metadata.sample_frequency->hz();
-      if (auto closed = close(end_before(last_time + step)); !closed) return fail(closed);
+      double end = next_start();
+      if (std::isinf(end)) {
+        auto span = time_span(recording_, stream);
+        if (!span) return fail(span);
+        end = metadata.sample_frequency || !*span ? last_time + step : std::max(last_time, (*span)->end);
+      }
+      if (auto closed = close(end); !closed) return fail(closed);
     }
     for (const auto& note : reader->notes()) result_.notes.push_back(note);
     result_.plan.push_back(std::move(plan));
