@@ -390,7 +390,8 @@ TEST(SpaceGate, CountsLessThanTheReserveOrWhatIsNeededAsFullUntilItIsCancelled) 
   gate.release_reserve();
   EXPECT_TRUE(gate.is_enough(999, 999));
   EXPECT_FALSE(gate.is_enough(999, 1000));
-  EXPECT_NE(gate.full_error(1000).message.find("1.0 kB are needed to close"), std::string::npos);
+  EXPECT_NE(gate.full_error(1000).message.find("1.0 kB are needed for what is on its way, and to close"),
+            std::string::npos);
   EXPECT_TRUE(gate.wait("full"));
   EXPECT_TRUE(gate.waiting());
   gate.cancel();

@@ -381,6 +381,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.path = path;
   Fingerprint fingerprint;
   std::map<std::string, TimeRanges> sampled;
+  std::set<std::string> others;  // streams that are not asked for
   for (std::size_t s = 0; s < recording.streams().size(); ++s) {
     auto cursor = recording.cursor(s);
     if (!cursor) return fail(cursor);
@@ -394,8 +395,11 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
       time.add(**block);
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
-    if (streams.empty() || std::find(streams.begin(), streams.end(), s) != streams.end())
+    if (streams.empty() || std::find(streams.begin(), streams.end(), s) != streams.end()) {
       sampled.emplace(recording.streams()[s].id, time.ranges());
+    } else {
+      others.insert(recording.streams()[s].id);
+    }
     auto span = time_span(recording, s);
     if (!span) return fail(span);
     if (*span) item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
@@ -403,6 +407,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.fingerprint = fingerprint.hex();
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
+  std::erase_if(labels->labels, [&](const Label& label) { return others.count(label.stream) > 0; });
   item.classes = labelled_seconds(*labels, std::move(sampled));
   item.sessions = sessions_of(recording);
   item.group = group_of(item, recording, options.by);

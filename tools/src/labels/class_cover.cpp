@@ -71,9 +71,7 @@ std::map<std::string, double> labelled_seconds(const LabelFile& labels, std::map
   TimeRanges all;
   for (const auto& [stream, ranges] : sampled) all = either(all, ranges);
   sampled[""] = std::move(all);
-  LabelFile of_these = labels;
-  std::erase_if(of_these.labels, [&](const Label& label) { return sampled.count(label.stream) == 0; });
-  return covered_of_streams(of_these, sampled);
+  return covered_of_streams(labels, sampled);
 }
 
 Expected<std::string> main_class(const Recording& recording, std::size_t stream, const TimeRanges& within) {

@@ -35,7 +35,6 @@ std::map<std::string, double> covered_seconds(const LabelFile& labels, const std
 Expected<std::map<std::string, double>> labelled_seconds(const Recording& recording, const LabelFile& labels);
 
 /// The same of the time that has samples; `sampled`: of each stream that counts (SampledTime::ranges()), by its id.
-/// Classes of labels about other streams are not there.
 std::map<std::string, double> labelled_seconds(const LabelFile& labels, std::map<std::string, TimeRanges> sampled);
 
 /// The class that covers most of the samples of a stream, or of those `within`; empty if there is none.
