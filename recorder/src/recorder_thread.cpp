@@ -316,7 +316,7 @@ void RecorderThread::write(const ReceivedBatch& batch) {
       continue;
     }
     dirty_ = true;
-    sealed_ = false;
+    sealed_ = cannot_seal_ = false;
     if (auto done =
             session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
         !done)
@@ -382,18 +382,27 @@ void RecorderThread::count_as_unsealed(bool unsealed) {
 }
 
 void RecorderThread::note_unsealed() {
-  const bool unsealed = session_ != nullptr && !sealed_;
+  const bool unsealed = session_ != nullptr && !sealed_ && !cannot_seal_;
   if (unsealed_ == unsealed) return;
   unsealed_ = unsealed;
   const std::lock_guard lock(shared_.stop_mutex);
   if (stop_ == Stop::not_yet) count_as_unsealed(unsealed);
 }
 
+// For others; it must not cost this recording anything.
 void RecorderThread::seal_if_wanted() {
-  if (shared_.seal_wanted == 0 || !session_ || sealed_ || gate_.cancelled()) return;
-  if (auto sealed = session_->seal(); !sealed) return give_up(sealed.error());
-  sealed_ = true;
-  dirty_ = false;
+  if (shared_.seal_wanted == 0 || !session_ || sealed_ || cannot_seal_ || gate_.cancelled()) return;
+  // Somebody else may have taken the space that is spoken for.
+  if (gate_.free_bytes() < unwritten_.held()) {
+    cannot_seal_ = true;
+  } else if (auto sealed = session_->seal(); sealed) {
+    sealed_ = true;
+    dirty_ = false;
+  } else if (is_disk_full(sealed.error())) {
+    cannot_seal_ = true;  // what it has it keeps
+  } else {
+    give_up(sealed.error());
+  }
   account();
 }
 

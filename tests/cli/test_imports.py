@@ -109,6 +109,27 @@ class Imports(Case):
                 worst = max(abs(float(Fraction(row.split(",")[0]) - Fraction(t) + origin)) for row, t in zip(table, times))
                 self.assertLessEqual(worst, tick * 1.001)
 
+    def test_times_of_eight_and_nine_digits_tell_the_rate_behind_them(self):
+        for rate in (26, 60, 104, 208, 416, 833, 952, 1660, 3332, 6667, 11025, 22050, 44100, 48000):
+            for digits in (8, 9):
+                rows = "".join("%.*f,%d\n" % (digits, i / rate, i % 100) for i in range(3000))
+                back = self.imported("csv", "t.csv", "time,x\n" + rows)
+                stream = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]
+                self.assertEqual(stream["sample_frequency_hz"], rate, digits)
+        back = self.imported("csv", "t.csv", "time,x\n0,1\n.033333,2\n.066667,3\n.1,4\n")
+        self.assertEqual(json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["sample_frequency_hz"], 30)
+
+    def test_rows_before_the_first_one_keep_their_times(self):
+        for origin, times in ((-3, (5, 5.1, 5.2, -3, -2.9, 6)), (1700000005, [1700000010 + i / 100 for i in range(50)] +
+                                                                  [1700000005 + i / 100 for i in range(50)]),
+                              (4990, [5000 - i / 10 + 1e-6 for i in range(100)])):
+            back = self.imported("csv", "t.csv", "time,x\n" + "".join(f"{t:.6f},{i}\n" for i, t in enumerate(times)))
+            rows = self.csv_of(back).splitlines()[1:]
+            for i, (t, row) in enumerate(zip(times, rows)):
+                self.assertAlmostEqual(float(row.split(",")[0]) + origin, t, delta=2e-6)
+                self.assertEqual(float(row.split(",")[1]), i)
+            self.assertEqual(len(rows), len(times))
+
     def test_a_csv_export_tells_the_rate_whatever_the_ticks_and_blocks(self):
         for rate, ticks, block in (("26", 1000, 6), ("23.4375", 1000, 5), ("99.99", 1000, 24), ("833.33", 1000, 208),
                                    ("44100", 1000, 4000), ("976.5625", 1000, 244), ("1666.6666666666667", 1000, 416)):

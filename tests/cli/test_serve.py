@@ -237,7 +237,7 @@ class Serve(Case):
                     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 with open(self.path("log"), "w") as log:
                     # What has no shell with job control above it is stopped by no Ctrl-Z. Other shells mend terminals.
-                    server = subprocess.Popen(["dash", "-mi", "-c", f"{SDS} serve socket --port 0 --workdir {self.folder.name}; "
+                    server = subprocess.Popen(["dash", "-mi", "-c", f"trap : INT; {SDS} serve socket --port 0 --workdir {self.folder.name}; "
                                                "echo ended $?; fg; exit 0"],
                                               stdin=side, stdout=log, stderr=subprocess.STDOUT, preexec_fn=begin)
                 wait_until(taken, "it has the terminal")

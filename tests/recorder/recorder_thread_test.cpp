@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sds/format/wal.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -170,6 +171,25 @@ TEST_F(Recorders, WhoStopsOnAFullDiskHasTheSpaceThatOthersLeaveWhenTheySeal) {
   b->leave("disconnected");
   while (!b->finished) std::this_thread::yield();
   EXPECT_EQ(test::read_blocks(file(1)).size(), 1u);
+}
+
+// As before, but somebody else has taken the space that B needs: it does not seal, which would end it.
+TEST_F(Recorders, WhoGoesOnSealsNothingForOthersWhereThereIsNoSpaceForThat) {
+  on_full_ = OnFull::stop;
+  look_interval_ = std::chrono::milliseconds(1);
+  auto a = record({noise(1, 100'000)});
+  auto b = record({noise(1, 500'000)});
+  leave_free(300'000);
+  a->push({noise(2, 200'000)});
+  a->leave("disconnected");
+  while (!a->finished) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(0)).size(), 1u);
+  EXPECT_GT(std::filesystem::file_size(wal_path(file(1))), 500'000u);
+  leave_free(2'000'000);
+  b->push({noise(2, 1000)});
+  b->leave("disconnected");
+  while (!b->finished) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
 }
 
 // A and B have sent 100 kB, and then nothing: they have nothing in hand. The logs' 200 kB are written once more, 40 kB

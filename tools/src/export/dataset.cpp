@@ -400,11 +400,11 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
     } else {
       others.insert(recording.streams()[s].id);
     }
-    auto span = time_span(recording, s);
-    if (!span) return fail(span);
-    if (*span) item.seconds = std::max(item.seconds, (*span)->end - (*span)->begin);
   }
   item.fingerprint = fingerprint.hex();
+  auto span = time_span(recording);
+  if (!span) return fail(span);
+  if (*span) item.seconds = (*span)->end - (*span)->begin;
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   std::erase_if(labels->labels, [&](const Label& label) { return others.count(label.stream) > 0; });

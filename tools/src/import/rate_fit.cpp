@@ -245,7 +245,8 @@ std::optional<Frequency> RateFit::rate() const {
     if (width > digits && !exact && width > usual) break;
     const Interval periods = periods_of(stretches_of(times_, usual, slack), width);
     if (periods.empty()) continue;
-    const Interval agreed = exact ? both(periods, *exact) : periods;
+    // What fits within the times' own rounding needs no clock to explain it.
+    const Interval agreed = exact && width > digits ? both(periods, *exact) : periods;
     const Interval rates = inverse(!agreed.empty() ? agreed : all_digits ? *exact : periods);
     if (const auto rate = simplest_rate(rates.low, rates.high)) return rate;
   }

@@ -62,18 +62,19 @@ struct ColumnFacts {
 struct TableFacts {
   std::vector<ColumnFacts> columns;
   std::uint64_t rows = 0;
-  double first = 0;
+  double earliest = 0;
   double last = 0;
   std::uint64_t backwards = 0;
   RateFit times;
 
   void add(double time, std::span<const double> values) {
     if (rows == 0) {
-      first = time;
+      earliest = time;
       columns.resize(values.size());
     } else if (time < last) {
       ++backwards;
     }
+    earliest = std::min(earliest, time);
     last = time;
     ++rows;
     times.add(time);
@@ -139,21 +140,17 @@ class BlockMaker {
 
   Expected<void> seal() {
     if (samples_ == 0) return {};
-    const double tick = begin_tick_;
-    // Timeslots wrap around; times before the origin come from sources whose times go backwards.
-    const auto timeslot = static_cast<std::uint32_t>(static_cast<std::uint64_t>(static_cast<std::int64_t>(tick)));
-    auto done = tick >= 0 ? writer_.append_at(id_, static_cast<std::uint64_t>(tick), block_)
-                          : writer_.append(id_, timeslot, block_);
+    last_tick_ = static_cast<std::uint64_t>(begin_tick_);  // no time is before the origin
+    auto done = writer_.append_at(id_, last_tick_, block_);
     block_.clear();
     samples_ = 0;
-    last_tick_ = tick;
     return done;
   }
 
-  /// Its tick; 0 where it began before the origin.
-  [[nodiscard]] std::uint64_t last_tick() const { return static_cast<std::uint64_t>(std::max(0.0, last_tick_)); }
+  /// Of the last block that was sealed.
+  [[nodiscard]] std::uint64_t last_tick() const { return last_tick_; }
   /// When the last sealed block began, in seconds from the origin, as its tick says.
-  [[nodiscard]] double last_begin() const { return last_tick_ / metadata_.tick_frequency.hz(); }
+  [[nodiscard]] double last_begin() const { return static_cast<double>(last_tick_) / metadata_.tick_frequency.hz(); }
 
  private:
   SdszWriter& writer_;
@@ -163,7 +160,7 @@ class BlockMaker {
   double tolerance_s_ = 0;
   std::uint64_t block_samples_ = 1;
   double begin_tick_ = 0;
-  double last_tick_ = 0;
+  std::uint64_t last_tick_ = 0;
   std::uint64_t samples_ = 0;
   Bytes block_;
 };
@@ -259,7 +256,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   bool milliseconds = true;
   for (const auto& f : facts) {
     if (f.rows == 0) continue;
-    earliest = std::min(earliest.value_or(f.first), f.first);
+    earliest = std::min(earliest.value_or(f.earliest), f.earliest);
     milliseconds = milliseconds && f.times.unit_s().value_or(0) >= 1e-3;
     report.samples += f.rows;
   }

@@ -350,9 +350,11 @@ Expected<RecordingQuality> assess(const Recording& recording, const OnProgress& 
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
     auto stream = assess_stream(recording, i, sampled[recording.streams()[i].id], on_progress);
     if (!stream) return fail(stream);
-    quality.duration_s = std::max(quality.duration_s, stream->duration_s);
     quality.streams.push_back(std::move(*stream));
   }
+  auto span = time_span(recording);
+  if (!span) return fail(span);
+  if (*span) quality.duration_s = (*span)->end - (*span)->begin;
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   quality.classes = labelled_seconds(*labels, std::move(sampled));

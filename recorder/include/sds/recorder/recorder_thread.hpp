@@ -189,8 +189,9 @@ class RecorderThread {
   std::unique_ptr<SessionWriter> session_;
   std::set<std::uint32_t> open_;
   enum class Stop { not_yet, expected, ended } stop_ = Stop::not_yet;  // guarded by shared_.stop_mutex
-  bool counted_ = false;   // in shared_.unsealed; guarded by shared_.stop_mutex
-  bool unsealed_ = false;  // it has something open
+  bool counted_ = false;      // in shared_.unsealed; guarded by shared_.stop_mutex
+  bool unsealed_ = false;     // it has something open that it can seal
+  bool cannot_seal_ = false;  // there was no space for that since something came
   bool dirty_ = false;
   bool owes_failure_ = false;  // the recording was given up, and nobody could be told
   bool owes_ = false;          // something is to be told again

@@ -32,7 +32,7 @@ struct DatasetItem {
   std::string group;
   std::vector<std::string> sessions;      ///< their ids: several of a merged recording; none: none is known
   std::string fingerprint;                ///< of all blocks of all streams, one stream after the other
-  double seconds = 0;                     ///< of the longest stream
+  double seconds = 0;                     ///< from the first begin of a stream to the last end
   std::map<std::string, double> classes;  ///< labelled seconds
   std::size_t part = 0;                   ///< in part_names
   std::uint64_t windows = 0;

@@ -58,7 +58,7 @@ struct StreamQuality {
 struct RecordingQuality {
   std::string path;
   std::string device;                     ///< from the session, if it says
-  double duration_s = 0;                  ///< of the longest stream
+  double duration_s = 0;                  ///< from the first begin of a stream to the last end
   std::map<std::string, double> classes;  ///< labelled seconds
   std::vector<StreamQuality> streams;
 };
