@@ -173,9 +173,12 @@ class PackedSession final : public SessionWriter {
   }
 
   Expected<void> seal() override {
+    Expected<void> sealed;
     for (const auto& [handle, stream] : streams_)
-      if (auto sealed = give([&, id = stream.id] { return writer_->seal(id); }); !sealed) return sealed;
-    return repeat([&] { return writer_->shrink_log(); });
+      if (sealed) sealed = give([&, id = stream.id] { return writer_->seal(id); });
+    if (sealed) sealed = repeat([&] { return writer_->shrink_log(); });
+    seal_failed_ = !sealed;
+    return sealed;
   }
 
   Expected<void> trim() override {
@@ -277,6 +280,7 @@ class PackedSession final : public SessionWriter {
   template <class Call>
   Expected<void> give(Call call) {
     const auto resume = [&] { return writer_->resume(); };
+    if (std::exchange(seal_failed_, false)) (void)recover();
     if (writer_->failure())
       if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), resume); !resumed) return resumed;
     return settle(call(), resume);
@@ -300,6 +304,7 @@ class PackedSession final : public SessionWriter {
   // For what is to be called again after a failure.
   template <class Call>
   Expected<void> repeat(Call call) {
+    if (std::exchange(seal_failed_, false)) (void)recover();
     return settle(call(), [&] {
       auto resumed = writer_->resume();
       return resumed ? call() : resumed;
@@ -386,6 +391,7 @@ class PackedSession final : public SessionWriter {
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
   TotalShare unfinished_;
   bool any_stream_ = false;
+  bool seal_failed_ = false;  // which need not have been: what comes next begins with another try
   SessionSummary summary_;
 };
 

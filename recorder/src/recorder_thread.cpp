@@ -392,8 +392,8 @@ void RecorderThread::note_unsealed() {
 // For others; it must not cost this recording anything.
 void RecorderThread::seal_if_wanted() {
   if (shared_.seal_wanted == 0 || !session_ || sealed_ || cannot_seal_ || gate_.cancelled()) return;
-  // Somebody else may have taken the space that is spoken for.
-  if (gate_.free_bytes() < unwritten_.held()) {
+  // Somebody else may have taken the space that is spoken for: then whoever seals takes it from those who must close.
+  if (gate_.free_bytes() < shared_.unwritten.used()) {
     cannot_seal_ = true;
   } else if (auto sealed = session_->seal(); sealed) {
     sealed_ = true;

@@ -237,6 +237,33 @@ TEST(FullDisk, BlocksThatCameWhenItHadFailedAreToldToo) {
                                      "the recording, nor are 5 bytes of one that had begun"});
 }
 
+// Who seals makes place for others: when that fails, nothing of its own is lost.
+TEST(FullDisk, ASealThatFailsEndsNothing) {
+  const auto blocks = numbered_blocks(30);
+  for (const auto durability : {Durability::none, Durability::process}) {
+    const test::TempDir dir;
+    test::LimitedDisk disk;
+    SessionOptions options;
+    options.directory = dir.path();
+    options.durability = durability;
+    SpaceGate::Options space;
+    space.on_full = OnFull::stop;
+    SpaceGate gate(space);
+    options.gate = &gate;
+    auto session = make_packed_session(options);
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 0, 7))), kThen));
+    const std::int64_t room = disk.room;
+    disk.room = 0;
+    EXPECT_FALSE((*session)->seal());
+    disk.room = room;
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 7, 30))), kThen));
+    ASSERT_TRUE((*session)->close_stream(1, ""));
+    EXPECT_EQ((*session)->finish()->losses, std::vector<std::string>());
+    EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+  }
+}
+
 TEST(FullDisk, ARecordingThatHasEverythingButItsEndIsNoRecordingWithoutLosses) {
   const auto blocks = numbered_blocks(30);
   const test::TempDir dir;
