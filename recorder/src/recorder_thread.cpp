@@ -393,16 +393,13 @@ void RecorderThread::note_unsealed() {
 void RecorderThread::seal_if_wanted() {
   if (shared_.seal_wanted == 0 || !session_ || sealed_ || cannot_seal_ || gate_.cancelled()) return;
   // Somebody else may have taken the space that is spoken for: then whoever seals takes it from those who must close.
-  if (gate_.free_bytes() < shared_.unwritten.used()) {
-    cannot_seal_ = true;
-  } else if (auto sealed = session_->seal(); sealed) {
-    sealed_ = true;
-    dirty_ = false;
-  } else if (is_disk_full(sealed.error())) {
-    cannot_seal_ = true;  // what it has it keeps
-  } else {
-    give_up(sealed.error());
+  if (gate_.free_bytes() >= shared_.unwritten.used()) {
+    auto sealed = session_->seal();
+    if (!sealed && !is_disk_full(sealed.error())) return give_up(sealed.error());
+    sealed_ = sealed.has_value();
   }
+  cannot_seal_ = !sealed_;  // what it has it keeps
+  dirty_ = dirty_ && !sealed_;
   account();
 }
 
