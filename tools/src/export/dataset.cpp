@@ -192,8 +192,8 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
       }
     }
   }
-  for (auto notes : {reader->notes(), reader->notes_of_losses("cut out, no window reaches across")})
-    for (auto& note : notes) part.notes.push_back(item.name + ": " + note);
+  for (const auto& notes : {reader->notes(), reader->notes_of_losses("cut out, no window reaches across")})
+    for (const auto& note : notes) part.notes.push_back(item.name + ": " + note);
   return (*sink)->close();
 }
 
