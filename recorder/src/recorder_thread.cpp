@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "sds/recorder/server_limits.hpp"
+#include "when_there_is_memory.hpp"
 
 namespace sds {
 
@@ -24,8 +25,6 @@ constexpr std::uint64_t kQueuePart = 4;
 // Of a device that sends, in pieces as large as its largest of late: what is read from it when the disk is found full,
 // and what came since it was looked at.
 constexpr std::uint64_t kInHandPieces = kWrittenTwice * 2;
-// How soon it is tried again to tell what could not be told for lack of memory.
-constexpr std::chrono::milliseconds kTellAgain{20};
 // What a recording, or a stream of one, takes at first.
 constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
 
@@ -132,7 +131,7 @@ std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::stead
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return stopping_ || !queue_.empty(); };
   if (owes_) {
-    changed_.wait_for(lock, kTellAgain, ready);
+    changed_.wait_for(lock, kMemoryLook, ready);
   } else if (session_) {
     changed_.wait_until(lock, dirty_ ? std::min(next_flush, next_look) : next_look, ready);
   } else {
@@ -193,7 +192,7 @@ void RecorderThread::run() {
       return false;
     }
   };
-  while (!finish()) std::this_thread::sleep_for(kTellAgain);
+  while (!finish()) std::this_thread::sleep_for(kMemoryLook);
 }
 
 // Memory that cannot be had costs this recording only.

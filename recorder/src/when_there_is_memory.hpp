@@ -7,6 +7,7 @@
 
 namespace sds {
 
+/// How soon what failed for lack of memory is tried again.
 constexpr std::chrono::milliseconds kMemoryLook{20};
 
 /// Makes the call again and again, a moment apart, until it throws no std::bad_alloc.

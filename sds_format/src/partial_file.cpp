@@ -20,12 +20,6 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 255;  // NAME_MAX
 
-std::string fresh_name(const std::filesystem::path& final_path) {
-  std::random_device random;
-  const std::string suffix = fmt::format(".{:08x}.partial", static_cast<std::uint32_t>(random()));
-  return final_path.filename().string().substr(0, kMaxNameBytes - suffix.size()) + suffix;
-}
-
 tl::unexpected<Error> exists_already(const std::filesystem::path& path) {
   return fail(ErrorCode::exists, "exists already (--force replaces it)", path);
 }
@@ -53,6 +47,12 @@ class BorrowedSink final : public ByteSink {
 
 }  // namespace
 
+std::string partial_name(const std::filesystem::path& final_path) {
+  std::random_device random;
+  const std::string suffix = fmt::format(".{:08x}.partial", static_cast<std::uint32_t>(random()));
+  return final_path.filename().string().substr(0, kMaxNameBytes - suffix.size()) + suffix;
+}
+
 struct PartialFile::State {
   std::filesystem::path final_path;
   std::filesystem::path target;   // final_path without symbolic links
@@ -75,7 +75,7 @@ struct PartialFile::State {
     // A name that exists is another's; another random one is tried.
     Expected<std::unique_ptr<OutputFile>> made;
     for (int attempt = 0; attempt < 100; ++attempt) {
-      partial = directory_of(target) / fresh_name(target);
+      partial = directory_of(target) / partial_name(target);
       made = OutputFile::create(partial, IfExists::fail);
       if (made || made.error().code != ErrorCode::exists) break;
     }

@@ -85,6 +85,10 @@ class Recorders : public ::testing::Test {
   }
   void leave_free(std::uint64_t bytes) { size_ = used_bytes() + bytes; }
 
+  static void leave_and_end(Recorder& recorder) {
+    recorder.leave("disconnected");
+    while (!recorder.finished) std::this_thread::yield();
+  }
   // As the server does it.
   static void stop(const std::vector<std::unique_ptr<Recorder>>& recorders) {
     for (const auto& recorder : recorders) recorder->leave("the server was stopped");
@@ -128,15 +132,13 @@ TEST_F(Recorders, WhatADeviceHadSentWhenItLeftIsWrittenWhereThereIsSpaceForThat)
   a->push({noise(2, 20'000)});
   while (!a->thread->waits_for_space()) std::this_thread::yield();
   a->thread->release_reserve();  // as the connection does when it sees that the device has gone
-  a->leave("disconnected");
-  while (!a->finished) std::this_thread::yield();
+  leave_and_end(*a);
   EXPECT_EQ(test::read_blocks(file(0)), (std::vector<TestBlock>{noise(1, 100'000), noise(2, 20'000)}));
   EXPECT_TRUE(Recording::open(file(0))->sdsz()->complete());
   // B's device is there: it goes on waiting.
   b->push({noise(2, 20'000)});
   while (!b->thread->waits_for_space()) std::this_thread::yield();
-  b->leave("disconnected");
-  while (!b->finished) std::this_thread::yield();
+  leave_and_end(*b);
   EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
 }
 
@@ -164,12 +166,10 @@ TEST_F(Recorders, WhoStopsOnAFullDiskHasTheSpaceThatOthersLeaveWhenTheySeal) {
   auto b = record({noise(1, 500'000)});
   leave_free(700'000);
   a->push({noise(2, 200'000)});
-  a->leave("disconnected");
-  while (!a->finished) std::this_thread::yield();
+  leave_and_end(*a);
   EXPECT_EQ(test::read_blocks(file(0)).size(), 2u);
   EXPECT_EQ(Recording::open(file(0))->sdsz()->streams()[0].gaps.at(0).reason, "disconnected");
-  b->leave("disconnected");
-  while (!b->finished) std::this_thread::yield();
+  leave_and_end(*b);
   EXPECT_EQ(test::read_blocks(file(1)).size(), 1u);
 }
 
@@ -181,14 +181,12 @@ TEST_F(Recorders, WhoGoesOnSealsNothingForOthersWhereThereIsNoSpaceForThat) {
   auto b = record({noise(1, 500'000)});
   leave_free(300'000);
   a->push({noise(2, 200'000)});
-  a->leave("disconnected");
-  while (!a->finished) std::this_thread::yield();
+  leave_and_end(*a);
   EXPECT_EQ(test::read_blocks(file(0)).size(), 1u);
   EXPECT_GT(std::filesystem::file_size(wal_path(file(1))), 500'000u);
   leave_free(2'000'000);
   b->push({noise(2, 1000)});
-  b->leave("disconnected");
-  while (!b->finished) std::this_thread::yield();
+  leave_and_end(*b);
   EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
 }
 

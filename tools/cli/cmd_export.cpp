@@ -170,8 +170,7 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
     return all;
   };
   if (!is_per_stream(o.format)) {
-    std::vector<std::size_t> streams;
-    for (const auto& stream : plan.streams) streams.push_back(stream.index);
+    const auto streams = plan.stream_indices();
     fs::path output = o.output;
     if (to_folder) {
       output = folder / (plan.stem + "." + o.extension);
@@ -421,11 +420,9 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
       auto recording = open_recording(plan.paths, o.input.options());
       if (!recording) return fail_with(recording.error());
       options.samples.within = plan.within;
-      std::vector<std::size_t> streams;
-      for (const auto& stream : plan.streams) streams.push_back(stream.index);
       if (!options.samples.normalize) tell_only_within(*recording, plan.within);
       bytes += total_bytes(*recording);
-      recordings.push_back({plan.stem, std::move(*recording), std::move(streams)});
+      recordings.push_back({plan.stem, std::move(*recording), plan.stream_indices()});
     }
     if (recordings.empty()) continue;
     fs::path output = o.output;
@@ -489,9 +486,6 @@ Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<
 
 // The parts of a split, as items in the order of their names; the plans get the same order, and their folders.
 Expected<std::vector<DatasetItem>> split_exports(Options& o, std::vector<PlannedExport>& plans, Executor* executor) {
-  auto shares = parse_split(o.split);
-  if (!shares) return fail(shares);
-  o.split_options.shares = *shares;
   std::vector<std::vector<fs::path>> groups;
   groups.reserve(plans.size());
   for (const auto& plan : plans) groups.push_back(plan.paths);
@@ -534,8 +528,11 @@ int run_export(Options o) {
     return fail_with({ErrorCode::usage, "--json needs -o: the table goes to standard output", {}, {}});
   if (many && (o.format != Format::hdf5 || !o.split.empty()))
     if (auto ok = refuse_equal_names(groups); !ok) return fail_with(ok.error());
-  if (!o.split.empty())
-    if (auto shares = parse_split(o.split); !shares) return fail_with(shares.error());
+  if (!o.split.empty()) {
+    auto shares = parse_split(o.split);
+    if (!shares) return fail_with(shares.error());
+    o.split_options.shares = *shares;
+  }
   const auto pool = make_worker_pool(o.jobs);
   auto plans = plan_exports(o, groups, pool.get());
   if (!plans) return fail_with(plans.error());

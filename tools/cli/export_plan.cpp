@@ -39,17 +39,11 @@ bool has_samples(const Recording& recording, std::size_t index, const SampleOpti
   return !run || *run != nullptr;
 }
 
-Error nothing_within(const Recording& recording, const std::vector<std::size_t>& streams, bool normalize) {
-  std::string covered;
-  for (const std::size_t index : streams) {
-    auto span = time_span(recording, index);
-    if (!span) return span.error();
-    covered += fmt::format("{}{} ", covered.empty() ? "" : "; ", recording.streams()[index].id);
-    const double origin = *span && normalize ? (*span)->begin : 0;
-    covered += *span ? fmt::format("has [{}, {}) s", (*span)->begin - origin, (*span)->end - origin) : "has no blocks";
-  }
+Error nothing_within(const Recording& recording, const std::vector<std::size_t>& streams) {
+  auto covered = spans_text(recording, streams);
+  if (!covered) return covered.error();
   return {recording.damages().empty() ? ErrorCode::usage : ErrorCode::bad_input,
-          "nothing is left to export: no sample lies in the time that was asked for; " + covered,
+          "nothing is left to export: no sample lies in the time that was asked for; " + *covered,
           recording.path(),
           {}};
 }
@@ -150,7 +144,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     if (samples_left || !readable) left.push_back(planned);
   }
   if (any_readable && !any_samples) {
-    looked.nothing = nothing_within(recording, *streams, samples.normalize);
+    looked.nothing = nothing_within(recording, *streams);
     return {};
   }
   if (!files) return {};
@@ -163,6 +157,12 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
 }
 
 }  // namespace
+
+std::vector<std::size_t> PlannedExport::stream_indices() const {
+  std::vector<std::size_t> indices;
+  for (const auto& stream : streams) indices.push_back(stream.index);
+  return indices;
+}
 
 LookedAt look_at(const std::vector<std::filesystem::path>& paths, const Recording::Options& options,
                  const ExportRequest& request, const OnProgress& on_progress) {

@@ -43,6 +43,8 @@ struct PlannedExport {
   std::vector<PlannedStream> streams;
   std::vector<std::string> notes;
   std::optional<Error> error;
+
+  [[nodiscard]] std::vector<std::size_t> stream_indices() const;
 };
 
 /// A recording, looked at.

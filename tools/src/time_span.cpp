@@ -1,6 +1,10 @@
 #include "sds/tools/time_span.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 namespace sds {
 
@@ -59,9 +63,15 @@ TimeSpan BlocksInTime::span(const Frequency& ticks, const std::optional<Metadata
 
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {
   if (stream) return stream_span(recording, *stream);
+  std::vector<std::size_t> all(recording.streams().size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return time_span(recording, all);
+}
+
+Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::span<const std::size_t> streams) {
   std::optional<TimeSpan> all;
-  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    auto span = stream_span(recording, i);
+  for (const std::size_t index : streams) {
+    auto span = stream_span(recording, index);
     if (!span) return fail(span);
     if (!*span) continue;
     if (!all) all = **span;
@@ -69,6 +79,17 @@ Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::opt
     all->end = std::max(all->end, (*span)->end);
   }
   return all;
+}
+
+Expected<std::string> spans_text(const Recording& recording, std::span<const std::size_t> streams) {
+  std::string text;
+  for (const std::size_t index : streams) {
+    auto span = stream_span(recording, index);
+    if (!span) return fail(span);
+    text += fmt::format("{}{} ", text.empty() ? "" : "; ", recording.streams()[index].id);
+    text += *span ? fmt::format("has [{}, {}) s", (*span)->begin, (*span)->end) : "has no blocks";
+  }
+  return text;
 }
 
 }  // namespace sds

@@ -155,15 +155,10 @@ namespace {
 
 // Why no block is left: an error, as nobody wants an empty recording.
 tl::unexpected<Error> nothing_left(const Recording& recording, const std::vector<std::size_t>& streams) {
-  std::string covered;
-  for (const std::size_t index : streams) {
-    auto span = time_span(recording, index);
-    if (!span) return fail(span);
-    covered += fmt::format("{}{} ", covered.empty() ? "" : "; ", recording.streams()[index].id);
-    covered += *span ? fmt::format("has [{}, {}) s", (*span)->begin, (*span)->end) : "has no blocks";
-  }
+  auto covered = spans_text(recording, streams);
+  if (!covered) return fail(covered);
   return fail(recording.damages().empty() ? ErrorCode::usage : ErrorCode::bad_input,
-              "nothing is left: no block lies in the time that was asked for; " + covered, recording.path());
+              "nothing is left: no block lies in the time that was asked for; " + *covered, recording.path());
 }
 
 }  // namespace

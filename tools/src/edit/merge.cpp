@@ -217,22 +217,6 @@ class Merger {
         inputs_.begin(), inputs_.end(), [](const MergeInput& input) { return !input.recording.streams().empty(); }));
   }
 
-  // A label of a whole recording says nothing of the other recordings' streams: it becomes one of each of its own.
-  static void say_streams(LabelFile& labels, const Recording& recording) {
-    std::vector<Label> said;
-    for (const Label& label : labels.labels) {
-      if (!label.stream.empty()) {
-        said.push_back(label);
-        continue;
-      }
-      for (const auto& stream : recording.streams()) {
-        said.push_back(label);
-        said.back().stream = stream.id;
-      }
-    }
-    labels.labels = std::move(said);
-  }
-
   Expected<void> take_labels(std::size_t r, const std::map<std::string, std::string>& renamed) {
     auto labels = labels_of(inputs_[r].recording);
     if (!labels) {
@@ -240,7 +224,12 @@ class Merger {
       return {};
     }
     if (labels->labels.empty() && labels->classes.empty()) return {};
-    if (inputs_with_streams() > 1) say_streams(*labels, inputs_[r].recording);
+    // A label of a whole recording says nothing of the other recordings' streams.
+    if (inputs_with_streams() > 1) {
+      std::vector<std::string> streams;
+      for (const auto& stream : inputs_[r].recording.streams()) streams.push_back(stream.id);
+      divide_by_stream(*labels, streams);
+    }
     if (!labels_) {
       labels_.emplace();
       labels_->tick_frequency = labels->tick_frequency;

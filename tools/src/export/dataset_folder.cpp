@@ -9,13 +9,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <random>
 #include <set>
 #include <utility>
 
 #include "sds/format/file.hpp"
 #include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
+#include "sds/format/partial_file.hpp"
 
 namespace sds {
 
@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxManifestBytes = std::size_t{256} << 20;
-constexpr std::size_t kMaxNameBytes = 255;  // NAME_MAX
 constexpr const char* kManifest = "manifest.yml";
 constexpr const char* kInside = "dataset.partial";  // of a folder that is filled
 
@@ -40,12 +39,7 @@ tl::unexpected<Error> made_meanwhile(const fs::path& folder) {
   return fail(ErrorCode::exists, "exists already: somebody else has made it meanwhile", folder);
 }
 
-// A name beside `folder` that nobody has.
-fs::path name_beside(const fs::path& folder) {
-  std::random_device random;
-  const std::string suffix = fmt::format(".{:08x}.partial", random());
-  return folder.parent_path() / (folder.filename().string().substr(0, kMaxNameBytes - suffix.size()) + suffix);
-}
+fs::path name_beside(const fs::path& folder) { return folder.parent_path() / partial_name(folder); }
 
 // What is in a folder, by names in it.
 struct Contents {
@@ -174,10 +168,12 @@ void remove_empty_folders(const fs::path& folder) {
   for (const auto& name : there->folders) ::rmdir((folder / name).c_str());
 }
 
-// What is left of the old dataset, as a sentence; nothing if it is gone.
-std::optional<std::string> remove_old(const fs::path& old) {
+// Of what has been replaced by `folder`: what is left of it, as a sentence; nothing if it is gone.
+Expected<std::optional<std::string>> remove_old(const fs::path& old, const fs::path& folder) {
+  const auto synced = sync_directory(folder.parent_path());
   std::error_code error;
   fs::remove_all(old, error);
+  if (!synced) return fail(synced);
   if (!error) return std::nullopt;
   return fmt::format("the old dataset could not be deleted, and is left as {}: {}", old.string(), error.message());
 }
@@ -310,10 +306,7 @@ Expected<std::optional<std::string>> DatasetFolder::replace() {
     ok.error().path = folder_;
     return fail(ok);
   }
-  const auto synced = sync_directory(folder_.parent_path());
-  auto left = remove_old(old);
-  if (!synced) return fail(synced);
-  return left;
+  return remove_old(old, folder_);
 }
 
 // Where the file system has no exchange there is a moment in which nothing has the name. A kill in it leaves the old
@@ -334,10 +327,7 @@ Expected<std::optional<std::string>> DatasetFolder::replace_in_two_steps() {
     return fail(named);
   }
   staged_.clear();
-  const auto synced = sync_directory(folder_.parent_path());
-  auto left = remove_old(old);
-  if (!synced) return fail(synced);
-  return left;
+  return remove_old(old, folder_);
 }
 
 }  // namespace sds

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sds/tools/label_tools.hpp"
 #include "sds/tools/sample_reader.hpp"
 
 namespace sds {
@@ -35,20 +36,7 @@ Expected<ExportedLabels> exported_labels(const Recording& recording, const std::
   if (std::all_of(with_values.begin(), with_values.end(),
                   [&](const std::string& id) { return exported.origins[id] == origin; }))
     return exported;
-  std::vector<Label> told;
-  std::size_t divided = 0;
-  for (const Label& label : exported.file.labels) {
-    if (!label.stream.empty()) {
-      told.push_back(label);
-      continue;
-    }
-    ++divided;
-    for (const auto& id : with_values) {
-      told.push_back(label);
-      told.back().stream = id;
-    }
-  }
-  exported.file.labels = std::move(told);
+  const std::size_t divided = divide_by_stream(exported.file, with_values);
   if (divided > 0)
     notes.push_back(
         fmt::format("{} of the whole recording {} told once for each stream: their times begin at "

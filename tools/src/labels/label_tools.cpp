@@ -162,6 +162,24 @@ Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
   return {};
 }
 
+std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams) {
+  std::vector<Label> labels;
+  std::size_t divided = 0;
+  for (const Label& label : file.labels) {
+    if (!label.stream.empty()) {
+      labels.push_back(label);
+      continue;
+    }
+    ++divided;
+    for (const auto& stream : streams) {
+      labels.push_back(label);
+      labels.back().stream = stream;
+    }
+  }
+  file.labels = std::move(labels);
+  return divided;
+}
+
 void join_labels(LabelFile& file, double gap_s) {
   file.sort();
   std::map<std::tuple<std::string, std::string, std::string>, std::size_t> last;  // index in `joined`

@@ -270,15 +270,9 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
   plot.title = recording.path().filename().string();
   auto streams = choose_streams(recording, options.streams);
   if (!streams) return fail(streams);
-  std::optional<TimeSpan> span;
-  for (const std::size_t s : *streams) {
-    auto of_stream = time_span(recording, s);
-    if (!of_stream) return fail(of_stream);
-    if (!*of_stream) continue;
-    if (!span) span = **of_stream;
-    span->begin = std::min(span->begin, (*of_stream)->begin);
-    span->end = std::max(span->end, (*of_stream)->end);
-  }
+  auto of_streams = time_span(recording, *streams);
+  if (!of_streams) return fail(of_streams);
+  const std::optional<TimeSpan>& span = *of_streams;
   if (!span) return fail(ErrorCode::bad_input, "there is no data to draw", recording.path());
   plot.begin = std::max(span->begin, options.from.value_or(span->begin));
   plot.end = std::min(span->end, options.to.value_or(span->end));

@@ -291,29 +291,23 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
     // Images and undescribed streams have times all the same.
     quality.without_values = *why;
     TimingAssessor timing(stream.tick_frequency(), std::nullopt);
-    BlocksInTime in_time;
     auto cursor = recording.cursor(index);
     if (!cursor) return fail(cursor);
     for (;;) {
       auto block = (*cursor)->next();
       if (!block) return fail(block);
       if (!*block) break;
-      in_time.add((*block)->tick, (*block)->data.size());
       sampled_time.add(**block);
       timing.add((*block)->tick, 1);
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     timing.finish(quality);
-    quality.duration_s = duration_of(in_time, stream);
+    quality.duration_s = duration_of(sampled_time.blocks(), stream);
     sampled = sampled_time.ranges();
     return quality;
   }
-  BlocksInTime in_time;
   SampleOptions options;
-  options.on_block = [&](const BlockView& block) {
-    in_time.add(block.tick, block.data.size());
-    sampled_time.add(block);
-  };
+  options.on_block = [&](const BlockView& block) { sampled_time.add(block); };
   auto reader = SampleReader::open(recording, index, options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
@@ -333,7 +327,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   }
   for (auto& assessor : assessors) quality.values.push_back(assessor.finish());
   timing.finish(quality);
-  quality.duration_s = duration_of(in_time, stream);
+  quality.duration_s = duration_of(sampled_time.blocks(), stream);
   sampled = sampled_time.ranges();
   return quality;
 }

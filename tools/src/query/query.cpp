@@ -357,15 +357,9 @@ Expected<QueryResult> query(const Recording& recording, const Condition& conditi
   // What `not` leaves open at both ends is bounded by the data.
   TimeRanges bounds = options.within;
   if (streams.size() > 1) {
-    std::vector<TimeSpan> spans;
-    for (const std::size_t s : streams) {
-      auto span = time_span(recording, s);
-      if (!span) return fail(span);
-      if (*span) spans.push_back(**span);
-    }
-    TimeSpan whole{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
-    for (const auto& span : spans) whole = {std::min(whole.begin, span.begin), std::max(whole.end, span.end)};
-    bounds = both(bounds, normalized({whole}));
+    auto whole = time_span(recording, std::vector(streams.begin(), streams.end()));
+    if (!whole) return fail(whole);
+    bounds = *whole ? both(bounds, normalized({**whole})) : TimeRanges();
   } else {
     result.matches = evaluation.matches();
   }

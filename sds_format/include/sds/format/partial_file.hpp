@@ -10,6 +10,9 @@
 
 namespace sds {
 
+/// The name of what is in the making, a file or a folder, beside `final_path`: nobody has it, but by chance.
+std::string partial_name(const std::filesystem::path& final_path);
+
 /// A file in the making, under a name of its own in the folder of its final one: `walk.csv` is made as
 /// `walk.csv.1f0a93c2.partial`, which did not exist before. keep() gives it its final name; without keep(), or when
 /// that fails, it is deleted. What is killed leaves the `.partial` file, and the final name as it was.

@@ -17,6 +17,9 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
 Expected<void> merge_labels(LabelFile& file, const LabelFile& other);
 void join_labels(LabelFile& file, double gap_s);
 
+/// Makes of each label of the whole recording one of each of these streams. Returns of how many that was done.
+std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams);
+
 /// How far two annotators agree: at every instant, each says one class or none (overlapping labels of one annotator:
 /// the one that begins last). Time in seconds.
 struct Agreement {

@@ -18,6 +18,8 @@ class SampledTime {
   void add(const BlockView& block);
   /// After the last block: in seconds. Of streams without a sample frequency only losses are left out.
   [[nodiscard]] TimeRanges ranges() const;
+  /// Those so far.
+  [[nodiscard]] const BlocksInTime& blocks() const { return blocks_; }
 
  private:
   struct Break {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
+#include <string>
 
 #include "sds/format/recording.hpp"
 #include "sds/tools/time_ranges.hpp"
@@ -27,5 +29,10 @@ struct BlocksInTime {
 /// When a stream, or the whole recording, begins and ends, in seconds; nothing if there is no block. Of a `.sdsz` it
 /// reads the last section only.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
+/// The same of several streams, from the first begin to the last end.
+Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::span<const std::size_t> streams);
+
+/// When there is something of each of these streams, for people: "Imu has [0, 3) s; Mic has no blocks".
+Expected<std::string> spans_text(const Recording& recording, std::span<const std::size_t> streams);
 
 }  // namespace sds
