@@ -405,6 +405,14 @@ class Exports(Case):
         self.assertIn("no label has the class 'wlak'; there are: walk", err)
         self.assertFalse(os.path.exists(self.path("x.csv")))
 
+    def test_nothing_in_a_normalized_part_says_what_there_is_on_the_clock_of_from_and_to(self):
+        self.write("W.sds.yml", "sds:\n  name: W\n  sample-frequency: 10\n  content: [{value: x, type: uint8_t}]\n")
+        late = self.write("W.0.sds", plain(*[(10_000 + 100 * i, b"x") for i in range(20)]))
+        _, err = run("export", "csv", late, "--normalize", "--from", 1, "--to", 3, "-o", self.path("w.csv"), expect=2)
+        self.assertIn("no sample lies in the time that was asked for; W has [10, 12) s", err)
+        run("export", "csv", late, "--normalize", "--from", 11, "-o", self.path("w.csv"))
+        self.assertEqual(self.read("w.csv").splitlines()[1], b"1,120")
+
     def test_nothing_in_the_time_that_was_asked_for_is_an_error_and_no_file(self):
         recordings = self.two()
         for form in ("csv", "wav", "hdf5", "npz", "mcap", "qeexo", "edge-impulse"):
