@@ -27,8 +27,13 @@ void DeviceSession::guarded(Call call) {
   try {
     call();
   } catch (const std::exception& error) {
-    if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return end("out of memory");
-    end(std::string("dropped: ") + error.what());
+    if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+      shared_.recorders.lacked_memory = true;
+      return end("out of memory");
+    }
+    const std::string reason = std::string("dropped: ") + error.what();
+    shared_.recorders.note_loss({ErrorCode::io, reason, {}, {}});
+    end(reason);
   }
 }
 
@@ -99,7 +104,7 @@ void DeviceSession::end(const std::string& reason) {
   try {
     why = reason;
     if (!sending_) farewell = connection_->farewell();  // never into the middle of a message
-    if (const std::size_t unread = link_->unread_bytes(); unread > 0) {
+    if (const std::size_t unread = link_->unread_bytes() + connection_->bytes_not_looked_at(); unread > 0) {
       not_taken = fmt::format(": {} bytes that had come, and what comes behind them, were not taken", unread);
       if (connection_->waits_for_space()) {
         why += " while the disk was full";
@@ -118,7 +123,14 @@ void DeviceSession::end(const std::string& reason) {
   timer_.cancel();
   link_->close(farewell);
   const auto connection = std::move(connection_);
-  callbacks_.on_end(connection->disconnected(why, not_taken));
+  std::unique_ptr<RecorderThread> recorder;
+  try {
+    recorder = connection->disconnected(why, not_taken);
+  } catch (const std::bad_alloc&) {
+    shared_.recorders.lacked_memory = true;
+    recorder = connection->dropped();
+  }
+  callbacks_.on_end(std::move(recorder));
 }
 
 std::chrono::steady_clock::duration DeviceSession::idle_time() const {

@@ -13,6 +13,7 @@
 #include "sds/recorder/session_clock.hpp"
 #include "sds/recorder/session_writer.hpp"
 #include "watched_file.hpp"
+#include "when_there_is_memory.hpp"
 
 namespace sds {
 
@@ -119,19 +120,26 @@ class PackedSession final : public SessionWriter {
 
   Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
     PackedStream& stream = streams_.at(handle);
-    // Another batch has begun: what is newest is the last block of the one before.
-    if (stream.newest && stream.newest->arrival != arrival)
-      if (auto added = add_clock_if_due(stream); !added) return added;
-    look_ahead(stream, bytes, arrival);
-    Expected<void> done;
-    auto parsed = stream.parser.push(bytes, [&](std::uint32_t timeslot, ByteView data) {
-      ++stream.blocks;  // what comes behind a failure is counted, too
-      if (!done) return Expected<void>{};
-      const std::uint64_t tick = clock_.tick(stream.clock, timeslot, arrival);
-      stream.newest = ReceivedBlock{tick, arrival};
-      done = give([&] { return writer_->append_at(stream.id, tick, data); });
-      return Expected<void>{};
+    // What comes behind a failure is counted, too.
+    Expected<void> done = with_memory([&]() -> Expected<void> {
+      // Another batch has begun: what is newest is the last block of the one before.
+      if (stream.newest && stream.newest->arrival != arrival)
+        if (auto added = add_clock_if_due(stream); !added) return added;
+      look_ahead(stream, bytes, arrival);
+      return {};
     });
+    const auto on_block = [&](std::uint32_t timeslot, ByteView data) {
+      ++stream.blocks;
+      if (!done) return Expected<void>{};
+      done = with_memory([&] {
+        const std::uint64_t tick = clock_.tick(stream.clock, timeslot, arrival);
+        stream.newest = ReceivedBlock{tick, arrival};
+        return give([&] { return writer_->append_at(stream.id, tick, data); });
+      });
+      return Expected<void>{};
+    };
+    // By reference: a function object with all that would need memory before anything is counted.
+    auto parsed = with_memory([&] { return stream.parser.push(bytes, std::ref(on_block)); });
     if (!done) return done;
     if (!parsed) return parsed;
     if (stream.parser.is_raw()) {
@@ -144,10 +152,12 @@ class PackedSession final : public SessionWriter {
   }
 
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
-    auto node = streams_.extract(handle);
-    if (node.empty()) return {};
+    const auto found = streams_.find(handle);
+    if (found == streams_.end()) return {};
+    closed_.push_back({found->second.name, found->second.id, found->second.blocks,
+                       found->second.tail_bytes + found->second.parser.rest_bytes()});
+    auto node = streams_.extract(found);
     PackedStream& stream = node.mapped();
-    closed_.push_back({stream.name, stream.id, stream.blocks, stream.tail_bytes + stream.parser.rest_bytes()});
     std::string loss = reason;
     if (const auto refused = stream.blocks - writer_->taken_blocks(stream.id); refused > 0)
       loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
@@ -211,26 +221,33 @@ class PackedSession final : public SessionWriter {
   }
 
   SessionSummary abandon(const std::string& reason) override {
-    note_sizes();
-    for (auto& [handle, stream] : streams_) {
+    while (!streams_.empty()) {
+      const PackedStream& stream = streams_.begin()->second;
       closed_.push_back({stream.name, stream.id, stream.blocks, stream.tail_bytes});
       closed_.back().unfinished_bytes = stream.parser.rest_bytes();
       closed_.back().open = true;
+      streams_.erase(streams_.begin());
     }
-    streams_.clear();
     (void)unfinished_.set(0);
-    for (auto& stream : closed_) {
-      stream.saved_blocks = saved_blocks(stream.id);
-      stream.saved_tail_bytes = stream.tail_bytes;
+    if (writer_) {
+      note_sizes();
+      for (auto& stream : closed_) {
+        stream.saved_blocks = saved_blocks(stream.id);
+        stream.saved_tail_bytes = stream.tail_bytes;
+      }
+      writer_.reset();
     }
     if (any_stream_) {
-      writer_.reset();
-      count_what_is_there();
+      (void)with_memory([&]() -> Expected<void> {
+        count_what_is_there();
+        return {};
+      });
     } else {
       discard();
     }
+    SessionSummary summary = summary_;
     for (const auto& stream : closed_) {
-      summary_.blocks += stream.saved_blocks;
+      summary.blocks += stream.saved_blocks;
       const auto lost = stream.blocks - stream.saved_blocks;
       const auto lost_tail = stream.tail_bytes - stream.saved_tail_bytes + stream.unfinished_bytes;
       if (!stream.open && lost == 0 && lost_tail == 0) continue;
@@ -244,10 +261,10 @@ class PackedSession final : public SessionWriter {
         what += what.empty()
                     ? fmt::format("{} bytes of its torn end are not in the recording", lost_tail)
                     : fmt::format(", {} {} bytes of one that had begun", lost > 0 ? "nor are" : "and", lost_tail);
-      summary_.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, what));
+      summary.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, what));
     }
-    if (any_stream_ && summary_.losses.empty()) summary_.losses.push_back(reason + "; the recording is not closed");
-    return summary_;
+    if (any_stream_ && summary.losses.empty()) summary.losses.push_back(reason + "; the recording is not closed");
+    return summary;
   }
 
  private:
@@ -256,8 +273,19 @@ class PackedSession final : public SessionWriter {
     return writer_->taken_blocks(id) - writer_->unsaved_blocks(id);
   }
 
+  // A lack of memory is a failure like others.
+  template <class Call>
+  static Expected<void> with_memory(Call call) {
+    try {
+      return call();
+    } catch (const std::bad_alloc&) {
+      return tl::unexpected<Error>(no_memory());
+    }
+  }
+
   // A write that failed may have left whole blocks of what it was to write.
   void count_what_is_there() {
+    if (file_.where() != path_) return;  // what has its name is not it
     const auto left = SdszReader::open(path_, {});
     if (!left) return;
     for (auto& stream : closed_) {

@@ -19,25 +19,26 @@ void RecordCounter::push(ByteView bytes) {
       if (left_ == 0) ++blocks_;
       continue;
     }
-    const std::size_t count = std::min(8 - header_.size(), bytes.size());
-    append_bytes(header_, bytes.first(count));
+    const std::size_t count = std::min(header_.size() - header_bytes_, bytes.size());
+    std::copy_n(bytes.begin(), count, header_.begin() + static_cast<std::ptrdiff_t>(header_bytes_));
+    header_bytes_ += count;
     bytes = bytes.subspan(count);
-    if (header_.size() < 8) return;
+    if (header_bytes_ < header_.size()) return;
     size_ = left_ = load_le<std::uint32_t>(header_.data() + 4);
-    header_.clear();
+    header_bytes_ = 0;
     if (left_ == 0) ++blocks_;
   }
 }
 
 std::string RecordCounter::unfinished() const {
-  if (!header_.empty()) return fmt::format("the last block has {} of its 8 header bytes", header_.size());
+  if (header_bytes_ > 0) return fmt::format("the last block has {} of its 8 header bytes", header_bytes_);
   if (left_ > 0) return fmt::format("the last block has {} of its {} bytes", size_ - left_, size_);
   return "";
 }
 
 Expected<void> PlainFile::append(ByteView bytes) {
+  append_bytes(buffer_, bytes);  // if there is no memory, nothing is taken
   received_.push(bytes);
-  append_bytes(buffer_, bytes);
   return buffer_.size() >= kBufferBytes ? write_out() : Expected<void>{};
 }
 

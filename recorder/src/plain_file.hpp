@@ -2,6 +2,7 @@
 // file.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "sds/format/file.hpp"
@@ -18,7 +19,8 @@ class RecordCounter {
 
  private:
   std::uint64_t blocks_ = 0;
-  Bytes header_;
+  std::array<std::byte, 8> header_{};
+  std::size_t header_bytes_ = 0;
   std::uint64_t size_ = 0;
   std::uint64_t left_ = 0;
 };

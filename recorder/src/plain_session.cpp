@@ -8,6 +8,7 @@
 #include "sds/format/names.hpp"
 #include "sds/recorder/session_writer.hpp"
 #include "watched_file.hpp"
+#include "when_there_is_memory.hpp"
 
 namespace sds {
 
@@ -45,8 +46,9 @@ Expected<std::unique_ptr<OutputFile>> create_keeping_what_exists(const std::file
 struct PlainStream {
   std::string name;
   PlainFile file;
-  std::size_t number = 0;  // among the session's files
-  std::string reason;      // of an end that could not be written yet
+  std::size_t number = 0;           // among the session's files
+  std::string reason;               // of an end that could not be written yet
+  std::uint64_t untaken_bytes = 0;  // there was no memory for them
 };
 
 class PlainSession final : public SessionWriter {
@@ -79,8 +81,15 @@ class PlainSession final : public SessionWriter {
   }
 
   Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival&) override {
-    PlainFile& file = streams_.at(handle).file;
-    return settle(file, file.append(bytes));
+    PlainStream& stream = streams_.at(handle);
+    PlainFile& file = stream.file;
+    const std::uint64_t before = file.received_bytes();
+    try {
+      return settle(file, file.append(bytes));
+    } catch (const std::bad_alloc&) {
+      if (file.received_bytes() == before) stream.untaken_bytes += bytes.size();
+      return tl::unexpected<Error>(no_memory());
+    }
   }
 
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
@@ -134,16 +143,17 @@ class PlainSession final : public SessionWriter {
   }
 
   SessionSummary abandon(const std::string& reason) override {
-    for (auto& [handle, stream] : streams_) {
+    while (!streams_.empty()) {
+      PlainStream& stream = streams_.begin()->second;
       PlainFile& file = stream.file;
       auto done = file.write_out();
       if (done) done = file.close();
       std::string why = stream.reason.empty() ? reason : stream.reason + "; " + reason;
-      if (const auto lost = file.received_bytes() - file.written_bytes(); lost > 0)
+      if (const auto lost = file.received_bytes() - file.written_bytes() + stream.untaken_bytes; lost > 0)
         why += fmt::format("; {} bytes that came are not in the file", lost);
       note_end(stream, why);
+      streams_.erase(streams_.begin());
     }
-    streams_.clear();
     descriptors_.give(descriptors_.held());
     note_names();
     return summary_;
@@ -162,15 +172,15 @@ class PlainSession final : public SessionWriter {
 
   void note_end(const PlainStream& stream, const std::string& reason) {
     const PlainFile& file = stream.file;
-    summary_.blocks += file.written_blocks();
-    summary_.raw_bytes += file.received_bytes();
-    summary_.stored_bytes += file.written_bytes();
     // One end, one loss.
     std::string loss = reason;
     const std::string unfinished = file.received().unfinished();
     if (!unfinished.empty())
       loss += fmt::format("{}{}; kept as the file's torn end", loss.empty() ? "" : "; ", unfinished);
     if (!loss.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, loss));
+    summary_.blocks += file.written_blocks();
+    summary_.raw_bytes += file.received_bytes();
+    summary_.stored_bytes += file.written_bytes();
   }
 
   // Another session may have made backups of them since.

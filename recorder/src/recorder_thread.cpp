@@ -17,6 +17,8 @@ constexpr std::size_t kSpares = 4;
 // For others to seal what they have open, when one that stops needs the space that this leaves.
 constexpr std::chrono::seconds kPatience{3};
 constexpr std::chrono::milliseconds kLookAgain{100};
+// For memory to be had again, to tell what is missing in a recording that was given up.
+constexpr unsigned kTries = 250;
 
 // What waits is written into the log, and into a section later.
 constexpr std::uint64_t kWrittenTwice = 2;
@@ -27,11 +29,6 @@ constexpr std::uint64_t kQueuePart = 4;
 constexpr std::uint64_t kInHandPieces = kWrittenTwice * 2;
 // What a recording, or a stream of one, takes at first.
 constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
-
-Error error_of(const std::exception& error) {
-  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
-  return {ErrorCode::io, memory ? "out of memory" : error.what(), {}, {}, memory ? ENOMEM : 0};
-}
 
 }  // namespace
 
@@ -73,45 +70,50 @@ void RecorderThread::note_refused(std::uint64_t data) {
   refused_data_ = data;
 }
 
-void RecorderThread::add(Work work) {
-  const std::lock_guard lock(mutex_);
-  if (work.kind == Work::Kind::batch) {
-    ++queued_batches_;
-    note_refused(0);
-    shared_.queued_bytes += work.batch.bytes.size();
-    shared_.queued_data += work.batch.data_bytes();
-  }
+// With mutex_ held, both. If there is no memory for its place, nothing has happened.
+void RecorderThread::add(Work&& work) {
   queue_.push_back(std::move(work));
+  changed_.notify_all();
+}
+
+void RecorderThread::add_batch(ReceivedBatch& batch) {
+  queue_.emplace_back();
+  ++queued_batches_;
+  note_refused(0);
+  shared_.queued_bytes += batch.bytes.size();
+  shared_.queued_data += batch.data_bytes();
+  queue_.back().batch = std::move(batch);
+  batch = {};
   changed_.notify_all();
 }
 
 void RecorderThread::open_stream(std::uint32_t handle, const std::string& name, const SessionOptions& options) {
   Work work{Work::Kind::open, {}, handle, name, options};
   work.options.gate = &gate_;
+  const std::lock_guard lock(mutex_);
   add(std::move(work));
 }
 
 bool RecorderThread::try_push(ReceivedBatch& batch) {
   if (batch.slices.empty()) return true;
-  {
-    const std::lock_guard lock(mutex_);
-    const bool server_full =
-        queued_batches_ > 0 && shared_.queued_bytes + batch.bytes.size() > server_limits::queue_bytes;
-    const bool disk_full =
-        queued_batches_ > 0 && kQueuePart * (shared_.queued_data + batch.data_bytes()) > shared_.room;
-    const bool stopped = gate_.on_full() == OnFull::stop && gate_.cancelled();
-    if (queued_batches_ >= server_limits::queue_batches || server_full || disk_full || gate_.waiting() || stopped) {
-      refused_ = true;
-      note_refused(batch.data_bytes());
-      return false;
-    }
+  const std::lock_guard lock(mutex_);
+  const bool server_full =
+      queued_batches_ > 0 && shared_.queued_bytes + batch.bytes.size() > server_limits::queue_bytes;
+  const bool disk_full = queued_batches_ > 0 && kQueuePart * (shared_.queued_data + batch.data_bytes()) > shared_.room;
+  const bool stopped = gate_.on_full() == OnFull::stop && gate_.cancelled();
+  if (queued_batches_ >= server_limits::queue_batches || server_full || disk_full || gate_.waiting() || stopped) {
+    refused_ = true;
+    note_refused(batch.data_bytes());
+    return false;
   }
-  push(std::move(batch));
-  batch = {};
+  add_batch(batch);
   return true;
 }
 
-void RecorderThread::push(ReceivedBatch batch) { add({Work::Kind::batch, std::move(batch), 0, {}, {}}); }
+void RecorderThread::push(ReceivedBatch& batch) {
+  const std::lock_guard lock(mutex_);
+  add_batch(batch);
+}
 
 ReceivedBatch RecorderThread::take_spare() {
   const std::lock_guard lock(mutex_);
@@ -123,7 +125,14 @@ ReceivedBatch RecorderThread::take_spare() {
 }
 
 void RecorderThread::close_stream(std::uint32_t handle, const std::string& reason) {
-  add({Work::Kind::close, {}, handle, reason, {}});
+  Work work{Work::Kind::close, {}, handle, reason, {}};
+  const std::lock_guard lock(mutex_);
+  add(std::move(work));
+}
+
+void RecorderThread::note_not_taken(std::uint64_t bytes) noexcept {
+  not_taken_ = bytes;
+  lacked_memory_ = true;
 }
 
 std::optional<RecorderThread::Work> RecorderThread::next_work(std::chrono::steady_clock::time_point next_flush,
@@ -173,7 +182,10 @@ void RecorderThread::run() {
     owes_ = !tell_what_is_owed();
   }
   guarded([&] {
-    for (const auto handle : std::set(open_)) finish_stream(handle, "the server was stopped");
+    std::string reason = lacked_memory_ ? "out of memory" : "the server was stopped";
+    if (not_taken_ > 0)
+      reason += fmt::format(": {} bytes that had come, and what comes behind them, were not taken", not_taken_.load());
+    for (const auto handle : std::set(open_)) finish_stream(handle, reason);
     tell_what_came_too_late();
   });
   guarded([&] { account(); });
@@ -205,26 +217,51 @@ void RecorderThread::guarded(Call call) {
       give_up(error_of(error));
     }
   } catch (const std::exception&) {
-    session_.reset();  // as after a kill
+    // As after a kill. How much is missing in it is told when there is memory for that.
+    if (session_) given_up_ = std::move(session_);
     open_.clear();
-    owes_failure_ = true;
+    dirty_ = false;
+    shared_.lacked_memory = true;
+    if (!owes_error_) owes_error_ = no_memory();
   }
 }
 
 // False if it has to be tried again.
 bool RecorderThread::tell_what_is_owed() {
   try {
-    if (owes_failure_) {
-      const Error memory = error_of(std::bad_alloc());
-      shared_.note_loss(memory);
-      callbacks_.on_error(memory);
-      owes_failure_ = false;
-    }
+    tell_error();
+    tell_what_is_missing();
     wake_refused();
     return true;
   } catch (const std::exception&) {
     return false;
   }
+}
+
+void RecorderThread::tell(const Error& error) {
+  if (!owes_error_) owes_error_ = error;
+  try {
+    tell_error();
+  } catch (const std::exception&) {
+    // Again, later.
+  }
+}
+
+void RecorderThread::tell_error() {
+  if (!owes_error_) return;
+  callbacks_.on_error(*owes_error_);
+  owes_error_.reset();
+}
+
+void RecorderThread::tell_what_is_missing() {
+  if (!given_up_) return;
+  if (++tries_ > kTries) {
+    spdlog::error("recording stopped: {}: out of memory, also to look at what is missing in it", options_.device);
+  } else {
+    log_end(given_up_->abandon("recording stopped: out of memory"));
+  }
+  given_up_.reset();
+  tries_ = 0;
 }
 
 // Makes the place that a batch took free again.
@@ -264,6 +301,7 @@ void RecorderThread::perform(Work& work) {
         opened = tl::unexpected<Error>(error_of(error));
         if (session_ && open_.empty()) abandon_session(opened.error().message);
       }
+      if (!opened) known_.erase(work.handle);
       if (!opened && opened.error().exit_code() == 4) shared_.note_loss(opened.error());
       callbacks_.on_opened(work.handle, opened);
       return;
@@ -279,8 +317,9 @@ Expected<void> RecorderThread::open(const Work& work) {
   // Whoever waits for an answer does not wait for long: it is refused where a WRITE would be held back. But the reserve
   // is not to be kept from those who are to wait in it.
   const std::uint64_t needed = shared_.unwritten.used() + shared_.in_hand.used() + kOpenBytes;
-  if (gate_.on_full() == OnFull::stop ? !has_space(needed) : gate_.free_bytes() < needed)
-    return tl::unexpected<Error>(gate_.full_error(needed));
+  if (auto may = gate_.may_begin(needed); !may) return may;
+  if (given_up_) return tl::unexpected<Error>(no_memory());
+  known_[work.handle].name = work.text;
   if (!session_) {
     auto made = options_.make_session(work.options, work.text);
     if (!made) return fail(made);
@@ -289,7 +328,6 @@ Expected<void> RecorderThread::open(const Work& work) {
   auto opened = session_->open_stream(work.handle, work.text);
   if (opened) {
     open_.insert(work.handle);
-    names_[work.handle] = work.text;
     has_recorded_ = true;
   } else if (open_.empty()) {
     abandon_session(opened.error().message);
@@ -299,27 +337,32 @@ Expected<void> RecorderThread::open(const Work& work) {
 
 void RecorderThread::write(const ReceivedBatch& batch) {
   largest_batch_ = std::max<std::uint64_t>(largest_batch_, batch.data_bytes());
-  if (session_) make_room(batch.data_bytes());
+  guarded([&] {
+    if (session_) make_room(batch.data_bytes());
+  });
   for (const auto& slice : batch.slices) {
-    if (session_ && !losing_ && gate_.cancelled() && !claim(slice.size)) lose_the_rest(slice.size);
+    // Whatever fails, here or before: every slice is written or counted.
+    const auto known = known_.find(slice.handle);
+    if (known == known_.end()) continue;  // no stream was opened under it
+    guarded([&] {
+      if (session_ && !slice.close && !losing_ && gate_.cancelled() && !claim(slice.size)) lose_the_rest(slice.size);
+    });
     if (!session_ || open_.count(slice.handle) == 0) {  // it was given up; on_error said so
-      if (slice.size > 0) late_[names_[slice.handle]] += slice.size;
-      continue;
+      known->second.late += slice.size;
+    } else if (slice.close) {
+      guarded([&] { finish_stream(slice.handle, ""); });
+    } else if (losing_) {
+      known->second.lost += slice.size;
+    } else {
+      dirty_ = true;
+      sealed_ = cannot_seal_ = seal_failed_ = false;
+      guarded([&] {
+        if (auto done =
+                session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
+            !done)
+          give_up(done.error());  // the other slices come too late
+      });
     }
-    if (slice.close) {
-      finish_stream(slice.handle, "");
-      continue;
-    }
-    if (losing_) {
-      lost_[slice.handle] += slice.size;
-      continue;
-    }
-    dirty_ = true;
-    sealed_ = cannot_seal_ = false;
-    if (auto done =
-            session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
-        !done)
-      give_up(done.error());  // the other slices come too late
   }
 }
 
@@ -358,13 +401,13 @@ void RecorderThread::expect_stop() {
   if (stop_ != Stop::not_yet) return;
   stop_ = Stop::expected;
   ++shared_.at_work;
-  count_as_unsealed(false);
+  set_standing(Standing::sealed);
 }
 
 void RecorderThread::end_stop() {
   const std::lock_guard lock(shared_.stop_mutex);
   if (std::exchange(stop_, Stop::ended) == Stop::expected) --shared_.at_work;
-  count_as_unsealed(false);
+  set_standing(Standing::sealed);
   shared_.stop_changed.notify_all();
 }
 
@@ -374,30 +417,47 @@ void RecorderThread::tell_those_who_stop() {
 }
 
 // With shared_.stop_mutex held.
-void RecorderThread::count_as_unsealed(bool unsealed) {
-  if (counted_ == unsealed) return;
-  counted_ = unsealed;
-  unsealed ? ++shared_.unsealed : --shared_.unsealed;
+void RecorderThread::set_standing(Standing standing) {
+  if (counted_ == Standing::waits_for_space && looks_ != shared_.looks) counted_ = Standing::unsealed;  // it was moved
+  const auto counter = [&](Standing s) {
+    return s == Standing::unsealed          ? &shared_.unsealed
+           : s == Standing::waits_for_space ? &shared_.wait_to_seal
+                                            : nullptr;
+  };
+  if (auto* from = counter(counted_)) --*from;
+  if (auto* to = counter(standing)) ++*to;
+  counted_ = standing;
+  looks_ = shared_.looks;
 }
 
-void RecorderThread::note_unsealed() {
-  const bool unsealed = session_ != nullptr && !sealed_ && !cannot_seal_;
-  if (unsealed_ == unsealed) return;
-  unsealed_ = unsealed;
+void RecorderThread::note_standing() {
+  const Standing standing = session_ == nullptr || sealed_ || seal_failed_ ? Standing::sealed
+                            : cannot_seal_                                 ? Standing::waits_for_space
+                                                                           : Standing::unsealed;
+  if (standing_ == standing && standing != Standing::waits_for_space) return;
+  standing_ = standing;
   const std::lock_guard lock(shared_.stop_mutex);
-  if (stop_ == Stop::not_yet) count_as_unsealed(unsealed);
+  if (stop_ == Stop::not_yet) set_standing(standing);
+}
+
+// With shared_.stop_mutex held: there may be space now for those who had none to seal what they have.
+void RecorderThread::let_others_look_again() {
+  shared_.unsealed += std::exchange(shared_.wait_to_seal, 0);
+  ++shared_.looks;
 }
 
 // For others; it must not cost this recording anything.
 void RecorderThread::seal_if_wanted() {
-  if (shared_.seal_wanted == 0 || !session_ || sealed_ || cannot_seal_ || gate_.cancelled()) return;
+  if (shared_.seal_wanted == 0 || !session_ || sealed_ || seal_failed_ || gate_.cancelled()) return;
   // Somebody else may have taken the space that is spoken for: then whoever seals takes it from those who must close.
-  if (gate_.free_bytes() >= shared_.unwritten.used()) {
+  // Until there is enough again nobody waits for this one.
+  cannot_seal_ = gate_.free_bytes() < shared_.unwritten.used();
+  if (!cannot_seal_) {
     auto sealed = session_->seal();
     if (!sealed && !is_disk_full(sealed.error())) return give_up(sealed.error());
     sealed_ = sealed.has_value();
+    cannot_seal_ = seal_failed_ = !sealed_;  // what it has it keeps
   }
-  cannot_seal_ = !sealed_;  // what it has it keeps
   dirty_ = dirty_ && !sealed_;
   account();
 }
@@ -405,11 +465,14 @@ void RecorderThread::seal_if_wanted() {
 // Where nothing is waited for: takes space for `bytes` that come next, beside what all recordings need to be closed.
 // False if there is none, and nobody is left who may make some. What is open is reckoned at its most; as a section it
 // takes what it takes. But each section costs something, too: they are sealed when nobody else is at work, first by
-// those who go on.
+// those who go on. These do so only where all that is spoken for has its space: so what is claimed is what is spoken
+// for when it was taken, as long as somebody may yet make place.
 bool RecorderThread::claim(std::uint64_t bytes) {
   expect_stop();
   account();
-  const auto fits = [&] { return gate_.free_bytes() >= shared_.unwritten.used() + bytes; };
+  const std::uint64_t spoken_for = kWrittenTwice * bytes + kOpenBytes;
+  const auto has = [&](std::uint64_t wanted) { return gate_.free_bytes() >= shared_.unwritten.used() + wanted; };
+  const auto fits = [&] { return has(spoken_for); };
   std::unique_lock lock(shared_.stop_mutex);
   while (!fits()) {
     const bool may_seal = !sealed_;
@@ -429,7 +492,10 @@ bool RecorderThread::claim(std::uint64_t bytes) {
     ++shared_.at_work;
     if (may_seal) --shared_.may_seal;
     if (fits()) break;
-    if (!may_seal) return false;
+    if (!may_seal) {
+      if (has(bytes)) break;  // it need not be in the log
+      return false;
+    }
     lock.unlock();
     if (auto sealed = session_->seal(); !sealed) {
       give_up(sealed.error());
@@ -438,6 +504,7 @@ bool RecorderThread::claim(std::uint64_t bytes) {
     sealed_ = true;
     account();
     lock.lock();
+    let_others_look_again();
   }
   (void)unwritten_.set(unwritten_.held() + bytes);
   sealed_ = false;
@@ -455,7 +522,7 @@ void RecorderThread::account() {
   (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0);
   const std::uint64_t largest = std::max(largest_before_, largest_batch_);
   (void)in_hand_.set(session_ && !gate_.released() ? kInHandPieces * largest : 0);
-  note_unsealed();
+  note_standing();
   if (gate_.cancelled() || shared_.seal_wanted > 0) tell_those_who_stop();
 }
 
@@ -480,7 +547,7 @@ void RecorderThread::make_room(std::uint64_t bytes) {
     gate_.cancel();
     shared_.note_loss(full);
     spdlog::error("recording stopped: {}: {}", options_.device, full.to_string());
-    return callbacks_.on_error(full);  // the connection ends, and everything taken by then is still written
+    return tell(full);  // the connection ends, and everything taken by then is still written
   }
   while (!has_space(needed_for(bytes)) && gate_.wait(full.to_string())) account();  // the device may have gone
   gate_.go_on();
@@ -489,10 +556,12 @@ void RecorderThread::make_room(std::uint64_t bytes) {
 void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reason) {
   if (open_.erase(handle) == 0 || !session_) return;
   std::string why = reason;
-  if (const auto lost = lost_.extract(handle))
-    why += fmt::format("{}{} bytes that came are lost: the disk was full", why.empty() ? "" : "; ", lost.mapped());
+  if (const auto known = known_.find(handle); known != known_.end() && known->second.lost > 0) {
+    why += fmt::format("{}{} bytes that came are lost: the disk was full", why.empty() ? "" : "; ", known->second.lost);
+    known->second.lost = 0;
+  }
   if (auto done = session_->close_stream(handle, why); !done) return give_up(done.error());
-  if (reason.empty()) names_.erase(handle);  // of what the device closed nothing comes any more
+  if (reason.empty()) known_.erase(handle);  // of what the device closed nothing comes any more
   if (open_.empty()) end_session();
 }
 
@@ -512,9 +581,9 @@ void RecorderThread::end_session() {
 void RecorderThread::abandon_session(const std::string& reason) {
   tell_missing_files();
   auto summary = session_->abandon(reason);
+  log_end(std::move(summary));
   session_.reset();
   dirty_ = false;
-  log_end(std::move(summary));
 }
 
 void RecorderThread::give_up(const Error& error) {
@@ -527,20 +596,25 @@ void RecorderThread::give_up(const Error& error) {
   }
   open_.clear();
   if (session_) abandon_session(reason);
-  callbacks_.on_error(error);
+  tell(error);
 }
 
 void RecorderThread::tell_what_came_too_late() {
-  for (const auto& [name, bytes] : std::exchange(late_, {}))
-    spdlog::warn("loss     {}: {}: {} bytes came behind the end of its recording", options_.device, name, bytes);
+  for (auto& [handle, stream] : known_)
+    if (const auto bytes = std::exchange(stream.late, 0); bytes > 0)
+      spdlog::warn("loss     {}: {}: {} bytes came behind the end of its recording", options_.device, stream.name,
+                   bytes);
 }
 
 void RecorderThread::log_end(SessionSummary summary) {
-  for (auto& missing : std::exchange(missing_, {})) summary.losses.push_back(std::move(missing));
+  summary.losses.insert(summary.losses.end(), missing_.begin(), missing_.end());
+  for (const auto& [handle, stream] : known_)
+    if (stream.lost > 0)
+      summary.losses.push_back(
+          fmt::format("{}: {} bytes more that came are lost: the disk was full", stream.name, stream.lost));
+  missing_.clear();
   losing_ = false;
-  for (const auto& [handle, bytes] : std::exchange(lost_, {}))
-    summary.losses.push_back(
-        fmt::format("{}: {} bytes more that came are lost: the disk was full", names_[handle], bytes));
+  for (auto& [handle, stream] : known_) stream.lost = 0;
   if (summary.files.empty()) return;
   for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
   spdlog::info("session  {}: {} blocks, {} received, {} stored in {}{}, {}", options_.device, summary.blocks,

@@ -85,8 +85,10 @@ Expected<bool> SdsioConnection::received(std::size_t count) {
 
 Expected<bool> SdsioConnection::advance() {
   while (parse_begin_ < parse_end_ && !opening_) {
-    parse_origin_ = parse_begin_;
+    parse_origin_ = looked_at_ = parse_begin_;
+    broken_ = true;  // where an exception comes between, the decoder's place in the messages is lost
     auto taken = decoder_.push(ByteView(batch_.bytes).subspan(parse_begin_, parse_end_ - parse_begin_), *this);
+    broken_ = false;
     if (taken && failure_) taken = tl::unexpected<Error>(*failure_);
     if (!taken) {
       parse_begin_ = parse_end_ = 0;
@@ -119,8 +121,8 @@ void SdsioConnection::push_slices_now() {
     slice.begin = begin;
     ahead.slices.push_back(slice);
   }
+  recorder_->push(ahead);
   batch_.slices.clear();
-  recorder_->push(std::move(ahead));
 }
 
 void SdsioConnection::tick() {
@@ -168,15 +170,18 @@ bool SdsioConnection::may_stop() const {
 
 void SdsioConnection::on_write(std::uint32_t handle, std::size_t begin, std::size_t size) {
   if (flags_ == Flags::not_yet) flags_ = Flags::never_before_info;
+  looked_at_ = parse_origin_ + begin;
   if (writing_.count(handle) == 0) {
     if (refused_bytes_.size() < server_limits::max_open_streams || refused_bytes_.count(handle) != 0) {
       if (refused_bytes_.count(handle) == 0)
         complain(fmt::format("WRITE to handle {}, which is not open for writing: refused", handle));
       refused_bytes_[handle] += size;
     }
+    looked_at_ += size;
     return;
   }
   batch_.slices.push_back({handle, parse_origin_ + begin, size, false});
+  looked_at_ += size;
 }
 
 bool SdsioConnection::on_message(const Header& header, ByteView text) {
@@ -438,7 +443,7 @@ std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string&
   if (opening_ && !opening_->for_playback)
     writing_[opening_->handle] = opening_->name;  // the writer thread may be opening it yet
   opening_.reset();
-  (void)advance();  // what was received and not looked at
+  if (!broken_) (void)advance();  // what was received and not looked at
   push_slices_now();
   std::string why = reason;
   if (decoder_.inside_message()) why += " in the middle of a message";
@@ -453,6 +458,11 @@ std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string&
                  refused_bytes_.size());
   refused_bytes_.clear();
   if (log_->hidden() > 0) spdlog::warn("device   {}: {} lines about it were left out", peer_, log_->hidden());
+  return std::move(recorder_);
+}
+
+std::unique_ptr<RecorderThread> SdsioConnection::dropped() noexcept {
+  if (recorder_) recorder_->note_not_taken(batch_.data_bytes() + bytes_not_looked_at());
   return std::move(recorder_);
 }
 

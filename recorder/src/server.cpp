@@ -64,7 +64,8 @@ struct Server::State {
   std::unique_ptr<WorkerPool> pool;
   std::unique_ptr<asio::thread_pool> playback_threads;  // made when they are needed
   std::list<std::weak_ptr<DeviceSession>> devices;      // connected ones
-  std::list<std::unique_ptr<RecorderThread>> closing;   // of devices that have gone
+  using Closing = std::list<std::unique_ptr<RecorderThread>>;
+  Closing closing;  // of devices that have gone
   unsigned recorded = 0;
   bool enough = false;  // sessions were recorded: what is still open is the last
   bool stopping = false;
@@ -136,10 +137,11 @@ struct Server::State {
                      *hidden == 0 ? "" : fmt::format(" ({} times more)", *hidden));
       return;  // closes the socket
     }
+    auto place = std::make_shared<Closing>(1);
     auto device = std::make_shared<DeviceSession>(
         io, std::move(link), shared, std::move(descriptors),
-        DeviceSession::Callbacks{[this](auto recorder) { on_end(std::move(recorder)); }, [this] { on_playback_done(); },
-                                 [this](auto work) { on_disk(std::move(work)); }});
+        DeviceSession::Callbacks{[this, place](auto recorder) { on_end(std::move(recorder), *place); },
+                                 [this] { on_playback_done(); }, [this](auto work) { on_disk(std::move(work)); }});
     devices.push_back(device);
     device->start();
   }
@@ -161,10 +163,12 @@ struct Server::State {
     asio::post(*playback_threads, std::move(work));
   }
 
-  void on_end(std::unique_ptr<RecorderThread> recorder) {
+  // `place` is one for it, so that it needs no memory.
+  void on_end(std::unique_ptr<RecorderThread> recorder, Closing& place) {
     if (!recorder) return;
     RecorderThread* const key = recorder.get();
-    closing.push_back(std::move(recorder));
+    place.front() = std::move(recorder);
+    closing.splice(closing.end(), place);
     key->finish([this, key] { asio::post(io, [this, key] { on_closed(key); }); });
   }
 
@@ -301,7 +305,9 @@ Expected<void> Server::run() {
   }
   const std::lock_guard lock(state_->shared.recorders.mutex);
   const auto& loss = state_->shared.recorders.first_loss;
-  return loss ? tl::unexpected<Error>(*loss) : Expected<void>{};
+  if (loss) return tl::unexpected<Error>(*loss);
+  if (state_->shared.recorders.lacked_memory) return tl::unexpected<Error>(no_memory());
+  return {};
 }
 
 void Server::stop() {

@@ -41,8 +41,17 @@ bool SpaceGate::is_enough(std::uint64_t free, std::uint64_t needed) const {
   return cancelled_ || free >= (released_ ? needed : std::max(options_.keep_free, needed));
 }
 
+Expected<void> SpaceGate::may_begin(std::uint64_t needed) const {
+  const bool reserve = options_.on_full == OnFull::stop && options_.keep_free >= needed;
+  if (free_bytes() >= (reserve ? options_.keep_free : needed)) return {};
+  return tl::unexpected<Error>(full_error(needed, reserve));
+}
+
 Error SpaceGate::full_error(std::uint64_t needed) const {
-  const bool reserve = !released_ && options_.keep_free >= needed;
+  return full_error(needed, !released_ && options_.keep_free >= needed);
+}
+
+Error SpaceGate::full_error(std::uint64_t needed, bool reserve) const {
   return {ErrorCode::io,
           fmt::format(
               "the disk is full: {} are free, {}", size_text(free_bytes()),

@@ -1,11 +1,23 @@
-// For threads that have nobody to tell that memory is short.
+// What the recorder does where memory is short.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <new>
 #include <thread>
 
+#include "sds/format/error.hpp"
+
 namespace sds {
+
+/// Made without memory.
+inline Error no_memory() { return {ErrorCode::io, "out of memory", {}, {}, ENOMEM}; }
+
+/// What an exception says. Needs memory, but for a lack of it.
+inline Error error_of(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return no_memory();
+  return {ErrorCode::io, error.what(), {}, {}};
+}
 
 /// How soon what failed for lack of memory is tried again.
 constexpr std::chrono::milliseconds kMemoryLook{20};

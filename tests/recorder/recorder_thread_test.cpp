@@ -36,7 +36,7 @@ class Recorders : public ::testing::Test {
         batch.slices.push_back({1, batch.bytes.size(), bytes.size(), false});
         append_bytes(batch.bytes, as_bytes(bytes));
       }
-      thread->push(std::move(batch));
+      thread->push(batch);
     }
     void push_each(const std::vector<TestBlock>& blocks) {
       for (const auto& block : blocks) push({block});
@@ -53,6 +53,7 @@ class Recorders : public ::testing::Test {
     options.flush_interval = std::chrono::milliseconds(1);
     options.space.retry = std::chrono::milliseconds(1);
     options.space.on_full = on_full_;
+    options.space.keep_free = keep_free_;
     options.space.free_bytes = [this] { return std::optional(free_bytes()); };
     options.look_interval = look_interval_;
     recorder->thread = std::make_unique<RecorderThread>(
@@ -60,14 +61,17 @@ class Recorders : public ::testing::Test {
         RecorderThread::Callbacks{
             [r = recorder.get()](std::uint32_t, const Expected<void>& opened) { r->opened = opened.has_value(); },
             [] {}, [](const Error&) {}});
-    SessionOptions session;
-    session.directory = dir_.path();
-    recorder->thread->open_stream(1, "S", session);
+    recorder->thread->open_stream(1, "S", session());
     while (!recorder->opened) std::this_thread::yield();
     recorder->push(first);
     const auto path = file(made_++);
     while (test::read_blocks(path).size() < first.size()) std::this_thread::yield();
     return recorder;
+  }
+  SessionOptions session() const {
+    SessionOptions session;
+    session.directory = dir_.path();
+    return session;
   }
   std::filesystem::path file(int number) const { return dir_ / ("recording." + std::to_string(number) + ".sdsz"); }
 
@@ -118,6 +122,7 @@ class Recorders : public ::testing::Test {
   std::atomic<std::uint64_t> size_{1u << 30};
   int made_ = 0;
   OnFull on_full_ = OnFull::wait;
+  std::uint64_t keep_free_ = 0;
   std::chrono::milliseconds look_interval_{1000};
   RecorderShared shared_;
 };
@@ -190,6 +195,49 @@ TEST_F(Recorders, WhoGoesOnSealsNothingForOthersWhereThereIsNoSpaceForThat) {
   EXPECT_EQ(test::read_blocks(file(1)).size(), 2u);
 }
 
+// B has 850 kB open that take next to nothing once they are a section: who asks for them has space for all it has,
+// however much there was beside what is spoken for.
+TEST_F(Recorders, WhoStopsOnAFullDiskHasWhatOthersSealHoweverNearTheEdgeItCame) {
+  on_full_ = OnFull::stop;
+  look_interval_ = std::chrono::milliseconds(1);
+  int made = 0;
+  for (std::uint64_t room = 60'000; room < 600'000; room += 30'000) {
+    leave_free(std::uint64_t{1} << 30);
+    std::vector<TestBlock> even;
+    for (std::uint32_t i = 1; i <= 10; ++i) even.push_back({i, std::string(85'000, 'b')});
+    auto b = record(even);
+    auto a = record({noise(1, 30'000)});
+    made += 2;
+    leave_free(shared_.unwritten.used() + room);
+    std::vector<TestBlock> blocks;
+    for (std::uint32_t i = 2; i <= 25; ++i) blocks.push_back(noise(i, 30'000));
+    for (std::size_t i = 0; i < blocks.size(); i += 8)
+      a->push({blocks.begin() + static_cast<std::ptrdiff_t>(i), blocks.begin() + static_cast<std::ptrdiff_t>(i) + 8});
+    leave_and_end(*a);
+    EXPECT_EQ(test::read_blocks(file(made - 1)).size(), 25u) << room;
+    leave_free(std::uint64_t{1} << 30);
+    leave_and_end(*b);
+    EXPECT_EQ(test::read_blocks(file(made - 2)).size(), 10u);
+  }
+}
+
+// The reserve is for what came, not for what begins.
+TEST_F(Recorders, WhoWasStoppedBeginsNothingNewOutOfTheReserve) {
+  on_full_ = OnFull::stop;
+  keep_free_ = 1'000'000;
+  auto a = record({noise(1, 10'000)});
+  leave_free(900'000);
+  a->push({noise(2, 10'000)});
+  ReceivedBatch close;
+  close.slices.push_back({1, 0, 0, true});
+  a->thread->push(close);
+  a->opened = true;
+  a->thread->open_stream(2, "T", session());
+  while (a->opened) std::this_thread::yield();
+  EXPECT_EQ(test::read_blocks(file(0)).size(), 2u);
+  EXPECT_FALSE(std::filesystem::exists(file(1)));
+}
+
 // A and B have sent 100 kB, and then nothing: they have nothing in hand. The logs' 200 kB are written once more, 40 kB
 // close each, and four times B's 20 kB are what it may have in hand, and twice that what is written: 400 kB at most.
 TEST_F(Recorders, DevicesThatAreSilentHaveNothingInHand) {
@@ -240,7 +288,15 @@ class NoMemory final : public SessionWriter {
   std::uint64_t unwritten_bytes() const override { return 0; }
   std::optional<Error> missing_file() override { return std::nullopt; }
   Expected<SessionSummary> finish() override { return SessionSummary{}; }
-  SessionSummary abandon(const std::string&) override { throw std::bad_alloc(); }
+  SessionSummary abandon(const std::string&) override {
+    if (++abandoned_ < 5) throw std::bad_alloc();
+    SessionSummary summary;
+    summary.losses = {"S: all of it"};
+    return summary;
+  }
+
+ private:
+  int abandoned_ = 0;
 };
 
 // Each callback finds no memory for a while.
@@ -270,7 +326,7 @@ TEST(RecorderWithoutMemory, TellsInTheEndWhatItHasToTell) {
   ReceivedBatch batch;
   batch.bytes.resize(10);
   batch.slices.push_back({1, 0, 10, false});
-  recorder.push(std::move(batch));
+  recorder.push(batch);
   while (!error) std::this_thread::yield();
   EXPECT_TRUE(shared.first_loss);
   recorder.finish([&] { fails_at_first(finished_calls, finished); });

@@ -56,10 +56,13 @@ struct RecorderShared {
   unsigned may_seal = 0;  ///< of the others, those that have something open; guarded by stop_mutex
   /// Recorders that stop and find no place for what they hold, while others go on: these seal what they have open.
   std::atomic<unsigned> seal_wanted{0};
-  unsigned unsealed = 0;  ///< recorders that go on and have something open; guarded by stop_mutex
+  unsigned unsealed = 0;      ///< recorders that go on and have something open; guarded by stop_mutex
+  unsigned wait_to_seal = 0;  ///< the same, of those who found no space for that; guarded by stop_mutex
+  std::uint64_t looks = 0;    ///< how often these were made to look again; guarded by stop_mutex
 
   std::mutex mutex;
-  std::optional<Error> first_loss;  ///< a recording that an I/O error cut short, or kept from being made
+  std::optional<Error> first_loss;         ///< a recording that an I/O error cut short, or kept from being made
+  std::atomic<bool> lacked_memory{false};  ///< so did a lack of memory
 
   void note_loss(const Error& error) {
     const std::lock_guard lock(mutex);
@@ -103,8 +106,9 @@ class RecorderThread {
   /// Hands a batch over; false if the queue is full, or would be too much for the disk, or the disk is waited for, and
   /// `batch` is unchanged then.
   [[nodiscard]] bool try_push(ReceivedBatch& batch);
-  /// The same, whatever is queued: for the few that must not wait.
-  void push(ReceivedBatch batch);
+  /// The same, whatever is queued: for the few that must not wait. `batch` is empty then; if there is no memory
+  /// (std::bad_alloc), it is unchanged, as with try_push().
+  void push(ReceivedBatch& batch);
   /// An empty batch to fill, reusing the buffers of one that was written.
   [[nodiscard]] ReceivedBatch take_spare();
   /// Ends a stream after everything pushed before; the session ends with its last stream.
@@ -124,6 +128,9 @@ class RecorderThread {
   /// Nothing more comes: the thread ends when all is written, however long the disk stays full, and calls `on_finished`
   /// last of all, again and again if it throws.
   void finish(std::function<void()> on_finished);
+  /// There was no memory to hand over what came last, `bytes` of it, nor to close streams: they end with finish(), and
+  /// say so.
+  void note_not_taken(std::uint64_t bytes) noexcept;
   /// True once a stream was opened.
   [[nodiscard]] bool has_recorded() const { return has_recorded_; }
 
@@ -138,7 +145,8 @@ class RecorderThread {
   void run();
   std::optional<Work> next_work(std::chrono::steady_clock::time_point next_flush,
                                 std::chrono::steady_clock::time_point next_look);
-  void add(Work work);
+  void add(Work&& work);
+  void add_batch(ReceivedBatch& batch);
   void note_refused(std::uint64_t data);
   void perform(Work& work);
   template <class Call>
@@ -148,6 +156,9 @@ class RecorderThread {
   void after_work(Work& work);
   void wake_refused();
   [[nodiscard]] bool tell_what_is_owed();
+  void tell(const Error& error);
+  void tell_error();
+  void tell_what_is_missing();
   void flush();
   void look_after();
   void tell_missing_files();
@@ -159,8 +170,10 @@ class RecorderThread {
   void lose_the_rest(std::uint64_t bytes);
   void tell_those_who_stop();
   void seal_if_wanted();
-  void note_unsealed();
-  void count_as_unsealed(bool unsealed);
+  enum class Standing { sealed, unsealed, waits_for_space };  // whether it has something open that it can seal
+  void note_standing();
+  void set_standing(Standing standing);
+  void let_others_look_again();
   void end_stop();
   void tell_what_came_too_late();
   void finish_stream(std::uint32_t handle, const std::string& reason);
@@ -184,27 +197,36 @@ class RecorderThread {
   std::function<void()> on_finished_;
   std::vector<ReceivedBatch> spares_;
   std::atomic<bool> has_recorded_{false};
+  std::atomic<bool> lacked_memory_{false};
+  std::atomic<std::uint64_t> not_taken_{0};
 
   // Of the writer thread alone, but for stop_ and counted_.
   std::unique_ptr<SessionWriter> session_;
   std::set<std::uint32_t> open_;
   enum class Stop { not_yet, expected, ended } stop_ = Stop::not_yet;  // guarded by shared_.stop_mutex
-  bool counted_ = false;      // in shared_.unsealed; guarded by shared_.stop_mutex
-  bool unsealed_ = false;     // it has something open that it can seal
-  bool cannot_seal_ = false;  // there was no space for that since something came
+  Standing counted_ = Standing::sealed;                                // in shared_; guarded by shared_.stop_mutex
+  std::uint64_t looks_ = 0;  // shared_.looks when it was counted; guarded by shared_.stop_mutex
+  Standing standing_ = Standing::sealed;
+  bool cannot_seal_ = false;  // there was no space for that when it was last looked at
+  bool seal_failed_ = false;  // there was none, and nothing came since
   bool dirty_ = false;
-  bool owes_failure_ = false;  // the recording was given up, and nobody could be told
-  bool owes_ = false;          // something is to be told again
+  std::unique_ptr<SessionWriter> given_up_;  // there was no memory to tell what is missing in it
+  unsigned tries_ = 0;                       // to do so
+  std::optional<Error> owes_error_;          // to be told to on_error
+  bool owes_ = false;                        // something is to be told again
   TotalShare unwritten_;
   TotalShare in_hand_;
-  std::uint64_t largest_batch_ = 0;              // bytes of data, since it was last looked after
-  std::uint64_t largest_before_ = 0;             // the same of the interval before
-  bool losing_ = false;                          // what still comes of this session
-  bool sealed_ = false;                          // nothing came since the session was sealed
-  std::map<std::uint32_t, std::uint64_t> lost_;  // bytes of it, by stream
-  std::map<std::string, std::uint64_t> late_;    // bytes that came when the recording had been given up, by stream
-  std::map<std::uint32_t, std::string> names_;
-  std::vector<std::string> missing_;  // files of the session that are not where they were
+  std::uint64_t largest_batch_ = 0;   // bytes of data, since it was last looked after
+  std::uint64_t largest_before_ = 0;  // the same of the interval before
+  bool losing_ = false;               // what still comes of this session
+  bool sealed_ = false;               // nothing came since the session was sealed
+  struct KnownStream {
+    std::string name;
+    std::uint64_t lost = 0;  // bytes that came, of what the session loses
+    std::uint64_t late = 0;  // bytes that came when the recording had been given up
+  };
+  std::map<std::uint32_t, KnownStream> known_;  // by handle, of all that may still come
+  std::vector<std::string> missing_;            // files of the session that are not where they were
 
   std::thread thread_;
 };

@@ -80,6 +80,10 @@ class SdsioConnection final : private sdsio::MessageHandler {
   /// The device has gone, or is sent away: `reason`, and `not_taken` of what it had sent, are recorded with every
   /// stream that was still open. Returns what still writes; null if nothing was recorded.
   [[nodiscard]] std::unique_ptr<RecorderThread> disconnected(const std::string& reason, const std::string& not_taken);
+  /// The same where there was no memory for disconnected(): the recorder ends what is open, and says that.
+  [[nodiscard]] std::unique_ptr<RecorderThread> dropped() noexcept;
+  /// Of what was received, in messages that a lack of memory came between, and behind them.
+  [[nodiscard]] std::size_t bytes_not_looked_at() const noexcept { return broken_ ? parse_end_ - looked_at_ : 0; }
 
  private:
   // What is known of the library on the device: only from 3.x on does it understand a FLAGS message that it did not ask
@@ -122,6 +126,8 @@ class SdsioConnection final : private sdsio::MessageHandler {
   std::size_t parse_begin_ = 0;  // of what was received into batch_ and not yet looked at
   std::size_t parse_end_ = 0;
   std::size_t parse_origin_ = 0;  // of the bytes that the decoder sees now
+  std::size_t looked_at_ = 0;     // up to here they are slices, or refused
+  bool broken_ = false;           // what comes behind is not understood any more
   std::optional<Opening> opening_;
   std::optional<Error> failure_;
   bool leaving_ = false;

@@ -44,6 +44,9 @@ class SpaceGate {
   [[nodiscard]] std::uint64_t free_bytes() const;
   /// True if `free` bytes are the reserve, unless it was released, and `needed`; always once the wait was cancelled.
   [[nodiscard]] bool is_enough(std::uint64_t free, std::uint64_t needed) const;
+  /// Whether a stream that needs `needed` bytes may begin: whoever stops on a full disk leaves the reserve alone, also
+  /// when it was released for what came; whoever waits may be going to wait in it.
+  [[nodiscard]] Expected<void> may_begin(std::uint64_t needed) const;
   /// The error of a disk that has less than that, with both.
   [[nodiscard]] Error full_error(std::uint64_t needed) const;
   /// Waits for one retry interval, and says so in the log the first time; less long if the reserve is released. False,
@@ -74,6 +77,8 @@ class SpaceGate {
   [[nodiscard]] OnFull on_full() const { return options_.on_full; }
 
  private:
+  [[nodiscard]] Error full_error(std::uint64_t needed, bool reserve) const;
+
   Options options_;
   std::mutex mutex_;
   std::condition_variable changed_;
