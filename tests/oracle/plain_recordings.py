@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 TICKS = [1000, 32768, 48000, 1_000_000]
-RATES = ["1/2", "26", "99.99", "100", "416", "1600", "16000"]
+RATES = ["1/64", "1/2", "0.1", "26", "99.99", "100", "416", "1600", "16000", "44100", "48000"]
 
 
 class Stream:
@@ -22,11 +22,11 @@ class Stream:
         # No more than a sample a tick, or times of samples are beyond what ticks can tell.
         while paced * 4 > self.tick_frequency:
             self.tick_frequency *= 10
-        usual = int(rng.choice([1, 2, 7, 64, 500])) if self.rate else 1
+        usual = int(rng.choice([1, 2, 7, 64, 500, 500, 4096])) if self.rate else 1
         # A step of 2^31 ticks and more would be one back: with gaps of 30 blocks, blocks of 2^26 are far enough from it.
         while usual > 1 and usual / paced * self.tick_frequency > 1 << 26:
             usual //= 2
-        count = int(rng.integers(2, 60))
+        count = int(rng.integers(2, 60 if usual < 1000 else 8))
         self.sizes = [usual] * count
         if rng.random() < 0.5:
             self.sizes[-1] = int(rng.integers(1, usual + 1))
@@ -50,15 +50,20 @@ class Stream:
         self.y = (np.cumsum(rng.normal(size=total)) / 4).astype("<f4")
         self.y[rng.random(total) < 0.02] = np.nan
 
+    def content(self):
+        """As a plain .sds file has it."""
+        at, out = 0, b""
+        for tick, size in zip(self.ticks, self.sizes):
+            rows = np.zeros(size, [("x", "<i2"), ("y", "<f4")])
+            rows["x"], rows["y"] = self.x[at:at + size], self.y[at:at + size]
+            out += struct.pack("<II", tick & 0xFFFFFFFF, 6 * size) + rows.tobytes()
+            at += size
+        return out
+
     def write(self, folder):
         path = os.path.join(folder, f"{self.name}.0.sds")
-        at = 0
         with open(path, "wb") as out:
-            for tick, size in zip(self.ticks, self.sizes):
-                rows = np.zeros(size, [("x", "<i2"), ("y", "<f4")])
-                rows["x"], rows["y"] = self.x[at:at + size], self.y[at:at + size]
-                out.write(struct.pack("<II", tick & 0xFFFFFFFF, 6 * size) + rows.tobytes())
-                at += size
+            out.write(self.content())
         rate = f"  sample-frequency: {float(self.rate)}\n" if self.rate else ""
         with open(os.path.join(folder, f"{self.name}.sds.yml"), "w") as out:
             out.write(f"sds:\n  name: {self.name}\n  tick-frequency: {self.tick_frequency}\n{rate}  content:\n"
@@ -72,8 +77,22 @@ class Stream:
 
     def sample_times(self):
         """Sample k of a block is at block time + k / sample-frequency; without one at the block's time."""
-        return [self.block_time(i) + (k / self.rate if self.rate else 0)
-                for i, size in enumerate(self.sizes) for k in range(size)]
+        clock = self.clock
+        return [Fraction(n, clock) for n in self.sample_counts()]
+
+    def sample_counts(self):
+        """The same as whole numbers of 1 / `clock` s: dividing one by the other gives the nearest double."""
+        step = self.rate.denominator * self.tick_frequency if self.rate else 0
+        turn = self.clock // self.tick_frequency
+        return [tick * turn + k * step for tick, size in zip(self.ticks, self.sizes) for k in range(size)]
+
+    def seconds(self):
+        clock = self.clock
+        return [n / clock for n in self.sample_counts()]
+
+    @property
+    def clock(self):
+        return self.tick_frequency * (self.rate.numerator if self.rate else 1)
 
     def begin(self):
         return self.block_time(0)
@@ -86,6 +105,24 @@ class Stream:
         return last + (last - self.begin()) / (len(self.ticks) - 1)
 
     def check_gaps(self):
+        return len(self.steps_with_gaps())
+
+    def sampled(self):
+        """[begin, end) of the time that has samples, of streams with a rate: from a block to the next one, but where a gap
+        is only as long as the block's samples last."""
+        gaps = set(self.steps_with_gaps())
+        ranges = []
+        for i, size in enumerate(self.sizes):
+            begin, end = self.block_time(i), self.block_time(i) + size / self.rate
+            if i + 1 < len(self.sizes) and i not in gaps:
+                end = self.block_time(i + 1)
+            if ranges and ranges[-1][1] >= begin:
+                ranges[-1][1] = max(ranges[-1][1], end)
+            else:
+                ranges.append([begin, end])
+        return ranges
+
+    def steps_with_gaps(self):
         """Steps longer than the samples of the earlier block last, by more than half the median step and two ticks."""
         steps = np.diff(self.ticks)
         samples = np.array(self.sizes[:-1]) if self.rate else np.ones(len(steps), int)
@@ -97,7 +134,7 @@ class Stream:
             if 2 * below >= samples.sum():
                 break
         usual = sorted(steps)[(len(steps) - 1) // 2]
-        return sum(int(steps[i]) - sample * int(samples[i]) > max(Fraction(int(usual), 2), 2) for i in range(len(steps)))
+        return [i for i in range(len(steps)) if int(steps[i]) - sample * int(samples[i]) > max(Fraction(int(usual), 2), 2)]
 
     def physical(self):
         return self.x * 0.5 - 3, self.y.astype(float)
@@ -139,6 +176,9 @@ class Label:
         self.name = str(rng.choice(["walk", "run", "rest"]))
         self.stream = str(rng.choice(["", streams[0].name]))
 
+    def span(self):
+        return Fraction(self.begin, 1000), Fraction(self.end, 1000)
+
     def yaml(self):
         stream = f", stream: {self.stream}" if self.stream else ""
         return f"    - {{class: {self.name}, begin: {self.begin}, end: {self.end}{stream}}}\n"
@@ -147,7 +187,7 @@ class Label:
 class Recording:
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
-        self.streams = [Stream(rng, name) for name in ("A", "B", "C")[:int(rng.integers(1, 4))]]
+        self.streams = [Stream(rng, name) for name in "ABCDE"[:int(rng.choice([1, 2, 2, 3, 3, 5]))]]
         first = min(s.begin() for s in self.streams)
         last = max(s.end() for s in self.streams)
         self.labels = [Label(rng, self.streams, first, last) for _ in range(int(rng.integers(0, 6)))]

@@ -1,13 +1,8 @@
-"""What the commands answer about random recordings is what an independent reading of the plain files gives, by docs/time.md.
-SDSKIT_ORACLE_RECORDINGS is the number of random recordings, SDSKIT_ORACLE_FIRST the seed of the first."""
+"""What the commands answer about random recordings is what an independent reading of the plain files gives, by docs/time.md."""
 import csv
 import io
-import json
 import os
-import subprocess
 import sys
-import tempfile
-import unittest
 from fractions import Fraction
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,45 +14,23 @@ peers.use("numpy")
 
 import numpy as np
 
-from harness import SDS, main
-from plain_recordings import Recording
-
-FIRST = int(os.environ.get("SDSKIT_ORACLE_FIRST", "1"))
-SEEDS = range(FIRST, FIRST + int(os.environ.get("SDSKIT_ORACLE_RECORDINGS", "60")))
+from harness import main
+from oracle_case import Oracle, answer, run
 
 
-def run(*args, expect=(0,)):
-    done = subprocess.run([SDS, *map(str, args)], capture_output=True, text=True, timeout=120)
-    if done.returncode not in expect:
-        raise AssertionError(f"sds {' '.join(map(str, args))}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
-
-
-class Answers(unittest.TestCase):
-    def each(self, check):
-        """Each recording as plain files and packed."""
-        for seed in SEEDS:
-            with tempfile.TemporaryDirectory() as folder:
-                recording = Recording(seed)
-                plain = recording.write(folder)
-                packed = os.path.join(folder, "all.sdsz")
-                run("pack", *plain, "-o", packed)
-                for form, files in (("plain", plain), ("packed", [packed])):
-                    with self.subTest(seed=seed, form=form):
-                        check(recording, files, folder)
-
+class Answers(Oracle):
     def test_info_and_check_say_when_streams_begin_and_end_and_where_gaps_are(self):
         def check(recording, files, _):
             for command in ("info", "check"):
-                report = json.loads(run(command, *files, "--json"))
+                report = answer(command, *files)
                 streams = {s["id"]: s for r in report["recordings"] for s in r["streams"]}
                 for stream in recording.streams:
                     said = streams[stream.name]
                     self.assertEqual(said["blocks"], len(stream.ticks))
                     self.assertEqual((said["first_tick"], said["last_tick"]), (stream.ticks[0], stream.ticks[-1]))
-                    self.assertAlmostEqual(said["begin"], float(stream.begin()), delta=1e-9)
-                    self.assertAlmostEqual(said["end"], float(stream.end()), delta=1e-9)
-                    self.assertAlmostEqual(said["duration"], float(stream.end() - stream.begin()), delta=1e-9)
+                    self.near(said["begin"], stream.begin())
+                    self.near(said["end"], stream.end())
+                    self.near(said["duration"], stream.end() - stream.begin())
                     if command == "check":
                         self.assertEqual(said["gaps"]["count"], stream.check_gaps())
         self.each(check)
@@ -69,7 +42,7 @@ class Answers(unittest.TestCase):
                 self.assertEqual(rows[0], ["timeslot", "x", "y"])
                 got = np.array([[float(v or "nan") for v in row] for row in rows[1:]])
                 x, y = stream.physical()
-                self.assertEqual([float(t) for t in stream.sample_times()], list(got[:, 0]))
+                self.assertEqual(stream.seconds(), list(got[:, 0]))
                 np.testing.assert_array_equal(got[:, 1], x)
                 np.testing.assert_array_equal(got[:, 2].astype(np.float32), stream.y)
         self.each(check)
@@ -78,7 +51,7 @@ class Answers(unittest.TestCase):
         def check(recording, files, _):
             for options in ((), ("--exact",)):
                 channels = {(c["stream"], c["channel"]): c
-                            for c in json.loads(run("stats", *files, "--json", *options))["channels"]}
+                            for c in answer("stats", *files, *options)["channels"]}
                 for stream in recording.streams:
                     for name, values in zip("xy", stream.physical()):
                         said, numbers = channels[stream.name, name], values[~np.isnan(values)]
@@ -98,23 +71,23 @@ class Answers(unittest.TestCase):
                 for condition, holds in ((f"{stream.name}.x > 20", x > 20), (f"{stream.name}.y < 0", y < 0),
                                          (f"not ({stream.name}.y < 0)", ~(y < 0)),
                                          (f"{stream.name}.x > 0 and {stream.name}.y != 1", (x > 0) & (y != 1))):
-                    report = json.loads(run("query", *files, condition, "--json", expect=(0, 1)))
+                    report = answer("query", *files, condition, expect=(0, 1))
                     expected = stream.true_ranges(holds)
                     self.assertEqual(len(report["ranges"]), len(expected), condition)
                     for said, (begin, end) in zip(report["ranges"], expected):
-                        self.assertAlmostEqual(said["from"], float(begin), delta=1e-9)
-                        self.assertAlmostEqual(said["to"], float(end), delta=1e-9)
+                        self.near(said["from"], begin)
+                        self.near(said["to"], end)
                     # A part of the time has what the whole has in it.
                     a, b = (round(float(stream.begin() + (stream.end() - stream.begin()) * k / 5), 3) for k in (1, 3))
                     if a >= b:
                         continue
-                    report = json.loads(run("query", *files, condition, "--json", "--from", a, "--to", b, expect=(0, 1)))
+                    report = answer("query", *files, condition, "--from", a, "--to", b, expect=(0, 1))
                     part = [(max(begin, Fraction(str(a))), min(end, Fraction(str(b)))) for begin, end in expected]
                     part = [(begin, end) for begin, end in part if begin < end]
                     self.assertEqual(len(report["ranges"]), len(part), f"{condition} {a} {b}")
                     for said, (begin, end) in zip(report["ranges"], part):
-                        self.assertAlmostEqual(said["from"], float(begin), delta=1e-9)
-                        self.assertAlmostEqual(said["to"], float(end), delta=1e-9)
+                        self.near(said["from"], begin)
+                        self.near(said["to"], end)
         self.each(check)
 
     def test_windows_hold_the_samples_and_the_class_that_they_say(self):
@@ -131,7 +104,8 @@ class Answers(unittest.TestCase):
                 starts = [at for first, last in stream.pieces() for at in range(first, last - size + 1, step)]
                 if not starts:
                     continue
-                data = np.load(os.path.join(folder, "windows", "train.npz"))
+                with np.load(os.path.join(folder, "windows", "train.npz")) as file:
+                    data = dict(file)
                 times = stream.sample_times()
                 self.assertEqual([float(times[at]) for at in starts], list(data["begin"]))
                 x, y = stream.physical()

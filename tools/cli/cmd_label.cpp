@@ -319,7 +319,8 @@ int run_compare(const Options& o) {
     auto table = nlohmann::json::array();
     for (const auto& [classes, time] : result.table)
       table.push_back({{"a", classes.first}, {"b", classes.second}, {"seconds", time}});
-    print_json(nlohmann::json{{"compared_s", result.compared_s},
+    print_json(nlohmann::json{{"streams", result.streams},
+                              {"compared_s", result.compared_s},
                               {"agreed_s", result.agreed_s},
                               {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
                               {"table", table}});
@@ -329,7 +330,8 @@ int run_compare(const Options& o) {
     fmt::print("nothing to compare: neither file has a label that lasts\n");
     return 0;
   }
-  fmt::print("compared {}, from the first to the last label of either\n", human_seconds(result.compared_s));
+  fmt::print("compared {}, from the first to the last label of either{}\n", human_seconds(result.compared_s),
+             result.streams.size() > 1 ? fmt::format(", of {} streams together", result.streams.size()) : "");
   fmt::print("agreed   {} ({:.1f} %)\n", human_seconds(result.agreed_s), 100 * result.agreed_s / result.compared_s);
   fmt::print("kappa    {}\n", std::isfinite(result.kappa) ? fmt::format("{:.3f}", result.kappa)
                                                           : "undefined: only one class was ever said");

@@ -36,17 +36,20 @@ void find_overlaps(const LabelFile& file, std::vector<std::string>& problems) {
   }
 }
 
-// The class at each instant: changes[t] is the class from t on.
-std::map<double, std::string> timeline(const LabelFile& file) {
+// The class at each instant of a stream: changes[t] is the class from t on.
+std::map<double, std::string> timeline(const LabelFile& file, const std::string& stream) {
   std::set<double> times;
   std::vector<const Label*> labels;
   for (const auto& label : file.labels) {
-    if (label.end == label.begin) continue;
+    if (label.end == label.begin || (!label.stream.empty() && label.stream != stream)) continue;
     labels.push_back(&label);
     times.insert(file.seconds_of(label.begin));
     times.insert(file.seconds_of(label.end));
   }
-  std::stable_sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) { return a->begin < b->begin; });
+  // The last one that is open is the class, in whatever order labels are in the file.
+  std::sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) {
+    return std::tie(a->begin, b->end, b->name) < std::tie(b->begin, a->end, a->name);
+  });
   std::map<double, std::string> changes;
   std::vector<const Label*> open;
   std::size_t next = 0;
@@ -202,28 +205,39 @@ void join_labels(LabelFile& file, double gap_s) {
 
 Agreement agreement(const LabelFile& a, const LabelFile& b) {
   Agreement result;
-  const auto left = timeline(a);
-  const auto right = timeline(b);
+  std::set<std::string> streams;
   std::set<double> times;
-  for (const auto* line : {&left, &right})
-    for (const auto& [t, name] : *line) times.insert(t);
+  for (const auto* file : {&a, &b}) {
+    for (const auto& label : file->labels) {
+      if (label.end == label.begin) continue;
+      if (!label.stream.empty()) streams.insert(label.stream);
+      times.insert(file->seconds_of(label.begin));
+      times.insert(file->seconds_of(label.end));
+    }
+  }
+  result.streams.assign(streams.begin(), streams.end());
+  if (streams.empty()) streams.insert("");
   const auto class_at = [](const std::map<double, std::string>& line, double t) {
     auto after = line.upper_bound(t);
     return after == line.begin() ? std::string() : std::prev(after)->second;
   };
   std::map<std::string, double> of_a;
   std::map<std::string, double> of_b;
-  for (auto t = times.begin(); t != times.end(); ++t) {
-    const auto end = std::next(t);
-    if (end == times.end()) break;
-    const double span = *end - *t;
-    const std::string x = class_at(left, *t);
-    const std::string y = class_at(right, *t);
-    result.table[{x, y}] += span;
-    of_a[x] += span;
-    of_b[y] += span;
-    result.compared_s += span;
-    if (x == y) result.agreed_s += span;
+  for (const auto& stream : streams) {
+    const auto left = timeline(a, stream);
+    const auto right = timeline(b, stream);
+    for (auto t = times.begin(); t != times.end(); ++t) {
+      const auto end = std::next(t);
+      if (end == times.end()) break;
+      const double span = *end - *t;
+      const std::string x = class_at(left, *t);
+      const std::string y = class_at(right, *t);
+      result.table[{x, y}] += span;
+      of_a[x] += span;
+      of_b[y] += span;
+      result.compared_s += span;
+      if (x == y) result.agreed_s += span;
+    }
   }
   result.kappa = std::numeric_limits<double>::quiet_NaN();
   if (result.compared_s <= 0) return result;
@@ -231,7 +245,8 @@ Agreement agreement(const LabelFile& a, const LabelFile& b) {
   for (const auto& [name, time] : of_a)
     expected += time / result.compared_s * (of_b.count(name) ? of_b[name] : 0) / result.compared_s;
   const double observed = result.agreed_s / result.compared_s;
-  if (expected < 1) result.kappa = (observed - expected) / (1 - expected);
+  if (of_a.size() > 1 || of_b.size() > 1 || of_a.begin()->first != of_b.begin()->first)
+    result.kappa = (observed - expected) / (1 - expected);
   return result;
 }
 

@@ -20,10 +20,13 @@ void join_labels(LabelFile& file, double gap_s);
 /// Makes of each label of the whole recording one of each of these streams. Returns of how many that was done.
 std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams);
 
-/// How far two annotators agree: at every instant, each says one class or none (overlapping labels of one annotator:
-/// the one that begins last). Time in seconds.
+/// How far two annotators agree: at every instant, each says one class or none (of overlapping labels of one annotator
+/// the one that begins last; of those that begin at once the one that ends first, then the first by name). Where labels
+/// are about streams, each of these streams is compared by itself, with the labels that are about it and those about
+/// the whole recording, and seconds are those of all together.
 struct Agreement {
-  double compared_s = 0;  ///< from the first to the last label of either
+  std::vector<std::string> streams;  ///< that labels are about
+  double compared_s = 0;             ///< from the first to the last label of either, for each stream
   double agreed_s = 0;
   double kappa = 0;  ///< Cohen's kappa (Educational and Psychological Measurement 20, 1960); NaN if undefined
   std::map<std::pair<std::string, std::string>, double> table;  ///< seconds by (class of a, class of b); "" is none
