@@ -495,6 +495,16 @@ class Exports(Case):
         self.assertGreater(np.corrcoef(wav, ogg[:len(wav)])[0, 1], 0.99)
         self.assertAlmostEqual(np.abs(ogg).max(), np.abs(wav).max(), delta=0.05)
 
+    def test_ogg_of_floats_keeps_what_is_beyond_full_scale_and_says_so(self):
+        self.write("F.sds.yml", "sds:\n  name: F\n  sample-frequency: 16000\n  content:\n    - {value: x, type: float}\n")
+        tone = (3 * np.sin(np.arange(32000) * 2 * np.pi * 440 / 16000)).astype("<f4")
+        f = self.write("F.0.sds", plain(*((10 * i, tone[160 * i:160 * (i + 1)].tobytes()) for i in range(200))))
+        _, err = run("export", "audio", f, "-o", self.path("f.ogg"))
+        self.assertIn("F: values up to 3 are kept, but full scale is 1: players clip them there", err)
+        ogg, _ = soundfile.read(self.path("f.ogg"))
+        self.assertAlmostEqual(np.abs(ogg).max(), 3, delta=0.2)
+        run("export", "audio", f, "--to", 0.0005, "-o", self.path("f.ogg"), "-f")  # up to 3 sin(1.2)
+
     def test_what_two_authors_label_counts_once(self):
         # Windows of a second: c covers 0.3 s of the first, whoever says so; of the second d covers 0.55 s and c 0.3 s.
         self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

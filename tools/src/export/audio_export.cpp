@@ -244,7 +244,8 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
     if (written != frames) return problem();
   }
   if (lossy && largest > 1)
-    report.notes.push_back(fmt::format("{}: values up to {:.6g} were clipped at 1", stream.id, largest));
+    report.notes.push_back(fmt::format("{}: values up to {:.6g} are kept, but full scale is 1: players clip them there",
+                                       stream.id, largest));
   for (const auto& note : reader->notes()) report.notes.push_back(note);
   for (const auto& note : closed.notes(*reader, stream.id, "audio files have none")) report.notes.push_back(note);
   for (const auto& channel : metadata.channels)
