@@ -127,6 +127,32 @@ Finding StepCounter::gaps() const {
   return gaps;
 }
 
+Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  const auto& metadata = recording.streams()[stream].metadata;
+  const std::size_t sample_bytes = metadata && metadata->sample_frequency ? metadata->sample_bytes : 0;
+  auto cursor = recording.cursor(stream);
+  if (!cursor) return fail(cursor);
+  StepCounter steps;
+  std::uint64_t blocks = 0;
+  std::uint64_t previous_tick = 0;
+  std::uint64_t previous_samples = 0;
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) break;
+    if (blocks > 0 && (*block)->tick >= previous_tick)
+      steps.add((*block)->tick - previous_tick, blocks, previous_samples);
+    ++blocks;
+    previous_tick = (*block)->tick;
+    previous_samples = sample_bytes > 0 ? (*block)->data.size() / sample_bytes : 1;
+    if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
+  }
+  GapRule rule;
+  for (const auto& step : steps.steps())
+    if (step.gap) rule.gaps_.emplace(step.ticks, step.samples);
+  return rule;
+}
+
 StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& options) {
   result_.id = stream.id;
   result_.file_bytes = stream.raw_bytes;

@@ -144,9 +144,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
   SampleOptions sample_options = options.samples;
+  ClosedGaps closed(recording, index, sample_options.within, options.gap_rule);
+  sample_options.on_block = [&](const BlockView& block) { closed.read(block); };
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
-  ClosedGaps closed(reader->metadata());
   const Metadata& metadata = reader->metadata();
   if (!metadata.sample_frequency)
     return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency: it is no audio", stream.id),
@@ -213,7 +214,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
     if (!run) return fail(run);
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
-    closed.add(samples);
+    closed.wrote(samples);
     report.samples += samples.count;
     column.resize(samples.count);
     const std::size_t total = samples.count * values.size();
@@ -247,7 +248,9 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
     report.notes.push_back(fmt::format("{}: values up to {:.6g} are kept, but full scale is 1: players clip them there",
                                        stream.id, largest));
   for (const auto& note : reader->notes()) report.notes.push_back(note);
-  for (const auto& note : closed.notes(*reader, stream.id, "audio files have none")) report.notes.push_back(note);
+  auto notes_of_closed = closed.notes(*reader, "audio files have none", on_progress);
+  if (!notes_of_closed) return fail(notes_of_closed);
+  for (auto& note : *notes_of_closed) report.notes.push_back(std::move(note));
   for (const auto& channel : metadata.channels)
     if (!options.physical && !channel.is_raw()) {
       report.notes.push_back(

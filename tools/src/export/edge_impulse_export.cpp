@@ -97,9 +97,10 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const StreamInfo& stream = recording.streams()[index];
   SampleOptions sample_options = options.samples;
+  ClosedGaps closed(recording, index, sample_options.within, options.gap_rule);
+  sample_options.on_block = [&](const BlockView& block) { closed.read(block); };
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
-  ClosedGaps closed(reader->metadata());
   const Metadata& metadata = reader->metadata();
   const auto rate = metadata.sample_frequency ? metadata.sample_frequency : metadata.block_frequency;
   if (!rate)
@@ -152,7 +153,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
     if (!run) return fail(run);
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
-    closed.add(samples);
+    closed.wrote(samples);
     report.samples += samples.count;
     for (std::size_t v = 0; v < values.size(); ++v) {
       columns[v].resize(samples.count);
@@ -176,9 +177,11 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   document.end_map();
   document.line_break();
   if (auto done = document.flush(true); !done) return fail(done);
+  auto notes_of_closed = closed.notes(*reader, "the format has none", on_progress);
+  if (!notes_of_closed) return fail(notes_of_closed);
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.notes = reader->notes();
-  for (const auto& note : closed.notes(*reader, stream.id, "the format has none")) report.notes.push_back(note);
+  for (auto& note : *notes_of_closed) report.notes.push_back(std::move(note));
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sds/tools/sample_reader.hpp"
+#include "sds/tools/stream_checker.hpp"
 
 namespace sds {
 
@@ -20,6 +23,9 @@ struct ExportOptions {
   std::string device_type = "sdskit";  ///< Edge Impulse
   bool raw_frames = false;             ///< images: the frames' bytes instead of PNG
   bool force = false;                  ///< replace existing outputs
+  /// Audio and Edge Impulse: which steps of the stream are gaps, for several parts of it; filled by the first that has
+  /// to know. May be null.
+  std::shared_ptr<std::optional<GapRule>> gap_rule;
 };
 
 struct ExportReport {

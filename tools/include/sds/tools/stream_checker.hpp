@@ -2,10 +2,13 @@
 #pragma once
 
 #include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "sds/format/block.hpp"
 #include "sds/tools/check.hpp"
+#include "sds/tools/progress.hpp"
 #include "sds/tools/time_span.hpp"
 
 namespace sds {
@@ -67,6 +70,20 @@ class StepCounter {
   static constexpr std::size_t max_steps = 65536;
   std::map<Key, Seen> steps_;
   std::map<Key, Seen>::iterator last_ = steps_.end();
+};
+
+/// Which steps of a stream are gaps, by all of its blocks: what a part of it does not tell.
+class GapRule {
+ public:
+  /// Reads the stream.
+  static Expected<GapRule> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  /// A step of so many ticks behind a block of so many samples (1, where the stream has no sample frequency).
+  [[nodiscard]] bool is_gap(std::uint64_t ticks, std::uint64_t samples) const {
+    return gaps_.contains({ticks, samples});
+  }
+
+ private:
+  std::set<std::pair<std::uint64_t, std::uint64_t>> gaps_;
 };
 
 class StreamChecker {
