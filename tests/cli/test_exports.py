@@ -127,7 +127,7 @@ class Exports(Case):
         middle = (first + z["x"][:, -1, 0]) / 2
         clear = np.abs(middle - 500) > 0.01
         classes = z["classes"][z["y"]]
-        np.testing.assert_array_equal((classes == b"shake")[clear], (middle > 500)[clear])
+        np.testing.assert_array_equal((classes == "shake")[clear], (middle > 500)[clear])
         run("resample", slow, "--rate", 50, "-o", self.path("slow50.sdsz"))
         rows = np.loadtxt(run("export", "csv", self.path("slow50.sdsz"))[0].splitlines(), delimiter=",", skiprows=1)
         self.assertEqual(len(rows), 30000)
@@ -515,7 +515,7 @@ class Exports(Case):
         run("label", "add", rec, "-c", "d", "--from", 1.3, "--to", 1.85, "--author", "ann")
         run("export", "npz", rec, "--window", "1s", "--stride", "1s", "--unlabelled", "-o", self.path("v"))
         z = np.load(self.path("v", "train.npz"))
-        self.assertEqual([z["classes"][y] if y >= 0 else None for y in z["y"]], [None, b"d"])
+        self.assertEqual([z["classes"][y] if y >= 0 else None for y in z["y"]], [None, "d"])
 
     def test_npz_is_a_structured_array_a_stream(self):
         rows = self.mixed()
@@ -529,7 +529,7 @@ class Exports(Case):
             np.testing.assert_array_equal(a["f"], np.array([r[8] for r in rows], np.float32))
             np.testing.assert_array_equal(z["Mixed.time"], np.arange(1000) / 100)
             self.assertEqual(bytes(z["Mixed.metadata"]).decode(), MIXED)
-            self.assertEqual(list(z["labels.class"]), [b"walk", b"rest"])
+            self.assertEqual(list(z["labels.class"]), ["walk", "rest"])
             np.testing.assert_array_equal(z["labels.time"], [[1, 4], [4, 9.5]])
         run("export", "npz", self.path("mixed.sdsz"), "-o", self.path("part.npz"), "--label", "walk", "--physical")
         part = np.load(self.path("part.npz"))
@@ -675,14 +675,14 @@ class Exports(Case):
         seen = {}
         total = 0
         for part, z in parts.items():
-            self.assertEqual(list(z["classes"]), [b"even", b"late", b"odd"])
+            self.assertEqual(list(z["classes"]), ["even", "late", "odd"])
             self.assertEqual(z["x"].shape[1:], (100, 1))
             total += len(z["x"])
             for x, y, recording, begin in zip(z["x"], z["y"], z["recording"], z["begin"]):
                 self.assertEqual(seen.setdefault(recording, part), part, "a split runs through a recording")
                 first = round(begin * 100) - (50 if begin >= 3 else 0) + 1000 * int(z["recordings"][recording][1:])
                 np.testing.assert_array_equal(x[:, 0], 2.0 * np.arange(first, first + 100))
-                expected = b"late" if begin >= 2.5 else (b"even" if int(z["recordings"][recording][1:]) % 2 == 0 else b"odd")
+                expected = "late" if begin >= 2.5 else ("even" if int(z["recordings"][recording][1:]) % 2 == 0 else "odd")
                 self.assertEqual(z["classes"][y], expected)
         # Four windows before the gap (the one from 1.5 s on is labelled for half of it) and four behind it.
         self.assertEqual(total, 10 * 8)
@@ -834,7 +834,7 @@ class OneClock(Case):
         _, err = run("export", "npz", self.recording, "--normalize", "-o", self.path("r.npz"))
         self.assertIn("1 label of the whole recording is told once for each stream", err)
         with np.load(self.path("r.npz")) as z:
-            told = [(c.decode(), s.decode(), *t) for c, s, t in zip(z["labels.class"], z["labels.stream"], z["labels.time"])]
+            told = [(c, s, *t) for c, s, t in zip(z["labels.class"], z["labels.stream"], z["labels.time"])]
         self.assertEqual(sorted(told), expected)
         run("export", "hdf5", self.recording, "--normalize", "-o", self.path("r.h5"))
         with h5py.File(self.path("r.h5")) as f:
@@ -848,7 +848,7 @@ class OneClock(Case):
         self.assertEqual(sorted((l["class"], l["stream"], l["from"], l["to"]) for l in labels), expected)
         run("export", "npz", self.recording, "-s", "A", "--normalize", "-o", self.path("a.npz"))
         with np.load(self.path("a.npz")) as z:
-            self.assertEqual(list(z["labels.time"][list(z["labels.class"]).index(b"all")]), [3, 5])
+            self.assertEqual(list(z["labels.time"][list(z["labels.class"]).index("all")]), [3, 5])
 
     def test_a_part_is_of_the_recordings_clock_normalized_or_not(self):
         for options in ([], ["--normalize"]):
@@ -901,7 +901,7 @@ class Parts(Case):
         self.assertEqual(yaml.safe_load(self.read("m.labels.yml"))["labels"]["classes"], ["walk", "shake", "idle"])
         run("export", "npz", self.path("m.sdsz"), "-s", "A", "--window", "1s", "-o", self.path("d"))
         with np.load(self.path("d", "train.npz")) as z:
-            self.assertEqual(list(z["classes"]), [b"walk"])
+            self.assertEqual(list(z["classes"]), ["walk"])
 
     def test_a_resampled_recording_keeps_its_labels(self):
         recording = self.record("r.sdsz", "A", 1)

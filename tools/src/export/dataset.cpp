@@ -223,17 +223,6 @@ struct Beside {
   std::vector<double> begin;
 };
 
-Bytes packed_strings(const std::vector<std::string>& texts, std::size_t& width) {
-  width = 1;
-  for (const auto& text : texts) width = std::max(width, text.size());
-  Bytes out;
-  for (std::string text : texts) {
-    text.resize(width, '\0');
-    append_bytes(out, as_bytes(text));
-  }
-  return out;
-}
-
 template <class T>
 Bytes packed(const std::vector<T>& numbers) {
   Bytes out;
@@ -265,12 +254,8 @@ Expected<void> write_npz(PartialFile& file, const std::vector<DatasetItem>& item
   if (auto done = out.put("recording", "'<i4'", count, packed(beside.recording)); !done) return done;
   if (auto done = out.put("begin", "'<f8'", count, packed(beside.begin)); !done) return done;
   for (const auto& [name, texts] :
-       {std::pair{"classes", &names.classes}, {"recordings", &names.recordings}, {"channels", &names.channels}}) {
-    std::size_t width = 0;
-    const Bytes bytes = packed_strings(*texts, width);
-    if (auto done = out.put(name, fmt::format("'|S{}'", width), fmt::format("({},)", texts->size()), bytes); !done)
-      return done;
-  }
+       {std::pair{"classes", &names.classes}, {"recordings", &names.recordings}, {"channels", &names.channels}})
+    if (auto done = out.put_texts(name, *texts); !done) return done;
   return out.close();
 }
 

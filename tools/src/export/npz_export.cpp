@@ -164,16 +164,10 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
   if (!labels) return fail(labels);
   if (const auto& all = labels->file.labels; !all.empty()) {
     const std::size_t n = all.size();
-    const auto put_names = [&](const char* member, std::string Label::*text) -> Expected<void> {
-      std::size_t longest = 1;
-      for (const auto& label : all) longest = std::max(longest, (label.*text).size());
-      Bytes names;
-      for (const auto& label : all) {
-        std::string name = label.*text;
-        name.resize(longest, '\0');
-        append_bytes(names, as_bytes(name));
-      }
-      return (*npz)->put(member, fmt::format("'|S{}'", longest), fmt::format("({},)", n), names);
+    const auto put_names = [&](const char* member, std::string Label::*text) {
+      std::vector<std::string> names;
+      for (const auto& label : all) names.push_back(label.*text);
+      return (*npz)->put_texts(member, names);
     };
     Bytes spans;
     for (const auto& label : all) {

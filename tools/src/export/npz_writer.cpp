@@ -4,9 +4,35 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 namespace sds {
+
+namespace {
+
+std::u32string code_points(std::string_view text) {
+  std::u32string points;
+  while (!text.empty()) {
+    const std::size_t good = std::min(find_invalid_utf8(text).value_or(text.size()), text.size());
+    for (std::size_t at = 0; at < good;) {
+      const auto first = static_cast<unsigned char>(text[at]);
+      const std::size_t more = first < 0x80 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
+      char32_t point = more == 0 ? first : first & (0x3FU >> more);
+      for (std::size_t k = 1; k <= more; ++k) point = point << 6 | (static_cast<unsigned char>(text[at + k]) & 0x3FU);
+      points.push_back(point);
+      at += more + 1;
+    }
+    text.remove_prefix(good);
+    if (text.empty()) break;
+    points.push_back(0xFFFD);
+    text.remove_prefix(1);
+  }
+  return points;
+}
+
+}  // namespace
 
 std::string npy_header(const std::string& descr, const std::string& shape) {
   std::string dict = fmt::format("{{'descr': {}, 'fortran_order': False, 'shape': {}, }}", descr, shape);
@@ -107,6 +133,21 @@ Expected<void> NpzWriter::put(const std::string& name, const std::string& descr,
                               ByteView bytes) {
   if (auto done = begin(name, descr, shape, bytes.size()); !done) return done;
   return append(bytes);
+}
+
+Expected<void> NpzWriter::put_texts(const std::string& name, const std::vector<std::string>& texts) {
+  std::vector<std::u32string> all;
+  std::size_t longest = 1;
+  for (const auto& text : texts) {
+    all.push_back(code_points(text));
+    longest = std::max(longest, all.back().size());
+  }
+  Bytes bytes;
+  for (auto& text : all) {
+    text.resize(longest);
+    for (const char32_t point : text) append_le(bytes, static_cast<std::uint32_t>(point));
+  }
+  return put(name, fmt::format("'<U{}'", longest), fmt::format("({},)", texts.size()), bytes);
 }
 
 Expected<void> NpzWriter::close() {

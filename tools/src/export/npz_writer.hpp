@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sds/format/bytes.hpp"
 #include "sds/format/file.hpp"
@@ -32,6 +33,8 @@ class NpzWriter {
   /// A whole array at once.
   [[nodiscard]] Expected<void> put(const std::string& name, const std::string& descr, const std::string& shape,
                                    ByteView bytes);
+  /// Texts, as NumPy's Unicode strings (UTF-32). What is not UTF-8 becomes U+FFFD.
+  [[nodiscard]] Expected<void> put_texts(const std::string& name, const std::vector<std::string>& texts);
   [[nodiscard]] Expected<void> close();
 
  private:
