@@ -132,7 +132,8 @@ class Damaged(Case):
         for part, lost in parts:
             with self.subTest(str(part)):
                 self.assertEqual(run("query", self.path("gap.sdsz"), "v > 1e12", *part, expect=3 if lost else 1)[0], "")
-                commands = [["export", name, rec, "-o", self.path("x." + name)] for name in ("csv", "hdf5", "npz", "mcap")]
+                commands = [["export", name, rec, "-o", self.path("x." + name), *more] for name in ("csv", "hdf5", "npz", "mcap")
+                            for more in ([], ["--normalize"])]
                 for command in commands + [["query", rec, "v > 500 and v < 510", "--count"]]:
                     _, err = run(*command, *part, *(["-f"] if command[0] == "export" else []), expect=3 if lost else 0)
                     self.assertEqual("are lost" in err, lost, (command, err))

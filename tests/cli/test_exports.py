@@ -399,8 +399,6 @@ class Exports(Case):
                 names = {os.path.basename(n).split(".")[0] for n in self.files_in("out")} - {"manifest"}
                 self.assertEqual(names, {"a", "c"})
                 shutil.rmtree(self.path("out"))
-        run("export", "csv", *recordings, "--label", "walk", "--normalize", "-o", self.path("out"), expect=2)
-        self.assertFalse(os.path.exists(self.path("out")))
         _, err = run("export", "csv", recordings[0], "--label", "wlak", "-o", self.path("x.csv"), expect=2)
         self.assertIn("no label has the class 'wlak'; there are: walk", err)
         self.assertFalse(os.path.exists(self.path("x.csv")))

@@ -413,10 +413,16 @@ class Imports(Case):
         run("import", "mcap", self.path("n.mcap"), "-o", self.path("n.sdsz"))
         self.assertEqual([(e["class"], e["begin"], e["end"]) for e in listed("n.sdsz")],
                          [("walk", 500_001, 1_000_000), ("rest", 1_000_000, 2_000_000)])
-        # Of a stream that is not exported.
-        run("export", "mcap", self.path("ab.sdsz"), "-s", "A", "-o", self.path("a.mcap"))
-        _, err = run("import", "mcap", self.path("a.mcap"), "-o", self.path("a.sdsz"))
+        # Labels of a stream that is not exported are not, either; what others wrote of such is left behind.
+        run("export", "mcap", self.path("ab.sdsz"), "-s", "B", "-o", self.path("b.mcap"))
+        self.assertEqual(run("import", "mcap", self.path("b.mcap"), "-o", self.path("b.sdsz"))[1], "")
+        self.assertEqual([e["class"] for e in listed("b.sdsz")], ["walk", "rest"])
+        self.write("c.mcap", self.read("b.mcap").replace(b"stream: B}", b"stream: A}"))
+        _, err = run("import", "mcap", self.path("c.mcap"), "-o", self.path("c.sdsz"))
         self.assertIn("1 label is left behind, of streams that are not in it", err)
+        self.assertEqual([e["class"] for e in listed("c.sdsz")], ["walk"])
+        run("export", "mcap", self.path("ab.sdsz"), "-s", "A", "-o", self.path("a.mcap"))
+        self.assertEqual(run("import", "mcap", self.path("a.mcap"), "-o", self.path("a.sdsz"))[1], "")
         self.assertEqual([e["class"] for e in listed("a.sdsz")], ["walk"])
 
     def test_of_a_label_that_began_before_the_recording_the_rest_is_imported(self):

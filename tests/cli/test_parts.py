@@ -7,8 +7,11 @@ import peers
 
 peers.use()
 
+import h5py
+import mcap.reader
 import numpy as np
 import soundfile
+import yaml
 
 from harness import Case, main, plain, run
 
@@ -33,6 +36,27 @@ class Parts(Case):
             extra = "".join(f", {key}: {value}" for key, value in zip(("stream", "author"), label[3:]) if value)
             text += f"    - {{class: {label[0]}, from: {label[1]}, to: {label[2]}{extra}}}\n"
         return self.write(name, text)
+
+    def labels_in(self, path):
+        """Labels as (class, stream, from, to) in an npz, HDF5 or MCAP file."""
+        if path.endswith(".npz"):
+            with np.load(path) as z:
+                if "labels.class" not in z:
+                    return []
+                return [(str(c), str(s), *map(float, t)) for c, s, t in
+                        zip(z["labels.class"], z["labels.stream"], z["labels.time"])]
+        if path.endswith(".h5"):
+            with h5py.File(path) as f:
+                group = next(iter(f.values())).get("labels")
+                return [] if group is None else [(c.decode(), s.decode(), b, e) for c, s, b, e in zip(
+                    group["class"][:], group["stream"][:], group["begin"][:], group["end"][:])]
+        with open(path, "rb") as f:
+            for record in mcap.reader.make_reader(f).iter_metadata():
+                if record.name == "sds-labels":
+                    labels = yaml.safe_load(record.metadata["yaml"])["labels"]["intervals"]
+                    times = [[int(t) / 1e9 for t in line.split()] for line in record.metadata["log-times"].splitlines()]
+                    return [(l["class"], l.get("stream", ""), *t) for l, t in zip(labels, times)]
+        return []
 
     # Gaps
 
@@ -73,6 +97,116 @@ class Parts(Case):
         values, _ = soundfile.read(self.path("a.wav"), dtype="int32")
         np.testing.assert_array_equal(values, [*range(100, 120), *range(300, 320), *range(500, 520)])
         self.assertEqual(run("export", "wav", recording, "--from", 1, "--to", 2, "-o", self.path("b.wav"))[1].count("joined"), 0)
+
+    # Labels
+
+    def test_labels_of_a_part_are_shortened_to_it(self):
+        recording = self.pack("a.sdsz", self.stream("A"))
+        self.label("a.labels.yml", ("walk", 1, 4), ("shake", 3.5, 8), ("rest", 9, 10))
+        for suffix in ("npz", "h5", "mcap"):
+            form = {"h5": "hdf5"}.get(suffix, suffix)
+            out = self.path("p." + suffix)
+            run("export", form, recording, "--from", 2, "--to", 5, "-o", out)
+            self.assertEqual(self.labels_in(out), [("walk", "", 2, 4), ("shake", "", 3.5, 5)])
+            run("export", form, recording, "--label", "walk", "-o", out, "-f")
+            self.assertEqual(self.labels_in(out), [("walk", "", 1, 4), ("shake", "", 3.5, 4)])
+            # Two stretches: of the label that covers both, a piece each.
+            run("export", form, recording, "--label", "walk", "--label", "rest", "-o", out, "-f")
+            self.assertEqual(self.labels_in(out), [("walk", "", 1, 4), ("shake", "", 3.5, 4), ("rest", "", 9, 10)])
+            run("export", form, recording, "--from", 2, "--to", 5, "--normalize", "-o", out, "-f")
+            self.assertEqual(self.labels_in(out), [("walk", "", 2, 4), ("shake", "", 3.5, 5)])
+            run("export", form, recording, "--from", 8.2, "--to", 8.8, "-o", out, "-f")
+            self.assertEqual(self.labels_in(out), [])
+            run("export", form, recording, "-o", out, "-f")
+            self.assertEqual(self.labels_in(out), [("walk", "", 1, 4), ("shake", "", 3.5, 8), ("rest", "", 9, 10)])
+
+    def test_a_label_that_spans_two_stretches_becomes_two(self):
+        recording = self.pack("a.sdsz", self.stream("A"))
+        self.label("a.labels.yml", ("all", 0, 10), ("knock", 1, 2), ("knock", 4, 5))
+        run("export", "npz", recording, "--label", "knock", "-o", self.path("p.npz"))
+        self.assertEqual(self.labels_in(self.path("p.npz")),
+                         [("all", "", 1, 2), ("knock", "", 1, 2), ("all", "", 4, 5), ("knock", "", 4, 5)])
+
+    def test_labels_of_other_streams_are_not_exported(self):
+        recording = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
+        self.label("ab.labels.yml", ("both", 1, 2), ("a", 2, 3, "A"), ("b", 3, 4, "B"), ("c", 4, 5, "C"))
+        for suffix in ("npz", "h5", "mcap"):
+            out = self.path("s." + suffix)
+            _, err = run("export", {"h5": "hdf5"}.get(suffix, suffix), recording, "-s", "A", "-o", out)
+            self.assertEqual(self.labels_in(out), [("both", "", 1, 2), ("a", "A", 2, 3)])
+            self.assertIn("1 label about a stream that the recording does not have is left out", err)
+            run("export", {"h5": "hdf5"}.get(suffix, suffix), recording, "-o", out, "-f")
+            self.assertEqual(self.labels_in(out), [("both", "", 1, 2), ("a", "A", 2, 3), ("b", "B", 3, 4)])
+
+    def test_a_part_of_several_recordings_goes_into_one_hdf5_file(self):
+        recordings = []
+        for name in "abc":
+            recordings.append(self.pack(name + ".sdsz", self.stream("A")))
+        self.label("a.labels.yml", ("walk", 1, 2))
+        self.label("c.labels.yml", ("walk", 3, 3.5))
+        run("export", "hdf5", *recordings, "--from", 2.5, "--to", 3.25, "-o", self.path("t.h5"))
+        with h5py.File(self.path("t.h5")) as f:
+            for name in "abc":
+                np.testing.assert_array_equal(f[name]["A"]["x"], range(250, 325))
+                np.testing.assert_array_equal(f[name]["A"]["time"], np.arange(250, 325) / 100)
+            np.testing.assert_array_equal(f["c/labels/end"], [3.25])
+        _, err = run("export", "hdf5", *recordings, "--label", "walk", "-o", self.path("l.h5"))
+        self.assertRegex(err, r"note: \S*b\.sdsz: has no label of class 'walk': left out")
+        with h5py.File(self.path("l.h5")) as f:
+            self.assertEqual(sorted(f), ["a", "c"])
+            np.testing.assert_array_equal(f["a/A/x"], range(100, 200))
+            np.testing.assert_array_equal(f["c/A/x"], range(300, 350))
+
+    # Normalized times
+
+    def test_normalized_labels_are_those_of_the_exports(self):
+        # A from 1 s, B from 3 s on: 4 to 6 s are 3 to 5 s of A and 1 to 3 s of B.
+        recording = self.pack("r.sdsz", self.stream("A", 1000), self.stream("B", 3000))
+        self.label("r.labels.yml", ("all", 4, 6), ("own", 4, 6, "B"))
+        expected = [("all", "A", 3, 5), ("all", "B", 1, 3), ("own", "B", 1, 3)]
+        run("export", "npz", recording, "--normalize", "-o", self.path("r.npz"))
+        self.assertEqual(sorted(self.labels_in(self.path("r.npz"))), expected)
+        _, err = run("label", "export", recording, "--normalize", "-o", self.path("l.csv"))
+        self.assertIn("1 label of the whole recording is told once for each stream", err)
+        rows = [line.split(",") for line in self.read("l.csv").decode().splitlines()[1:]]
+        self.assertEqual(sorted((r[0], r[3], float(r[1]), float(r[2])) for r in rows), expected)
+        # An Audacity track has no streams: one has to be chosen.
+        _, err = run("label", "export", recording, "--normalize", expect=2)
+        self.assertIn("the streams begin at different blocks: choose the one that times count from with -s", err)
+        self.assertEqual(run("label", "export", recording, "--normalize", "-s", "A")[0], "3.000000\t5.000000\tall\n")
+        self.assertEqual(run("label", "export", recording, "--normalize", "-s", "B")[0],
+                         "1.000000\t3.000000\tall\n1.000000\t3.000000\town\n")
+        # And the same way in.
+        before = json.loads(run("label", "list", recording, "--json")[0])["labels"]
+        os.remove(self.path("r.labels.yml"))
+        run("label", "import", recording, "--normalize", "-i", self.path("l.csv"))
+        back = json.loads(run("label", "list", recording, "--json")[0])["labels"]
+        self.assertEqual([(l["class"], l["from"], l["to"], l["stream"]) for l in back],
+                         [("all", 4, 6, "A"), ("all", 4, 6, "B"), ("own", 4, 6, "B")])
+        self.assertEqual([(l["class"], l["from"], l["to"]) for l in before], [("all", 4, 6), ("own", 4, 6)])
+        self.write("t.txt", "1\t3\tknock\n")
+        _, err = run("label", "import", recording, "--normalize", "-i", self.path("t.txt"), expect=2)
+        self.assertIn("choose the one that times count from with -s", err)
+        run("label", "import", recording, "--normalize", "-s", "B", "-i", self.path("t.txt"))
+        self.assertEqual([(l["from"], l["to"], l["stream"]) for l in
+                          json.loads(run("label", "list", recording, "-c", "knock", "--json")[0])["labels"]], [(4, 6, "B")])
+        self.write("n.csv", "class,from,to,stream\nx,1,2,\n")
+        _, err = run("label", "import", recording, "--normalize", "-i", self.path("n.csv"), expect=3)
+        self.assertIn("line 2: says no stream", err)
+        self.write("n.csv", "class,from,to,stream\nx,1,2,Nope\n")
+        _, err = run("label", "import", recording, "--normalize", "-i", self.path("n.csv"), expect=3)
+        self.assertIn("line 2: there is no stream 'Nope'", err)
+
+    def test_a_labelled_part_may_be_normalized(self):
+        recording = self.pack("r.sdsz", self.stream("A", 1000))
+        self.label("r.labels.yml", ("walk", 4, 6))
+        run("export", "npz", recording, "--label", "walk", "--normalize", "-o", self.path("r.npz"))
+        with np.load(self.path("r.npz")) as z:
+            np.testing.assert_array_equal(z["A.time"], np.arange(300, 500) / 100)
+            np.testing.assert_array_equal(z["A"]["x"], range(300, 500))
+        self.assertEqual(self.labels_in(self.path("r.npz")), [("walk", "", 3, 5)])
+        rows = run("export", "csv", recording, "--label", "walk", "--normalize")[0].splitlines()
+        self.assertEqual((rows[1], rows[-1], len(rows)), ("3,300", "4.99,499", 201))
 
 
 if __name__ == "__main__":

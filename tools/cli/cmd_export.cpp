@@ -158,8 +158,7 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
                                   const Options& o, const OnProgress& on_progress) {
   ExportOptions options = o.exports;
   options.samples.within = plan.within;
-  // Times from 0 on are not those of the losses.
-  if (!options.samples.normalize) tell_only_within(recording, plan.within);
+  tell_only_within(recording, plan.within);
   const bool to_folder = !folder.empty();
   std::error_code ignored;
   ExportReport all;
@@ -411,7 +410,7 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
   nlohmann::json all = nlohmann::json::array();
   for (std::size_t p = 0; p < part_names.size(); ++p) {
     std::vector<NamedRecording> recordings;
-    ExportOptions options = o.exports;
+    const ExportOptions& options = o.exports;
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < plans.size(); ++i) {
       if (!items.empty() && items[i].part != p) continue;
@@ -419,10 +418,9 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
       if (plan.error) return fail_with(*plan.error);
       auto recording = open_recording(plan.paths, o.input.options());
       if (!recording) return fail_with(recording.error());
-      options.samples.within = plan.within;
-      if (!options.samples.normalize) tell_only_within(*recording, plan.within);
+      tell_only_within(*recording, plan.within);
       bytes += total_bytes(*recording);
-      recordings.push_back({plan.stem, std::move(*recording), plan.stream_indices()});
+      recordings.push_back({plan.stem, std::move(*recording), plan.stream_indices(), plan.within});
     }
     if (recordings.empty()) continue;
     fs::path output = o.output;
@@ -450,13 +448,6 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
 // What is written of each recording; recordings of which nothing is are left out.
 Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<std::vector<fs::path>>& groups,
                                                   Executor* executor) {
-  const bool part_only = o.part.from || o.part.to || !o.part.labels.empty();
-  if (o.format == Format::hdf5 && groups.size() > 1 && part_only)
-    return fail(ErrorCode::usage, "--from, --to and --label work on one recording");
-  // Times from 0 on are each stream's own; labels are of the recording's clock.
-  if (o.exports.samples.normalize && !o.part.labels.empty())
-    return fail(ErrorCode::usage,
-                "--label and --normalize do not go together: sds cut --label makes a recording of the part");
   std::error_code ignored;
   ExportRequest request;
   request.part = o.part;

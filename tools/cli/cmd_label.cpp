@@ -343,12 +343,25 @@ int run_compare(const Options& o) {
   return 0;
 }
 
-// Where other programs' times begin: at the recording's first block with --normalize, else at the clock's zero.
-Expected<double> origin(const Opened& opened, const Options& o) {
-  if (!o.normalize) return 0.0;
-  auto span = time_span(opened.recording);
-  if (!span) return fail(span);
-  return *span ? (*span)->begin : 0.0;
+// The streams that an exchanged file is about: -s, or all.
+Expected<std::vector<std::size_t>> exchanged(const Opened& opened, const Options& o) {
+  return choose_streams(opened.recording, o.stream.empty() ? std::vector<std::string>{} : std::vector{o.stream});
+}
+
+// Where other programs' times begin: at the first block of the stream with --normalize, else at the clock's zero.
+Expected<LabelOrigins> origins(const Opened& opened, const std::vector<std::size_t>& streams, const Options& o) {
+  if (!o.normalize) return LabelOrigins();
+  return LabelOrigins::first_blocks(opened.recording, streams);
+}
+
+// An Audacity track says of no label which stream it is about: there is one place for all where times begin.
+Expected<double> only_origin(const Opened& opened, const std::vector<std::size_t>& streams,
+                             const LabelOrigins& origins) {
+  if (!origins.one_for_all())
+    return fail(ErrorCode::usage,
+                "the streams begin at different blocks: choose the one that times count from with -s, or write CSV",
+                opened.recording.path());
+  return origins.of(streams.size() == 1 ? opened.recording.streams()[streams.front()].id : "").value_or(0);
 }
 
 bool is_csv(const Options& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }
@@ -358,10 +371,22 @@ int run_import(const Options& o) {
   if (!opened) return fail_with(opened.error());
   auto text = read_small_file(o.file, LabelFile::max_bytes);
   if (!text) return fail_with(text.error());
-  auto zero = origin(*opened, o);
+  auto streams = exchanged(*opened, o);
+  if (!streams) return fail_with(streams.error());
+  auto zero = origins(*opened, *streams, o);
   if (!zero) return fail_with(zero.error());
   const Frequency ticks = opened->file.tick_frequency;
-  auto read = is_csv(o) ? read_label_csv(*text, ticks, *zero, o.file) : read_audacity(*text, ticks, *zero, o.file);
+  const std::string stream = o.stream.empty() ? "" : opened->recording.streams()[streams->front()].id;
+  Expected<LabelFile> read = LabelFile{};
+  if (is_csv(o)) {
+    read = read_label_csv(*text, ticks, *zero, stream, o.file);
+  } else {
+    auto one = only_origin(*opened, *streams, *zero);
+    if (!one) return fail_with(one.error());
+    read = read_audacity(*text, ticks, *one, o.file);
+    if (read)
+      for (auto& label : read->labels) label.stream = stream;
+  }
   if (!read) return fail_with(read.error());
   if (!o.author.empty())
     for (auto& label : read->labels) label.author = o.author;
@@ -374,9 +399,40 @@ int run_import(const Options& o) {
 int run_export(const Options& o) {
   auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
-  auto zero = origin(*opened, o);
+  auto streams = exchanged(*opened, o);
+  if (!streams) return fail_with(streams.error());
+  auto zero = origins(*opened, *streams, o);
   if (!zero) return fail_with(zero.error());
-  const std::string text = is_csv(o) ? write_label_csv(opened->file, *zero) : write_audacity(opened->file, *zero);
+  LabelFile& file = opened->file;
+  if (!o.stream.empty())
+    std::erase_if(file.labels, [&](const Label& label) {
+      return !label.stream.empty() && label.stream != opened->recording.streams()[streams->front()].id;
+    });
+  const auto strange = std::find_if(file.labels.begin(), file.labels.end(),
+                                    [&](const Label& label) { return !zero->of(label.stream).has_value(); });
+  if (strange != file.labels.end())
+    return fail_with({ErrorCode::usage,
+                      fmt::format("a label is about '{}', which is no stream with blocks: it has no time from 0 on",
+                                  strange->stream),
+                      opened->path,
+                      {}});
+  std::string text;
+  if (is_csv(o)) {
+    if (!zero->one_for_all()) {
+      std::vector<std::string> ids;
+      for (const auto& stream : opened->recording.streams())
+        if (zero->of(stream.id)) ids.push_back(stream.id);
+      if (const std::size_t divided = divide_by_stream(file, ids); divided > 0)
+        note(
+            fmt::format("{} of the whole recording {} told once for each stream: their times begin at different blocks",
+                        counted(divided, "label"), divided == 1 ? "is" : "are"));
+    }
+    text = write_label_csv(file, *zero);
+  } else {
+    auto one = only_origin(*opened, *streams, *zero);
+    if (!one) return fail_with(one.error());
+    text = write_audacity(file, *one);
+  }
   if (o.file.empty() || o.file == "-") {
     auto sink = OutputFile::standard_output();
     auto done = sink->append(as_bytes(text));
@@ -516,11 +572,13 @@ void add_label(CLI::App& app, Run& run) {
   const auto add_exchange = [](CLI::App& command, Options& e) {
     command.add_option("--format", e.format, "audacity (a label track) or csv; default by the file's name")
         ->check(CLI::IsMember({"audacity", "csv"}));
-    command.add_flag("--normalize", e.normalize, "The file's times count from the recording's first block");
+    command.add_flag("--normalize", e.normalize, "The file's times count from the first block of the stream");
   };
   o = options();
   auto* import = add_command(*label, run, "import", "Read an Audacity label track, or CSV", o, run_import);
   names_inputs(*import->add_option("-i,--input", o->file, "The file to read")->required()->type_name("FILE"));
+  import->add_option("-s,--stream", o->stream, "The stream that the labels are about, where the file says none")
+      ->type_name("ID");
   import->add_option("--author", o->author, "Who says so")->type_name("NAME");
   add_exchange(*import, *o);
 
@@ -528,6 +586,8 @@ void add_label(CLI::App& app, Run& run) {
   auto* exporter = add_command(*label, run, "export", "Write an Audacity label track, or CSV", o, run_export);
   exporter->add_option("-o,--output", o->file, "The file to write (default: standard output)")->type_name("FILE");
   exporter->add_flag("-f,--force", o->force, "Replace an existing output");
+  exporter->add_option("-s,--stream", o->stream, "Only labels about this stream, or about the whole recording")
+      ->type_name("ID");
   add_exchange(*exporter, *o);
 
   o = options();

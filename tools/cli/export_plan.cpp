@@ -100,7 +100,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
       request.part.labels.empty() ? request.part.ranges(recording) : labelled(recording, request.part, looked);
   if (!within) return fail(within);
   plan.within = *within;
-  if (!request.samples.normalize) tell_only_within(recording, plan.within);
+  tell_only_within(recording, plan.within);
   if (!request.part.labels.empty() && looked.lacks.size() == request.part.labels.size()) {
     looked.nothing = Error{ErrorCode::usage, "has no label of class " + joined(looked.lacks), plan.paths.front(), {}};
     return {};

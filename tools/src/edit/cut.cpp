@@ -136,15 +136,7 @@ LabelFile labels_of_part(const Recording& recording, const std::vector<std::size
       if (stream == left_as.end()) continue;
       label.stream = stream->second;
     }
-    for (const auto& span : both(within, {{labels->seconds_of(label.begin), labels->seconds_of(label.end)}})) {
-      auto begin = left.tick_of(span.begin);
-      auto end = left.tick_of(span.end);
-      if (!begin || !end || *end <= *begin) continue;
-      Label part = label;
-      part.begin = *begin;
-      part.end = *end;
-      left.labels.push_back(std::move(part));
-    }
+    for (auto& piece : pieces_within(*labels, label, within)) left.labels.push_back(std::move(piece));
   }
   report.labels = left.labels.size();
   left.sort();

@@ -4,39 +4,48 @@
 
 #include <algorithm>
 
-#include "sds/tools/label_tools.hpp"
-#include "sds/tools/sample_reader.hpp"
-
 namespace sds {
 
 double ExportedLabels::seconds_of(const Label& label, std::uint64_t tick) const {
-  const auto origin = origins.contains(label.stream) ? origins.find(label.stream) : origins.find("");
-  return file.seconds_of(tick) - (origin == origins.end() ? 0 : origin->second);
+  return file.seconds_of(tick) - origins.of(label.stream).value_or(0);
 }
 
 Expected<ExportedLabels> exported_labels(const Recording& recording, const std::vector<std::size_t>& streams,
-                                         bool normalize, std::vector<std::string>& notes) {
+                                         const TimeRanges& within, bool normalize, std::vector<std::string>& notes) {
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   ExportedLabels exported{std::move(*labels), {}};
-  if (!normalize || exported.file.labels.empty()) return exported;
-  std::vector<std::string> with_values;
-  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    const StreamInfo& stream = recording.streams()[i];
-    auto first = first_tick(recording, i);
-    if (!first) return fail(first);
-    if (!*first) continue;
-    exported.origins[stream.id] = seconds(**first, stream.tick_frequency());
-    if (std::find(streams.begin(), streams.end(), i) != streams.end() && !why_no_samples(stream))
-      with_values.push_back(stream.id);
+  std::vector<std::size_t> with_values;
+  std::vector<std::string> ids;
+  for (const std::size_t i : streams) {
+    if (why_no_samples(recording.streams()[i])) continue;
+    with_values.push_back(i);
+    ids.push_back(recording.streams()[i].id);
   }
-  if (with_values.empty()) return exported;
-  const double origin = exported.origins[with_values.front()];
-  exported.origins[""] = origin;
-  if (std::all_of(with_values.begin(), with_values.end(),
-                  [&](const std::string& id) { return exported.origins[id] == origin; }))
-    return exported;
-  const std::size_t divided = divide_by_stream(exported.file, with_values);
+  std::size_t strange = 0;  // about streams that there are not
+  const std::vector<Label> all = std::move(exported.file.labels);
+  exported.file.labels.clear();
+  for (const auto& label : all) {
+    if (!label.stream.empty() && std::find(ids.begin(), ids.end(), label.stream) == ids.end()) {
+      if (std::none_of(recording.streams().begin(), recording.streams().end(),
+                       [&](const StreamInfo& stream) { return stream.id == label.stream; }))
+        ++strange;
+      continue;
+    }
+    for (auto& piece : pieces_within(exported.file, label, within)) exported.file.labels.push_back(std::move(piece));
+  }
+  if (within != all_time) exported.file.sort();
+  if (strange > 0)
+    notes.push_back(fmt::format("{} about a stream that the recording does not have {} left out",
+                                strange == 1 ? "1 label" : fmt::format("{} labels", strange),
+                                strange == 1 ? "is" : "are"));
+  if (!normalize || exported.file.labels.empty()) return exported;
+  auto origins = LabelOrigins::first_blocks(recording, with_values);
+  if (!origins) return fail(origins);
+  exported.origins = std::move(*origins);
+  if (exported.origins.one_for_all()) return exported;
+  std::erase_if(ids, [&](const std::string& id) { return !exported.origins.of(id); });
+  const std::size_t divided = divide_by_stream(exported.file, ids);
   if (divided > 0)
     notes.push_back(
         fmt::format("{} of the whole recording {} told once for each stream: their times begin at "

@@ -1,26 +1,26 @@
 // Labels as an export tells them: on the same clock as the samples.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "sds/tools/label_file.hpp"
+#include "sds/tools/label_tools.hpp"
 
 namespace sds {
 
 struct ExportedLabels {
   LabelFile file;
-  std::map<std::string, double> origins;  ///< seconds at which each stream's times begin; "": those of all. None: 0
+  LabelOrigins origins;
 
   /// Seconds from the origin of the label's stream.
   [[nodiscard]] double seconds_of(const Label& label, std::uint64_t tick) const;
 };
 
-/// The labels of a recording of which `streams` are exported. With `normalize` each stream's times count from its first
-/// block, and labels with them; where these are not the same, a label of the whole recording becomes one of each of the
-/// streams, and a note says so.
+/// The labels of a recording of which `streams` are exported, those that have samples: labels about them and about the
+/// whole recording, shortened to `within`. With `normalize` each stream's times count from its first block, and labels
+/// with them; where these are not the same, a label of the whole recording becomes one of each of the streams, and a
+/// note says so.
 Expected<ExportedLabels> exported_labels(const Recording& recording, const std::vector<std::size_t>& streams,
-                                         bool normalize, std::vector<std::string>& notes);
+                                         const TimeRanges& within, bool normalize, std::vector<std::string>& notes);
 
 }  // namespace sds

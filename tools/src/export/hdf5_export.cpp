@@ -130,7 +130,9 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
     Handle hdf = create_file(file->path());
     put_attribute(hdf, "creator", "sdskit");
     std::vector<std::string> groups;
-    for (const auto& [name, recording, streams] : recordings) {
+    for (const auto& [name, recording, streams, within] : recordings) {
+      ExportOptions its_options = options;
+      its_options.samples.within = within;
       const Handle group = make_group(hdf, link_name(name, groups));
       put_attribute(group, "source", recording.path().filename().string());
       if (recording.sdsz())
@@ -144,12 +146,12 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
           report.notes.push_back(fmt::format("{}: stream {} is left out: {}", name, stream.id, *why));
           continue;
         }
-        if (auto done = write_stream(group, link_name(stream.id, names), recording, index, options, executor,
+        if (auto done = write_stream(group, link_name(stream.id, names), recording, index, its_options, executor,
                                      on_progress, report);
             !done)
           return fail(done);
       }
-      auto labels = exported_labels(recording, streams, options.samples.normalize, report.notes);
+      auto labels = exported_labels(recording, streams, within, options.samples.normalize, report.notes);
       if (!labels) return fail(labels);
       if (!labels->file.labels.empty()) write_labels(group, *labels);
     }

@@ -366,7 +366,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   };
   for (auto& source : sources)
     if (auto done = advance(source); !done) return fail(done);
-  auto labels = exported_labels(recording, streams, options.samples.normalize, report.notes);
+  auto labels = exported_labels(recording, streams, options.samples.within, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
   if (!labels->file.labels.empty())
     if (auto done = writer.write_metadata("sds-labels",

@@ -160,7 +160,7 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
       return fail(done);
   }
   if (report.streams == 0) return no_stream_with_values(recording, report.notes);
-  auto labels = exported_labels(recording, streams, options.samples.normalize, report.notes);
+  auto labels = exported_labels(recording, streams, options.samples.within, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
   if (const auto& all = labels->file.labels; !all.empty()) {
     const std::size_t n = all.size();

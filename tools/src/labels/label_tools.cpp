@@ -183,6 +183,44 @@ std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& st
   return divided;
 }
 
+std::vector<Label> pieces_within(const LabelFile& file, const Label& label, const TimeRanges& within) {
+  if (within == all_time) return {label};
+  std::vector<Label> pieces;
+  const TimeSpan whole{file.seconds_of(label.begin), file.seconds_of(label.end)};
+  for (const auto& span : both(within, {whole})) {
+    Label piece = label;
+    if (span.begin > whole.begin) piece.begin = file.tick_of(span.begin).value_or(label.begin);
+    if (span.end < whole.end) piece.end = file.tick_of(span.end).value_or(label.end);
+    if (piece.begin < piece.end) pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+Expected<LabelOrigins> LabelOrigins::first_blocks(const Recording& recording, const std::vector<std::size_t>& streams) {
+  LabelOrigins origins;
+  auto& known = origins.by_stream_.emplace();
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    const StreamInfo& stream = recording.streams()[i];
+    auto first = first_tick(recording, i);
+    if (!first) return fail(first);
+    if (*first) known[stream.id] = seconds(**first, stream.tick_frequency());
+  }
+  for (const std::size_t i : streams) {
+    const auto at = known.find(recording.streams()[i].id);
+    if (at == known.end()) continue;
+    const auto [all, first] = known.try_emplace("", at->second);
+    if (all->second != at->second) origins.one_for_all_ = false;
+  }
+  known.try_emplace("", 0);
+  return origins;
+}
+
+std::optional<double> LabelOrigins::of(const std::string& stream) const {
+  if (!by_stream_) return 0.0;
+  const auto at = by_stream_->find(stream);
+  return at == by_stream_->end() ? std::nullopt : std::optional(at->second);
+}
+
 void join_labels(LabelFile& file, double gap_s) {
   file.sort();
   std::map<std::tuple<std::string, std::string, std::string>, std::size_t> last;  // index in `joined`
@@ -292,8 +330,8 @@ std::string write_audacity(const LabelFile& file, double origin_s) {
   return out;
 }
 
-Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, double origin_s,
-                                   const std::filesystem::path& path) {
+Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, const LabelOrigins& origins,
+                                   const std::string& stream, const std::filesystem::path& path) {
   LabelFile file;
   file.tick_frequency = ticks;
   std::vector<std::string> header;
@@ -326,11 +364,25 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
     auto from = parse_csv_number(field("from"));
     auto to = parse_csv_number(field("to"));
     if (!from || !to) return at_line(row.line, (from ? to : from).error(), path);
-    auto label = label_from(file, *from, *to, origin_s);
+    const std::string about = field("stream").empty() ? stream : std::string(field("stream"));
+    const auto origin = origins.of(about);
+    if (!origin)
+      return at_line(
+          row.line,
+          {ErrorCode::bad_input, fmt::format("there is no stream '{}' that times could count from", about), {}, {}},
+          path);
+    if (about.empty() && !origins.one_for_all())
+      return at_line(row.line,
+                     {ErrorCode::usage,
+                      "says no stream, and times of streams begin at different blocks: choose one with -s",
+                      {},
+                      {}},
+                     path);
+    auto label = label_from(file, *from, *to, *origin);
     if (!label) return at_line(row.line, label.error(), path);
     label->name = field("class");
     if (label->name.empty()) return at_line(row.line, {ErrorCode::bad_input, "the class is empty", {}, {}}, path);
-    label->stream = field("stream");
+    label->stream = about;
     label->author = field("author");
     label->note = field("note");
     if (!field("confidence").empty()) {
@@ -350,12 +402,14 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
   return file;
 }
 
-std::string write_label_csv(const LabelFile& file, double origin_s) {
+std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) {
   std::string out = "class,from,to,stream,author,confidence,note\n";
-  for (const auto& l : file.labels)
-    out += fmt::format("{},{},{},{},{},{},{}\n", csv_quoted(l.name), file.seconds_of(l.begin) - origin_s,
-                       file.seconds_of(l.end) - origin_s, csv_quoted(l.stream), csv_quoted(l.author),
+  for (const auto& l : file.labels) {
+    const double origin = origins.of(l.stream).value_or(0);
+    out += fmt::format("{},{},{},{},{},{},{}\n", csv_quoted(l.name), file.seconds_of(l.begin) - origin,
+                       file.seconds_of(l.end) - origin, csv_quoted(l.stream), csv_quoted(l.author),
                        l.confidence ? fmt::format("{}", *l.confidence) : "", csv_quoted(l.note));
+  }
   return out;
 }
 

@@ -47,6 +47,7 @@ struct NamedRecording {
   std::string name;
   Recording recording;
   std::vector<std::size_t> streams;
+  TimeRanges within = all_time;  ///< instead of ExportOptions::samples.within
 };
 
 /// One HDF5 file: a group a recording, in it a group a stream with `time` (seconds) and one dataset a channel, raw

@@ -20,6 +20,28 @@ void join_labels(LabelFile& file, double gap_s);
 /// Makes of each label of the whole recording one of each of these streams. Returns of how many that was done.
 std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams);
 
+/// What of a label lies in `within`, a piece for each stretch of it; the label as it is where that is all time.
+std::vector<Label> pieces_within(const LabelFile& file, const Label& label, const TimeRanges& within);
+
+/// Where times begin that are told from 0 on (docs/time.md, "Normalized times"), in seconds of the recording's clock.
+class LabelOrigins {
+ public:
+  /// At the clock's zero, whatever a label is about.
+  LabelOrigins() = default;
+  /// At the first block of the stream that a label is about (first_tick()); `streams` are those that labels of the
+  /// whole recording are told with.
+  static Expected<LabelOrigins> first_blocks(const Recording& recording, const std::vector<std::size_t>& streams);
+
+  /// Of labels about a stream; "": about the whole recording. Nothing of streams that there are not, or without blocks.
+  [[nodiscard]] std::optional<double> of(const std::string& stream) const;
+  /// Whether labels of the whole recording have one time with all of these streams.
+  [[nodiscard]] bool one_for_all() const { return one_for_all_; }
+
+ private:
+  std::optional<std::map<std::string, double>> by_stream_;
+  bool one_for_all_ = true;
+};
+
 /// How far two annotators agree: at every instant, each says one class or none (of overlapping labels of one annotator
 /// the one that begins last; of those that begin at once the one that ends first, then the first by name). Where labels
 /// are about streams, each of these streams is compared by itself, with the labels that are about it and those about
@@ -34,15 +56,16 @@ struct Agreement {
 Agreement agreement(const LabelFile& a, const LabelFile& b);
 
 /// Audacity's label track: lines of start, end (seconds) and text, separated by tabs. Lines that start with a
-/// backslash (frequency ranges) are left out. `from_zero`: times count from `origin_s` instead of the clock's zero.
+/// backslash (frequency ranges) are left out. Times count from `origin_s`.
 Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, double origin_s,
                                   const std::filesystem::path& path);
 std::string write_audacity(const LabelFile& file, double origin_s);
 
-/// CSV with a header: class, from, to (seconds), and optionally stream, author, confidence, note.
-Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, double origin_s,
-                                   const std::filesystem::path& path);
-std::string write_label_csv(const LabelFile& file, double origin_s);
+/// CSV with a header: class, from, to (seconds), and optionally stream, author, confidence, note. Rows without a stream
+/// are about `stream`. To be written, labels are about streams that have an origin.
+Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, const LabelOrigins& origins,
+                                   const std::string& stream, const std::filesystem::path& path);
+std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins);
 
 /// Segmentation by energy: the level of a frame is the RMS about its mean of the chosen channels, in their physical
 /// units; frames above `threshold` are active. Without a threshold: the noise floor (10th percentile of the frames'
