@@ -60,6 +60,33 @@ class Datasets(Case):
         run("label", "add", rec, "-c", "x", "--from", 3, "--to", 2, expect=2)
         run("label", "add", rec, "-c", "x", "--from", -1, "--to", 2, expect=2)
 
+    def test_the_very_same_label_is_added_once(self):
+        rec = self.recording()
+        add = ["label", "add", rec, "-c", "walk", "--from", 1, "--to", 2]
+        run(*add)
+        before = self.read("Imu.labels.yml")
+        for again in (add, [*add[:-4], "--from-tick", 1000, "--to-tick", 2000]):
+            self.assertIn("added nothing: the very same label is there already, 1 label in all", run(*again)[0])
+            self.assertEqual(self.read("Imu.labels.yml"), before)
+        for other in (["--author", "ann"], ["-s", "Imu"], ["--note", "x"], ["--confidence", 0.5]):
+            self.assertIn("added walk", run(*add, *other)[0])
+        self.assertEqual(len(json.loads(run("label", "list", rec, "--json")[0])["labels"]), 5)
+
+    def test_activity_ends_at_gaps_and_losses(self):
+        # Active throughout; 4 to 7 s are missing, and a loss is known there of a copy. On either side is its own activity.
+        rows = wave(1000, loud=((0, 20),))
+        ticks = [100 * k if k < 40 else 100 * k + 3000 for k in range(100)]
+        rec = self.recording(rows=rows, ticks=ticks)
+        run("label", "auto", rec, "-s", "Imu", "--channel", "x", "--threshold", 1, "--active", "act")
+        listed = lambda: [(e["class"], e["from"], e["to"]) for e in json.loads(run("label", "list", rec, "--json")[0])["labels"]]
+        self.assertEqual(listed(), [("act", 0, 4), ("act", 7, 13)])
+        # 0.1 s of silence before the gap and 0.1 s behind it are shorter than --min-silent, though together they were not;
+        # activity of 0.15 s that a gap divides is too short on either side.
+        rows = wave(1000, loud=((1, 3.9), (4.1, 6)))
+        rec = self.recording(rows=rows, ticks=ticks)
+        run("label", "auto", rec, "-s", "Imu", "--channel", "x", "--threshold", 50, "--active", "act", "--min-silent", 0.15)
+        self.assertEqual(listed(), [("act", 1, 4), ("act", 7.1, 9)])
+
     def test_a_files_name_gives_way_to_labels(self):
         """Accel.rig1.sds is of rig1 until somebody says what is in it; Imu.rock.1.sds is a take of rock."""
         for name, implied in (("Accel.rig1", "rig1"), ("Imu.rock.1", "rock"), ("Imu.0", None), ("Imu.3.2", None)):
@@ -156,7 +183,7 @@ class Datasets(Case):
             self.assertIn(expected, err)
             self.assertEqual(self.read("Imu.labels.yml"), before, command)
         # Odd, and read again: everything that YAML has a meaning for, and what looks like something else.
-        odd = ["~", "null", "1", "-", "a: b", "#", "'", '"', "\\", "\t", "\x7f", "\u0085", "\u2028", "\ufeff", " ", "ä", "{}", "a\nb", "\r"]
+        odd = ["~", "null", "NULL", "nULL", "TRUE", "yEs", "1", "-", "a: b", "#", "'", '"', "\\", "\t", "\x7f", "\u0085", "\u2028", "\ufeff", " ", "ä", "{}", "a\nb", "\r"]
         for i, text in enumerate(odd):
             run("label", "add", rec, "-c", text, "--from", 3 + i / 10, "--to", 3.05 + i / 10, "--author", text, "--note", text)
         listed = json.loads(run("label", "list", rec, "--json")[0])["labels"][1:]

@@ -184,6 +184,11 @@ int run_add(const Options& o) {
   label.author = o.author;
   label.note = o.note;
   label.confidence = o.confidence;
+  if (std::find(opened->file.labels.begin(), opened->file.labels.end(), label) != opened->file.labels.end()) {
+    fmt::print("{}: added nothing: the very same label is there already, {} in all\n", opened->path.string(),
+               counted(opened->file.labels.size(), "label"));
+    return 0;
+  }
   opened->file.labels.push_back(label);
   opened->file.sort();
   warn_of_problems(*opened);

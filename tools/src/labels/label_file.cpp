@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 #include "sds/bridge/yaml_map.hpp"
@@ -27,9 +28,10 @@ std::string scalar(const std::string& text) {
   const bool starts_well =
       !text.empty() && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z') || text[0] == '_');
   // What YAML takes for something else than text.
-  static constexpr std::array words{"y",  "n",   "yes",  "no",    "on",  "off", "true", "false", "null", "Yes", "No",
-                                    "On", "Off", "True", "False", "YES", "NO",  "ON",   "OFF",   "Y",    "N",   "Null"};
-  const bool word = std::find(words.begin(), words.end(), text) != words.end();
+  static constexpr std::array<std::string_view, 9> words{"y", "n", "yes", "no", "on", "off", "true", "false", "null"};
+  std::string lower = text;
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const bool word = std::find(words.begin(), words.end(), lower) != words.end();
   if (starts_well && !word && std::all_of(text.begin(), text.end(), harmless)) return text;
   std::string out = "\"";
   for (const char c : text) {

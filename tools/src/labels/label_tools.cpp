@@ -10,6 +10,7 @@
 
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/csv_reader.hpp"
+#include "sds/tools/sampled_time.hpp"
 #include "sds/tools/time_span.hpp"
 
 namespace sds {
@@ -415,7 +416,10 @@ std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) 
 
 Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
                                         LabelFile& labels, const OnProgress& on_progress) {
-  auto reader = SampleReader::open(recording, stream, {}, on_progress);
+  SampledTime sampled(recording, stream);
+  SampleOptions sample_options;
+  sample_options.on_block = [&](const BlockView& block) { sampled.add(block); };
+  auto reader = SampleReader::open(recording, stream, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   auto values = choose_values(metadata, options.channels);
@@ -433,7 +437,6 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
   std::vector<double> squares(values->size());
   std::size_t count = 0;
   double frame_begin = 0;
-  double last_time = 0;
   const auto close = [&] {
     double power = 0;
     for (std::size_t v = 0; v < values->size(); ++v) {
@@ -475,7 +478,6 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
         squares[v] += d * d;
       }
       ++count;
-      last_time = time;
     }
   }
   if (count > 0) close();
@@ -494,7 +496,6 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     double end;
     bool active;
   };
-  std::vector<Run> runs;
   const auto append = [](std::vector<Run>& list, const Run& run) {
     if (!list.empty() && list.back().active == run.active) {
       list.back().end = run.end;
@@ -502,24 +503,32 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
       list.push_back(run);
     }
   };
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    const double end = i + 1 < frames.size() ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
-                                             : std::max(last_time, frames[i].begin + options.frame_s);
-    append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
-  }
-  for (const bool silence : {true, false}) {
-    std::vector<Run> kept;
-    const double least = silence ? options.min_silent_s : options.min_active_s;
-    for (const auto& run : runs) {
-      const bool turn = run.active != silence && run.end - run.begin < least && (!silence || !kept.empty());
-      append(kept, {run.begin, run.end, turn ? !run.active : run.active});
-    }
-    runs = std::move(kept);
-  }
+  // Nothing is said of time without samples: each stretch between gaps and losses is for itself.
   RunLabeller labeller(labels, recording.streams()[stream].id);
-  for (const auto& run : runs)
-    if (auto put = labeller.put(run.active ? options.active : options.silent, run.begin, run.end, 0, 0, false); !put)
-      return fail(put);
+  const TimeRanges stretches = sampled.ranges();
+  std::size_t i = 0;
+  for (const auto& stretch : stretches) {
+    const bool last = &stretch == &stretches.back();
+    std::vector<Run> runs;
+    for (; i < frames.size() && (last || frames[i].begin < stretch.end); ++i) {
+      const bool next = i + 1 < frames.size() && (last || frames[i + 1].begin < stretch.end);
+      const double end = next ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
+                              : std::max(stretch.end, frames[i].begin);
+      append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
+    }
+    for (const bool silence : {true, false}) {
+      std::vector<Run> kept;
+      const double least = silence ? options.min_silent_s : options.min_active_s;
+      for (const auto& run : runs) {
+        const bool turn = run.active != silence && run.end - run.begin < least && (!silence || !kept.empty());
+        append(kept, {run.begin, run.end, turn ? !run.active : run.active});
+      }
+      runs = std::move(kept);
+    }
+    for (const auto& run : runs)
+      if (auto put = labeller.put(run.active ? options.active : options.silent, run.begin, run.end, 0, 0, false); !put)
+        return fail(put);
+  }
   labels.sort();
   return report;
 }
