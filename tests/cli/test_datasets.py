@@ -72,6 +72,29 @@ class Datasets(Case):
             self.assertIn("added walk", run(*add, *other)[0])
         self.assertEqual(len(json.loads(run("label", "list", rec, "--json")[0])["labels"]), 5)
 
+    def test_known_classes_stay_known_when_labels_come(self):
+        rec = self.recording(rows=wave(1000, loud=((2, 4),)))
+        head = "labels:\n  classes: [walk, rest]\n  intervals:\n    - {class: walk, from: 1, to: 2}\n"
+        self.write("l.csv", "class,from,to\nrun,5,6\n")
+        self.write("o.labels.yml", "labels:\n  intervals:\n    - {class: run, from: 5, to: 6}\n")
+        self.write("p.labels.yml", "labels:\n  classes: [run]\n  intervals:\n    - {class: run, from: 5, to: 6}\n")
+        classes = lambda: re.search(r"classes: \[(.*)\]", self.read("Imu.labels.yml").decode()).group(1)
+        for command, known in ((["label", "import", rec, "-i", self.path("l.csv")], "walk, rest"),
+                               (["label", "merge", rec, "--with", self.path("o.labels.yml")], "walk, rest"),
+                               (["label", "merge", rec, "--with", self.path("p.labels.yml")], "walk, rest, run"),
+                               (["label", "auto", rec, "-s", "Imu", "--channel", "x"], "walk, rest"),
+                               (["query", rec, "y >= 0", "--add-label", "run"], "walk, rest")):
+            self.write("Imu.labels.yml", head)
+            run(*command)
+            self.assertEqual(classes(), known, command)
+        # A recording without labels takes the list over; one that has some and no list knows any class.
+        os.remove(self.path("Imu.labels.yml"))
+        run("label", "merge", rec, "--with", self.path("p.labels.yml"))
+        self.assertEqual(classes(), "run")
+        self.write("Imu.labels.yml", "labels:\n  intervals:\n    - {class: walk, from: 1, to: 2}\n")
+        run("label", "merge", rec, "--with", self.path("p.labels.yml"))
+        self.assertNotIn("classes", self.read("Imu.labels.yml").decode())
+
     def test_activity_ends_at_gaps_and_losses(self):
         # Active throughout; 4 to 7 s are missing, and a loss is known there of a copy. On either side is its own activity.
         rows = wave(1000, loud=((0, 20),))

@@ -901,6 +901,45 @@ class Parts(Case):
         with np.load(self.path("d", "train.npz")) as z:
             self.assertEqual(list(z["classes"]), ["walk"])
 
+    def test_classes_of_a_merge_are_known_of_every_input(self):
+        for stream, text in (("A", "  classes: [walk, shake]\n  intervals:\n    - {class: walk, from: 0, to: 10}\n"),
+                             ("B", "  intervals:\n    - {class: idle, from: 0, to: 1}\n    - {class: walk, from: 1, to: 2}\n")):
+            self.record(f"{stream}.sdsz", stream, 1)
+            self.labels(f"{stream}.labels.yml", text)
+        for order, classes in (("AB", ["walk", "shake", "idle"]), ("BA", ["idle", "walk", "shake"])):
+            run("merge", *(self.path(f"{s}.sdsz") for s in order), "--no-align", "-o", self.path("m.sdsz"), "-f")
+            self.assertEqual(yaml.safe_load(self.read("m.labels.yml"))["labels"]["classes"], classes)
+            self.assertIn("3 labels, good", run("label", "check", self.path("m.sdsz"))[0])
+        # Where no input has the list, the merge has none.
+        self.labels("A.labels.yml", "  intervals:\n    - {class: walk, from: 0, to: 10}\n")
+        run("merge", self.path("A.sdsz"), self.path("B.sdsz"), "--no-align", "-o", self.path("m.sdsz"), "-f")
+        self.assertNotIn("classes", yaml.safe_load(self.read("m.labels.yml"))["labels"])
+
+    def test_a_name_that_a_merge_gives_is_no_class(self):
+        for name in ("left", "recording.1"):
+            self.record(name + ".sdsz", "Imu", 1)
+        merged = self.path("m.sdsz")
+        run("merge", self.path("left.sdsz"), self.path("recording.1.sdsz"), "--no-align", "-o", merged)
+        streams = [s["id"] for s in json.loads(run("info", merged, "--json")[0])["recordings"][0]["streams"]]
+        self.assertEqual(streams, ["Imu.1", "Imu.recording.1"])
+        listed = lambda path: [(l["class"], l["stream"], l["from"], l["to"]) for l in
+                               json.loads(run("label", "list", path, "--json")[0])["labels"]]
+        self.assertEqual(listed(merged), [])
+        run("unpack", merged, "-d", self.path("plain"))
+        for name in ("Imu.1.sds", "Imu.recording.1.sds"):
+            self.assertEqual(listed(self.path("plain", name)), [], name)
+        # Labels about the stream come along, and a pack of both files is what it was.
+        run("label", "add", merged, "-c", "walk", "-s", "Imu.recording.1", "--from", 1, "--to", 2)
+        run("label", "add", merged, "-c", "rest", "-s", "Imu.1", "--from", 1, "--to", 2)
+        run("unpack", merged, "-d", self.path("plain"), "-f")
+        self.assertEqual(listed(self.path("plain", "Imu.recording.1.sds")), [("walk", "Imu", 1, 2)])
+        _, err = run("pack", self.path("plain", "Imu.1.sds"), self.path("plain", "Imu.recording.1.sds"), "-o", self.path("n.sdsz"))
+        self.assertNotIn("left behind", err)
+        self.assertEqual(self.read("n.labels.yml"), self.read("m.labels.yml"))
+        run("label", "add", self.path("plain", "Imu.recording.1.sds"), "-c", "new", "--from", 3, "--to", 4)
+        _, err = run("pack", self.path("plain", "Imu.1.sds"), self.path("plain", "Imu.recording.1.sds"), "-o", self.path("n.sdsz"), "-f")
+        self.assertIn("Imu.recording.1.labels.yml is left behind", err)
+
     def test_a_resampled_recording_keeps_its_labels(self):
         recording = self.record("r.sdsz", "A", 1)
         self.labels("r.labels.yml", "  intervals:\n    - {class: walk, from: 1, to: 4}\n    - {class: run, from: 5, to: 6, stream: A}\n")

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "edit/stream_copy.hpp"
 #include "labels_along.hpp"
+#include "labels_beside.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/plain_ticks.hpp"
@@ -150,6 +152,41 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   return file->keep();
 }
 
+// Where a recording has labels, the names of its streams say no class; the files that they become would. Those that are
+// not found with the first one get the labels about them.
+struct FileLabels {
+  LabelsBeside beside;
+  std::string text;
+};
+Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackReport& report, bool force) {
+  std::vector<FileLabels> all;
+  std::error_code ignored;
+  if (!std::filesystem::exists(label_path(input.path()), ignored)) return all;
+  for (std::size_t i = 1; i < report.files.size(); ++i) {
+    if (class_in_label(input.streams()[i].description.label).empty()) continue;
+    EditReport edit;
+    auto text = labels_of_part(input, {i}, all_time, edit).checked_yaml();
+    if (!text) return fail(text);
+    for (auto& note : edit.notes) report.notes.push_back(std::move(note));
+    FileLabels labels{LabelsBeside(report.files[i].data, force), std::move(*text)};
+    if (auto ok = labels.beside.refuse(); !ok) return fail(ok);
+    all.push_back(std::move(labels));
+  }
+  return all;
+}
+
+// Whether labels say nothing that others do not, whatever they say it of.
+bool all_are_in(const std::filesystem::path& some, const std::filesystem::path& others) {
+  const auto a = LabelFile::load(some);
+  const auto b = LabelFile::load(others);
+  return a && b && std::all_of(a->labels.begin(), a->labels.end(), [&](const Label& label) {
+           return std::any_of(b->labels.begin(), b->labels.end(), [&](Label other) {
+             other.stream = label.stream;
+             return other == label && a->tick_frequency == b->tick_frequency;
+           });
+         });
+}
+
 // Labels that were about the stream of one file may be about none of several: ids are longer where names repeat.
 void note_strange_labels(const Recording& input, PackReport& report) {
   if (report.labels.empty()) return;
@@ -208,7 +245,8 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   for (std::size_t i = 1; i < input.streams().size() && !input.sdsz(); ++i) {
     const auto left = label_path(input.streams()[i].path);
     std::error_code ignored;
-    if (left != label_path(input.path()) && std::filesystem::exists(left, ignored))
+    if (left != label_path(input.path()) && std::filesystem::exists(left, ignored) &&
+        !all_are_in(left, label_path(input.path())))
       report.notes.push_back(left.string() + " is left behind: labels beside the first file come along");
   }
   return report;
@@ -245,6 +283,8 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
     if (!planned) return fail(planned);
     labels = std::move(*planned);
   }
+  auto more_labels = labels_of_files(input, report, options.force);
+  if (!more_labels) return fail(more_labels);
   const auto pool = make_worker_pool(options.threads);
   report.streams = input.streams().size();
   for (std::size_t i = 0; i < input.streams().size(); ++i)
@@ -262,6 +302,8 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
       report.notes.push_back(fmt::format("the labels are in {}: they are found when {} is named first",
                                          report.labels.string(), report.files.front().data.filename().string()));
   }
+  for (const auto& more : *more_labels)
+    if (auto done = more.beside.replace(more.text, report.notes); !done) return fail(done);
   remark_clocks(input, report);
   if (input.sdsz()) {
     auto size = input.sdsz()->file()->size();

@@ -99,9 +99,29 @@ class Merger {
     return {};
   }
 
-  [[nodiscard]] const std::optional<LabelFile>& labels() const { return labels_; }
+  // Whose streams got the names of recordings has labels, be they none: such a name says no class.
+  [[nodiscard]] const std::optional<LabelFile>& labels() {
+    if (!labels_ && named_by_recordings_) {
+      labels_.emplace();
+      labels_->tick_frequency = inputs_.front().recording.streams().empty()
+                                    ? labels_->tick_frequency
+                                    : inputs_.front().recording.streams().front().tick_frequency();
+    }
+    if (labels_) labels_->classes = any_list_ ? classes_ : std::vector<std::string>{};
+    return labels_;
+  }
 
  private:
+  // Of an input without a list of classes, those that it uses are known.
+  void know_classes(const LabelFile& labels) {
+    any_list_ = any_list_ || !labels.classes.empty();
+    std::vector<std::string> known = labels.classes;
+    if (known.empty())
+      for (const auto& label : labels.labels) known.push_back(label.name);
+    for (auto& name : known)
+      if (std::find(classes_.begin(), classes_.end(), name) == classes_.end()) classes_.push_back(std::move(name));
+  }
+
   void report_clock(std::size_t r) {
     const ClockFit& fit = clocks_[r].fit;
     MergedClock clock;
@@ -164,6 +184,7 @@ class Merger {
     if (names_.count(full_name()) > 0) {
       description.label = inputs_[r].label;
       for (int n = 2; names_.count(full_name()) > 0; ++n) description.label = fmt::format("{}-{}", inputs_[r].label, n);
+      named_by_recordings_ = true;
     }
     names_.insert(full_name());
     all_names_.push_back({description.name, description.label, description.playback});
@@ -224,6 +245,7 @@ class Merger {
       return {};
     }
     if (labels->labels.empty() && labels->classes.empty()) return {};
+    know_classes(*labels);
     // A label of a whole recording says nothing of the other recordings' streams.
     if (inputs_with_streams() > 1) {
       std::vector<std::string> streams;
@@ -272,6 +294,9 @@ class Merger {
   std::set<std::string> names_;
   std::vector<SdsFileName> all_names_;  // of the result's streams
   std::optional<LabelFile> labels_;
+  std::vector<std::string> classes_;  // that any input knows
+  bool any_list_ = false;             // as a list of its own
+  bool named_by_recordings_ = false;  // some streams are
 };
 
 }  // namespace
@@ -298,7 +323,8 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   if (auto done = merger.fit_clocks(); !done) return fail(done);
   if (auto done = merger.copy_all(on_progress); !done) return fail(done);
   report.raw_bytes = (*made)->writer().raw_bytes();
-  const LabelFile* found = merger.labels() ? &*merger.labels() : nullptr;
+  const auto& labels_of_all = merger.labels();
+  const LabelFile* found = labels_of_all ? &*labels_of_all : nullptr;
   if (found != nullptr) report.labels = found->labels.size();
   if (auto done = (*made)->finish(report.notes, found); !done) return fail(done);
   return report;

@@ -145,6 +145,7 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
 }
 
 Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
+  const bool nothing_yet = file.labels.empty() && file.classes.empty();
   for (Label label : other.labels) {
     if (!(other.tick_frequency == file.tick_frequency)) {
       auto begin = file.tick_of(other.seconds_of(label.begin));
@@ -157,8 +158,8 @@ Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
     if (std::find(file.labels.begin(), file.labels.end(), label) != file.labels.end()) continue;
     if (auto added = add(file, std::move(label)); !added) return added;
   }
-  // Known classes stay known; a side that knows any class leaves the result open.
-  if (!file.classes.empty() && other.classes.empty() && !other.labels.empty()) file.classes.clear();
+  // Known classes stay known; where any class was known, it is.
+  if (nothing_yet) file.classes = other.classes;
   if (!file.classes.empty())
     for (const auto& name : other.classes)
       if (std::find(file.classes.begin(), file.classes.end(), name) == file.classes.end()) file.classes.push_back(name);

@@ -12,8 +12,9 @@ namespace sds {
 /// have, labels outside of the recording or of streams that it does not have, empty ones: as sentences with the line.
 Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording);
 
-/// Adds the labels of `other` to `file`, in the frequency of `file`; equal ones once. With `gap_s`, labels of the same
-/// class, stream and author that touch, overlap or lie at most so far apart become one.
+/// Adds the labels of `other` to `file`, in the frequency of `file`; equal ones once. Known classes of `file` stay
+/// known, with those of `other`; where it has labels and knows any class, it still does. With `gap_s`, labels of the
+/// same class, stream and author that touch, overlap or lie at most so far apart become one.
 Expected<void> merge_labels(LabelFile& file, const LabelFile& other);
 void join_labels(LabelFile& file, double gap_s);
 

@@ -48,7 +48,8 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
 /// Writes every stream of `input` as a `.sds` file, and the metadata files, into `directory` (made if needed).
 /// Files are named by plain_files_of(): whatever the recording says, inside `directory`, one for each stream. Damaged
 /// sections are left out; losses are counted in the report. The label file beside `input` is copied to where it is
-/// found by who opens the files in their order: beside the first one.
+/// found by who opens the files in their order: beside the first one. Others whose names would say a class that the
+/// labels do not get a label file, too, with what is about them.
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress);
 
