@@ -979,9 +979,6 @@ class Parts(Case):
         quality = json.loads(run("check", "--quality", self.path("r.sdsz"), "--json")[0])["recordings"][0]["quality"]
         self.assertEqual({c: round(s, 9) for c, s in quality["classes"].items()}, {"walk": 2, "idle": 2.5})
         self.assertIn("walk: 1 label, 7.000 s labelled", run("label", "list", self.path("r.sdsz"))[0])
-        os.mkdir(self.path("ei"))
-        run("export", "edge-impulse", self.path("r.sdsz"), "-o", self.path("ei"))
-        self.assertEqual([n.split(".")[0] for n in os.listdir(self.path("ei"))], ["idle"])
 
     def test_what_cannot_be_meant_is_said(self):
         recording = self.record("r.sdsz", "A", 1)

@@ -208,6 +208,112 @@ class Parts(Case):
         rows = run("export", "csv", recording, "--label", "walk", "--normalize")[0].splitlines()
         self.assertEqual((rows[1], rows[-1], len(rows)), ("3,300", "4.99,499", 201))
 
+    # Datasets of parts
+
+    def test_seconds_of_a_dataset_are_those_of_the_part(self):
+        recordings = []
+        for i, name in enumerate("abcd"):
+            recordings.append(self.pack(name + ".sdsz", self.stream("A", 100 * i), self.stream("B", blocks=300)))
+            self.label(name + ".labels.yml", ("walk", 1, 4), ("rest", 4, 9), ("b", 0, 30, "B"))
+        for args, seconds, classes in (([], 30, {"walk": 3, "rest": 5, "b": 30}),
+                                       (["-s", "A"], 10, {"walk": 3, "rest": 5}),
+                                       (["--from", 2, "--to", 6], 4, {"walk": 2, "rest": 2, "b": 4}),
+                                       (["-s", "A", "--label", "rest"], 5, {"rest": 5}),
+                                       (["-s", "A", "--label", "rest", "--to", 5], 1, {"rest": 1})):
+            for form in ("csv", "hdf5"):
+                run("export", form, *recordings, *args, "--split", "50/50", "-o", self.path("set"), "-f")
+                manifest = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+                for recording in manifest["recordings"]:
+                    self.assertEqual((recording["seconds"], recording["class-seconds"]), (seconds, classes), args)
+                self.assertEqual(manifest["parts"]["train"]["seconds"], 2 * seconds)
+
+    def test_recordings_of_one_name_get_names_of_their_own(self):
+        paths = []
+        for i, folder in enumerate(("left", "right", "other")):
+            os.mkdir(self.path(folder))
+            recording = self.pack("w.sdsz", self.stream("A", 1000 * i))
+            os.rename(recording, self.path(folder, "w.sdsz"))
+            paths.append(self.path(folder, "w.sdsz"))
+        left, right, other = paths
+        os.rename(other, self.path("w~2.sdsz"))
+        other = self.path("w~2.sdsz")
+        first = {"w": 0, "w~3": 1, "w~2": 2}  # seconds at which each begins: left is before right
+        for order in ((left, right, other), (other, right, left)):
+            _, err = run("export", "csv", *order, "-o", self.path("out"), "-f")
+            self.assertRegex(err, r"note: \S*right/w\.sdsz is called w~3 here: \S*left/w\.sdsz has the same name")
+            self.assertEqual({n[:-4]: float(self.read("out", n).splitlines()[1].split(b",")[0])
+                              for n in os.listdir(self.path("out"))}, first)
+            run("export", "hdf5", *order, "-o", self.path("all.h5"), "-f")
+            with h5py.File(self.path("all.h5")) as f:
+                self.assertEqual({name: f[name]["A/time"][0] for name in f}, first)
+            run("export", "npz", *order, "--window", "1s", "--unlabelled", "-o", self.path("set"), "-f")
+            with np.load(self.path("set", "train.npz")) as z:
+                self.assertEqual({str(z["recordings"][r]): b for r, b in zip(z["recording"][::10], z["begin"][::10])}, first)
+            manifest = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+            self.assertEqual({r["name"]: r["source"] for r in manifest["recordings"]},
+                             {"w": "w.sdsz", "w~2": "w~2.sdsz", "w~3": "right/w.sdsz"})
+        _, err = run("export", "csv", left, self.path("left", "..", "left", "w.sdsz"), "-o", self.path("twice"), expect=2)
+        self.assertIn("is named twice", err)
+
+    # Edge Impulse: a file an event
+
+    def values(self, *names):
+        return [row[0] for row in json.loads(self.read(*names))["payload"]["values"]]
+
+    def test_each_label_becomes_a_file_of_its_class(self):
+        recording = self.pack("Accel.sdsz", self.stream("Accel"))
+        # Two authors say the same knock; a scrape overlaps the second one.
+        self.label("Accel.labels.yml", ("knock", 1, 1.2, "", "ann"), ("knock", 1.1, 1.3, "", "bob"), ("knock", 2, 2.2),
+                   ("scrape", 2.1, 4), ("knock", 4, 4.1), ("knock", 4.1, 4.3))
+        expected = {"knock.Accel.1.json": range(100, 130), "knock.Accel.2.json": range(200, 220),
+                    "knock.Accel.3.json": range(400, 410), "knock.Accel.4.json": range(410, 430),
+                    "scrape.Accel.json": range(210, 400)}
+        _, err = run("export", "edge-impulse", recording, "-o", self.path("all") + "/")
+        self.assertIn("stream Accel: what has no label is left out: each label becomes a file", err)
+        self.assertEqual({n: self.values("all", n) for n in os.listdir(self.path("all"))},
+                         {n: list(v) for n, v in expected.items()})
+        # The class that was asked for, and nothing else; one after the other they do not collide.
+        os.mkdir(self.path("one"))
+        for name in ("knock", "scrape"):
+            _, err = run("export", "edge-impulse", recording, "--label", name, "-o", self.path("one"))
+            self.assertEqual(err, "")
+        self.assertEqual({n: self.values("one", n) for n in os.listdir(self.path("one"))},
+                         {n: list(v) for n, v in expected.items()})
+        run("export", "edge-impulse", recording, "--from", 1.15, "--to", 2.15, "-o", self.path("part") + "/")
+        self.assertEqual({n: self.values("part", n) for n in os.listdir(self.path("part"))},
+                         {"knock.Accel.1.json": list(range(115, 130)), "knock.Accel.2.json": list(range(200, 215)),
+                          "scrape.Accel.json": list(range(210, 215))})
+        run("export", "edge-impulse", recording, "--label", "knock", "--class", "hit", "--to", 3, "-o", self.path("hit") + "/")
+        self.assertEqual(sorted(os.listdir(self.path("hit"))), ["hit.Accel.1.json", "hit.Accel.2.json"])
+        run("export", "edge-impulse", recording, "--class", "hit", "-o", self.path("whole") + "/")
+        self.assertEqual(self.values("whole", "hit.Accel.json"), list(range(1000)))
+        # In one file there is place for one.
+        _, err = run("export", "edge-impulse", recording, "--label", "knock", "-o", self.path("x.json"), expect=2)
+        self.assertIn("4 labels of 'knock' would be joined in one file", err)
+        self.assertFalse(os.path.exists(self.path("x.json")))
+        run("export", "edge-impulse", recording, "--label", "scrape", "-o", self.path("x.json"))
+        self.assertEqual(self.values("x.json"), list(range(210, 400)))
+        _, err = run("export", "edge-impulse", recording, "--from", 8, "-o", self.path("none") + "/", expect=2)
+        self.assertIn("has no label in the time that was asked for", err)
+        self.assertFalse(os.path.exists(self.path("none")))
+
+    def test_labels_of_a_stream_become_files_of_it_and_recordings_without_labels_one(self):
+        both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
+        self.label("ab.labels.yml", ("a", 1, 2, "A"), ("all", 3, 4), ("late", 20, 21))
+        bare = self.pack("bare.sdsz", self.stream("A"))
+        _, err = run("export", "edge-impulse", both, bare, "-o", self.path("out"))
+        self.assertEqual({n: self.values("out", n) for n in os.listdir(self.path("out"))},
+                         {"a.ab.A.json": list(range(100, 200)), "all.ab.A.json": list(range(300, 400)),
+                          "all.ab.B.json": list(range(300, 400)), "bare.json": list(range(1000))})
+        self.assertIn("late.ab.A is left out: there is no sample where that label is", err)
+
+    def test_a_gap_within_an_event_is_told(self):
+        recording = self.pack("g.sdsz", self.stream("G", missing=range(10, 50)))
+        self.label("g.labels.yml", ("x", 0.9, 5.1), ("y", 6, 7))
+        _, err = run("export", "edge-impulse", recording, "-o", self.path("out") + "/")
+        self.assertEqual(err.count("1 gap in time is closed"), 1)
+        self.assertEqual(self.values("out", "x.g.json"), [*range(90, 100), *range(500, 510)])
+
 
 if __name__ == "__main__":
     main()

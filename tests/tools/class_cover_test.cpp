@@ -126,19 +126,5 @@ TEST_F(TwoSpans, TwoAuthorsWhoSayTheSameCountOnce) {
   EXPECT_EQ(seconds(), (Seconds{{"walk", 60}}));
 }
 
-TEST_F(TwoSpans, TheMainClassIsOfTheStreamAndOfThePart) {
-  label_it(
-      "    - {class: a, from: 100, to: 140, author: ann}\n"
-      "    - {class: a, from: 100, to: 140, author: bob}\n"
-      "    - {class: b, from: 140, to: 200}\n"
-      "    - {class: c, from: 200, to: 900}\n"
-      "    - {class: d, from: 0, to: 200, stream: B}\n");
-  const auto recording = *Recording::open(path_);
-  EXPECT_EQ(*main_class(recording, 0, all_time), "b");
-  EXPECT_EQ(*main_class(recording, 0, {{100, 145}}), "a");
-  EXPECT_EQ(*main_class(recording, 1, all_time), "d");
-  EXPECT_EQ(*main_class(recording, 1, {{95, 99}}), "");
-}
-
 }  // namespace
 }  // namespace sds

@@ -50,7 +50,7 @@ struct Options {
   std::string stride_text;
   std::vector<std::string> channels;
   bool json = false;
-  std::vector<std::string> left_out;  // recordings, and why
+  std::vector<std::string> notes;  // recordings that are left out, and why; what others are called
 };
 
 bool is_per_stream(Format format) {
@@ -186,14 +186,18 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
     }
     return all;
   }
-  const auto one = [&](std::size_t stream, const std::string& output) -> Expected<ExportReport> {
+  std::size_t last = recording.streams().size();
+  const auto one = [&](const PlannedStream& planned, const std::string& output) -> Expected<ExportReport> {
+    if (std::exchange(last, planned.index) != planned.index)
+      options.gap_rule = std::make_shared<std::optional<GapRule>>();
+    options.samples.within = planned.within;
     switch (o.format) {
       case Format::csv:
-        return csv_file(recording, stream, output, options, on_progress);
+        return csv_file(recording, planned.index, output, options, on_progress);
       case Format::audio:
-        return export_audio(recording, stream, output, options, on_progress);
+        return export_audio(recording, planned.index, output, options, on_progress);
       default:
-        return export_edge_impulse(recording, stream, output, o.cbor, options, on_progress);
+        return export_edge_impulse(recording, planned.index, output, o.cbor, options, on_progress);
     }
   };
   if (plan.streams.front().wanted.empty()) {
@@ -202,17 +206,23 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
                   "--class is for the names of files in a directory: Edge Impulse takes the class from the name, and "
                   "this file's is given",
                   o.output);
-    return add(one(plan.streams.front().index, o.output.empty() ? "-" : o.output));
+    return add(one(plan.streams.front(), o.output.empty() ? "-" : o.output));
   }
   if (!to_folder && (o.output.empty() || o.output == "-"))
     return fail(ErrorCode::usage, "several streams: choose one with -s, or a directory with -o");
   const fs::path directory = to_folder ? folder : fs::path(o.output);
   if (auto made = make_directories(directory); !made) return fail(made);
   for (const auto& stream : plan.streams) {
-    auto report = add(one(stream.index, (directory / stream.name).string()));
+    auto report = add(one(stream, (directory / stream.name).string()));
     if (!report) return report;
   }
   return all;
+}
+
+// A directory that is there, or is named like one.
+bool names_folder(const std::string& output) {
+  std::error_code ignored;
+  return output.ends_with('/') || fs::is_directory(output, ignored);
 }
 
 // The names that files of a dataset are going to have; others have theirs.
@@ -263,7 +273,7 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
 
 // What is said of an export as a whole.
 std::vector<std::string> notes_of_all(const Options& o, const std::vector<DatasetItem>& items) {
-  auto notes = o.left_out;
+  auto notes = o.notes;
   if (!items.empty())
     for (auto& note : empty_parts(items, o.split_options)) notes.push_back(std::move(note));
   return notes;
@@ -285,21 +295,30 @@ class SharedProgress {
   Progress progress_;
 };
 
+// What of a recording goes into a dataset.
+struct DatasetInput {
+  NamedInput recording;
+  TimeRanges within = all_time;
+};
+
 // The items of a dataset, with their parts; sorted by name, so that the order of the command line does not matter.
-Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vector<std::vector<fs::path>>& groups,
+Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vector<DatasetInput>& inputs,
                                                 Executor* executor) {
-  for (const auto& group : groups)
-    if (group.size() > 1)
+  for (const auto& input : inputs)
+    if (input.recording.paths.size() > 1)
       return fail(ErrorCode::usage, "plain .sds files would be the streams of one recording: pack them, or say --each",
-                  group.front());
-  std::vector<DatasetItem> items(groups.size());
-  std::vector<std::optional<Error>> errors(groups.size());
+                  input.recording.paths.front());
+  std::vector<DatasetItem> items(inputs.size());
+  std::vector<std::optional<Error>> errors(inputs.size());
   SharedProgress progress("reading", 0);
-  for_each_parallel(executor, groups.size(), [&](std::size_t i) {
-    auto recording = open_recording(groups[i], o.input.options());
+  for_each_parallel(executor, inputs.size(), [&](std::size_t i) {
+    const auto& [paths, name] = inputs[i].recording;
+    auto recording = open_recording(paths, o.input.options());
+    if (recording) tell_only_within(*recording, inputs[i].within);
     auto streams =
         recording ? choose_streams(*recording, o.streams) : Expected<std::vector<std::size_t>>(fail(recording));
-    auto item = streams ? describe_item(groups[i].front(), *recording, o.split_options, progress.callback(), *streams)
+    auto item = streams ? describe_item(paths.front(), *recording, o.split_options, progress.callback(), *streams,
+                                        inputs[i].within, name)
                         : Expected<DatasetItem>(fail(streams));
     if (item) {
       items[i] = std::move(*item);
@@ -310,10 +329,6 @@ Expected<std::vector<DatasetItem>> plan_dataset(const Options& o, const std::vec
   for (const auto& error : errors)
     if (error) return tl::unexpected<Error>(*error);
   std::sort(items.begin(), items.end(), [](const DatasetItem& a, const DatasetItem& b) { return a.name < b.name; });
-  for (std::size_t i = 1; i < items.size(); ++i)
-    if (items[i].name == items[i - 1].name)
-      return fail(ErrorCode::usage, fmt::format("two recordings are called {}: rename one", items[i].name),
-                  items[i].path);
   assign_parts(items, o.split_options);
   return items;
 }
@@ -367,7 +382,10 @@ int run_windows(Options o) {
   if (o.part.from || o.part.to || !o.part.labels.empty())
     return fail_with({ErrorCode::usage, "windows are cut from whole recordings: sds cut makes parts of them", {}, {}});
   if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
+  auto named = name_inputs(group_inputs(o), o.notes);
+  if (!named) return fail_with(named.error());
   if (auto begun = begin_dataset(o); !begun) return fail_with(begun.error());
+  for (const auto& text : o.notes) note(text);
   if (!o.streams.empty()) o.window.stream = o.streams.front();
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
@@ -375,7 +393,9 @@ int run_windows(Options o) {
   o.window.compress = o.exports.compress;
   o.window.open = [&o](const fs::path& path) { return open_recording(path, o.input.options()); };
   const auto pool = make_worker_pool(o.jobs);
-  auto items = plan_dataset(o, group_inputs(o), pool.get());
+  std::vector<DatasetInput> inputs;
+  for (auto& input : *named) inputs.push_back({std::move(input), all_time});
+  auto items = plan_dataset(o, inputs, pool.get());
   if (!items) return fail_with(items.error());
   SharedProgress progress("cutting windows", 0);
   auto report = export_windows(*items, o.window, o.format == Format::npz ? TensorFormat::npz : TensorFormat::hdf5,
@@ -394,7 +414,7 @@ int run_windows(Options o) {
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(shown(o, file).string());
-    for (const auto& note : empty_parts(*items, o.split_options)) report->notes.push_back(note);
+    for (const auto& note : notes_of_all(o, *items)) report->notes.push_back(note);
     print_json(nlohmann::json{{"files", files},
                               {"windows", report->windows},
                               {"unlabelled", report->unlabelled},
@@ -446,9 +466,8 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
 }
 
 // What is written of each recording; recordings of which nothing is are left out.
-Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<std::vector<fs::path>>& groups,
+Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<NamedInput>& inputs,
                                                   Executor* executor) {
-  std::error_code ignored;
   ExportRequest request;
   request.part = o.part;
   request.streams = o.streams;
@@ -459,42 +478,33 @@ Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<
   }
   request.images = o.format == Format::images;
   request.per_stream = is_per_stream(o.format);
-  request.many = groups.size() > 1 || !o.split.empty();
-  request.to_folder = fs::is_directory(o.output, ignored);
+  request.many = inputs.size() > 1 || !o.split.empty();
+  request.to_folder = names_folder(o.output);
   request.needs_rate = o.format == Format::audio || o.format == Format::edge_impulse;
   request.block_rate_does = o.format == Format::edge_impulse;
-  request.class_in_name = o.format == Format::edge_impulse;
-  request.class_name = request.class_in_name ? o.exports.label : "";
-  std::vector<LookedAt> looked_at(groups.size());
+  request.file_an_event = o.format == Format::edge_impulse;
+  request.class_name = request.file_an_event ? o.exports.label : "";
+  std::vector<LookedAt> looked_at(inputs.size());
   {
     SharedProgress progress("looking", 0);
-    for_each_parallel(executor, groups.size(), [&](std::size_t i) {
-      looked_at[i] = look_at(groups[i], o.input.options(), request, progress.callback());
+    for_each_parallel(executor, inputs.size(), [&](std::size_t i) {
+      looked_at[i] = look_at(inputs[i], o.input.options(), request, progress.callback());
     });
   }
-  return choose_exports(std::move(looked_at), request, o.left_out);
+  return choose_exports(std::move(looked_at), request, o.notes);
 }
 
 // The parts of a split, as items in the order of their names; the plans get the same order, and their folders.
 Expected<std::vector<DatasetItem>> split_exports(Options& o, std::vector<PlannedExport>& plans, Executor* executor) {
-  std::vector<std::vector<fs::path>> groups;
-  groups.reserve(plans.size());
-  for (const auto& plan : plans) groups.push_back(plan.paths);
+  std::vector<DatasetInput> inputs;
+  inputs.reserve(plans.size());
+  for (const auto& plan : plans) inputs.push_back({{plan.paths, plan.stem}, plan.within});
   if (auto begun = begin_dataset(o); !begun) return fail(begun);
-  auto items = plan_dataset(o, groups, executor);
+  auto items = plan_dataset(o, inputs, executor);
   if (!items) return items;
   std::sort(plans.begin(), plans.end(), [](const PlannedExport& a, const PlannedExport& b) { return a.stem < b.stem; });
   for (std::size_t i = 0; i < plans.size(); ++i) plans[i].folder = part_names[(*items)[i].part];
   return items;
-}
-
-// Why several recordings cannot go into one folder.
-Expected<void> refuse_equal_names(const std::vector<std::vector<fs::path>>& groups) {
-  std::set<std::string> stems;
-  for (const auto& group : groups)
-    if (const auto stem = group.front().stem().string(); !stems.insert(stem).second)
-      return fail(ErrorCode::usage, fmt::format("two recordings are called {}: rename one", stem));
-  return {};
 }
 
 int run_export(Options o) {
@@ -509,23 +519,22 @@ int run_export(Options o) {
     }
     return run_windows(std::move(o));
   }
-  const auto groups = group_inputs(o);
-  const bool many = groups.size() > 1 || !o.split.empty();
+  auto inputs = name_inputs(group_inputs(o), o.notes);
+  if (!inputs) return fail_with(inputs.error());
+  const bool many = inputs->size() > 1 || !o.split.empty();
   if (o.format != Format::csv && o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o", {}, {}});
   if (many && o.format != Format::hdf5 && (o.output.empty() || o.output == "-"))
     return fail_with({ErrorCode::usage, "several recordings: choose a directory with -o", {}, {}});
   const bool to_stdout = o.format == Format::csv && !many && (o.output.empty() || o.output == "-");
   if (to_stdout && o.json)
     return fail_with({ErrorCode::usage, "--json needs -o: the table goes to standard output", {}, {}});
-  if (many && (o.format != Format::hdf5 || !o.split.empty()))
-    if (auto ok = refuse_equal_names(groups); !ok) return fail_with(ok.error());
   if (!o.split.empty()) {
     auto shares = parse_split(o.split);
     if (!shares) return fail_with(shares.error());
     o.split_options.shares = *shares;
   }
   const auto pool = make_worker_pool(o.jobs);
-  auto plans = plan_exports(o, groups, pool.get());
+  auto plans = plan_exports(o, *inputs, pool.get());
   if (!plans) return fail_with(plans.error());
   std::vector<DatasetItem> items;
   if (!o.split.empty()) {
@@ -535,7 +544,7 @@ int run_export(Options o) {
     if (!split) return fail_shown(o, split.error());
     items = std::move(*split);
   }
-  for (const auto& left_out : o.left_out) note(left_out);
+  for (const auto& text : o.notes) note(text);
   if (o.format == Format::hdf5) return run_hdf5(o, *plans, items, pool.get());
   name_files(*plans, o.extension);
   std::vector<Expected<ExportReport>> reports(plans->size(), ExportReport{});

@@ -6,11 +6,11 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "opened.hpp"
 #include "sds/format/names.hpp"
-#include "sds/tools/class_cover.hpp"
 #include "sds/tools/label_file.hpp"
 #include "sds/tools/time_span.hpp"
 
@@ -76,12 +76,78 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-// The class with which a file's name begins.
-Expected<std::string> class_for_name(const Recording& recording, std::size_t stream, const TimeRanges& within,
-                                     const ExportRequest& request) {
-  if (!request.class_name.empty()) return request.class_name;
-  if (request.part.labels.size() == 1) return request.part.labels.front();
-  return main_class(recording, stream, within);
+// An event: where one label, or several that overlap, say the same class.
+struct Event {
+  std::string name;
+  TimeSpan span;
+};
+
+// Of the classes that were asked for (none: of all), about a stream, as far as they lie in the time that was; by their
+// begin.
+std::vector<Event> events_of(const LabelFile& labels, const std::string& stream, const PartOptions& part,
+                             const TimeRanges& within) {
+  std::vector<Event> all;
+  for (const auto& label : labels.labels) {
+    if (!label.stream.empty() && label.stream != stream) continue;
+    if (!part.labels.empty() && std::find(part.labels.begin(), part.labels.end(), label.name) == part.labels.end())
+      continue;
+    for (const auto& span : both(within, {{labels.seconds_of(label.begin), labels.seconds_of(label.end)}}))
+      all.push_back({label.name, span});
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Event& a, const Event& b) {
+    return std::tie(a.span.begin, a.name) < std::tie(b.span.begin, b.name);
+  });
+  std::vector<Event> events;
+  std::map<std::string, std::size_t> last;  // of each class
+  for (const auto& event : all) {
+    const auto before = last.find(event.name);
+    if (before != last.end() && event.span.begin < events[before->second].span.end) {
+      TimeSpan& span = events[before->second].span;
+      span.end = std::max(span.end, event.span.end);
+      continue;
+    }
+    last[event.name] = events.size();
+    events.push_back(event);
+  }
+  return events;
+}
+
+// Makes of a stream that becomes a file in a folder one file an event, of what is labelled.
+Expected<void> divide_by_event(const Recording& recording, const ExportRequest& request, const TimeRanges& times,
+                               PlannedStream stream, PlannedExport& plan) {
+  if (!request.class_name.empty() && request.part.labels.empty()) {
+    stream.wanted = request.class_name + "." + stream.wanted;
+    plan.streams.push_back(std::move(stream));
+    return {};
+  }
+  auto labels = labels_of(recording);
+  if (!labels) return fail(labels);
+  const std::string& id = recording.streams()[stream.index].id;
+  if (events_of(*labels, id, {}, all_time).empty()) {
+    plan.streams.push_back(std::move(stream));
+    return {};
+  }
+  const auto events = events_of(*labels, id, request.part, times);
+  const auto name_of = [&](const Event& event) { return request.class_name.empty() ? event.name : request.class_name; };
+  std::map<std::string, std::size_t> counts;
+  std::vector<TimeSpan> covered;
+  for (const auto& event : events) {
+    ++counts[name_of(event)];
+    covered.push_back(event.span);
+  }
+  std::map<std::string, std::size_t> numbers;
+  for (const auto& event : events) {
+    const std::string name = name_of(event);
+    PlannedStream one{stream.index, {event.span}, name + "." + stream.wanted, {}};
+    if (counts[name] > 1) one.wanted += fmt::format(".{}", ++numbers[name]);
+    plan.streams.push_back(std::move(one));
+  }
+  if (!request.part.labels.empty()) return {};
+  auto span = time_span(recording, stream.index);
+  if (!span) return fail(span);
+  if (*span && !without(both({**span}, times), normalized(covered)).empty())
+    plan.notes.push_back(fmt::format("stream {}: what has no label is left out: each label becomes a file", id));
+  return {};
 }
 
 Expected<void> plan(const Recording& recording, const ExportRequest& request, const OnProgress& on_progress,
@@ -106,8 +172,11 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     return {};
   }
   const bool files = request.per_stream && (request.many || request.to_folder || streams->size() > 1);
-  SampleOptions samples = request.samples;
-  samples.within = plan.within;
+  PartOptions times = request.part;
+  times.labels.clear();
+  const auto times_asked_for = times.ranges(recording);
+  if (!times_asked_for) return fail(times_asked_for);
+  bool divided = false;
   for (const std::size_t stream : *streams) {
     const StreamInfo& info = recording.streams()[stream];
     // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
@@ -119,25 +188,44 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
       plan.notes.push_back(fmt::format("stream {} is left out: {}", info.id, *why));
       continue;
     }
-    PlannedStream planned{stream, {}, {}};
-    if (files) {
-      planned.wanted = request.many ? plan.stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
-      if (request.class_in_name) {
-        auto name = class_for_name(recording, stream, plan.within, request);
-        if (!name) return fail(name);
-        if (!name->empty()) planned.wanted = *name + "." + planned.wanted;
-      }
+    PlannedStream planned{stream, plan.within, {}, {}};
+    if (files)
+      planned.wanted =
+          request.many || request.file_an_event ? plan.stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
+    if (files && request.file_an_event && !why) {
+      if (auto done = divide_by_event(recording, request, *times_asked_for, std::move(planned), plan); !done)
+        return done;
+      divided = true;
+      continue;
+    }
+    if (!files && request.file_an_event && !request.part.labels.empty()) {
+      auto labels = labels_of(recording);
+      if (!labels) return fail(labels);
+      if (const auto events = events_of(*labels, info.id, request.part, *times_asked_for); events.size() > 1)
+        return fail(ErrorCode::usage,
+                    fmt::format("{} labels of {} would be joined in one file: choose a directory with -o, one that "
+                                "exists or ends in /, for a file each",
+                                events.size(), joined(request.part.labels)),
+                    recording.path());
     }
     plan.streams.push_back(std::move(planned));
   }
+  const bool by_event = std::any_of(plan.streams.begin(), plan.streams.end(),
+                                    [&](const PlannedStream& one) { return one.within != plan.within; });
+  if (plan.streams.empty() && divided) {
+    looked.nothing = Error{ErrorCode::usage, "has no label in the time that was asked for", plan.paths.front(), {}};
+    return {};
+  }
   if (plan.streams.empty()) return no_stream_with_values(recording, plan.notes);
-  if (plan.within == all_time) return {};
+  if (plan.within == all_time && !by_event) return {};
   std::vector<PlannedStream> left;
   bool any_readable = false;  // of what is not, the export says why
   bool any_samples = false;
   for (const auto& planned : plan.streams) {
     const StreamInfo& info = recording.streams()[planned.index];
     const bool readable = request.images ? info.metadata && info.metadata->image : !why_no_samples(info);
+    SampleOptions samples = request.samples;
+    samples.within = planned.within;
     const bool samples_left = readable && has_samples(recording, planned.index, samples, on_progress);
     any_readable = any_readable || readable;
     any_samples = any_samples || samples_left;
@@ -148,10 +236,16 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     return {};
   }
   if (!files) return {};
-  for (const auto& planned : plan.streams)
-    if (std::none_of(left.begin(), left.end(), [&](const auto& one) { return one.index == planned.index; }))
-      plan.notes.push_back(fmt::format("stream {} is left out: it has no sample in the time that was asked for",
-                                       recording.streams()[planned.index].id));
+  for (const auto& planned : plan.streams) {
+    if (std::any_of(left.begin(), left.end(), [&](const auto& one) {
+          return one.index == planned.index && one.within == planned.within && one.wanted == planned.wanted;
+        }))
+      continue;
+    plan.notes.push_back(by_event
+                             ? fmt::format("{} is left out: there is no sample where that label is", planned.wanted)
+                             : fmt::format("stream {} is left out: it has no sample in the time that was asked for",
+                                           recording.streams()[planned.index].id));
+  }
   plan.streams = std::move(left);
   return {};
 }
@@ -164,12 +258,48 @@ std::vector<std::size_t> PlannedExport::stream_indices() const {
   return indices;
 }
 
-LookedAt look_at(const std::vector<std::filesystem::path>& paths, const Recording::Options& options,
-                 const ExportRequest& request, const OnProgress& on_progress) {
+Expected<std::vector<NamedInput>> name_inputs(std::vector<std::vector<std::filesystem::path>> groups,
+                                              std::vector<std::string>& notes) {
+  std::vector<NamedInput> inputs;
+  std::set<std::string> taken;
+  for (auto& group : groups) {
+    const std::string stem = group.front().stem().string();
+    taken.insert(stem);
+    inputs.push_back({std::move(group), stem});
+  }
+  // Those of one name in the order of their paths.
+  std::vector<NamedInput*> order;
+  for (auto& input : inputs) order.push_back(&input);
+  std::stable_sort(order.begin(), order.end(), [](const NamedInput* a, const NamedInput* b) {
+    return std::tie(a->name, a->paths.front()) < std::tie(b->name, b->paths.front());
+  });
+  std::error_code ignored;
+  std::vector<const NamedInput*> alike;
+  std::string stem;
+  for (NamedInput* input : order) {
+    if (input->name != stem) alike.clear();
+    stem = input->name;
+    for (const NamedInput* other : alike)
+      if (std::filesystem::equivalent(input->paths.front(), other->paths.front(), ignored))
+        return fail(ErrorCode::usage, "is named twice", input->paths.front());
+    if (!alike.empty()) {
+      int number = 2;
+      while (!taken.insert(fmt::format("{}~{}", stem, number)).second) ++number;
+      input->name = fmt::format("{}~{}", stem, number);
+      notes.push_back(fmt::format("{} is called {} here: {} has the same name", input->paths.front().string(),
+                                  input->name, alike.front()->paths.front().string()));
+    }
+    alike.push_back(input);
+  }
+  return inputs;
+}
+
+LookedAt look_at(const NamedInput& input, const Recording::Options& options, const ExportRequest& request,
+                 const OnProgress& on_progress) {
   LookedAt looked;
-  looked.plan.paths = paths;
-  looked.plan.stem = paths.front().stem().string();
-  auto recording = open_recording(paths, options);
+  looked.plan.paths = input.paths;
+  looked.plan.stem = input.name;
+  auto recording = open_recording(input.paths, options);
   auto done = recording ? plan(*recording, request, on_progress, looked) : Expected<void>(fail(recording));
   if (!done) looked.plan.error = done.error();
   return looked;

@@ -23,13 +23,26 @@ struct ExportRequest {
   bool to_folder = false;            ///< those of one recording do
   bool needs_rate = false;           ///< the format has no place for streams without a sample-frequency,
   bool block_rate_does = false;      ///< where a frequency of the blocks will not do, either
-  bool class_in_name = false;        ///< they are called <class>.<name>
-  std::string class_name;            ///< for all of them; empty: what covers most of what is exported
+  bool file_an_event = false;        ///< in a folder each label becomes a file, <class>.<name>, in a file at most one
+  std::string class_name;            ///< instead of the labels' classes; without part.labels all is one file of it
 };
 
-/// A stream, and the name of its file in its folder (where each stream becomes a file in a folder).
+/// Recordings that become files of one export: their paths, and a name for each that no other has.
+struct NamedInput {
+  std::vector<std::filesystem::path> paths;
+  std::string name;
+};
+
+/// Names for the recordings: those of their first files without the extension, and `<name>~2`, ... where several have
+/// one, the same in whatever order they come, with a note. A file that is named twice is an error.
+Expected<std::vector<NamedInput>> name_inputs(std::vector<std::vector<std::filesystem::path>> groups,
+                                              std::vector<std::string>& notes);
+
+/// What becomes a file: a stream, or a part of it; and the name of its file in its folder (where each becomes a file in
+/// a folder).
 struct PlannedStream {
   std::size_t index = 0;
+  TimeRanges within = all_time;
   std::string wanted;  ///< without the extension
   std::string name;
 };
@@ -37,7 +50,7 @@ struct PlannedStream {
 /// What is exported of one recording.
 struct PlannedExport {
   std::vector<std::filesystem::path> paths;
-  std::string stem;    ///< of the recording's file
+  std::string stem;    ///< the recording's name in the export
   std::string folder;  ///< the part of a dataset; empty: the output itself
   TimeRanges within = all_time;
   std::vector<PlannedStream> streams;
@@ -54,8 +67,8 @@ struct LookedAt {
   std::vector<std::string> classes;  ///< that its labels have, where some were asked for
   std::vector<std::string> lacks;    ///< classes that were asked for
 };
-LookedAt look_at(const std::vector<std::filesystem::path>& paths, const Recording::Options& options,
-                 const ExportRequest& request, const OnProgress& on_progress);
+LookedAt look_at(const NamedInput& input, const Recording::Options& options, const ExportRequest& request,
+                 const OnProgress& on_progress);
 
 /// What of these is exported: recordings of which nothing is are left out, with a note in `notes`; an error where that
 /// is all of them, or where a class that was asked for is in none.

@@ -44,16 +44,4 @@ TimeRanges SampledTime::ranges() const {
   return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
 }
 
-Expected<TimeRanges> sampled_time(const Recording& recording, std::size_t stream) {
-  SampledTime time(recording, stream);
-  auto cursor = recording.cursor(stream);
-  if (!cursor) return fail(cursor);
-  for (;;) {
-    auto block = (*cursor)->next();
-    if (!block) return fail(block);
-    if (!*block) return time.ranges();
-    time.add(**block);
-  }
-}
-
 }  // namespace sds

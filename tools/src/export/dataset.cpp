@@ -20,6 +20,7 @@
 #include "sds/player/fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/class_cover.hpp"
+#include "sds/tools/label_tools.hpp"
 #include "sds/tools/sampled_time.hpp"
 #include "sds/tools/scratch_folder.hpp"
 #include "sds/tools/time_span.hpp"
@@ -360,9 +361,10 @@ void for_each_parallel(Executor* executor, std::size_t count, const std::functio
 
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
                                     const SplitOptions& options, const OnProgress& on_progress,
-                                    const std::vector<std::size_t>& streams) {
+                                    const std::vector<std::size_t>& streams, const TimeRanges& within,
+                                    const std::string& name) {
   DatasetItem item;
-  item.name = path.stem().string();
+  item.name = name.empty() ? path.stem().string() : name;
   item.path = path;
   Fingerprint fingerprint;
   std::map<std::string, TimeRanges> sampled;
@@ -381,18 +383,22 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     if (streams.empty() || std::find(streams.begin(), streams.end(), s) != streams.end()) {
-      sampled.emplace(recording.streams()[s].id, time.ranges());
+      sampled.emplace(recording.streams()[s].id, both(time.ranges(), within));
     } else {
       others.insert(recording.streams()[s].id);
     }
   }
   item.fingerprint = fingerprint.hex();
-  auto span = time_span(recording);
+  auto span = streams.empty() ? time_span(recording) : time_span(recording, streams);
   if (!span) return fail(span);
-  if (*span) item.seconds = (*span)->end - (*span)->begin;
+  if (*span) item.seconds = total_seconds(both({**span}, within));
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  std::erase_if(labels->labels, [&](const Label& label) { return others.count(label.stream) > 0; });
+  std::vector<Label> all = std::move(labels->labels);
+  labels->labels.clear();
+  for (const auto& label : all)
+    if (others.count(label.stream) == 0)
+      for (auto& piece : pieces_within(*labels, label, within)) labels->labels.push_back(std::move(piece));
   item.classes = labelled_seconds(*labels, std::move(sampled));
   item.sessions = sessions_of(recording);
   item.group = group_of(item, recording, options.by);
@@ -572,6 +578,17 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
   return report;
 }
 
+namespace {
+
+// Recordings of one name are told from each other by their folders.
+std::string source_of(const DatasetItem& item) {
+  const auto file = item.path.filename();
+  if (item.name == item.path.stem().string()) return file.string();
+  return (item.path.parent_path().filename() / file).generic_string();
+}
+
+}  // namespace
+
 std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& split, const std::string& format,
                      const WindowOptions* windows, const std::vector<std::string>& files) {
   std::string out = "dataset:\n  version: 1\n";
@@ -611,9 +628,9 @@ std::string manifest(const std::vector<DatasetItem>& items, const SplitOptions& 
     out += fmt::format(
         "    - {{name: {}, source: {}, part: {}, group: {}, fingerprint: \"{}\", seconds: {:.3f}{}, class-seconds: "
         "{}}}\n",
-        json_string(item.name), json_string(item.path.filename().string()), part_names[item.part],
-        json_string(item.group), item.fingerprint, item.seconds,
-        windows != nullptr ? fmt::format(", windows: {}", item.windows) : "", class_list(item.classes));
+        json_string(item.name), json_string(source_of(item)), part_names[item.part], json_string(item.group),
+        item.fingerprint, item.seconds, windows != nullptr ? fmt::format(", windows: {}", item.windows) : "",
+        class_list(item.classes));
   out += "  files:\n";
   for (const auto& file : files) out += fmt::format("    - {}\n", json_string(file));
   return out;

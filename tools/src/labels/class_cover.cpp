@@ -1,5 +1,4 @@
 #include "sds/tools/class_cover.hpp"
-#include "sds/tools/sampled_time.hpp"
 #include "sds/tools/time_span.hpp"
 
 #include <algorithm>
@@ -72,15 +71,6 @@ std::map<std::string, double> labelled_seconds(const LabelFile& labels, std::map
   for (const auto& [stream, ranges] : sampled) all = either(all, ranges);
   sampled[""] = std::move(all);
   return covered_of_streams(labels, sampled);
-}
-
-Expected<std::string> main_class(const Recording& recording, std::size_t stream, const TimeRanges& within) {
-  auto labels = labels_of(recording);
-  if (!labels) return fail(labels);
-  if (labels->labels.empty()) return "";
-  auto sampled = sampled_time(recording, stream);
-  if (!sampled) return fail(sampled);
-  return class_with_most(covered_seconds(*labels, recording.streams()[stream].id, both(within, *sampled)));
 }
 
 }  // namespace sds

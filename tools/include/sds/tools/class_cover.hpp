@@ -37,7 +37,4 @@ Expected<std::map<std::string, double>> labelled_seconds(const Recording& record
 /// The same of the time that has samples; `sampled`: of each stream that counts (SampledTime::ranges()), by its id.
 std::map<std::string, double> labelled_seconds(const LabelFile& labels, std::map<std::string, TimeRanges> sampled);
 
-/// The class that covers most of the samples of a stream, or of those `within`; empty if there is none.
-Expected<std::string> main_class(const Recording& recording, std::size_t stream, const TimeRanges& within);
-
 }  // namespace sds

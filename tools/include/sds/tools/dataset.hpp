@@ -27,21 +27,23 @@ inline constexpr std::array part_names{"train", "validation", "test"};
 
 /// A recording of a dataset.
 struct DatasetItem {
-  std::string name;  ///< unique in the dataset: the file's stem
+  std::string name;  ///< unique in the dataset: the file's stem, or `<stem>~2`
   std::filesystem::path path;
   std::string group;
   std::vector<std::string> sessions;      ///< their ids: several of a merged recording; none: none is known
   std::string fingerprint;                ///< of all blocks of all streams, one stream after the other
-  double seconds = 0;                     ///< from the first begin of a stream to the last end
-  std::map<std::string, double> classes;  ///< labelled seconds
+  double seconds = 0;                     ///< from the first begin of its streams to their last end, of the part
+  std::map<std::string, double> classes;  ///< labelled seconds of the part
   std::size_t part = 0;                   ///< in part_names
   std::uint64_t windows = 0;
 };
 
-/// Looks at a recording: reads it once. Its classes are those of `streams`; none: of all.
+/// Looks at a recording: reads it once. Its seconds and classes are those of what goes into the dataset: of `streams`
+/// (none: of all), `within` a part of the time. `name` empty: the file's stem.
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
                                     const SplitOptions& options, const OnProgress& on_progress,
-                                    const std::vector<std::size_t>& streams = {});
+                                    const std::vector<std::size_t>& streams = {}, const TimeRanges& within = all_time,
+                                    const std::string& name = {});
 
 /// Sets the items' parts. Groups come in an order that only the seed and their names decide; each goes to the part that
 /// lacks most of what it has. No part that is to have something stays empty where there are groups enough.

@@ -39,7 +39,4 @@ class SampledTime {
   std::uint64_t previous_samples_ = 0;
 };
 
-/// Reads a stream for it.
-Expected<TimeRanges> sampled_time(const Recording& recording, std::size_t stream);
-
 }  // namespace sds
