@@ -6,7 +6,10 @@
 #include <limits>
 #include <memory>
 #include <numbers>
+#include <optional>
+#include <set>
 
+#include "sds/format/stream_losses.hpp"
 #include "sds/recorder/worker_pool.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
@@ -29,22 +32,35 @@ class Envelope {
   Envelope(double begin, double end, std::size_t columns)
       : begin_(begin), scale_(static_cast<double>(columns) / (end - begin)), columns_(columns) {
     first_.assign(columns, std::numeric_limits<double>::quiet_NaN());
+    interrupted_.assign(columns, false);
     low_.assign(columns, std::numeric_limits<float>::infinity());
     high_.assign(columns, -std::numeric_limits<float>::infinity());
   }
   void add(double time, double value) { add(time, value, value); }
   void add(double time, double low, double high) {
-    if (!std::isfinite(low) || !std::isfinite(high)) return;
+    if (!std::isfinite(low) || !std::isfinite(high)) {
+      interrupt();
+      return;
+    }
     const double at = (time - begin_) * scale_;
     if (!(at >= 0) || at >= static_cast<double>(columns_)) return;
     const auto column = static_cast<std::size_t>(at);
+    if (interrupt_ && std::isnan(first_[column])) interrupted_[column] = true;
+    interrupt_ = false;
     if (std::isnan(first_[column]) || time < first_[column]) first_[column] = time;
     low_[column] = std::min(low_[column], static_cast<float>(low));
     high_[column] = std::max(high_[column], static_cast<float>(high));
   }
+  /// There is no line from what was added to what is added next.
+  void interrupt() { interrupt_ = true; }
   void finish(PlotSeries& series) const {
     for (std::size_t c = 0; c < columns_; ++c) {
       if (std::isnan(first_[c])) continue;
+      if (interrupted_[c] && !series.times.empty()) {
+        series.times.push_back((series.times.back() + first_[c]) / 2);
+        series.low.push_back(std::numeric_limits<float>::quiet_NaN());
+        series.high.push_back(std::numeric_limits<float>::quiet_NaN());
+      }
       series.times.push_back(first_[c]);
       series.low.push_back(low_[c]);
       series.high.push_back(high_[c]);
@@ -58,6 +74,8 @@ class Envelope {
   std::vector<double> first_;
   std::vector<float> low_;
   std::vector<float> high_;
+  std::vector<bool> interrupted_;  // before the column
+  bool interrupt_ = false;
 };
 
 // One Fourier transform for each column, of the samples from its beginning on: Hann window, levels in dB of the squared
@@ -121,9 +139,73 @@ class SpectrogramMaker {
   bool any_ = false;
 };
 
+// Sections that have a loss inside, or more time than their blocks take: a gap.
+std::vector<bool> sections_with_gaps(const SdszStream& packed) {
+  std::vector<double> steps;
+  for (const auto& section : packed.data)
+    if (const SectionHeader& h = section.header; h.block_count > 1)
+      steps.push_back(static_cast<double>(h.last_tick - h.first_tick) / static_cast<double>(h.block_count - 1));
+  std::vector<bool> with(packed.data.size(), false);
+  if (steps.empty()) return with;
+  std::nth_element(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2), steps.end());
+  const double usual = steps[steps.size() / 2];
+  for (std::size_t i = 0; i < packed.data.size(); ++i) {
+    const SectionHeader& h = packed.data[i].header;
+    const double needed = usual * static_cast<double>(h.block_count - 1);
+    with[i] = (h.block_count > 1 && static_cast<double>(h.last_tick - h.first_tick) > 1.05 * needed + usual / 2 + 2) ||
+              std::any_of(packed.gaps.begin(), packed.gaps.end(), [&](const Gap& gap) {
+                return gap.before_block > h.first_block && gap.before_block < h.first_block + h.block_count;
+              });
+  }
+  return with;
+}
+
+// The samples of a stream, or of some of its sections, into the envelopes. `spectrogram` may be null.
+Expected<void> envelopes_from_samples(const Recording& recording, std::size_t index,
+                                      const std::vector<ChannelRef>& values, SampleOptions options,
+                                      std::vector<Envelope>& envelopes, SpectrogramMaker* spectrogram,
+                                      std::vector<std::string>& notes, Executor* executor,
+                                      const OnProgress& on_progress) {
+  StreamLosses losses(recording, index);
+  bool lost = false;
+  options.on_block = [&](const BlockView& block) { lost = !losses.before(block).empty() || lost; };
+  auto reader = SampleReader::open(recording, index, options, on_progress, executor);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  const double rate = metadata.sample_frequency ? metadata.sample_frequency->hz() : 0;
+  std::vector<double> column;
+  std::optional<double> expected;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    const double length = rate > 0 ? static_cast<double>(samples.count) / rate : 0;
+    // As windows see it, who read once: more than half a block off.
+    if (lost || (rate > 0 && expected &&
+                 std::abs(samples.times[0] - *expected) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz())))
+      for (auto& envelope : envelopes) envelope.interrupt();
+    lost = false;
+    expected = samples.times[0] + length;
+    column.resize(samples.count);
+    for (std::size_t v = 0; v < values.size(); ++v) {
+      physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
+                      metadata.sample_bytes, column.data());
+      for (std::size_t k = 0; k < column.size(); ++k) envelopes[v].add(samples.times[k], column[k]);
+      if (spectrogram != nullptr && v == 0)
+        for (std::size_t k = 0; k < column.size(); ++k) spectrogram->add(samples.times[k], column[k]);
+    }
+  }
+  for (const auto& note : reader->notes()) notes.push_back(note);
+  return {};
+}
+
 // Fills the envelopes from the index; false if it does not hold what is needed, or too little of it.
-bool envelopes_from_index(const Recording& recording, std::size_t index, const std::vector<ChannelRef>& values,
-                          double begin, double end, std::size_t columns, std::vector<Envelope>& envelopes) {
+Expected<bool> envelopes_from_index(const Recording& recording, std::size_t index,
+                                    const std::vector<ChannelRef>& values, double begin, double end,
+                                    std::size_t columns, std::vector<Envelope>& envelopes,
+                                    std::vector<std::string>& notes, Executor* executor,
+                                    const OnProgress& on_progress) {
   if (!recording.sdsz() || recording.sdsz()->streams()[index].log_needed) return false;
   const SdszStream& packed = recording.sdsz()->streams()[index];
   const Frequency ticks = recording.streams()[index].tick_frequency();
@@ -133,18 +215,45 @@ bool envelopes_from_index(const Recording& recording, std::size_t index, const s
   if (within < columns / 2) return false;
   auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
   if (!statistics || statistics->size() != packed.data.size()) return false;
+  for (std::size_t i = 0; i < packed.data.size(); ++i)
+    for (const auto& range :
+         ranges_of_section(*recording.streams()[index].metadata, packed.layout, (*statistics)[i].statistics, values))
+      if (std::isinf(range.low) && std::isinf(range.high) && range.low < range.high) return false;
+  const auto with_gaps = sections_with_gaps(packed);
+  double step = 0;  // from block to block, of the section before
   for (std::size_t i = 0; i < packed.data.size(); ++i) {
     const SectionHeader& header = packed.data[i].header;
+    const double before = i > 0 ? static_cast<double>(packed.data[i - 1].header.last_tick) : 0;
+    const bool lost = std::any_of(packed.gaps.begin(), packed.gaps.end(),
+                                  [&](const Gap& gap) { return i > 0 && gap.before_block == header.first_block; });
+    if (lost || (i > 0 && step > 0 && static_cast<double>(header.first_tick) - before > 1.5 * step + 2))
+      for (auto& envelope : envelopes) envelope.interrupt();
+    step = header.block_count > 1
+               ? static_cast<double>(header.last_tick - header.first_tick) / static_cast<double>(header.block_count - 1)
+               : 0;
+    if (with_gaps[i]) {
+      SampleOptions options;
+      options.within = {{begin, end}};
+      options.sections = [at = packed.data[i].offset](const IndexEntry& entry) { return entry.offset == at; };
+      if (auto done = envelopes_from_samples(recording, index, values, options, envelopes, nullptr, notes, executor,
+                                             on_progress);
+          !done)
+        return fail(done);
+      step = 0;
+      continue;
+    }
     const auto ranges =
         ranges_of_section(*recording.streams()[index].metadata, packed.layout, (*statistics)[i].statistics, values);
     const double first = seconds(header.first_tick, ticks);
     const double last = seconds(header.last_tick, ticks);
     for (std::size_t v = 0; v < values.size(); ++v) {
-      if (ranges[v].low > ranges[v].high) continue;  // only NaN
-      if (std::isinf(ranges[v].low) && std::isinf(ranges[v].high)) return false;
+      if (ranges[v].low > ranges[v].high) {  // only NaN
+        envelopes[v].interrupt();
+        continue;
+      }
       // A section may cover several columns.
-      const double step = (end - begin) / static_cast<double>(columns);
-      for (double t = std::max(first, begin); t <= last && t < end; t += step)
+      const double width = (end - begin) / static_cast<double>(columns);
+      for (double t = std::max(first, begin); t <= last && t < end; t += width)
         envelopes[v].add(t, ranges[v].low, ranges[v].high);
       if (first == last) envelopes[v].add(first, ranges[v].low, ranges[v].high);
     }
@@ -175,7 +284,10 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
         fmt::format("stream {}: only the first {} values are drawn (--channel chooses others)", stream.id, kMaxSeries));
   std::vector<Envelope> envelopes(values.size(), Envelope(plot.begin, plot.end, options.columns));
   std::unique_ptr<SpectrogramMaker> spectrogram;
-  if (!envelopes_from_index(recording, index, values, plot.begin, plot.end, options.columns, envelopes)) {
+  auto from_index = envelopes_from_index(recording, index, values, plot.begin, plot.end, options.columns, envelopes,
+                                         plot.notes, executor, on_progress);
+  if (!from_index) return fail(from_index);
+  if (!*from_index) {
     // Sound is what says so, or one value at a rate that only sound has.
     const bool sound = metadata.sample_frequency &&
                        (metadata.is_audio || (values.size() == 1 && metadata.sample_frequency->hz() >= 4000));
@@ -184,36 +296,31 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
           plot.begin, plot.end, std::min<std::size_t>(options.columns, 1000), metadata.sample_frequency->hz());
     SampleOptions sample_options;
     sample_options.within = {{plot.begin, plot.end}};
-    auto reader = SampleReader::open(recording, index, sample_options, on_progress, executor);
-    if (!reader) return fail(reader);
-    std::vector<double> column;
-    for (;;) {
-      auto run = reader->next();
-      if (!run) return fail(run);
-      if (*run == nullptr) break;
-      column.resize((*run)->count);
-      for (std::size_t v = 0; v < values.size(); ++v) {
-        physical_values(metadata.channels[values[v].channel], values[v].element, (*run)->data, (*run)->count,
-                        metadata.sample_bytes, column.data());
-        for (std::size_t k = 0; k < column.size(); ++k) envelopes[v].add((*run)->times[k], column[k]);
-        if (spectrogram && v == 0)
-          for (std::size_t k = 0; k < column.size(); ++k) spectrogram->add((*run)->times[k], column[k]);
-      }
-    }
-    for (const auto& note : reader->notes()) plot.notes.push_back(note);
+    if (auto done = envelopes_from_samples(recording, index, values, sample_options, envelopes, spectrogram.get(),
+                                           plot.notes, executor, on_progress);
+        !done)
+      return done;
     ++plot.streams_read;
   } else if (options.spectrogram && metadata.is_audio) {
     plot.notes.push_back(fmt::format(
         "stream {}: so much time is drawn from the index, without a spectrogram (--from and --to choose less)",
         stream.id));
   }
+  // Of other recordings only what is compared goes into panels that are there.
+  const std::size_t first_panel = into_existing ? 0 : plot.panels.size();
+  std::optional<std::size_t> sound_panel;
+  std::set<std::string> homeless;
   for (std::size_t v = 0; v < values.size(); ++v) {
     const std::string& unit = metadata.channels[values[v].channel].unit;
     const std::string title = prefix + stream.id;
-    auto panel = std::find_if(plot.panels.begin(), plot.panels.end(), [&](const PlotPanel& p) {
-      return p.title == (into_existing ? stream.id : title) && p.unit == unit;
-    });
+    auto panel = std::find_if(
+        plot.panels.begin() + static_cast<std::ptrdiff_t>(first_panel), plot.panels.end(),
+        [&](const PlotPanel& p) { return p.title == (into_existing ? stream.id : title) && p.unit == unit; });
     if (panel == plot.panels.end()) {
+      if (into_existing && homeless.insert(unit).second)
+        plot.notes.push_back(fmt::format("{}{} is left out: there is no panel of a stream {}{} that it could go into",
+                                         prefix, values[v].name(metadata), stream.id,
+                                         unit.empty() ? " without a unit" : " in " + unit));
       if (into_existing) continue;
       plot.panels.push_back({title, unit, {}});
       panel = std::prev(plot.panels.end());
@@ -222,10 +329,11 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
     series.name = (into_existing ? prefix : "") + values[v].name(metadata);
     envelopes[v].finish(series);
     panel->series.push_back(std::move(series));
+    if (v == 0) sound_panel = static_cast<std::size_t>(panel - plot.panels.begin());
   }
-  if (spectrogram) {
+  if (spectrogram && sound_panel) {
     auto made = spectrogram->finish();
-    made.title = stream.id;
+    made.panel = *sound_panel;
     plot.spectrograms.push_back(std::move(made));
   }
   return {};

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "plot/plot_axis.hpp"
 #include "plot/plot_colors.hpp"
 #include "sds/bridge/child_process.hpp"
 #include "sds/format/partial_file.hpp"
@@ -31,7 +32,9 @@ std::string gnuplot_text(const std::string& text) {
 std::string series_data(const PlotSeries& series) {
   std::string out;
   for (std::size_t i = 0; i < series.times.size(); ++i)
-    out += fmt::format("{} {} {}\n", series.times[i], series.low[i], series.high[i]);
+    // An empty line interrupts the curve.
+    out += std::isnan(series.low[i]) ? std::string("\n")
+                                     : fmt::format("{} {} {}\n", series.times[i], series.low[i], series.high[i]);
   if (out.empty()) out = "nan nan nan\n";
   return out;
 }
@@ -100,6 +103,61 @@ class PanelPlaces {
 
 }  // namespace
 
+namespace {
+
+struct LegendEntry {
+  std::string name;
+  std::string color;
+  double x = 0;  // pixels
+  std::size_t row = 0;
+};
+
+// The classes of the labels, in rows beneath the title.
+std::vector<LegendEntry> legend_of(const Plot& plot, unsigned width) {
+  std::set<std::string> names;
+  for (const auto& label : plot.labels) names.insert(label.name);
+  std::vector<LegendEntry> entries;
+  double x = 70;
+  std::size_t row = 0;
+  for (const auto& name : names) {
+    const auto characters = std::count_if(name.begin(), name.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    const double needed = 26 + 8.0 * static_cast<double>(characters);
+    if (x > 70 && x + needed > width - 20.0) {
+      x = 70;
+      ++row;
+    }
+    if (row == 4) {
+      entries.push_back({fmt::format("and {} more", names.size() - entries.size()), "#4a5560", x, row});
+      break;
+    }
+    entries.push_back({name, color_of(plot, name), x, row});
+    x += needed;
+  }
+  return entries;
+}
+
+// Where the ticks of the time axis are: seconds by gnuplot's own choice, of longer times hours, minutes and seconds.
+std::string time_ticks(const Plot& plot) {
+  if (plot.end - plot.begin < kClockFrom_s) return "";
+  double step = kClockSteps_s.back();
+  while (step * 12 < plot.end - plot.begin) step *= 2;
+  for (const double each : kClockSteps_s)
+    if (each * 12 >= plot.end - plot.begin) {
+      step = each;
+      break;
+    }
+  return fmt::format("set xtics time {}\n", step);
+}
+
+// The texts beneath the last of them.
+std::string time_axis(const Plot& plot) {
+  const bool clock = plot.end - plot.begin >= kClockFrom_s;
+  return fmt::format("set format x '{}'\nset xlabel '{}' textcolor rgb '#4a5560'\n", clock ? "%tH:%tM:%tS" : "%g",
+                     clock ? "hours, minutes, seconds" : "seconds");
+}
+
+}  // namespace
+
 Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& output, unsigned width, bool force) {
   if (auto ok = refuse_existing(output, force); !ok) return ok;
   auto scratch = ScratchFolder::create();
@@ -108,7 +166,9 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   const double label_parts = plot.labels.empty() ? 0 : 0.35;
   const double parts =
       static_cast<double>(plot.panels.size()) + static_cast<double>(plot.spectrograms.size()) + label_parts;
-  const auto height = static_cast<unsigned>(80 + 170 * parts);
+  const auto legend = legend_of(plot, width);
+  const double head = 44 + (legend.empty() ? 0 : 18.0 * static_cast<double>(legend.back().row + 1));
+  const auto height = static_cast<unsigned>(36 + head + 170 * parts);
   auto file = PartialFile::create(output, if_exists(force));
   if (!file) return fail(file);
   const std::string size = fmt::format("size {},{}", width, height);
@@ -123,9 +183,15 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   script +=
       "set grid lc rgb '#e4e7eb' lt 1\nset border 3 lc rgb '#8a94a0'\nset tics nomirror textcolor rgb '#4a5560'\nset "
       "format x ''\nset ytics autofreq\n";
+  script += time_ticks(plot);
   script += fmt::format("set label 1 {} at screen 0.5, screen {:.4f} center font ',13' textcolor rgb '#20262c'\n",
                         gnuplot_text(plot.title), 1 - 16.0 / height);
-  PanelPlaces layout(1 - 44.0 / height, (1 - 84.0 / height) / parts);
+  for (std::size_t i = 0; i < legend.size(); ++i) {
+    const double y = 1 - (40 + 18.0 * static_cast<double>(legend[i].row)) / height;
+    script += fmt::format("set label {} {} at screen {:.4f}, screen {:.4f} left textcolor rgb '{}'\n", 10 + i,
+                          gnuplot_text("\u25A0 " + legend[i].name), legend[i].x / width, y, legend[i].color);
+  }
+  PanelPlaces layout(1 - head / height, (1 - (head + 40) / height) / parts);
   int object = 1;
   for (const auto& label : plot.labels)
     script += fmt::format(
@@ -141,8 +207,7 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   std::size_t drawn = 0;
   const auto last_axis = [&] {
     ++drawn;
-    if (drawn == count && plot.labels.empty())
-      script += "set format x '%g'\nset xlabel 'seconds' textcolor rgb '#4a5560'\n";
+    if (drawn == count && plot.labels.empty()) script += time_axis(plot);
   };
   for (const auto& panel : plot.panels) {
     script += layout.next(1);
@@ -160,10 +225,10 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
           "'{1}' title {2}",
           gnuplot_text(*path), color, gnuplot_text(panel.series[i].name));
     }
-    script += "plot " + curves + "\nunset label 1\nunset label 2\n";
+    script += "plot " + curves + "\nunset label\n";
     // A spectrogram stands beneath the stream that it is of.
     for (const auto& spectrogram : plot.spectrograms) {
-      if (spectrogram.title != panel.title) continue;
+      if (&plot.panels[spectrogram.panel] != &panel) continue;
       auto path = write_data(spectrogram_data(plot, spectrogram));
       if (!path) return fail(path);
       float top = -1e30f;
@@ -181,9 +246,7 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   }
   if (!plot.labels.empty()) {
     script += layout.next(label_parts);
-    script +=
-        "set format x '%g'\nset xlabel 'seconds' textcolor rgb '#4a5560'\nset yrange [0:1]\nunset ytics\nset ylabel "
-        "'labels'\nunset grid\nunset key\n";
+    script += time_axis(plot) + "set yrange [0:1]\nunset ytics\nset ylabel 'labels'\nunset grid\nunset key\n";
     object = 1;
     for (const auto& label : plot.labels) {
       script += fmt::format(

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "json_text.hpp"
+#include "plot/plot_axis.hpp"
 #include "plot/plot_colors.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/plot.hpp"
@@ -61,7 +62,7 @@ std::string number(float value) { return std::isfinite(value) ? fmt::format("{}"
 // One row a time: [time, [low, middle, high] or null, ...]. Series of a panel share a stream, and mostly their times.
 std::string panel_data(const PlotPanel& panel) {
   std::map<double, std::vector<std::pair<float, float>>> rows;
-  const float none = std::numeric_limits<float>::quiet_NaN();
+  const float none = std::numeric_limits<float>::infinity();
   for (std::size_t s = 0; s < panel.series.size(); ++s)
     for (std::size_t i = 0; i < panel.series[s].times.size(); ++i) {
       auto& row = rows[panel.series[s].times[i]];
@@ -72,8 +73,10 @@ std::string panel_data(const PlotPanel& panel) {
   for (const auto& [time, values] : rows) {
     out += fmt::format("{}[{}", out.size() > 1 ? "," : "", number(time));
     for (const auto& [low, high] : values)
-      out += std::isnan(low) ? std::string(",null")
-                             : fmt::format(",[{},{},{}]", number(low), number((low + high) / 2), number(high));
+      // A line goes on through null, for other series may have values there, and not through NaN.
+      out += std::isinf(low)   ? std::string(",null")
+             : std::isnan(low) ? std::string(",[NaN,NaN,NaN]")
+                               : fmt::format(",[{},{},{}]", number(low), number((low + high) / 2), number(high));
     out += "]";
   }
   return out + "]";
@@ -113,6 +116,19 @@ constexpr const char* kScript = R"js(
 (function () {
   "use strict";
   var charts = [], syncing = false, pad = 56;
+  var clock = P.end - P.begin >= P.clockFrom;
+  function hms(s) {
+    var t = Math.round(s * 1000), two = function (n) { return (n < 10 ? "0" : "") + n; };
+    var text = Math.floor(t / 3600000) + ":" + two(Math.floor(t / 60000) % 60) + ":" + two(Math.floor(t / 1000) % 60);
+    return t % 1000 ? text + "." + ("00" + t % 1000).slice(-3) : text;
+  }
+  function ticks(a, b, pixels) {
+    var most = Math.max(2, pixels / 80), steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30].concat(P.clockSteps), step = steps[0];
+    for (var i = 0; step * most < b - a; ++i) step = i < steps.length ? steps[i] : 2 * step;
+    var all = [];
+    for (var n = Math.ceil(a / step); n * step <= b; ++n) all.push({ v: n * step, label: hms(n * step) });
+    return all;
+  }
   function windowOf() { return charts.length ? charts[0].xAxisRange() : [P.begin, P.end]; }
   function shade(ctx, area, g) {
     P.labels.forEach(function (l) {
@@ -146,7 +162,7 @@ constexpr const char* kScript = R"js(
       labels: ["seconds"].concat(p.names), colors: p.colors, customBars: true, dateWindow: [P.begin, P.end],
       strokeWidth: 1.2, fillAlpha: 0.35, axisLabelFontSize: 11, labelsDiv: document.getElementById("legend" + i),
       legend: "always", gridLineColor: "#e4e7eb", axisLineColor: "#b8c0c8", interactionModel: model,
-      axes: { y: { axisLabelWidth: pad - 6 } }, rightGap: 0, underlayCallback: shade, connectSeparatedPoints: true,
+      axes: { y: { axisLabelWidth: pad - 6 }, x: clock ? { ticker: ticks, valueFormatter: hms } : {} }, rightGap: 0, underlayCallback: shade, connectSeparatedPoints: true,
       drawCallback: function (g, first) { if (!first && !syncing) zoomTo(g.xAxisRange()); },
       highlightCallback: function (e, x) { charts.forEach(function (c) { if (c !== chart) { var row = nearest(c, x); if (row >= 0) c.setSelection(row); } }); },
       unhighlightCallback: function () { charts.forEach(function (c) { if (c !== chart) c.clearSelection(); }); }
@@ -260,7 +276,7 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
     }
     panels += fmt::format("{}{{names:[{}],colors:[{}],data:{}}}", i > 0 ? ",\n" : "", names, colors, panel_data(panel));
     for (const auto& s : plot.spectrograms) {
-      if (s.title != panel.title) continue;
+      if (s.panel != i) continue;
       page += fmt::format("<canvas id=\"spectrum{}\" class=\"spectrum\"></canvas>\n", spectrum);
       spectrograms += fmt::format("{}{{columns:{},rows:{},max_hz:{},bytes:\"{}\"}}", spectrum > 0 ? "," : "", s.columns,
                                   s.rows, number(s.max_hz), base64(spectrogram_bytes(s)));
@@ -275,8 +291,9 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
         fmt::format("{}{{name:{},begin:{},end:{},color:\"{}\"}}", labels.empty() ? "" : ",", script_string(label.name),
                     number(label.begin), number(label.end), color_of(plot, label.name));
   page += "<script>" + *library + "</script>\n<script>var P={begin:" + number(plot.begin) + ",end:" + number(plot.end) +
-          ",wavBegin:" + number(plot.wav_begin) + ",labels:[" + labels + "],spectrograms:[" + spectrograms +
-          "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
+          ",wavBegin:" + number(plot.wav_begin) + ",clockFrom:" + number(kClockFrom_s) +
+          fmt::format(",clockSteps:[{}]", fmt::join(kClockSteps_s, ",")) + ",labels:[" + labels + "],spectrograms:[" +
+          spectrograms + "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
   return write_text_file(output, page, if_exists(force));
 }
 

@@ -12,7 +12,8 @@
 
 namespace sds {
 
-/// A value over time: for each of up to PlotOptions::columns stretches of time its smallest and largest value.
+/// A value over time: for each of up to PlotOptions::columns stretches of time its smallest and largest value. Where
+/// the line is interrupted, by a gap in time, a loss or values that are no numbers, a point is NaN.
 struct PlotSeries {
   std::string name;
   std::vector<double> times;  ///< seconds
@@ -29,7 +30,7 @@ struct PlotPanel {
 
 /// Levels in dB, row by row from 0 Hz up; columns evenly over the plot's time. NaN: no data.
 struct PlotSpectrogram {
-  std::string title;
+  std::size_t panel = 0;  ///< in Plot::panels: it stands beneath that of the stream that it is of
   double max_hz = 0;
   std::size_t columns = 0;
   std::size_t rows = 0;
@@ -67,7 +68,7 @@ struct PlotOptions {
 
 /// Reads what is to be drawn of `recording`; `below` are further recordings (outputs of a replay), `with` are drawn
 /// into the panels of the same streams, for comparison. A stream with at least columns / 2 sections in the time asked
-/// for is drawn from the index's statistics alone.
+/// for is drawn from the index's statistics alone, but for sections that must have a gap inside.
 Expected<Plot> collect_plot(const Recording& recording, const std::vector<Recording>& below,
                             const std::vector<Recording>& with, const PlotOptions& options,
                             const OnProgress& on_progress);
