@@ -313,6 +313,134 @@ class Parts(Case):
         _, err = run("export", "edge-impulse", recording, "-o", self.path("out") + "/")
         self.assertEqual(err.count("1 gap in time is closed"), 1)
         self.assertEqual(self.values("out", "x.g.json"), [*range(90, 100), *range(500, 510)])
+    # Options of datasets
+
+    def test_what_is_kept_together_by_a_split(self):
+        recordings = []
+        for name, label in (("a", "rock.1"), ("b", "rock.2"), ("c", "pop"), ("d", "jazz.7")):
+            begin = 1000 * (1 + ord(name) - ord("a"))
+            recordings.append(self.pack(name + ".sdsz", self.stream("Imu", begin, label=label)))
+        def groups(*args):
+            run("export", "csv", *recordings, "--split", "50/50", *args, "-o", self.path("set"), "-f")
+            manifest = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+            return {r["name"]: r["group"] for r in manifest["recordings"]}, {r["name"]: r["part"] for r in manifest["recordings"]}
+        for seed in range(1, 9):
+            group, part = groups("--split-by", "label", "--seed", seed)
+            self.assertEqual(group, {"a": "rock", "b": "rock", "c": "pop", "d": "jazz"})
+            self.assertEqual(part["a"], part["b"])
+            self.assertEqual(len(set(groups("--split-by", "tool", "--seed", seed)[1].values())), 1)  # all are packed
+        self.assertEqual(groups()[0], dict(zip("abcd", "abcd")))
+        _, err = run("export", "csv", *recordings, "--split", "50/50", "--split-by", "nope", "-o", self.path("s2"), expect=2)
+        self.assertIn("the recording says nothing of its 'nope'", err)
+        self.assertFalse(os.path.exists(self.path("s2")))
+
+    def test_each_plain_file_is_a_recording_where_that_is_said(self):
+        a, b = self.stream("A"), self.stream("B", 1000)
+        packed = self.pack("p.sdsz", self.stream("C"))
+        def exported(*args):
+            run("export", "csv", *args, "-o", self.path("o"))
+            names = sorted(os.listdir(self.path("o")))
+            for name in names:
+                os.remove(self.path("o", name))
+            return names
+        self.assertEqual(exported(a, b), ["A.csv", "B.csv"])
+        self.assertEqual(exported(a, b, "--each"), ["A.0.csv", "B.0.csv"])
+        self.assertEqual(exported(a, packed, b), ["A.0.A.csv", "A.0.B.csv", "p.csv"])
+        self.assertEqual(exported(a, packed, b, "--each"), ["A.0.csv", "B.0.csv", "p.csv"])
+        run("export", "hdf5", a, b, "--each", "-o", self.path("e.h5"))
+        with h5py.File(self.path("e.h5")) as f:
+            self.assertEqual(sorted(f), ["A.0", "B.0"])
+            self.assertEqual(f["B.0/B/time"][0], 1)
+        _, err = run("export", "csv", a, b, "--split", "50/50", "-o", self.path("s"), expect=2)
+        self.assertIn("plain .sds files would be the streams of one recording: pack them, or say --each", err)
+        run("export", "csv", a, b, "--each", "--split", "50/50", "-o", self.path("s"))
+        manifest = yaml.safe_load(self.read("s", "manifest.yml"))["dataset"]
+        self.assertEqual([r["name"] for r in manifest["recordings"]], ["A.0", "B.0"])
+        _, err = run("export", "csv", packed, "--each", "-o", self.path("x.csv"), expect=2)
+        self.assertIn("--each is for plain .sds files", err)
+
+    def test_the_share_of_a_label_decides_the_class_of_a_window(self):
+        # Windows of 1 s: the first is covered 0.3 by a; the second 0.5 by a and 0.4 by b; the third by nothing; the
+        # fourth all by b, 0.6 of it by two authors.
+        recording = self.pack("w.sdsz", self.stream("A", blocks=40))
+        self.label("w.labels.yml", ("a", 0.7, 1.5), ("b", 1.5, 1.9), ("b", 3, 4, "", "ann"), ("b", 3.4, 4, "", "bob"))
+        for share, expected in ((None, [-1, "a", -1, "b"]), (0.3, ["a", "a", -1, "b"]), (0.31, [-1, "a", -1, "b"]),
+                                (0.5, [-1, "a", -1, "b"]), (0.51, [-1, -1, -1, "b"]), (1, [-1, -1, -1, "b"]),
+                                (0, ["a", "a", -1, "b"])):
+            options = [] if share is None else ["--label-share", share]
+            for keep in (True, False):
+                _, err = run("export", "npz", recording, "--window", "1s", *options, *(["--unlabelled"] if keep else []),
+                             "-o", self.path("d"), "-f")
+                with np.load(self.path("d", "train.npz")) as z:
+                    got = [str(z["classes"][y]) if y >= 0 else -1 for y in z["y"]]
+                    kept = [(i, c) for i, c in enumerate(expected) if keep or c != -1]
+                    self.assertEqual(got, [c for _, c in kept], (share, keep))
+                    np.testing.assert_array_equal(z["begin"], [i for i, _ in kept])
+                    for row, (i, _) in zip(z["x"], kept):
+                        np.testing.assert_array_equal(row[:, 0], range(100 * i, 100 * i + 100))
+                left_out = expected.count(-1)
+                self.assertEqual(f"{left_out} windows have no label that covers enough of them" in err, not keep, err)
+                window = yaml.safe_load(self.read("d", "manifest.yml"))["dataset"]["window"]
+                self.assertEqual((window["label-share"], window["unlabelled"]), (0.5 if share is None else share, keep))
+        run("export", "npz", recording, "--window", "1s", "--label-share", 1.5, "-o", self.path("x"), expect=2)
+
+    def test_normalized_rows_of_qeexo_count_from_the_first_block_of_all(self):
+        recording = self.pack("r.sdsz", self.stream("A", 1010), self.stream("B", 3020))
+        def times(*args):
+            run("export", "qeexo", recording, *args, "-o", self.path("q.csv"), "-f")
+            return [float(line.split(",")[0]) for line in self.read("q.csv").decode().splitlines()[1:]]
+        # Rows of 50 ms are named by their ends: the block at 1010 ms is in the row up to 1050.
+        self.assertEqual(times()[0], 1050)
+        self.assertEqual(times("--normalize")[0], 50)
+        self.assertEqual(times("--normalize", "-s", "B")[0], 50)  # of which the first block is at 3020
+        self.assertEqual(times("--from", 5)[0], 5050)  # the blocks at 5010 and 5020
+        self.assertEqual(times("--from", 5, "--normalize")[0], 4050)
+        self.assertEqual([t - 1000 for t in times()], times("--normalize"))
+        for row in times("--interval", 0.2):
+            self.assertEqual(row % 200, 0)
+
+    # Label files by name
+
+    def test_labels_in_another_file(self):
+        recording = self.pack("w.sdsz", self.stream("A"))
+        self.label("w.labels.yml", ("walk", 1, 2))
+        before = self.read("w.labels.yml")
+        other = ["--labels", self.path("mine.yml")]
+        listed = lambda *args: [(l["class"], l["from"], l["to"]) for l in
+                                json.loads(run("label", "list", recording, *args, "--json")[0])["labels"]]
+        for command in (["list"], ["export"], ["check"], ["rm", "--all"], ["rename", "-c", "a", "--to", "b"]):
+            run("label", command[0], recording, *command[1:], *other, expect=4 if command[0] in ("list", "export", "check") else 2)
+            self.assertFalse(os.path.exists(self.path("mine.yml")), command)
+        run("label", "add", recording, "-c", "a", "--from", 3, "--to", 4, *other)
+        self.write("t.txt", "5\t6\tb\n")
+        run("label", "import", recording, "-i", self.path("t.txt"), *other)
+        run("label", "merge", recording, "--with", self.path("w.labels.yml"), *other)
+        run("label", "rename", recording, "-c", "a", "--to", "c", *other)
+        run("label", "move", recording, "-c", "c", "--by", 0.5, *other)
+        self.assertEqual(listed(*other), [("walk", 1, 2), ("c", 3.5, 4.5), ("b", 5, 6)])
+        self.assertEqual(run("label", "export", recording, *other)[0],
+                         "1.000000\t2.000000\twalk\n3.500000\t4.500000\tc\n5.000000\t6.000000\tb\n")
+        self.assertIn("3 labels, good", run("label", "check", recording, *other)[0])
+        run("label", "auto", recording, "--threshold", 0, "--labels", self.path("auto.yml"))
+        self.assertEqual(listed("--labels", self.path("auto.yml")), [("active", 0, 10)])
+        self.assertEqual((self.read("w.labels.yml"), listed()), (before, [("walk", 1, 2)]))
+
+    def test_all_labels_are_removed(self):
+        plain_file = self.stream("A", label="walk")
+        self.label("A.walk.labels.yml", ("a", 1, 2), ("b", 2, 3), ("a", 3, 4), head="  classes: [a, b]\n")
+        labels = lambda: yaml.safe_load(self.read("A.walk.labels.yml"))["labels"]
+        for more in (["-c", "a"], ["-n", 1]):
+            _, err = run("label", "rm", plain_file, "--all", *more, expect=2)
+            self.assertIn("--all is every label", err)
+            run("label", "move", plain_file, "--all", *more, "--by", 1, expect=2)
+        self.assertEqual(len(labels()["intervals"]), 3)
+        run("label", "move", plain_file, "--all", "--by", 1)
+        self.assertEqual([(l["class"], l["from"]) for l in labels()["intervals"]], [("a", 2), ("b", 3), ("a", 4)])
+        self.assertIn("removed 3, 0 labels in all", run("label", "rm", plain_file, "--all")[0])
+        # The file stays, so that the name of the recording does not become a class again, and so do the known classes.
+        self.assertEqual((labels()["intervals"], labels()["classes"]), ([], ["a", "b"]))
+        self.assertEqual(json.loads(run("label", "list", plain_file, "--json")[0])["labels"], [])
+        self.assertIn("there are no labels", run("label", "rm", plain_file, "--all", expect=2)[1])
 
 
 if __name__ == "__main__":

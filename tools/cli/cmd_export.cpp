@@ -99,11 +99,17 @@ Expected<std::array<double, 3>> parse_split(const std::string& text) {
 
 // The recordings: each `.sdsz` is one; `.sds` files are the streams of one recording unless --each.
 std::vector<std::vector<fs::path>> group_inputs(const Options& o) {
-  const bool plain =
-      std::none_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); });
-  if (plain && !o.each) return {o.input.paths};
   std::vector<std::vector<fs::path>> groups;
-  for (const auto& path : o.input.paths) groups.push_back({path});
+  std::optional<std::size_t> plain;  // the group of the plain files
+  for (const auto& path : o.input.paths) {
+    const bool joins = !o.each && !is_sdsz(path);
+    if (joins && plain) {
+      groups[*plain].push_back(path);
+      continue;
+    }
+    if (joins) plain = groups.size();
+    groups.push_back({path});
+  }
   return groups;
 }
 
@@ -114,6 +120,8 @@ Expected<void> refuse_options_without_effect(const Options& o) {
       if (o.given.count(name) > 0) return fail(ErrorCode::usage, fmt::format("{} {}", name, why));
     return {};
   };
+  if (std::all_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); }))
+    if (auto ok = refuse({"--each"}, "is for plain .sds files: each .sdsz is a recording anyway"); !ok) return ok;
   if (o.split.empty())
     if (auto ok = refuse({"--split-by", "--seed"}, "needs --split"); !ok) return ok;
   if (o.window_text.empty())

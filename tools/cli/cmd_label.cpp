@@ -56,9 +56,10 @@ struct Opened {
   std::optional<FolderLock> lock;
 };
 
-enum class For { reading, changing };
+enum class For { reading, making, changing };
 
-// For changing: from here on until the end of Opened, nobody else changes them.
+// For changing: from here on until the end of Opened, nobody else changes them. For reading, a file that is named must
+// be there; others are made.
 Expected<Opened> open(const Options& o, For purpose) {
   auto recording = o.input.open();
   if (!recording) return fail(recording);
@@ -73,7 +74,7 @@ Expected<Opened> open(const Options& o, For purpose) {
   Expected<LabelFile> file = LabelFile{};
   if (o.labels.empty()) {
     file = purpose == For::changing ? labels_beside(*recording) : labels_of(*recording);
-  } else if (fs::exists(o.labels, ignored)) {
+  } else if (purpose == For::reading || fs::exists(o.labels, ignored)) {
     file = LabelFile::load(o.labels);
   }
   if (!file) return fail(file);
@@ -198,6 +199,8 @@ int run_add(const Options& o) {
 // The labels that --class and the numbers choose, by index.
 Expected<std::vector<std::size_t>> chosen(const Opened& opened, const Options& o) {
   std::vector<std::size_t> indices;
+  if (o.all && (!o.name.empty() || !o.numbers.empty()))
+    return fail(ErrorCode::usage, "--all is every label, whatever its class and number: leave it or the others out");
   for (const std::size_t number : o.numbers) {
     if (number == 0 || number > opened.file.labels.size())
       return fail(ErrorCode::usage,
@@ -456,7 +459,7 @@ int run_auto(const Options& o) {
   for (const auto& name : {o.activity.active, o.activity.silent})
     if (auto good = check_label({name, 0, 0, "", "", "", {}, 0}); !good && !name.empty())
       return fail_with(good.error());
-  auto opened = open(o, For::reading);
+  auto opened = open(o, For::making);
   if (!opened) return fail_with(opened.error());
   LabelFile made;
   made.tick_frequency = opened->file.tick_frequency;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -127,7 +128,19 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   if (!file) return fail(file);
   std::string text = header + ",label\r\n";
   double base = std::floor(first.value_or(0) / interval) * interval;
-  const double origin = options.samples.normalize ? base : 0;
+  // There is one time for all streams: it counts from the row of their first block, also where a part leaves that out.
+  double origin = 0;
+  if (options.samples.normalize) {
+    origin = std::numeric_limits<double>::infinity();
+    for (const std::size_t index : streams) {
+      const StreamInfo& stream = recording.streams()[index];
+      if (ids.count(stream.id) == 0) continue;
+      auto tick = first_tick(recording, index);
+      if (!tick) return fail(tick);
+      if (*tick) origin = std::min(origin, 1000 * seconds(**tick, stream.tick_frequency()));
+    }
+    origin = std::isinf(origin) ? 0 : std::floor(origin / interval) * interval;
+  }
   while (std::any_of(sensors.begin(), sensors.end(), [](const Sensor& s) { return s.run != nullptr; })) {
     const double end = base + interval;
     if (end <= base)
