@@ -296,6 +296,13 @@ class Parts(Case):
         _, err = run("export", "edge-impulse", recording, "--from", 8, "-o", self.path("none") + "/", expect=2)
         self.assertIn("has no label in the time that was asked for", err)
         self.assertFalse(os.path.exists(self.path("none")))
+        # A label of another stream says nothing of this one, in a file or in a folder.
+        both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
+        self.label("ab.labels.yml", ("a", 1, 2, "A"))
+        for out in (self.path("y.json"), self.path("y") + "/"):
+            _, err = run("export", "edge-impulse", both, "-s", "B", "--label", "a", "-o", out, expect=2)
+            self.assertIn("has no label in the time that was asked for", err)
+            self.assertFalse(os.path.exists(out))
 
     def test_labels_of_a_stream_become_files_of_it_and_recordings_without_labels_one(self):
         both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))

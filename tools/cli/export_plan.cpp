@@ -112,23 +112,40 @@ std::vector<Event> events_of(const LabelFile& labels, const std::string& stream,
   return events;
 }
 
+// A class as a file's name can begin with it: Edge Impulse takes it up to the first dot.
+std::string without_dots(std::string name, PlannedExport& plan) {
+  if (name.find('.') == std::string::npos) return name;
+  const std::string before = name;
+  std::replace(name.begin(), name.end(), '.', '_');
+  const std::string note =
+      fmt::format("the class {} is written as {}: Edge Impulse takes it up to the first dot", before, name);
+  if (std::find(plan.notes.begin(), plan.notes.end(), note) == plan.notes.end()) plan.notes.push_back(note);
+  return name;
+}
+
 // Makes of a stream that becomes a file in a folder one file an event, of what is labelled.
 Expected<void> divide_by_event(const Recording& recording, const ExportRequest& request, const TimeRanges& times,
                                PlannedStream stream, PlannedExport& plan) {
   if (!request.class_name.empty() && request.part.labels.empty()) {
-    stream.wanted = request.class_name + "." + stream.wanted;
+    stream.wanted = without_dots(request.class_name, plan) + "." + stream.wanted;
     plan.streams.push_back(std::move(stream));
     return {};
   }
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   const std::string& id = recording.streams()[stream.index].id;
-  if (events_of(*labels, id, {}, all_time).empty()) {
+  if (request.part.labels.empty() && events_of(*labels, id, {}, all_time).empty()) {
+    plan.notes.push_back(
+        fmt::format("stream {}: there is no label: from the name {} Edge Impulse takes '{}' for the class "
+                    "(--class gives one)",
+                    id, stream.wanted, stream.wanted.substr(0, stream.wanted.find('.'))));
     plan.streams.push_back(std::move(stream));
     return {};
   }
   const auto events = events_of(*labels, id, request.part, times);
-  const auto name_of = [&](const Event& event) { return request.class_name.empty() ? event.name : request.class_name; };
+  const auto name_of = [&](const Event& event) {
+    return without_dots(request.class_name.empty() ? event.name : request.class_name, plan);
+  };
   std::map<std::string, std::size_t> counts;
   std::vector<TimeSpan> covered;
   for (const auto& event : events) {
@@ -201,7 +218,12 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     if (!files && request.file_an_event && !request.part.labels.empty()) {
       auto labels = labels_of(recording);
       if (!labels) return fail(labels);
-      if (const auto events = events_of(*labels, info.id, request.part, *times_asked_for); events.size() > 1)
+      const auto events = events_of(*labels, info.id, request.part, *times_asked_for);
+      if (events.empty()) {
+        looked.nothing = Error{ErrorCode::usage, "has no label in the time that was asked for", plan.paths.front(), {}};
+        return {};
+      }
+      if (events.size() > 1)
         return fail(ErrorCode::usage,
                     fmt::format("{} labels of {} would be joined in one file: choose a directory with -o, one that "
                                 "exists or ends in /, for a file each",

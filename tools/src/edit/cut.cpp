@@ -176,7 +176,8 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
   report.raw_bytes = (*made)->writer().raw_bytes();
   if (report.blocks == 0) return nothing_left(recording, streams);
   const LabelFile left = labels_of_part(recording, streams, within, report);
-  if (auto done = (*made)->finish(report.notes, left.labels.empty() ? nullptr : &left); !done) return fail(done);
+  const bool any = !left.labels.empty() || !left.classes.empty() || names_give_way(recording);
+  if (auto done = (*made)->finish(report.notes, any ? &left : nullptr); !done) return fail(done);
   return report;
 }
 

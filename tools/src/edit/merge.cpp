@@ -99,9 +99,10 @@ class Merger {
     return {};
   }
 
-  // Whose streams got the names of recordings has labels, be they none: such a name says no class.
+  // Where names of streams say no class, for they are those of recordings, or give way to labels, there are labels, be
+  // they none.
   [[nodiscard]] const std::optional<LabelFile>& labels() {
-    if (!labels_ && named_by_recordings_) {
+    if (!labels_ && names_give_way_) {
       labels_.emplace();
       labels_->tick_frequency = inputs_.front().recording.streams().empty()
                                     ? labels_->tick_frequency
@@ -184,7 +185,7 @@ class Merger {
     if (names_.count(full_name()) > 0) {
       description.label = inputs_[r].label;
       for (int n = 2; names_.count(full_name()) > 0; ++n) description.label = fmt::format("{}-{}", inputs_[r].label, n);
-      named_by_recordings_ = true;
+      names_give_way_ = true;
     }
     names_.insert(full_name());
     all_names_.push_back({description.name, description.label, description.playback});
@@ -244,6 +245,7 @@ class Merger {
       report_.notes.push_back("labels are left behind: " + labels.error().to_string());
       return {};
     }
+    names_give_way_ = names_give_way_ || names_give_way(inputs_[r].recording);
     if (labels->labels.empty() && labels->classes.empty()) return {};
     know_classes(*labels);
     // A label of a whole recording says nothing of the other recordings' streams.
@@ -296,7 +298,7 @@ class Merger {
   std::optional<LabelFile> labels_;
   std::vector<std::string> classes_;  // that any input knows
   bool any_list_ = false;             // as a list of its own
-  bool named_by_recordings_ = false;  // some streams are
+  bool names_give_way_ = false;       // those of some streams say no class
 };
 
 }  // namespace

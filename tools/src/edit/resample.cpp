@@ -239,7 +239,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
         fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
   report.raw_bytes = (*made)->writer().raw_bytes();
   const LabelFile labels = labels_of_part(recording, {index}, all_time, report);
-  if (auto done = (*made)->finish(report.notes, labels.labels.empty() ? nullptr : &labels); !done) return fail(done);
+  const bool any = !labels.labels.empty() || !labels.classes.empty() || names_give_way(recording);
+  if (auto done = (*made)->finish(report.notes, any ? &labels : nullptr); !done) return fail(done);
   return report;
 }
 

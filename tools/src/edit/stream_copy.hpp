@@ -4,6 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "sds/format/names.hpp"
 #include "sds/format/stream_losses.hpp"
 #include "sds/tools/edit.hpp"
 #include "sds/tools/label_file.hpp"
@@ -31,6 +35,15 @@ inline Expected<void> leave_tail(SdszWriter& writer, SdszWriter::StreamId stream
 /// A stream's clock pairs; none in plain files.
 inline std::span<const ClockPair> clocks_of(const Recording& recording, std::size_t stream) {
   return recording.sdsz() ? std::span(recording.sdsz()->streams()[stream].clocks) : std::span<const ClockPair>();
+}
+
+/// Whether a recording has labels, be they none, where the names of its streams would say a class: then a copy has
+/// them, too, or the names would count.
+inline bool names_give_way(const Recording& recording) {
+  std::error_code ignored;
+  return std::filesystem::exists(label_path(recording.path()), ignored) &&
+         std::any_of(recording.streams().begin(), recording.streams().end(),
+                     [](const StreamInfo& stream) { return !class_in_label(stream.description.label).empty(); });
 }
 
 /// The labels of what is left of `recording`: of `streams`, as they are called by themselves, and the time `within`.
