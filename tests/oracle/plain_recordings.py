@@ -49,6 +49,7 @@ class Stream:
         self.x = rng.integers(-300, 300, total).astype("<i2")
         self.y = (np.cumsum(rng.normal(size=total)) / 4).astype("<f4")
         self.y[rng.random(total) < 0.02] = np.nan
+        self.told = None  # times of samples as doubles, when they are asked for
 
     def content(self):
         """As a plain .sds file has it."""
@@ -105,12 +106,12 @@ class Stream:
         return last + (last - self.begin()) / (len(self.ticks) - 1)
 
     def check_gaps(self):
-        return len(self.steps_with_gaps())
+        return len(self.gap_steps())
 
     def sampled(self):
         """[begin, end) of the time that has samples, of streams with a rate: from a block to the next one, but where a gap
         is only as long as the block's samples last."""
-        gaps = set(self.steps_with_gaps())
+        gaps = set(self.gap_steps())
         ranges = []
         for i, size in enumerate(self.sizes):
             begin, end = self.block_time(i), self.block_time(i) + size / self.rate
@@ -122,8 +123,9 @@ class Stream:
                 ranges.append([begin, end])
         return ranges
 
-    def steps_with_gaps(self):
-        """Steps longer than the samples of the earlier block last, by more than half the median step and two ticks."""
+    def gap_steps(self):
+        """Blocks behind which there is a gap: steps longer than the samples of the earlier block last, by more than half the
+        median step and two ticks."""
         steps = np.diff(self.ticks)
         samples = np.array(self.sizes[:-1]) if self.rate else np.ones(len(steps), int)
         order = sorted(range(len(steps)), key=lambda i: Fraction(int(steps[i]), int(samples[i])))
@@ -134,7 +136,17 @@ class Stream:
             if 2 * below >= samples.sum():
                 break
         usual = sorted(steps)[(len(steps) - 1) // 2]
-        return [i for i in range(len(steps)) if int(steps[i]) - sample * int(samples[i]) > max(Fraction(int(usual), 2), 2)]
+        return [i for i in range(len(steps))
+                if int(steps[i]) - sample * int(samples[i]) > max(Fraction(int(usual), 2), 2)]
+
+    def samples_within(self, begin, end):
+        """Numbers of the samples in [begin, end), by the doubles that their times are told as."""
+        if self.told is None:
+            self.told = np.array(self.seconds())
+        return np.flatnonzero((self.told >= float(begin)) & (self.told < float(end)))
+
+    def block_of(self, sample):
+        return int(np.searchsorted(np.cumsum(self.sizes), sample, side="right"))
 
     def physical(self):
         return self.x * 0.5 - 3, self.y.astype(float)
@@ -199,6 +211,24 @@ class Recording:
             out.write("labels:\n  version: 1\n  intervals:" + ("\n" if self.labels else " []\n"))
             out.writelines(label.yaml() for label in self.labels)
         return paths
+
+    def labels_within(self, stream, begin, end):
+        """(class, stream, begin, end) in ms of what labels about a stream, or about all, have in [begin, end)."""
+        cut = [(l.name, l.stream, max(l.begin, begin), min(l.end, end)) for l in self.labels if l.stream in ("", stream)]
+        return sorted(label for label in cut if label[2] < label[3])
+
+    def events(self, stream):
+        """By class what its labels cover, in ms, one that overlaps another with it."""
+        events = {}
+        for label in sorted(self.labels, key=lambda l: l.begin):
+            if label.stream not in ("", stream):
+                continue
+            of_class = events.setdefault(label.name, [])
+            if of_class and label.begin < of_class[-1][1]:
+                of_class[-1][1] = max(of_class[-1][1], label.end)
+            else:
+                of_class.append([label.begin, label.end])
+        return events
 
     def share(self, name, stream, begin, end):
         """How much of [begin, end) labels of a class cover, be they of the stream or of the whole recording."""

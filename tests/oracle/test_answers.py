@@ -1,6 +1,7 @@
 """What the commands answer about random recordings is what an independent reading of the plain files gives, by docs/time.md."""
 import csv
 import io
+import json
 import os
 import sys
 from fractions import Fraction
@@ -119,6 +120,57 @@ class Answers(Oracle):
                         continue
                     said = names[data["y"][i]] if data["y"][i] >= 0 else ""
                     self.assertEqual(said, shares[2][1] if shares[2][0] > Fraction(1, 2) else "", f"window {i}")
+        self.each(check)
+
+    def test_parts_have_their_samples_labels_and_gaps(self):
+        def check(recording, files, folder):
+            for stream in recording.streams:
+                rng = np.random.default_rng(len(stream.ticks))
+                x, _ = stream.physical()
+                for _ in range(3):
+                    a, b = sorted(int(1000 * t) for t in rng.uniform(float(stream.begin()), float(stream.end()), 2))
+                    kept = stream.samples_within(Fraction(a, 1000), Fraction(b, 1000))
+                    if len(kept) == 0:
+                        continue
+                    part = ("-s", stream.name, "--from", a / 1000, "--to", b / 1000, "-f")
+                    run("export", "npz", *files, *part, "--physical", "-o", os.path.join(folder, "part.npz"))
+                    with np.load(os.path.join(folder, "part.npz")) as data:
+                        np.testing.assert_array_equal(data[stream.name]["x"], x[kept])
+                        said = [] if "labels.class" not in data else sorted(
+                            (str(n), str(s), *(round(1000 * t) for t in span)) for n, s, span in
+                            zip(data["labels.class"], data["labels.stream"], data["labels.time"]))
+                    self.assertEqual(said, recording.labels_within(stream.name, a, b), (a, b))
+                    if stream.rate is None:
+                        continue
+                    first, last = stream.block_of(kept[0]), stream.block_of(kept[-1])
+                    gaps = sum(first <= i < last for i in stream.gap_steps())
+                    notes = json.loads(run("export", "wav", *files, *part, "--json", "-o", os.path.join(folder, "part.wav")))
+                    told = [int(note.split()[1]) for note in notes["outputs"][0]["notes"] if " in time " in note]
+                    self.assertEqual(sum(told), gaps, (a, b, notes))
+        self.each(check)
+
+    def test_edge_impulse_has_a_file_an_event(self):
+        def check(recording, files, folder):
+            for stream in recording.streams:
+                events = recording.events(stream.name)
+                if stream.rate is None or not events:
+                    continue
+                stem = os.path.basename(files[0]).rsplit(".", 1)[0]
+                x, _ = stream.physical()
+                expected = {}
+                for name, spans in events.items():
+                    for n, (begin, end) in enumerate(spans):
+                        kept = stream.samples_within(Fraction(begin, 1000), Fraction(end, 1000))
+                        number = f".{n + 1}" if len(spans) > 1 else ""
+                        if len(kept) > 0:
+                            expected[f"{name}.{stem}{number}.json"] = list(x[kept])
+                out = os.path.join(folder, "events." + stream.name + "." + str(len(files)))
+                run("export", "edge-impulse", *files, "-s", stream.name, "-o", out + "/", expect=(0,) if expected else (2,))
+                got = {}
+                for name in os.listdir(out) if expected else []:
+                    with open(os.path.join(out, name)) as file:
+                        got[name] = [row[0] for row in json.load(file)["payload"]["values"]]
+                self.assertEqual(got, expected)
         self.each(check)
 
     def test_cuts_keep_the_blocks_that_have_a_part_in_the_time(self):
