@@ -17,7 +17,9 @@ SDS = os.path.join(BUILD, "bin", "sds")
 DEVICE = os.path.join(BUILD, "bin", "sds-sim-device")
 MOTION = os.path.join(BUILD, "lib", "motion.so")
 with open(SDS, "rb") as program:
-    THREAD_SANITIZER = b"__tsan_init" in program.read()
+    bytes_of_program = program.read()
+THREAD_SANITIZER = b"__tsan_init" in bytes_of_program
+ADDRESS_SANITIZER = b"__asan_init" in bytes_of_program
 # The sanitizer writes a file before main() begins, and puts signals off until its own time.
 skip_under_thread_sanitizer = unittest.skipIf(THREAD_SANITIZER, "the thread sanitizer treats signals in its own way")
 
@@ -29,6 +31,22 @@ def run(*args, expect=0, **kwargs):
         raise AssertionError(f"sds {' '.join(map(str, args))}: exit code {done.returncode}, expected {expect}\n"
                              f"{done.stdout}\n{done.stderr}")
     return done.stdout, done.stderr
+
+
+# Sanitizers need memory of their own.
+skip_under_sanitizers = unittest.skipIf(THREAD_SANITIZER or ADDRESS_SANITIZER, "sanitizers need memory of their own")
+
+
+def peak_mb(*args):
+    """Runs sds, which has to succeed; the most memory that it had, in MB."""
+    # A program begins with its parent's peak: this one's is small.
+    measure = ("import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(done.returncode)")
+    done = subprocess.run([sys.executable, "-c", measure, SDS, *map(str, args)], capture_output=True, text=True,
+                          timeout=300)
+    if done.returncode != 0:
+        raise AssertionError(f"sds {' '.join(map(str, args))}: exit code {done.returncode}\n{done.stderr}")
+    return int(done.stdout) / 1024
 
 
 def limit_files(size):

@@ -22,7 +22,8 @@ import numpy as np
 import soundfile
 import yaml
 
-from harness import Case, SDS, Server, SHARED, SOURCE, limit_files, main, plain, run
+from harness import (Case, SDS, Server, SHARED, SOURCE, limit_files, main, peak_mb, plain, run,
+                     skip_under_sanitizers)
 
 MIXED = """sds:
   name: Mixed
@@ -1026,6 +1027,23 @@ class Parts(Case):
                           run("label", "list", recording, "-c", "nope", *options, expect=2)[1])
         self.assertIn("there is no channel 'axx'", run("compare", recording, recording, "--tolerance", "axx=0.1", expect=2)[1])
         run("compare", recording, recording, "--tolerance", "x=0.1")
+
+    @skip_under_sanitizers
+    def test_memory_is_bounded_whatever_the_number_of_channels(self):
+        # 4096 channels of 16 bits, every one with a scale of its own or all with one.
+        for scale in ("", ", scale: 0.%04d"):
+            self.write("W.sds.yml", "sds:\n  name: W\n  sample-frequency: 100\n  content:\n" + "".join(
+                f"    - {{value: c{i}, type: int16_t{scale % (i + 1) if scale else ''}}}\n" for i in range(4096)))
+            values = (np.arange(4096 * 60) * 7 % 30000 - 15000).astype("<i2").reshape(6, 10, 4096)
+            wide = self.write("W.0.sds", plain(*[(100 * b, values[b].tobytes()) for b in range(6)]))
+            for form, most in (("csv", 90), ("mcap", 90), ("npz", 90), ("hdf5", 220)):
+                with self.subTest(form=form, scale=scale):
+                    out = self.path("w.npz" if form == "npz" else "w." + form)
+                    self.assertLess(peak_mb("export", form, wide, "-o", out, "-f"), most)
+        with open(self.path("w.csv")) as f:
+            rows = [line.split(",") for line in f.read().splitlines()[1:]]
+        scales = np.array([float(f"0.{i + 1:04d}") for i in range(4096)])
+        np.testing.assert_array_equal(np.array(rows, dtype=float)[:, 1:], values.reshape(60, 4096) * scales)
 
 
 if __name__ == "__main__":

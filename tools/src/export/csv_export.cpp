@@ -23,7 +23,7 @@ class CsvWriter {
  public:
   CsvWriter(const Metadata& metadata, ByteSink& sink) : metadata_(metadata), sink_(sink) {
     for (const auto& channel : metadata.channels) {
-      texts_.emplace_back(channel);
+      texts_.emplace_back(channel, caches_);
       values_ += channel.count();
     }
     const std::string header = header_row(metadata);
@@ -57,6 +57,7 @@ class CsvWriter {
 
   const Metadata& metadata_;
   ByteSink& sink_;
+  TextCaches caches_;
   std::vector<ChannelText> texts_;
   std::size_t values_ = 0;
   std::vector<char> buffer_;

@@ -265,12 +265,13 @@ class ChunkWriter {
 // A dataset that grows along its first dimension.
 class Column {
  public:
+  /// `siblings`: how many columns are open at a time; all their chunks together are bounded.
   Column(hid_t parent, const std::string& name, ScalarType type, std::vector<hsize_t> shape, int level,
-         ChunkWriter& writer)
+         ChunkWriter& writer, std::size_t siblings = 1)
       : writer_(writer), shape_(std::move(shape)), level_(level), width_(size_of(type)) {
     row_bytes_ = width_;
     for (const auto n : shape_) row_bytes_ *= n;
-    chunk_rows_ = std::max<std::size_t>(1, kChunkBytes / row_bytes_);
+    chunk_rows_ = std::max<std::size_t>(1, std::min(kChunkBytes, kOpenBytes / siblings) / row_bytes_);
     std::vector<hsize_t> dims{0};
     std::vector<hsize_t> most{H5S_UNLIMITED};
     std::vector<hsize_t> chunk{chunk_rows_};
@@ -288,11 +289,12 @@ class Column {
       check(H5Pset_shuffle(properties), "set shuffle");
       check(H5Pset_deflate(properties, static_cast<unsigned>(std::min(level_, 9))), "set deflate");
     }
-    dataset_ =
-        Handle(check(H5Dcreate2(parent, name.c_str(), file_type(type), space, H5P_DEFAULT, properties, H5P_DEFAULT),
-                     "make a dataset"),
-               H5Dclose);
-    pending_.reserve(chunk_rows_ * row_bytes_);
+    // Chunks are written whole, past HDF5's cache of them.
+    const Handle access(check(H5Pcreate(H5P_DATASET_ACCESS), "make properties"), H5Pclose);
+    check(H5Pset_chunk_cache(access, 1, 0, H5D_CHUNK_CACHE_W0_DEFAULT), "set the chunk cache");
+    dataset_ = Handle(check(H5Dcreate2(parent, name.c_str(), file_type(type), space, H5P_DEFAULT, properties, access),
+                            "make a dataset"),
+                      H5Dclose);
   }
 
   [[nodiscard]] hid_t id() const { return dataset_; }
@@ -301,6 +303,7 @@ class Column {
   std::size_t room() const { return chunk_rows_ - pending_.size() / row_bytes_; }
   std::byte* extend(std::size_t rows) {
     const std::size_t at = pending_.size();
+    if (at == 0) pending_.reserve(chunk_rows_ * row_bytes_);
     pending_.resize(at + rows * row_bytes_);
     return pending_.data() + at;
   }
@@ -314,6 +317,7 @@ class Column {
 
  private:
   static constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
+  static constexpr std::size_t kOpenBytes = std::size_t{1} << 24;
 
   void seal(std::size_t rows) {
     std::vector<hsize_t> dims{rows_ + rows};
@@ -322,7 +326,6 @@ class Column {
     auto job = std::make_shared<ChunkJob>();
     pending_.resize(chunk_rows_ * row_bytes_);  // a chunk is whole in the file, also the last one
     job->raw.swap(pending_);
-    pending_.reserve(chunk_rows_ * row_bytes_);
     job->width = width_;
     job->level = level_;
     job->dataset = dataset_;

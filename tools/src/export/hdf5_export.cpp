@@ -68,8 +68,8 @@ Expected<void> write_stream(hid_t parent, const std::string& name, const Recordi
     if (channel.dim_y > 1) shape.push_back(channel.dim_y);
     if (channel.count() > 1) shape.push_back(channel.dim_x);
     const ScalarType type = options.physical ? ScalarType::f64 : packed_type(channel);
-    columns.push_back(
-        std::make_unique<Column>(group, link_name(channel.name, taken), type, shape, options.deflate, writer));
+    columns.push_back(std::make_unique<Column>(group, link_name(channel.name, taken), type, shape, options.deflate,
+                                               writer, metadata.channels.size()));
     const hid_t id = columns.back()->id();
     put_attribute(id, "name", channel.name);
     put_attribute(id, "unit", channel.unit);

@@ -320,6 +320,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
                                    const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   ExportReport report;
+  TextCaches caches;
   std::vector<Source> sources;
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
@@ -338,7 +339,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     const Metadata& metadata = reader->metadata();
     Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0, {}};
     for (const auto& channel : metadata.channels) {
-      source.texts.emplace_back(channel);
+      source.texts.emplace_back(channel, caches);
       source.keys.push_back(json_string(channel.name) + ":");
     }
     std::map<std::string, std::string> facts{{"sds-metadata", stream.description.metadata_text}};

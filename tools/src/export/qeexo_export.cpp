@@ -85,6 +85,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   const double interval = std::round(options.interval_s * 1000);
   if (!(interval >= 1)) return fail(ErrorCode::usage, "the interval must be at least 1 ms");
   ExportReport report;
+  TextCaches caches;
   std::vector<Sensor> sensors;
   std::set<std::string> ids;
   std::string header = "timeslot";
@@ -104,7 +105,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     for (Channel channel : sensor.reader.metadata().channels) {
       channel.scale = 1;  // raw values, as Arm's converter has them
       channel.offset = 0;
-      sensor.texts.emplace_back(channel);
+      sensor.texts.emplace_back(channel, caches);
       sensor.elements.push_back(channel.count());
     }
     // As Arm has it: by the name in the metadata, which need not be the file's.

@@ -1,5 +1,6 @@
 #include "sds/tools/value_text.hpp"
 
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -21,16 +22,34 @@ char* write_shortest(char* out, T value) {
 char* write_number(char* out, double value) { return write_shortest(out, value); }
 char* write_number(char* out, float value) { return write_shortest(out, value); }
 
-ChannelText::ChannelText(const Channel& channel) : channel_(channel) {
-  whole_ = channel.is_raw() && !is_float(channel.type);
-  if (channel.bits == 0 && size_of(channel.type) <= 2) cache_.resize(std::size_t{1} << (8 * size_of(channel.type)));
+TextCaches::Cache* TextCaches::of(const Channel& channel) {
+  if (channel.bits != 0 || size_of(channel.type) > 2) return nullptr;
+  const auto key = std::make_tuple(channel.type, std::bit_cast<std::uint64_t>(channel.scale),
+                                   std::bit_cast<std::uint64_t>(channel.offset));
+  const auto found = caches_.find(key);
+  if (found != caches_.end()) return &found->second;
+  if (caches_.size() >= max_caches) return nullptr;
+  Cache& cache = caches_[key];
+  cache.values = std::size_t{1} << (8 * size_of(channel.type));
+  return &cache;
 }
 
+ChannelText::ChannelText(const Channel& channel, TextCaches& caches)
+    : channel_(channel), whole_(channel.is_raw() && !is_float(channel.type)), cache_(caches.of(channel)) {}
+
 char* ChannelText::write(char* out, const std::byte* sample, std::size_t index) {
-  if (cache_.empty()) return write_slow(out, sample, index);
+  return cache_ == nullptr ? write_slow(out, sample, index) : write_small(out, sample, index);
+}
+
+char* ChannelText::write_small(char* out, const std::byte* sample, std::size_t index) {
+  constexpr std::size_t kValuesPerAsking = 16;
+  if (cache_->texts.empty()) {
+    if (++cache_->asked < cache_->values / kValuesPerAsking) return write_slow(out, sample, index);
+    cache_->texts.resize(cache_->values);
+  }
   const std::byte* p = sample + channel_.byte_offset + index * size_of(channel_.type);
   const std::size_t key = size_of(channel_.type) == 1 ? load_le<std::uint8_t>(p) : load_le<std::uint16_t>(p);
-  CachedText& cached = cache_[key];
+  TextCaches::Text& cached = cache_->texts[key];
   if (cached.length == 0) {
     std::array<char, max_number_chars> text;
     const auto length = static_cast<std::size_t>(write_slow(text.data(), sample, index) - text.data());
