@@ -246,6 +246,26 @@ class Input(Case):
         _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"), expect=2)
         self.assertIn("no block lies in the time that was asked for", err)
 
+    def test_deep_conditions_take_no_time(self):
+        # -3 ... 3: of 7 values 4 have a square of more than 1.
+        values = [i % 7 - 3 for i in range(700)]
+        self.write("t.csv", "time,a\n" + "".join(f"{i / 100},{v}\n" for i, v in enumerate(values)))
+        run("import", "csv", self.path("t.csv"), "-o", self.path("t.sdsz"))
+        deep = {"abs(" * 900 + "a" + ")" * 900 + " > 1": 400, "not " * 900 + "abs(a) > 1": 400,
+                "max(1, " * 300 + "abs(a)" + ")" * 300 + " > 1": 400, "0" + " + abs(a" * 190 + ")" * 190 + " > 1": 300,
+                "(" * 90 + "sqrt(abs(sqrt(abs(a * a)))) > 1.1" + ")" * 90: 400}
+        for condition, count in deep.items():
+            with self.subTest(condition[:20]):
+                started = time.monotonic()
+                run("query", self.path("t.sdsz"), condition, "--count", expect=0 if count else 1)
+                self.assertLess(time.monotonic() - started, 5)
+                if count:
+                    rows = run("query", self.path("t.sdsz"), condition, "--rows")[0].splitlines()
+                    self.assertEqual(len(rows) - 1, count)
+        for condition in ("abs(" * 20_000 + "a" + ")" * 20_000 + " > 1", "(" * 20_000, "not " * 20_000 + "a > 1"):
+            err = run("query", self.path("t.sdsz"), condition, expect=2)[1]
+            self.assertTrue("the condition is too long" in err or "nested too deep" in err, err[-200:])
+
     def test_a_closed_pipe_ends_quietly(self):
         self.write("T.sds.yml", YAML)
         a = self.write("T.0.sds", plain(*((i, b"abcd" * 1000) for i in range(3000))))

@@ -463,6 +463,32 @@ class Imports(Case):
         self.assertIn("the labels in it cannot be read, and are left behind", err)
         self.assertFalse(os.path.exists(self.path("x.labels.yml")))
 
+    def test_deeply_nested_values_are_errors(self):
+        for depth, expected in ((20, None), (1000, "nested too deep"), (3_000_000, "nested too deep")):
+            for opening, closing in (("[", "]"), ('{"a":', "}")):
+                out = io.BytesIO()
+                w = Writer(out)
+                w.start()
+                channel = w.register_channel("/p", "json", w.register_schema("p", "jsonschema", b"{}"))
+                w.add_message(channel, 0, (opening * depth + "1" + closing * depth).encode(), 0)
+                w.finish()
+                err = self.imported("mcap", "n.mcap", out.getvalue(), expect=3 if expected else 0)
+                if expected:
+                    self.assertIn("n.mcap: ", err)
+                    self.assertIn("a message of topic /p is nested too deep", err)
+        deep = "[" * 100_000
+        self.assertIn("line 2: column accel", self.imported("qeexo", "q.csv", f'timeslot,accel\n0,"{deep}"\n', expect=3))
+        self.assertIn("line 2: column accel", self.imported("qeexo", "q.csv", f'timeslot,accel\n0,"{deep}{"]" * 100_000}"\n', expect=3))
+
+    def test_endless_pieces_of_cbor_text_are_errors(self):
+        for start, piece in ((b"\xa1", b"\x7f"), (b"\xa1", b"\x7f\x61a"), (b"\xa1\x61a", b"\x5f"), (b"\xa1\x61a", b"\x5f\x41a"),
+                             (b"\xa1\x61a", b"\x9f"), (b"\xa1\x61a", b"\xbf\x61a"), (b"\xa1\x61a", b"\xc1")):
+            err = self.imported("edge-impulse", "e.cbor", start + piece * 3_000_000, expect=3)
+            self.assertIn("e.cbor", err)
+        # What is in pieces, and well-formed: 7F ("pay" "load") FF.
+        document = cbor2.dumps({"payload": {"interval_ms": 10, "values": [[1], [2]]}}).replace(b"\x67payload", b"\x7f\x63pay\x64load\xff")
+        self.assertEqual(self.csv_of(self.imported("edge-impulse", "e.cbor", document)), "timeslot,column_1\n0,1\n0.01,2\n")
+
     def test_damaged_mcap_files_never_crash(self):
         good = self.mcap_file(count=100)
         err = self.imported("mcap", "x.mcap", b"nonsense", expect=3)

@@ -26,6 +26,33 @@ std::optional<Frequency> rate_of_interval(double interval_ms) {
   return simplest_rate(1000 / (interval_ms + off), 1000 / (interval_ms - off));
 }
 
+// nlohmann::json calls itself for every piece of a text that begins pieces of its own, which RFC 8949 (3.2.3) forbids:
+// millions of them would end the program. Looks at the heads of all items, and says where the first such piece is.
+std::optional<std::uint64_t> piece_within_pieces(std::istream& file) {
+  std::streambuf& in = *file.rdbuf();
+  constexpr int kEnd = std::char_traits<char>::eof();
+  std::uint64_t at = 0;
+  bool pieces = false;
+  for (int head = in.sbumpc(); head != kEnd; head = in.sbumpc()) {
+    ++at;
+    const int major = head >> 5;
+    const int info = head & 31;
+    std::uint64_t length = info < 24 ? static_cast<std::uint64_t>(info) : 0;
+    for (int bytes = info < 24 || info > 27 ? 0 : 1 << (info - 24); bytes > 0; --bytes, ++at)
+      length = length << 8 | static_cast<std::uint64_t>(in.sbumpc() & 0xFF);
+    if (head == 0xFF) pieces = false;
+    if (major != 2 && major != 3) continue;
+    if (info == 31 && pieces) return at;
+    if (info == 31) {
+      pieces = true;
+      continue;
+    }
+    at += length;
+    for (; length > 0 && in.sgetc() != kEnd; --length) in.sbumpc();
+  }
+  return std::nullopt;
+}
+
 // Follows a document of any size from front to back; only names, the interval and one row are kept.
 class Reader final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -178,6 +205,13 @@ Expected<ImportReport> import_edge_impulse(const std::filesystem::path& input, c
     if (!file) return fail(ErrorCode::io, "cannot open", input);
     // CBOR begins with a map, JSON with a brace or white space.
     const bool cbor = (file.peek() & 0xE0) == 0xA0;
+    if (cbor) {
+      if (const auto at = piece_within_pieces(file))
+        return fail(ErrorCode::bad_input, "not what the format wants: a text in pieces within a text in pieces", input,
+                    *at - 1);
+      file.clear();
+      file.seekg(0);
+    }
     Reader reader(tables, options, input, on_row, on_progress);
     nlohmann::json::sax_parse(file, &reader,
                               cbor ? nlohmann::json::input_format_t::cbor : nlohmann::json::input_format_t::json);

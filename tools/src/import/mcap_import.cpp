@@ -23,6 +23,7 @@ constexpr const char* kCutOff = "the imported file has no end: it was cut off";
 constexpr std::uint64_t kMaxRecord = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxChannels = 4096;
 constexpr std::size_t kMaxNumbers = 4096;
+constexpr int kMaxDepth = 64;
 
 std::optional<std::string> take_string(ByteReader& reader) {
   const auto size = reader.number<std::uint32_t>();
@@ -32,24 +33,35 @@ std::optional<std::string> take_string(ByteReader& reader) {
 }
 
 // All numbers of a message, by their path: "x", "position.x", "scores[0]".
-void flatten(const nlohmann::json& json, const std::string& path, std::vector<std::pair<std::string, double>>& numbers,
-             bool& other) {
-  if (numbers.size() > kMaxNumbers) return;
-  if (json.is_number()) {
-    numbers.emplace_back(path, json.get<double>());
-  } else if (json.is_boolean()) {
-    numbers.emplace_back(path, json.get<bool>() ? 1 : 0);
-  } else if (json.is_null()) {
-    numbers.emplace_back(path, std::nan(""));
-  } else if (json.is_object()) {
-    for (const auto& [key, value] : json.items())
-      flatten(value, path.empty() ? key : fmt::format("{}.{}", path, key), numbers, other);
-  } else if (json.is_array()) {
-    for (std::size_t i = 0; i < json.size(); ++i) flatten(json[i], fmt::format("{}[{}]", path, i), numbers, other);
-  } else {
-    other = true;
+struct Numbers {
+  std::vector<std::pair<std::string, double>> found;
+  bool other = false;     // there is text, too
+  bool too_deep = false;  // what is deeper is not in it
+
+  void clear() {
+    found.clear();
+    other = too_deep = false;
   }
-}
+  void add(const nlohmann::json& json, const std::string& path, int depth) {
+    if (found.size() > kMaxNumbers || too_deep) return;
+    if (json.is_number()) {
+      found.emplace_back(path, json.get<double>());
+    } else if (json.is_boolean()) {
+      found.emplace_back(path, json.get<bool>() ? 1 : 0);
+    } else if (json.is_null()) {
+      found.emplace_back(path, std::nan(""));
+    } else if (!json.is_structured()) {
+      other = true;
+    } else if (depth == kMaxDepth) {
+      too_deep = true;
+    } else if (json.is_object()) {
+      for (const auto& [key, value] : json.items())
+        add(value, path.empty() ? key : fmt::format("{}.{}", path, key), depth + 1);
+    } else {
+      for (std::size_t i = 0; i < json.size(); ++i) add(json[i], fmt::format("{}[{}]", path, i), depth + 1);
+    }
+  }
+};
 
 std::map<std::string, std::string> take_map(ByteReader& reader) {
   std::map<std::string, std::string> items;
@@ -232,14 +244,14 @@ class McapReader {
     const auto json = nlohmann::json::parse(as_text(content.subspan(content.size() - reader.left())), nullptr, false);
     if (json.is_discarded()) return bad(fmt::format("a message of topic {} that is no JSON", channel.topic), at);
     numbers_.clear();
-    bool other = false;
-    flatten(json, "", numbers_, other);
-    if (other) notes_.insert(fmt::format("topic {}: text in its messages is not kept", channel.topic));
-    if (numbers_.size() > kMaxNumbers)
+    numbers_.add(json, "", 0);
+    if (numbers_.too_deep) return bad(fmt::format("a message of topic {} is nested too deep", channel.topic), at);
+    if (numbers_.other) notes_.insert(fmt::format("topic {}: text in its messages is not kept", channel.topic));
+    if (numbers_.found.size() > kMaxNumbers)
       return fail(ErrorCode::limit,
                   fmt::format("a message of topic {} has more than {} numbers", channel.topic, kMaxNumbers), path_, at);
     if (!channel.table) {
-      if (numbers_.empty()) return {};
+      if (numbers_.found.empty()) return {};
       channel.table = tables_.size();
       ImportTable table;
       table.name = channel.topic;
@@ -248,7 +260,7 @@ class McapReader {
       std::optional<Metadata> metadata;
       if (auto parsed = Metadata::parse(channel.metadata, path_); !channel.metadata.empty() && parsed)
         metadata = std::move(*parsed);
-      for (const auto& [name, value] : numbers_) channel.paths.push_back(name.empty() ? "value" : name);
+      for (const auto& [name, value] : numbers_.found) channel.paths.push_back(name.empty() ? "value" : name);
       if (metadata) {
         if (metadata->sample_frequency) table.rate = metadata->sample_frequency;
         if (!metadata->description.empty()) table.description = metadata->description;
@@ -268,7 +280,7 @@ class McapReader {
       tables_.push_back(std::move(table));
     }
     row_.assign(channel.paths.size(), std::nan(""));
-    for (const auto& [name, value] : numbers_) {
+    for (const auto& [name, value] : numbers_.found) {
       const auto column = std::find(channel.paths.begin(), channel.paths.end(), name.empty() ? "value" : name);
       if (column == channel.paths.end()) {
         notes_.insert(fmt::format("topic {}: '{}' is not in its first message, and is not kept", channel.topic,
@@ -353,7 +365,7 @@ class McapReader {
   std::set<std::string>& losses_;
   std::map<std::uint16_t, JsonChannel> channels_;
   Bytes plain_;
-  std::vector<std::pair<std::string, double>> numbers_;
+  Numbers numbers_;
   std::vector<double> row_;
   bool utc_ = false;  // the times of what sdskit wrote are UTC
 };

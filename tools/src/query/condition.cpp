@@ -25,6 +25,11 @@ bool is_word(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
+// What has one number or condition below it; `left` and `right` of its node are the same.
+bool takes_one(Kind kind) {
+  return kind == Kind::logical_not || kind == Kind::negate || kind == Kind::abs || kind == Kind::sqrt;
+}
+
 double apply(Kind kind, double a, double b) {
   switch (kind) {
     case Kind::negate:
@@ -165,8 +170,7 @@ class ConditionParser {
   }
   std::size_t add(Kind kind, std::size_t at, std::size_t left, std::size_t right) {
     const bool wants_logical = kind >= Kind::logical_and;
-    const bool one = kind == Kind::logical_not || kind == Kind::negate || kind == Kind::abs || kind == Kind::sqrt;
-    for (const std::size_t child : {left, one ? left : right})
+    for (const std::size_t child : {left, takes_one(kind) ? left : right})
       if (is_logical(result_.nodes_[child].kind) != wants_logical)
         throw ParseProblem{at, wants_logical ? "'and', 'or' and 'not' join comparisons" : "a comparison is no number"};
     return push({kind, 0, 0, left, right}, at);
@@ -368,8 +372,10 @@ void Condition::evaluate(std::size_t root, const std::vector<const double*>& col
           return n.number;
         case Kind::channel:
           return columns[n.channel][k];
-        default:
-          return apply(n.kind, at(n.left, k), at(n.right, k));
+        default: {
+          const double left = at(n.left, k);
+          return apply(n.kind, left, takes_one(n.kind) ? left : at(n.right, k));
+        }
       }
     }
   };
@@ -396,8 +402,10 @@ Verdict Condition::verdict(std::size_t root, const std::vector<ValueRange>& rang
           return {n.number, n.number, false};
         case Kind::channel:
           return ranges[n.channel];
-        default:
-          return range_of(n.kind, number(n.left), number(n.right));
+        default: {
+          const ValueRange left = number(n.left);
+          return range_of(n.kind, left, takes_one(n.kind) ? left : number(n.right));
+        }
       }
     }
     Verdict logical(std::size_t index) const {
