@@ -57,9 +57,6 @@ class Imports(Case):
             self.assertEqual(json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["tick_frequency_hz"], 1000)
 
     def test_irregular_times_units_and_columns_by_flags_and_by_map(self):
-        text = "t_ms;Accel X;skip;Temp\n0;1,5;a;20\n"
-        err = self.imported("csv", "a.csv", text, expect=3)
-        self.assertIn("a.csv: line 2: column Accel X: '1,5' is no number (decimal commas are not read", err)
         text = "t_ms\tAccel X\tskip\tTemp\n5\t1.5\ta\t20\n7\t-2\tb\tnan\n400\t3.25\tc\t\n"
         back = self.imported("csv", "a.csv", text, "--column", "Accel X=ax:G", "--column", "Temp=t:degC")
         self.assertEqual(self.csv_of(back), "timeslot,ax,t\n0.005,1.5,20\n0.007,-2,nan\n0.4,3.25,nan\n")
@@ -71,6 +68,183 @@ class Imports(Case):
         self.write("map.yml", "import:\n  time: {column: t_ms, unti: ms}\n")
         err = self.imported("csv", "a.csv", text, "--map", self.path("map.yml"), expect=3)
         self.assertIn("map.yml: line 2: ", err)
+
+    def report_of(self, text, *options):
+        """What an import says, and what came of it: (report, table, labels, units)."""
+        path = self.write("t.csv", text)
+        out = self.path("t.sdsz")
+        report = json.loads(run("import", "csv", path, "-o", out, "-f", "--json", *options)[0])
+        labels = json.loads(run("label", "list", out, "--json")[0])["labels"]
+        stream = json.loads(run("info", out, "--json")[0])["recordings"][0]["streams"][0]
+        return report, self.csv_of(out), [(e["class"], e["from"], e["to"]) for e in labels], \
+            {c["name"]: c["unit"] for c in stream["channels"]}
+
+    def test_tables_as_people_have_them(self):
+        text = ("# Logger 3\n% of a bicycle\nZeit (ms);Gyroscope X (deg/s);v[0];Temp [degC];activity;device\r\n"
+                "0;1,5;1;n/a;walk;phone\r\n10;-2,25;2;;walk;phone\r\n\r\n# a pause\n20;3;3;NaN;run;phone\r\n30;4e-1;4;21,5;;phone\r\n")
+        report, table, labels, units = self.report_of(text, "--time", "Zeit (ms)")
+        self.assertEqual(table, "timeslot,Gyroscope X,v[0],Temp\n0,1.5,1,nan\n0.01,-2.25,2,nan\n0.02,3,3,nan\n0.03,0.4,4,21.5\n")
+        self.assertEqual(labels, [("walk", 0, 0.02), ("run", 0.02, 0.03)])
+        self.assertEqual(units, {"Gyroscope X": "deg/s", "v[0]": "", "Temp": "degC"})
+        self.assertEqual(report["found"], ["fields are separated by ';'", "numbers have decimal commas",
+                                           "lines that begin with # or % are comments (the first: line 1)",
+                                           "the texts of column activity become labels (--no-labels: they do not)"])
+        self.assertEqual(report["notes"], ["column device is text ('phone' in line 4), and is left out; "
+                                           "--label-column makes labels of one"])
+        _, err = run("import", "csv", self.path("t.csv"), "-o", self.path("t.sdsz"), "-f", "--time", "Zeit")
+        self.assertIn("note: numbers have decimal commas", err)
+        self.assertEqual(self.report_of(text, "--time", "Zeit", "--label-column", "device")[2], [("phone", 0, 0.04)])
+        report, _, labels, _ = self.report_of(text, "--time", "Zeit", "--no-labels")
+        self.assertEqual(labels, [])
+        self.assertIn("column activity is text ('walk' in line 4), and is left out", " ".join(report["notes"]))
+        err = self.imported("csv", "t.csv", text, "--time", "Zeit", "--column", "device", expect=3)
+        self.assertIn("t.csv: line 3: column device is text ('phone' in line 4)", err)
+        # A mixture is never guessed: the line says so.
+        err = self.imported("csv", "m.csv", "time;x\n0;1.5\n1;2,5\n", expect=3)
+        self.assertIn("m.csv: line 3: column x: '2,5' is no number: it has a decimal comma, and others have decimal points", err)
+        err = self.imported("csv", "m.csv", "time;x\n\n0;2,5\n1;1.5\n", expect=3)
+        self.assertIn("m.csv: line 4: column x: '1.5' is no number: it has a decimal point", err)
+        self.assertIn("--decimal comma", self.imported("csv", "m.csv", 'time,x\n0,"1,5"\n', expect=3))
+        self.assertEqual(self.report_of('time,x\n0,"1,5"\n', "--decimal", "comma")[1], "timeslot,x\n0,1.5\n")
+        self.assertIn("line 2: column x: '1,234.5' is no number", self.imported("csv", "m.csv", "time;x\n0;1,234.5\n1;5\n", expect=3))
+
+    def test_where_a_table_begins(self):
+        rows = "0,1,2\n0.5,2,3\n"
+        expected = "timeslot,a,b\n0,1,2\n0.5,2,3\n"
+        for text, options in (("time,a,b\n" + rows, []), ("# time, a, b\n" + rows, []), ("sep=,\ntime,a,b\n" + rows, []),
+                              ("sep=|\r\ntime|a|b\n" + rows.replace(",", "|"), []), ("time\ta\tb\n" + rows.replace(",", "\t"), []),
+                              ("Device: 7\nat, \"home\ntime,a,b\n" + rows, ["--skip-lines", 2]),
+                              ("\n\ntime,a,b,\n0,1,2,\n0.5,2,3,\n".replace("b,\n", "b\n"), []),
+                              (rows, ["--no-header", "--time", "column_1", "--column", "column_2=a", "--column", "column_3=b"])):
+            with self.subTest(text):
+                self.assertEqual(self.report_of(text, *options)[1], expected)
+        self.assertIn("line 1: numbers only: a header", self.imported("csv", "n.csv", rows, expect=3))
+
+    def test_times_as_people_write_them(self):
+        utc = 1714566896  # 2024-05-01T12:34:56Z
+        for times, options, start in (
+                (["2024-05-01T12:34:56.250Z", "2024-05-01T12:34:56.750Z"], [], utc),
+                (["2024-05-01T14:34:56.250+02:00", "2024-05-01T14:34:56.750+0200"], [], utc),
+                (["2024-05-01 12:34:56.250", "2024-05-01 12:34:56.750"], [], utc),
+                (["2024-05-01 07:04:56.250", "2024-05-01 07:04:56.750"], ["--utc-offset", "-05:30"], utc),
+                (["01.05.2024 12:34:56.250", "01.05.2024 12:34:56.750"], [], utc),
+                (["1714566896250", "1714566896750"], [], utc), (["1714566896250000", "1714566896750000"], [], utc),
+                (["1714566896250000000", "1714566896750000000"], [], utc),
+                (["1714566896.25", "1714566896.75"], [], utc)):
+            with self.subTest(times):
+                report, table, _, _ = self.report_of("timestamp,x\n" + "".join(f"{t},{i}\n" for i, t in enumerate(times)), *options)
+                self.assertEqual(table, "timeslot,x\n0.25,0\n0.75,1\n")
+                self.assertIn(f"the recording begins at {start} s", report["notes"][0])
+        self.assertEqual(self.report_of("time,x\n23:59:58.5,1\n23:59:59,2\n")[1], "timeslot,x\n86398.5,1\n86399,2\n")
+        for first, second in (("2024-05-01T12:00:00", "2024-05-01T12:00:01Z"), ("2024-05-01T12:00:00", "12:00:01"),
+                              ("2024-05-01T12:00:00", "2024-13-01T12:00:01"), ("2024-05-01T12:00:00", "5")):
+            self.assertIn("line 3: column time: ", self.imported("csv", "t.csv", f"time,x\n{first},1\n{second},2\n", expect=3))
+        for text, option in (("time,x\n0,1\n", ["--utc-offset", "+02:00"]), ("time,x\n2024-05-01T12:00:00Z,1\n", ["--utc-offset", "+02:00"]),
+                             ("time,x\n2024-05-01T12:00:00Z,1\n", ["--time-unit", "ms"]), ("a,x\n0,1\n", ["--rate", 5, "--time-unit", "ms"])):
+            self.imported("csv", "t.csv", text, *option, expect=2)  # an option without effect
+        self.imported("csv", "t.csv", "time,x\n0,1\n", "--utc-offset", "2", expect=2)
+
+    def test_times_near_whole_seconds_are_kept(self):
+        for times in (("0.0000005", "1.0000005", "2.0000005"), ("0", "1.0000008", "2.0000004"), ("5.0000006", "7.0000006", "9")):
+            back = self.imported("csv", "t.csv", "time,x\n" + "".join(f"{t},{i}\n" for i, t in enumerate(times)), "--tick-frequency", "1e7")
+            rows = [Fraction(row.split(",")[0]) for row in self.csv_of(back).splitlines()[1:]]
+            self.assertEqual(rows, [Fraction(t) for t in times])
+            back = self.imported("csv", "t.csv", "time,x\n" + "".join(f"{t},{i}\n" for i, t in enumerate(times)))
+            for row, t in zip(self.csv_of(back).splitlines()[1:], times):
+                self.assertLessEqual(abs(Fraction(row.split(",")[0]) - Fraction(t)), Fraction(1, 1_000_000))
+
+    def test_a_rate_beside_times_is_the_nominal_one(self):
+        # 10 Hz by the times, whatever is said.
+        text = "timeslot,x\n" + "".join(f"{i / 10},{i}\n" for i in range(600))
+        for rate in ("100", "10.5", "9"):
+            _, err = run("import", "csv", self.write("t.csv", text), "-o", self.path("r.sdsz"), "-f", "--rate", rate)
+            self.assertIn(f"t: the times say 10 Hz, and {rate} Hz was given", err)
+            rows = self.csv_of(self.path("r.sdsz")).splitlines()
+            self.assertEqual([float(row.split(",")[0]) for row in rows[1:]], [i / 10 for i in range(600)])
+        self.assertNotIn("Hz", run("import", "csv", self.path("t.csv"), "-o", self.path("r.sdsz"), "-f", "--rate", "10")[1])
+
+    def test_every_sample_has_the_class_of_its_row(self):
+        rng = np.random.default_rng(5)
+        for rate, digits in ((100, 3), (59.94, 3), (44100, 6), (26, 3), (1000 / 3, 9)):
+            classes = np.repeat(rng.choice(["walk", "run", "", "sit"], 300), rng.integers(1, 9, 300))
+            times = np.arange(len(classes)) / rate + 100 * (np.arange(len(classes)) > 700)
+            text = "time,x,label\n" + "".join(f"{t:.{digits}f},{i},{c}\n" for i, (t, c) in enumerate(zip(times, classes)))
+            back = self.imported("csv", "t.csv", text)
+            labels = json.loads(run("label", "list", back, "--json")[0])["labels"]
+            begins = np.array([e["from"] for e in labels])
+            ends = np.array([e["to"] for e in labels])
+            rows = [row.split(",") for row in self.csv_of(back).splitlines()[1:]]
+            self.assertEqual(len(rows), len(classes))
+            for (t, x), expected in zip(rows, classes):
+                within = np.flatnonzero((begins <= float(t)) & (float(t) < ends))
+                self.assertEqual([labels[k]["class"] for k in within], [expected] if expected else [], (rate, t))
+            # The last one ends where the recording does.
+            if classes[-1]:
+                end = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["end"]
+                self.assertAlmostEqual(labels[-1]["to"], end, delta=2e-3 if rate < 44100 else 2e-6)
+        # Times that go back end a label after a sample.
+        back = self.imported("csv", "t.csv", "time,x,class\n5,1,a\n5.1,2,a\n5.2,3,a\n5.3,3,a\n1,4,a\n1.1,5,a\n1.2,5,b\n")
+        labels = json.loads(run("label", "list", back, "--json")[0])["labels"]
+        self.assertEqual([(e["class"], e["from"], e["to"]) for e in labels], [("a", 1, 1.2), ("b", 1.2, 1.3), ("a", 5, 5.4)])
+
+    def test_whole_numbers_of_64_bits_keep_every_digit(self):
+        signed = [2**53 + 1, -2**63, 2**63 - 1, 0, -1]
+        unsigned = [2**64 - 1, 2**53 + 1, 0, 1, 2**63]
+        even = [2**60, 10**20, 1, 2, 3]  # beyond 64 bits, and a double holds it
+        text = "time,s,u,e\n" + "".join(f"{i},{s},{u},{e}\n" for i, (s, u, e) in enumerate(zip(signed, unsigned, even)))
+        back = self.imported("csv", "w.csv", text)
+        rows = [row.split(",")[1:] for row in self.csv_of(back).splitlines()[1:]]
+        self.assertEqual([[int(float(v)) if "e" in v else int(v) for v in row] for row in rows], [list(r) for r in zip(signed, unsigned, even)])
+        info = json.loads(run("info", back, "--json")[0])["recordings"][0]["streams"][0]["channels"]
+        self.assertEqual([c["type"] for c in info], ["int64_t", "uint64_t", "double"])
+        again = self.imported("csv", "w.csv", self.csv_of(back))
+        self.assertEqual(self.csv_of(again), self.csv_of(back))
+        run("export", "npz", back, "-o", self.path("w.npz"))
+        with np.load(self.path("w.npz")) as z:
+            self.assertEqual(z["w"]["s"].tolist(), signed)
+            self.assertEqual(z["w"]["u"].tolist(), unsigned)
+        # XDF, MCAP, Edge Impulse and Qeexo.
+        out = io.BytesIO()
+        w = Writer(out)
+        w.start()
+        channel = w.register_channel("/p", "json", w.register_schema("p", "jsonschema", b"{}"))
+        for i, (s, u) in enumerate(zip(signed, unsigned)):
+            w.add_message(channel, i * 10**9, json.dumps({"s": s, "u": u}).encode(), 0)
+        w.finish()
+        document = {"payload": {"interval_ms": 1000, "sensors": [{"name": "s"}, {"name": "u"}], "values": list(zip(signed, unsigned))}}
+        qeexo = "timeslot,s,u\n" + "".join(f'{1000 * i},"[{s}]","[{u}]"\n' for i, (s, u) in enumerate(zip(signed, unsigned)))
+        expected = [f"{i},{s},{u}" for i, (s, u) in enumerate(zip(signed, unsigned))]
+        for form, content in (("mcap", out.getvalue()), ("edge-impulse", json.dumps(document)), ("edge-impulse", cbor2.dumps(document))):
+            self.assertEqual(self.csv_of(self.imported(form, "w.x", content)).splitlines()[1:], expected, form)
+        back = self.imported("qeexo", "w.x", qeexo)
+        for stream, values in (("s", signed), ("u", unsigned)):
+            self.assertEqual([row.split(",")[1] for row in self.csv_of(back, "-s", stream).splitlines()[1:]], [str(v) for v in values])
+
+    def test_numbers_that_no_type_holds_are_errors_with_their_place(self):
+        for number in ("1e400", "-1e400", "1e-400", "18446744073709551617", "-9223372036854775809", "1" * 400):
+            err = self.imported("csv", "b.csv", f"time,x\n0,1\n1,{number}\n", expect=3)
+            self.assertIn(f"b.csv: line 3: column x: no 64-bit type holds the number '{number[:60]}", err)
+            out = io.BytesIO()
+            w = Writer(out)
+            w.start()
+            channel = w.register_channel("/p", "json", w.register_schema("p", "jsonschema", b"{}"))
+            w.add_message(channel, 0, b'{"x": [1, %s]}' % number.encode(), 0)
+            w.finish()
+            self.assertIn("a message of topic /p", self.imported("mcap", "b.mcap", out.getvalue(), expect=3))
+            self.assertIn("e.json: ", self.imported("edge-impulse", "e.json", '{"payload": {"interval_ms": 1, "values": [%s]}}' % number, expect=3))
+            self.assertIn("line 2: column a", self.imported("qeexo", "q.csv", f"timeslot,a\n0,[{number}]\n", expect=3))
+        # Whole numbers beyond 2^53 beside NaN or fractions: no type has room for both.
+        for other in ("", "0.5", "-1"):
+            big = 2**53 + 1 if other != "-1" else 2**64 - 1
+            err = self.imported("csv", "b.csv", f"time,id\n0,1\n1,{big}\n2,{other}\n", expect=3)
+            self.assertIn(f"b.csv: line 3: column id: a double does not hold {big}", err)
+            path = self.write("b.csv", f"time,id\n0,1\n1,{big}\n2,{other}\n")
+            _, err = run("import", "csv", path, "-o", self.path("r.sdsz"), "-f", "--type", "double")
+            self.assertIn("column id: not every value is a double; they are rounded", err)
+        _, err = run("import", "csv", self.write("b.csv", "time,x\n0,0.123456789012\n"), "-o", self.path("r.sdsz"), "-f", "--type", "float")
+        self.assertIn("column x: not every value is a float", err)
+        self.imported("csv", "b.csv", "time,x\n0,1e300\n", "--type", "float", expect=2)
+        self.imported("csv", "b.csv", "time,x\n0,-1\n", "--type", "uint64", expect=2)
 
     def test_rates_are_those_of_the_times_and_no_time_is_moved_by_more_than_a_tick(self):
         utc = 1_780_000_000

@@ -170,18 +170,26 @@ TEST(ChannelText, GivesTheSameTextCachedOrNot) {
   cached.type = ScalarType::i16;
   cached.scale = 1.0 / 3;
   cached.offset = 0.7;
-  ChannelText text(cached);
-  for (int value = -32768; value < 32768; value += 37) {
-    const auto raw = static_cast<std::int16_t>(value);
-    char first[max_number_chars];
-    char second[max_number_chars];
-    char expected[max_number_chars];
-    const auto* p = reinterpret_cast<const std::byte*>(&raw);
-    const std::string a(first, text.write(first, p, 0));
-    const std::string b(second, text.write(second, p, 0));
-    EXPECT_EQ(a, std::string(expected, write_number(expected, value * cached.scale + cached.offset)));
-    EXPECT_EQ(a, b);
-  }
+  TextCaches caches;
+  ChannelText text(cached, caches);
+  Channel twice = cached;
+  twice.scale = 2;
+  ChannelText other(twice, caches);
+  // The first thousands of values are written before it is worth to keep them.
+  for (int round = 0; round < 3; ++round)
+    for (int value = -32768; value < 32768; value += 13) {
+      const auto raw = static_cast<std::int16_t>(value);
+      char first[max_number_chars];
+      char second[max_number_chars];
+      char expected[max_number_chars];
+      const auto* p = reinterpret_cast<const std::byte*>(&raw);
+      const std::string a(first, text.write(first, p, 0));
+      const std::string b(second, text.write(second, p, 0));
+      EXPECT_EQ(a, std::string(expected, write_number(expected, value * cached.scale + cached.offset)));
+      EXPECT_EQ(a, b);
+      const std::string c(first, other.write(first, p, 0));
+      EXPECT_EQ(c, std::string(expected, write_number(expected, value * twice.scale + twice.offset)));
+    }
 }
 
 }  // namespace

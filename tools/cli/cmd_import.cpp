@@ -24,6 +24,10 @@ struct Options {
   std::string rate;
   std::string tick_frequency;
   std::string delimiter;
+  std::string decimal;
+  std::string utc_offset;
+  bool no_header = false;
+  bool no_labels = false;
   std::vector<std::string> columns;
   std::filesystem::path map;
   bool json = false;
@@ -49,6 +53,16 @@ int run_import(Options o, Function function) {
     if (!parsed) return fail_with({ErrorCode::usage, fmt::format("'{}': {}", *text, parsed.error().message), {}, {}});
     *target = *parsed;
   }
+  if (!o.decimal.empty()) o.import.decimal = o.decimal == "comma" ? ',' : '.';
+  if (!o.utc_offset.empty()) {
+    o.import.utc_offset_s = parse_utc_offset(o.utc_offset);
+    if (!o.import.utc_offset_s)
+      return fail_with(
+          {ErrorCode::usage, fmt::format("--utc-offset '{}': expected +02:00, -05:30 or UTC", o.utc_offset), {}, {}});
+  }
+  if (o.no_header) o.import.header = false;
+  if (o.no_labels) o.import.labels = false;
+  if (o.no_labels) o.import.label_column.clear();
   if (!o.delimiter.empty()) o.import.delimiter = o.delimiter == "tab" ? '\t' : o.delimiter.front();
   for (const auto& text : o.columns) {
     std::string column;
@@ -62,7 +76,8 @@ int run_import(Options o, Function function) {
     return function(o.input, o.output, o.import, progress.callback());
   }();
   if (!report) return fail_with(report.error());
-  for (const auto& note : report->notes) warn(note);
+  for (const auto& how : report->found) note(how);
+  for (const auto& warning : report->notes) warn(warning);
   for (const auto& loss : report->losses) warn(fmt::format("{}: {}; what is there is kept", o.input.string(), loss));
   const int exit_code = report->losses.empty() ? 0 : 3;
   if (o.json) {
@@ -70,6 +85,7 @@ int run_import(Options o, Function function) {
                               {"streams", report->streams},
                               {"samples", report->samples},
                               {"labels", report->labels},
+                              {"found", report->found},
                               {"notes", report->notes},
                               {"losses", report->losses}});
     return exit_code;
@@ -95,16 +111,15 @@ CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char*
 }
 
 void add_numbers(CLI::App& command, Options& o) {
-  const std::map<std::string, ImportType> types{{"auto", ImportType::automatic},
-                                                {"int16", ImportType::i16},
-                                                {"int32", ImportType::i32},
-                                                {"float", ImportType::f32},
+  const std::map<std::string, ImportType> types{{"auto", ImportType::automatic}, {"int16", ImportType::i16},
+                                                {"int32", ImportType::i32},      {"int64", ImportType::i64},
+                                                {"uint64", ImportType::u64},     {"float", ImportType::f32},
                                                 {"double", ImportType::f64}};
   command
       .add_option("--type", o.import.type,
                   "Type of the values (default auto: the smallest that holds each column exactly)")
       ->transform(CLI::CheckedTransformer(types))
-      ->type_name("auto|int16|int32|float|double");
+      ->type_name("auto|int16|int32|int64|uint64|float|double");
   command
       .add_option("--tick-frequency", o.tick_frequency,
                   "Resolution of times (default: 1000 if that is exact, else 1e6)")
@@ -132,8 +147,18 @@ void add_import(CLI::App& app, Run& run) {
   csv->add_option("--rate", o->rate, "Sample rate, where there are no times")->type_name("HZ");
   csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")
       ->type_name("COLUMN[=NAME[:UNIT]]");
-  csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; or tab, by the header)")
+  csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; | or tab, by the header)")
       ->type_name("CHAR|tab");
+  csv->add_option("--decimal", o->decimal, "Numbers have a decimal point or comma (default: as the first one has it)")
+      ->check(CLI::IsMember({"point", "comma"}));
+  csv->add_option("--skip-lines", o->import.skip_lines, "Lines in front of the header that are none of the table")
+      ->type_name("N");
+  csv->add_flag("--no-header", o->no_header, "There is no header: columns are called column_1, column_2, ...");
+  auto* label_column = csv->add_option("--label-column", o->import.label_column,
+                                       "The column whose texts become labels (default: label, class or activity)")
+                           ->type_name("COLUMN");
+  csv->add_flag("--no-labels", o->no_labels, "Texts do not become labels")->excludes(label_column);
+  csv->add_option("--utc-offset", o->utc_offset, "Of dates that say none (default: they are UTC)")->type_name("+HH:MM");
   names_inputs(*csv->add_option("--map", o->map, "Columns, times and rate from a YAML file (docs/imports.md)")
                     ->type_name("FILE"));
   add_numbers(*csv, *o);

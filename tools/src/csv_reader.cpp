@@ -15,9 +15,10 @@ namespace {
 // Gathers the fields of a row from libcsv's callbacks, which are fed at most a line at a time.
 class Parser {
  public:
-  Parser(char delimiter, std::filesystem::path path, const OnCsvRow& on_row) : path_(std::move(path)), on_row_(on_row) {
+  Parser(const CsvFormat& format, std::filesystem::path path, const OnCsvRow& on_row)
+      : format_(format), path_(std::move(path)), on_row_(on_row) {
     csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI);
-    csv_set_delim(&parser_, static_cast<unsigned char>(delimiter));
+    csv_set_delim(&parser_, static_cast<unsigned char>(format.delimiter));
     // A long field's buffer grows by this much at a time; libcsv's own 128 bytes would copy it thousands of times.
     csv_set_blk_size(&parser_, std::size_t{1} << 18);
   }
@@ -32,21 +33,48 @@ class Parser {
     while (!text.empty() && go_on_) {
       const std::string_view line = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
       text.remove_prefix(line.size());
+      const bool ends = line.ends_with('\n');
+      // Nothing of a row, or a quoted field of several lines, is open.
+      const bool between_rows = row_line_ == line_;
+      if (line_begins_) dropped_ = drops(line, between_rows);
+      line_begins_ = ends;
+      if (dropped_ != Dropped::no) {
+        drop(line);
+        continue;
+      }
       const std::size_t parsed = csv_parse(&parser_, line.data(), line.size(), on_field, on_end, this);
-      if (line.ends_with('\n')) ++line_;
+      if (ends) ++line_;
       if (auto bad = problem(parsed == line.size()); bad) return tl::unexpected<Error>(*bad);
+      if (ends && between_rows && line.find_first_not_of("\r\n") == std::string_view::npos) row_line_ = line_;
     }
     return go_on_;
   }
 
   Expected<void> finish() {
     if (!go_on_) return {};
+    if (dropped_ == Dropped::comment && format_.on_comment) format_.on_comment(line_, comment_);
     const bool done = csv_fini(&parser_, on_field, on_end, this) == 0;
     if (auto bad = problem(done); bad) return tl::unexpected<Error>(*bad);
     return {};
   }
 
  private:
+  enum class Dropped { no, skipped, comment };
+
+  [[nodiscard]] Dropped drops(std::string_view line, bool between_rows) const {
+    if (line_ <= format_.skip_lines) return Dropped::skipped;
+    const bool comment = format_.comments && between_rows && (line.front() == '#' || line.front() == '%');
+    return comment ? Dropped::comment : Dropped::no;
+  }
+  void drop(std::string_view line) {
+    if (dropped_ == Dropped::comment && comment_.size() < max_csv_row_bytes) comment_ += line;
+    if (!line.ends_with('\n')) return;
+    if (dropped_ == Dropped::comment && format_.on_comment) format_.on_comment(line_, comment_);
+    comment_.clear();
+    dropped_ = Dropped::no;
+    row_line_ = ++line_;
+  }
+
   std::optional<Error> problem(bool parsed) {
     if (error_) return error_;
     if (!parsed && csv_error(&parser_) == CSV_ENOMEM) throw std::bad_alloc();
@@ -102,11 +130,15 @@ class Parser {
   }
 
   csv_parser parser_{};
+  const CsvFormat& format_;
   std::filesystem::path path_;
   const OnCsvRow& on_row_;
   std::optional<Error> error_;
   bool go_on_ = true;
   bool first_ = true;
+  bool line_begins_ = true;
+  Dropped dropped_ = Dropped::no;  // what the line being fed is
+  std::string comment_;
   std::uint64_t line_ = 1;      // being fed
   std::uint64_t row_line_ = 1;  // where the current row began
   std::string text_;
@@ -116,18 +148,18 @@ class Parser {
 
 }  // namespace
 
-Expected<void> read_csv(std::string_view text, char delimiter, const std::filesystem::path& path,
+Expected<void> read_csv(std::string_view text, const CsvFormat& format, const std::filesystem::path& path,
                         const OnCsvRow& on_row) {
-  Parser parser(delimiter, path, on_row);
+  Parser parser(format, path, on_row);
   if (auto pushed = parser.push(text); !pushed) return fail(pushed);
   return parser.finish();
 }
 
-Expected<void> read_csv_file(const std::filesystem::path& path, char delimiter, const OnCsvRow& on_row,
+Expected<void> read_csv_file(const std::filesystem::path& path, const CsvFormat& format, const OnCsvRow& on_row,
                              const OnProgress& on_progress) {
   auto file = InputFile::open(path);
   if (!file) return fail(file);
-  Parser parser(delimiter, path, on_row);
+  Parser parser(format, path, on_row);
   std::string piece(std::size_t{1} << 18, '\0');
   for (std::uint64_t at = 0;;) {
     auto got = (*file)->read(at, std::as_writable_bytes(std::span(piece)));
@@ -148,15 +180,12 @@ Expected<double> parse_csv_number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (!text.empty() && error == std::errc{} && end == text.data() + text.size()) return value;
-  // Beyond the range of a double: as strtod has it, infinity or zero.
   if (error == std::errc::result_out_of_range && end == text.data() + text.size())
-    return text.find("e-") != std::string_view::npos || text.find("E-") != std::string_view::npos
-               ? 0.0
-               : (text.starts_with('-') ? -HUGE_VAL : HUGE_VAL);
+    return fail(ErrorCode::bad_input,
+                fmt::format("'{}' is beyond what a 64-bit floating-point number can be", whole.substr(0, 40)));
   const bool comma = whole.find(',') != std::string_view::npos;
   return fail(ErrorCode::bad_input,
-              fmt::format("'{}' is no number{}", whole.substr(0, 40),
-                          comma ? " (decimal commas are not read: write 1.5, or convert the file)" : ""));
+              fmt::format("'{}' is no number{}", whole.substr(0, 40), comma ? " (with a decimal comma?)" : ""));
 }
 
 std::string csv_quoted(const std::string& text) {

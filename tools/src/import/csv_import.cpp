@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "import/csv_look.hpp"
+#include "import/csv_text.hpp"
 #include "import/table_import.hpp"
 #include "sds/bridge/yaml_map.hpp"
 #include "sds/tools/csv_reader.hpp"
@@ -12,9 +14,9 @@ namespace sds {
 
 namespace {
 
-double seconds_per(const std::string& unit) {
-  return unit == "ns" ? 1e-9 : unit == "us" ? 1e-6 : unit == "ms" ? 1e-3 : 1;
-}
+constexpr const char* kTool = "sdskit import csv";
+
+double per_second(const std::string& unit) { return unit == "ns" ? 1e9 : unit == "us" ? 1e6 : unit == "ms" ? 1e3 : 1; }
 
 std::string lower(std::string text) {
   for (char& c : text)
@@ -22,151 +24,349 @@ std::string lower(std::string text) {
   return text;
 }
 
-// The unit that a header names: "t_ms", "time (us)", "timestamp[ns]".
+// The unit that a header names: "t_ms", "time (us)", "timestamp[ns]"; empty if it names none.
 std::string unit_in(const std::string& header) {
   const std::string text = lower(header);
-  for (const char* unit : {"ms", "us", "ns"})
+  for (const char* unit : {"ms", "us", "ns", "s"})
     for (const auto& form : {std::string("_") + unit, fmt::format("({})", unit), fmt::format("[{}]", unit)})
       if (text.ends_with(form)) return unit;
-  return "s";
+  return "";
 }
 
 bool is_time_name(const std::string& header) {
-  std::string text = lower(header);
-  text = text.substr(0, text.find_first_of(" ([_"));
-  return text == "time" || text == "timeslot" || text == "timestamp" || text == "t";
+  const std::string whole = lower(header);
+  const std::string text = whole.substr(0, whole.find_first_of(" ([_"));
+  return text == "time" || text == "timeslot" || text == "timestamp" || text == "t" || text == "datetime" ||
+         whole == "date_time" || whole == "seconds_elapsed";
+}
+
+bool is_label_name(const std::string& header) {
+  const std::string text = lower(header);
+  return text == "label" || text == "class" || text == "activity";
 }
 
 tl::unexpected<Error> at_line(std::uint64_t line, const std::string& message, const std::filesystem::path& path) {
   return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, message), path);
 }
 
-Expected<char> find_delimiter(const std::filesystem::path& path) {
-  auto file = InputFile::open(path);
-  if (!file) return fail(file);
-  std::string head(65536, '\0');
-  auto got = (*file)->read(0, std::as_writable_bytes(std::span(head)));
-  if (!got) return fail(got);
-  head.resize(*got);
-  head.resize(std::min(head.find('\n'), head.size()));
-  char best = ',';
-  for (const char c : {';', '\t'})
-    if (std::count(head.begin(), head.end(), c) > std::count(head.begin(), head.end(), best)) best = c;
-  return best;
-}
-
-// What the header says of each column.
+// What becomes of each column.
 struct Columns {
   std::vector<std::string> header;
   std::optional<std::size_t> time;
-  double time_scale = 1;
+  bool dates = false;
+  double per_second = 1;
+  std::optional<std::size_t> label;
   std::vector<std::size_t> taken;  // indices in the header
   ImportTable table;
+  std::vector<std::string> found;
+  std::vector<std::string> notes;
 };
 
-Expected<Columns> read_header(const CsvRow& row, const ImportOptions& options, const std::filesystem::path& path) {
-  Columns columns;
-  for (const auto field : row.fields) {
-    std::string name(field);
-    while (name.starts_with(' ')) name.erase(0, 1);
-    while (name.ends_with(' ')) name.pop_back();
-    if (find_invalid_utf8(name)) return at_line(row.line, "a column's name is not valid UTF-8", path);
-    columns.header.push_back(name);
+// One pass over a file: its rows as numbers and labels.
+class CsvPass {
+ public:
+  CsvPass(const std::filesystem::path& path, const ImportOptions& options, const CsvLook& look,
+          std::vector<ImportTable>& tables, const OnImportRow& on_row, std::vector<ImportedLabel>& labels)
+      : path_(path),
+        options_(options),
+        look_(look),
+        tables_(tables),
+        on_row_(on_row),
+        labels_(labels),
+        numbers_(options.decimal, look.format.delimiter == ',') {}
+
+  Expected<bool> row(const CsvRow& row) {
+    if (columns_) return sample(row);
+    const bool own = options_.header && look_.commented_header.empty();
+    std::vector<std::string> header;
+    if (own) {
+      for (const auto field : row.fields) header.emplace_back(trimmed(field));
+    } else if (options_.header) {
+      auto split = read_csv(look_.commented_header, look_.format.delimiter, path_, [&](const CsvRow& names) {
+        for (const auto field : names.fields) header.emplace_back(trimmed(field));
+        return Expected<bool>(true);
+      });
+      if (!split) return fail(split);
+    } else {
+      for (std::size_t c = 0; c < row.fields.size(); ++c) header.push_back(fmt::format("column_{}", c + 1));
+    }
+    if (auto good = choose(row, std::move(header)); !good) return fail(good);
+    return own ? Expected<bool>(true) : sample(row);
   }
-  const auto number = [](const std::string& text) { return !text.empty() && parse_csv_number(text).has_value(); };
-  if (std::all_of(columns.header.begin(), columns.header.end(), number))
-    return at_line(row.line, "numbers only: a header with the columns' names was expected", path);
-  for (std::size_t c = 0; c < columns.header.size(); ++c)
-    if (options.time_column.empty() ? !columns.time && !options.rate && is_time_name(columns.header[c])
-                                    : columns.header[c] == options.time_column)
-      columns.time = c;
-  if (!options.time_column.empty() && !columns.time)
-    return at_line(row.line, fmt::format("no column '{}'", options.time_column), path);
-  if (!columns.time && !options.rate)
-    return at_line(
-        row.line,
-        "no column is called time, timeslot, timestamp or t: name it (--time), or say the sample rate (--rate)", path);
-  if (columns.time)
-    columns.time_scale =
-        seconds_per(options.time_unit.empty() ? unit_in(columns.header[*columns.time]) : options.time_unit);
-  columns.table.name = options.stream.empty() ? path.stem().string() : options.stream;
-  columns.table.description = "Imported from " + path.filename().string();
-  columns.table.rate = options.rate;
-  for (const auto& [name, column] : options.columns)
-    if (std::find(columns.header.begin(), columns.header.end(), name) == columns.header.end())
-      return at_line(row.line, fmt::format("no column '{}'", name), path);
-  for (std::size_t c = 0; c < columns.header.size(); ++c) {
-    if (c == columns.time) continue;
-    const auto wanted = options.columns.find(columns.header[c]);
-    if (!options.columns.empty() && wanted == options.columns.end()) continue;
-    columns.taken.push_back(c);
-    columns.table.columns.push_back(wanted == options.columns.end() ? ImportColumn{columns.header[c], ""}
-                                                                    : wanted->second);
-    if (columns.table.columns.back().name.empty()) columns.table.columns.back().name = columns.header[c];
+
+  Expected<void> finish() {
+    if (!columns_) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", path_);
+    end_label();
+    if (options_.utc_offset_s && !offset_used_)
+      return fail(ErrorCode::usage, "an offset to UTC was given, but no time in it is a date without one", path_);
+    return {};
   }
-  if (columns.taken.empty()) return at_line(row.line, "there is no column of values", path);
-  if (columns.taken.size() > 4096) return at_line(row.line, "more than 4096 columns of values", path);
-  return columns;
-}
+
+  /// How it was read.
+  [[nodiscard]] std::vector<std::string> found() const {
+    std::vector<std::string> all;
+    const char c = look_.format.delimiter;
+    if (c != ',') all.push_back(fmt::format("fields are separated by {}", c == '\t' ? "tabs" : fmt::format("'{}'", c)));
+    if (numbers_.decimal() == ',') all.emplace_back("numbers have decimal commas");
+    if (look_.first_comment > 0)
+      all.push_back(fmt::format("lines that begin with # or % are comments (the first: line {}){}", look_.first_comment,
+                                look_.commented_header.empty() ? "" : "; the last one in front is the header"));
+    all.insert(all.end(), columns_->found.begin(), columns_->found.end());
+    if (columns_->dates && date_without_zone_)
+      all.push_back(options_.utc_offset_s ? "times are dates; those without a zone are of the given offset"
+                                          : "times are dates without a zone: they are taken for UTC (--utc-offset)");
+    return all;
+  }
+  [[nodiscard]] const std::vector<std::string>& notes() const { return columns_->notes; }
+
+ private:
+  // Whether a name stands for column `c`: as it is in the header, or without the unit behind it.
+  [[nodiscard]] bool is_called(std::size_t c, const std::string& name) const {
+    const std::string& header = columns_->header[c];
+    return header == name || (column_of(header).name == name && !find(name));
+  }
+  [[nodiscard]] bool find(const std::string& name) const {
+    return std::find(columns_->header.begin(), columns_->header.end(), name) != columns_->header.end();
+  }
+  [[nodiscard]] std::optional<std::size_t> index_of(const std::string& name) const {
+    for (std::size_t c = 0; c < columns_->header.size(); ++c)
+      if (is_called(c, name)) return c;
+    return std::nullopt;
+  }
+  [[nodiscard]] const CsvColumnLook& look_at(std::size_t c) const {
+    static const CsvColumnLook nothing;
+    return c < look_.columns.size() ? look_.columns[c] : nothing;
+  }
+
+  Expected<void> choose(const CsvRow& row, std::vector<std::string> header) {
+    columns_.emplace();
+    Columns& columns = *columns_;
+    columns.header = std::move(header);
+    for (const auto& name : columns.header)
+      if (find_invalid_utf8(name)) return at_line(row.line, "a column's name is not valid UTF-8", path_);
+    if (options_.header && look_.commented_header.empty() && look_.first_row_is_numbers)
+      return at_line(row.line,
+                     "numbers only: a header with the columns' names was expected (--no-header: there is none)", path_);
+    if (auto good = choose_time(row); !good) return good;
+    columns.table.name = options_.stream.empty() ? path_.stem().string() : options_.stream;
+    columns.table.description = "Imported from " + path_.filename().string();
+    columns.table.rate = options_.rate;
+    std::map<std::size_t, ImportColumn> wanted;
+    for (const auto& [name, column] : options_.columns) {
+      const auto c = index_of(name);
+      if (!c) return at_line(row.line, fmt::format("no column '{}'", name), path_);
+      wanted[*c] = column;
+    }
+    if (auto good = choose_label(row); !good) return good;
+    for (std::size_t c = 0; c < columns.header.size(); ++c) {
+      if (c == columns.time || c == columns.label) continue;
+      const auto one = wanted.find(c);
+      if (!options_.columns.empty() && one == wanted.end()) continue;
+      const CsvColumnLook& look = look_at(c);
+      if (look.texts > 0 && look.numbers == 0) {
+        const std::string what = fmt::format("column {} is text ('{}' in line {})", columns.header[c], look.first_text,
+                                             look.first_text_line);
+        if (one != wanted.end()) return at_line(row.line, what + "; --label-column makes labels of one", path_);
+        columns.notes.push_back(what + ", and is left out; --label-column makes labels of one");
+        continue;
+      }
+      ImportColumn column = one == wanted.end() ? column_of(columns.header[c]) : one->second;
+      if (column.name.empty() || (one != wanted.end() && column.name == columns.header[c] && column.unit.empty()))
+        column = column_of(columns.header[c]);
+      columns.taken.push_back(c);
+      columns.table.columns.push_back(std::move(column));
+    }
+    if (columns.taken.empty()) return at_line(row.line, "there is no column of values", path_);
+    if (columns.taken.size() > 4096) return at_line(row.line, "more than 4096 columns of values", path_);
+    values_.resize(columns.taken.size());
+    tables_.push_back(columns.table);
+    return {};
+  }
+
+  Expected<void> choose_time(const CsvRow& row) {
+    Columns& columns = *columns_;
+    if (!options_.time_column.empty()) {
+      columns.time = index_of(options_.time_column);
+      if (!columns.time) return at_line(row.line, fmt::format("no column '{}'", options_.time_column), path_);
+    }
+    for (std::size_t c = 0; c < columns.header.size() && !columns.time; ++c)
+      if (is_time_name(columns.header[c])) columns.time = c;
+    if (!columns.time) {
+      if (!options_.time_unit.empty())
+        return fail(ErrorCode::usage, "a unit of times was given, but there is no column of times", path_);
+      if (options_.rate) return {};
+      return at_line(
+          row.line,
+          "no column is called time, timeslot, timestamp or t: name it (--time), or say the sample rate (--rate)",
+          path_);
+    }
+    const std::string& name = columns.header[*columns.time];
+    const CsvColumnLook& look = look_at(*columns.time);
+    columns.dates = look.texts > 0 && parse_date_time(look.first_text).has_value();
+    if (columns.dates) {
+      if (!options_.time_unit.empty())
+        return fail(ErrorCode::usage, fmt::format("a unit was given, but the times of column {} are dates", name),
+                    path_);
+      columns.found.push_back(fmt::format("column {} has dates or times of day, such as {}", name, look.first_text));
+      return {};
+    }
+    std::string unit = options_.time_unit.empty() ? unit_in(name) : options_.time_unit;
+    if (unit.empty()) {
+      // Nobody's clock counts 10^11 s, and UTC in milliseconds, microseconds and nanoseconds is far beyond.
+      const auto first = numbers_.parse(look.first_number);
+      const double value = first ? std::abs(first->nearest()) : 0;
+      unit = value >= 1e17 && value < 1e19   ? "ns"
+             : value >= 1e14 && value < 1e17 ? "us"
+             : value >= 1e11 && value < 1e14 ? "ms"
+                                             : "s";
+      if (unit != "s")
+        columns.found.push_back(
+            fmt::format("column {} has times in {}, for in seconds they would be no UTC (--time-unit)", name, unit));
+    }
+    columns.per_second = per_second(unit);
+    return {};
+  }
+
+  Expected<void> choose_label(const CsvRow& row) {
+    Columns& columns = *columns_;
+    if (!options_.label_column.empty()) {
+      columns.label = index_of(options_.label_column);
+      if (!columns.label) return at_line(row.line, fmt::format("no column '{}'", options_.label_column), path_);
+      if (columns.label == columns.time)
+        return at_line(row.line, fmt::format("column {} has the times", options_.label_column), path_);
+      return {};
+    }
+    for (std::size_t c = 0; c < columns.header.size() && options_.labels && !columns.label; ++c)
+      if (c != columns.time && is_label_name(columns.header[c]) && look_at(c).texts > 0) columns.label = c;
+    if (columns.label)
+      columns.found.push_back(fmt::format("the texts of column {} become labels (--no-labels: they do not)",
+                                          columns.header[*columns.label]));
+    return {};
+  }
+
+  Expected<double> time_of(const CsvRow& row, std::string_view field) {
+    const Columns& columns = *columns_;
+    if (!columns.dates) {
+      auto value = numbers_.parse(field);
+      if (!value)
+        return at_line(row.line, fmt::format("column {}: {}", columns.header[*columns.time], value.error().message),
+                       path_);
+      if (!std::isfinite(value->nearest())) return at_line(row.line, "the time is no number", path_);
+      if (value->kind() != ImportValue::Kind::positive) return value->nearest() / columns.per_second;
+      const auto units = static_cast<std::uint64_t>(columns.per_second);
+      return static_cast<double>(value->as_unsigned() / units) +
+             static_cast<double>(value->as_unsigned() % units) / columns.per_second;
+    }
+    const auto date = parse_date_time(field);
+    if (!date)
+      return at_line(row.line,
+                     fmt::format("column {}: '{}' is no date like 2024-05-01T12:34:56.789+02:00",
+                                 columns.header[*columns.time], field.substr(0, 40)),
+                     path_);
+    if (first_date_ && (*first_date_ != date->has_date || first_zone_ != date->has_zone))
+      return at_line(row.line,
+                     fmt::format("column {}: '{}' is written in another way than the times before",
+                                 columns.header[*columns.time], field.substr(0, 40)),
+                     path_);
+    first_date_ = date->has_date;
+    first_zone_ = date->has_zone;
+    if (!date->has_date || date->has_zone) return date->seconds;
+    date_without_zone_ = true;
+    offset_used_ = options_.utc_offset_s.has_value();
+    return date->seconds - options_.utc_offset_s.value_or(0);
+  }
+
+  Expected<bool> sample(const CsvRow& row) {
+    const Columns& columns = *columns_;
+    std::size_t width = row.fields.size();
+    // Some programs end every row with a separator, but not the header.
+    while (width > columns.header.size() && row.fields[width - 1].empty()) --width;
+    if (width != columns.header.size())
+      return at_line(row.line,
+                     fmt::format("{} columns, but the header has {}", row.fields.size(), columns.header.size()), path_);
+    double time = 0;
+    if (columns.time) {
+      auto read = time_of(row, row.fields[*columns.time]);
+      if (!read) return fail(read);
+      time = *read;
+    } else {
+      time = seconds(0, Frequency{}, count_, *options_.rate);
+    }
+    for (std::size_t v = 0; v < values_.size(); ++v) {
+      auto value = numbers_.parse(row.fields[columns.taken[v]]);
+      if (!value)
+        return at_line(row.line, fmt::format("column {}: {}", columns.header[columns.taken[v]], value.error().message),
+                       path_);
+      values_[v] = *value;
+    }
+    if (columns.label)
+      if (auto done = label(row, time); !done) return fail(done);
+    if (auto taken = on_row_(0, time, values_); !taken) return at_line(row.line, taken.error().message, path_);
+    last_time_ = time;
+    ++count_;
+    return true;
+  }
+
+  Expected<void> label(const CsvRow& row, double time) {
+    std::string_view name = trimmed(row.fields[*columns_->label]);
+    if (says_nothing(name)) name = {};
+    if (find_invalid_utf8(name)) return at_line(row.line, "the label is not valid UTF-8", path_);
+    if (count_ > 0 && name == label_ && time >= last_time_) return {};
+    end_label();
+    label_ = name;
+    label_row_ = count_;
+    return {};
+  }
+  void end_label() {
+    if (label_.empty() || count_ == label_row_ || labels_.size() > LabelFile::max_labels) return;
+    ImportedLabel made{label_, 0, 0, kTool, "", "", {}, {}};
+    made.rows = {label_row_, count_};
+    labels_.push_back(std::move(made));
+  }
+
+  const std::filesystem::path& path_;
+  const ImportOptions& options_;
+  const CsvLook& look_;
+  std::vector<ImportTable>& tables_;
+  const OnImportRow& on_row_;
+  std::vector<ImportedLabel>& labels_;
+  CsvNumbers numbers_;
+  std::optional<Columns> columns_;
+  std::vector<ImportValue> values_;
+  std::uint64_t count_ = 0;
+  double last_time_ = 0;
+  std::string label_;
+  std::uint64_t label_row_ = 0;  // where it began
+  std::optional<bool> first_date_;
+  bool first_zone_ = false;
+  bool date_without_zone_ = false;
+  bool offset_used_ = false;
+};
 
 }  // namespace
 
 Expected<ImportReport> import_csv(const std::filesystem::path& input, const std::filesystem::path& output,
                                   const ImportOptions& options, const OnProgress& on_progress) {
-  char delimiter = options.delimiter;
-  if (delimiter == 0) {
-    auto found = find_delimiter(input);
-    if (!found) return fail(found);
-    delimiter = *found;
-  }
+  auto look = look_at_csv(input, options);
+  if (!look) return fail(look);
+  ImportedLabels labels;
+  std::vector<std::string> found;
+  std::vector<std::string> notes;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
-    std::optional<Columns> columns;
-    std::vector<double> values;
-    std::uint64_t count = 0;
+    labels.labels.clear();
+    CsvPass pass(input, options, *look, tables, on_row, labels.labels);
     auto done = read_csv_file(
-        input, delimiter,
-        [&](const CsvRow& row) -> Expected<bool> {
-          if (!columns) {
-            auto header = read_header(row, options, input);
-            if (!header) return fail(header);
-            columns = std::move(*header);
-            tables.push_back(columns->table);
-            values.resize(columns->taken.size());
-            return true;
-          }
-          if (row.fields.size() != columns->header.size())
-            return at_line(row.line,
-                           fmt::format("{} columns, but the header has {}", row.fields.size(), columns->header.size()),
-                           input);
-          double time = options.rate ? static_cast<double>(count) / options.rate->hz() : 0;
-          ++count;
-          const auto number = [&](std::size_t c) -> Expected<double> {
-            if (row.fields[c].empty()) return std::nan("");
-            auto value = parse_csv_number(row.fields[c]);
-            if (!value)
-              return at_line(row.line, fmt::format("column {}: {}", columns->header[c], value.error().message), input);
-            return value;
-          };
-          if (columns->time) {
-            auto value = number(*columns->time);
-            if (!value) return fail(value);
-            if (!std::isfinite(*value)) return at_line(row.line, "the time is no number", input);
-            time = *value * columns->time_scale;
-          }
-          for (std::size_t v = 0; v < values.size(); ++v) {
-            auto value = number(columns->taken[v]);
-            if (!value) return fail(value);
-            values[v] = *value;
-          }
-          if (auto taken = on_row(0, time, values); !taken) return at_line(row.line, taken.error().message, input);
-          return true;
-        },
-        on_progress);
-    if (done && !columns) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
+        input, look->format, [&](const CsvRow& row) { return pass.row(row); }, on_progress);
+    if (done) done = pass.finish();
+    if (!done) return done;
+    found = pass.found();
+    notes = pass.notes();
     return done;
   };
-  auto report = import_tables(input, output, options, "sdskit import csv", rows, nullptr);
+  auto report = import_tables(input, output, options, kTool, rows, &labels);
   if (!report && report.error().path.empty()) report.error().path = input;
+  if (report) report->found = std::move(found);
+  if (report) report->notes.insert(report->notes.end(), notes.begin(), notes.end());
   return report;
 }
 
@@ -191,6 +391,17 @@ Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions&
         yaml_problem(one.find("unit"), "'unit:' must be s, ms, us or ns");
       one.finish();
     }
+    const std::string decimal = map.string("decimal", "");
+    if (decimal != "" && decimal != "point" && decimal != "comma")
+      yaml_problem(map.find("decimal"), "'decimal:' must be point or comma");
+    if (!decimal.empty()) options.decimal = decimal == "comma" ? ',' : '.';
+    options.skip_lines = map.integer("skip-lines", options.skip_lines, 0, 1'000'000);
+    options.header = map.flag("header", options.header);
+    options.label_column = map.string("labels", options.label_column);
+    const std::string zone = map.string("utc-offset", "");
+    if (!zone.empty()) options.utc_offset_s = parse_utc_offset(zone);
+    if (!zone.empty() && !options.utc_offset_s)
+      yaml_problem(map.find("utc-offset"), "'utc-offset:' must be like +02:00");
     const YAML::Node columns = map.find("columns");
     if (columns.IsDefined()) {
       if (!columns.IsSequence()) yaml_problem(columns, "'columns:' must be a list");

@@ -60,11 +60,16 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
          const OnImportRow& on_row, const OnProgress& on_progress)
       : tables_(tables), options_(options), path_(path), on_row_(on_row), on_progress_(on_progress) {}
 
-  bool null() override { return value(std::nan("")); }
-  bool boolean(bool v) override { return value(v ? 1 : 0); }
-  bool number_integer(number_integer_t v) override { return value(static_cast<double>(v)); }
-  bool number_unsigned(number_unsigned_t v) override { return value(static_cast<double>(v)); }
-  bool number_float(number_float_t v, const string_t&) override { return value(v); }
+  bool null() override { return value(ImportValue(std::nan(""))); }
+  bool boolean(bool v) override { return value(ImportValue(v ? 1 : 0)); }
+  bool number_integer(number_integer_t v) override { return value(ImportValue::whole(v)); }
+  bool number_unsigned(number_unsigned_t v) override { return value(ImportValue::whole(v)); }
+  bool number_float(number_float_t v, const string_t& text) override {
+    // CBOR has no text: its numbers are what they are.
+    if (!text.empty())
+      if (auto read = parse_value(text); !read) return stop(read.error().message);
+    return value(ImportValue(v));
+  }
   bool string(string_t& v) override {
     if (in_sensor() && key_ == "name") names_.back().name = v;
     if (in_sensor() && key_ == "units" && v != "N/A" && v != "wav") names_.back().unit = v;
@@ -144,9 +149,9 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
           ErrorCode::bad_input, rows_ > 0 ? fmt::format("sample {}: {}", rows_ + 1, message) : message, path_, {}};
     return false;
   }
-  bool value(double v) {
+  bool value(const ImportValue& v) {
     if (!in_values()) {
-      if (path_is({"payload"}) && key_ == "interval_ms") interval_ms_ = v;
+      if (path_is({"payload"}) && key_ == "interval_ms") interval_ms_ = v.nearest();
       return true;
     }
     row_.push_back(v);
@@ -190,7 +195,7 @@ class Reader final : public nlohmann::json_sax<nlohmann::json> {
   int arrays_ = 0;       // how deep in its arrays
   std::vector<ImportColumn> names_;
   double interval_ms_ = 0;
-  std::vector<double> row_;
+  std::vector<ImportValue> row_;
   std::size_t width_ = 0;
   std::uint64_t rows_ = 0;
   std::optional<Error> error_;

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "import/json_values.hpp"
 #include "import/table_import.hpp"
 #include "mcap_format.hpp"
 #include "sds/format/file.hpp"
@@ -34,18 +35,20 @@ std::optional<std::string> take_string(ByteReader& reader) {
 
 // All numbers of a message, by their path: "x", "position.x", "scores[0]".
 struct Numbers {
-  std::vector<std::pair<std::string, double>> found;
+  std::vector<std::pair<std::string, ImportValue>> found;
   bool other = false;     // there is text, too
   bool too_deep = false;  // what is deeper is not in it
+  bool suspect = false;   // a number may be another than in the text
 
   void clear() {
     found.clear();
-    other = too_deep = false;
+    other = too_deep = suspect = false;
   }
   void add(const nlohmann::json& json, const std::string& path, int depth) {
     if (found.size() > kMaxNumbers || too_deep) return;
     if (json.is_number()) {
-      found.emplace_back(path, json.get<double>());
+      found.emplace_back(path, value_of(json));
+      suspect = suspect || may_have_changed(json);
     } else if (json.is_boolean()) {
       found.emplace_back(path, json.get<bool>() ? 1 : 0);
     } else if (json.is_null()) {
@@ -241,11 +244,15 @@ class McapReader {
     if (found == channels_.end()) return bad(fmt::format("a message of channel {}, which is not described", *id), at);
     JsonChannel& channel = found->second;
     if (!channel.json) return {};
-    const auto json = nlohmann::json::parse(as_text(content.subspan(content.size() - reader.left())), nullptr, false);
+    const std::string_view text = as_text(content.subspan(content.size() - reader.left()));
+    const auto json = nlohmann::json::parse(text, nullptr, false);
     if (json.is_discarded()) return bad(fmt::format("a message of topic {} that is no JSON", channel.topic), at);
     numbers_.clear();
     numbers_.add(json, "", 0);
     if (numbers_.too_deep) return bad(fmt::format("a message of topic {} is nested too deep", channel.topic), at);
+    if (numbers_.suspect)
+      if (const auto problem = changed_number(text))
+        return bad(fmt::format("a message of topic {}: {}", channel.topic, *problem), at);
     if (numbers_.other) notes_.insert(fmt::format("topic {}: text in its messages is not kept", channel.topic));
     if (numbers_.found.size() > kMaxNumbers)
       return fail(ErrorCode::limit,
@@ -279,7 +286,7 @@ class McapReader {
       }
       tables_.push_back(std::move(table));
     }
-    row_.assign(channel.paths.size(), std::nan(""));
+    row_.assign(channel.paths.size(), ImportValue(std::nan("")));
     for (const auto& [name, value] : numbers_.found) {
       const auto column = std::find(channel.paths.begin(), channel.paths.end(), name.empty() ? "value" : name);
       if (column == channel.paths.end()) {
@@ -366,7 +373,7 @@ class McapReader {
   std::map<std::uint16_t, JsonChannel> channels_;
   Bytes plain_;
   Numbers numbers_;
-  std::vector<double> row_;
+  std::vector<ImportValue> row_;
   bool utc_ = false;  // the times of what sdskit wrote are UTC
 };
 

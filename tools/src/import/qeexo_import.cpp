@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "import/json_values.hpp"
 #include "import/table_import.hpp"
 #include "sds/tools/csv_reader.hpp"
 
@@ -24,19 +25,24 @@ bool is_sensor(const std::string& name) {
 }
 
 // A cell: "[[1, 2, 3], [4, 5, 6]]" or "[1, 2]"; one row of values a sample.
-std::optional<std::string> parse_cell(std::string_view text, std::vector<std::vector<double>>& samples) {
+std::optional<std::string> parse_cell(std::string_view text, std::vector<std::vector<ImportValue>>& samples) {
   samples.clear();
   if (text.empty()) return std::nullopt;
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_array()) return "a list of samples was expected";
+  bool suspect = false;
+  const auto add = [&](std::vector<ImportValue>& values, const nlohmann::json& number) {
+    suspect = suspect || may_have_changed(number);
+    values.push_back(value_of(number));
+  };
   for (const auto& sample : json) {
-    std::vector<double> values;
+    std::vector<ImportValue> values;
     if (sample.is_number()) {
-      values.push_back(sample.get<double>());
+      add(values, sample);
     } else if (sample.is_array()) {
       for (const auto& value : sample) {
         if (!value.is_number()) return "a sample is no list of numbers";
-        values.push_back(value.get<double>());
+        add(values, value);
       }
     } else {
       return "a sample is no list of numbers";
@@ -44,7 +50,7 @@ std::optional<std::string> parse_cell(std::string_view text, std::vector<std::ve
     if (values.empty() || values.size() > 4096) return "a sample without values, or with more than 4096";
     samples.push_back(std::move(values));
   }
-  return std::nullopt;
+  return suspect ? changed_number(text) : std::nullopt;
 }
 
 }  // namespace
@@ -58,7 +64,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
     std::optional<std::size_t> time_column;
     std::optional<std::size_t> label_column;
     std::vector<std::size_t> table_of;
-    std::vector<std::vector<double>> samples;
+    std::vector<std::vector<ImportValue>> samples;
     labels.clear();
     auto done = read_csv_file(
         input, ',',

@@ -193,11 +193,12 @@ std::optional<Frequency> simplest_rate(double low_hz, double high_hz) {
 void RateFit::add(double time_s) {
   largest_ = std::max(largest_, std::abs(time_s));
   if (times_.size() < max_times) times_.push_back(time_s);
-  // A double of seconds since 1970 is good to a quarter of a microsecond.
+  // A double of seconds since 1970 is good to a quarter of a microsecond; near 0 a picosecond is nobody's.
   static constexpr std::array powers{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
   for (; digits_ <= most_digits; ++digits_) {
-    const double units = time_s * powers[static_cast<std::size_t>(digits_)];
-    if (std::abs(units - std::round(units)) <= std::max(1e-6, 4e-16 * std::abs(units))) break;
+    const double power = powers[static_cast<std::size_t>(digits_)];
+    const double units = time_s * power;
+    if (std::abs(units - std::round(units)) <= std::max(1e-12 * power, 4e-16 * std::abs(units))) break;
   }
 }
 

@@ -20,7 +20,8 @@ namespace sds {
 
 namespace {
 
-constexpr double kUtcFrom = 1e8;  // seconds: nobody's device runs for three years, and UTC is beyond since 1973
+constexpr double kUtcFrom = 1e8;   // seconds: nobody's device runs for three years, and UTC is beyond since 1973
+constexpr double kRateOff = 0.02;  // a sensor's true rate is nearer to the nominal one
 constexpr double kBlockSeconds = 0.1;
 constexpr double kMostBlockSamples = 4096;
 constexpr double kRounding = 1e-6;  // of a tick: what computing with doubles adds
@@ -28,19 +29,32 @@ constexpr double kRounding = 1e-6;  // of a tick: what computing with doubles ad
 // What one pass over a column tells of the types that hold it.
 struct ColumnFacts {
   bool integers = true;
+  bool fits_i64 = true;
+  bool fits_u64 = true;
+  bool wide = false;         // there are whole numbers that no double holds
   bool exact_floats = true;  // every value is a float
   bool short_floats = true;  // every value is the shortest text of some float: 0.1
   double min = 0;
   double max = 0;
 
-  void add(double value) {
+  void add(const ImportValue& number) {
+    const double value = number.nearest();
     if (std::isnan(value) || std::isinf(value)) {
       integers = false;
       return;
     }
     min = std::min(min, value);
     max = std::max(max, value);
+    if (number.kind() != ImportValue::Kind::real) {
+      wide = true;
+      exact_floats = short_floats = false;
+      (number.kind() == ImportValue::Kind::negative ? fits_u64 : fits_i64) &=
+          number.kind() == ImportValue::Kind::positive && number.as_unsigned() <= INT64_MAX;
+      return;
+    }
     if (value != std::trunc(value) || std::signbit(value) != (value < 0)) integers = false;
+    if (!(value >= -kTwo63 && value < kTwo63)) fits_i64 = false;
+    if (!(value >= 0 && value < 2 * kTwo63)) fits_u64 = false;
     const auto narrow = static_cast<float>(value);
     if (static_cast<double>(narrow) != value) exact_floats = false;
     if (!short_floats) return;
@@ -53,13 +67,43 @@ struct ColumnFacts {
 
   /// `binary`: the numbers were never text, so a float is kept as what it is.
   [[nodiscard]] ScalarType type(bool binary) const {
-    if (integers && min >= -32768 && max <= 32767) return ScalarType::i16;
-    if (integers && min >= -2147483648.0 && max <= 2147483647.0) return ScalarType::i32;
-    return (binary ? exact_floats : short_floats) ? ScalarType::f32 : ScalarType::f64;
+    if (holds(ScalarType::i16)) return ScalarType::i16;
+    if (holds(ScalarType::i32)) return ScalarType::i32;
+    if (binary ? exact_floats : short_floats) return ScalarType::f32;
+    return holds(ScalarType::i64) ? ScalarType::i64 : holds(ScalarType::u64) ? ScalarType::u64 : ScalarType::f64;
   }
+
+  /// Floats hold everything, be it rounded, within their range.
+  [[nodiscard]] bool holds(ScalarType type) const {
+    switch (type) {
+      case ScalarType::i16:
+        return integers && !wide && min >= -32768 && max <= 32767;
+      case ScalarType::i32:
+        return integers && !wide && min >= -2147483648.0 && max <= 2147483647.0;
+      case ScalarType::i64:
+        return integers && fits_i64;
+      case ScalarType::u64:
+        return integers && fits_u64;
+      case ScalarType::f32:
+        return std::isfinite(static_cast<float>(min)) && std::isfinite(static_cast<float>(max));
+      default:
+        return true;
+    }
+  }
+  [[nodiscard]] bool rounded_in(ScalarType type) const {
+    return type == ScalarType::f32 ? !exact_floats && !short_floats : type == ScalarType::f64 && wide;
+  }
+
+ private:
+  static constexpr double kTwo63 = 9223372036854775808.0;
 };
 
 struct TableFacts {
+  /// From sample to sample, or `otherwise`.
+  [[nodiscard]] double mean_step(double otherwise) const {
+    return rows > 1 && last > earliest ? (last - earliest) / static_cast<double>(rows - 1) : otherwise;
+  }
+
   std::vector<ColumnFacts> columns;
   std::uint64_t rows = 0;
   double earliest = 0;
@@ -67,7 +111,7 @@ struct TableFacts {
   std::uint64_t backwards = 0;
   RateFit times;
 
-  void add(double time, std::span<const double> values) {
+  void add(double time, std::span<const ImportValue> values) {
     if (rows == 0) {
       earliest = time;
       columns.resize(values.size());
@@ -87,12 +131,18 @@ void put(Bytes& out, double value) {
   append_le(out, static_cast<T>(value));
 }
 
+std::string whole_text(const ImportValue& v) {
+  return v.kind() == ImportValue::Kind::negative ? fmt::format("{}", v.as_signed())
+                                                 : fmt::format("{}", v.as_unsigned());
+}
+
 // Gathers rows of one table into blocks of equally many samples, so that a step from block to block tells what is
 // missing. `unit_s`: what the rows' times were rounded to.
 class BlockMaker {
  public:
-  BlockMaker(SdszWriter& writer, SdszWriter::StreamId id, const Metadata& metadata, double origin, double unit_s)
-      : writer_(writer), id_(id), metadata_(metadata), origin_(origin) {
+  BlockMaker(SdszWriter& writer, SdszWriter::StreamId id, const Metadata& metadata, double origin, double unit_s,
+             bool exact)
+      : writer_(writer), id_(id), metadata_(metadata), origin_(origin), exact_(exact) {
     const double tick_s = 1 / metadata.tick_frequency.hz();
     tolerance_s_ = tick_s * (1 + kRounding);
     if (!metadata.sample_frequency) return;
@@ -104,7 +154,7 @@ class BlockMaker {
       tolerance_s_ = std::max(tolerance_s_, unit_s * (1 + kRounding));
   }
 
-  Expected<void> add(double time, std::span<const double> values) {
+  Expected<void> add(double time, std::span<const ImportValue> values) {
     const double at = time - origin_;
     const double tick_hz = metadata_.tick_frequency.hz();
     if (samples_ > 0) {
@@ -118,19 +168,30 @@ class BlockMaker {
     }
     if (samples_ == 0) begin_tick_ = std::round(at * tick_hz);
     for (std::size_t c = 0; c < values.size(); ++c) {
-      const double v = values[c];
+      const ImportValue& v = values[c];
       switch (metadata_.channels[c].type) {
         case ScalarType::i16:
-          put<std::int16_t>(block_, v);
+          put<std::int16_t>(block_, v.nearest());
           break;
         case ScalarType::i32:
-          put<std::int32_t>(block_, v);
+          put<std::int32_t>(block_, v.nearest());
+          break;
+        case ScalarType::i64:
+          append_le(block_, v.as_signed());
+          break;
+        case ScalarType::u64:
+          append_le(block_, v.as_unsigned());
           break;
         case ScalarType::f32:
-          put<float>(block_, v);
+          put<float>(block_, v.nearest());
           break;
         default:
-          put<double>(block_, v);
+          if (exact_ && v.kind() != ImportValue::Kind::real)
+            return fail(ErrorCode::bad_input,
+                        fmt::format("column {}: a double does not hold {}, and the column has what no integer type "
+                                    "holds (--type double rounds it)",
+                                    metadata_.channels[c].name, whole_text(v)));
+          put<double>(block_, v.nearest());
           break;
       }
     }
@@ -147,6 +208,13 @@ class BlockMaker {
     return done;
   }
 
+  /// When the last sample is, as whoever reads the recording has it.
+  [[nodiscard]] double last_time() const {
+    const auto tick = static_cast<std::uint64_t>(begin_tick_);
+    return metadata_.sample_frequency
+               ? seconds(tick, metadata_.tick_frequency, samples_ - 1, *metadata_.sample_frequency)
+               : seconds(tick, metadata_.tick_frequency);
+  }
   /// Of the last block that was sealed.
   [[nodiscard]] std::uint64_t last_tick() const { return last_tick_; }
   /// When the last sealed block began, in seconds from the origin, as its tick says.
@@ -157,6 +225,7 @@ class BlockMaker {
   SdszWriter::StreamId id_;
   const Metadata& metadata_;
   double origin_;
+  bool exact_;  // what would be rounded is an error
   double tolerance_s_ = 0;
   std::uint64_t block_samples_ = 1;
   double begin_tick_ = 0;
@@ -165,32 +234,88 @@ class BlockMaker {
   Bytes block_;
 };
 
-bool holds(ScalarType type, const ColumnFacts& facts) {
-  switch (type) {
-    case ScalarType::i16:
-      return facts.integers && facts.min >= -32768 && facts.max <= 32767;
-    case ScalarType::i32:
-      return facts.integers && facts.min >= -2147483648.0 && facts.max <= 2147483647.0;
-    default:
-      return true;
-  }
-}
-
 ScalarType scalar_type(ImportType type) {
   return type == ImportType::i16   ? ScalarType::i16
          : type == ImportType::i32 ? ScalarType::i32
+         : type == ImportType::i64 ? ScalarType::i64
+         : type == ImportType::u64 ? ScalarType::u64
          : type == ImportType::f32 ? ScalarType::f32
                                    : ScalarType::f64;
 }
 
+// The times of the samples at which labels of a table begin and end.
+class RowTimes {
+ public:
+  /// `interval_s`: how long a sample lasts that has no later one behind it.
+  RowTimes(const ImportedLabels* labels, const std::string& table, bool first, double interval_s)
+      : interval_s_(interval_s) {
+    if (labels == nullptr) return;
+    for (const auto& label : labels->labels)
+      if (label.rows && (label.table == table || (first && label.table.empty()))) {
+        rows_.push_back(label.rows->first);
+        rows_.push_back(label.rows->second);
+      }
+    std::sort(rows_.begin(), rows_.end());
+    rows_.erase(std::unique(rows_.begin(), rows_.end()), rows_.end());
+  }
+  [[nodiscard]] bool wanted() const { return !rows_.empty(); }
+  /// For each row, if any is wanted.
+  void add(double time) {
+    const double end_before = time < last_ ? last_ + interval_s_ : time;
+    if (times_.size() < rows_.size() && rows_[times_.size()] == row_) times_.push_back({time, end_before});
+    last_ = time;
+    ++row_;
+  }
+  void end() {
+    while (times_.size() < rows_.size()) times_.push_back({last_, last_ + interval_s_});
+  }
+  [[nodiscard]] double begin_of(std::uint64_t row) const { return at(row).begin; }
+  /// Where what was before the row ends.
+  [[nodiscard]] double end_before(std::uint64_t row) const { return at(row).end_before; }
+  [[nodiscard]] bool are_ticks_of(const Frequency& ticks) const {
+    return std::all_of(times_.begin(), times_.end(), [&](const Time& time) {
+      return seconds(static_cast<std::uint64_t>(std::llround(time.begin * ticks.hz())), ticks) == time.begin;
+    });
+  }
+
+ private:
+  struct Time {
+    double begin;
+    double end_before;
+  };
+  [[nodiscard]] const Time& at(std::uint64_t row) const {
+    return times_[static_cast<std::size_t>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin())];
+  }
+  double interval_s_;
+  std::vector<std::uint64_t> rows_;
+  std::vector<Time> times_;
+  std::uint64_t row_ = 0;
+  double last_ = 0;
+};
+
+// Ticks in which labels can begin at exactly these times: the recording's, or microseconds.
+Frequency label_ticks(const Frequency& ticks, const std::vector<RowTimes>& times) {
+  const bool exact = std::all_of(times.begin(), times.end(), [&](const auto& t) { return t.are_ticks_of(ticks); });
+  return exact || ticks.hz() > 1e6 ? ticks : Frequency{1000000, 1};
+}
+
+// The last tick that is not behind `time`, where a sample is: it is in a label that begins there, and in none that ends
+// there.
+double not_behind(double time, const Frequency& ticks) {
+  const auto tick = static_cast<std::uint64_t>(std::llround(time * ticks.hz()));
+  const double at = seconds(tick, ticks);
+  return at <= time || tick == 0 ? at : seconds(tick - 1, ticks);
+}
+
 // Labels on the clock of a recording that begins at `origin` of the source's seconds.
-LabelFile place_labels(const ImportedLabels& labels, const Frequency& ticks, double origin,
+LabelFile place_labels(const ImportedLabels& labels, const Frequency& ticks, double source_origin,
                        const std::map<std::string, std::string>& stream_of, ImportReport& report) {
   LabelFile file;
   file.tick_frequency = ticks;
   file.classes = labels.classes;
   std::size_t without_stream = 0;
   for (const auto& label : labels.labels) {
+    const double origin = label.rows ? 0 : source_origin;
     // What lies before the recording has no ticks in it: of a label that ends within, the rest is kept.
     auto begin = file.tick_of(label.end_s > origin ? std::max(0.0, label.begin_s - origin) : label.begin_s - origin);
     auto end = file.tick_of(label.end_s - origin);
@@ -243,7 +368,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   std::vector<ImportTable> tables;
   std::vector<TableFacts> facts;
   auto looked =
-      for_each_row(tables, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
+      for_each_row(tables, [&](std::size_t table, double time, std::span<const ImportValue> values) -> Expected<void> {
         if (facts.size() <= table) facts.resize(table + 1);
         if (!std::isfinite(time) || std::abs(time) > 1e11)
           return fail(ErrorCode::bad_input, fmt::format("{} s is no time of a sample", time));
@@ -282,6 +407,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();
   std::vector<Metadata> metadata(tables.size());
+  std::vector<bool> contradicted(tables.size());  // the rate that was given is not that of the times
   std::vector<SdszWriter::StreamId> ids(tables.size());
   std::set<std::string> names;
   for (std::size_t t = 0; t < tables.size(); ++t) {
@@ -296,6 +422,13 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     m.description = tables[t].description;
     m.tick_frequency = ticks;
     m.sample_frequency = options.rate ? options.rate : tables[t].rate ? tables[t].rate : facts[t].times.rate();
+    if (options.rate) {
+      const auto told = facts[t].times.rate();
+      contradicted[t] = told && std::abs(told->hz() / options.rate->hz() - 1) > kRateOff;
+      if (contradicted[t])
+        report.notes.push_back(fmt::format("{}: the times say {} Hz, and {} Hz was given: the times are kept", m.name,
+                                           told->hz(), options.rate->hz()));
+    }
     std::set<std::string> channels;
     for (std::size_t c = 0; c < tables[t].columns.size(); ++c) {
       Channel channel;
@@ -305,10 +438,13 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
       channel.unit = tables[t].columns[c].unit;
       const ColumnFacts& f = facts[t].columns[c];
       channel.type = options.type == ImportType::automatic ? f.type(tables[t].binary) : scalar_type(options.type);
-      if (!holds(channel.type, f))
+      if (!f.holds(channel.type))
         return fail(ErrorCode::usage,
                     fmt::format("column {} does not fit {}: it goes from {} to {}{}", channel.name,
                                 name_of(channel.type), f.min, f.max, f.integers ? "" : ", not in whole numbers"));
+      if (options.type != ImportType::automatic && f.rounded_in(channel.type))
+        report.notes.push_back(fmt::format("column {}: not every value is a {}; they are rounded to the nearest ones",
+                                           channel.name, name_of(channel.type)));
       m.sample_bytes += size_of(channel.type);
       m.channels.push_back(channel);
     }
@@ -327,13 +463,21 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   }
   std::vector<BlockMaker> makers;
   for (std::size_t t = 0; t < tables.size(); ++t)
-    makers.emplace_back(writer, ids[t], metadata[t], origin, facts[t].times.unit_s().value_or(0));
+    makers.emplace_back(writer, ids[t], metadata[t], origin, contradicted[t] ? 0 : facts[t].times.unit_s().value_or(0),
+                        options.type == ImportType::automatic);
+  std::vector<RowTimes> row_times;
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    const auto& rate = metadata[t].sample_frequency;
+    row_times.emplace_back(labels, tables[t].name, t == 0, rate ? 1 / rate->hz() : facts[t].mean_step(1 / ticks.hz()));
+  }
   std::vector<ImportTable> again;
   auto written =
-      for_each_row(again, [&](std::size_t table, double time, std::span<const double> values) -> Expected<void> {
+      for_each_row(again, [&](std::size_t table, double time, std::span<const ImportValue> values) -> Expected<void> {
         if (table >= makers.size() || values.size() != metadata[table].channels.size())
           return fail(ErrorCode::bad_input, "the file changed while it was read");
-        return makers[table].add(time, values);
+        auto added = makers[table].add(time, values);
+        if (added && row_times[table].wanted()) row_times[table].add(makers[table].last_time());
+        return added;
       });
   if (!written) return fail(written);
   for (std::size_t t = 0; t < tables.size(); ++t) {
@@ -355,7 +499,19 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     std::map<std::string, std::string> stream_of;  // by the table's name
     for (std::size_t t = 0; t < tables.size(); ++t)
       if (facts[t].rows > 0) stream_of.emplace(tables[t].name, metadata[t].name);
-    made_labels = place_labels(*labels, labels->tick_frequency.value_or(ticks), origin, stream_of, report);
+    ImportedLabels timed = *labels;
+    for (std::size_t t = 0; t < tables.size(); ++t) row_times[t].end();
+    const Frequency within = labels->tick_frequency.value_or(label_ticks(ticks, row_times));
+    for (auto& label : timed.labels) {
+      if (!label.rows) continue;
+      const auto named =
+          std::find_if(tables.begin(), tables.end(), [&](const auto& t) { return t.name == label.table; });
+      const RowTimes& times = row_times[named == tables.end() ? 0 : static_cast<std::size_t>(named - tables.begin())];
+      label.begin_s = not_behind(times.begin_of(label.rows->first), within);
+      const double end = times.end_before(label.rows->second);
+      label.end_s = end == times.begin_of(label.rows->second) ? not_behind(end, within) : end;
+    }
+    made_labels = place_labels(timed, within, origin, stream_of, report);
   }
   const LabelFile* found = made_labels.labels.empty() ? nullptr : &made_labels;
   if (auto done = (*made)->finish(report.notes, found); !done) return fail(done);

@@ -20,9 +20,40 @@ struct ImportTable {
   bool binary = false;            ///< its numbers were never text
 };
 
+/// A number as its source has it: as a double where that holds it, else as a whole number of 64 bits.
+class ImportValue {
+ public:
+  enum class Kind : std::uint8_t { real, negative, positive };
+
+  ImportValue(double value = 0) : value_(value) {}  // NOLINT(google-explicit-constructor): it is one
+  static ImportValue whole(std::uint64_t value);
+  static ImportValue whole(std::int64_t value);
+
+  /// `real` if a double holds the number, which is then exact.
+  [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] double nearest() const { return value_; }
+  /// Of a whole number that has room there.
+  [[nodiscard]] std::int64_t as_signed() const {
+    return kind_ == Kind::real ? static_cast<std::int64_t>(value_) : static_cast<std::int64_t>(bits_);
+  }
+  [[nodiscard]] std::uint64_t as_unsigned() const {
+    return kind_ == Kind::real ? static_cast<std::uint64_t>(value_) : bits_;
+  }
+
+ private:
+  double value_;
+  std::uint64_t bits_ = 0;
+  Kind kind_ = Kind::real;
+};
+
+/// The value of a number's text (JSON, CSV without white space), or nothing if it is none; an error if neither a double
+/// nor 64 bits have room for it: a whole number of more digits, 1e400, 1e-400.
+Expected<std::optional<ImportValue>> parse_value(std::string_view text);
+
 /// Gets row after row of table `table`; tables may be added to `tables` before their first row. Rows of a table have as
 /// many values as it has columns. Called twice, and must give the same rows.
-using OnImportRow = std::function<Expected<void>(std::size_t table, double time_s, std::span<const double> values)>;
+using OnImportRow =
+    std::function<Expected<void>(std::size_t table, double time_s, std::span<const ImportValue> values)>;
 using ForEachRow = std::function<Expected<void>(std::vector<ImportTable>& tables, const OnImportRow& on_row)>;
 
 /// A label in the source's seconds.
@@ -34,6 +65,9 @@ struct ImportedLabel {
   std::string table;  ///< name of the table that it is about; empty: the whole recording
   std::string note;
   std::optional<double> confidence;
+  /// Instead of the times: from the first of these rows on, up to the second one, or to the stream's end. Of the first
+  /// table where `table` is empty.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> rows = std::nullopt;
 };
 
 struct ImportedLabels {

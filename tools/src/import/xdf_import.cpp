@@ -228,8 +228,10 @@ class XdfReader {
     return {};
   }
 
-  static std::optional<double> number(ByteReader& reader, Form form) {
-    const auto as_double = [](auto value) { return value ? std::optional(static_cast<double>(*value)) : std::nullopt; };
+  static std::optional<ImportValue> number(ByteReader& reader, Form form) {
+    const auto as_double = [](auto value) {
+      return value ? std::optional(ImportValue(static_cast<double>(*value))) : std::nullopt;
+    };
     switch (form) {
       case Form::i8:
         return as_double(reader.number<std::int8_t>());
@@ -238,7 +240,8 @@ class XdfReader {
       case Form::i32:
         return as_double(reader.number<std::int32_t>());
       case Form::i64:
-        return as_double(reader.number<std::int64_t>());
+        if (const auto value = reader.number<std::int64_t>()) return ImportValue::whole(*value);
+        return std::nullopt;
       case Form::f32:
         return as_double(reader.number<float>());
       default:
@@ -254,7 +257,7 @@ class XdfReader {
   std::set<std::string>& losses_;
   std::uint64_t at_ = 0;
   std::map<std::uint32_t, XdfStream> streams_;
-  std::vector<double> row_;
+  std::vector<ImportValue> row_;
 };
 
 }  // namespace

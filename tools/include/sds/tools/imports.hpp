@@ -13,7 +13,7 @@
 
 namespace sds {
 
-enum class ImportType { automatic, i16, i32, f32, f64 };
+enum class ImportType { automatic, i16, i32, i64, u64, f32, f64 };
 
 /// What becomes of a column.
 struct ImportColumn {
@@ -26,7 +26,13 @@ struct ImportOptions {
   std::optional<Frequency> rate;            ///< the sample rate; instead of times, or where the file says none
   std::optional<Frequency> tick_frequency;  ///< default: 1 kHz if that holds all times exactly, else 1 MHz
   ImportType type = ImportType::automatic;  ///< automatic: the smallest that holds every value of the column exactly
-  char delimiter = 0;                       ///< CSV; 0: the comma, semicolon or tab that the header has most of
+  char delimiter = 0;                       ///< CSV; 0: the comma, semicolon, tab or bar that the header has most of
+  char decimal = 0;                         ///< CSV; '.' or ','; 0: as the first number with a fraction has it
+  std::uint64_t skip_lines = 0;             ///< CSV: lines in front of the header
+  bool header = true;                       ///< CSV: the first row names the columns
+  std::string label_column;                 ///< CSV; its texts become labels; empty: one called label, class, activity
+  bool labels = true;                       ///< CSV: texts become labels
+  std::optional<int> utc_offset_s;          ///< CSV: of dates that say none; else they are UTC
   std::string time_column;                  ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
   std::string time_unit;  ///< s, ms, us, ns; empty: by the column's name ("t_ms", "time (us)"), else s
   std::map<std::string, ImportColumn>
@@ -40,12 +46,14 @@ struct ImportReport {
   std::uint64_t streams = 0;
   std::uint64_t samples = 0;
   std::uint64_t labels = 0;
+  std::vector<std::string> found;  ///< how the input was read, where that could have been otherwise
   std::vector<std::string> notes;
   std::vector<std::string> losses;  ///< what the file announced and does not have; each stream records them as gaps
 };
 
-/// A table with a header. Rows of another width, text that is no number, and decimal commas are errors with their line;
-/// an empty field is NaN.
+/// A table with a header. Rows of another width and numbers that no type holds are errors with their line; an empty
+/// field is NaN. Columns of text become labels, or are left out. How the table is written is found out
+/// (docs/imports.md).
 Expected<ImportReport> import_csv(const std::filesystem::path& input, const std::filesystem::path& output,
                                   const ImportOptions& options, const OnProgress& on_progress);
 
@@ -69,6 +77,9 @@ Expected<ImportReport> import_mcap(const std::filesystem::path& input, const std
 /// LabRecorder's XDF: a stream a stream; streams of strings (markers) become labels. Clock offsets are applied.
 Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std::filesystem::path& output,
                                   const ImportOptions& options, const OnProgress& on_progress);
+
+/// "+02:00", "-0530", "Z" or "UTC", in seconds.
+std::optional<int> parse_utc_offset(std::string_view text);
 
 /// Reads the columns, time and rate of import_csv from YAML (docs/imports.md); errors name the line.
 Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions& options);

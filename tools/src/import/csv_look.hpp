@@ -1,0 +1,33 @@
+// How a CSV file is written, found out from its first 256 KiB: separators, comments, where its header is, and what its
+// columns hold.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sds/tools/csv_reader.hpp"
+#include "sds/tools/imports.hpp"
+
+namespace sds {
+
+/// What the fields of a column are, as far as was looked.
+struct CsvColumnLook {
+  std::uint64_t numbers = 0;
+  std::uint64_t texts = 0;   ///< fields that are neither empty nor numbers
+  std::string first_number;  ///< the first of the fields that are either
+  std::string first_text;
+  std::uint64_t first_text_line = 0;
+};
+
+struct CsvLook {
+  CsvFormat format{','};
+  std::string commented_header;  ///< the line that has it, where it is a comment: "# time,x,y"
+  bool first_row_is_numbers = false;
+  std::vector<CsvColumnLook> columns;  ///< of the rows behind the header
+  std::uint64_t first_comment = 0;     ///< its line
+};
+
+Expected<CsvLook> look_at_csv(const std::filesystem::path& path, const ImportOptions& options);
+
+}  // namespace sds
