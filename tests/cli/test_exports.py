@@ -1028,6 +1028,22 @@ class Parts(Case):
         self.assertIn("there is no channel 'axx'", run("compare", recording, recording, "--tolerance", "axx=0.1", expect=2)[1])
         run("compare", recording, recording, "--tolerance", "x=0.1")
 
+    def test_audio_keeps_integers_beside_floats_or_tells(self):
+        self.write("A.sds.yml", "sds:\n  name: A\n  sample-frequency: 100\n  content:\n    - {value: f, type: float}\n    - {value: i, type: int32_t}\n")
+        values = [2**31 - 1, -2**31, 2**24 + 1, 7]
+        a = self.write("A.0.sds", plain((0, b"".join(struct.pack("<fi", 0.1, v) for v in values))))
+        _, err = run("export", "wav", a, "-o", self.path("a.wav"))
+        self.assertNotIn("rounded", err)
+        samples, _ = soundfile.read(self.path("a.wav"), dtype="float64")
+        self.assertEqual(samples[:, 1].tolist(), values)
+        self.assertEqual(samples[:, 0].tolist(), [float(np.float32(0.1))] * 4)
+        self.write("B.sds.yml", "sds:\n  name: B\n  sample-frequency: 100\n  content:\n    - {value: w, type: int64_t}\n    - {value: u, type: uint64_t}\n")
+        b = self.write("B.0.sds", plain((0, b"".join(struct.pack("<qQ", v, u) for v, u in (
+            (2**53 + 1, 2**64 - 1), (2**63 - 1, 2**63), (-2**63, 5), (2**60, 2**53 + 3), (1, 2))))))
+        _, err = run("export", "wav", b, "-o", self.path("b.wav"))
+        self.assertIn("B: 2 values of u are rounded to 64-bit floats", err)
+        self.assertIn("B: 2 values of w are rounded to 64-bit floats", err)
+
     @skip_under_sanitizers
     def test_memory_is_bounded_whatever_the_number_of_channels(self):
         # 4096 channels of 16 bits, every one with a scale of its own or all with one.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <span>
 
 #include "export/audio_formats.hpp"
 #include "export/closed_gaps.hpp"
@@ -74,15 +75,37 @@ struct SampleForm {
 SampleForm form_of(const Metadata& metadata, bool physical) {
   SampleForm form;
   form.bytes = true;
+  unsigned widest_integer = 0;
   for (const auto& channel : metadata.channels) {
     const bool is_double = channel.type == ScalarType::f64;
     form.floats = form.floats || physical || is_float(channel.type);
     form.doubles = form.doubles || is_double;
     const unsigned bits = channel.bits != 0 ? channel.bits : static_cast<unsigned>(8 * size_of(channel.type));
+    if (!is_float(channel.type)) widest_integer = std::max(widest_integer, bits);
     form.bits = std::max(form.bits, is_signed(channel.type) ? bits : bits + (bits <= 8 && channel.bits == 0 ? 0 : 1));
     form.bytes = form.bytes && channel.type == ScalarType::u8 && channel.bits == 0;
   }
+  // Beside floats, integers of more than 24 bits need doubles.
+  form.doubles = form.doubles || widest_integer > 24;
   return form;
+}
+
+// How many of a channel's values a float (of 32 bits, or a double) does not hold.
+std::uint64_t count_rounded(const Channel& channel, std::size_t element, const SampleRun& samples, std::size_t stride,
+                            std::span<const double> values, bool doubles) {
+  std::uint64_t rounded = 0;
+  const std::byte* p = samples.data + channel.byte_offset + element * size_of(channel.type);
+  for (std::size_t k = 0; k < samples.count; ++k, p += stride) {
+    const double value = doubles ? values[k] : static_cast<double>(static_cast<float>(values[k]));
+    bool same = value == values[k] || std::isnan(values[k]);
+    // What was a whole number of 64 bits is a double here already.
+    if (channel.type == ScalarType::i64 && channel.bits == 0)
+      same = value < 9223372036854775808.0 && static_cast<std::int64_t>(value) == load_le<std::int64_t>(p);
+    if (channel.type == ScalarType::u64 && channel.bits == 0)
+      same = value < 18446744073709551616.0 && static_cast<std::uint64_t>(value) == load_le<std::uint64_t>(p);
+    if (!same) ++rounded;
+  }
+  return rounded;
 }
 
 // libsndfile's subtype that holds the form in this container; 0 if there is none.
@@ -209,6 +232,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   std::vector<double> doubles;
   std::vector<int> integers;
   double largest = 0;
+  // Channels that floats may not hold, and how many of their values are rounded.
+  const bool as_doubles = subtype == SF_FORMAT_DOUBLE;
+  const bool may_round = as_floats && !lossy && !options.physical && (as_doubles ? form.bits > 53 : form.doubles);
+  std::map<std::string, std::uint64_t> rounded;
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);
@@ -228,6 +255,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
       if (!options.physical) channel.scale = 1;
       if (!options.physical) channel.offset = 0;
       physical_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes, column.data());
+      if (may_round)
+        if (const auto n =
+                count_rounded(channel, values[v].element, samples, metadata.sample_bytes, column, as_doubles))
+          rounded[values[v].name(metadata)] += n;
       for (std::size_t k = 0; k < samples.count; ++k) {
         const double value = to_full_scale ? (column[k] - silence) / full_scale : column[k];
         largest = std::max(largest, std::abs(value));
@@ -244,6 +275,10 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
                                          : sf_writef_int(sound.get(), integers.data(), frames);
     if (written != frames) return problem();
   }
+  for (const auto& [name, count] : rounded)
+    report.notes.push_back(fmt::format("{}: {} value{} of {} {} rounded to {}-bit floats, the widest that {} has",
+                                       stream.id, count, count == 1 ? "" : "s", name, count == 1 ? "is" : "are",
+                                       as_doubles ? 64 : 32, output.extension().string()));
   if (lossy && largest > 1)
     report.notes.push_back(fmt::format("{}: values up to {:.6g} are kept, but full scale is 1: players clip them there",
                                        stream.id, largest));
