@@ -1,12 +1,14 @@
 """How files are made: completely, under no other's name, and by many at a time."""
+import json
 import os
 import re
 import signal
 import stat
 import subprocess
 import threading
+import time
 
-from harness import SDS, Case, limit_files, main, plain, run
+from harness import SDS, Case, limit_files, main, peak_mb, plain, run, skip_under_sanitizers
 
 IMU = "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n"
 
@@ -332,6 +334,60 @@ class Files(Case):
         for form in ("csv", "npz", "mcap", "qeexo"):
             _, err = run("export", form, self.walk, "-o", "/dev/full", expect=4)
             self.assertIn("No space left on device", err)
+
+
+class ManyLabels(Case):
+    LABEL = "    - {class: %s, begin: %d, end: %d, from: %s, to: %s%s}\n"
+
+    def file_of(self, name, labels, **more):
+        rest = "".join(f", {key}: {value}" for key, value in more.items())
+        return self.write(name, "labels:\n  version: 1\n  tick-frequency: 1000\n  intervals:\n" + "".join(
+            self.LABEL % (c, b, e, f"{b / 1000:.12g}", f"{e / 1000:.12g}", rest) for c, b, e in labels))
+
+    @skip_under_sanitizers
+    def test_memory_and_time_grow_gently_with_labels(self):
+        self.write("t.csv", "time,a\n" + "".join(f"{i / 100:.2f},{i % 2}\n" for i in range(60_000)))
+        recording = self.path("t.sdsz")
+        run("import", "csv", self.path("t.csv"), "-o", recording)
+        ours = [(f"c{i % 3}", 10 * i, 10 * i + 5) for i in range(30_000)]
+        self.file_of("t.labels.yml", ours)
+        others = self.file_of("b.labels.yml", [(f"c{i % 3}", 10 * i, 10 * i + 5) for i in range(15_000, 45_000)])
+        started = time.monotonic()
+        self.assertLess(peak_mb("label", "merge", recording, "--with", others), 150)
+        self.assertLess(peak_mb("label", "list", recording), 100)
+        self.assertLess(peak_mb("query", recording, "a > 0", "--add-label", "one"), 150)
+        self.assertLess(time.monotonic() - started, 60)
+        labels = json.loads(run("label", "list", recording, "--json")[0])["labels"]
+        self.assertEqual([(e["class"], e["begin"], e["end"]) for e in labels if e["class"] != "one"],
+                         [(f"c{i % 3}", 10 * i, 10 * i + 5) for i in range(45_000)])
+        self.assertEqual([(e["begin"], e["end"]) for e in labels if e["class"] == "one"], [(20 * i + 10, 20 * i + 20) for i in range(30_000)])
+
+    def test_a_label_file_says_the_same_however_it_is_laid_out(self):
+        self.write("t.csv", "time,a\n" + "".join(f"{i / 100:.2f},{i % 2}\n" for i in range(6000)))
+        recording = self.path("t.sdsz")
+        run("import", "csv", self.path("t.csv"), "-o", recording)
+        labels = [(f"c{i % 3}", 20 * i, 20 * i + 15) for i in range(2500)]
+        self.file_of("t.labels.yml", labels)
+        by_line = self.read("t.labels.yml").decode()
+        expected = run("label", "list", recording)[0]
+        for text in (by_line + "\n", by_line + "# an end\n", by_line.replace("    - {class: c1, begin: 20,", "    - { # here\n     class: c1, begin: 20,"),
+                     by_line.replace("  intervals:", "  intervals: "), by_line.replace("\n", "\r\n")):
+            self.write("t.labels.yml", text)
+            self.assertEqual(run("label", "list", recording)[0], expected)
+        # Texts over several lines, anchors, and errors with their line.
+        note = by_line.replace(", to: 0.015}", ', to: 0.015, note: "a}\n    - {b"}')
+        self.write("t.labels.yml", note)
+        self.assertEqual(json.loads(run("label", "list", recording, "--json")[0])["labels"][0]["note"], "a} - {b")
+        self.write("t.labels.yml", by_line.replace("class: c0, begin: 0,", "class: &x c0, begin: 0,").replace("class: c0, begin: 60,", "class: *x, begin: 60,"))
+        self.assertEqual(run("label", "list", recording)[0], expected)
+        for wrong, what in ((by_line.replace("begin: 40000", "begun: 40000"), "line 2005: "), (by_line.replace("end: 40015", "end: 3"), "line 2005: "),
+                            (by_line.replace("class: c2, begin: 40, ", ""), "line 7: "), (by_line.replace("    - {class: c2, begin: 40,", "    - {class: [c2, begin: 40,"), "line 7: "),
+                            (by_line.replace("version: 1", "version: 2"), "line 2: ")):
+            self.write("t.labels.yml", wrong)
+            self.assertIn(what, run("label", "list", recording, expect=3)[1])
+        overlaps = by_line.replace("end: 40015, from: 40, to: 40.015", "end: 40025, from: 40, to: 40.025")
+        self.write("t.labels.yml", overlaps)
+        self.assertIn("line 2006: c0 [40.02, 40.035) s overlaps line 2005: c2 [40, 40.025) s", run("label", "check", recording, expect=1)[0])
 
 
 if __name__ == "__main__":

@@ -114,6 +114,50 @@ void parse_root(const YAML::Node& root, LabelFile& file) {
   top.finish();
 }
 
+// Where the intervals begin in a file like those that sdskit writes: a line each, to the end of the file. A node of
+// yaml-cpp takes a kilobyte, so that the lines of such a file are read some at a time.
+std::optional<std::size_t> intervals_by_line(std::string_view yaml) {
+  constexpr std::string_view head = "\n  intervals:\n";
+  const std::size_t at = yaml.find(head);
+  if (at == std::string_view::npos || !yaml.ends_with('\n')) return std::nullopt;
+  for (std::size_t line = at + head.size(); line < yaml.size();) {
+    const std::size_t end = yaml.find('\n', line);
+    const std::string_view one = yaml.substr(line, end - line);
+    if (!one.starts_with("    - {") || !one.ends_with('}')) return std::nullopt;
+    line = end + 1;
+  }
+  return at + head.size();
+}
+
+// False: it is not what it looks like, or something is wrong with it, which the whole file's tree tells better.
+bool parse_by_line(const std::string& yaml, LabelFile& file) {
+  constexpr std::size_t kLines = 1000;
+  const auto first = intervals_by_line(yaml);
+  if (!first) return false;
+  try {
+    parse_root(YAML::Load(yaml.substr(0, *first)), file);
+    auto line = static_cast<int>(std::count(yaml.begin(), yaml.begin() + static_cast<std::ptrdiff_t>(*first), '\n'));
+    for (std::size_t at = *first; at < yaml.size();) {
+      std::size_t end = at;
+      std::size_t lines = 0;
+      for (; lines < kLines && end < yaml.size(); ++lines) end = yaml.find('\n', end) + 1;
+      const YAML::Node some = YAML::Load(yaml.substr(at, end - at));
+      if (!some.IsSequence() || some.size() != lines || file.labels.size() + lines > LabelFile::max_labels)
+        return false;
+      for (const auto& node : some) {
+        file.labels.push_back(parse_label(file, node));
+        file.labels.back().line += line;
+      }
+      line += static_cast<int>(lines);
+      at = end;
+    }
+    return true;
+  } catch (const YamlProblem&) {
+  } catch (const YAML::Exception&) {
+  }
+  return false;
+}
+
 }  // namespace
 
 Expected<void> check_label(const Label& label) {
@@ -181,6 +225,8 @@ std::string LabelFile::to_yaml() const {
 
 Expected<LabelFile> LabelFile::parse(const std::string& yaml, const std::filesystem::path& path) {
   LabelFile file;
+  if (parse_by_line(yaml, file)) return file;
+  file = {};
   try {
     parse_root(YAML::Load(yaml), file);
   } catch (const YamlProblem& p) {

@@ -146,6 +146,13 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
 
 Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
   const bool nothing_yet = file.labels.empty() && file.classes.empty();
+  const auto key = [](const Label& l) {
+    return std::tie(l.name, l.begin, l.end, l.stream, l.author, l.note, l.confidence);
+  };
+  const auto less = [key](const Label* a, const Label* b) { return key(*a) < key(*b); };
+  std::set<const Label*, decltype(less)> known(less);
+  file.labels.reserve(file.labels.size() + other.labels.size());  // what is known stays where it is
+  for (const auto& label : file.labels) known.insert(&label);
   for (Label label : other.labels) {
     if (!(other.tick_frequency == file.tick_frequency)) {
       auto begin = file.tick_of(other.seconds_of(label.begin));
@@ -155,8 +162,9 @@ Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
       label.end = *end;
     }
     label.line = 0;
-    if (std::find(file.labels.begin(), file.labels.end(), label) != file.labels.end()) continue;
+    if (known.contains(&label)) continue;
     if (auto added = add(file, std::move(label)); !added) return added;
+    known.insert(&file.labels.back());
   }
   // Known classes stay known; where any class was known, it is.
   if (nothing_yet) file.classes = other.classes;
