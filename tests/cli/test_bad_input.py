@@ -246,6 +246,34 @@ class Input(Case):
         _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"), expect=2)
         self.assertIn("no block lies in the time that was asked for", err)
 
+    def test_with_json_an_error_is_json_for_every_command(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain((0, struct.pack("<hh", 1, 2)), (5, struct.pack("<hh", 3, 4))))
+        no = self.path("none.sdsz")
+        out = self.path("o.sdsz")
+        for command, code, exit_code in (
+                (["info", no], "io", 4), (["check", no], "io", 4), (["stats", no], "io", 4), (["stats", a, "-s", "nope"], "usage", 2),
+                (["query", a, "v >"], "usage", 2), (["query", a, "w > 1"], "usage", 2), (["cut", a, "--from", 500, "-o", out], "usage", 2),
+                (["merge", a, "-o", out], "usage", 2), (["resample", a, "--rate", 0, "-o", out], "usage", 2), (["compare", a, no], "io", 4),
+                (["export", "csv", no, "-o", out], "io", 4), (["export", "csv", a], "usage", 2), (["export", "npz", no, "-o", out], "io", 4),
+                (["label", "list", no], "io", 4), (["label", "list", a, "-c", "nope"], "usage", 2), (["pack", no, "-o", out], "io", 4),
+                (["unpack", no, "-d", self.path("d")], "io", 4), (["recover", no, "-o", out], "io", 4), (["bench", no], "io", 4),
+                (["import", "csv", no, "-o", out], "io", 4), (["import", "csv", a, "-o", out], "bad_input", 3), (["test", no], "io", 4),
+                (["info", a, "--nope"], "usage", 2), (["pack", a, "-o", self.path("x.sds")], "usage", 2), (["nope"], "usage", 2)):
+            with self.subTest(command):
+                printed, err = run(*command, "--json", expect=exit_code)
+                report = json.loads(printed)
+                self.assertIn(code, [error["code"] for error in report["errors"]])
+                for error in report["errors"]:
+                    self.assertIn(error["message"], err)
+                if exit_code == 4:
+                    self.assertEqual(report["errors"][0]["path"], no)
+                if command != ["export", "csv", a]:  # which is a table without --json
+                    self.assertEqual(run(*command, expect=exit_code)[0], "")
+        self.assertNotIn("errors", json.loads(run("info", a, "--json")[0]))
+        report = json.loads(run("info", a, no, "--json", expect=4)[0])
+        self.assertEqual((len(report["recordings"]), len(report["errors"])), (1, 1))
+
     def test_deep_conditions_take_no_time(self):
         # -3 ... 3: of 7 values 4 have a square of more than 1.
         values = [i % 7 - 3 for i in range(700)]

@@ -20,9 +20,23 @@ std::string printable(std::string text) {
   return text;
 }
 
+std::mutex g_errors_mutex;
+std::vector<Error> g_errors;
+
 }  // namespace
 
+std::vector<Error> errors_told() {
+  const std::lock_guard lock(g_errors_mutex);
+  return g_errors;
+}
+
+void also_told(const Error& error) {
+  const std::lock_guard lock(g_errors_mutex);
+  g_errors.push_back(error);
+}
+
 int fail_with(const Error& error) {
+  also_told(error);
   tell("sds: error: {}\n", printable(error.to_string()));
   return error.exit_code();
 }

@@ -43,8 +43,12 @@ template <class... Values>
 void tell(fmt::format_string<Values...> text, Values&&... values) {
   (void)std::fputs(fmt::format(text, std::forward<Values>(values)...).c_str(), stderr);
 }
-/// "sds: error: ..." on stderr; returns the error's exit code.
+/// "sds: error: ..." on stderr; returns the error's exit code. JSON reports have it under `errors`.
 int fail_with(const Error& error);
+/// The same of an error that is on stderr already.
+void also_told(const Error& error);
+/// What fail_with() has told so far.
+std::vector<Error> errors_told();
 /// "sds: warning: ..." on stderr.
 void warn(const std::string& message);
 /// "sds: note: ..." on stderr: what is as it should be, and good to know.

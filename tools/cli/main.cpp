@@ -3,14 +3,18 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <span>
+#include <string_view>
 
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 
 namespace {
 
@@ -21,6 +25,14 @@ int with_output_written(int exit_code) {
   if (std::fflush(stdout) == 0 && !failed) return exit_code;
   if (exit_code == 130) return exit_code;
   return sds::cli::fail_with(sds::fail_errno(errno != 0 ? errno : EIO, "cannot write", "standard output").value());
+}
+
+// Whether the command that was chosen reports as JSON.
+bool wants_json(const CLI::App& app) {
+  const auto* option = app.get_option_no_throw("--json");
+  if (option != nullptr && option->count() > 0) return true;
+  const auto chosen = app.get_subcommands();
+  return std::any_of(chosen.begin(), chosen.end(), [](const CLI::App* command) { return wants_json(*command); });
 }
 
 // The number of a stream that is closed would be that of the next file to be opened, and messages would go into a
@@ -73,20 +85,30 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int exit_code = app.exit(error) == 0 ? with_output_written(0) : 2;
+    if (app.exit(error) == 0) return with_output_written(0);
     // A word that is no command, or an option before one, is what is wrong; a missing command only follows from it.
     const auto not_understood = app.remaining(true);
     if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !not_understood.empty())
       sds::cli::fail_with({sds::ErrorCode::usage, "not understood: " + not_understood.front(), {}, {}});
-    return exit_code;
+    // What was not understood may stand in front of the option.
+    const std::span words(argv, static_cast<std::size_t>(argc));
+    if (std::find(words.begin(), words.end(), std::string_view("--json")) != words.end()) {
+      sds::cli::also_told({sds::ErrorCode::usage, error.what(), {}, {}});
+      sds::cli::print_json_errors();
+    }
+    return std::max(2, with_output_written(2));
   }
   sds::cli::catch_interrupts();
+  const auto ended = [&app](int exit_code) {
+    if (wants_json(app)) sds::cli::print_json_errors();
+    return with_output_written(exit_code);
+  };
   try {
-    return with_output_written(sds::cli::tell_damages(run()));
+    return ended(sds::cli::tell_damages(run()));
   } catch (const std::bad_alloc&) {
-    return sds::cli::fail_with({sds::ErrorCode::io, "out of memory", {}, {}});
+    return ended(sds::cli::fail_with({sds::ErrorCode::io, "out of memory", {}, {}}));
   } catch (const std::exception& error) {
     if (std::ferror(stdout) != 0) return with_output_written(4);
-    return sds::cli::fail_with({sds::ErrorCode::io, std::string("unexpected: ") + error.what(), {}, {}});
+    return ended(sds::cli::fail_with({sds::ErrorCode::io, std::string("unexpected: ") + error.what(), {}, {}}));
   }
 }

@@ -25,6 +25,29 @@ void print_channel(const ChannelComparison& c) {
                text_of(c.first->b));
 }
 
+bool g_reported = false;
+
+const char* name_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::usage:
+      return "usage";
+    case ErrorCode::bad_input:
+      return "bad_input";
+    case ErrorCode::unsupported:
+      return "unsupported";
+    case ErrorCode::limit:
+      return "limit";
+    case ErrorCode::exists:
+      return "exists";
+    case ErrorCode::algorithm:
+      return "algorithm";
+    case ErrorCode::interrupted:
+      return "interrupted";
+    default:
+      return "io";
+  }
+}
+
 // JSON has no infinity.
 nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(text_of(value));
@@ -33,14 +56,18 @@ nlohmann::json number(double value) {
 }  // namespace
 
 void print_json(const nlohmann::json& report, std::FILE* to) {
-  const auto print = [to](const nlohmann::json& whole) {
-    // Whether standard output took it is seen at the end.
-    (void)std::fputs((whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n").c_str(), to);
-  };
-  if (!report.contains("damages") || report.contains("not_closed")) return print(report);
+  g_reported = true;
   auto whole = report;
-  whole["not_closed"] = not_closed_json();
-  print(whole);
+  if (whole.contains("damages") && !whole.contains("not_closed")) whole["not_closed"] = not_closed_json();
+  for (const auto& error : errors_told())
+    whole["errors"].push_back(
+        {{"code", name_of(error.code)}, {"path", text_or_null(error.path)}, {"message", error.message}});
+  // Whether standard output took it is seen at the end.
+  (void)std::fputs((whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n").c_str(), to);
+}
+
+void print_json_errors() {
+  if (!g_reported && !errors_told().empty()) print_json(nlohmann::json::object());
 }
 
 void print_comparison(const RecordingComparison& result) {

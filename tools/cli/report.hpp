@@ -22,8 +22,11 @@ inline nlohmann::json text_or_null(const std::filesystem::path& path) {
   return path.empty() ? nlohmann::json(nullptr) : nlohmann::json(path.string());
 }
 
-/// A whole report. One with `damages` gets `not_closed`, too: the recordings that were opened and have no end.
+/// A whole report. One with `damages` gets `not_closed`, too: the recordings that were opened and have no end. Errors
+/// that were told are in it as `errors`.
 void print_json(const nlohmann::json& report, std::FILE* to = stdout);
+/// Of a command that failed before it had a report: one with `errors` alone.
+void print_json_errors();
 
 void print_comparison(const RecordingComparison& result);
 nlohmann::json comparison_json(const RecordingComparison& result);
