@@ -246,6 +246,25 @@ class Input(Case):
         _, err = run("cut", self.path("a.sdsz"), "--from", 100, "-o", self.path("c.sdsz"), expect=2)
         self.assertIn("no block lies in the time that was asked for", err)
 
+    def test_unknown_keys_of_metadata_are_told_by_every_command(self):
+        self.write("T.sds.yml", "sds:\n  name: T\n  colour: red\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t, scael: 2}\n")
+        a = self.write("T.0.sds", plain(*[(10 * k, struct.pack("<h", k)) for k in range(100)]))
+        packed = self.path("T.sdsz")
+        run("pack", a, "-o", packed)
+        for recording in (a, packed):
+            for command in (["info"], ["check"], ["check", "--quality"], ["stats"], ["query", "v > 1"], ["cut", "--to", "0.5", "-o", self.path("c.sdsz"), "-f"],
+                            ["export", "csv"], ["export", "wav", "-o", self.path("a.wav"), "-f"], ["export", "npz", "-o", self.path("a.npz"), "-f"],
+                            ["pack", "-o", self.path("p.sdsz"), "-f"], ["resample", "--rate", 50, "-o", self.path("r.sdsz"), "-f"], ["label", "list"],
+                            ["plot", "-o", self.path("a.html"), "-f"]):
+                with self.subTest(command, recording=recording):
+                    words = 2 if command[0] in ("export", "label") else 1
+                    out, err = run(*command[:words], recording, *command[words:])
+                    for told in ("line 3: unknown key 'colour'", "line 6: unknown key 'scael'"):
+                        if command[0] == "check":  # its report has it
+                            self.assertEqual(out.count(told), 1)
+                        else:
+                            self.assertEqual(err.count(f"sds: warning: {recording}: metadata of T: {told}"), 1, err)
+
     def test_with_json_an_error_is_json_for_every_command(self):
         self.write("T.sds.yml", YAML)
         a = self.write("T.0.sds", plain((0, struct.pack("<hh", 1, 2)), (5, struct.pack("<hh", 3, 4))))

@@ -127,8 +127,12 @@ Expected<Recording> open_recording(std::span<const std::filesystem::path> paths,
   opened.streams = stream_ids(*recording);
   opened.damages = recording->damage_log();
   const std::lock_guard lock(g_mutex);
-  if (g_opened.count(recording->path().string()) == 0)
+  if (g_opened.count(recording->path().string()) == 0) {
     for (const auto& text : apart) warn(recording->path().string() + ": " + text);
+    for (const auto& stream : recording->streams())
+      for (const auto& text : stream.metadata ? stream.metadata->notes : std::vector<std::string>{})
+        warn(fmt::format("{}: metadata of {}: {}", recording->path().string(), stream.id, text));
+  }
   g_opened.emplace(recording->path().string(), std::move(opened));
   return recording;
 }
