@@ -1,0 +1,192 @@
+"""Exports of random recordings hold the samples, times and labels that an independent reading of the plain files gives, by
+docs/time.md and docs/exports.md: whole, a part, normalized."""
+import csv
+import io
+import math
+import os
+import sys
+from collections import Counter
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "cli"), HERE]
+
+import peers
+
+peers.use("numpy", "h5py", "mcap", "soundfile", "yaml")
+
+import h5py
+import json
+import numpy as np
+import soundfile
+import yaml
+from mcap.reader import make_reader
+
+from harness import main
+from oracle_case import Oracle, part_of, run
+
+
+class Asked:
+    """One way to ask for an export: options, and what is in it."""
+
+    def __init__(self, recording, options=(), part=None, normalized=False, only=None):
+        self.options = [*options]
+        if part:
+            texts, (self.begin, self.end) = part
+            self.options += ["--from", texts[0], "--to", texts[1]]
+        else:
+            self.begin = self.end = None
+        if normalized:
+            self.options.append("--normalize")
+        if only:
+            self.options += ["-s", only]
+        self.normalized = normalized
+        self.recording = recording
+        self.streams = [s for s in recording.streams if only in (None, s.name)]
+
+    def samples(self, stream):
+        """(numbers of the samples, their times as doubles)"""
+        counts, clock = stream.sample_counts(), stream.clock
+        first, last = min(counts), max(counts) + 1
+        if self.begin is not None:
+            first, last = math.ceil(self.begin * clock), math.ceil(self.end * clock)
+        kept = [i for i, n in enumerate(counts) if first <= n < last]
+        shift = counts[0] if self.normalized else 0
+        return kept, [(counts[i] - shift) / clock for i in kept]
+
+    def empty(self):
+        return not any(self.samples(stream)[0] for stream in self.streams)
+
+    def labels(self):
+        """How often each (class, stream, begin, end): shortened to the part, moved with the samples."""
+        told = Counter()
+        shifts = {s.name: s.begin() if self.normalized else 0 for s in self.streams}
+        for label in self.recording.labels:
+            if label.stream and label.stream not in shifts:
+                continue
+            begin, end = label.span()
+            if self.begin is not None:
+                begin, end = max(begin, self.begin), min(end, self.end)
+                if begin >= end:
+                    continue
+            if label.stream or len(set(shifts.values())) == 1:
+                moves = [(label.stream, shifts[label.stream] if label.stream else next(iter(shifts.values())))]
+            else:
+                moves = list(shifts.items())
+            for stream, shift in moves:
+                told[label.name, stream, round(float(begin - shift), 6), round(float(end - shift), 6)] += 1
+        return told
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+class Exports(Oracle):
+    def asked(self, recording):
+        rng = np.random.default_rng(len(recording.streams[0].ticks))
+        only = recording.streams[-1].name
+        for question in (Asked(recording), Asked(recording, part=part_of(recording, rng)), Asked(recording, normalized=True),
+                         Asked(recording, part=part_of(recording, rng), normalized=True),
+                         Asked(recording, part=part_of(recording, rng), only=only)):
+            if not question.empty():
+                yield question
+
+    def same_labels(self, question, classes, streams, spans):
+        said = Counter((text(c), text(s), round(float(a), 6), round(float(b), 6))
+                       for c, s, (a, b) in zip(classes, streams, spans))
+        self.assertEqual(said, question.labels(), question.options)
+
+    def test_npz(self):
+        def check(recording, files, folder):
+            for question in self.asked(recording):
+                out = os.path.join(folder, "x.npz")
+                run("export", "npz", *files, "-o", out, "-f", *question.options)
+                with np.load(out) as data:
+                    for stream in question.streams:
+                        kept, times = question.samples(stream)
+                        self.assertEqual(times, list(data[f"{stream.name}.time"]), question.options)
+                        np.testing.assert_array_equal(data[stream.name]["x"], stream.x[kept])
+                        np.testing.assert_array_equal(data[stream.name]["y"], stream.y[kept])
+                    spans = data["labels.time"] if "labels.time" in data else []
+                    classes, streams = (data[k] if k in data else [] for k in ("labels.class", "labels.stream"))
+                    self.same_labels(question, classes, streams, spans)
+        self.each(check)
+
+    def test_hdf5(self):
+        def check(recording, files, folder):
+            for question in self.asked(recording):
+                out = os.path.join(folder, "x.h5")
+                run("export", "hdf5", *files, "-o", out, "-f", *question.options)
+                with h5py.File(out) as data:
+                    group = next(iter(data.values()))
+                    for stream in question.streams:
+                        kept, times = question.samples(stream)
+                        self.assertEqual(times, list(group[stream.name]["time"]), question.options)
+                        np.testing.assert_array_equal(group[stream.name]["x"], stream.x[kept])
+                        np.testing.assert_array_equal(group[stream.name]["y"], stream.y[kept])
+                    labels = group.get("labels")
+                    self.same_labels(question, *(([], [], []) if labels is None else (
+                        labels["class"], labels["stream"], np.stack([labels["begin"], labels["end"]], axis=1))))
+        self.each(check)
+
+    def test_csv(self):
+        def check(recording, files, _):
+            for question in self.asked(recording):
+                for stream in question.streams:
+                    kept, times = question.samples(stream)
+                    if not kept:
+                        continue
+                    options = [o for o in question.options if o not in ("-s", stream.name)]
+                    rows = list(csv.reader(io.StringIO(run("export", "csv", *files, "-s", stream.name, *options))))
+                    self.assertEqual(times, [float(row[0]) for row in rows[1:]], question.options)
+                    np.testing.assert_array_equal([float(row[1]) for row in rows[1:]], stream.x[kept] * 0.5 - 3)
+        self.each(check)
+
+    def test_mcap(self):
+        def check(recording, files, folder):
+            for question in self.asked(recording):
+                out = os.path.join(folder, "x.mcap")
+                run("export", "mcap", *files, "-o", out, "-f", *question.options)
+                with open(out, "rb") as file:
+                    reader = make_reader(file)
+                    told = {stream.name: ([], []) for stream in question.streams}
+                    for _, channel, message in reader.iter_messages(log_time_order=False):
+                        times, values = told[channel.topic[1:]]
+                        times.append(message.log_time)
+                        values.append(json.loads(message.data)["x"])
+                    metadata = {m.name: m.metadata for m in reader.iter_metadata()}
+                for stream in question.streams:
+                    kept, times = question.samples(stream)
+                    said = told[stream.name]
+                    self.assertEqual(len(said[0]), len(kept), question.options)
+                    if kept:
+                        true = np.array(times) * 1e9
+                        np.testing.assert_array_less(abs(np.array(said[0], float) - true), 1.5 + abs(true) / 2**50)
+                    np.testing.assert_array_equal(said[1], stream.x[kept] * 0.5 - 3)
+                told = metadata.get("sds-labels")
+                labels = yaml.safe_load(told["yaml"])["labels"]["intervals"] if told else []
+                times = [[int(t) / 1e9 for t in line.split()] for line in told["log-times"].splitlines()] if told else []
+                self.same_labels(question, [l["class"] for l in labels], [l.get("stream", "") for l in labels], times)
+        self.each(check)
+
+    def test_wav(self):
+        def check(recording, files, folder):
+            for question in self.asked(recording):
+                if question.normalized:
+                    continue
+                for stream in question.streams:
+                    kept, _ = question.samples(stream)
+                    if not kept or stream.rate is None or stream.rate < 1:
+                        continue
+                    out = os.path.join(folder, "x.wav")
+                    options = [o for o in question.options if o not in ("-s", stream.name)]
+                    run("export", "wav", *files, "-s", stream.name, "-o", out, "-f", *options)
+                    data, rate = soundfile.read(out, dtype="float32")
+                    self.assertEqual(rate, round(stream.rate))
+                    np.testing.assert_array_equal(data[:, 0], stream.x[kept])
+                    np.testing.assert_array_equal(data[:, 1], stream.y[kept])
+        self.each(check)
+
+
+if __name__ == "__main__":
+    main()
