@@ -310,6 +310,17 @@ TEST_F(ServerTest, PlaysBackNumberedFilesAndRecordsOutputs) {
   EXPECT_EQ(test::read_blocks(dir_ / "Out.0.p.sds").size(), 3u);
 }
 
+TEST_F(ServerTest, PlaybackOfNothingIsCompleteAtOnce) {
+  ServerOptions options;
+  options.playback = true;
+  options.exit_after_playback = true;
+  start(options);
+  Device device(port_);
+  std::uint32_t handle = 0;
+  EXPECT_EQ(sds_device_open(&device.device(), "In", SDS_DEVICE_READ, &handle), SDS_DEVICE_ERROR_IO);
+  wait_for_end();
+}
+
 TEST_F(ServerTest, ADiskThatRefusesEndsTheSessionNotTheServer) {
   start({});
   std::filesystem::permissions(dir_.path(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);

@@ -118,6 +118,18 @@ TEST(PackedSession, TakesMetadataFromTheDirectoryAndTheNextFreeNumber) {
   EXPECT_FALSE(recording->sdsz()->streams()[0].clocks.empty());
 }
 
+TEST(PackedSession, TakesMetadataOfBothEndings) {
+  const test::TempDir dir;
+  test::write_file(dir / "A.sds.yaml", test::int16_metadata(1));
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  auto recording = Recording::open(dir / "recording.0.sdsz");
+  ASSERT_TRUE(recording->streams()[0].metadata);
+  EXPECT_EQ(recording->streams()[0].description.metadata_file_name, "A.sds.yaml");
+}
+
 TEST(PackedSession, SkipsNumbersOfWhichALogIsLeft) {
   const test::TempDir dir;
   test::write_file(dir / "recording.0.sdsz.wal", "a killed recording's");
