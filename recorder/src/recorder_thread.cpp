@@ -186,8 +186,8 @@ void RecorderThread::run() {
     if (not_taken_ > 0)
       reason += fmt::format(": {} bytes that had come, and what comes behind them, were not taken", not_taken_.load());
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
-    tell_what_came_too_late();
   });
+  guarded([&] { tell_what_came_too_late(); });
   guarded([&] { account(); });
   end_stop();
   std::function<void()> on_finished;
