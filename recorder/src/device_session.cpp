@@ -31,8 +31,13 @@ void DeviceSession::guarded(Call call) {
       shared_.recorders.lacked_memory = true;
       return end("out of memory");
     }
-    const std::string reason = std::string("dropped: ") + error.what();
-    shared_.recorders.note_loss({ErrorCode::io, reason, {}, {}});
+    std::string reason = "dropped";
+    try {
+      reason += std::string(": ") + error.what();
+      shared_.recorders.note_loss({ErrorCode::io, reason, {}, {}});
+    } catch (const std::bad_alloc&) {
+      shared_.recorders.lacked_memory = true;
+    }
     end(reason);
   }
 }
@@ -101,10 +106,12 @@ void DeviceSession::end(const std::string& reason) {
   std::string why;
   std::string not_taken;
   Bytes farewell;
+  const std::size_t in_link = link_->unread_bytes();
+  bool no_words = false;  // for why it ends
   try {
     why = reason;
     if (!sending_) farewell = connection_->farewell();  // never into the middle of a message
-    if (const std::size_t unread = link_->unread_bytes() + connection_->bytes_not_looked_at(); unread > 0) {
+    if (const std::size_t unread = in_link + connection_->bytes_not_looked_at(); unread > 0) {
       not_taken = fmt::format(": {} bytes that had come, and what comes behind them, were not taken", unread);
       if (connection_->waits_for_space()) {
         why += " while the disk was full";
@@ -116,7 +123,7 @@ void DeviceSession::end(const std::string& reason) {
       }
     }
   } catch (const std::bad_alloc&) {
-    // It ends all the same.
+    no_words = true;  // it ends all the same
   }
   spdlog::log(not_taken.empty() ? spdlog::level::info : spdlog::level::warn, "device   {}: {}{}", link_->name(), why,
               not_taken);
@@ -124,11 +131,14 @@ void DeviceSession::end(const std::string& reason) {
   link_->close(farewell);
   const auto connection = std::move(connection_);
   std::unique_ptr<RecorderThread> recorder;
-  try {
-    recorder = connection->disconnected(why, not_taken);
-  } catch (const std::bad_alloc&) {
+  if (!no_words) try {
+      recorder = connection->disconnected(why, not_taken);
+    } catch (const std::bad_alloc&) {
+      no_words = true;
+    }
+  if (no_words) {
     shared_.recorders.lacked_memory = true;
-    recorder = connection->dropped();
+    recorder = connection->dropped(in_link);
   }
   callbacks_.on_end(std::move(recorder));
 }

@@ -34,6 +34,16 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
+    try {
+      if (!put(message)) ++failed_;
+    } catch (const std::exception&) {  // there is no memory for it
+      ++failed_;
+    }
+  }
+  void flush_() override {}
+
+ private:
+  bool put(const spdlog::details::log_msg& message) {
     const auto overrun = pool_->overrun_counter();
     if (const auto lost = overrun + failed_ - told_; lost > 0)
       if (write(fmt::format("({} lines of the log are missing here: it was not taken in)\n", lost))) told_ += lost;
@@ -42,12 +52,10 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
     clean.payload = text;
     spdlog::memory_buf_t line;
     formatter_->format(clean, line);
-    if (!write(colored_ ? colored(clean, {line.data(), line.size()}) : std::string(line.data(), line.size())))
-      ++failed_;
+    const std::string_view whole(line.data(), line.size());
+    return write(colored_ ? std::string_view(colored(clean, whole)) : whole);
   }
-  void flush_() override {}
 
- private:
   static std::string colored(const spdlog::details::log_msg& message, std::string_view line) {
     const auto begin = message.color_range_start;
     const auto end = message.color_range_end;

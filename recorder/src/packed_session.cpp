@@ -200,6 +200,8 @@ class PackedSession final : public SessionWriter {
            (unfinished_bytes_ >> 10);  // with the headers of its pieces
   }
 
+  std::uint64_t unlogged_bytes() const override { return writer_->unlogged_bytes(); }
+
   std::optional<Error> missing_file() override {
     if (auto missing = file_.missing()) return missing;
     if (log_missing_ || writer_->log_is_in_place()) return std::nullopt;
@@ -213,11 +215,12 @@ class PackedSession final : public SessionWriter {
       discard();
       return summary_;
     }
+    SessionSummary summary = summary_;  // once the recording is closed nothing is to fail any more
     auto closed = repeat([&] { return writer_->close(); });
     if (!closed) return fail(closed);
-    for (const auto& stream : closed_) summary_.blocks += saved_blocks(stream.id);
-    summary_.stored_bytes = writer_->stored_bytes();
-    return summary_;
+    for (const auto& stream : closed_) summary.blocks += saved_blocks(stream.id);
+    summary.stored_bytes = writer_->stored_bytes();
+    return summary;
   }
 
   SessionSummary abandon(const std::string& reason) override {

@@ -46,11 +46,12 @@ Expected<void> PlainFile::write_out() {
   if (buffer_.empty()) return {};
   if (overhang_)
     if (auto cut = sink_->truncate(written_bytes_); !cut) return cut;
-  overhang_ = false;
+  overhang_ = true;  // also where an exception comes
   if (auto done = sink_->append(buffer_); !done) {
     overhang_ = !sink_->truncate(written_bytes_);
     return done;
   }
+  overhang_ = false;
   written_bytes_ += buffer_.size();
   written_blocks_ = received_.blocks();
   buffer_.clear();

@@ -179,7 +179,7 @@ class PlainSession final : public SessionWriter {
       loss += fmt::format("{}{}; kept as the file's torn end", loss.empty() ? "" : "; ", unfinished);
     if (!loss.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, loss));
     summary_.blocks += file.written_blocks();
-    summary_.raw_bytes += file.received_bytes();
+    summary_.raw_bytes += file.received_bytes() + stream.untaken_bytes;
     summary_.stored_bytes += file.written_bytes();
   }
 

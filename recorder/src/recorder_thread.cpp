@@ -182,12 +182,12 @@ void RecorderThread::run() {
     owes_ = !tell_what_is_owed();
   }
   guarded([&] {
+    if (open_.empty()) return;
     std::string reason = lacked_memory_ ? "out of memory" : "the server was stopped";
     if (not_taken_ > 0)
       reason += fmt::format(": {} bytes that had come, and what comes behind them, were not taken", not_taken_.load());
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
   });
-  guarded([&] { tell_what_came_too_late(); });
   guarded([&] { account(); });
   end_stop();
   std::function<void()> on_finished;
@@ -197,6 +197,7 @@ void RecorderThread::run() {
   }
   const auto finish = [&] {
     if (!tell_what_is_owed()) return false;
+    tell_what_came_too_late();
     try {
       if (on_finished) on_finished();
       return true;
@@ -231,6 +232,7 @@ bool RecorderThread::tell_what_is_owed() {
   try {
     tell_error();
     tell_what_is_missing();
+    tell_end();
     wake_refused();
     return true;
   } catch (const std::exception&) {
@@ -368,7 +370,12 @@ void RecorderThread::write(const ReceivedBatch& batch) {
 
 void RecorderThread::flush() {
   // The log is not to take what sections need.
-  if (gate_.cancelled() && gate_.free_bytes() < shared_.unwritten.used()) return;
+  if (gate_.cancelled() && session_) {
+    const std::lock_guard lock(shared_.stop_mutex);
+    const std::uint64_t log = session_->unlogged_bytes();
+    if (gate_.free_bytes() < shared_.unwritten.used() + log) return;
+    (void)unwritten_.set(unwritten_.held() + log);
+  }
   if (dirty_ && session_)
     if (auto done = session_->flush(); !done) give_up(done.error());
   dirty_ = false;
@@ -431,12 +438,14 @@ void RecorderThread::set_standing(Standing standing) {
 }
 
 void RecorderThread::note_standing() {
-  const Standing standing = session_ == nullptr || sealed_ || seal_failed_ ? Standing::sealed
-                            : cannot_seal_                                 ? Standing::waits_for_space
-                                                                           : Standing::unsealed;
+  Standing standing = session_ == nullptr || sealed_ || seal_failed_ ? Standing::sealed
+                      : cannot_seal_                                 ? Standing::waits_for_space
+                                                                     : Standing::unsealed;
   if (standing_ == standing && standing != Standing::waits_for_space) return;
   standing_ = standing;
   const std::lock_guard lock(shared_.stop_mutex);
+  // It is to look again before anybody goes by what it found.
+  if (standing == Standing::waits_for_space && cannot_seal_since_ != shared_.looks) standing = Standing::unsealed;
   if (stop_ == Stop::not_yet) set_standing(standing);
 }
 
@@ -450,8 +459,13 @@ void RecorderThread::let_others_look_again() {
 void RecorderThread::seal_if_wanted() {
   if (shared_.seal_wanted == 0 || !session_ || sealed_ || seal_failed_ || gate_.cancelled()) return;
   // Somebody else may have taken the space that is spoken for: then whoever seals takes it from those who must close.
-  // Until there is enough again nobody waits for this one.
-  cannot_seal_ = gate_.free_bytes() < shared_.unwritten.used();
+  // Until there is enough again nobody waits for this one. (Of what is reckoned beside the blocks, a section's header
+  // for one, those who stop may have claimed a little more than there is.)
+  {
+    const std::lock_guard lock(shared_.stop_mutex);
+    cannot_seal_since_ = shared_.looks;
+  }
+  cannot_seal_ = gate_.free_bytes() + kOpenBytes < shared_.unwritten.used();
   if (!cannot_seal_) {
     auto sealed = session_->seal();
     if (!sealed && !is_disk_full(sealed.error())) return give_up(sealed.error());
@@ -465,14 +479,11 @@ void RecorderThread::seal_if_wanted() {
 // Where nothing is waited for: takes space for `bytes` that come next, beside what all recordings need to be closed.
 // False if there is none, and nobody is left who may make some. What is open is reckoned at its most; as a section it
 // takes what it takes. But each section costs something, too: they are sealed when nobody else is at work, first by
-// those who go on. These do so only where all that is spoken for has its space: so what is claimed is what is spoken
-// for when it was taken, as long as somebody may yet make place.
+// those who go on.
 bool RecorderThread::claim(std::uint64_t bytes) {
   expect_stop();
   account();
-  const std::uint64_t spoken_for = kWrittenTwice * bytes + kOpenBytes;
-  const auto has = [&](std::uint64_t wanted) { return gate_.free_bytes() >= shared_.unwritten.used() + wanted; };
-  const auto fits = [&] { return has(spoken_for); };
+  const auto fits = [&] { return gate_.free_bytes() >= shared_.unwritten.used() + bytes; };
   std::unique_lock lock(shared_.stop_mutex);
   while (!fits()) {
     const bool may_seal = !sealed_;
@@ -492,10 +503,7 @@ bool RecorderThread::claim(std::uint64_t bytes) {
     ++shared_.at_work;
     if (may_seal) --shared_.may_seal;
     if (fits()) break;
-    if (!may_seal) {
-      if (has(bytes)) break;  // it need not be in the log
-      return false;
-    }
+    if (!may_seal) return false;
     lock.unlock();
     if (auto sealed = session_->seal(); !sealed) {
       give_up(sealed.error());
@@ -519,7 +527,9 @@ void RecorderThread::lose_the_rest(std::uint64_t bytes) {
 }
 
 void RecorderThread::account() {
-  (void)unwritten_.set(session_ ? session_->unwritten_bytes() : 0);
+  // When nothing is waited for any more, what has no place in the log goes into sections only.
+  const std::uint64_t unlogged = session_ && gate_.cancelled() ? session_->unlogged_bytes() : 0;
+  (void)unwritten_.set(session_ ? session_->unwritten_bytes() - unlogged : 0);
   const std::uint64_t largest = std::max(largest_before_, largest_batch_);
   (void)in_hand_.set(session_ && !gate_.released() ? kInHandPieces * largest : 0);
   note_standing();
@@ -606,23 +616,36 @@ void RecorderThread::tell_what_came_too_late() {
                    bytes);
 }
 
+// What there is no memory to tell is told later.
 void RecorderThread::log_end(SessionSummary summary) {
-  summary.losses.insert(summary.losses.end(), missing_.begin(), missing_.end());
+  ended_ = std::move(summary);
+  losing_ = false;
+  tell_end();
+}
+
+void RecorderThread::tell_end() {
+  if (!ended_) return;
+  std::vector<std::string> losses = ended_->losses;
+  losses.insert(losses.end(), missing_.begin(), missing_.end());
   for (const auto& [handle, stream] : known_)
     if (stream.lost > 0)
-      summary.losses.push_back(
+      losses.push_back(
           fmt::format("{}: {} bytes more that came are lost: the disk was full", stream.name, stream.lost));
+  std::string line;
+  if (!ended_->files.empty())
+    line = fmt::format(
+        "session  {}: {} blocks, {} received, {} stored in {}{}, {}", options_.device, ended_->blocks,
+        size_text(ended_->raw_bytes), size_text(ended_->stored_bytes), ended_->files.front().string(),
+        ended_->files.size() > 1 ? fmt::format(" and {} more", ended_->files.size() - 1) : "",
+        losses.empty() ? "no losses" : fmt::format("{} {}", losses.size(), losses.size() == 1 ? "loss" : "losses"));
+  // From here on nothing fails.
+  if (!line.empty()) {
+    for (const auto& loss : losses) spdlog::warn("loss     {}: {}", options_.device, loss);
+    spdlog::info("{}", line);
+  }
   missing_.clear();
-  losing_ = false;
   for (auto& [handle, stream] : known_) stream.lost = 0;
-  if (summary.files.empty()) return;
-  for (const auto& loss : summary.losses) spdlog::warn("loss     {}: {}", options_.device, loss);
-  spdlog::info("session  {}: {} blocks, {} received, {} stored in {}{}, {}", options_.device, summary.blocks,
-               size_text(summary.raw_bytes), size_text(summary.stored_bytes), summary.files.front().string(),
-               summary.files.size() > 1 ? fmt::format(" and {} more", summary.files.size() - 1) : "",
-               summary.losses.empty()
-                   ? "no losses"
-                   : fmt::format("{} {}", summary.losses.size(), summary.losses.size() == 1 ? "loss" : "losses"));
+  ended_.reset();
 }
 
 }  // namespace sds

@@ -461,8 +461,9 @@ std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string&
   return std::move(recorder_);
 }
 
-std::unique_ptr<RecorderThread> SdsioConnection::dropped() noexcept {
-  if (recorder_) recorder_->note_not_taken(batch_.data_bytes() + bytes_not_looked_at());
+std::unique_ptr<RecorderThread> SdsioConnection::dropped(std::size_t unread) noexcept {
+  const std::size_t behind = broken_ ? 0 : parse_end_ - parse_begin_;
+  if (recorder_) recorder_->note_not_taken(batch_.data_bytes() + bytes_not_looked_at() + behind + unread);
   return std::move(recorder_);
 }
 

@@ -379,9 +379,17 @@ struct SdszWriter::State {
       bytes += kSectionMargin;  // of its second description
       if (stream.ended) continue;
       bytes += kOpenStreamMargin + stream.open_bytes() + kColumnMargin * stream.layout.columns.size();
-      // A log that takes the place of the one there is has room where the section will be.
-      if (wal) bytes += size(stream.run) - stream.live_log_bytes();
     }
+    return bytes + unlogged_bytes();
+  }
+
+  // A log that takes the place of the one there is has room where the section will be.
+  [[nodiscard]] std::uint64_t unlogged_bytes() const {
+    std::uint64_t bytes = 0;
+    if (!wal) return bytes;
+    for (const auto& stream : streams)
+      if (!stream.ended)
+        bytes += stream.run.raw_bytes() + stream.run.jumps.size() * kJumpBytes - stream.live_log_bytes();
     return bytes;
   }
 
@@ -820,6 +828,8 @@ std::uint64_t SdszWriter::stored_bytes() const { return state_->stored; }
 std::uint64_t SdszWriter::raw_bytes() const { return state_->raw + state_->open_bytes; }
 
 std::uint64_t SdszWriter::unwritten_bytes() const { return state_->unwritten_bytes(); }
+
+std::uint64_t SdszWriter::unlogged_bytes() const { return state_->unlogged_bytes(); }
 
 std::uint64_t SdszWriter::taken_blocks(StreamId id) const { return state_->streams[id].blocks(); }
 

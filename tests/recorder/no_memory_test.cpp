@@ -241,7 +241,7 @@ TEST(WithoutMemory, ADisconnectionTellsWhatItCannotHandOver) {
         recorder = (*device).disconnected("disconnected", "");
       } catch (const std::bad_alloc&) {
         handed_over = false;
-        recorder = (*device).dropped();
+        recorder = (*device).dropped(0);
       }
       happened = NoMemory::happened();
     }

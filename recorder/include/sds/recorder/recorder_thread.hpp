@@ -181,6 +181,7 @@ class RecorderThread {
   void abandon_session(const std::string& reason);
   void give_up(const Error& error);
   void log_end(SessionSummary summary);
+  void tell_end();
 
   Options options_;
   RecorderShared& shared_;
@@ -207,11 +208,13 @@ class RecorderThread {
   Standing counted_ = Standing::sealed;                                // in shared_; guarded by shared_.stop_mutex
   std::uint64_t looks_ = 0;  // shared_.looks when it was counted; guarded by shared_.stop_mutex
   Standing standing_ = Standing::sealed;
-  bool cannot_seal_ = false;  // there was no space for that when it was last looked at
-  bool seal_failed_ = false;  // there was none, and nothing came since
+  bool cannot_seal_ = false;             // there was no space for that when it was last looked at
+  std::uint64_t cannot_seal_since_ = 0;  // shared_.looks then
+  bool seal_failed_ = false;             // there was none, and nothing came since
   bool dirty_ = false;
   std::unique_ptr<SessionWriter> given_up_;  // there was no memory to tell what is missing in it
   unsigned tries_ = 0;                       // to do so
+  std::optional<SessionSummary> ended_;      // of a session whose end is to be told
   std::optional<Error> owes_error_;          // to be told to on_error
   bool owes_ = false;                        // something is to be told again
   TotalShare unwritten_;

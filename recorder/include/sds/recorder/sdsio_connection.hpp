@@ -80,8 +80,9 @@ class SdsioConnection final : private sdsio::MessageHandler {
   /// The device has gone, or is sent away: `reason`, and `not_taken` of what it had sent, are recorded with every
   /// stream that was still open. Returns what still writes; null if nothing was recorded.
   [[nodiscard]] std::unique_ptr<RecorderThread> disconnected(const std::string& reason, const std::string& not_taken);
-  /// The same where there was no memory for disconnected(): the recorder ends what is open, and says that.
-  [[nodiscard]] std::unique_ptr<RecorderThread> dropped() noexcept;
+  /// The same where there was no memory for disconnected(): the recorder ends what is open, and says that, and how much
+  /// was not taken, with `unread` bytes that were not received.
+  [[nodiscard]] std::unique_ptr<RecorderThread> dropped(std::size_t unread) noexcept;
   /// Of what was received, in messages that a lack of memory came between, and behind them.
   [[nodiscard]] std::size_t bytes_not_looked_at() const noexcept { return broken_ ? parse_end_ - looked_at_ : 0; }
 

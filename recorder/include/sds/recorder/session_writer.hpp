@@ -44,6 +44,8 @@ class SessionWriter {
   [[nodiscard]] virtual Expected<void> trim() { return {}; }
   /// At most so much is still to be written of what came, to keep it and to close the session.
   [[nodiscard]] virtual std::uint64_t unwritten_bytes() const { return 0; }
+  /// Of these, what only flush() would write: without it there is as much less to write.
+  [[nodiscard]] virtual std::uint64_t unlogged_bytes() const { return 0; }
   /// The error of a file that no longer stands under its name; each file is told once.
   [[nodiscard]] virtual std::optional<Error> missing_file() { return std::nullopt; }
   /// Ends the session: every stream is closed by then.

@@ -140,6 +140,8 @@ class SdszWriter {
   /// At most so much have flush() and close() still to write, with a gap, a clock pair and a short tail of each stream
   /// that has not ended: space that a disk must have.
   [[nodiscard]] std::uint64_t unwritten_bytes() const;
+  /// Of these, what only the next flush() would write, into the log.
+  [[nodiscard]] std::uint64_t unlogged_bytes() const;
   /// Blocks of `stream`, which may have ended, that were given and taken.
   [[nodiscard]] std::uint64_t taken_blocks(StreamId stream) const;
   /// Of them, those that are neither in the file nor in its log.
