@@ -755,6 +755,110 @@ class Imports(Case):
         rows = self.csv_of(self.path("s.sdsz"), "-s", "EEG").splitlines()
         self.assertEqual(rows[1].split(",")[0], "102")
 
+    @staticmethod
+    def xdf_of(streams):
+        """An XDF file of (name, format, rate, times of samples, [(time, offset), ...]): offsets among the samples, by turns."""
+        def chunk(tag, content):
+            return struct.pack("<BIH", 4, len(content) + 2, tag) + content
+
+        out = b"XDF:" + chunk(1, b"<?xml version=\"1.0\"?><info><version>1.0</version></info>")
+        for number, (name, form, rate, times, offsets) in enumerate(streams, 1):
+            out += chunk(2, struct.pack("<I", number) + (
+                f"<?xml version=\"1.0\"?><info><name>{name}</name><type>EEG</type><channel_count>1</channel_count>"
+                f"<nominal_srate>{rate}</nominal_srate><channel_format>{form}</channel_format></info>").encode())
+            parts = np.array_split(np.arange(len(times)), max(1, len(offsets)))
+            for k, part in enumerate(parts):
+                values = [struct.pack("<f", i) if form == "float32" else struct.pack("<BB", 1, len(str(i))) + str(i).encode()
+                          for i in part]
+                if len(part) > 0:
+                    out += chunk(3, struct.pack("<IBI", number, 4, len(part)) + b"".join(
+                        struct.pack("<Bd", 8, times[i]) + value for i, value in zip(part, values)))
+                if offsets:
+                    out += chunk(4, struct.pack("<Idd", number, *offsets[k]))
+        return out
+
+    def compare_with_pyxdf(self, streams, parts, message=""):
+        """Times of samples and markers are pyxdf's; `parts`: how many there are between resets, by the name."""
+        path = self.write("s.xdf", self.xdf_of(streams))
+        out, _ = run("import", "xdf", path, "-o", self.path("s.sdsz"), "-f", "--json")
+        notes = json.loads(out)["notes"]
+        true, _ = pyxdf.load_xdf(path, synchronize_clocks=True, dejitter_timestamps=False)
+        session = json.loads(run("info", self.path("s.sdsz"), "--json")[0])["recordings"][0]["session"]
+        origin = float(session.get("time-origin-s", 0))
+        labels = json.loads(run("label", "list", self.path("s.sdsz"), "--json")[0])["labels"] if len(streams) > 1 else []
+        for stream in true:
+            name = stream["info"]["name"][0]
+            segments = stream["info"]["clock_segments"]
+            self.assertEqual(len(segments), parts[name], message)
+            said = [note for note in notes if note.startswith(f"{name}: its clock was reset")]
+            self.assertEqual([note.split(",")[0].split("reset ")[1] for note in said],
+                             [] if parts[name] == 1 else ["once"] if parts[name] == 2 else [f"{parts[name] - 1} times"], message)
+            if stream["info"]["channel_format"][0] == "string":
+                found = {int(label["class"]): label["from"] for label in labels}
+                self.assertEqual(sorted(found), list(range(len(stream["time_stamps"]))), message)
+                times = [found[i] for i in range(len(found))]
+            else:
+                rows = self.csv_of(self.path("s.sdsz"), "-s", name).splitlines()[1:]
+                self.assertEqual([float(row.split(",")[1]) for row in rows], list(range(len(stream["time_stamps"]))), message)
+                times = [float(row.split(",")[0]) for row in rows]
+            np.testing.assert_allclose(np.array(times) + origin, stream["time_stamps"], rtol=0, atol=1.001e-6, err_msg=f"{message} {name}")
+
+    @staticmethod
+    def device_part(rng, begin, end, device_begin, drift, outliers=0.0, late_s=0.02, rate=100, jitter=0.0005):
+        """What a device whose clock is at `device_begin` at second `begin` stamps and measures up to `end`."""
+        def device(t):
+            return device_begin + (t - begin) * (1 + drift)
+        at = np.arange(begin, end, 1 / rate)
+        times = np.sort(device(at) + rng.normal(0, jitter, len(at)))
+        measured = np.arange(begin + 2, end, 5.0)
+        late = np.where(rng.random(len(measured)) < outliers, rng.uniform(-1, 1, len(measured)) * late_s, 0)
+        offsets = measured - device(measured) + rng.normal(0, 3e-5, len(measured)) + late
+        return list(times), list(zip(device(measured), offsets))
+
+    def test_xdf_times_are_pyxdfs_through_drift_jitter_and_outliers(self):
+        rng = np.random.default_rng(11)
+        for n in range(12):
+            drift = rng.uniform(-2e-4, 2e-4)
+            outliers, late = ((0, 0), (0.2, 0.02), (0.3, 0.5), (0.3, 20))[n % 4]  # the last: too far for a thousand steps
+            at = (1000.0, 50000.0, 3.5e6)[n % 3]
+            times, offsets = self.device_part(rng, at + 100, at + 300, at + rng.uniform(0, 90), drift, outliers, late)
+            # Where offsets are millions of seconds, pyxdf's own rounding comes to more than half a microsecond.
+            times2, offsets2 = self.device_part(rng, at + 101, at + 300, at - min(at / 2, 25000), -drift, outliers, late, rate=0.25)
+            self.compare_with_pyxdf([("EEG", "float32", 100, times, offsets), ("Markers", "string", 0, times2, offsets2)],
+                                    {"EEG": 1, "Markers": 1}, f"file {n}")
+
+    def test_xdf_clocks_that_are_reset_have_a_line_for_each_part(self):
+        rng = np.random.default_rng(12)
+        for n, (second, third) in enumerate(((5.0, None), (90000.0, None), (5.0, 4000.0), (90000.0, 30.0), (90000.0, 95000.0))):
+            parts = [self.device_part(rng, 1000, 1150, 700.0, 1e-5, 0.1)]
+            parts.append(self.device_part(rng, 1170.3, 1300, second, -3e-5, 0.1))
+            if third is not None:
+                parts.append(self.device_part(rng, 1340.7, 1480, third, 8e-5, 0.1))
+            eeg = [sum((part[k] for part in parts), []) for k in range(2)]
+            steady = self.device_part(rng, 1000.5, 1480, 40.0, 2e-5, rate=0.5)
+            self.compare_with_pyxdf([("EEG", "float32", 100, *eeg), ("Steady", "string", 0, *steady)],
+                                    {"EEG": len(parts), "Steady": 1}, f"resets {n}")
+            self.compare_with_pyxdf([("EEG", "float32", 100, *steady), ("Reset", "string", 0, eeg[0][::150], eeg[1])],
+                                    {"EEG": 1, "Reset": len(parts)}, f"markers {n}")
+
+    def test_xdf_resets_need_a_late_measurement_and_a_jump_or_a_clock_that_goes_back(self):
+        times = [100 + i / 10 for i in range(1000)]
+        steady = [(100 + 5 * i, 3 + 1e-5 * (i % 3)) for i in range(20)]
+        late = steady[:10] + [(t + 30, v) for t, v in steady[10:]]
+        jump = steady[:10] + [(t, v + 7) for t, v in steady[10:]]
+        both = steady[:10] + [(t + 30, v + 7) for t, v in steady[10:]]
+        little = steady[:10] + [(t + 30, v + 0.9) for t, v in steady[10:]]
+        soon = steady[:10] + [(t + 4.9, v + 7) for t, v in steady[10:]]
+        back = steady[:10] + [(t - 100, v) for t, v in steady[10:]]
+        single = steady + [(250.0, -50.0)]  # and no sample of that part
+        for name, offsets, parts in (("steady", steady, 1), ("late", late, 1), ("jump", jump, 1), ("both", both, 2), ("little", little, 1),
+                                     ("soon", soon, 1), ("single", single, 1)):
+            self.compare_with_pyxdf([("EEG", "float32", 10, times, offsets)], {"EEG": parts}, name)
+        self.compare_with_pyxdf([("EEG", "float32", 10, times + [249.0, 249.1], single)], {"EEG": 2}, "single with samples")
+        behind = times[:480] + [t - 100 for t in times[480:]]
+        self.compare_with_pyxdf([("EEG", "float32", 10, behind, back)], {"EEG": 2}, "back")
+        self.compare_with_pyxdf([("EEG", "float32", 10, times, steady[:1])], {"EEG": 1}, "one")
+
     def test_damaged_xdf_files_never_crash(self):
         good = self.xdf_file()
         self.assertIn("does not begin as an XDF file does", self.imported("xdf", "x.xdf", b"PK..", expect=3))

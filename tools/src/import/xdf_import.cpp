@@ -5,7 +5,9 @@
 #include <map>
 #include <pugixml.hpp>
 #include <set>
+#include <utility>
 
+#include "import/clock_offsets.hpp"
 #include "import/table_import.hpp"
 #include "sds/format/file.hpp"
 
@@ -27,7 +29,8 @@ struct XdfStream {
   ImportTable table;
   std::optional<std::size_t> index;  // among the tables
   double last_time = 0;
-  std::vector<std::pair<double, double>> offsets;  // (time, what to add)
+  std::vector<ClockOffset> offsets;
+  OffsetClock clock;
 };
 
 // Length of what follows: a byte that says how many bytes the number has, then the number.
@@ -40,19 +43,6 @@ std::optional<std::uint64_t> take_length(ByteReader& reader) {
   return std::nullopt;
 }
 
-// The offset at `time`: on the line between the measurements around it.
-double offset_at(const XdfStream& stream, double time) {
-  const auto& o = stream.offsets;
-  if (o.empty()) return 0;
-  const auto after =
-      std::upper_bound(o.begin(), o.end(), time, [](double t, const auto& pair) { return t < pair.first; });
-  if (after == o.begin()) return o.front().second;
-  if (after == o.end()) return o.back().second;
-  const auto before = std::prev(after);
-  const double span = after->first - before->first;
-  return span <= 0 ? before->second : before->second + (after->second - before->second) * (time - before->first) / span;
-}
-
 class XdfReader {
  public:
   XdfReader(const std::filesystem::path& path, std::vector<ImportTable>& tables, const OnImportRow& on_row,
@@ -62,8 +52,18 @@ class XdfReader {
   Expected<void> read() {
     // Clock offsets stand anywhere in the file, and are needed from the first sample on.
     if (auto done = walk(false); !done) return done;
-    for (auto& [id, stream] : streams_) std::sort(stream.offsets.begin(), stream.offsets.end());
+    for (auto& [id, stream] : streams_) stream.clock = OffsetClock(std::exchange(stream.offsets, {}));
     return walk(true);
+  }
+
+  /// A line for each stream whose clock was reset. After read().
+  [[nodiscard]] std::vector<std::string> clock_resets() const {
+    std::vector<std::string> notes;
+    for (const auto& [id, stream] : streams_)
+      if (const auto n = stream.clock.resets(); n > 0)
+        notes.push_back(fmt::format("{}: its clock was reset {}, each part has clock offsets of its own",
+                                    stream.table.name, n == 1 ? "once" : fmt::format("{} times", n)));
+    return notes;
   }
 
  private:
@@ -168,7 +168,7 @@ class XdfReader {
     if (!id || !time || !value) return bad("a clock offset that is cut short");
     const auto stream = streams_.find(*id);
     if (stream == streams_.end()) return bad(fmt::format("a clock offset of stream {}, which has no header", *id));
-    if (std::isfinite(*time) && std::isfinite(*value)) stream->second.offsets.emplace_back(*time, *value);
+    if (std::isfinite(*time) && std::isfinite(*value)) stream->second.offsets.push_back({*time, *value});
     return {};
   }
 
@@ -195,7 +195,7 @@ class XdfReader {
         time = *stored;
       }
       stream.last_time = time;
-      const double synchronized = time + offset_at(stream, time);
+      const double synchronized = stream.clock.synchronized(time);
       row_.clear();
       std::string text;
       for (std::size_t c = 0; c < stream.channels; ++c) {
@@ -267,11 +267,16 @@ Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std:
   ImportedLabels imported;
   std::vector<ImportedLabel>& labels = imported.labels;
   std::set<std::string> losses;
+  std::vector<std::string> resets;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     labels.clear();
-    return XdfReader(input, tables, on_row, on_progress, labels, losses).read();
+    XdfReader reader(input, tables, on_row, on_progress, labels, losses);
+    auto done = reader.read();
+    resets = reader.clock_resets();
+    return done;
   };
   auto report = import_tables(input, output, options, kTool, rows, &imported, &losses);
+  if (report) report->notes.insert(report->notes.end(), resets.begin(), resets.end());
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }
