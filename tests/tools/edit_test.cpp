@@ -2,6 +2,11 @@
 #include "sds/tools/edit.hpp"
 
 #include <gtest/gtest.h>
+#include <samplerate.h>
+
+#include <cmath>
+#include <functional>
+#include <numbers>
 
 #include "sds/player/player.hpp"
 #include "sds/tools/check.hpp"
@@ -445,6 +450,174 @@ TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
   EXPECT_EQ(gaps[2].second, "the device was unplugged");
   // Twenty samples a second come in two a block: the first block behind a gap begins where the input goes on.
   EXPECT_EQ(read_all(output)[gaps[1].first].tick, kFirst + 100 * lost.end_block());
+}
+
+// Floats at 100 Hz from 1 s on, in pieces that begin 10 s apart; resampled to another rate.
+class ResampleEdges : public EditTest {
+ protected:
+  struct Sample {
+    double time = 0;  // since its piece began
+    std::vector<float> values;
+  };
+  using Signal = std::function<double(double time, std::size_t channel)>;
+
+  // `frames` of each piece; the output's samples, piece by piece.
+  std::vector<std::vector<Sample>> resampled(const std::vector<std::size_t>& frames, const Frequency& rate,
+                                             ResampleQuality quality, std::size_t channels, const Signal& signal) {
+    const auto in = dir_ / "edges.sdsz";
+    std::filesystem::remove(in);
+    std::filesystem::remove(dir_ / "out.sdsz");
+    std::string yaml = "sds:\n  name: F\n  sample-frequency: 100\n  content:\n";
+    for (std::size_t c = 0; c < channels; ++c) yaml += "    - {value: c" + std::to_string(c) + ", type: float}\n";
+    auto writer = SdszWriter::create(in, {}, {});
+    const auto id = *writer->add_stream({"F", "0", false, "", "F.sds.yml", yaml});
+    for (std::size_t piece = 0; piece < frames.size(); ++piece)
+      for (std::size_t i = 0; i < frames[piece]; i += 10) {
+        Bytes data;
+        for (std::size_t k = i; k < std::min(i + 10, frames[piece]); ++k)
+          for (std::size_t c = 0; c < channels; ++c)
+            append_le(data, static_cast<float>(signal(static_cast<double>(k) / 100, c)));
+        EXPECT_TRUE(writer->append_at(id, 1000 + 10'000 * piece + 10 * i, data));
+      }
+    EXPECT_TRUE(writer->close());
+    const auto done = resample(open(in), 0, rate, quality, dir_ / "out.sdsz", {}, {});
+    EXPECT_TRUE(done) << done.error().to_string();
+    std::vector<std::vector<Sample>> pieces(frames.size());
+    for (const auto& block : read_all(open(dir_ / "out.sdsz"))) {
+      const std::uint64_t piece = (block.tick - 1000) / 10'000;
+      const std::size_t frame_bytes = 4 * channels;
+      for (std::size_t k = 0; k < block.data.size() / frame_bytes; ++k) {
+        Sample sample;
+        sample.time = static_cast<double>(pieces.at(piece).size()) / rate.hz();
+        // Ticks of a block are milliseconds.
+        EXPECT_NEAR(static_cast<double>(block.tick - 1000 - 10'000 * piece) / 1000 + static_cast<double>(k) / rate.hz(),
+                    sample.time, 0.000501);
+        for (std::size_t c = 0; c < channels; ++c)
+          sample.values.push_back(load_le<float>(block.data.data() + k * frame_bytes + 4 * c));
+        pieces[piece].push_back(sample);
+      }
+    }
+    return pieces;
+  }
+
+  // The furthest that a value of any piece is from the signal.
+  static double error_of(const std::vector<std::vector<Sample>>& pieces, const Signal& signal) {
+    double worst = 0;
+    for (const auto& piece : pieces) {
+      EXPECT_FALSE(piece.empty());
+      for (const auto& sample : piece)
+        for (std::size_t c = 0; c < sample.values.size(); ++c)
+          worst = std::max(worst, std::abs(sample.values[c] - signal(sample.time, c)));
+    }
+    return worst;
+  }
+
+  static constexpr std::array kQualities{ResampleQuality::best, ResampleQuality::medium, ResampleQuality::fast};
+  static constexpr std::array kConverters{SRC_SINC_BEST_QUALITY, SRC_SINC_MEDIUM_QUALITY, SRC_SINC_FASTEST};
+};
+
+TEST_F(ResampleEdges, AConstantStaysThatConstantInEveryPiece) {
+  const Signal constant = [](double, std::size_t channel) { return channel == 0 ? 1000.0 : -3.0; };
+  for (const auto quality : kQualities)
+    for (const Frequency rate : {Frequency{50, 1}, {200, 1}, {48, 1}, {777, 10}, {1, 1}, {100, 1}})
+      for (const std::size_t channels : {1, 2, 3}) {
+        const auto pieces = resampled({700, 350, 100}, rate, quality, channels, constant);
+        EXPECT_LT(error_of(pieces, constant), 0.05) << rate.hz() << " Hz, " << channels << " channels";
+      }
+}
+
+TEST_F(ResampleEdges, PiecesThatAreShorterThanTheFilterAreConstantsAndRampsToo) {
+  for (const std::size_t frames : {1, 2, 3, 10, 20, 21, 22, 145, 289})
+    for (const Frequency rate : {Frequency{200, 1}, {130, 1}, {100, 1}}) {
+      const Signal ramp = [&](double time, std::size_t channel) {
+        return frames == 1 ? 7 : 7 + (channel == 0 ? 0 : 30 * time);
+      };
+      for (const auto quality : kQualities)
+        EXPECT_LT(error_of(resampled({frames, frames}, rate, quality, 2, ramp),
+                           frames == 1 ? Signal([](double, std::size_t) { return 7.0; }) : ramp),
+                  0.001)
+            << frames << " frames to " << rate.hz() << " Hz";
+    }
+}
+
+TEST_F(ResampleEdges, ARampStaysARampUpToItsEnds) {
+  const Signal ramp = [](double time, std::size_t) { return 100 * time - 20; };
+  for (const auto quality : kQualities)
+    for (const Frequency rate : {Frequency{50, 1}, {200, 1}, {48, 1}, {777, 10}})
+      EXPECT_LT(error_of(resampled({500, 350}, rate, quality, 1, ramp), ramp), 0.02) << rate.hz() << " Hz";
+}
+
+// Holding the end sample would be off by 0.01 and more, an even reflection by 0.02.
+TEST_F(ResampleEdges, ASlowSineIsATenthOfAPercentOffAtMost) {
+  const Signal sine = [](double time, std::size_t) { return std::sin(2 * std::numbers::pi * time + 0.7); };
+  for (const auto quality : kQualities)
+    for (const Frequency rate : {Frequency{50, 1}, {200, 1}, {48, 1}})
+      EXPECT_LT(error_of(resampled({500, 325}, rate, quality, 1, sine), sine), 0.001) << rate.hz() << " Hz";
+}
+
+// What libsamplerate makes of each piece alone: as many samples, and the same ones where the filter reaches no end.
+TEST_F(ResampleEdges, SamplesAreAsManyAsWithoutWhatContinuesThePiece) {
+  const Signal wild = [](double time, std::size_t channel) {
+    return std::sin(29 * time * static_cast<double>(channel + 1)) + std::sin(7.7 * time * time);
+  };
+  for (std::size_t q = 0; q < kQualities.size(); ++q)
+    for (const std::size_t channels : {1, 2, 3, 6})
+      for (const Frequency rate : {Frequency{50, 1}, {200, 1}, {96, 1}, {10, 1}, {333, 10}, {100, 3}, {150, 1}})
+        for (const std::size_t frames : {1, 7, 499, 500, 800, 813}) {
+          const auto pieces = resampled({frames}, rate, kQualities[q], channels, wild);
+          std::vector<float> in;
+          for (std::size_t i = 0; i < frames; ++i)
+            for (std::size_t c = 0; c < channels; ++c)
+              in.push_back(static_cast<float>(wild(static_cast<double>(i) / 100, c)));
+          std::vector<float> out((frames * 2 + 16) * channels);
+          SRC_DATA data{};
+          data.data_in = in.data();
+          data.data_out = out.data();
+          data.input_frames = static_cast<long>(frames);
+          data.output_frames = static_cast<long>(out.size() / channels);
+          data.src_ratio = rate.hz() / 100;
+          ASSERT_EQ(src_simple(&data, kConverters[q], static_cast<int>(channels)), 0);
+          const auto expected = static_cast<std::size_t>(data.output_frames_gen);
+          ASSERT_EQ(pieces[0].size(), expected) << frames << " frames of " << channels << " to " << rate.hz() << " Hz";
+          const double reach = (q == 0 ? 1.45 : q == 1 ? 0.48 : 0.21) / std::min(1.0, data.src_ratio);
+          for (std::size_t i = 0; i < expected; ++i) {
+            const double time = pieces[0][i].time;
+            if (time < reach || time + reach > static_cast<double>(frames) / 100) continue;
+            for (std::size_t c = 0; c < channels; ++c)
+              ASSERT_NEAR(pieces[0][i].values[c], out[i * channels + c], 2e-5) << time << " s";
+          }
+        }
+}
+
+// 96 of 100 Hz: each 25th frame's period ends with the piece, and rounding decides whether it is the last output.
+TEST_F(ResampleEdges, LongPiecesAreAsLongAsLibsamplerateHasThem) {
+  const auto file = dir_ / "long.sdsz";
+  for (const std::size_t frames : {9'000, 14'800, 15'000, 20'000, 25'000, 30'000, 45'000, 60'000})
+    for (const Frequency rate : {Frequency{96, 1}, {30, 1}, {50, 1}, {100 * 441, 480}}) {
+      std::filesystem::remove(file);
+      std::filesystem::remove(dir_ / "out.sdsz");
+      auto writer = SdszWriter::create(file, {}, {});
+      const auto id = *writer->add_stream(
+          {"F", "0", false, "", "F.sds.yml",
+           "sds:\n  name: F\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n"});
+      for (std::size_t i = 0; i < frames; i += 100)
+        ASSERT_TRUE(writer->append_at(id, 10 * i, as_bytes(std::string(200, 'v'))));
+      ASSERT_TRUE(writer->close());
+      ASSERT_TRUE(resample(open(file), 0, rate, ResampleQuality::fast, dir_ / "out.sdsz", {}, {}));
+      std::size_t made = 0;
+      for (const auto& block : read_all(open(dir_ / "out.sdsz"))) made += block.data.size() / 4;
+      const std::vector<float> in(frames);
+      std::vector<float> out(frames + 16);
+      SRC_DATA data{};
+      data.data_in = in.data();
+      data.data_out = out.data();
+      data.input_frames = static_cast<long>(frames);
+      data.output_frames = static_cast<long>(out.size());
+      data.src_ratio = rate.hz() / 100;
+      ASSERT_EQ(src_simple(&data, SRC_SINC_FASTEST, 1), 0);
+      EXPECT_EQ(made, static_cast<std::size_t>(data.output_frames_gen))
+          << frames << " frames to " << rate.hz() << " Hz";
+    }
 }
 
 // Windows of 20 samples, each 10: (n - 20) / 10 + 1 of n samples in one piece.

@@ -65,7 +65,8 @@ enum class ResampleQuality { best, medium, fast };
 
 /// Writes one stream at another sample rate, as floats in physical units, to a `.sdsz`. libsamplerate's band-limited
 /// sinc interpolation: best: 97 % of the band, 144 dB; medium: 90 %, 121 dB; fast: 80 %, 97 dB. Gaps end a piece:
-/// nothing is made up for them, and each piece keeps its time.
+/// nothing is made up for them, and each piece keeps its time. Pieces are continued at both ends by odd reflection for
+/// the filter only: constants and ramps stay what they are up to their ends.
 Expected<EditReport> resample(const Recording& recording, std::size_t stream, const Frequency& rate,
                               ResampleQuality quality, const std::filesystem::path& output, const EditOptions& options,
                               const OnProgress& on_progress);
