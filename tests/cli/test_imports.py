@@ -841,6 +841,18 @@ class Imports(Case):
             self.compare_with_pyxdf([("EEG", "float32", 100, *steady), ("Reset", "string", 0, eeg[0][::150], eeg[1])],
                                     {"EEG": 1, "Reset": len(parts)}, f"markers {n}")
 
+    def test_xdf_clock_offsets_that_are_no_times_are_left_out_and_told(self):
+        times = [100 + i / 10 for i in range(1000)]
+        steady = [(100 + 5 * i, 3) for i in range(20)]
+        garbage = [(1e308, 3), (-1e308, 3), (130, 1e308), (130, -1e308), (math.nan, 3), (130, math.inf), (2e11, 0)]
+        for bad in (garbage, garbage[:1], garbage * 40):
+            path = self.write("g.xdf", self.xdf_of([("EEG", "float32", 10, times, steady[:5] + bad + steady[5:])]))
+            out, err = run("import", "xdf", path, "-o", self.path("g.sdsz"), "-f", "--json")
+            what = "is no time" if len(bad) == 1 else "are no times"
+            self.assertEqual(json.loads(out)["notes"], [f"EEG: {len(bad)} of its clock offsets {what}, left out"])
+            rows = self.csv_of(self.path("g.sdsz")).splitlines()[1:]
+            np.testing.assert_allclose([float(row.split(",")[0]) for row in rows], np.array(times) + 3, rtol=0, atol=1e-6)
+
     def test_xdf_resets_need_a_late_measurement_and_a_jump_or_a_clock_that_goes_back(self):
         times = [100 + i / 10 for i in range(1000)]
         steady = [(100 + 5 * i, 3 + 1e-5 * (i % 3)) for i in range(20)]

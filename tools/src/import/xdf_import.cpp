@@ -19,6 +19,7 @@ constexpr const char* kTool = "sdskit import xdf";
 
 constexpr std::uint64_t kMaxChunk = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxValues = 4096;
+constexpr double kMostSeconds = 1e11;
 
 enum class Form { i8, i16, i32, i64, f32, f64, text };
 
@@ -30,6 +31,7 @@ struct XdfStream {
   std::optional<std::size_t> index;  // among the tables
   double last_time = 0;
   std::vector<ClockOffset> offsets;
+  std::uint64_t no_offsets = 0;  // that are no times
   OffsetClock clock;
 };
 
@@ -56,13 +58,17 @@ class XdfReader {
     return walk(true);
   }
 
-  /// A line for each stream whose clock was reset. After read().
-  [[nodiscard]] std::vector<std::string> clock_resets() const {
+  /// A line for each stream whose clock was reset, or has offsets that are left out. After read().
+  [[nodiscard]] std::vector<std::string> clock_notes() const {
     std::vector<std::string> notes;
-    for (const auto& [id, stream] : streams_)
+    for (const auto& [id, stream] : streams_) {
+      if (stream.no_offsets > 0)
+        notes.push_back(fmt::format("{}: {} of its clock offsets {}, left out", stream.table.name, stream.no_offsets,
+                                    stream.no_offsets == 1 ? "is no time" : "are no times"));
       if (const auto n = stream.clock.resets(); n > 0)
         notes.push_back(fmt::format("{}: its clock was reset {}, each part has clock offsets of its own",
                                     stream.table.name, n == 1 ? "once" : fmt::format("{} times", n)));
+    }
     return notes;
   }
 
@@ -168,7 +174,11 @@ class XdfReader {
     if (!id || !time || !value) return bad("a clock offset that is cut short");
     const auto stream = streams_.find(*id);
     if (stream == streams_.end()) return bad(fmt::format("a clock offset of stream {}, which has no header", *id));
-    if (std::isfinite(*time) && std::isfinite(*value)) stream->second.offsets.push_back({*time, *value});
+    // As of samples; what is beyond that is garbage, which recorders are known to write when a device goes.
+    if (std::abs(*time) <= kMostSeconds && std::abs(*value) <= kMostSeconds)
+      stream->second.offsets.push_back({*time, *value});
+    else
+      ++stream->second.no_offsets;
     return {};
   }
 
@@ -267,16 +277,16 @@ Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std:
   ImportedLabels imported;
   std::vector<ImportedLabel>& labels = imported.labels;
   std::set<std::string> losses;
-  std::vector<std::string> resets;
+  std::vector<std::string> clock_notes;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     labels.clear();
     XdfReader reader(input, tables, on_row, on_progress, labels, losses);
     auto done = reader.read();
-    resets = reader.clock_resets();
+    clock_notes = reader.clock_notes();
     return done;
   };
   auto report = import_tables(input, output, options, kTool, rows, &imported, &losses);
-  if (report) report->notes.insert(report->notes.end(), resets.begin(), resets.end());
+  if (report) report->notes.insert(report->notes.end(), clock_notes.begin(), clock_notes.end());
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }
