@@ -88,6 +88,7 @@ class Imports(Case):
         self.assertEqual(units, {"Gyroscope X": "deg/s", "v[0]": "", "Temp": "degC"})
         self.assertEqual(report["found"], ["fields are separated by ';'", "numbers have decimal commas",
                                            "lines that begin with # or % are comments (the first: line 1)",
+                                           "column Zeit (ms) has the times, in ms",
                                            "the texts of column activity become labels (--no-labels: they do not)"])
         self.assertEqual(report["notes"], ["column device is text ('phone' in line 4), and is left out; "
                                            "--label-column makes labels of one"])
@@ -143,6 +144,48 @@ class Imports(Case):
                              ("time,x\n2024-05-01T12:00:00Z,1\n", ["--time-unit", "ms"]), ("a,x\n0,1\n", ["--rate", 5, "--time-unit", "ms"])):
             self.imported("csv", "t.csv", text, *option, expect=2)  # an option without effect
         self.imported("csv", "t.csv", "time,x\n0,1\n", "--utc-offset", "2", expect=2)
+
+    def test_the_unit_of_times_is_a_word_of_their_name(self):
+        units = {"s": 1, "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "ns": Fraction(1, 10**9), "min": 60, "h": 3600}
+        for unit, headers in {
+                "us": ["Time (\u00b5s)", "timestamp (\u03bcs)", "time_usec", "t_us", "TimeUS", "time [microseconds]"],
+                "ms": ["time ms", "Time in ms", "Time (msec)", "timestamp_millis", "time (milliseconds)", "Time [ms since boot]",
+                       "Timestamp (ms UTC)", "Time_MS", "t_ms_boot", "Time (ms) ", "time(ms)", "time / ms", "timestampMs"],
+                "ns": ["timestamp_nanos", "time [ns]", "Timestamp (nsec)"],
+                "min": ["Time (min)", "time minutes"], "h": ["Time [hours]", "time_h"],
+                "s": ["Time (sec)", "time_s", "T [s]", "seconds_elapsed", "Time (seconds)"]}.items():
+            for header in headers:
+                with self.subTest(header):
+                    report, table, _, _ = self.report_of(f"{header},ax\n" + "".join(f"{i * 10**4},{i}\n" for i in range(5)))
+                    times = [Fraction(row.split(",")[0]) for row in table.splitlines()[1:]]
+                    self.assertEqual(len(times), 5)
+                    for i, time in enumerate(times):
+                        self.assertLessEqual(abs(time - i * 10**4 * units[unit]), Fraction(1, 10**6))
+                    self.assertIn(f"column {header.strip()} has the times, in {'seconds' if unit == 's' else unit}", report["found"])
+                    # The option says the same.
+                    self.assertEqual(self.report_of(f"when,ax\n" + "".join(f"{i * 10**4},{i}\n" for i in range(5)),
+                                                    "--time", "when", "--time-unit", unit)[1], table)
+        self.assertEqual(self.report_of("time,ax\n0,1\n")[0]["found"],
+                         ["column time has the times, in seconds, as its header has no unit (--time-unit)"])
+        for header, what in (("time [ticks]", "ticks"), ("Time (m/s)", "m/s"), ("time_ms (us)", "us"), ("Timestamp (ms/10)", "ms/10")):
+            err = self.imported("csv", "u.csv", f"{header},ax\n0,1\n1,2\n", expect=3)
+            self.assertIn(f"line 1: column {header} has the times, but '{what}' is no unit of time known here: --time-unit", err)
+            self.assertEqual(self.report_of(f"{header},ax\n0,1\n1,2\n", "--time-unit", "s")[1], "timeslot,ax\n0,1\n1,2\n")
+
+    def test_which_column_has_the_times(self):
+        rows = "21.1,0,1\n21.3,0.01,2\n21.2,0.02,3\n"
+        for other, time in (("t_amb", "time"), ("T [degC]", "Time [s]"), ("T", "time"), ("T_x", "t"), ("T_min", "t_s"), ("t", "timestamp"),
+                            ("time_offset_ms", "time"), ("time_step", "t"), ("T (g)", "T (s)"), ("Time [ticks]", "t [s]"), ("T", "t")):
+            with self.subTest(other):
+                report, table, _, _ = self.report_of(f"{other},{time},ax\n{rows}")
+                self.assertEqual([row.split(",")[0] for row in table.splitlines()], ["timeslot", "0", "0.01", "0.02"])
+                self.assertIn(f"column {time} has the times", report["found"][0])
+        for header in ("T [degC]", "t_amb", "T_x", "time_step", "t (V)", "T (%)", "T_min", "t_in"):
+            self.assertIn("line 1: no column is called time", self.imported("csv", "n.csv", f"{header},ax\n0,1\n", expect=3))
+            # Beside a sample rate they are channels like others.
+            self.assertEqual(self.report_of(f"{header},ax\n0.5,1\n7,2\n", "--rate", 10)[1].split("\n", 1)[1], "0,0.5,1\n0.1,7,2\n")
+        self.assertEqual(self.report_of("T,ax\n0.5,1\n7,2\n", "--rate", 10)[1], "timeslot,T,ax\n0,0.5,1\n0.1,7,2\n")
+        self.assertIn("column T has the times", self.report_of("T,ax\n0,1\n1,2\n")[0]["found"][0])
 
     def test_times_near_whole_seconds_are_kept(self):
         for times in (("0.0000005", "1.0000005", "2.0000005"), ("0", "1.0000008", "2.0000004"), ("5.0000006", "7.0000006", "9")):

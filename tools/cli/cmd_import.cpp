@@ -142,8 +142,9 @@ void add_import(CLI::App& app, Run& run) {
   csv->add_option("--time", o->import.time_column,
                   "The column with the times (default: time, timeslot, timestamp or t)")
       ->type_name("COLUMN");
-  csv->add_option("--time-unit", o->import.time_unit, "Unit of the times (default: by the column's name, else s)")
-      ->check(CLI::IsMember({"s", "ms", "us", "ns"}));
+  csv->add_option("--time-unit", o->import.time_unit,
+                  "Unit of the times (default: a word of the column's name, else s)")
+      ->check(CLI::IsMember({"s", "ms", "us", "ns", "min", "h"}));
   csv->add_option("--rate", o->rate, "Sample rate, where there are no times")->type_name("HZ");
   csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")
       ->type_name("COLUMN[=NAME[:UNIT]]");

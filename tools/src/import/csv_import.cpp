@@ -6,6 +6,7 @@
 
 #include "import/csv_look.hpp"
 #include "import/csv_text.hpp"
+#include "import/csv_time.hpp"
 #include "import/table_import.hpp"
 #include "sds/bridge/yaml_map.hpp"
 #include "sds/tools/csv_reader.hpp"
@@ -16,28 +17,10 @@ namespace {
 
 constexpr const char* kTool = "sdskit import csv";
 
-double per_second(const std::string& unit) { return unit == "ns" ? 1e9 : unit == "us" ? 1e6 : unit == "ms" ? 1e3 : 1; }
-
 std::string lower(std::string text) {
   for (char& c : text)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
   return text;
-}
-
-// The unit that a header names: "t_ms", "time (us)", "timestamp[ns]"; empty if it names none.
-std::string unit_in(const std::string& header) {
-  const std::string text = lower(header);
-  for (const char* unit : {"ms", "us", "ns", "s"})
-    for (const auto& form : {std::string("_") + unit, fmt::format("({})", unit), fmt::format("[{}]", unit)})
-      if (text.ends_with(form)) return unit;
-  return "";
-}
-
-bool is_time_name(const std::string& header) {
-  const std::string whole = lower(header);
-  const std::string text = whole.substr(0, whole.find_first_of(" ([_"));
-  return text == "time" || text == "timeslot" || text == "timestamp" || text == "t" || text == "datetime" ||
-         whole == "date_time" || whole == "seconds_elapsed";
 }
 
 bool is_label_name(const std::string& header) {
@@ -54,7 +37,7 @@ struct Columns {
   std::vector<std::string> header;
   std::optional<std::size_t> time;
   bool dates = false;
-  double per_second = 1;
+  double unit_s = 1;  // a unit of the times
   std::optional<std::size_t> label;
   std::vector<std::size_t> taken;  // indices in the header
   ImportTable table;
@@ -189,8 +172,7 @@ class CsvPass {
       columns.time = index_of(options_.time_column);
       if (!columns.time) return at_line(row.line, fmt::format("no column '{}'", options_.time_column), path_);
     }
-    for (std::size_t c = 0; c < columns.header.size() && !columns.time; ++c)
-      if (is_time_name(columns.header[c])) columns.time = c;
+    if (!columns.time) columns.time = surest_time();
     if (!columns.time) {
       if (!options_.time_unit.empty())
         return fail(ErrorCode::usage, "a unit of times was given, but there is no column of times", path_);
@@ -207,10 +189,19 @@ class CsvPass {
       if (!options_.time_unit.empty())
         return fail(ErrorCode::usage, fmt::format("a unit was given, but the times of column {} are dates", name),
                     path_);
-      columns.found.push_back(fmt::format("column {} has dates or times of day, such as {}", name, look.first_text));
+      columns.found.push_back(
+          fmt::format("column {} has the times: dates or times of day, such as {}", name, look.first_text));
       return {};
     }
-    std::string unit = options_.time_unit.empty() ? unit_in(name) : options_.time_unit;
+    const TimeHeader header = time_header(name);
+    if (options_.time_unit.empty() && !header.unknown.empty())
+      return at_line(
+          row.line,
+          fmt::format("column {} has the times, but '{}' is no unit of time known here: --time-unit says which it is",
+                      name, header.unknown),
+          path_);
+    std::string unit = options_.time_unit.empty() ? header.unit : options_.time_unit;
+    std::string why;
     if (unit.empty()) {
       // Nobody's clock counts 10^11 s, and UTC in milliseconds, microseconds and nanoseconds is far beyond.
       const auto first = numbers_.parse(look.first_number);
@@ -219,12 +210,27 @@ class CsvPass {
              : value >= 1e14 && value < 1e17 ? "us"
              : value >= 1e11 && value < 1e14 ? "ms"
                                              : "s";
-      if (unit != "s")
-        columns.found.push_back(
-            fmt::format("column {} has times in {}, for in seconds they would be no UTC (--time-unit)", name, unit));
+      why = unit == "s" ? ", as its header has no unit (--time-unit)"
+                        : ", for in seconds they would be no UTC (--time-unit)";
     }
-    columns.per_second = per_second(unit);
+    columns.found.push_back(fmt::format("column {} has the times, in {}{}", name, unit == "s" ? "seconds" : unit, why));
+    columns.unit_s = seconds_per(unit);
     return {};
+  }
+
+  // A T beside a sample rate is no time.
+  [[nodiscard]] std::optional<std::size_t> surest_time() const {
+    std::optional<std::size_t> best;
+    std::pair<bool, TimeName> surest;
+    for (std::size_t c = 0; c < columns_->header.size(); ++c) {
+      const TimeHeader header = time_header(columns_->header[c]);
+      const std::pair sure{!header.unknown.empty(), header.name};
+      if (header.name == TimeName::none || (best ? sure >= surest : options_.rate && header.name == TimeName::letter))
+        continue;
+      best = c;
+      surest = sure;
+    }
+    return best;
   }
 
   Expected<void> choose_label(const CsvRow& row) {
@@ -252,10 +258,12 @@ class CsvPass {
         return at_line(row.line, fmt::format("column {}: {}", columns.header[*columns.time], value.error().message),
                        path_);
       if (!std::isfinite(value->nearest())) return at_line(row.line, "the time is no number", path_);
-      if (value->kind() != ImportValue::Kind::positive) return value->nearest() / columns.per_second;
-      const auto units = static_cast<std::uint64_t>(columns.per_second);
+      if (columns.unit_s >= 1) return value->nearest() * columns.unit_s;
+      const double per_second = std::round(1 / columns.unit_s);
+      if (value->kind() != ImportValue::Kind::positive) return value->nearest() / per_second;
+      const auto units = static_cast<std::uint64_t>(per_second);
       return static_cast<double>(value->as_unsigned() / units) +
-             static_cast<double>(value->as_unsigned() % units) / columns.per_second;
+             static_cast<double>(value->as_unsigned() % units) / per_second;
     }
     const auto date = parse_date_time(field);
     if (!date)
@@ -386,9 +394,9 @@ Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions&
       YamlMap one(time, "time");
       options.time_column = one.string("column", "");
       options.time_unit = one.string("unit", "");
-      static const std::array<std::string, 5> units{"", "s", "ms", "us", "ns"};
+      static const std::array<std::string, 7> units{"", "s", "ms", "us", "ns", "min", "h"};
       if (std::find(units.begin(), units.end(), options.time_unit) == units.end())
-        yaml_problem(one.find("unit"), "'unit:' must be s, ms, us or ns");
+        yaml_problem(one.find("unit"), "'unit:' must be s, ms, us, ns, min or h");
       one.finish();
     }
     const std::string decimal = map.string("decimal", "");

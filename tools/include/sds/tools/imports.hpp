@@ -34,7 +34,7 @@ struct ImportOptions {
   bool labels = true;                       ///< CSV: texts become labels
   std::optional<int> utc_offset_s;          ///< CSV: of dates that say none; else they are UTC
   std::string time_column;                  ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
-  std::string time_unit;  ///< s, ms, us, ns; empty: by the column's name ("t_ms", "time (us)"), else s
+  std::string time_unit;  ///< s, ms, us, ns, min, h; empty: by the column's name ("t_ms", "time (us)"), else s
   std::map<std::string, ImportColumn>
       columns;               ///< CSV, by their header: those to take, and how to call them; empty: all
   double interval_s = 0.05;  ///< Qeexo: length of a row
