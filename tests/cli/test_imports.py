@@ -196,6 +196,38 @@ class Imports(Case):
             for row, t in zip(self.csv_of(back).splitlines()[1:], times):
                 self.assertLessEqual(abs(Fraction(row.split(",")[0]) - Fraction(t)), Fraction(1, 1_000_000))
 
+    def test_rows_of_one_time_follow_each_other_and_keep_their_labels(self):
+        rng = np.random.default_rng(11)
+        rates = [(rate, Fraction(1)) for rate in (4, 10, 25, 50, 100)] + [(rate, Fraction(1, 10)) for rate in (50, 100, 333, 1000)]
+        cases = [([i // int(rate * unit) * unit if rate * unit % 1 == 0 else Fraction(int(i / rate / unit)) * unit
+                   for i in range(20 * rate)], unit, rate, []) for rate, unit in rates]
+        cases += [([unit * t for t, n in enumerate(rng.integers(low, high + 1, 60)) for _ in range(n)], unit, None, options)
+                  for low, high, unit, options in ((24, 26, Fraction(1), []), (95, 105, Fraction(1, 10), []), (2, 6, Fraction(1), []),
+                                                   (10, 40, Fraction(1), []), (1, 4, Fraction(1, 1000), []),
+                                                   (23, 27, Fraction(1), ["--rate", 25]), (20, 30, Fraction(1), ["--rate", 40]))]
+        for times, unit, rate, options in cases:
+            with self.subTest(rate=rate, unit=unit, rows=len(times), options=options):
+                classes = np.repeat(rng.choice(["walk", "run", "", "sit"], len(times)), rng.integers(1, 60, len(times)))[:len(times)]
+                path = self.write("t.csv", "time,n,label\n" + "".join(f"{float(t):.3f},{i},{c}\n" for i, (t, c) in enumerate(zip(times, classes))))
+                _, err = run("import", "csv", path, "-o", self.path("t.sdsz"), "-f", *options)
+                self.assertNotIn("told apart", err)
+                rows = [Fraction(row.split(",")[0]) for row in self.csv_of(self.path("t.sdsz")).splitlines()[1:]]
+                self.assertEqual(rows, sorted(set(rows)))
+                self.assertLessEqual(max(abs(a - t) for a, t in zip(rows, times)), unit + Fraction(1, 1000))
+                if rate is not None and rate * unit % 1 == 0:
+                    self.assertEqual(json.loads(run("info", self.path("t.sdsz"), "--json")[0])["recordings"][0]["streams"][0]["sample_frequency_hz"], rate)
+                    self.assertLessEqual(max(abs(a - Fraction(i, rate)) for i, a in enumerate(rows)), Fraction(1, 2000))
+                for name in sorted(set(classes) - {""}):
+                    kept = [int(row.split(",")[1]) for row in self.csv_of(self.path("t.sdsz"), "--label", name).splitlines()[1:]]
+                    self.assertEqual(kept, [i for i, c in enumerate(classes) if c == name])
+                run("label", "check", self.path("t.sdsz"))
+        # Ticks of which a time has one only leave no room, and that is said.
+        _, err = run("import", "csv", self.write("t.csv", "time,n,label\n0,0,a\n0,1,b\n0.001,2,b\n0.007,3,b\n0.007,4,c\n"),
+                     "-o", self.path("t.sdsz"), "-f", "--tick-frequency", 1000)
+        self.assertIn("t: 2 changes of the label are between rows of one time, which cannot be told apart", err)
+        # Without labels what has no rate is kept as it is.
+        self.assertEqual(self.report_of("time,n\n0,0\n0,1\n1,2\n7,3\n7,4\n")[1], "timeslot,n\n0,0\n0,1\n1,2\n7,3\n7,4\n")
+
     def test_a_rate_beside_times_is_the_nominal_one(self):
         # 10 Hz by the times, whatever is said.
         text = "timeslot,x\n" + "".join(f"{i / 10},{i}\n" for i in range(600))

@@ -170,6 +170,39 @@ Interval periods_of(const std::vector<Stretch>& stretches, double width) {
   return all;
 }
 
+// The mean rate where about equally many samples have each time, as 24 to 26 in every second. The first and the last
+// time may have less.
+std::optional<Frequency> rate_by_counts(std::span<const double> times) {
+  struct Run {
+    double samples;
+    double length;  // up to the next time
+  };
+  std::vector<Run> runs;
+  double count = 1;
+  for (std::size_t k = 1; k < times.size(); ++k, ++count) {
+    if (times[k] == times[k - 1]) continue;
+    runs.push_back({count, times[k] - times[k - 1]});
+    count = 0;
+  }
+  if (runs.size() < 3) return std::nullopt;
+  runs.erase(runs.begin());
+  std::vector<double> rates;
+  for (const auto& run : runs) rates.push_back(run.samples / run.length);
+  std::nth_element(rates.begin(), rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2), rates.end());
+  const double usual = rates[rates.size() / 2];
+  double samples = 0;
+  double length = 0;
+  std::size_t alike = 0;
+  for (const auto& run : runs) {
+    if (std::abs(run.samples - usual * run.length) > 1 + 0.1 * usual * run.length) continue;
+    ++alike;
+    samples += run.samples;
+    length += run.length;
+  }
+  if (!(length > 0) || 5 * alike < 4 * runs.size()) return std::nullopt;
+  return simplest_rate((samples - 1) / length, (samples + 1) / length);
+}
+
 }  // namespace
 
 std::optional<Frequency> simplest_rate(double low_hz, double high_hz) {
@@ -257,6 +290,8 @@ std::optional<Frequency> RateFit::rate() const {
   const double near = 0.1 * usual + unit + resolution;
   const auto nearby = std::upper_bound(sorted.begin(), sorted.end(), usual + near) -
                       std::lower_bound(sorted.begin(), sorted.end(), usual - near);
+  // Where several have one time, their numbers tell.
+  if (unit > 0 && usual == 0) return rate_by_counts(times_);
   if (stretches.empty() || usual < 2 * unit || usual <= 0 || 5 * nearby < 4 * static_cast<std::ptrdiff_t>(steps.size()))
     return std::nullopt;
   const Stretch& longest = stretches.front();

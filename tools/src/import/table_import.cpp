@@ -109,6 +109,8 @@ struct TableFacts {
   double earliest = 0;
   double last = 0;
   std::uint64_t backwards = 0;
+  std::uint64_t run = 0;  // rows of the last time
+  std::uint64_t longest_run = 0;
   RateFit times;
 
   void add(double time, std::span<const ImportValue> values) {
@@ -118,6 +120,8 @@ struct TableFacts {
     } else if (time < last) {
       ++backwards;
     }
+    run = rows > 0 && time == last ? run + 1 : 1;
+    longest_run = std::max(longest_run, run);
     earliest = std::min(earliest, time);
     last = time;
     ++rows;
@@ -136,37 +140,74 @@ std::string whole_text(const ImportValue& v) {
                                                  : fmt::format("{}", v.as_unsigned());
 }
 
+double block_samples_of(double rate) { return std::clamp(std::round(kBlockSeconds * rate), 1.0, kMostBlockSamples); }
+
+// Whether blocks of a rate can follow each other on ticks without a step back: samples are a tick apart, or blocks last
+// whole ticks.
+bool blocks_keep_order(double rate, double tick_hz) {
+  const double ticks = block_samples_of(rate) * tick_hz / rate;
+  return rate <= tick_hz || std::abs(ticks - std::round(ticks)) <= kRounding;
+}
+
+// Whether several samples share a time that was rounded to units.
+bool share_times(const std::optional<Frequency>& rate, double unit_s) {
+  return rate && rate->hz() * unit_s > 1 + kRounding;
+}
+
+// Whether milliseconds are all that times need, with room for the rows of one time, one behind the other. `labelled`:
+// labels tell them apart.
+bool milliseconds_suffice(const TableFacts& facts, const std::optional<Frequency>& rate, bool labelled) {
+  const double unit_ms = 1e3 * facts.times.unit_s().value_or(0);
+  if (unit_ms < 1) return false;
+  if (facts.longest_run < 2) return true;
+  const auto run_ms = static_cast<double>(facts.longest_run);
+  if (rate && share_times(rate, unit_ms / 1e3))
+    return blocks_keep_order(rate->hz(), 1e3) && (unit_ms < 2 || run_ms <= 2e3 / rate->hz());
+  return !labelled || 2 * run_ms <= unit_ms;
+}
+
 // Gathers rows of one table into blocks of equally many samples, so that a step from block to block tells what is
-// missing. `unit_s`: what the rows' times were rounded to.
+// missing. `unit_s`: what the rows' times were rounded to. Where that is longer than a sample, rows of one time are
+// spread by the rate. `labelled`: rows that have one time all the same are put a tick apart, if the unit has room.
 class BlockMaker {
  public:
   BlockMaker(SdszWriter& writer, SdszWriter::StreamId id, const Metadata& metadata, double origin, double unit_s,
-             bool exact)
+             bool exact, bool labelled, bool contradicted, std::uint64_t longest_run)
       : writer_(writer), id_(id), metadata_(metadata), origin_(origin), exact_(exact) {
-    const double tick_s = 1 / metadata.tick_frequency.hz();
-    tolerance_s_ = tick_s * (1 + kRounding);
+    const double tick_hz = metadata.tick_frequency.hz();
+    tolerance_s_ = (1 + kRounding) / tick_hz;
+    unit_s_ = unit_s;
+    keeps_order_ = labelled && unit_s * tick_hz > 1 + kRounding;
     if (!metadata.sample_frequency) return;
     const double rate = metadata.sample_frequency->hz();
-    block_samples_ = static_cast<std::uint64_t>(std::clamp(std::round(kBlockSeconds * rate), 1.0, kMostBlockSamples));
+    if (contradicted) unit_s = 0;
+    block_samples_ = static_cast<std::uint64_t>(block_samples_of(rate));
+    shared_ = share_times(metadata.sample_frequency, unit_s);
+    if (shared_) keeps_order_ = blocks_keep_order(rate, tick_hz);
+    if (shared_) room_s_ = unit_s - std::min(static_cast<double>(longest_run) / tick_hz, 0.5 / rate);
     // A period of whole units was not rounded: what is a unit off there is late.
     const double units = unit_s > 0 ? 1 / (rate * unit_s) : 0;
-    if (std::abs(units - std::round(units)) > kRounding)
+    if (std::abs(units - std::round(units)) > kRounding || shared_)
       tolerance_s_ = std::max(tolerance_s_, unit_s * (1 + kRounding));
   }
 
   Expected<void> add(double time, std::span<const ImportValue> values) {
     const double at = time - origin_;
-    const double tick_hz = metadata_.tick_frequency.hz();
     if (samples_ > 0) {
       // A block goes on while samples come where the rate has them: no time is moved by more than a tick.
+      const double late = next_on_grid() - at;
       const bool goes_on =
-          samples_ < block_samples_ &&
-          std::abs(at - (begin_tick_ / tick_hz + static_cast<double>(samples_) / metadata_.sample_frequency->hz())) <=
-              tolerance_s_;
-      if (!goes_on)
+          samples_ < block_samples_ && std::abs(late) <= tolerance_s_ && (!shared_ || at < stamp_ || late <= room_s_);
+      if (!goes_on) {
+        follow(at);
         if (auto done = seal(); !done) return done;
+        begin_tick_ = next_tick_;
+      }
+    } else {
+      begin_tick_ = std::round(at * metadata_.tick_frequency.hz());
+      begin_s_ = at;
     }
-    if (samples_ == 0) begin_tick_ = std::round(at * tick_hz);
+    stamp_ = at;
     for (std::size_t c = 0; c < values.size(); ++c) {
       const ImportValue& v = values[c];
       switch (metadata_.channels[c].type) {
@@ -208,6 +249,9 @@ class BlockMaker {
     return done;
   }
 
+  /// Whether the last sample cannot be told from the one before it, though its time is not before that one's.
+  [[nodiscard]] bool is_same_time() const { return same_time_ && samples_ == 1; }
+
   /// When the last sample is, as whoever reads the recording has it.
   [[nodiscard]] double last_time() const {
     const auto tick = static_cast<std::uint64_t>(begin_tick_);
@@ -221,11 +265,47 @@ class BlockMaker {
   [[nodiscard]] double last_begin() const { return static_cast<double>(last_tick_) / metadata_.tick_frequency.hz(); }
 
  private:
+  // Where the rate has the sample behind the block's last one.
+  [[nodiscard]] double next_on_grid() const {
+    const double begin = shared_ ? begin_s_ : begin_tick_ / metadata_.tick_frequency.hz();
+    return begin + (metadata_.sample_frequency ? static_cast<double>(samples_) / metadata_.sample_frequency->hz() : 0);
+  }
+
+  // Where the next block begins, the first row of which has the time `at`.
+  void follow(double at) {
+    const double tick_hz = metadata_.tick_frequency.hz();
+    const bool back = at < stamp_;
+    double begin = at;
+    // The grid goes on; where more rows come than the rate has, they wait, a tick apart, at the end of the unit.
+    if (const double next = next_on_grid(); shared_ && !back && next >= at - tolerance_s_)
+      begin = std::min(next, at + room_s_);
+    const double period = metadata_.sample_frequency ? tick_hz / metadata_.sample_frequency->hz() : 0;
+    const double last = begin_tick_ + static_cast<double>(samples_ - 1) * period;
+    next_tick_ = std::round(begin * tick_hz);
+    if (keeps_order_ && !back && next_tick_ <= last + kRounding) {
+      const double behind = std::floor(last + kRounding) + 1;
+      if (behind <= std::ceil((at + 2 * unit_s_) * tick_hz)) {
+        next_tick_ = behind;
+        begin = std::max(begin, behind / tick_hz);
+      }
+    }
+    same_time_ = !back && next_tick_ <= last + kRounding;
+    begin_s_ = begin;
+  }
+
   SdszWriter& writer_;
   SdszWriter::StreamId id_;
   const Metadata& metadata_;
   double origin_;
-  bool exact_;  // what would be rounded is an error
+  bool exact_;                // what would be rounded is an error
+  bool shared_ = false;       // several samples have one time
+  bool keeps_order_ = false;  // no block begins before the last one ended
+  bool same_time_ = false;
+  double unit_s_ = 0;
+  double room_s_ = 0;   // how far behind its time a sample may be on the grid
+  double stamp_ = 0;    // of the last row
+  double begin_s_ = 0;  // of the block, before it is rounded to ticks
+  double next_tick_ = 0;
   double tolerance_s_ = 0;
   std::uint64_t block_samples_ = 1;
   double begin_tick_ = 0;
@@ -260,9 +340,12 @@ class RowTimes {
   }
   [[nodiscard]] bool wanted() const { return !rows_.empty(); }
   /// For each row, if any is wanted.
-  void add(double time) {
+  void add(double time, bool is_same_time) {
     const double end_before = time < last_ ? last_ + interval_s_ : time;
-    if (times_.size() < rows_.size() && rows_[times_.size()] == row_) times_.push_back({time, end_before});
+    if (times_.size() < rows_.size() && rows_[times_.size()] == row_) {
+      times_.push_back({time, end_before});
+      if (is_same_time) ++undecided_;
+    }
     last_ = time;
     ++row_;
   }
@@ -270,6 +353,8 @@ class RowTimes {
     while (times_.size() < rows_.size()) times_.push_back({last_, last_ + interval_s_});
   }
   [[nodiscard]] double begin_of(std::uint64_t row) const { return at(row).begin; }
+  /// How many of the wanted rows cannot be told from the one before.
+  [[nodiscard]] std::uint64_t undecided() const { return undecided_; }
   /// Where what was before the row ends.
   [[nodiscard]] double end_before(std::uint64_t row) const { return at(row).end_before; }
   [[nodiscard]] bool are_ticks_of(const Frequency& ticks) const {
@@ -290,6 +375,7 @@ class RowTimes {
   std::vector<std::uint64_t> rows_;
   std::vector<Time> times_;
   std::uint64_t row_ = 0;
+  std::uint64_t undecided_ = 0;
   double last_ = 0;
 };
 
@@ -379,10 +465,17 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   facts.resize(tables.size());
   std::optional<double> earliest;
   bool milliseconds = true;
-  for (const auto& f : facts) {
+  const bool labelled = labels != nullptr && std::any_of(labels->labels.begin(), labels->labels.end(),
+                                                         [](const auto& label) { return label.rows.has_value(); });
+  std::vector<std::optional<Frequency>> told(tables.size());  // by the times
+  std::vector<std::optional<Frequency>> rates(tables.size());
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    const TableFacts& f = facts[t];
     if (f.rows == 0) continue;
+    if (options.rate || !tables[t].rate) told[t] = f.times.rate();
+    rates[t] = options.rate ? options.rate : tables[t].rate ? tables[t].rate : told[t];
     earliest = std::min(earliest.value_or(f.earliest), f.earliest);
-    milliseconds = milliseconds && f.times.unit_s().value_or(0) >= 1e-3;
+    milliseconds = milliseconds && milliseconds_suffice(f, rates[t], labelled);
     report.samples += f.rows;
   }
   if (!earliest) return fail(ErrorCode::bad_input, "there are no samples in it");
@@ -421,13 +514,12 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     for (int n = 2; !names.insert(m.name).second; ++n) m.name = fmt::format("{}_{}", name, n);
     m.description = tables[t].description;
     m.tick_frequency = ticks;
-    m.sample_frequency = options.rate ? options.rate : tables[t].rate ? tables[t].rate : facts[t].times.rate();
+    m.sample_frequency = rates[t];
     if (options.rate) {
-      const auto told = facts[t].times.rate();
-      contradicted[t] = told && std::abs(told->hz() / options.rate->hz() - 1) > kRateOff;
+      contradicted[t] = told[t] && std::abs(told[t]->hz() / options.rate->hz() - 1) > kRateOff;
       if (contradicted[t])
         report.notes.push_back(fmt::format("{}: the times say {} Hz, and {} Hz was given: the times are kept", m.name,
-                                           told->hz(), options.rate->hz()));
+                                           told[t]->hz(), options.rate->hz()));
     }
     std::set<std::string> channels;
     for (std::size_t c = 0; c < tables[t].columns.size(); ++c) {
@@ -463,8 +555,8 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   }
   std::vector<BlockMaker> makers;
   for (std::size_t t = 0; t < tables.size(); ++t)
-    makers.emplace_back(writer, ids[t], metadata[t], origin, contradicted[t] ? 0 : facts[t].times.unit_s().value_or(0),
-                        options.type == ImportType::automatic);
+    makers.emplace_back(writer, ids[t], metadata[t], origin, facts[t].times.unit_s().value_or(0),
+                        options.type == ImportType::automatic, labelled, contradicted[t], facts[t].longest_run);
   std::vector<RowTimes> row_times;
   for (std::size_t t = 0; t < tables.size(); ++t) {
     const auto& rate = metadata[t].sample_frequency;
@@ -476,7 +568,8 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
         if (table >= makers.size() || values.size() != metadata[table].channels.size())
           return fail(ErrorCode::bad_input, "the file changed while it was read");
         auto added = makers[table].add(time, values);
-        if (added && row_times[table].wanted()) row_times[table].add(makers[table].last_time());
+        if (added && row_times[table].wanted())
+          row_times[table].add(makers[table].last_time(), makers[table].is_same_time());
         return added;
       });
   if (!written) return fail(written);
@@ -500,7 +593,14 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     for (std::size_t t = 0; t < tables.size(); ++t)
       if (facts[t].rows > 0) stream_of.emplace(tables[t].name, metadata[t].name);
     ImportedLabels timed = *labels;
-    for (std::size_t t = 0; t < tables.size(); ++t) row_times[t].end();
+    for (std::size_t t = 0; t < tables.size(); ++t) {
+      row_times[t].end();
+      if (const auto n = row_times[t].undecided(); n > 0)
+        report.notes.push_back(fmt::format(
+            "{}: {} change{} of the label {} between rows of one time, which cannot be told apart: one of the "
+            "labels has them all",
+            metadata[t].name, n, n == 1 ? "" : "s", n == 1 ? "is" : "are"));
+    }
     const Frequency within = labels->tick_frequency.value_or(label_ticks(ticks, row_times));
     for (auto& label : timed.labels) {
       if (!label.rows) continue;
