@@ -187,6 +187,49 @@ class Imports(Case):
         self.assertEqual(self.report_of("T,ax\n0.5,1\n7,2\n", "--rate", 10)[1], "timeslot,T,ax\n0,0.5,1\n0.1,7,2\n")
         self.assertIn("column T has the times", self.report_of("T,ax\n0,1\n1,2\n")[0]["found"][0])
 
+    def test_what_would_have_no_effect_is_an_error(self):
+        text = "time,ax (g),ax (mg),b,b,label\n0,1,2,5,6,walk\n1,3,4,7,8,run\n"
+        for options, what in ((["--column", "time", "--column", "ax (g)"], "column 'time' has the times, and is none of the values"),
+                              (["--column", "label", "--column", "ax (g)"], "column 'label' has the labels, and is none of the values"),
+                              (["--column", "ax (g)=x", "--column", "ax (g)=y"], "--column ax (g): given twice"),
+                              (["--column", "ax"], "2 columns are called 'ax': 'ax (g)', 'ax (mg)'"),
+                              (["--column", "b"], "2 columns are called 'b'"), (["--time", "ax"], "2 columns are called 'ax'"),
+                              (["--label-column", "b"], "2 columns are called 'b'"),
+                              (["--column", "ax (g)=x", "--column", "ax (mg)=x"], "2 columns are to be called 'x'"),
+                              (["--delimiter", ";;"], "';;': expected one character, or tab"),
+                              (["--delimiter", "space"], "'space': expected one character, or tab"), (["--delimiter", ""], "expected one character")):
+            with self.subTest(options):
+                self.assertIn(what, self.imported("csv", "t.csv", text, *options, expect=2))
+        self.assertIn("column 'c (g)' is to be taken twice",
+                      self.imported("csv", "t.csv", "time,c (g)\n0,1\n", "--column", "c=x", "--column", "c (g)=y", expect=2))
+        for table in ("time,ax\n0,1\n", "time,ax,label\n0,1,7\n", "time,ax,device\n0,1,phone\n"):
+            self.assertIn("no column of texts would become labels", self.imported("csv", "t.csv", table, "--no-labels", expect=2))
+        self.assertEqual(self.report_of(text, "--no-labels", "--column", "ax (g)")[1], "timeslot,ax\n0,1\n1,3\n")
+        self.write("map.yml", "import:\n  columns:\n    - {column: ax, name: x}\n    - {column: ax, name: y}\n")
+        self.assertIn("map.yml: line 4: ", self.imported("csv", "t.csv", "time,ax\n0,1\n", "--map", self.path("map.yml"), expect=3))
+        self.write("map.yml", "import:\n  labels: label\n")
+        self.assertEqual(self.report_of("time,ax,label\n0,1,a\n", "--map", self.path("map.yml"), "--no-labels")[2], [])
+
+    def test_numbers_that_look_like_dates_are_not_taken_for_seconds(self):
+        for times, what in ((["20240501", "20240502"], "dates without separators (20240501)"),
+                            (["20240501123456", "20240501123457"], "dates without separators (20240501123456)"),
+                            (["202405011259", "202405011300"], "dates without separators (202405011259)"),
+                            (["45413.5", "45413.500011574", "45413.500023148"], "a spreadsheet's days since 1900 (45413.5)")):
+            text = "time,ax\n" + "".join(f"{t},{i}\n" for i, t in enumerate(times))
+            err = self.imported("csv", "d.csv", text, expect=3)
+            self.assertIn(f"d.csv: line 1: the times of column time look like {what}", err)
+            self.assertIn("--time-unit", err)
+            self.imported("csv", "d.csv", text, "--time-unit", "us")
+            self.imported("csv", "d.csv", text.replace("time,", "time_us,"))
+        for times in (["20240500", "20240599"], ["20241301", "20241302"], ["45413.5", "45413.6"], ["45413.1234567", "45414.7654321"],
+                      ["1714566896250", "1714566896750"]):
+            self.imported("csv", "d.csv", "time,ax\n" + "".join(f"{t},{i}\n" for i, t in enumerate(times)))
+        taken = "which is taken for hours and minutes (not minutes and seconds)"
+        report, table, _, _ = self.report_of("time,ax\n00:12,1\n00:13,2\n")
+        self.assertEqual(report["found"], [f"column time has the times: dates or times of day, such as 00:12, {taken}"])
+        self.assertEqual(table, "timeslot,ax\n720,1\n780,2\n")
+        self.assertNotIn(taken, self.report_of("time,ax\n00:00:12,1\n00:00:13,2\n")[0]["found"][0])
+
     def test_times_near_whole_seconds_are_kept(self):
         for times in (("0.0000005", "1.0000005", "2.0000005"), ("0", "1.0000008", "2.0000004"), ("5.0000006", "7.0000006", "9")):
             back = self.imported("csv", "t.csv", "time,x\n" + "".join(f"{t},{i}\n" for i, t in enumerate(times)), "--tick-frequency", "1e7")

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "command.hpp"
 #include "outputs.hpp"
@@ -62,11 +63,13 @@ int run_import(Options o, Function function) {
   }
   if (o.no_header) o.import.header = false;
   if (o.no_labels) o.import.labels = false;
-  if (o.no_labels) o.import.label_column.clear();
   if (!o.delimiter.empty()) o.import.delimiter = o.delimiter == "tab" ? '\t' : o.delimiter.front();
+  std::set<std::string> named;
   for (const auto& text : o.columns) {
     std::string column;
     const ImportColumn becomes = parse_column(text, column);
+    if (!named.insert(column).second)
+      return fail_with({ErrorCode::usage, fmt::format("--column {}: given twice", column), {}, {}});
     o.import.columns[column] = becomes;
   }
   std::error_code ignored;
@@ -149,6 +152,10 @@ void add_import(CLI::App& app, Run& run) {
   csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")
       ->type_name("COLUMN[=NAME[:UNIT]]");
   csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; | or tab, by the header)")
+      ->check([](const std::string& text) -> std::string {
+        if (text == "tab" || (text.size() == 1 && text != "\"" && text != "\n" && text != "\r")) return "";
+        return "'" + text + "': expected one character, or tab";
+      })
       ->type_name("CHAR|tab");
   csv->add_option("--decimal", o->decimal, "Numbers have a decimal point or comma (default: as the first one has it)")
       ->check(CLI::IsMember({"point", "comma"}));

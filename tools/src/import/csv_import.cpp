@@ -111,10 +111,20 @@ class CsvPass {
   [[nodiscard]] bool find(const std::string& name) const {
     return std::find(columns_->header.begin(), columns_->header.end(), name) != columns_->header.end();
   }
-  [[nodiscard]] std::optional<std::size_t> index_of(const std::string& name) const {
+  // The column that a name stands for: an error if it is none, or several.
+  [[nodiscard]] Expected<std::size_t> index_of(const std::string& name, std::uint64_t line) const {
+    std::vector<std::size_t> called;
     for (std::size_t c = 0; c < columns_->header.size(); ++c)
-      if (is_called(c, name)) return c;
-    return std::nullopt;
+      if (is_called(c, name)) called.push_back(c);
+    if (called.empty()) return at_line(line, fmt::format("no column '{}'", name), path_);
+    if (called.size() == 1) return called.front();
+    const bool alike = columns_->header[called[0]] == columns_->header[called[1]];
+    return fail(ErrorCode::usage,
+                fmt::format("{} columns are called '{}'{}", called.size(), name,
+                            alike ? ""
+                                  : fmt::format(": '{}', '{}'{}", columns_->header[called[0]],
+                                                columns_->header[called[1]], called.size() > 2 ? ", ..." : "")),
+                path_);
   }
   [[nodiscard]] const CsvColumnLook& look_at(std::size_t c) const {
     static const CsvColumnLook nothing;
@@ -136,11 +146,17 @@ class CsvPass {
     columns.table.rate = options_.rate;
     std::map<std::size_t, ImportColumn> wanted;
     for (const auto& [name, column] : options_.columns) {
-      const auto c = index_of(name);
-      if (!c) return at_line(row.line, fmt::format("no column '{}'", name), path_);
-      wanted[*c] = column;
+      const auto c = index_of(name, row.line);
+      if (!c) return fail(c);
+      if (!wanted.emplace(*c, column).second)
+        return fail(ErrorCode::usage, fmt::format("column '{}' is to be taken twice", columns.header[*c]), path_);
     }
     if (auto good = choose_label(row); !good) return good;
+    for (const auto& [index, what] : {std::pair{columns.time, "the times"}, {columns.label, "the labels"}})
+      if (index && wanted.contains(*index))
+        return fail(ErrorCode::usage,
+                    fmt::format("column '{}' has {}, and is none of the values to take", columns.header[*index], what),
+                    path_);
     for (std::size_t c = 0; c < columns.header.size(); ++c) {
       if (c == columns.time || c == columns.label) continue;
       const auto one = wanted.find(c);
@@ -159,6 +175,7 @@ class CsvPass {
       columns.taken.push_back(c);
       columns.table.columns.push_back(std::move(column));
     }
+    if (auto good = check_new_names(); !good) return good;
     if (columns.taken.empty()) return at_line(row.line, "there is no column of values", path_);
     if (columns.taken.size() > 4096) return at_line(row.line, "more than 4096 columns of values", path_);
     values_.resize(columns.taken.size());
@@ -166,11 +183,24 @@ class CsvPass {
     return {};
   }
 
+  // A new name stands for one column. Where the header has a name twice, the second channel gets a number.
+  [[nodiscard]] Expected<void> check_new_names() const {
+    for (const auto& [name, column] : options_.columns) {
+      if (column.name == name) continue;
+      const auto called = std::count_if(columns_->table.columns.begin(), columns_->table.columns.end(),
+                                        [&](const ImportColumn& other) { return other.name == column.name; });
+      if (called > 1)
+        return fail(ErrorCode::usage, fmt::format("{} columns are to be called '{}'", called, column.name), path_);
+    }
+    return {};
+  }
+
   Expected<void> choose_time(const CsvRow& row) {
     Columns& columns = *columns_;
     if (!options_.time_column.empty()) {
-      columns.time = index_of(options_.time_column);
-      if (!columns.time) return at_line(row.line, fmt::format("no column '{}'", options_.time_column), path_);
+      const auto c = index_of(options_.time_column, row.line);
+      if (!c) return fail(c);
+      columns.time = *c;
     }
     if (!columns.time) columns.time = surest_time();
     if (!columns.time) {
@@ -189,8 +219,11 @@ class CsvPass {
       if (!options_.time_unit.empty())
         return fail(ErrorCode::usage, fmt::format("a unit was given, but the times of column {} are dates", name),
                     path_);
+      const bool two_parts = std::count(look.first_text.begin(), look.first_text.end(), ':') == 1 &&
+                             !parse_date_time(look.first_text)->has_date;
       columns.found.push_back(
-          fmt::format("column {} has the times: dates or times of day, such as {}", name, look.first_text));
+          fmt::format("column {} has the times: dates or times of day, such as {}{}", name, look.first_text,
+                      two_parts ? ", which is taken for hours and minutes (not minutes and seconds)" : ""));
       return {};
     }
     const TimeHeader header = time_header(name);
@@ -203,6 +236,18 @@ class CsvPass {
     std::string unit = options_.time_unit.empty() ? header.unit : options_.time_unit;
     std::string why;
     if (unit.empty()) {
+      if (look.compact_dates == look.numbers && look.numbers > 0)
+        return at_line(row.line,
+                       fmt::format("the times of column {} look like dates without separators ({}): write them like "
+                                   "2024-05-01T12:34:56, or say the unit of the numbers (--time-unit)",
+                                   name, look.first_number),
+                       path_);
+      if (look.long_fractions && look.serial_days == look.numbers)
+        return at_line(row.line,
+                       fmt::format("the times of column {} look like a spreadsheet's days since 1900 ({}): write them "
+                                   "like 2024-05-01T12:34:56, or say the unit of the numbers (--time-unit)",
+                                   name, look.first_number),
+                       path_);
       // Nobody's clock counts 10^11 s, and UTC in milliseconds, microseconds and nanoseconds is far beyond.
       const auto first = numbers_.parse(look.first_number);
       const double value = first ? std::abs(first->nearest()) : 0;
@@ -236,14 +281,19 @@ class CsvPass {
   Expected<void> choose_label(const CsvRow& row) {
     Columns& columns = *columns_;
     if (!options_.label_column.empty()) {
-      columns.label = index_of(options_.label_column);
-      if (!columns.label) return at_line(row.line, fmt::format("no column '{}'", options_.label_column), path_);
+      const auto c = index_of(options_.label_column, row.line);
+      if (!c) return fail(c);
+      columns.label = *c;
       if (columns.label == columns.time)
         return at_line(row.line, fmt::format("column {} has the times", options_.label_column), path_);
+      if (!options_.labels) columns.label.reset();
       return {};
     }
-    for (std::size_t c = 0; c < columns.header.size() && options_.labels && !columns.label; ++c)
+    for (std::size_t c = 0; c < columns.header.size() && !columns.label; ++c)
       if (c != columns.time && is_label_name(columns.header[c]) && look_at(c).texts > 0) columns.label = c;
+    if (!options_.labels && !columns.label)
+      return fail(ErrorCode::usage, "no labels were asked for, but no column of texts would become labels", path_);
+    if (!options_.labels) columns.label.reset();
     if (columns.label)
       columns.found.push_back(fmt::format("the texts of column {} become labels (--no-labels: they do not)",
                                           columns.header[*columns.label]));
@@ -416,7 +466,8 @@ Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions&
       for (const auto& item : columns) {
         YamlMap one(item, "a column");
         const std::string name = yaml_string(one.need("column"), "column");
-        options.columns[name] = {one.string("name", name), one.string("unit", "")};
+        if (!options.columns.emplace(name, ImportColumn{one.string("name", name), one.string("unit", "")}).second)
+          yaml_problem(item, "column '" + name + "' is to be taken twice");
         one.finish();
       }
     }

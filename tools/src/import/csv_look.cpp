@@ -1,7 +1,11 @@
 #include "import/csv_look.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 
 #include "import/csv_text.hpp"
 
@@ -31,6 +35,32 @@ bool is_number(std::string_view field, char decimal) {
   if (comma != std::string::npos) text[comma] = '.';
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return !text.empty() && error != std::errc::invalid_argument && end == text.data() + text.size();
+}
+
+bool is_whole(std::string_view number) { return number.find_first_not_of("0123456789") == std::string_view::npos; }
+
+// 20240501, with hhmm, hhmmss or milliseconds behind it or not: a day between 1970 and 2100.
+bool is_compact_date(std::string_view number) {
+  if (!is_whole(number) || (number.size() != 8 && number.size() != 12 && number.size() != 14 && number.size() != 17))
+    return false;
+  std::string text = fmt::format("{}-{}-{}", number.substr(0, 4), number.substr(4, 2), number.substr(6, 2));
+  if (number.size() > 8) text += fmt::format(" {}:{}", number.substr(8, 2), number.substr(10, 2));
+  if (number.size() > 12) text += fmt::format(":{}", number.substr(12, 2));
+  return number >= "1970" && number < "2100" && parse_date_time(text).has_value();
+}
+
+// Days between 1970 and 2100, counted from 1900, that are whole seconds: 45413.5, and to its last digit
+// 45413.500011574.
+bool may_be_serial_day(std::string_view number) {
+  const std::size_t point = std::min(number.find_first_of(".,"), number.size());
+  if (point != 5 || !is_whole(number.substr(0, point))) return false;
+  if (number < "25569" || number >= "73051") return false;
+  if (point == number.size()) return true;
+  const std::string_view digits = number.substr(point + 1);
+  if (!is_whole(digits)) return false;
+  const double seconds = 86400 * std::strtod(("0." + std::string(digits)).c_str(), nullptr);
+  const double rounding = digits.size() < 7 ? 0 : 0.51 * 86400 * std::pow(10.0, -static_cast<double>(digits.size()));
+  return std::abs(seconds - std::round(seconds)) <= rounding + 1e-6;
 }
 
 std::size_t count(std::string_view line, char c) {
@@ -103,6 +133,11 @@ Expected<CsvLook> look_at_csv(const std::filesystem::path& path, const ImportOpt
       CsvColumnLook& column = look.columns[c];
       if (is_number(field, options.decimal)) {
         if (column.numbers++ == 0) column.first_number = field;
+        const std::string_view number = trimmed(field);
+        if (is_compact_date(number)) ++column.compact_dates;
+        if (may_be_serial_day(number)) ++column.serial_days;
+        column.long_fractions =
+            column.long_fractions || number.size() - std::min(number.find_first_of(".,"), number.size()) > 7;
       } else if (!says_nothing(field) && column.texts++ == 0) {
         column.first_text = field.substr(0, 60);
         column.first_text_line = fields.line;

@@ -14,8 +14,11 @@ namespace sds {
 /// What the fields of a column are, as far as was looked.
 struct CsvColumnLook {
   std::uint64_t numbers = 0;
-  std::uint64_t texts = 0;   ///< fields that are neither empty nor numbers
-  std::string first_number;  ///< the first of the fields that are either
+  std::uint64_t texts = 0;          ///< fields that are neither empty nor numbers
+  std::uint64_t compact_dates = 0;  ///< numbers like 20240501 and 20240501123456
+  std::uint64_t serial_days = 0;    ///< numbers like 45413.5 and 45413.500011574: days since 1900, to a second
+  bool long_fractions = false;      ///< of seven digits or more: few of them are whole seconds by chance
+  std::string first_number;         ///< the first of the fields that are either
   std::string first_text;
   std::uint64_t first_text_line = 0;
 };
