@@ -244,10 +244,11 @@ class Imports(Case):
         rates = [(rate, Fraction(1)) for rate in (4, 10, 25, 50, 100)] + [(rate, Fraction(1, 10)) for rate in (50, 100, 333, 1000)]
         cases = [([i // int(rate * unit) * unit if rate * unit % 1 == 0 else Fraction(int(i / rate / unit)) * unit
                    for i in range(20 * rate)], unit, rate, []) for rate, unit in rates]
-        cases += [([unit * t for t, n in enumerate(rng.integers(low, high + 1, 60)) for _ in range(n)], unit, None, options)
-                  for low, high, unit, options in ((24, 26, Fraction(1), []), (95, 105, Fraction(1, 10), []), (2, 6, Fraction(1), []),
-                                                   (10, 40, Fraction(1), []), (1, 4, Fraction(1, 1000), []),
-                                                   (23, 27, Fraction(1), ["--rate", 25]), (20, 30, Fraction(1), ["--rate", 40]))]
+        cases += [([unit * (t + t // gaps) for t, n in enumerate(rng.integers(low, high + 1, 100)) for _ in range(n)], unit, None, options)
+                  for gaps, low, high, unit, options in ((1000, 24, 26, Fraction(1), []), (1000, 95, 105, Fraction(1, 10), []), (1000, 2, 6, Fraction(1), []),
+                                                   (1000, 10, 40, Fraction(1), []), (1000, 1, 4, Fraction(1, 1000), []),
+                                                   (20, 18, 21, Fraction(1, 1000), []), (20, 27, 29, Fraction(1, 1000), []),
+                                                   (1000, 23, 27, Fraction(1), ["--rate", 25]), (1000, 20, 30, Fraction(1), ["--rate", 40]))]
         for times, unit, rate, options in cases:
             with self.subTest(rate=rate, unit=unit, rows=len(times), options=options):
                 classes = np.repeat(rng.choice(["walk", "run", "", "sit"], len(times)), rng.integers(1, 60, len(times)))[:len(times)]

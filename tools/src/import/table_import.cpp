@@ -161,8 +161,7 @@ bool milliseconds_suffice(const TableFacts& facts, const std::optional<Frequency
   if (unit_ms < 1) return false;
   if (facts.longest_run < 2) return true;
   const auto run_ms = static_cast<double>(facts.longest_run);
-  if (rate && share_times(rate, unit_ms / 1e3))
-    return blocks_keep_order(rate->hz(), 1e3) && (unit_ms < 2 || run_ms <= 2e3 / rate->hz());
+  if (rate && share_times(rate, unit_ms / 1e3)) return run_ms <= unit_ms && run_ms <= 2e3 / rate->hz();
   return !labelled || 2 * run_ms <= unit_ms;
 }
 
