@@ -207,6 +207,13 @@ class Imports(Case):
         self.assertEqual(self.report_of(text, "--no-labels", "--column", "ax (g)")[1], "timeslot,ax\n0,1\n1,3\n")
         self.write("map.yml", "import:\n  columns:\n    - {column: ax, name: x}\n    - {column: ax, name: y}\n")
         self.assertIn("map.yml: line 4: ", self.imported("csv", "t.csv", "time,ax\n0,1\n", "--map", self.path("map.yml"), expect=3))
+        # What the command line says counts before what the file says.
+        self.write("map.yml", "import:\n  stream: Board\n  time: {column: a, unit: ms}\n  labels: device\n  skip-lines: 1\n")
+        text = "x\ny\na,b_s,n,device,who\n0,0,1,d,me\n5,1,2,d,me\n"
+        _, table, labels, _ = self.report_of(text, "--map", self.path("map.yml"), "--skip-lines", 2, "--time", "b_s",
+                                             "--label-column", "who", "-s", "Other")
+        self.assertEqual((table, labels), ("timeslot,a,n\n0,0,1\n1,5,2\n", [("me", 0, 2)]))
+        self.assertIn("stream Other", run("info", self.path("t.sdsz"))[0])
         self.write("map.yml", "import:\n  labels: label\n")
         self.assertEqual(self.report_of("time,ax,label\n0,1,a\n", "--map", self.path("map.yml"), "--no-labels")[2], [])
 

@@ -45,8 +45,19 @@ ImportColumn parse_column(const std::string& text, std::string& column) {
 }
 
 int run_import(Options o, Function function) {
-  if (!o.map.empty())
+  if (!o.map.empty()) {
+    // What the command line says counts before what the file says.
+    const ImportOptions given = o.import;
     if (auto loaded = load_import_map(o.map, o.import); !loaded) return fail_with(loaded.error());
+    if (!given.stream.empty()) o.import.stream = given.stream;
+    if (!given.time_column.empty()) {
+      o.import.time_column = given.time_column;
+      o.import.time_unit = given.time_unit;  // the file's is of its own column
+    }
+    if (!given.time_unit.empty()) o.import.time_unit = given.time_unit;
+    if (!given.label_column.empty()) o.import.label_column = given.label_column;
+    if (given.skip_lines > 0) o.import.skip_lines = given.skip_lines;
+  }
   for (const auto& [text, target] :
        {std::pair{&o.rate, &o.import.rate}, {&o.tick_frequency, &o.import.tick_frequency}}) {
     if (text->empty()) continue;
