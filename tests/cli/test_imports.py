@@ -235,6 +235,11 @@ class Imports(Case):
         report, table, _, _ = self.report_of("time,ax\n00:12,1\n00:13,2\n")
         self.assertEqual(report["found"], [f"column time has the times: dates or times of day, such as 00:12, {taken}"])
         self.assertEqual(table, "timeslot,ax\n720,1\n780,2\n")
+        for header in ("Time (mm:ss)", "time [MM:SS]"):
+            self.assertIn(f"line 1: column {header} says minutes and seconds, and 00:12 would be taken for hours and minutes",
+                          self.imported("csv", "d.csv", f"{header},ax\n00:12,1\n00:13,2\n", expect=3))
+        self.assertIn(taken, self.report_of("time (hh:mm),ax\n00:12,1\n00:13,2\n")[0]["found"][0])
+        self.report_of("time (hh:mm:ss),ax\n00:00:12,1\n00:00:13,2\n")
         self.assertNotIn(taken, self.report_of("time,ax\n00:00:12,1\n00:00:13,2\n")[0]["found"][0])
 
     def test_times_near_whole_seconds_are_kept(self):

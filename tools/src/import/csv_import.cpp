@@ -221,6 +221,13 @@ class CsvPass {
                     path_);
       const bool two_parts = std::count(look.first_text.begin(), look.first_text.end(), ':') == 1 &&
                              !parse_date_time(look.first_text)->has_date;
+      const std::string form = lower(name);
+      if (two_parts && form.find("mm:ss") != std::string::npos && form.find("h:mm") == std::string::npos)
+        return at_line(row.line,
+                       fmt::format("column {} says minutes and seconds, and {} would be taken for hours and minutes: "
+                                   "write times like 00:{}",
+                                   name, look.first_text, look.first_text),
+                       path_);
       columns.found.push_back(
           fmt::format("column {} has the times: dates or times of day, such as {}{}", name, look.first_text,
                       two_parts ? ", which is taken for hours and minutes (not minutes and seconds)" : ""));
