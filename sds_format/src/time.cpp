@@ -8,25 +8,14 @@
 #include <numeric>
 #include <utility>
 
+#include "quotient.hpp"
+
 namespace sds {
 
 namespace {
 
-__extension__ typedef unsigned __int128 Wide;
-
 constexpr std::uint64_t kTwo53 = std::uint64_t{1} << 53;
 constexpr std::uint64_t kTwo31 = std::uint64_t{1} << 31;
-
-double quotient(Wide numerator, Wide denominator) {
-  if (numerator < kTwo53 && denominator < kTwo53)
-    return static_cast<double>(static_cast<std::uint64_t>(numerator)) /
-           static_cast<double>(static_cast<std::uint64_t>(denominator));
-  const auto whole = static_cast<std::uint64_t>(numerator / denominator);
-  const Wide rest = numerator % denominator;
-  // The remainder is below the denominator, which is below 2^62: both fit 64 bits.
-  return static_cast<double>(whole) + static_cast<double>(static_cast<std::uint64_t>(rest)) /
-                                          static_cast<double>(static_cast<std::uint64_t>(denominator));
-}
 
 }  // namespace
 

@@ -183,7 +183,11 @@ class Label:
     def __init__(self, rng, streams, first, last):
         span = last - first
         points = sorted(float(first) + float(span) * rng.uniform(-0.1, 1.1, 2))
-        self.begin, self.end = (max(0, round(p * 1000)) for p in points)  # in ms
+        edges = [max(0, round(p * 1000)) for p in points]  # in ms
+        # Many edges are a block's, and so a sample's: nobody may lose it.
+        whole = [int(t * 1000) for s in streams for t in map(s.block_time, range(len(s.ticks))) if (t * 1000).denominator == 1]
+        edges = [int(rng.choice(whole)) if whole and rng.random() < 0.6 else edge for edge in edges]
+        self.begin, self.end = sorted(edges)
         self.end = max(self.end, self.begin + 1)
         self.name = str(rng.choice(["walk", "run", "rest"]))
         self.stream = str(rng.choice(["", streams[0].name]))

@@ -56,8 +56,22 @@ class Asked:
     def empty(self):
         return not any(self.samples(stream)[0] for stream in self.streams)
 
+    def samples_in(self, stream, begin, end):
+        """Which of the samples are in [begin, end), fractions: by whole numbers of 1 / `clock` s."""
+        counts = stream.sample_counts()
+        shift = counts[0] if self.normalized else 0
+        first, last = (math.ceil(edge * stream.clock) + shift for edge in (begin, end))
+        return tuple(i for i, n in enumerate(self.samples(stream)[0]) if first <= counts[n] < last)
+
     def labels(self):
-        """How often each (class, stream, begin, end): shortened to the part, moved with the samples."""
+        """How often each (class, stream, begin, end), to six digits."""
+        told = Counter()
+        for (name, stream, begin, end), count in self.exact_labels().items():
+            told[name, stream, round(float(begin), 6), round(float(end), 6)] += count
+        return told
+
+    def exact_labels(self):
+        """How often each (class, stream, begin, end): shortened to the part, moved with the samples, as fractions."""
         told = Counter()
         shifts = {s.name: s.begin() if self.normalized else 0 for s in self.streams}
         for label in self.recording.labels:
@@ -73,7 +87,7 @@ class Asked:
             else:
                 moves = list(shifts.items())
             for stream, shift in moves:
-                told[label.name, stream, round(float(begin - shift), 6), round(float(end - shift), 6)] += 1
+                told[label.name, stream, begin - shift, end - shift] += 1
         return told
 
 
@@ -91,10 +105,21 @@ class Exports(Oracle):
             if not question.empty():
                 yield question
 
-    def same_labels(self, question, classes, streams, spans):
+    def same_labels(self, question, classes, streams, spans, times_of=None):
         said = Counter((text(c), text(s), round(float(a), 6), round(float(b), 6))
                        for c, s, (a, b) in zip(classes, streams, spans))
         self.assertEqual(said, question.labels(), question.options)
+        if times_of is None:
+            return
+        # Which samples lie in each label, by the doubles that are told and by exact fractions.
+        told = Counter((text(c), text(s), stream, tuple(np.flatnonzero((np.asarray(times_of[stream]) >= a) & (np.asarray(times_of[stream]) < b))))
+                       for c, s, (a, b) in zip(classes, streams, spans) for stream in times_of if text(s) in ("", stream))
+        true = Counter()
+        for stream in question.streams:
+            for (name, about, begin, end), count in question.exact_labels().items():
+                if about in ("", stream.name):
+                    true[name, about, stream.name, question.samples_in(stream, begin, end)] += count
+        self.assertEqual(told, true, question.options)
 
     def test_npz(self):
         def check(recording, files, folder):
@@ -109,7 +134,8 @@ class Exports(Oracle):
                         np.testing.assert_array_equal(data[stream.name]["y"], stream.y[kept])
                     spans = data["labels.time"] if "labels.time" in data else []
                     classes, streams = (data[k] if k in data else [] for k in ("labels.class", "labels.stream"))
-                    self.same_labels(question, classes, streams, spans)
+                    self.same_labels(question, classes, streams, spans,
+                                     {stream.name: data[f"{stream.name}.time"] for stream in question.streams})
         self.each(check)
 
     def test_hdf5(self):
@@ -126,7 +152,8 @@ class Exports(Oracle):
                         np.testing.assert_array_equal(group[stream.name]["y"], stream.y[kept])
                     labels = group.get("labels")
                     self.same_labels(question, *(([], [], []) if labels is None else (
-                        labels["class"], labels["stream"], np.stack([labels["begin"], labels["end"]], axis=1))))
+                        labels["class"], labels["stream"], np.stack([labels["begin"], labels["end"]], axis=1))),
+                        {stream.name: group[stream.name]["time"][:] for stream in question.streams})
         self.each(check)
 
     def test_csv(self):
@@ -142,6 +169,31 @@ class Exports(Oracle):
                     np.testing.assert_array_equal([float(row[1]) for row in rows[1:]], stream.x[kept] * 0.5 - 3)
         self.each(check)
 
+    def test_label_tables_and_tracks(self):
+        def check(recording, files, folder):
+            if len(files) > 1:
+                return  # labels are of one file
+            questions = [Asked(recording), Asked(recording, normalized=True)]
+            for question in questions + [Asked(recording, normalized=True, only=s.name) for s in recording.streams]:
+                times = {stream.name: question.samples(stream)[1] for stream in question.streams}
+                rows = list(csv.DictReader(io.StringIO(run("label", "export", *files, "--format", "csv", *question.options))))
+                spans = [(float(row["from"]), float(row["to"])) for row in rows]
+                self.same_labels(question, [r["class"] for r in rows], [r["stream"] for r in rows], spans, times)
+                if question.normalized and len(times) > 1:
+                    continue
+                rows = [line.split("\t") for line in run("label", "export", *files, *question.options).splitlines()]
+                spans = [(float(row[0]), float(row[1])) for row in rows]
+                names = [label.name for label in recording.labels if label.stream in ("", *times)]
+                self.assertEqual(sorted(names), sorted(r[2] for r in rows))
+                for stream in question.streams:
+                    at = np.array(times[stream.name])
+                    told = Counter((r[2], tuple(np.flatnonzero((at >= a) & (at < b)))) for r, (a, b) in zip(rows, spans))
+                    true = Counter()
+                    for (name, _, begin, end), count in question.exact_labels().items():
+                        true[name, question.samples_in(stream, begin, end)] += count
+                    self.assertEqual(told, true, question.options)
+        self.each(check)
+
     def test_mcap(self):
         def check(recording, files, folder):
             for question in self.asked(recording):
@@ -154,6 +206,7 @@ class Exports(Oracle):
                         times, values = told[channel.topic[1:]]
                         times.append(message.log_time)
                         values.append(json.loads(message.data)["x"])
+                    log_times = told
                     metadata = {m.name: m.metadata for m in reader.iter_metadata()}
                 for stream in question.streams:
                     kept, times = question.samples(stream)
@@ -166,7 +219,8 @@ class Exports(Oracle):
                 told = metadata.get("sds-labels")
                 labels = yaml.safe_load(told["yaml"])["labels"]["intervals"] if told else []
                 times = [[int(t) / 1e9 for t in line.split()] for line in told["log-times"].splitlines()] if told else []
-                self.same_labels(question, [l["class"] for l in labels], [l.get("stream", "") for l in labels], times)
+                self.same_labels(question, [l["class"] for l in labels], [l.get("stream", "") for l in labels], times,
+                                 {name: np.array(said[0]) / 1e9 for name, said in log_times.items()})
         self.each(check)
 
     def test_wav(self):

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "sds/format/elapsed.hpp"
+
 namespace sds {
 namespace {
 
@@ -113,6 +115,33 @@ TEST(Seconds, AreTheNearestDoubles) {
   EXPECT_EQ(seconds(100, {1000, 1}, 1, {1600, 1}), 0.100625);
   EXPECT_EQ(seconds(0, {1000, 1}, 3, {25, 2}), 0.24);
   EXPECT_EQ(seconds(std::uint64_t{1} << 40, {1000, 1}), 1099511627.776);
+}
+
+TEST(Seconds, OfOneInstantAreOneDoubleWhateverTheTicks) {
+  // Ten days at 44.1 kHz: the fraction of a sample between blocks does not fit 53 bits. Values by Python's fractions.
+  EXPECT_EQ(seconds(39'123'456'789, {44'100, 1}, 7, {44'099, 1}), 887153.2153288018);
+  EXPECT_EQ(seconds(std::uint64_t{1} << 62, {2'147'483'647, 1}), 2147483649.0);
+  EXPECT_EQ(seconds(9007199254740993, {3, 1}), 3002399751580331.0);
+}
+
+TEST(SecondsSince, RoundsTheExactFractionOnce) {
+  // Label [1.1, 1.3) of ticks of 1 ms in a stream that begins at 0.1 s of 32768 Hz.
+  EXPECT_EQ(seconds_since({100, {1000, 1}}, {1100, {1000, 1}}), 1.0);
+  EXPECT_EQ(seconds_since({3277, {32768, 1}}, {1100, {1000, 1}}), 0.999993896484375);
+  EXPECT_EQ(seconds_since({1100, {1000, 1}}, {100, {1000, 1}}), -1.0);
+  EXPECT_EQ(seconds_since({1, {3, 1}}, {2, {3, 1}}), seconds(1, {3, 1}));
+  EXPECT_EQ(seconds_since({1, {10, 3}}, {2, {10, 7}}), 1.1);
+}
+
+TEST(DecimalSince, IsNeverLater) {
+  EXPECT_EQ(decimal_since({}, {1250, {1000, 1}}), "1.250000");
+  EXPECT_EQ(decimal_since({}, {1, {48000, 1}}), "0.000020833");
+  EXPECT_EQ(decimal_since({}, {2, {3, 1}}), "0.666666666");
+  EXPECT_EQ(decimal_since({2, {3, 1}}, {}), "-0.666666667");
+  EXPECT_EQ(decimal_since({1250, {1000, 1}}, {}), "-1.250000");
+  EXPECT_EQ(decimal_since({1, {2'000'000'000, 1}}, {}), "-0.000000001");
+  EXPECT_EQ(decimal_since({1'999'999'999, {2'000'000'000, 1}}, {}), "-1.000000");
+  EXPECT_EQ(decimal_since({5, {1000, 1}}, {10, {2000, 1}}), "0.000000");
 }
 
 TEST(ConvertTick, GivesTheNearestTickOfTheOtherFrequency) {

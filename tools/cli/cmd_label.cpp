@@ -363,13 +363,13 @@ Expected<LabelOrigins> origins(const Opened& opened, const std::vector<std::size
 }
 
 // An Audacity track says of no label which stream it is about: there is one place for all where times begin.
-Expected<double> only_origin(const Opened& opened, const std::vector<std::size_t>& streams,
-                             const LabelOrigins& origins) {
+Expected<Instant> only_origin(const Opened& opened, const std::vector<std::size_t>& streams,
+                              const LabelOrigins& origins) {
   if (!origins.one_for_all())
     return fail(ErrorCode::usage,
                 "the streams begin at different blocks: choose the one that times count from with -s, or write CSV",
                 opened.recording.path());
-  return origins.of(streams.size() == 1 ? opened.recording.streams()[streams.front()].id : "").value_or(0);
+  return origins.of(streams.size() == 1 ? opened.recording.streams()[streams.front()].id : "").value_or(Instant{});
 }
 
 bool is_csv(const Options& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "sds/format/elapsed.hpp"
+
 namespace sds {
 
 namespace {
@@ -174,24 +176,14 @@ bool SampleReader::take_run() {
 
 double SampleReader::sample_time(std::uint64_t tick, std::uint64_t next_tick, std::size_t k, std::size_t count,
                                  std::uint64_t origin) const {
-  const auto offset = [&] {
-    switch (options_.times) {
-      case SampleTimes::rate:
-        return static_cast<double>(k) / metadata_->sample_frequency->hz();
-      case SampleTimes::interpolate:
-        return next_tick <= tick
-                   ? 0.0
-                   : static_cast<double>(k) / static_cast<double>(count) * seconds(next_tick - tick, tick_frequency_);
-      default:
-        return 0.0;
-    }
-  };
   // A block before the first one (descending timeslots) has a negative time when normalised.
-  if (tick < origin) return -seconds(origin - tick, tick_frequency_) + offset();
   if (options_.times == SampleTimes::rate)
-    return seconds(tick - origin, tick_frequency_, k, *metadata_->sample_frequency);
-  const double time = seconds(tick - origin, tick_frequency_);
-  return k == 0 ? time : time + offset();
+    return tick < origin ? seconds_since({origin - tick, tick_frequency_}, {k, *metadata_->sample_frequency})
+                         : seconds(tick - origin, tick_frequency_, k, *metadata_->sample_frequency);
+  const double time =
+      tick < origin ? -seconds(origin - tick, tick_frequency_) : seconds(tick - origin, tick_frequency_);
+  if (options_.times != SampleTimes::interpolate || k == 0 || next_tick <= tick) return time;
+  return time + static_cast<double>(k) / static_cast<double>(count) * seconds(next_tick - tick, tick_frequency_);
 }
 
 // A loss lies between the block before it and the one behind it.

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "sds/format/elapsed.hpp"
+
 namespace sds {
 
 double ExportedLabels::seconds_of(const Label& label, std::uint64_t tick) const {
-  return file.seconds_of(tick) - origins.of(label.stream).value_or(0);
+  return seconds_since(origins.of(label.stream).value_or(Instant{}), {tick, file.tick_frequency});
 }
 
 Expected<ExportedLabels> exported_labels(const Recording& recording, const std::vector<std::size_t>& streams,

@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 
+#include "sds/format/elapsed.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/csv_reader.hpp"
 #include "sds/tools/sampled_time.hpp"
@@ -62,7 +63,8 @@ std::map<double, std::string> timeline(const LabelFile& file, const std::string&
   return changes;
 }
 
-Expected<Label> label_from(const LabelFile& file, double from, double to, double origin_s) {
+Expected<Label> label_from(const LabelFile& file, double from, double to, const Instant& origin) {
+  const double origin_s = seconds(origin.tick, origin.frequency);
   auto begin = file.tick_of(from + origin_s);
   if (!begin) return fail(begin);
   auto end = file.tick_of(to + origin_s);
@@ -93,7 +95,7 @@ class RunLabeller {
   Expected<void> put(const std::string& name, double from, double to, double confidence_sum, std::uint64_t count,
                      bool with_confidence) {
     if (name.empty()) return {};
-    auto label = label_from(file_, from, to, 0);
+    auto label = label_from(file_, from, to, {});
     if (!label) return fail(label);
     if (label->end <= label->begin) return {};
     label->name = name;
@@ -213,20 +215,20 @@ Expected<LabelOrigins> LabelOrigins::first_blocks(const Recording& recording, co
     const StreamInfo& stream = recording.streams()[i];
     auto first = first_tick(recording, i);
     if (!first) return fail(first);
-    if (*first) known[stream.id] = seconds(**first, stream.tick_frequency());
+    if (*first) known[stream.id] = {**first, stream.tick_frequency()};
   }
   for (const std::size_t i : streams) {
     const auto at = known.find(recording.streams()[i].id);
     if (at == known.end()) continue;
     const auto [all, first] = known.try_emplace("", at->second);
-    if (all->second != at->second) origins.one_for_all_ = false;
+    if (compare(all->second, at->second) != 0) origins.one_for_all_ = false;
   }
-  known.try_emplace("", 0);
+  known.try_emplace("", Instant{});
   return origins;
 }
 
-std::optional<double> LabelOrigins::of(const std::string& stream) const {
-  if (!by_stream_) return 0.0;
+std::optional<Instant> LabelOrigins::of(const std::string& stream) const {
+  if (!by_stream_) return Instant{};
   const auto at = by_stream_->find(stream);
   return at == by_stream_->end() ? std::nullopt : std::optional(at->second);
 }
@@ -298,7 +300,7 @@ Agreement agreement(const LabelFile& a, const LabelFile& b) {
   return result;
 }
 
-Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, double origin_s,
+Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, const Instant& origin,
                                   const std::filesystem::path& path) {
   LabelFile file;
   file.tick_frequency = ticks;
@@ -317,7 +319,7 @@ Expected<LabelFile> read_audacity(const std::string& text, const Frequency& tick
     auto from = parse_csv_number(row.substr(0, first));
     auto to = parse_csv_number(row.substr(first + 1, second - first - 1));
     if (!from || !to) return at_line(line, (from ? to : from).error(), path);
-    auto label = label_from(file, *from, *to, origin_s);
+    auto label = label_from(file, *from, *to, origin);
     if (!label) return at_line(line, label.error(), path);
     label->name = row.substr(second + 1);
     if (label->name.empty()) label->name = "unnamed";
@@ -328,14 +330,14 @@ Expected<LabelFile> read_audacity(const std::string& text, const Frequency& tick
   return file;
 }
 
-std::string write_audacity(const LabelFile& file, double origin_s) {
+std::string write_audacity(const LabelFile& file, const Instant& origin) {
   std::string out;
   for (const auto& label : file.labels) {
     std::string name = label.name;
     std::replace_if(
         name.begin(), name.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
-    out += fmt::format("{:.6f}\t{:.6f}\t{}\n", file.seconds_of(label.begin) - origin_s,
-                       file.seconds_of(label.end) - origin_s, name);
+    out += fmt::format("{}\t{}\t{}\n", decimal_since(origin, {label.begin, file.tick_frequency}),
+                       decimal_since(origin, {label.end, file.tick_frequency}), name);
   }
   return out;
 }
@@ -415,10 +417,11 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
 std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) {
   std::string out = "class,from,to,stream,author,confidence,note\n";
   for (const auto& l : file.labels) {
-    const double origin = origins.of(l.stream).value_or(0);
-    out += fmt::format("{},{},{},{},{},{},{}\n", csv_quoted(l.name), file.seconds_of(l.begin) - origin,
-                       file.seconds_of(l.end) - origin, csv_quoted(l.stream), csv_quoted(l.author),
-                       l.confidence ? fmt::format("{}", *l.confidence) : "", csv_quoted(l.note));
+    const Instant origin = origins.of(l.stream).value_or(Instant{});
+    out +=
+        fmt::format("{},{},{},{},{},{},{}\n", csv_quoted(l.name), seconds_since(origin, {l.begin, file.tick_frequency}),
+                    seconds_since(origin, {l.end, file.tick_frequency}), csv_quoted(l.stream), csv_quoted(l.author),
+                    l.confidence ? fmt::format("{}", *l.confidence) : "", csv_quoted(l.note));
   }
   return out;
 }

@@ -24,7 +24,7 @@ std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& st
 /// What of a label lies in `within`, a piece for each stretch of it; the label as it is where that is all time.
 std::vector<Label> pieces_within(const LabelFile& file, const Label& label, const TimeRanges& within);
 
-/// Where times begin that are told from 0 on (docs/time.md, "Normalized times"), in seconds of the recording's clock.
+/// Where times begin that are told from 0 on (docs/time.md, "Normalized times").
 class LabelOrigins {
  public:
   /// At the clock's zero, whatever a label is about.
@@ -34,12 +34,12 @@ class LabelOrigins {
   static Expected<LabelOrigins> first_blocks(const Recording& recording, const std::vector<std::size_t>& streams);
 
   /// Of labels about a stream; "": about the whole recording. Nothing of streams that there are not, or without blocks.
-  [[nodiscard]] std::optional<double> of(const std::string& stream) const;
+  [[nodiscard]] std::optional<Instant> of(const std::string& stream) const;
   /// Whether labels of the whole recording have one time with all of these streams.
   [[nodiscard]] bool one_for_all() const { return one_for_all_; }
 
  private:
-  std::optional<std::map<std::string, double>> by_stream_;
+  std::optional<std::map<std::string, Instant>> by_stream_;
   bool one_for_all_ = true;
 };
 
@@ -57,10 +57,10 @@ struct Agreement {
 Agreement agreement(const LabelFile& a, const LabelFile& b);
 
 /// Audacity's label track: lines of start, end (seconds) and text, separated by tabs. Lines that start with a
-/// backslash (frequency ranges) are left out. Times count from `origin_s`.
-Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, double origin_s,
+/// backslash (frequency ranges) are left out. Times count from `origin`, and are never written later than they are.
+Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, const Instant& origin,
                                   const std::filesystem::path& path);
-std::string write_audacity(const LabelFile& file, double origin_s);
+std::string write_audacity(const LabelFile& file, const Instant& origin);
 
 /// CSV with a header: class, from, to (seconds), and optionally stream, author, confidence, note. Rows without a stream
 /// are about `stream`. To be written, labels are about streams that have an origin.
