@@ -556,12 +556,37 @@ class Exports(Case):
                 run("export", "audio", self.path("Mic.0.sds"), "-o", out, "-f")
                 got, rate = soundfile.read(out, dtype="int32", always_2d=True)
                 self.assertEqual(rate, 16000)
-                expected = (samples - 128 if bits == 8 else samples) << (32 - bits)
+                # Unsigned bytes where the format has them, in the middle of which libsndfile has 0; else as they are.
+                unsigned = soundfile.info(out).subtype == "PCM_U8"
+                self.assertEqual(unsigned, bits == 8 and extension in ("wav", "aiff", "w64"))
+                expected = samples - 128 << 24 if unsigned else samples << (16 if bits == 8 else 32 - bits)
                 np.testing.assert_array_equal(got, expected, f"{bits} bits, {channels} channels, {extension}")
         samples = self.audio(32, 2)
         _, err = run("export", "flac", self.path("Mic.0.sds"), "-o", self.path("no.flac"), expect=3)
         self.assertIn("cannot hold 2 channels of 32-bit integers", err)
         self.assertFalse(os.path.exists(self.path("no.flac")))
+
+    def test_integers_of_every_type_go_through_every_audio_format_and_back(self):
+        for kind, code in (("uint8_t", "u1"), ("int8_t", "i1"), ("uint16_t", "<u2"), ("int16_t", "<i2"), ("uint32_t", "<u4"),
+                           ("int32_t", "<i4")):
+            least, most = np.iinfo(code).min, np.iinfo(code).max
+            values = np.concatenate([[least, most, 0, 1, 127, most // 2, most // 2 + 1, least // 2],
+                                     np.random.default_rng(1).integers(least, most, 500)]).astype(code)
+            self.write("I.sds.yml", f"sds:\n  name: I\n  sample-frequency: 1000\n  content: [{{value: x, type: {kind}}}]\n")
+            self.write("I.0.sds", plain((0, values.tobytes())))
+            for extension in ("wav", "flac", "aiff", "au", "caf", "w64", "rf64", "voc", "mat", "wavex"):
+                with self.subTest(type=kind, extension=extension):
+                    out = self.path("i." + extension)
+                    # 32 bits do not fit, nor does an unsigned one, into formats with fewer.
+                    small = {"flac": 24, "voc": 16}.get(extension, 64)
+                    bits = np.iinfo(code).bits + (code[-2] == "u" and kind != "uint8_t")
+                    _, err = run("export", "audio", self.path("I.0.sds"), "-o", out, "-f", expect=0 if bits <= small else 3)
+                    if bits > small:
+                        self.assertIn("cannot hold", err)
+                        continue
+                    run("import", "audio", out, "-o", self.path("back.sdsz"), "-f")
+                    rows = run("export", "csv", self.path("back.sdsz"))[0].splitlines()[1:]
+                    self.assertEqual([float(row.split(",")[1]) for row in rows], values.tolist())
 
     def test_float_sensors_become_float_wav(self):
         self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 52.5\n  content:\n    - {value: x, type: float}\n")

@@ -590,6 +590,22 @@ class Imports(Case):
             self.assertEqual((rate, rate_back), (44100, 44100))
             np.testing.assert_array_equal(a, b, f"{extension} {subtype}")
 
+    def test_audio_of_eight_bits_and_of_alac_comes_in_as_the_integers_that_it_holds(self):
+        for extension, subtype, bits in (("flac", "PCM_S8", 8), ("au", "PCM_S8", 8), ("caf", "PCM_S8", 8), ("aiff", "PCM_S8", 8),
+                                         ("caf", "ALAC_16", 16), ("caf", "ALAC_24", 24), ("caf", "ALAC_32", 32)):
+            if subtype not in soundfile.available_subtypes(extension.upper()):
+                continue
+            values = np.random.default_rng(bits).integers(-2**(bits - 1), 2**(bits - 1), 3000)
+            values[:2] = -2**(bits - 1), 2**(bits - 1) - 1
+            path = self.path("a." + extension)
+            soundfile.write(path, (values << (32 - bits)).astype(np.int32), 8000, subtype=subtype)
+            run("import", "audio", path, "-o", self.path("a.sdsz"), "-f")
+            rows = self.csv_of(self.path("a.sdsz")).splitlines()[1:]
+            # libsndfile does not read its own ALAC of 32 bits as it was; what it reads is what is in the file.
+            if subtype == "ALAC_32":
+                values = soundfile.read(path, dtype="int32")[0]
+            self.assertEqual([int(row.split(",")[1]) for row in rows], values.tolist(), f"{extension} {subtype}")
+
     def test_bad_audio_is_an_error(self):
         for content in (b"", b"RIFF", b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0", os.urandom(5000)):
             err = self.imported("audio", "bad.wav", content, expect=3)

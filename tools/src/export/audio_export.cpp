@@ -82,9 +82,10 @@ SampleForm form_of(const Metadata& metadata, bool physical) {
     form.doubles = form.doubles || is_double;
     const unsigned bits = channel.bits != 0 ? channel.bits : static_cast<unsigned>(8 * size_of(channel.type));
     if (!is_float(channel.type)) widest_integer = std::max(widest_integer, bits);
-    form.bits = std::max(form.bits, is_signed(channel.type) ? bits : bits + (bits <= 8 && channel.bits == 0 ? 0 : 1));
+    form.bits = std::max(form.bits, is_signed(channel.type) ? bits : bits + 1);
     form.bytes = form.bytes && channel.type == ScalarType::u8 && channel.bits == 0;
   }
+  if (form.bytes) form.bits = 8;
   // Beside floats, integers of more than 24 bits need doubles.
   form.doubles = form.doubles || widest_integer > 24;
   return form;
@@ -116,7 +117,7 @@ int subtype_for(int container, const SampleForm& form, int channels, int rate) {
     candidates.push_back(SF_FORMAT_VORBIS);
     candidates.push_back(SF_FORMAT_OPUS);
   } else {
-    if (form.bytes) candidates = {SF_FORMAT_PCM_U8, SF_FORMAT_PCM_S8};
+    if (form.bytes) candidates = {SF_FORMAT_PCM_U8};
     if (form.bits <= 16) candidates.push_back(SF_FORMAT_PCM_16);
     if (form.bits <= 24) candidates.push_back(SF_FORMAT_PCM_24);
     if (form.bits <= 32) candidates.push_back(SF_FORMAT_PCM_32);
@@ -136,7 +137,6 @@ int subtype_for(int container, const SampleForm& form, int channels, int rate) {
 int bits_of(int subtype) {
   switch (subtype) {
     case SF_FORMAT_PCM_U8:
-    case SF_FORMAT_PCM_S8:
       return 8;
     case SF_FORMAT_PCM_16:
       return 16;
@@ -223,7 +223,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   sf_command(sound.get(), SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
   if (container == SF_FORMAT_RF64) sf_command(sound.get(), SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
   const int shift = 32 - bits_of(subtype);
-  const double middle = subtype == SF_FORMAT_PCM_U8 || (form.bytes && subtype == SF_FORMAT_PCM_S8) ? 128 : 0;
+  const double middle = subtype == SF_FORMAT_PCM_U8 ? 128 : 0;
   // These encoders take floats of -1 to 1: of integers, 1 is beyond the largest.
   const bool to_full_scale = lossy && !form.floats;
   const double full_scale = std::ldexp(1.0, static_cast<int>(form.bits) - 1);

@@ -21,7 +21,7 @@ struct FileCloser {
   void operator()(SNDFILE* file) const { sf_close(file); }
 };
 
-// How a file's samples are best kept.
+// How a file's samples are best kept: as the integers that they are. Audio of 8 bits is unsigned in metadata.
 ScalarType type_of(int format) {
   switch (format & SF_FORMAT_SUBMASK) {
     case SF_FORMAT_PCM_U8:
@@ -30,10 +30,14 @@ ScalarType type_of(int format) {
     case SF_FORMAT_PCM_16:
     case SF_FORMAT_ULAW:
     case SF_FORMAT_ALAW:
+    case SF_FORMAT_ALAC_16:
       return ScalarType::i16;
     case SF_FORMAT_PCM_24:
+    case SF_FORMAT_ALAC_20:
+    case SF_FORMAT_ALAC_24:
       return ScalarType::i24;
     case SF_FORMAT_PCM_32:
+    case SF_FORMAT_ALAC_32:
       return ScalarType::i32;
     case SF_FORMAT_DOUBLE:
       return ScalarType::f64;
@@ -113,13 +117,14 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
     if (got <= 0) break;
     block.clear();
     // libsndfile's integers fill 32 bits from the top.
+    const int below_16 = (info.format & SF_FORMAT_SUBMASK) == SF_FORMAT_PCM_S8 ? 24 : 16;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got) * channels; ++i) {
       switch (type) {
         case ScalarType::u8:
           append_le(block, static_cast<std::uint8_t>((integers[i] >> 24) + 128));
           break;
         case ScalarType::i16:
-          append_le(block, static_cast<std::int16_t>(integers[i] >> 16));
+          append_le(block, static_cast<std::int16_t>(integers[i] >> below_16));
           break;
         case ScalarType::i24:
           for (const int shift : {8, 16, 24}) append_le(block, static_cast<std::uint8_t>(integers[i] >> shift));
