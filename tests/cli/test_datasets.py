@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import unittest
+from fractions import Fraction
 
 from harness import Case, SDS, SHARED, SOURCE, main, plain, run
 
@@ -263,11 +264,51 @@ class Datasets(Case):
         for name, text, expected in (("b.txt", "1\t2\ta\n1 2 b\n", "line 2: expected start, end and text"), ("b.txt", "1\t1,5\ta\n", "line 1: '1,5' is no number"),
                                      ("b.txt", "3\t2\ta\n", "line 1: the label ends"), ("b.csv", "class,from\na,1\n", "line 1: the header has no column 'to'"),
                                      ("b.csv", "class,from,to\na,1\n", "line 2: 2 columns"), ("b.csv", "class,from,to\n,1,2\n", "line 2: the class is empty"),
+                                     ("b.csv", "class,from,to,strem\na,1,2,Imu\n", "line 1: column 4, 'strem', is unknown"),
+                                     ("b.csv", "class,from,to,class\na,1,2,b\n", "line 1: column 4, 'class', is there twice"),
+                                     ("b.csv", "class,from,to,stream\na,1,2,Imu\na,1,2,Z\n", "line 3: no stream 'Z'; there is: Imu"),
                                      ("b.csv", "class,from,to,confidence\na,1,2,7\n", "line 2: the confidence")):
             self.write(name, text)
             _, err = run("label", "import", rec, "-i", self.path(name), expect=3)
             self.assertIn(expected, err)
         self.assertEqual(self.read("Imu.labels.yml"), before)
+
+    def test_what_a_label_track_does_not_keep_is_told(self):
+        rec = self.recording()
+        run("label", "add", rec, "-c", "a", "--from", 1, "--to", 2)
+        self.assertEqual(run("label", "export", rec)[1], "")
+        run("label", "add", rec, "-c", "b", "--from", 2, "--to", 3, "--stream", "Imu", "--note", "n")
+        self.assertIn("an Audacity track has no place for the labels' streams, notes", run("label", "export", rec)[1])
+        run("label", "add", rec, "-c", "c\td", "--from", 3, "--to", 4, "--author", "x", "--confidence", 0.5)
+        out, err = run("label", "export", rec, "-o", self.path("l.txt"))
+        self.assertIn("has no place for the labels' streams, authors, confidences, notes", err)
+        self.assertIn("tabs and ends of lines in classes are written as spaces", err)
+        before = self.read("Imu.labels.yml")
+        # A table keeps all of it: a label of the whole recording stays one.
+        self.assertEqual(run("label", "export", rec, "-o", self.path("l.csv"), "-s", "Imu")[1], "")
+        os.remove(self.path("Imu.labels.yml"))
+        self.assertIn("line 1: the column 'stream' says", run("label", "import", rec, "-i", self.path("l.csv"), "-s", "Imu", expect=3)[1])
+        run("label", "import", rec, "-i", self.path("l.csv"))
+        self.assertEqual(self.read("Imu.labels.yml"), before)
+        run("label", "export", rec, "-o", self.path("l.csv"), "-f", "-s", "Imu", "--normalize")
+        os.remove(self.path("Imu.labels.yml"))
+        run("label", "import", rec, "-i", self.path("l.csv"), "-s", "Imu", "--normalize")
+        self.assertEqual(self.read("Imu.labels.yml"), before)
+
+    def test_a_merge_of_labels_takes_ticks_that_hold_both(self):
+        rec = self.recording()
+        # 32768 and 1000 have 2^15 * 5^3; no frequency below 2^31 has the two primes.
+        for of_a, of_b, ticks, exact in ((1000, 100, 1000, True), (1000, 48000, 48000, True), (1000, 32768, 4096000, True),
+                                         (999983, 1000003, 999983, False)):
+            self.write("Imu.labels.yml", f"labels:\n  tick-frequency: {of_a}\n  intervals:\n    - {{class: a, begin: 1000, end: 2001}}\n")
+            self.write("b.yml", f"labels:\n  tick-frequency: {of_b}\n  intervals:\n    - {{class: b, begin: 201, end: 300}}\n")
+            _, err = run("label", "merge", rec, "--with", self.path("b.yml"))
+            self.assertEqual("is rounded to ticks of 999983 Hz" in err, not exact, err)
+            self.assertIn(f"  tick-frequency: {ticks}\n", self.read("Imu.labels.yml").decode())
+            told = {l["class"]: (Fraction(l["begin"], ticks), Fraction(l["end"], ticks)) for l in json.loads(run("label", "list", rec, "--json")[0])["labels"]}
+            self.assertEqual(told["a"], (Fraction(1000, of_a), Fraction(2001, of_a)))
+            if exact:
+                self.assertEqual(told["b"], (Fraction(201, of_b), Fraction(300, of_b)))
 
     def test_two_annotators_are_compared_by_time_and_kappa(self):
         self.write("a.yml", "labels:\n  intervals:\n    - {class: walk, from: 0, to: 6}\n    - {class: rest, from: 6, to: 10}\n")

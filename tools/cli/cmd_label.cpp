@@ -288,7 +288,12 @@ int run_merge(const Options& o) {
   for (const auto& path : o.files) {
     auto other = LabelFile::load(path);
     if (!other) return fail_with(other.error());
-    if (auto done = merge_labels(opened->file, *other); !done) return fail_with(done.error());
+    auto rounded = merge_labels(opened->file, *other);
+    if (!rounded) return fail_with(rounded.error());
+    if (*rounded > 0)
+      warn(fmt::format("{}: {} {} rounded to ticks of {} Hz: no ticks hold those of both files", path.string(),
+                       counted(*rounded, "label"), *rounded == 1 ? "is" : "are",
+                       opened->file.tick_frequency.to_string()));
   }
   const std::size_t added = opened->file.labels.size() - before;
   if (o.gap >= 0) join_labels(opened->file, o.gap);
@@ -372,6 +377,19 @@ Expected<Instant> only_origin(const Opened& opened, const std::vector<std::size_
   return origins.of(streams.size() == 1 ? opened.recording.streams()[streams.front()].id : "").value_or(Instant{});
 }
 
+void warn_of_what_a_track_lacks(const LabelFile& file) {
+  const auto any = [&](const auto& has) { return std::any_of(file.labels.begin(), file.labels.end(), has); };
+  std::vector<std::string> lost;
+  if (any([](const Label& l) { return !l.stream.empty(); })) lost.emplace_back("streams");
+  if (any([](const Label& l) { return !l.author.empty(); })) lost.emplace_back("authors");
+  if (any([](const Label& l) { return l.confidence.has_value(); })) lost.emplace_back("confidences");
+  if (any([](const Label& l) { return !l.note.empty(); })) lost.emplace_back("notes");
+  if (!lost.empty())
+    warn(fmt::format("an Audacity track has no place for the labels' {}: CSV keeps them", fmt::join(lost, ", ")));
+  if (any([](const Label& l) { return l.name.find_first_of("\t\n\r") != std::string::npos; }))
+    warn("tabs and ends of lines in classes are written as spaces: they would divide the lines of an Audacity track");
+}
+
 bool is_csv(const Options& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }
 
 int run_import(const Options& o) {
@@ -396,6 +414,14 @@ int run_import(const Options& o) {
       for (auto& label : read->labels) label.stream = stream;
   }
   if (!read) return fail_with(read.error());
+  for (auto& label : read->labels) {
+    if (label.stream.empty()) continue;
+    auto about = opened->recording.find_stream(label.stream);
+    if (!about)
+      return fail_with(
+          {ErrorCode::bad_input, fmt::format("line {}: {}", label.line, about.error().message), o.file, {}});
+    label.stream = opened->recording.streams()[*about].id;
+  }
   if (!o.author.empty())
     for (auto& label : read->labels) label.author = o.author;
   const std::size_t before = opened->file.labels.size();
@@ -439,6 +465,7 @@ int run_export(const Options& o) {
   } else {
     auto one = only_origin(*opened, *streams, *zero);
     if (!one) return fail_with(one.error());
+    warn_of_what_a_track_lacks(file);
     text = write_audacity(file, *one);
   }
   if (o.file.empty() || o.file == "-") {
@@ -585,7 +612,9 @@ void add_label(CLI::App& app, Run& run) {
   o = options();
   auto* import = add_command(*label, run, "import", "Read an Audacity label track, or CSV", o, run_import);
   names_inputs(*import->add_option("-i,--input", o->file, "The file to read")->required()->type_name("FILE"));
-  import->add_option("-s,--stream", o->stream, "The stream that the labels are about, where the file says none")
+  import
+      ->add_option("-s,--stream", o->stream,
+                   "The stream that the labels are about, where the file has no column for it")
       ->type_name("ID");
   import->add_option("--author", o->author, "Who says so")->type_name("NAME");
   add_exchange(*import, *o);

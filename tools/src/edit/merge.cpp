@@ -259,10 +259,10 @@ class Merger {
       labels_->tick_frequency = labels->tick_frequency;
       labels_->classes = labels->classes;
     } else if (labels->tick_frequency.hz() > labels_->tick_frequency.hz()) {
-      // The finest ticks of all: coarser ones would move labels.
+      // The finest ticks of all, and finer ones where these do not hold the others': coarser ones would move labels.
       LabelFile finer;
       finer.tick_frequency = labels->tick_frequency;
-      if (auto done = merge_labels(finer, *labels_); !done) return done;
+      if (auto done = merged(finer, *labels_); !done) return done;
       finer.classes = labels_->classes;
       *labels_ = std::move(finer);
     }
@@ -282,7 +282,16 @@ class Merger {
     }
     for (auto& label : labels->labels)
       if (const auto to = renamed.find(label.stream); to != renamed.end()) label.stream = to->second;
-    return merge_labels(*labels_, *labels);
+    return merged(*labels_, *labels);
+  }
+
+  Expected<void> merged(LabelFile& file, const LabelFile& other) {
+    auto rounded = merge_labels(file, other);
+    if (!rounded) return fail(rounded);
+    if (*rounded > 0)
+      report_.notes.push_back(fmt::format("{} label{} rounded to ticks of {} Hz: no ticks hold those of all recordings",
+                                          *rounded, *rounded == 1 ? " is" : "s are", file.tick_frequency.to_string()));
+    return {};
   }
 
   const std::vector<MergeInput>& inputs_;

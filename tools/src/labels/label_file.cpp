@@ -204,7 +204,7 @@ void LabelFile::sort() {
 
 std::string LabelFile::to_yaml() const {
   std::string out = "labels:\n  version: 1\n";
-  out += fmt::format("  tick-frequency: {}\n", tick_frequency.hz());
+  out += fmt::format("  tick-frequency: {}\n", tick_frequency.to_string());
   if (!classes.empty()) {
     out += "  classes: [";
     for (std::size_t i = 0; i < classes.size(); ++i) out += (i == 0 ? "" : ", ") + scalar(classes[i]);

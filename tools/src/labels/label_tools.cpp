@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -88,6 +90,38 @@ Expected<void> add(LabelFile& file, Label label) {
   return {};
 }
 
+bool same_times(const LabelFile& file, const Label& label, const LabelFile& other, const Label& of_other) {
+  return compare({label.begin, file.tick_frequency}, {of_other.begin, other.tick_frequency}) == 0 &&
+         compare({label.end, file.tick_frequency}, {of_other.end, other.tick_frequency}) == 0;
+}
+
+// The slowest ticks that have all of both; nothing where these are too fast to be told.
+std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b) {
+  const std::uint64_t numerator = std::lcm(std::uint64_t{a.numerator}, std::uint64_t{b.numerator});
+  if (numerator >= std::uint64_t{1} << 31) return std::nullopt;
+  return Frequency{static_cast<std::uint32_t>(numerator), std::gcd(a.denominator, b.denominator)};
+}
+
+// Gives `file` ticks that hold the labels of both, where its own do not, and there are such.
+void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
+  const auto in_ticks = [](const LabelFile& from, Label label, const Frequency& ticks) {
+    label.begin = convert_tick(label.begin, from.tick_frequency, ticks);
+    label.end = convert_tick(label.end, from.tick_frequency, ticks);
+    return label;
+  };
+  if (std::all_of(other.labels.begin(), other.labels.end(), [&](const Label& label) {
+        return same_times(file, in_ticks(other, label, file.tick_frequency), other, label);
+      }))
+    return;
+  const auto ticks = common_ticks(file.tick_frequency, other.tick_frequency);
+  if (!ticks) return;
+  for (const LabelFile* each : {static_cast<const LabelFile*>(&file), &other})
+    for (const auto& label : each->labels)
+      if (!check_label(in_ticks(*each, label, *ticks))) return;  // beyond the largest tick
+  for (auto& label : file.labels) label = in_ticks(file, label, *ticks);
+  file.tick_frequency = *ticks;
+}
+
 // Runs of frames or samples of one class become labels.
 class RunLabeller {
  public:
@@ -146,7 +180,9 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
   return problems;
 }
 
-Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
+Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
+  take_ticks_of_both(file, other);
+  std::size_t rounded = 0;
   const bool nothing_yet = file.labels.empty() && file.classes.empty();
   const auto key = [](const Label& l) {
     return std::tie(l.name, l.begin, l.end, l.stream, l.author, l.note, l.confidence);
@@ -157,15 +193,15 @@ Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
   for (const auto& label : file.labels) known.insert(&label);
   for (Label label : other.labels) {
     if (!(other.tick_frequency == file.tick_frequency)) {
-      auto begin = file.tick_of(other.seconds_of(label.begin));
-      auto end = file.tick_of(other.seconds_of(label.end));
-      if (!begin || !end) return fail(begin ? end : begin);
-      label.begin = *begin;
-      label.end = *end;
+      const Label exact = label;
+      label.begin = convert_tick(label.begin, other.tick_frequency, file.tick_frequency);
+      label.end = convert_tick(label.end, other.tick_frequency, file.tick_frequency);
+      if (auto good = check_label(label); !good) return fail(good);
+      if (!same_times(file, label, other, exact)) ++rounded;
     }
     label.line = 0;
     if (known.contains(&label)) continue;
-    if (auto added = add(file, std::move(label)); !added) return added;
+    if (auto added = add(file, std::move(label)); !added) return fail(added);
     known.insert(&file.labels.back());
   }
   // Known classes stay known; where any class was known, it is.
@@ -174,7 +210,7 @@ Expected<void> merge_labels(LabelFile& file, const LabelFile& other) {
     for (const auto& name : other.classes)
       if (std::find(file.classes.begin(), file.classes.end(), name) == file.classes.end()) file.classes.push_back(name);
   file.sort();
-  return {};
+  return rounded;
 }
 
 std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams) {
@@ -347,6 +383,7 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
   LabelFile file;
   file.tick_frequency = ticks;
   std::vector<std::string> header;
+  bool says_stream = false;
   auto done = read_csv(text, ',', path, [&](const CsvRow& row) -> Expected<bool> {
     if (header.empty()) {
       header.assign(row.fields.begin(), row.fields.end());
@@ -360,6 +397,27 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
                           {},
                           {}},
                          path);
+      static constexpr std::array<std::string_view, 7> known{"class",  "from",       "to",  "stream",
+                                                             "author", "confidence", "note"};
+      for (auto name = header.begin(); name != header.end(); ++name) {
+        const bool twice = std::find(header.begin(), name, *name) != name;
+        if (!twice && std::find(known.begin(), known.end(), *name) != known.end()) continue;
+        return at_line(row.line,
+                       {ErrorCode::bad_input,
+                        fmt::format("column {}, '{}', {}; known are {}", name - header.begin() + 1, *name,
+                                    twice ? "is there twice" : "is unknown", fmt::join(known, ", ")),
+                        {},
+                        {}},
+                       path);
+      }
+      says_stream = std::find(header.begin(), header.end(), "stream") != header.end();
+      if (says_stream && !stream.empty() && origins.at_zero())
+        return at_line(row.line,
+                       {ErrorCode::usage,
+                        "the column 'stream' says what each label is about: a chosen one changes nothing",
+                        {},
+                        {}},
+                       path);
       return true;
     }
     if (row.fields.size() != header.size())
@@ -376,7 +434,7 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
     auto from = parse_csv_number(field("from"));
     auto to = parse_csv_number(field("to"));
     if (!from || !to) return at_line(row.line, (from ? to : from).error(), path);
-    const std::string about = field("stream").empty() ? stream : std::string(field("stream"));
+    const std::string about = says_stream ? std::string(field("stream")) : stream;
     const auto origin = origins.of(about);
     if (!origin)
       return at_line(
@@ -392,6 +450,7 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
                      path);
     auto label = label_from(file, *from, *to, *origin);
     if (!label) return at_line(row.line, label.error(), path);
+    label->line = static_cast<int>(row.line);
     label->name = field("class");
     if (label->name.empty()) return at_line(row.line, {ErrorCode::bad_input, "the class is empty", {}, {}}, path);
     label->stream = about;

@@ -12,10 +12,12 @@ namespace sds {
 /// have, labels outside of the recording or of streams that it does not have, empty ones: as sentences with the line.
 Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording);
 
-/// Adds the labels of `other` to `file`, in the frequency of `file`; equal ones once. Known classes of `file` stay
-/// known, with those of `other`; where it has labels and knows any class, it still does. With `gap_s`, labels of the
-/// same class, stream and author that touch, overlap or lie at most so far apart become one.
-Expected<void> merge_labels(LabelFile& file, const LabelFile& other);
+/// Adds the labels of `other` to `file`; equal ones once. Where the ticks of `file` do not hold all of them, it gets
+/// the slowest that do; where there are none (a frequency of 2^31 Hz and more), labels are rounded: returns how many.
+/// Known classes of `file` stay known, with those of `other`; where it has labels and knows any class, it still does.
+/// With `gap_s`, labels of the same class, stream and author that touch, overlap or lie at most so far apart become
+/// one.
+Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other);
 void join_labels(LabelFile& file, double gap_s);
 
 /// Makes of each label of the whole recording one of each of these streams. Returns of how many that was done.
@@ -35,6 +37,8 @@ class LabelOrigins {
 
   /// Of labels about a stream; "": about the whole recording. Nothing of streams that there are not, or without blocks.
   [[nodiscard]] std::optional<Instant> of(const std::string& stream) const;
+  /// Whether times are of the recording's clock.
+  [[nodiscard]] bool at_zero() const { return !by_stream_; }
   /// Whether labels of the whole recording have one time with all of these streams.
   [[nodiscard]] bool one_for_all() const { return one_for_all_; }
 
@@ -63,7 +67,8 @@ Expected<LabelFile> read_audacity(const std::string& text, const Frequency& tick
 std::string write_audacity(const LabelFile& file, const Instant& origin);
 
 /// CSV with a header: class, from, to (seconds), and optionally stream, author, confidence, note. Rows without a stream
-/// are about `stream`. To be written, labels are about streams that have an origin.
+/// are about `stream`, where there is no such column. Other columns are errors. To be written, labels are about streams
+/// that have an origin.
 Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, const LabelOrigins& origins,
                                    const std::string& stream, const std::filesystem::path& path);
 std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins);
