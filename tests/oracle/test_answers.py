@@ -164,7 +164,7 @@ class Answers(Oracle):
                         number = f".{n + 1}" if len(spans) > 1 else ""
                         if len(kept) > 0:
                             expected[f"{name}.{stem}{number}.json"] = list(x[kept])
-                out = os.path.join(folder, "events." + stream.name + "." + str(len(files)))
+                out = os.path.join(folder, "events." + stream.name + "." + os.path.splitext(files[0])[1][1:])
                 run("export", "edge-impulse", *files, "-s", stream.name, "-o", out + "/", expect=(0,) if expected else (2,))
                 got = {}
                 for name in os.listdir(out) if expected else []:
