@@ -197,6 +197,36 @@ class Parts(Case):
         _, err = run("label", "import", recording, "--normalize", "-i", self.path("n.csv"), expect=3)
         self.assertIn("line 2: there is no stream 'Nope'", err)
 
+    def test_labels_of_other_streams_choose_nothing(self):
+        recording = self.pack("r.sdsz", self.stream("A", 1000), self.stream("B", 1000))
+        self.label("r.labels.yml", ("sit", 4, 6, "B"), ("walk", 2, 3), ("walk", 4, 5, "B"))
+        for form, out in (("csv", "a.csv"), ("npz", "a.npz"), ("wav", "a.wav"), ("hdf5", "a.h5"), ("edge-impulse", "a.json")):
+            with self.subTest(form=form):
+                _, err = run("export", form, recording, "-s", "A", "--label", "sit", "-o", self.path(out), expect=2)
+                self.assertIn("no label of the class 'sit' is about a stream that is chosen", err)
+                self.assertFalse(os.path.exists(self.path(out)))
+        _, err = run("cut", recording, "-s", "A", "--label", "sit", "-o", self.path("a.sdsz"), expect=2)
+        self.assertIn("no label of the class 'sit' is about a stream that is chosen", err)
+        for name, seconds in (("A", [(2, 3)]), ("B", [(2, 3), (4, 5)])):
+            run("export", "npz", recording, "-s", name, "--label", "walk", "-o", self.path("p.npz"), "-f")
+            with np.load(self.path("p.npz")) as z:
+                self.assertEqual(list(z[f"{name}.time"]), [t for a, b in seconds for t in [(100 * a + k) / 100 for k in range(100)]])
+        self.assertIn("no label has the class 'nope'",
+                      run("export", "csv", recording, "-s", "A", "--label", "nope", expect=2)[1])
+
+    def test_the_seconds_of_a_manifest_are_of_samples_like_those_of_its_classes(self):
+        # 2 s of samples, a gap of 3 s, 1 s of samples.
+        self.write("G.sds.yml", "sds:\n  name: G\n  sample-frequency: 100\n  content:\n    - {value: x, type: int32_t}\n")
+        ticks = [100 * k for k in range(20)] + [5000 + 100 * k for k in range(10)]
+        self.write("G.0.sds", plain(*[(t, np.arange(10, dtype="<i4").tobytes()) for t in ticks]))
+        recording = self.pack("g.sdsz", self.path("G.0.sds"))
+        self.label("g.labels.yml", ("all", 0, 6))
+        for options, seconds in (([], 3), (["--from", "1", "--to", "5.5"], 1.5)):
+            run("export", "csv", recording, "--split", "100/0", "-o", self.path("set"), "-f", *options)
+            data = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]
+            for told in (data["recordings"][0], data["parts"]["train"]):
+                self.assertEqual((told["seconds"], told["class-seconds"]), (seconds, {"all": seconds}))
+
     def test_a_labelled_part_may_be_normalized(self):
         recording = self.pack("r.sdsz", self.stream("A", 1000))
         self.label("r.labels.yml", ("walk", 4, 6))
@@ -301,7 +331,7 @@ class Parts(Case):
         self.label("ab.labels.yml", ("a", 1, 2, "A"))
         for out in (self.path("y.json"), self.path("y") + "/"):
             _, err = run("export", "edge-impulse", both, "-s", "B", "--label", "a", "-o", out, expect=2)
-            self.assertIn("has no label in the time that was asked for", err)
+            self.assertIn("no label of the class 'a' is about a stream that is chosen", err)
             self.assertFalse(os.path.exists(out))
 
     def test_labels_of_a_stream_become_files_of_it_and_recordings_without_labels_one(self):

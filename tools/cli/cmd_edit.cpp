@@ -86,7 +86,7 @@ int run_cut(const Options& o) {
   if (!recording) return fail_with(recording.error());
   auto streams = choose_streams(*recording, o.streams);
   if (!streams) return fail_with(streams.error());
-  auto within = o.part.ranges(*recording);
+  auto within = o.part.ranges(*recording, *streams);
   if (!within) return fail_with(within.error());
   tell_only_within(*recording, *within);
   if (!o.where.empty()) {

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <numeric>
 
 #include "opened.hpp"
 #include "sds/format/file_in_use.hpp"
@@ -86,6 +88,12 @@ void PartOptions::add_to(CLI::App& command) {
 }
 
 Expected<TimeRanges> PartOptions::ranges(const Recording& recording) const {
+  std::vector<std::size_t> all(recording.streams().size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return ranges(recording, all);
+}
+
+Expected<TimeRanges> PartOptions::ranges(const Recording& recording, const std::vector<std::size_t>& streams) const {
   TimeRanges part = all_time;
   if (from) part.front().begin = *from;
   if (to) part.front().end = *to;
@@ -96,14 +104,28 @@ Expected<TimeRanges> PartOptions::ranges(const Recording& recording) const {
   std::vector<TimeSpan> spans;
   for (const auto& name : labels) {
     bool any = false;
+    bool of_these = false;
     for (const auto& label : file->labels) {
       if (label.name != name) continue;
       any = true;
+      if (!is_about(label, recording, streams)) continue;
+      of_these = true;
       spans.push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
     }
     if (!any) return fail(ErrorCode::usage, no_such_class(*file, name), label_path(recording.path()));
+    if (!of_these) return fail(ErrorCode::usage, only_about_others(name), label_path(recording.path()));
   }
   return both(part, normalized(std::move(spans)));
+}
+
+std::string only_about_others(const std::string& name) {
+  return fmt::format("no label of the class '{}' is about a stream that is chosen", name);
+}
+
+bool is_about(const Label& label, const Recording& recording, const std::vector<std::size_t>& streams) {
+  if (label.stream.empty()) return true;
+  const auto& all = recording.streams();
+  return std::any_of(streams.begin(), streams.end(), [&](std::size_t i) { return all[i].id == label.stream; });
 }
 
 std::string human_bytes(std::uint64_t bytes) {

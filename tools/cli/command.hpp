@@ -14,6 +14,10 @@
 #include "sds/tools/duration_text.hpp"
 #include "sds/tools/time_ranges.hpp"
 
+namespace sds {
+struct Label;
+}
+
 namespace sds::cli {
 
 /// A parsed command line, ready to run; the value is the exit code.
@@ -78,7 +82,14 @@ struct PartOptions {
   void add_to(CLI::App& command);
   /// Seconds of the recording's clock; labels come from the file beside the recording.
   [[nodiscard]] Expected<TimeRanges> ranges(const Recording& recording) const;
+  /// The same of these streams: labels about other ones choose nothing.
+  [[nodiscard]] Expected<TimeRanges> ranges(const Recording& recording, const std::vector<std::size_t>& streams) const;
 };
+
+/// Whether a label says anything of one of these streams: it is about one, or about the whole recording.
+bool is_about(const Label& label, const Recording& recording, const std::vector<std::size_t>& streams);
+/// "no label of the class 'sit' is about a stream that is chosen"
+std::string only_about_others(const std::string& name);
 
 /// "12.3 MB"
 std::string human_bytes(std::uint64_t bytes);

@@ -49,13 +49,18 @@ Error nothing_within(const Recording& recording, const std::vector<std::size_t>&
 }
 
 // Where the labels are that were asked for, within the rest of what was.
-Expected<TimeRanges> labelled(const Recording& recording, const PartOptions& part, LookedAt& looked) {
+Expected<TimeRanges> labelled(const Recording& recording, const PartOptions& part,
+                              const std::vector<std::size_t>& streams, LookedAt& looked) {
   auto file = labels_of(recording);
   if (!file) return fail(file);
   std::vector<TimeSpan> spans;
   std::set<std::string> missing(part.labels.begin(), part.labels.end());
   std::set<std::string> classes;
   for (const auto& label : file->labels) {
+    if (!is_about(label, recording, streams)) {
+      looked.of_others.insert(label.name);
+      continue;
+    }
     classes.insert(label.name);
     if (std::find(part.labels.begin(), part.labels.end(), label.name) == part.labels.end()) continue;
     missing.erase(label.name);
@@ -179,8 +184,8 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     });
     if (streams->empty()) return fail(ErrorCode::usage, "no stream holds images", recording.path());
   }
-  auto within =
-      request.part.labels.empty() ? request.part.ranges(recording) : labelled(recording, request.part, looked);
+  auto within = request.part.labels.empty() ? request.part.ranges(recording)
+                                            : labelled(recording, request.part, *streams, looked);
   if (!within) return fail(within);
   plan.within = *within;
   tell_only_within(recording, plan.within);
@@ -342,7 +347,11 @@ Expected<std::vector<PlannedExport>> choose_exports(std::vector<LookedAt> looked
   for (const auto& name : request.part.labels) {
     const bool any = std::any_of(all.labels.begin(), all.labels.end(), [&](const Label& l) { return l.name == name; });
     if (!any && !failures)
-      return fail(ErrorCode::usage, no_such_class(all, name),
+      return fail(ErrorCode::usage,
+                  std::any_of(looked_at.begin(), looked_at.end(),
+                              [&](const LookedAt& looked) { return looked.of_others.contains(name); })
+                      ? only_about_others(name)
+                      : no_such_class(all, name),
                   looked_at.size() == 1 ? label_path(looked_at.front().plan.paths.front()) : std::filesystem::path());
   }
   std::vector<PlannedExport> exports;

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,7 @@ struct LookedAt {
   std::optional<Error> nothing;      ///< says that nothing of it lies in the time, or has the class, that was asked for
   std::vector<std::string> classes;  ///< that its labels have, where some were asked for
   std::vector<std::string> lacks;    ///< classes that were asked for
+  std::set<std::string> of_others;   ///< classes of labels about streams that were not
 };
 LookedAt look_at(const NamedInput& input, const Recording::Options& options, const ExportRequest& request,
                  const OnProgress& on_progress);

@@ -389,9 +389,10 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
     }
   }
   item.fingerprint = fingerprint.hex();
-  auto span = streams.empty() ? time_span(recording) : time_span(recording, streams);
-  if (!span) return fail(span);
-  if (*span) item.seconds = total_seconds(both({**span}, within));
+  // Of samples, as those of classes are: where any of the streams has some.
+  TimeRanges all_sampled;
+  for (const auto& [stream, ranges] : sampled) all_sampled = either(all_sampled, ranges);
+  item.seconds = total_seconds(all_sampled);
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   std::vector<Label> all = std::move(labels->labels);
