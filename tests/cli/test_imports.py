@@ -619,6 +619,18 @@ class Imports(Case):
 
     # Qeexo
 
+    def test_qeexo_tells_of_values_that_are_no_numbers_and_reads_them(self):
+        self.write("F.sds.yml", "sds:\n  name: F\n  sample-frequency: 100\n  content:\n    - {value: x, type: float}\n    - {value: y, type: float}\n")
+        values = [(1.5, math.nan), (math.inf, -math.inf), (-2, 3.25), (0, 1e-40), (math.nan, math.nan)]
+        self.write("F.0.sds", plain(*[(50 * i, b"".join(struct.pack("<ff", *v) for v in values)) for i in range(10)]))
+        _, err = run("export", "qeexo", self.path("F.0.sds"), "-o", self.path("q.csv"))
+        self.assertIn("F: 50 values are no number, written as nan or inf", err)
+        run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"))
+        back = [[float(x) for x in line.split(",")[1:]] for line in self.csv_of(self.path("q.sdsz")).splitlines()[1:]]
+        np.testing.assert_array_equal(back, values * 10)
+        self.write("q.csv", self.read("q.csv").replace(b"nan", b"nun"))
+        self.assertIn("a sample is no list of numbers", run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f", expect=3)[1])
+
     def test_qeexo_goes_out_and_comes_back_with_its_labels(self):
         self.write("Accelerometer.sds.yml", "sds:\n  name: Accelerometer\n  sample-frequency: 100\n  content:\n" +
                    "".join(f"    - {{value: {c}, type: int16_t}}\n" for c in "xyz"))

@@ -59,7 +59,9 @@ void append_samples(Sensor& sensor, std::string& cell) {
       for (std::size_t e = 0; e < sensor.elements[c]; ++e) {
         if (!first) cell += ", ";
         first = false;
-        cell.append(number.data(), sensor.texts[c].write(number.data(), sensor.run->data + k * bytes, e));
+        const char* end = sensor.texts[c].write(number.data(), sensor.run->data + k * bytes, e);
+        if (end[-1] == 'n' || end[-1] == 'f') ++sensor.odd;  // nan, inf
+        cell.append(number.data(), static_cast<std::size_t>(end - number.data()));
       }
     if (values > 1) cell += ']';
   }
@@ -191,6 +193,10 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   if (auto kept = file->keep(); !kept) return fail(kept);
   for (const auto& sensor : sensors) {
     for (const auto& note : sensor.reader.notes()) report.notes.push_back(note);
+    if (sensor.odd > 0)
+      report.notes.push_back(
+          fmt::format("{}: {} value{} no number, written as nan or inf: Qeexo's format does not say that it has such",
+                      sensor.reader.metadata().name, sensor.odd, sensor.odd == 1 ? " is" : "s are"));
     for (auto& note : sensor.reader.notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
   }
   report.files.push_back(output);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "import/json_values.hpp"
@@ -24,27 +25,65 @@ bool is_sensor(const std::string& name) {
   return true;
 }
 
+// The list with its words (nan, -inf), which JSON does not have, as texts.
+std::string with_words_quoted(std::string_view list) {
+  std::string out;
+  bool in_word = false;
+  for (const char c : list) {
+    // Not the one of an exponent, which stands behind a digit.
+    const bool in_number = !out.empty() && ((out.back() >= '0' && out.back() <= '9') || out.back() == '.');
+    const bool letter = !in_number && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
+    if (letter && !in_word) {
+      const bool negative = out.ends_with('-');
+      if (negative) out.pop_back();
+      out += negative ? "\"-" : "\"";
+    }
+    if (!letter && in_word) out += '"';
+    in_word = letter;
+    out += c;
+  }
+  return out;
+}
+
+// What a word says: Python's nan and inf, JavaScript's NaN and Infinity.
+std::optional<double> number_of_word(std::string_view word) {
+  const bool negative = word.starts_with('-');
+  if (negative) word.remove_prefix(1);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (word == "nan" || word == "NaN") return std::numeric_limits<double>::quiet_NaN();
+  if (word == "inf" || word == "Infinity") return negative ? -infinity : infinity;
+  return std::nullopt;
+}
+
 // A cell: "[[1, 2, 3], [4, 5, 6]]" or "[1, 2]"; one row of values a sample.
 std::optional<std::string> parse_cell(std::string_view text, std::vector<std::vector<ImportValue>>& samples) {
   samples.clear();
   if (text.empty()) return std::nullopt;
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  std::string quoted;
+  if (json.is_discarded()) {
+    text = quoted = with_words_quoted(text);
+    json = nlohmann::json::parse(text, nullptr, false);
+  }
   if (!json.is_array()) return "a list of samples was expected";
   bool suspect = false;
   const auto add = [&](std::vector<ImportValue>& values, const nlohmann::json& number) {
+    if (number.is_string()) {
+      const auto word = number_of_word(number.get_ref<const std::string&>());
+      if (word) values.emplace_back(*word);
+      return word.has_value();
+    }
+    if (!number.is_number()) return false;
     suspect = suspect || may_have_changed(number);
     values.push_back(value_of(number));
+    return true;
   };
   for (const auto& sample : json) {
     std::vector<ImportValue> values;
-    if (sample.is_number()) {
-      add(values, sample);
-    } else if (sample.is_array()) {
-      for (const auto& value : sample) {
-        if (!value.is_number()) return "a sample is no list of numbers";
-        add(values, value);
-      }
-    } else {
+    if (sample.is_array()) {
+      for (const auto& value : sample)
+        if (!add(values, value)) return "a sample is no list of numbers";
+    } else if (!add(values, sample)) {
       return "a sample is no list of numbers";
     }
     if (values.empty() || values.size() > 4096) return "a sample without values, or with more than 4096";
