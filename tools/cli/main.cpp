@@ -42,9 +42,7 @@ void keep_standard_streams() {
     if (::fcntl(stream, F_GETFD) < 0) (void)::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_command(int argc, char** argv) {
   keep_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) fails the write: EFBIG
   // Results go to stdout, everything else to stderr.
@@ -99,8 +97,9 @@ int main(int argc, char** argv) {
     return std::max(2, with_output_written(2));
   }
   sds::cli::catch_interrupts();
-  const auto ended = [&app](int exit_code) {
-    if (wants_json(app)) sds::cli::print_json_errors();
+  const bool json = wants_json(app);  // now, for there may be no memory in the end
+  const auto ended = [json](int exit_code) {
+    if (json) sds::cli::print_json_errors();
     return with_output_written(exit_code);
   };
   try {
@@ -110,5 +109,16 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     if (std::ferror(stdout) != 0) return with_output_written(4);
     return ended(sds::cli::fail_with({sds::ErrorCode::io, std::string("unexpected: ") + error.what(), {}, {}}));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_command(argc, argv);
+  } catch (const std::bad_alloc&) {  // not even enough to say so in the usual way
+    std::fputs("sds: error: out of memory\n", stderr);
+    return 4;
   }
 }
