@@ -187,8 +187,9 @@ class CsvPass {
   [[nodiscard]] Expected<void> check_new_names() const {
     for (const auto& [name, column] : options_.columns) {
       if (column.name == name) continue;
-      const auto called = std::count_if(columns_->table.columns.begin(), columns_->table.columns.end(),
-                                        [&](const ImportColumn& other) { return other.name == column.name; });
+      const auto called =
+          std::count_if(columns_->table.columns.begin(), columns_->table.columns.end(),
+                        [&name = column.name](const ImportColumn& other) { return other.name == name; });
       if (called > 1)
         return fail(ErrorCode::usage, fmt::format("{} columns are to be called '{}'", called, column.name), path_);
     }
