@@ -204,7 +204,7 @@ class PackedSession final : public SessionWriter {
 
   std::optional<Error> missing_file() override {
     if (auto missing = file_.missing()) return missing;
-    if (log_missing_ || writer_->log_is_in_place()) return std::nullopt;
+    if (log_missing_ || !writer_ || writer_->log_is_in_place()) return std::nullopt;
     log_missing_ = true;
     return Error{ErrorCode::io, "the log was moved or deleted while it was in use", wal_path(path_), {}};
   }

@@ -300,8 +300,9 @@ void RecorderThread::perform(Work& work) {
       try {
         opened = open(work);
       } catch (const std::exception& error) {
+        // What was in the midst of it may be half done: as everywhere, the recording is given up.
         opened = tl::unexpected<Error>(error_of(error));
-        if (session_ && open_.empty()) abandon_session(opened.error().message);
+        if (session_) give_up(opened.error());
       }
       if (!opened) known_.erase(work.handle);
       if (!opened && opened.error().exit_code() == 4) shared_.note_loss(opened.error());
@@ -342,12 +343,15 @@ void RecorderThread::write(const ReceivedBatch& batch) {
   guarded([&] {
     if (session_) make_room(batch.data_bytes());
   });
+  bool whole = false;  // it has its place, all of it
+  guarded([&] { whole = session_ && !losing_ && gate_.cancelled() && claim_if_it_fits(batch.data_bytes()); });
   for (const auto& slice : batch.slices) {
     // Whatever fails, here or before: every slice is written or counted.
     const auto known = known_.find(slice.handle);
     if (known == known_.end()) continue;  // no stream was opened under it
     guarded([&] {
-      if (session_ && !slice.close && !losing_ && gate_.cancelled() && !claim(slice.size)) lose_the_rest(slice.size);
+      if (whole || !session_ || slice.close || losing_ || !gate_.cancelled()) return;
+      if (!claim(slice.size)) lose_the_rest(slice.size);
     });
     if (!session_ || open_.count(slice.handle) == 0) {  // it was given up; on_error said so
       known->second.late += slice.size;
@@ -415,6 +419,7 @@ void RecorderThread::end_stop() {
   const std::lock_guard lock(shared_.stop_mutex);
   if (std::exchange(stop_, Stop::ended) == Stop::expected) --shared_.at_work;
   set_standing(Standing::sealed);
+  let_others_look_again();  // it may have made place
   shared_.stop_changed.notify_all();
 }
 
@@ -519,6 +524,16 @@ bool RecorderThread::claim(std::uint64_t bytes) {
   return true;
 }
 
+bool RecorderThread::claim_if_it_fits(std::uint64_t bytes) {
+  expect_stop();
+  account();
+  const std::lock_guard lock(shared_.stop_mutex);
+  if (gate_.free_bytes() < shared_.unwritten.used() + bytes) return false;
+  (void)unwritten_.set(unwritten_.held() + bytes);
+  sealed_ = false;
+  return true;
+}
+
 void RecorderThread::lose_the_rest(std::uint64_t bytes) {
   const Error full = gate_.full_error(shared_.unwritten.used() + bytes);
   losing_ = true;
@@ -568,9 +583,9 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
   std::string why = reason;
   if (const auto known = known_.find(handle); known != known_.end() && known->second.lost > 0) {
     why += fmt::format("{}{} bytes that came are lost: the disk was full", why.empty() ? "" : "; ", known->second.lost);
-    known->second.lost = 0;
   }
   if (auto done = session_->close_stream(handle, why); !done) return give_up(done.error());
+  if (const auto known = known_.find(handle); known != known_.end()) known->second.lost = 0;
   if (reason.empty()) known_.erase(handle);  // of what the device closed nothing comes any more
   if (open_.empty()) end_session();
 }
