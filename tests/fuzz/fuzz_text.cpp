@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)sds::read_audacity(text, {}, {}, "fuzz");
       break;
     case 2:
-      (void)sds::read_label_csv(text, {}, 0, "fuzz");
+      (void)sds::read_label_csv(text, {}, {}, "", "fuzz");
       break;
     default: {
       auto condition = sds::Condition::parse(text);

@@ -166,6 +166,7 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
     const std::size_t n = all.size();
     const auto put_names = [&](const char* member, std::string Label::*text) {
       std::vector<std::string> names;
+      names.reserve(n);
       for (const auto& label : all) names.push_back(label.*text);
       return (*npz)->put_texts(member, names);
     };

@@ -320,8 +320,8 @@ class CsvPass {
       const double per_second = std::round(1 / columns.unit_s);
       if (value->kind() != ImportValue::Kind::positive) return value->nearest() / per_second;
       const auto units = static_cast<std::uint64_t>(per_second);
-      return static_cast<double>(value->as_unsigned() / units) +
-             static_cast<double>(value->as_unsigned() % units) / per_second;
+      const std::uint64_t whole = value->as_unsigned() / units;
+      return static_cast<double>(whole) + static_cast<double>(value->as_unsigned() % units) / per_second;
     }
     const auto date = parse_date_time(field);
     if (!date)
@@ -458,7 +458,7 @@ Expected<void> load_import_map(const std::filesystem::path& path, ImportOptions&
       one.finish();
     }
     const std::string decimal = map.string("decimal", "");
-    if (decimal != "" && decimal != "point" && decimal != "comma")
+    if (!decimal.empty() && decimal != "point" && decimal != "comma")
       yaml_problem(map.find("decimal"), "'decimal:' must be point or comma");
     if (!decimal.empty()) options.decimal = decimal == "comma" ? ',' : '.';
     options.skip_lines = map.integer("skip-lines", options.skip_lines, 0, 1'000'000);

@@ -187,6 +187,7 @@ std::optional<Frequency> rate_by_counts(std::span<const double> times) {
   if (runs.size() < 3) return std::nullopt;
   runs.erase(runs.begin());
   std::vector<double> rates;
+  rates.reserve(runs.size());
   for (const auto& run : runs) rates.push_back(run.samples / run.length);
   std::nth_element(rates.begin(), rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2), rates.end());
   const double usual = rates[rates.size() / 2];
