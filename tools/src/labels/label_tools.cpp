@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <compare>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -257,7 +258,7 @@ Expected<LabelOrigins> LabelOrigins::first_blocks(const Recording& recording, co
     const auto at = known.find(recording.streams()[i].id);
     if (at == known.end()) continue;
     const auto [all, first] = known.try_emplace("", at->second);
-    if (compare(all->second, at->second) != 0) origins.one_for_all_ = false;
+    if (std::is_neq(compare(all->second, at->second))) origins.one_for_all_ = false;
   }
   known.try_emplace("", Instant{});
   return origins;
