@@ -92,8 +92,8 @@ Expected<void> add(LabelFile& file, Label label) {
 }
 
 bool same_times(const LabelFile& file, const Label& label, const LabelFile& other, const Label& of_other) {
-  return compare({label.begin, file.tick_frequency}, {of_other.begin, other.tick_frequency}) == 0 &&
-         compare({label.end, file.tick_frequency}, {of_other.end, other.tick_frequency}) == 0;
+  return std::is_eq(compare({label.begin, file.tick_frequency}, {of_other.begin, other.tick_frequency})) &&
+         std::is_eq(compare({label.end, file.tick_frequency}, {of_other.end, other.tick_frequency}));
 }
 
 // The slowest ticks that have all of both; nothing where these are too fast to be told.
