@@ -71,10 +71,8 @@ SdsioConnection::Host DeviceSession::make_host() {
       const auto failure = when_there_is_memory([&]() -> std::string {
         try {
           work();
-        } catch (const std::bad_alloc&) {
-          return "out of memory";
         } catch (const std::exception& error) {
-          return error.what();
+          return error_of(error).message;
         }
         return {};
       });

@@ -276,16 +276,6 @@ class PackedSession final : public SessionWriter {
     return writer_->taken_blocks(id) - writer_->unsaved_blocks(id);
   }
 
-  // A lack of memory is a failure like others.
-  template <class Call>
-  static Expected<void> with_memory(Call call) {
-    try {
-      return call();
-    } catch (const std::bad_alloc&) {
-      return tl::unexpected<Error>(no_memory());
-    }
-  }
-
   // A write that failed may have left whole blocks of what it was to write.
   void count_what_is_there() {
     if (file_.where() != path_) return;  // what has its name is not it

@@ -84,12 +84,9 @@ class PlainSession final : public SessionWriter {
     PlainStream& stream = streams_.at(handle);
     PlainFile& file = stream.file;
     const std::uint64_t before = file.received_bytes();
-    try {
-      return settle(file, file.append(bytes));
-    } catch (const std::bad_alloc&) {
-      if (file.received_bytes() == before) stream.untaken_bytes += bytes.size();
-      return tl::unexpected<Error>(no_memory());
-    }
+    auto done = with_memory([&] { return settle(file, file.append(bytes)); });
+    if (!done && file.received_bytes() == before) stream.untaken_bytes += bytes.size();
+    return done;
   }
 
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {

@@ -490,7 +490,7 @@ bool RecorderThread::claim(std::uint64_t bytes) {
   account();
   const auto fits = [&] { return gate_.free_bytes() >= shared_.unwritten.used() + bytes; };
   std::unique_lock lock(shared_.stop_mutex);
-  while (!fits()) {
+  while (!take_if_it_fits(bytes)) {
     const bool may_seal = !sealed_;
     if (may_seal) ++shared_.may_seal;
     --shared_.at_work;
@@ -507,7 +507,7 @@ bool RecorderThread::claim(std::uint64_t bytes) {
     --shared_.seal_wanted;
     ++shared_.at_work;
     if (may_seal) --shared_.may_seal;
-    if (fits()) break;
+    if (fits()) continue;
     if (!may_seal) return false;
     lock.unlock();
     if (auto sealed = session_->seal(); !sealed) {
@@ -519,8 +519,6 @@ bool RecorderThread::claim(std::uint64_t bytes) {
     lock.lock();
     let_others_look_again();
   }
-  (void)unwritten_.set(unwritten_.held() + bytes);
-  sealed_ = false;
   return true;
 }
 
@@ -528,6 +526,11 @@ bool RecorderThread::claim_if_it_fits(std::uint64_t bytes) {
   expect_stop();
   account();
   const std::lock_guard lock(shared_.stop_mutex);
+  return take_if_it_fits(bytes);
+}
+
+// With shared_.stop_mutex held.
+bool RecorderThread::take_if_it_fits(std::uint64_t bytes) {
   if (gate_.free_bytes() < shared_.unwritten.used() + bytes) return false;
   (void)unwritten_.set(unwritten_.held() + bytes);
   sealed_ = false;

@@ -19,6 +19,16 @@ inline Error error_of(const std::exception& error) {
   return {ErrorCode::io, error.what(), {}, {}};
 }
 
+/// Makes a call that returns Expected<void>; a lack of memory is a failure like others.
+template <class Call>
+Expected<void> with_memory(Call call) {
+  try {
+    return call();
+  } catch (const std::bad_alloc&) {
+    return tl::unexpected<Error>(no_memory());
+  }
+}
+
 /// How soon what failed for lack of memory is tried again.
 constexpr std::chrono::milliseconds kMemoryLook{20};
 

@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "median.hpp"
+
 namespace sds {
 
 namespace {
@@ -17,13 +19,6 @@ constexpr double kNoClockPpm = 30'000;
 constexpr std::size_t kFewPairs = 5;
 constexpr double kLeastScatterNs = 1e6;
 constexpr double kScatterOfFewNs = 10e6;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 != 0) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 // A point of the fit: all relative to the first pair, so that doubles are exact enough.
 struct Point {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "median.hpp"
+
 namespace sds {
 
 namespace {
@@ -15,13 +17,6 @@ constexpr double kClockResetThresholdOffsetStds = 10;
 constexpr double kClockResetThresholdOffsetSeconds = 1;
 constexpr double kWinsorThreshold = 0.0001;  // seconds
 constexpr int kFitSteps = 1000;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 != 0) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 // Which of the steps between measurements are unlike the others.
 class UnlikeOthers {

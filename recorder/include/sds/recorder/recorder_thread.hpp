@@ -168,6 +168,7 @@ class RecorderThread {
   void account();
   [[nodiscard]] bool claim(std::uint64_t bytes);
   [[nodiscard]] bool claim_if_it_fits(std::uint64_t bytes);
+  [[nodiscard]] bool take_if_it_fits(std::uint64_t bytes);
   void lose_the_rest(std::uint64_t bytes);
   void tell_those_who_stop();
   void seal_if_wanted();
