@@ -182,11 +182,9 @@ class ConditionParser {
   }
 
   std::size_t disjunction() {
-    if (++depth_ > 100) throw ParseProblem{at_, "nested too deep"};
     std::size_t left = conjunction();
     for (std::size_t at = at_; take("or") || take("||"); at = at_)
       left = add(Kind::logical_or, at, left, conjunction());
-    --depth_;
     return left;
   }
   std::size_t conjunction() {
@@ -255,6 +253,13 @@ class ConditionParser {
     return node;
   }
   std::size_t primary() {
+    // Every recursion passes here: this bounds the stack it takes, whatever it is nested in.
+    if (++depth_ > kMaxDepth) throw ParseProblem{at_, "nested too deep"};
+    const std::size_t node = operand();
+    --depth_;
+    return node;
+  }
+  std::size_t operand() {
     skip();
     if (at_ == text_.size()) throw ParseProblem{at_, "the condition ends too early"};
     if (take("(")) {
@@ -331,6 +336,7 @@ class ConditionParser {
 
   const std::string& text_;
   std::size_t at_ = 0;
+  static constexpr int kMaxDepth = 200;
   int depth_ = 0;
   Condition result_;
 };
