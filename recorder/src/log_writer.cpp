@@ -29,6 +29,8 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
   explicit DescriptorSink(int descriptor) : descriptor_(descriptor), colored_(::isatty(descriptor) != 0) {}
 
   void count_lost_by(spdlog::details::thread_pool* pool) { pool_ = pool; }
+  /// A line was lost before it came here.
+  void count_lost_line() { ++failed_; }
   /// From now on it does not wait beyond a moment in the near future.
   void hurry() { ends_at_ = (Clock::now() + kPatienceAtTheEnd).time_since_epoch().count(); }
 
@@ -88,7 +90,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
   int descriptor_;
   bool colored_;
   spdlog::details::thread_pool* pool_ = nullptr;
-  std::uint64_t failed_ = 0;
+  std::atomic<std::uint64_t> failed_{0};
   std::uint64_t told_ = 0;
   std::atomic<Clock::rep> ends_at_{0};
 };
@@ -112,7 +114,8 @@ LogWriter::LogWriter(int descriptor, std::size_t lines) : state_(std::make_uniqu
                                                           spdlog::async_overflow_policy::overrun_oldest);
   state_->logger->set_pattern("%^%H:%M:%S.%e%$ %v");
   state_->logger->set_level(state_->before->level());
-  state_->logger->set_error_handler([](const std::string&) {});  // a log that fails is no reason for more log
+  // A log that fails is no reason for more log; but that a line found no memory on its way to the thread is told.
+  state_->logger->set_error_handler([sink = state_->sink](const std::string&) { sink->count_lost_line(); });
   spdlog::set_default_logger(state_->logger);
 }
 

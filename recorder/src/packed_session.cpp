@@ -6,6 +6,7 @@
 
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
+#include "sds/format/new_file.hpp"
 #include "sds/format/plain.hpp"
 #include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
@@ -446,10 +447,17 @@ Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOption
   for (std::uint32_t number = 0;; ++number) {
     const auto path = options.directory / fmt::format("recording.{}{}.sdsz", number, options.playback ? ".p" : "");
     if (is_taken(path)) continue;
+    NewFile recording(path);
+    NewFile log(wal_path(path));
     auto writer = SdszWriter::create(path, session, writer_options);
     if (!writer && writer.error().code == ErrorCode::exists) continue;  // another session was faster
     if (!writer) return fail(writer);
-    return std::make_unique<PackedSession>(options, path, std::move(*writer));
+    recording.made();
+    log.made();
+    auto made = std::make_unique<PackedSession>(options, path, std::move(*writer));
+    recording.keep();
+    log.keep();
+    return made;
   }
 }
 

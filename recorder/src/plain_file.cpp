@@ -53,7 +53,7 @@ Expected<void> PlainFile::write_out() {
   }
   overhang_ = false;
   written_bytes_ += buffer_.size();
-  written_blocks_ = received_.blocks();
+  written_ = received_;
   buffer_.clear();
   return {};
 }

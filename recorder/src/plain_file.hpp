@@ -40,17 +40,17 @@ class PlainFile {
   /// Closes the file, without what was gathered.
   [[nodiscard]] Expected<void> close() { return sink_->close(); }
 
-  [[nodiscard]] const RecordCounter& received() const { return received_; }
+  /// What of the bytes is in the file.
+  [[nodiscard]] const RecordCounter& written() const { return written_; }
   [[nodiscard]] std::uint64_t received_bytes() const { return written_bytes_ + buffer_.size(); }
   [[nodiscard]] std::uint64_t written_bytes() const { return written_bytes_; }
-  [[nodiscard]] std::uint64_t written_blocks() const { return written_blocks_; }
 
  private:
   std::unique_ptr<ByteSink> sink_;
   Bytes buffer_;
   RecordCounter received_;
+  RecordCounter written_;
   std::uint64_t written_bytes_ = 0;
-  std::uint64_t written_blocks_ = 0;
   bool overhang_ = false;  // part of buffer_ may stand in the file
 };
 

@@ -6,6 +6,7 @@
 
 #include "plain_file.hpp"
 #include "sds/format/names.hpp"
+#include "sds/format/new_file.hpp"
 #include "sds/recorder/session_writer.hpp"
 #include "watched_file.hpp"
 #include "when_there_is_memory.hpp"
@@ -67,16 +68,19 @@ class PlainSession final : public SessionWriter {
   }
 
   Expected<void> open_file(std::uint32_t handle, const std::string& name, const std::filesystem::path& path) {
+    const std::string said = path.string();  // behind the creation nothing is to fail
+    NewFile made(path);
     auto sink = create_keeping_what_exists(path, options_.device);
     if (!sink) return fail(sink);
+    made.made();
     if (options_.durability == Durability::power)
-      if (auto synced = sync_directory(options_.directory); !synced) {
-        (void)remove_file(path);
-        return synced;
-      }
-    spdlog::info("record   {}: {} -> {}", options_.device, name, path.string());
+      if (auto synced = sync_directory(options_.directory); !synced) return synced;
+    WatchedFile file(path);
+    files_.reserve(files_.size() + 1);
     streams_.emplace(handle, PlainStream{name, PlainFile(std::move(*sink)), files_.size(), {}});
-    files_.emplace_back(path);
+    files_.push_back(std::move(file));
+    made.keep();
+    spdlog::info("record   {}: {} -> {}", options_.device, name, said);
     return {};
   }
 
@@ -171,11 +175,11 @@ class PlainSession final : public SessionWriter {
     const PlainFile& file = stream.file;
     // One end, one loss.
     std::string loss = reason;
-    const std::string unfinished = file.received().unfinished();
+    const std::string unfinished = file.written().unfinished();
     if (!unfinished.empty())
       loss += fmt::format("{}{}; kept as the file's torn end", loss.empty() ? "" : "; ", unfinished);
     if (!loss.empty()) summary_.losses.push_back(fmt::format("{}: {}", stream.name, loss));
-    summary_.blocks += file.written_blocks();
+    summary_.blocks += file.written().blocks();
     summary_.raw_bytes += file.received_bytes() + stream.untaken_bytes;
     summary_.stored_bytes += file.written_bytes();
   }

@@ -321,7 +321,8 @@ Expected<void> RecorderThread::open(const Work& work) {
   // is not to be kept from those who are to wait in it.
   const std::uint64_t needed = shared_.unwritten.used() + shared_.in_hand.used() + kOpenBytes;
   if (auto may = gate_.may_begin(needed); !may) return may;
-  if (given_up_) return tl::unexpected<Error>(no_memory());
+  // One end is kept in mind at a time.
+  if ((given_up_ || ended_) && !tell_what_is_owed()) return tl::unexpected<Error>(no_memory());
   known_[work.handle].name = work.text;
   if (!session_) {
     auto made = options_.make_session(work.options, work.text);

@@ -43,6 +43,24 @@ ServerOptions completed(ServerOptions options) {
     };
   return options;
 }
+
+// What a handler holds to be counted while it waits to be called. One that an exception out of the loop destroys, as
+// asio does where it finds no memory for what was accepted, is not counted any more.
+class Pending {
+ public:
+  explicit Pending(int& count) : count_(&count) { ++count; }
+  Pending(Pending&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+  Pending& operator=(Pending&&) = delete;
+  ~Pending() {
+    if (count_ != nullptr) --*count_;
+  }
+
+ private:
+  int* count_;
+};
+
 // From the last file's end to the server's: the FLAGS message that tells the device must have gone.
 constexpr std::chrono::milliseconds kLastFlags{300};
 // How often it is looked whether the devices that were asked to stop have done so.
@@ -53,10 +71,10 @@ struct Server::State {
   explicit State(const ServerOptions& options) : shared(completed(options)) {}
 
   ServerShared shared;  // outlives what is pending in the loop
+  int accepting = 0;    // how often the acceptor or its timer will call
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
   asio::steady_timer accept_timer{io};
-  bool accepting = false;                  // the acceptor or its timer will call
   std::optional<tcp::socket> at_the_door;  // one that there are no descriptors for yet
   std::chrono::milliseconds accept_pause = server_limits::accept_pause;
   LogLimiter accept_errors;
@@ -75,15 +93,13 @@ struct Server::State {
 
   void accept() {
     if (at_the_door && !let_in()) return accept_later(std::make_error_code(std::errc::too_many_files_open));
-    acceptor.async_accept([this](std::error_code error, tcp::socket socket) {
-      accepting = false;
+    acceptor.async_accept([this, pending = Pending(accepting)](std::error_code error, tcp::socket socket) {
       if (stopping || enough) return;
       if (error) return accept_later(error);
       at_the_door.emplace(std::move(socket));
       accept_pause = server_limits::accept_pause;
       accept();
     });
-    accepting = true;
   }
 
   // What an exception out of the loop, for which only a lack of memory is a reason, may have kept from going on.
@@ -91,7 +107,7 @@ struct Server::State {
     if (ended) return let_go();
     if (stopping) return end();
     if (enough) return end_after_the_last();
-    if (!accepting) accept();
+    if (accepting == 0) accept();
   }
 
   // False if the device has to wait until there are descriptors for it.
@@ -119,11 +135,9 @@ struct Server::State {
                     *hidden == 0 ? "" : fmt::format(" ({} times more)", *hidden));
     accept_timer.expires_after(accept_pause);
     accept_pause = std::min(2 * accept_pause, server_limits::longest_accept_pause);
-    accept_timer.async_wait([this](std::error_code cancelled) {
-      accepting = false;
+    accept_timer.async_wait([this, pending = Pending(accepting)](std::error_code cancelled) {
       if (!cancelled && !stopping && !enough) accept();
     });
-    accepting = true;
   }
 
   void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {

@@ -1,7 +1,6 @@
 // What the recorder does where memory is short.
 #pragma once
 
-#include <cerrno>
 #include <chrono>
 #include <new>
 #include <thread>
@@ -9,9 +8,6 @@
 #include "sds/format/error.hpp"
 
 namespace sds {
-
-/// Made without memory.
-inline Error no_memory() { return {ErrorCode::io, "out of memory", {}, {}, ENOMEM}; }
 
 /// What an exception says. Needs memory, but for a lack of it.
 inline Error error_of(const std::exception& error) {

@@ -32,6 +32,8 @@ int Error::exit_code() const {
   return 4;
 }
 
+Error no_memory() noexcept { return {ErrorCode::io, "out of memory", {}, {}, ENOMEM}; }
+
 bool is_disk_full(const Error& error) { return error.system_error == ENOSPC || error.system_error == EDQUOT; }
 
 tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem::path path,

@@ -12,17 +12,18 @@
 namespace sds {
 
 Expected<std::shared_ptr<const InputFile>> InputFile::open(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) return fail_errno(errno, "cannot open", path);
+  const std::shared_ptr<InputFile> file(new InputFile(path));
+  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file->descriptor_ < 0) return fail_errno(errno, "cannot open", path);
   struct stat info {};
-  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-    ::close(descriptor);
+  if (::fstat(file->descriptor_, &info) != 0 || !S_ISREG(info.st_mode))
     return fail(ErrorCode::io, "not a regular file", path);
-  }
-  return std::shared_ptr<const InputFile>(new InputFile(path, descriptor));
+  return file;
 }
 
-InputFile::~InputFile() { ::close(descriptor_); }
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
 
 Expected<std::uint64_t> InputFile::size() const {
   struct stat info {};
@@ -54,10 +55,12 @@ Expected<void> ByteSource::read_exactly(std::uint64_t offset, std::span<std::byt
 }
 
 Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::path& path, IfExists if_exists) {
+  std::unique_ptr<OutputFile> file(new OutputFile(path, -1, true));
   const int flags = O_WRONLY | O_CREAT | (if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
   const int descriptor = retry([&] { return file_system().open(path, flags, 0666); });
   if (descriptor < 0) return fail_errno(-descriptor, "cannot create", path);
-  return std::unique_ptr<OutputFile>(new OutputFile(path, descriptor, true));
+  file->descriptor_ = descriptor;
+  return file;
 }
 
 std::unique_ptr<OutputFile> OutputFile::standard_output() {
@@ -69,16 +72,16 @@ OutputFile::~OutputFile() {
 }
 
 Expected<void> OutputFile::failure() const {
-  if (error_) return tl::unexpected<Error>(*error_);
+  if (latch_ != Latch::open) return fail_errno(error_, failed_, path_);
   if (descriptor_ < 0) return fail(ErrorCode::io, "is closed", path_);
   return {};
 }
 
 tl::unexpected<Error> OutputFile::latch(Latch latch, int errno_value, const char* what) {
   latch_ = latch;
-  auto failed = fail_errno(errno_value, what, path_);
-  error_ = failed.value();
-  return failed;
+  error_ = errno_value;
+  failed_ = what;
+  return fail_errno(errno_value, what, path_);
 }
 
 Expected<void> OutputFile::append(ByteView bytes) {
@@ -99,7 +102,6 @@ Expected<void> OutputFile::truncate(std::uint64_t size) {
   const int done = retry([&] { return file_system().truncate(descriptor_, size); });
   if (done < 0) return latch(Latch::until_truncate, -done, "cannot truncate");
   latch_ = Latch::open;
-  error_.reset();
   return {};
 }
 
@@ -113,17 +115,18 @@ Expected<void> OutputFile::sync() {
 
 Expected<void> OutputFile::close() {
   const int descriptor = descriptor_;
-  if (!owned_ || descriptor < 0) return error_ ? failure() : Expected<void>{};
+  if (!owned_ || descriptor < 0) return latch_ != Latch::open ? failure() : Expected<void>{};
   descriptor_ = -1;
   const int done = file_system().close(descriptor);
-  if (error_) return failure();
+  if (latch_ != Latch::open) return failure();
   if (done < 0) return latch(Latch::for_good, -done, "cannot close");
   return {};
 }
 
 Expected<void> OutputFile::rename_to(const std::filesystem::path& path) {
+  auto name = path;
   if (auto renamed = rename_file(path_, path); !renamed) return renamed;
-  path_ = path;
+  path_ = std::move(name);
   return {};
 }
 

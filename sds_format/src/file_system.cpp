@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "retry.hpp"
+#include "sds/format/new_file.hpp"
 
 namespace sds {
 
@@ -127,8 +128,16 @@ Expected<void> remove_file(const std::filesystem::path& path) {
   return {};
 }
 
+NewFile::NewFile(std::filesystem::path path) : path_(std::move(path)) {}
+
+NewFile::~NewFile() {
+  if (made_) (void)retry([&] { return file_system().unlink(path_); });
+}
+
 Expected<void> sync_directory(const std::filesystem::path& directory) {
-  const auto& named = directory.empty() ? std::filesystem::path(".") : directory;
+  // No copy: that a sync was done is not to hang on memory for it.
+  const std::filesystem::path here(".");
+  const std::filesystem::path& named = directory.empty() ? here : directory;
   const int done = retry([&] { return file_system().sync_directory(named); });
   if (done < 0 && done != -EINVAL) return fail_errno(-done, "cannot sync the directory", named);
   return {};

@@ -164,12 +164,13 @@ Bytes encode_clock(const ClockPair& pair) {
 }
 
 void IndexBuilder::add(const IndexEntry& entry, const std::vector<ColumnStatistics>& statistics, ByteView facts) {
-  append_bytes(pending_, entry.header.encode());
-  append_le(pending_, entry.offset);
-  append_le(pending_, static_cast<std::uint32_t>(statistics.size()));
-  for (const auto& s : statistics) s.encode(pending_);
-  append_le(pending_, static_cast<std::uint32_t>(facts.size()));
-  append_bytes(pending_, facts);
+  Bytes added = entry.header.encode();
+  append_le(added, entry.offset);
+  append_le(added, static_cast<std::uint32_t>(statistics.size()));
+  for (const auto& s : statistics) s.encode(added);
+  append_le(added, static_cast<std::uint32_t>(facts.size()));
+  append_bytes(added, facts);
+  append_bytes(pending_, added);
   ++entries_;
 }
 

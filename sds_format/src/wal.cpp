@@ -6,6 +6,7 @@
 #include <array>
 
 #include "sds/format/limits.hpp"
+#include "sds/format/new_file.hpp"
 #include "sds/format/section.hpp"
 #include "section_walker.hpp"
 
@@ -64,17 +65,19 @@ WalWriter::WalWriter(std::filesystem::path recording, std::unique_ptr<OutputFile
                      std::uint64_t generation)
     : recording_(std::move(recording)), sink_(std::move(sink)), id_(id), generation_(generation) {}
 
-Expected<WalWriter> WalWriter::start(std::filesystem::path recording, std::unique_ptr<OutputFile> sink,
-                                     std::uint64_t id, std::uint64_t generation) {
-  WalWriter writer(std::move(recording), std::move(sink), id, generation);
+Expected<WalWriter> WalWriter::start(const std::filesystem::path& recording, const std::filesystem::path& log,
+                                     IfExists if_exists, std::uint64_t id, std::uint64_t generation) {
+  NewFile made(log);
+  auto sink = OutputFile::create(log, if_exists);
+  if (!sink) return fail(sink);
+  made.made();
+  WalWriter writer(recording, std::move(*sink), id, generation);
   append_bytes(writer.pending_, std::as_bytes(std::span(kMagic)));
   append_le(writer.pending_, id);
   append_le(writer.pending_, generation);
   writer.frame_ends_.push_back(writer.pending_.size());
-  if (auto done = writer.write(); !done) {
-    (void)remove_file(writer.sink_->path());
-    return fail(done);
-  }
+  if (auto done = writer.write(); !done) return fail(done);
+  made.keep();
   return writer;
 }
 
@@ -83,16 +86,12 @@ Expected<WalWriter> WalWriter::create(const std::filesystem::path& recording, st
   std::error_code ignored;
   if (if_exists == IfExists::fail && std::filesystem::exists(new_wal_path(recording), ignored))
     return fail(ErrorCode::exists, "exists already", new_wal_path(recording));
-  auto sink = OutputFile::create(wal_path(recording), if_exists);
-  if (!sink) return fail(sink);
-  return start(recording, std::move(*sink), recording_id, 0);
+  return start(recording, wal_path(recording), if_exists, recording_id, 0);
 }
 
 Expected<WalWriter> WalWriter::successor() const {
   if (auto ours = check_place(); !ours) return fail(ours);
-  auto sink = OutputFile::create(new_wal_path(recording_), IfExists::overwrite);
-  if (!sink) return fail(sink);
-  return start(recording_, std::move(*sink), id_, generation_ + 1);
+  return start(recording_, new_wal_path(recording_), IfExists::overwrite, id_, generation_ + 1);
 }
 
 Expected<void> WalWriter::publish(const WalWriter& predecessor) {
@@ -172,10 +171,10 @@ Expected<void> WalWriter::repair() {
 }
 
 Expected<void> WalWriter::remove() {
-  const bool ours = is_in_place();
+  if (!ours_) ours_ = is_in_place();
   (void)sink_->close();  // whatever it says: nothing in the log is needed any more
   // Where the recording was moved away, the name may be another's by now.
-  if (!ours) return {};
+  if (!*ours_) return {};
   // One that was about to replace it may be left of a failure.
   if (auto removed = remove_file(new_wal_path(recording_)); !removed) return removed;
   return remove_file(wal_path(recording_));

@@ -11,6 +11,7 @@
 #include "log_limiter.hpp"
 #include "sds/recorder/log_writer.hpp"
 #include "sds/recorder/printable.hpp"
+#include "support/no_memory.hpp"
 
 namespace sds {
 namespace {
@@ -75,6 +76,26 @@ TEST_F(LogToAPipe, WritesEveryLineBeforeItEnds) {
   EXPECT_NE(text.find(" one 1\n"), std::string::npos);
   EXPECT_NE(text.find(" two\\nforged\n"), std::string::npos);
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+}
+
+TEST_F(LogToAPipe, LinesThatFindNoMemoryAreCounted) {
+  const std::string line(400, 'x');  // longer than what spdlog keeps on the stack
+  std::size_t lost = 0;
+  {
+    const LogWriter log(ends_[1]);
+    bool happened = true;
+    for (long spared = 0; happened; ++spared) {
+      const test::NoMemory lack(spared);
+      spdlog::info("{}", line);
+      happened = test::NoMemory::happened();
+      if (happened) ++lost;
+    }
+    spdlog::info("the last");
+  }
+  const std::string text = read_all();
+  ASSERT_GT(lost, 0u);
+  EXPECT_NE(text.find("(" + std::to_string(lost) + " lines of the log are missing here"), std::string::npos) << text;
+  EXPECT_NE(text.find(" the last\n"), std::string::npos);
 }
 
 TEST_F(LogToAPipe, AFullPipeCostsLinesAndNoTime) {

@@ -1,56 +1,27 @@
 // Every single allocation fails in turn: what came is in the recording or told, and nothing is there that did not come.
 #include <gtest/gtest.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdlib>
-#include <new>
+#include <mutex>
 #include <regex>
 #include <sstream>
 
 #include "sds/recorder/sdsio_connection.hpp"
+#include "server_fixture.hpp"
+#include "support/no_memory.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
-
-namespace {
-thread_local long allocations_left = -1;  // of this thread, before one fails; negative: none does
-
-void* allocate(std::size_t size) {
-  if (allocations_left >= 0 && allocations_left-- == 0) throw std::bad_alloc();
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return allocate(size); }
-void* operator new[](std::size_t size) { return allocate(size); }
-// All of a kind, or a sanitizer sees memory of one given back to another.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size == 0 ? 1 : size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size == 0 ? 1 : size); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace sds {
 namespace {
 
+using test::NoMemory;
 using test::plain;
 using test::TestBlock;
 
 constexpr Arrival kThen{1000, 1000, true};
-
-// The allocation after `spared` others of this thread fails.
-class NoMemory {
- public:
-  explicit NoMemory(long spared) { allocations_left = spared; }
-  ~NoMemory() { allocations_left = -1; }
-  NoMemory(const NoMemory&) = delete;
-  NoMemory& operator=(const NoMemory&) = delete;
-  static bool happened() { return allocations_left < 0; }
-};
 
 std::vector<TestBlock> blocks_from(std::uint32_t first, std::uint32_t last) {
   std::vector<TestBlock> blocks;
@@ -119,6 +90,34 @@ TEST(WithoutMemory, APlainSessionTellsWhatItCannotTake) {
     const auto summary = (*session)->abandon("out of memory");
     EXPECT_EQ(std::filesystem::file_size(dir / "A.0.sds"), 0u);
     EXPECT_EQ(summary.losses, std::vector<std::string>{"A: out of memory; 2484 bytes that came are not in the file"});
+  }
+}
+
+TEST(WithoutMemory, AStreamThatCannotBeOpenedLeavesNoFile) {
+  for (const bool packed : {true, false}) {
+    bool happened = true;
+    for (long spared = 0; happened; ++spared) {
+      const test::TempDir dir;
+      SessionOptions options;
+      options.directory = dir.path();
+      options.packed = packed;
+      const std::string name = "a stream whose name needs memory";
+      std::unique_ptr<SessionWriter> session;
+      bool opened = false;
+      {
+        const NoMemory lack(spared);
+        try {
+          auto made = make_session(options, name);
+          if (made) session = std::move(*made);
+          opened = session && session->open_stream(1, name);
+        } catch (const std::bad_alloc&) {
+        }
+        happened = NoMemory::happened();
+      }
+      if (session && !opened) session->abandon("out of memory");
+      session.reset();
+      EXPECT_EQ(std::filesystem::is_empty(dir.path()), !opened) << packed << " " << spared;
+    }
   }
 }
 
@@ -355,6 +354,71 @@ TEST(WithoutMemory, WhatComesBehindAFailureIsCountedAndTheLossIsTold) {
   EXPECT_NE(text.str().find("device: S: 40 bytes came behind the end of its recording"), std::string::npos)
       << text.str();
 }
+
+// What is logged, kept without memory.
+class KeptLog final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  KeptLog() { text_.reserve(1 << 20); }
+  [[nodiscard]] bool says(const std::string& what) const { return text_.find(what) != std::string::npos; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (text_.size() + message.payload.size() + 1 > text_.capacity()) return;
+    text_.append(message.payload.data(), message.payload.size());
+    text_ += '\n';
+  }
+  void flush_() override {}
+
+ private:
+  std::string text_;
+};
+
+class ServerWithoutMemory : public test::ServerTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(ServerWithoutMemory, RecordsOrTellsAndServesTheNext) {
+  constexpr std::uint32_t kSent = 40;
+  std::string session = test::message(sdsio::Command::open, 0, 1, "A");
+  const auto sent = blocks_from(0, kSent - 1);
+  for (const auto& block : sent) session += test::message(sdsio::Command::write, 1, 0, plain({block}));
+  session += test::message(sdsio::Command::close, 1, 0, "");
+  const auto before = spdlog::default_logger();
+  bool happened = true;
+  // Which allocation is which hangs on the threads: not each of them has to be met, but most are.
+  for (long spared = 0; happened && !HasFailure(); ++spared) {
+    const auto log = std::make_shared<KeptLog>();
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", log));
+    spdlog::default_logger()->set_error_handler([](const std::string&) {});
+    ServerOptions options;
+    options.packed = GetParam();
+    start(options);
+    {
+      const test::NoMemoryElsewhere lack(spared);
+      test::send_raw(port_, session);
+      happened = test::NoMemoryElsewhere::happened();
+    }
+    test::send_raw(port_, session);  // of a device that comes later
+    stop();
+    std::size_t whole = 0;
+    std::size_t short_ones = 0;
+    for (const auto& file : std::filesystem::directory_iterator(dir_.path())) {
+      if (file.path().extension() == ".wal") continue;  // of a recording that was given up
+      const auto there = test::read_blocks(file.path());
+      ASSERT_LE(there.size(), sent.size()) << spared;
+      EXPECT_TRUE(std::equal(there.begin(), there.end(), sent.begin())) << spared;
+      ++(there.size() == sent.size() ? whole : short_ones);
+    }
+    EXPECT_GE(whole, 1u) << spared << log->text();
+    if (whole < 2)
+      EXPECT_TRUE(!served_ || log->says("sent away") || log->says("loss")) << spared << "\n" << log->text();
+    if (short_ones > 0) EXPECT_FALSE(served_) << spared << "\n" << log->text();
+    for (const auto& file : std::filesystem::directory_iterator(dir_.path())) std::filesystem::remove(file.path());
+  }
+  spdlog::set_default_logger(before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, ServerWithoutMemory, ::testing::Bool(),
+                         [](const auto& format) { return format.param ? "Packed" : "Plain"; });
 
 }  // namespace
 }  // namespace sds

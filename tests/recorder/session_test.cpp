@@ -7,6 +7,7 @@
 
 #include "sds/format/limits.hpp"
 #include "sds/recorder/server_limits.hpp"
+#include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -96,6 +97,20 @@ TEST(PlainSession, AnUnfinishedBlockIsKeptAndReported) {
       summary->losses,
       (std::vector<std::string>{"A: disconnected; the last block has 3 of its 6 bytes; kept as the file's torn end"}));
   EXPECT_EQ(test::read_file(dir / "A.0.sds").size(), 11u);
+}
+
+TEST(PlainSession, WhatNeverCameIntoTheFileIsNotItsTornEnd) {
+  const test::TempDir dir;
+  auto session = make_plain_session(options_for(dir), "A");
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "abcdef"}})), kThen));
+  ASSERT_TRUE((*session)->flush());
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{2, "abcdef"}}).substr(0, 11)), kThen));
+  const test::LimitedDisk full(0);
+  const auto summary = (*session)->abandon("the disk was full");
+  EXPECT_EQ(summary.losses, (std::vector<std::string>{"A: the disk was full; 11 bytes that came are not in the file"}));
+  EXPECT_EQ(summary.blocks, 1u);
+  EXPECT_EQ(test::read_file(dir / "A.0.sds").size(), 14u);
 }
 
 TEST(PackedSession, TakesMetadataFromTheDirectoryAndTheNextFreeNumber) {

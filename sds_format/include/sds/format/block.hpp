@@ -44,17 +44,24 @@ struct BlockRun {
     jumps.clear();
     unsorted = false;
   }
+  /// If it throws (std::bad_alloc), nothing was appended.
   void append(std::uint32_t timeslot, std::uint64_t tick, ByteView data) {
-    if (timeslots.empty()) {
-      first_tick = tick;
-    } else {
-      if (tick < last_tick) unsorted = true;
-      if (TickUnwrapper(last_tick).next(timeslot) != tick) jumps.push_back({timeslots.size(), tick});
+    const std::size_t block = count();
+    const std::size_t end = bytes.size();
+    try {
+      append_bytes(bytes, data);
+      timeslots.push_back(timeslot);
+      sizes.push_back(static_cast<std::uint32_t>(data.size()));
+      if (block > 0 && TickUnwrapper(last_tick).next(timeslot) != tick) jumps.push_back({block, tick});
+    } catch (...) {
+      bytes.resize(end);
+      timeslots.resize(block);
+      sizes.resize(block);
+      throw;
     }
+    if (block == 0) first_tick = tick;
+    if (block > 0 && tick < last_tick) unsorted = true;
     last_tick = tick;
-    timeslots.push_back(timeslot);
-    sizes.push_back(static_cast<std::uint32_t>(data.size()));
-    append_bytes(bytes, data);
   }
 };
 

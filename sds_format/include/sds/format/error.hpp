@@ -38,6 +38,9 @@ struct Error {
   [[nodiscard]] int exit_code() const;
 };
 
+/// What a lack of memory says. Made without any.
+[[nodiscard]] Error no_memory() noexcept;
+
 /// True where writing failed for want of room (ENOSPC, EDQUOT): it may succeed later.
 bool is_disk_full(const Error& error);
 

@@ -30,9 +30,9 @@ class InputFile final : public ByteSource {
   [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override;
 
  private:
-  InputFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  explicit InputFile(std::filesystem::path path) : path_(std::move(path)) {}
   std::filesystem::path path_;
-  int descriptor_;
+  int descriptor_ = -1;
 };
 
 /// Where a writer puts its bytes. Two implementations: OutputFile, and the tests' failing disk.
@@ -87,8 +87,10 @@ class OutputFile final : public ByteSink {
   std::filesystem::path path_;
   int descriptor_;
   bool owned_;  // false: standard output
+  // The error is put into words when it is asked for: to keep it needs no memory.
   Latch latch_ = Latch::open;
-  std::optional<Error> error_;
+  int error_ = 0;
+  const char* failed_ = "";
 };
 
 /// Reads a whole small file; fails with ErrorCode::limit if it is larger than `max_bytes`.

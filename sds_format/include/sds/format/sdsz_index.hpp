@@ -44,6 +44,7 @@ Bytes encode_clock(const ClockPair& pair);
 class IndexBuilder {
  public:
   /// `facts`: the decompressed payload of a gap or clock section, so that a reader need not look for it; else empty.
+  /// If it throws (std::bad_alloc), nothing was added.
   void add(const IndexEntry& entry, const std::vector<ColumnStatistics>& statistics, ByteView facts);
   /// Bytes collected since the last clear().
   [[nodiscard]] std::size_t pending_bytes() const { return pending_.size(); }

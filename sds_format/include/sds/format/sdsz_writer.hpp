@@ -55,6 +55,8 @@ struct SdszWriterOptions {
 /// The first write that fails latches: every later call returns its error, and nothing that was not written before is
 /// said to be. The file stays as whole sections, and the log stays, so a reader gets all that was flushed. Of what was
 /// given to the writer nothing is dropped: resume() tries again, and goes on from there.
+/// A lack of memory is an error like others, and latches like them where something was being written; where it kept the
+/// writer from taking what it was given, failure() stays empty, and the call may be made again.
 /// Destroying an unclosed writer leaves the recording as a kill would: complete up to the last flush().
 class SdszWriter {
  public:
@@ -149,6 +151,10 @@ class SdszWriter {
 
  private:
   struct State;
+  static Expected<SdszWriter> create_file(const std::filesystem::path& path, const Properties& session,
+                                          const SdszWriterOptions& options);
+  static Expected<SdszWriter> begin(std::unique_ptr<ByteSink> sink, const Properties& session,
+                                    const SdszWriterOptions& options);
   explicit SdszWriter(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

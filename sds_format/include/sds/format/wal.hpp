@@ -34,7 +34,8 @@ class WalWriter {
   [[nodiscard]] bool is_in_place() const;
 
   /// Adds blocks `from` to the end of `run`, whose block 0 is the stream's block `run_first_block`, to what the next
-  /// write() writes; `from_byte` and `from_tick` are where block `from` stands in run.bytes, and its tick.
+  /// write() writes; `from_byte` and `from_tick` are where block `from` stands in run.bytes, and its tick. If it throws
+  /// (std::bad_alloc), only repair() may follow.
   void add(std::uint32_t stream, std::uint64_t run_first_block, const BlockRun& run, std::size_t from,
            std::size_t from_byte, std::uint64_t from_tick);
   /// Writes what was added; of what was added before a failure, whole frames may stay.
@@ -55,8 +56,8 @@ class WalWriter {
   [[nodiscard]] Expected<void> check_place() const;
   WalWriter(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
             std::uint64_t generation);
-  static Expected<WalWriter> start(std::filesystem::path recording, std::unique_ptr<OutputFile> sink, std::uint64_t id,
-                                   std::uint64_t generation);
+  static Expected<WalWriter> start(const std::filesystem::path& recording, const std::filesystem::path& log,
+                                   IfExists if_exists, std::uint64_t id, std::uint64_t generation);
 
   std::filesystem::path recording_;
   std::unique_ptr<OutputFile> sink_;
@@ -66,6 +67,7 @@ class WalWriter {
   Bytes pending_;
   std::size_t frames_ = 0;
   std::vector<std::size_t> frame_ends_;  // in pending_
+  std::optional<bool> ours_;             // whether remove() found the log in its place before it closed it
 };
 
 /// Blocks that a log holds, found in one pass without keeping their data.

@@ -1,0 +1,113 @@
+// The write-ahead log of a recording that is being written.
+#include <algorithm>
+
+#include "sdsz_writer_state.hpp"
+
+namespace sds {
+
+namespace {
+
+// A log is not worth replacing before it holds this much that has been sealed since.
+constexpr std::uint64_t kMinDeadLogBytes = std::uint64_t{4} << 20;
+// One that could not be replaced grows by this much before that is tried again.
+constexpr std::uint64_t kRetryLogBytes = std::uint64_t{1} << 20;
+constexpr std::size_t kLogWriteBytes = std::size_t{1} << 20;
+
+}  // namespace
+
+Expected<void> SdszWriter::State::log_open_blocks(WalWriter& log) {
+  std::vector<std::uint32_t> added;
+  const auto write = [&]() -> Expected<void> {
+    if (auto done = log.write(); !done) return done;
+    for (const auto id : added) {
+      OpenStream& stream = streams[id];
+      stream.logged = {stream.run.count(), stream.run.bytes.size(), stream.last_tick};
+    }
+    added.clear();
+    return {};
+  };
+  for (std::uint32_t id = 0; id < streams.size(); ++id) {
+    OpenStream& stream = streams[id];
+    if (stream.logged.blocks == stream.run.count()) continue;
+    log.add(id, stream.sealed_blocks, stream.run, stream.logged.blocks, stream.logged.bytes, tick_behind_log(stream));
+    added.push_back(id);
+    if (log.pending_bytes() >= kLogWriteBytes)
+      if (auto done = write(); !done) return done;
+  }
+  return write();
+}
+
+void SdszWriter::State::save_in_log() {
+  if (!wal || std::exchange(saved_in_log, true) || !wal->repair()) return;
+  Expected<void> done;
+  for (auto& job : jobs) {
+    if (job->logged_blocks == job->run.count()) continue;
+    wal->add(job->stream, job->first_block, job->run, job->logged_blocks, job->logged_bytes, job->tick_behind_log);
+    if (!(done = wal->write())) break;
+    job->logged_blocks = job->run.count();
+  }
+  if (done) done = log_open_blocks(*wal);
+  if (!done) return (void)wal->repair();
+  if (options.durability == Durability::power && wal->sync()) synced_log_bytes = wal->bytes();
+}
+
+std::uint64_t SdszWriter::State::tick_behind_log(const OpenStream& stream) {
+  const BlockRun& run = stream.run;
+  const std::size_t next = stream.logged.blocks;
+  if (next == 0) return run.first_tick;
+  const auto jump = std::lower_bound(run.jumps.begin(), run.jumps.end(), next,
+                                     [](const auto& j, std::size_t block) { return j.block < block; });
+  if (jump != run.jumps.end() && jump->block == next) return jump->tick;
+  return TickUnwrapper(stream.logged.last_tick).next(run.timeslots[next]);
+}
+
+bool SdszWriter::State::log_is_due_for_renewal() const {
+  std::uint64_t live = 0;
+  for (const auto& stream : streams) live += stream.live_log_bytes();
+  const std::uint64_t dead = wal->bytes() - std::min(wal->bytes(), live);
+  return dead >= std::max(live, kMinDeadLogBytes) || wal->frames() >= limits::max_log_frames / 4;
+}
+
+Expected<void> SdszWriter::State::flush_log() {
+  if (wal->bytes() >= renew_at && log_is_due_for_renewal()) {
+    auto renewed = renew_log();
+    if (renewed || failure) return renewed;
+    // Without a descriptor, or room, for its successor the log still does; but not for ever.
+    if (wal->frames() >= limits::max_log_frames / 2) return latch(renewed);
+    renew_at = wal->bytes() + kRetryLogBytes;
+  }
+  if (auto done = log_open_blocks(*wal); !done) return latch(done);
+  if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
+  if (auto synced = surely([&] { return wal->sync(); }); !synced) return synced;
+  synced_log_bytes = wal->bytes();
+  return {};
+}
+
+Expected<void> SdszWriter::State::renew_log() {
+  std::vector<LoggedPart> before;
+  before.reserve(streams.size());
+  const auto directory = directory_of(sink->path());
+  auto fresh = wal->successor();
+  if (!fresh) return fail(fresh);
+  for (auto& stream : streams) before.push_back(std::exchange(stream.logged, {}));
+  Expected<void> done;
+  try {
+    done = log_open_blocks(*fresh);
+    if (done && options.durability == Durability::power) done = fresh->sync();
+    if (done) done = fresh->publish(*wal);
+  } catch (const std::exception&) {
+    done = tl::unexpected<Error>(no_memory());
+  }
+  if (!done) {
+    fresh->discard();
+    for (std::size_t i = 0; i < streams.size(); ++i) streams[i].logged = before[i];
+    return done;
+  }
+  wal = std::move(*fresh);
+  synced_log_bytes = wal->bytes();
+  renew_at = 0;
+  if (options.durability != Durability::power) return {};
+  return surely([&] { return sync_directory(directory); });
+}
+
+}  // namespace sds

@@ -1,0 +1,190 @@
+// The sections of a recording that is being written: encoded, put in order, appended.
+#include <algorithm>
+#include <functional>
+
+#include "sdsz_writer_state.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr std::size_t kIndexPieceBytes = std::size_t{1} << 20;
+constexpr std::size_t kTailPieceBytes = std::size_t{1} << 20;
+
+}  // namespace
+
+Expected<void> SdszWriter::State::write_section(SectionHeader header, ByteView payload,
+                                                const std::vector<ColumnStatistics>& statistics, ByteView facts) {
+  header.sequence = sequence;
+  header.recording = recording;
+  Bytes whole = header.encode();
+  whole.reserve(whole.size() + payload.size());
+  append_bytes(whole, payload);
+  const bool indexed = header.kind != SectionKind::index && header.kind != SectionKind::footer;
+  Expected<void> done;
+  try {
+    done = sink->append(whole);
+    if (done && indexed) index.add({header, stored}, statistics, facts);
+  } catch (const std::exception&) {
+    done = tl::unexpected<Error>(no_memory());
+  }
+  if (!done) {
+    auto failed = latch(done);
+    (void)sink->truncate(stored);  // leave whole sections; the error that counts is the first
+    save_in_log();
+    return failed;
+  }
+  stored += whole.size();
+  ++sequence;
+  return {};
+}
+
+Expected<void> SdszWriter::State::write_index() {
+  const std::uint64_t here = stored;
+  SectionHeader header;
+  header.kind = SectionKind::index;
+  Bytes payload = index.payload(last_index);
+  seal_payload(header, payload, true);
+  if (auto done = write_section(header, payload, {}, {}); !done) return done;
+  last_index = here;
+  index.clear();
+  return {};
+}
+
+void SdszWriter::State::push_small(SectionKind kind, std::uint32_t stream, Bytes payload, bool keep_facts) {
+  auto job = std::make_unique<SectionJob>();
+  job->stream = stream;
+  SectionHeader& header = job->section.header;
+  header.kind = kind;
+  header.stream = stream;
+  if (stream != SectionHeader::no_stream && kind != SectionKind::stream) {
+    header.first_tick = header.last_tick = streams[stream].last_tick;
+    header.first_block = streams[stream].blocks();
+  }
+  if (keep_facts) job->facts = payload;
+  seal_payload(header, payload, true);
+  job->section.payload = std::move(payload);
+  job->done = true;
+  jobs.push_back(std::move(job));
+}
+
+std::unique_ptr<DataSectionCoder> SdszWriter::State::borrow_coder() {
+  const std::lock_guard lock(mutex);
+  if (coders.empty()) return std::make_unique<DataSectionCoder>();
+  auto coder = std::move(coders.back());
+  coders.pop_back();
+  return coder;
+}
+
+std::size_t SdszWriter::State::tail_piece_bytes() const {
+  return std::max<std::size_t>(options.section_bytes, kTailPieceBytes);
+}
+
+void SdszWriter::State::start_sealing_tail(std::uint32_t id) {
+  Bytes& tail = streams[id].tail;
+  while (!tail.empty()) {
+    const auto end = tail.begin() + static_cast<std::ptrdiff_t>(std::min(tail.size(), tail_piece_bytes()));
+    push_small(SectionKind::tail, id, Bytes(tail.begin(), end));
+    raw += static_cast<std::uint64_t>(end - tail.begin());
+    open_bytes -= static_cast<std::uint64_t>(end - tail.begin());
+    tail.erase(tail.begin(), end);
+  }
+  if (tail.capacity() > tail_piece_bytes()) tail = {};
+  account();
+}
+
+void SdszWriter::State::start_sealing_blocks(std::uint32_t id) {
+  OpenStream& stream = streams[id];
+  if (stream.run.count() == 0) return;
+  auto job = std::make_unique<SectionJob>();
+  SectionJob* raw_job = job.get();
+  // The layout is copied: `streams` may grow while another thread encodes.
+  const std::function<void()> work = [this, raw_job, layout = stream.layout] { encode(*raw_job, layout); };
+  jobs.push_back(std::move(job));
+  // Nothing from here on needs memory: a job that is queued is done some time.
+  take_open_blocks(id, stream, *raw_job);
+  if (options.executor == nullptr) return work();
+  try {
+    options.executor->run(work);
+  } catch (const std::bad_alloc&) {
+    work();
+  }
+}
+
+void SdszWriter::State::take_open_blocks(std::uint32_t id, OpenStream& stream, SectionJob& job) {
+  job.stream = id;
+  job.first_block = stream.sealed_blocks;
+  job.logged_blocks = stream.logged.blocks;
+  job.logged_bytes = stream.logged.bytes;
+  if (stream.logged.blocks < stream.run.count()) job.tick_behind_log = tick_behind_log(stream);
+  std::swap(job.run, stream.run);
+  stream.sealed_blocks += job.run.count();
+  stream.logged = {};
+  raw += job.run.raw_bytes();
+  open_bytes -= job.run.raw_bytes() + job.run.jumps.size() * kJumpBytes;
+  account();
+}
+
+void SdszWriter::State::encode(SectionJob& job, const Layout& layout) {
+  bool encoded = false;
+  try {
+    auto coder = borrow_coder();
+    job.section = coder->encode(job.run, job.stream, layout, options.level);
+    job.section.header.first_block = job.first_block;
+    encoded = true;
+    const std::lock_guard lock(mutex);
+    coders.push_back(std::move(coder));
+  } catch (const std::exception&) {
+    // told by job.encoded; others' threads help with this, also where nothing may be thrown
+  }
+  const std::lock_guard lock(mutex);
+  job.encoded = encoded;
+  job.done = true;
+  job_done.notify_all();
+}
+
+Expected<void> SdszWriter::State::commit(std::size_t may_wait) {
+  for (;;) {
+    if (index.pending_bytes() >= kIndexPieceBytes)
+      if (auto done = write_index(); !done) return done;
+    if (jobs.empty()) return {};
+    {
+      std::unique_lock lock(mutex);
+      if (!jobs.front()->done) {
+        if (jobs.size() <= may_wait) return {};
+        lock.unlock();
+        if (options.executor->help()) continue;
+        lock.lock();
+        job_done.wait(lock, [&] { return jobs.front()->done; });
+      }
+    }
+    SectionJob& job = *jobs.front();
+    if (!job.encoded) encode(job, streams[job.stream].layout);
+    if (!job.encoded) throw std::bad_alloc();
+    if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
+      return done;
+    if (job.section.header.kind == SectionKind::data)
+      streams[job.stream].filed_blocks += job.section.header.block_count;
+    const std::unique_ptr<SectionJob> written = std::move(jobs.front());
+    jobs.pop_front();
+    keep_spare(written->run, may_wait + 2);
+  }
+}
+
+void SdszWriter::State::keep_spare(BlockRun& run, std::size_t most) {
+  const bool scarce = options.open_blocks != nullptr && options.open_blocks->scarce();
+  if (run.bytes.capacity() == 0 || spare_runs.size() >= most || scarce) return;
+  run.clear();
+  spare_runs.push_back(std::move(run));
+}
+
+Expected<void> SdszWriter::State::trim() {
+  if (options.open_blocks != nullptr && options.open_blocks->scarce()) spare_runs.clear();
+  while (has_too_many()) {
+    start_sealing(largest_stream());
+    if (auto done = commit(0); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace sds
