@@ -40,6 +40,7 @@ struct Options {
   ExportOptions exports;
   bool each = false;
   bool cbor = false;
+  InfoLabelsOptions info_labels;
   unsigned jobs = 0;
   std::string split;
   SplitOptions split_options;
@@ -122,6 +123,12 @@ Expected<void> refuse_options_without_effect(const Options& o) {
   };
   if (std::all_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); }))
     if (auto ok = refuse({"--each"}, "is for plain .sds files: each .sdsz is a recording anyway"); !ok) return ok;
+  if (!o.exports.multi_label)
+    if (auto ok = refuse({"--rest-class", "--label-index"}, "needs --multi-label: info.labels has it"); !ok) return ok;
+  if (o.exports.multi_label)
+    if (auto ok = refuse({"--class"}, "has no effect with --multi-label: info.labels has the classes of the labels");
+        !ok)
+      return ok;
   if (o.split.empty())
     if (auto ok = refuse({"--split-by", "--seed"}, "needs --split"); !ok) return ok;
   if (o.window_text.empty())
@@ -159,6 +166,7 @@ void add_report(ExportReport& all, const ExportReport& report) {
   all.streams += report.streams;
   all.files.insert(all.files.end(), report.files.begin(), report.files.end());
   all.notes.insert(all.notes.end(), report.notes.begin(), report.notes.end());
+  all.labelled.insert(all.labelled.end(), report.labelled.begin(), report.labelled.end());
 }
 
 // Everything of one recording that goes into files of its own. `folder` is empty for a single recording.
@@ -166,6 +174,7 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
                                   const Options& o, const OnProgress& on_progress) {
   ExportOptions options = o.exports;
   options.samples.within = plan.within;
+  options.label_classes = o.part.labels;
   tell_only_within(recording, plan.within);
   const bool to_folder = !folder.empty();
   std::error_code ignored;
@@ -269,6 +278,8 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report.files) files.push_back(shown(o, file).string());
     all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
+  } else if (report.files.size() == 1 && report.streams == 0) {
+    fmt::print("{}: {}\n", shown(o, report.files.front()).string(), human_bytes(bytes));
   } else if (report.files.size() == 1) {
     fmt::print("{}: {}, {}\n", shown(o, report.files.front()).string(), counted(report.samples, "sample"),
                human_bytes(bytes));
@@ -277,6 +288,26 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
                report.files.back().filename().string(), counted(report.files.size(), "file"),
                counted(report.samples, "sample"), human_bytes(bytes));
   }
+}
+
+// Where --multi-label writes what the samples of the files are: in their folder.
+fs::path info_labels_path(const Options& o, const std::vector<PlannedExport>& plans) {
+  const bool to_folder = std::any_of(plans.begin(), plans.end(), [](const PlannedExport& plan) {
+    return !plan.streams.empty() && !plan.streams.front().wanted.empty();
+  });
+  return (to_folder ? fs::path(o.output) : fs::path(o.output).parent_path()) / "info.labels";
+}
+
+// Writes that file, and says so.
+int write_info_labels(const Options& o, const fs::path& path, std::vector<LabelledFile> files, nlohmann::json& all) {
+  ExportReport report;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path();
+  const std::string text =
+      info_labels(std::move(files), folder, o.info_labels, o.given.count("--rest-class") > 0, report.notes);
+  if (auto done = write_text_file(path, text, if_exists(o.exports.force)); !done) return fail_shown(o, done.error());
+  report.files.push_back(path);
+  print_files(report, o, all);
+  return 0;
 }
 
 // What is said of an export as a whole.
@@ -490,7 +521,8 @@ Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<
   request.to_folder = names_folder(o.output);
   request.needs_rate = o.format == Format::audio || o.format == Format::edge_impulse;
   request.block_rate_does = o.format == Format::edge_impulse;
-  request.file_an_event = o.format == Format::edge_impulse;
+  request.named_by_recording = o.format == Format::edge_impulse;
+  request.file_an_event = o.format == Format::edge_impulse && !o.exports.multi_label;
   request.class_name = request.file_an_event ? o.exports.label : "";
   std::vector<LookedAt> looked_at(inputs.size());
   {
@@ -555,6 +587,8 @@ int run_export(Options o) {
   for (const auto& text : o.notes) note(text);
   if (o.format == Format::hdf5) return run_hdf5(o, *plans, items, pool.get());
   name_files(*plans, o.extension);
+  if (o.exports.multi_label)
+    if (auto ok = refuse_existing(info_labels_path(o, *plans), o.exports.force); !ok) return fail_shown(o, ok.error());
   std::vector<Expected<ExportReport>> reports(plans->size(), ExportReport{});
   {
     SharedProgress progress("exporting", 0);
@@ -577,14 +611,18 @@ int run_export(Options o) {
   }
   int exit_code = 0;
   nlohmann::json all = nlohmann::json::array();
+  std::vector<LabelledFile> labelled;
   for (const auto& report : reports) {
     if (report) {
       print_files(*report, o, all);
+      labelled.insert(labelled.end(), report->labelled.begin(), report->labelled.end());
       continue;
     }
     exit_code = std::max(exit_code, fail_shown(o, report.error()));
     if (report.error().code == ErrorCode::interrupted) return exit_code;
   }
+  if (!labelled.empty())
+    exit_code = std::max(exit_code, write_info_labels(o, info_labels_path(o, *plans), std::move(labelled), all));
   if (!items.empty() && exit_code == 0)
     if (const int failure = finish_dataset(o, items, nullptr); failure != 0) return failure;
   if (o.json) print_json({{"outputs", all}, {"damages", damages_json()}, {"notes", notes_of_all(o, items)}});
@@ -689,6 +727,20 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
         ->type_name("NAME");
     command->add_option("--device-type", o->exports.device_type, "What device it was (default sdskit)")
         ->type_name("NAME");
+  }
+  if (info.format == Format::edge_impulse) {
+    command->add_flag("--multi-label", o->exports.multi_label,
+                      "All labels of a stream in one file, and their classes in info.labels beside it");
+    command
+        ->add_option("--rest-class", o->info_labels.rest,
+                     "With --multi-label: the class of what has no label (default unlabelled)")
+        ->type_name("NAME");
+    command
+        ->add_option("--label-index", o->info_labels.in_samples,
+                     "What info.labels counts: `milliseconds`, as Edge Impulse documents it (default), or `samples`, "
+                     "as its uploader takes it")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"milliseconds", false}, {"samples", true}}))
+        ->type_name("milliseconds|samples");
   }
   if (info.format == Format::images)
     command->add_flag("--raw", o->exports.raw_frames, "The frames' bytes instead of PNG");

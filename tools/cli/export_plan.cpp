@@ -213,7 +213,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     PlannedStream planned{stream, plan.within, {}, {}};
     if (files)
       planned.wanted =
-          request.many || request.file_an_event ? plan.stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
+          request.many || request.named_by_recording ? plan.stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
     if (files && request.file_an_event && !why) {
       if (auto done = divide_by_event(recording, request, *times_asked_for, std::move(planned), plan); !done)
         return done;

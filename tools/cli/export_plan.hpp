@@ -24,6 +24,7 @@ struct ExportRequest {
   bool to_folder = false;            ///< those of one recording do
   bool needs_rate = false;           ///< the format has no place for streams without a sample-frequency,
   bool block_rate_does = false;      ///< where a frequency of the blocks will not do, either
+  bool named_by_recording = false;   ///< a file that several streams make is <recording>.<stream>, not <stream>
   bool file_an_event = false;        ///< in a folder each label becomes a file, <class>.<name>, in a file at most one
   std::string class_name;            ///< instead of the labels' classes; without part.labels all is one file of it
 };

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "export/closed_gaps.hpp"
@@ -7,6 +8,7 @@
 #include "sds/format/partial_file.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/exports.hpp"
+#include "sds/tools/label_tools.hpp"
 #include "sds/tools/value_text.hpp"
 
 namespace sds {
@@ -89,6 +91,18 @@ class Document {
   std::array<char, max_number_chars> number_{};
 };
 
+// What is the class of a stream's samples, from labels of these classes (none: of all).
+Expected<ClassRuns> runs_of(const Recording& recording, const StreamInfo& stream,
+                            const std::vector<std::string>& classes) {
+  auto labels = labels_of(recording);
+  if (!labels) return fail(labels);
+  if (!classes.empty())
+    std::erase_if(labels->labels, [&](const Label& label) {
+      return std::find(classes.begin(), classes.end(), label.name) == classes.end();
+    });
+  return ClassRuns(class_timeline(*labels, stream.id));
+}
+
 }  // namespace
 
 Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size_t index,
@@ -106,6 +120,8 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (!rate)
     return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency, which this format needs", stream.id),
                 stream.path);
+  auto runs = options.multi_label ? runs_of(recording, stream, options.label_classes) : ClassRuns({});
+  if (!runs) return fail(runs);
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
   ExportReport report;
@@ -155,6 +171,8 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
     const SampleRun& samples = **run;
     closed.wrote(samples);
     report.samples += samples.count;
+    if (options.multi_label)
+      for (const double time : samples.times) runs->add(time);
     for (std::size_t v = 0; v < values.size(); ++v) {
       columns[v].resize(samples.count);
       physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
@@ -187,6 +205,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
         fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));
   report.streams = 1;
   report.files.push_back(output);
+  if (options.multi_label) report.labelled.push_back({output, *rate, runs->take()});
   return report;
 }
 

@@ -41,31 +41,6 @@ void find_overlaps(const LabelFile& file, std::vector<std::string>& problems) {
   }
 }
 
-// The class at each instant of a stream: changes[t] is the class from t on.
-std::map<double, std::string> timeline(const LabelFile& file, const std::string& stream) {
-  std::set<double> times;
-  std::vector<const Label*> labels;
-  for (const auto& label : file.labels) {
-    if (label.end == label.begin || (!label.stream.empty() && label.stream != stream)) continue;
-    labels.push_back(&label);
-    times.insert(file.seconds_of(label.begin));
-    times.insert(file.seconds_of(label.end));
-  }
-  // The last one that is open is the class, in whatever order labels are in the file.
-  std::sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) {
-    return std::tie(a->begin, b->end, b->name) < std::tie(b->begin, a->end, a->name);
-  });
-  std::map<double, std::string> changes;
-  std::vector<const Label*> open;
-  std::size_t next = 0;
-  for (const double t : times) {
-    while (next < labels.size() && file.seconds_of(labels[next]->begin) <= t) open.push_back(labels[next++]);
-    std::erase_if(open, [&](const Label* l) { return file.seconds_of(l->end) <= t; });
-    changes[t] = open.empty() ? "" : open.back()->name;
-  }
-  return changes;
-}
-
 Expected<Label> label_from(const LabelFile& file, double from, double to, const Instant& origin) {
   const double origin_s = seconds(origin.tick, origin.frequency);
   auto begin = file.tick_of(from + origin_s);
@@ -214,6 +189,30 @@ Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
   return rounded;
 }
 
+std::map<double, std::string> class_timeline(const LabelFile& file, const std::string& stream) {
+  std::set<double> times;
+  std::vector<const Label*> labels;
+  for (const auto& label : file.labels) {
+    if (label.end == label.begin || (!label.stream.empty() && label.stream != stream)) continue;
+    labels.push_back(&label);
+    times.insert(file.seconds_of(label.begin));
+    times.insert(file.seconds_of(label.end));
+  }
+  // The last one that is open is the class, in whatever order labels are in the file.
+  std::sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) {
+    return std::tie(a->begin, b->end, b->name) < std::tie(b->begin, a->end, a->name);
+  });
+  std::map<double, std::string> changes;
+  std::vector<const Label*> open;
+  std::size_t next = 0;
+  for (const double t : times) {
+    while (next < labels.size() && file.seconds_of(labels[next]->begin) <= t) open.push_back(labels[next++]);
+    std::erase_if(open, [&](const Label* l) { return file.seconds_of(l->end) <= t; });
+    changes[t] = open.empty() ? "" : open.back()->name;
+  }
+  return changes;
+}
+
 std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams) {
   std::vector<Label> labels;
   std::size_t divided = 0;
@@ -311,8 +310,8 @@ Agreement agreement(const LabelFile& a, const LabelFile& b) {
   std::map<std::string, double> of_a;
   std::map<std::string, double> of_b;
   for (const auto& stream : streams) {
-    const auto left = timeline(a, stream);
-    const auto right = timeline(b, stream);
+    const auto left = class_timeline(a, stream);
+    const auto right = class_timeline(b, stream);
     for (auto t = times.begin(); t != times.end(); ++t) {
       const auto end = std::next(t);
       if (end == times.end()) break;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sds/tools/edge_impulse_labels.hpp"
 #include "sds/tools/sample_reader.hpp"
 #include "sds/tools/stream_checker.hpp"
 
@@ -20,9 +21,11 @@ struct ExportOptions {
   bool compress = false;     ///< npz: deflate the arrays
   double interval_s = 0.05;  ///< Qeexo: length of a row
   std::string label;         ///< class for formats that have one for a whole file; empty: from the labels
-  std::string device_type = "sdskit";  ///< Edge Impulse
-  bool raw_frames = false;             ///< images: the frames' bytes instead of PNG
-  bool force = false;                  ///< replace existing outputs
+  std::string device_type = "sdskit";      ///< Edge Impulse
+  bool multi_label = false;                ///< Edge Impulse: find the classes of the samples, for info.labels,
+  std::vector<std::string> label_classes;  ///< of these; empty: of all
+  bool raw_frames = false;                 ///< images: the frames' bytes instead of PNG
+  bool force = false;                      ///< replace existing outputs
   /// Audio and Edge Impulse: which steps of the stream are gaps, for several parts of it; filled by the first that has
   /// to know. May be null.
   std::shared_ptr<std::optional<GapRule>> gap_rule;
@@ -33,6 +36,7 @@ struct ExportReport {
   std::uint64_t streams = 0;
   std::vector<std::filesystem::path> files;
   std::vector<std::string> notes;
+  std::vector<LabelledFile> labelled;  ///< with ExportOptions::multi_label
 };
 
 /// One stream as audio, by libsndfile: the format follows the file's name (wav, flac, aiff, au, caf, w64, ogg, ...).

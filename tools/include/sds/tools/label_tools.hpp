@@ -20,6 +20,10 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
 Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other);
 void join_labels(LabelFile& file, double gap_s);
 
+/// What the class is from each of these times on, in seconds, for a stream ("" none): of overlapping labels the one
+/// that begins last; of those that begin at once the one that ends first, then the first by name.
+std::map<double, std::string> class_timeline(const LabelFile& file, const std::string& stream);
+
 /// Makes of each label of the whole recording one of each of these streams. Returns of how many that was done.
 std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams);
 
@@ -47,10 +51,9 @@ class LabelOrigins {
   bool one_for_all_ = true;
 };
 
-/// How far two annotators agree: at every instant, each says one class or none (of overlapping labels of one annotator
-/// the one that begins last; of those that begin at once the one that ends first, then the first by name). Where labels
-/// are about streams, each of these streams is compared by itself, with the labels that are about it and those about
-/// the whole recording, and seconds are those of all together.
+/// How far two annotators agree: at every instant, each says one class or none (class_timeline()). Where labels are
+/// about streams, each of these streams is compared by itself, with the labels that are about it and those about the
+/// whole recording, and seconds are those of all together.
 struct Agreement {
   std::vector<std::string> streams;  ///< that labels are about
   double compared_s = 0;             ///< from the first to the last label of either, for each stream
