@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections import Counter
+from fractions import Fraction
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "cli"), HERE]
@@ -240,6 +241,86 @@ class Exports(Oracle):
                     np.testing.assert_array_equal(data[:, 0], stream.x[kept])
                     np.testing.assert_array_equal(data[:, 1], stream.y[kept])
         self.each(check)
+
+    def test_windows_of_several_streams(self):
+        near = Fraction(2, 10**9)  # an instant, and one that is not it but so near, may be taken for each other
+
+        def check(recording, files, folder):
+            if len(files) > 1:  # each of several plain files would be a recording
+                return
+            rated = [s for s in recording.streams if s.rate is not None]
+            for count in {min(2, len(rated)), len(rated)} - {0, 1}:
+                check_streams(recording, files, folder, rated[:count])
+
+        def check_streams(recording, files, folder, streams):
+            common = [(0, Fraction(10**12))]
+            for stream in streams:
+                common = [(max(a, c), min(b, d)) for a, b in common for c, d in self.stretches(stream) if max(a, c) < min(b, d)]
+            longest = max((b - a for a, b in common), default=Fraction(0))
+            window = Fraction(f"{float(longest) / 4.5:.3f}")
+            stride = Fraction(f"{float(window) * 0.6:.3f}")
+            if stride == 0 or max(s.rate for s in streams) * window > 500_000 or stride * max(s.rate for s in streams) < 1:
+                return
+            options = [o for s in streams for o in ("-s", s.name)]
+            run("export", "npz", *files, *options, "--window", f"{float(window):.3f}s", "--stride", f"{float(stride):.3f}s",
+                "--unlabelled", "-f", "-o", os.path.join(folder, "joint"))
+            begins = []
+            for a, b in common:
+                if abs((b - a - window) / stride - round((b - a - window) / stride)) * stride < near and (b - a - window) % stride != 0:
+                    return
+                begins += [a + k * stride for k in range(math.floor((b - a - window) / stride) + 1)]
+            with np.load(os.path.join(folder, "joint", "train.npz")) as file:
+                data = dict(file)
+            np.testing.assert_allclose(data["begin"], [float(b) for b in begins], rtol=1e-15, atol=1e-9)
+            names = [str(n) for n in data["classes"]]
+            for stream in streams:
+                times, (x, y) = stream.sample_times(), stream.physical()
+                at_float = np.array([float(t) for t in times])
+                xs, counts = data["x." + stream.name], data["count." + stream.name]
+                self.assertEqual(xs.shape[1], max(1, round(window * stream.rate), max(counts)))
+                for i, begin in enumerate(begins):
+                    edges = (begin, begin + window)
+                    some = np.flatnonzero((at_float >= float(edges[0]) - 1e-6) & (at_float <= float(edges[1]) + 1e-6))
+                    if any(0 < abs(times[k] - edge) < near for k in some for edge in edges):
+                        continue
+                    kept = [k for k in some if edges[0] <= times[k] < edges[1] and k >= self.first_of(stream, edges[0])]
+                    self.assertEqual(counts[i], len(kept), (stream.name, i))
+                    np.testing.assert_array_equal(xs[i, :len(kept), 0], x[kept].astype(np.float32))
+                    np.testing.assert_array_equal(xs[i, :len(kept), 1], y[kept].astype(np.float32))
+                    self.assertTrue(np.isnan(xs[i, len(kept):]).all())
+            for i, begin in enumerate(begins):
+                shares = sorted((self.share(recording, n, [s.name for s in streams], begin, begin + window), n) for n in ("walk", "run", "rest"))
+                if abs(shares[2][0] - Fraction(1, 2)) < Fraction(1, 10**6) or shares[2][0] - shares[1][0] < Fraction(1, 10**6) and shares[1][0] > 0:
+                    continue
+                said = names[data["y"][i]] if data["y"][i] >= 0 else ""
+                self.assertEqual(said, shares[2][1] if shares[2][0] > Fraction(1, 2) else "", f"window {i}")
+        self.each(check)
+
+    def stretches(self, stream):
+        """[begin, end) between gaps; none begins where one before it reaches."""
+        stretches, until = [], Fraction(-1)
+        for first, last in stream.pieces():
+            blocks = range(stream.block_of(first), stream.block_of(last - 1) + 1)
+            begin = max(stream.block_time(blocks[0]), until)
+            until = max(begin, *(stream.block_time(i) + stream.sizes[i] / stream.rate for i in blocks))
+            stretches.append((begin, until))
+        return stretches
+
+    def first_of(self, stream, time):
+        """The first sample of the piece that a window that begins at `time` lies in."""
+        for (first, _), (begin, end) in zip(stream.pieces(), self.stretches(stream)):
+            if begin - Fraction(1, 10**9) <= time < end:
+                return first
+        raise AssertionError(f"{float(time)} is in no piece of {stream.name}")
+
+    def share(self, recording, name, streams, begin, end):
+        """How much of [begin, end) labels of a class cover that are about one of the streams, or the whole recording."""
+        covered, until = Fraction(0), begin
+        for a, b in sorted(l.span() for l in recording.labels if l.name == name and l.stream in ("", *streams)):
+            a, b = max(a, until), min(b, end)
+            if b > a:
+                covered, until = covered + b - a, b
+        return covered / (end - begin)
 
 
 if __name__ == "__main__":

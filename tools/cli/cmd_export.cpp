@@ -417,7 +417,6 @@ int run_windows(Options o) {
     if (!stride) return fail_with(stride.error());
     o.window.stride_s = *stride;
   }
-  if (o.streams.size() > 1) return fail_with({ErrorCode::usage, "windows are cut from one stream", {}, {}});
   if (o.part.from || o.part.to || !o.part.labels.empty())
     return fail_with({ErrorCode::usage, "windows are cut from whole recordings: sds cut makes parts of them", {}, {}});
   if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
@@ -425,7 +424,7 @@ int run_windows(Options o) {
   if (!named) return fail_with(named.error());
   if (auto begun = begin_dataset(o); !begun) return fail_with(begun.error());
   for (const auto& text : o.notes) note(text);
-  if (!o.streams.empty()) o.window.stream = o.streams.front();
+  o.window.streams = o.streams;
   o.window.channels = o.channels;
   o.window.force = o.exports.force;
   o.window.deflate = o.exports.deflate;
@@ -454,8 +453,16 @@ int run_windows(Options o) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report->files) files.push_back(shown(o, file).string());
     for (const auto& note : notes_of_all(o, *items)) report->notes.push_back(note);
+    nlohmann::json streams = nlohmann::json::array();
+    for (const auto& counts : report->counts)
+      streams.push_back({{"stream", counts.stream},
+                         {"samples", counts.samples},
+                         {"most_samples", counts.largest},
+                         {"windows_with_fewer", counts.fewer},
+                         {"windows_with_more", counts.more}});
     print_json(nlohmann::json{{"files", files},
                               {"windows", report->windows},
+                              {"streams", streams},
                               {"unlabelled", report->unlabelled},
                               {"damages", damages_json()},
                               {"notes", report->notes}});
@@ -746,12 +753,16 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
     command->add_flag("--raw", o->exports.raw_frames, "The frames' bytes instead of PNG");
   if (info.format == Format::hdf5 || info.format == Format::npz) {
     command
-        ->add_option("--window", o->window_text,
-                     "Cut windows of this length, such as 2s or 500ms: x, y, classes for training")
+        ->add_option(
+            "--window", o->window_text,
+            "Cut windows of this length, such as 2s or 500ms: x, y, classes for training. Of several streams (-s) each "
+            "has what all of them have in one span of time")
         ->type_name("TIME");
     command->add_option("--stride", o->stride_text, "From one window's begin to the next one's (default: the window)")
         ->type_name("TIME");
-    command->add_option("--channel", o->channels, "Windows: only this channel. May be given several times")
+    command
+        ->add_option("--channel", o->channels,
+                     "Windows: only this channel, of several streams STREAM.NAME, too. May be given several times")
         ->type_name("NAME");
     command
         ->add_option("--label-share", o->window.min_label_share,

@@ -43,9 +43,14 @@ std::string class_with_most(const std::map<std::string, double>& seconds) {
 
 std::map<std::string, double> covered_seconds(const LabelFile& labels, const std::string& stream,
                                               const TimeRanges& within) {
+  return covered_seconds(labels, std::vector<std::string>{stream}, within);
+}
+
+std::map<std::string, double> covered_seconds(const LabelFile& labels, const std::vector<std::string>& streams,
+                                              const TimeRanges& within) {
   ClassCover cover;
   for (const auto& label : labels.labels) {
-    if (!label.stream.empty() && label.stream != stream) continue;
+    if (!label.stream.empty() && std::find(streams.begin(), streams.end(), label.stream) == streams.end()) continue;
     const TimeSpan span{labels.seconds_of(label.begin), labels.seconds_of(label.end)};
     if (!overlaps(within, span.begin, span.end)) continue;
     for (const auto& part : both(within, {span})) cover.add(label.name, part);

@@ -24,8 +24,10 @@ class ClassCover {
 /// The class with most seconds, of equal ones the first by name; empty if there is none.
 std::string class_with_most(const std::map<std::string, double>& seconds);
 
-/// How many seconds of `within` the labels of each class cover, for a stream: those that are about it, and those about
-/// the whole recording.
+/// How many seconds of `within` the labels of each class cover, for a stream, or several: those that are about it, or
+/// one of them, and those about the whole recording.
+std::map<std::string, double> covered_seconds(const LabelFile& labels, const std::vector<std::string>& streams,
+                                              const TimeRanges& within);
 std::map<std::string, double> covered_seconds(const LabelFile& labels, const std::string& stream,
                                               const TimeRanges& within);
 

@@ -52,7 +52,7 @@ void assign_parts(std::vector<DatasetItem>& items, const SplitOptions& options);
 struct WindowOptions {
   double window_s = 0;                ///< length
   double stride_s = 0;                ///< from one window's begin to the next one's
-  std::string stream;                 ///< empty: the only one
+  std::vector<std::string> streams;   ///< none: the only one; several: windows have all of them
   std::vector<std::string> channels;  ///< empty: all
   double min_label_share = 0.5;       ///< a window has the class that covers most of it, if it covers at least so much
   bool keep_unlabelled = false;
@@ -65,17 +65,33 @@ struct WindowOptions {
 
 enum class TensorFormat { npz, hdf5 };
 
+/// The most values of one stream that a window has.
+inline constexpr std::size_t max_window_values = std::size_t{4} << 20;
+
+/// Of several streams that are cut by time: how many windows have other numbers of samples than the sample-frequency
+/// gives.
+struct WindowCounts {
+  std::string stream;
+  std::size_t samples = 0;  ///< of a window, by the sample-frequency
+  std::size_t largest = 0;  ///< that any has
+  std::uint64_t fewer = 0;
+  std::uint64_t more = 0;
+};
+
 struct DatasetReport {
   std::uint64_t windows = 0;
-  std::uint64_t unlabelled = 0;  ///< windows without a class; left out unless they are to be kept
+  std::uint64_t unlabelled = 0;      ///< windows without a class; left out unless they are to be kept
+  std::vector<WindowCounts> counts;  ///< of several streams
   std::vector<std::filesystem::path> files;
   std::vector<std::string> notes;
 };
 
 /// Cuts every recording into windows of equally many samples, none across a gap, and writes for each part that has any
 /// `<directory>/<part>.npz` or `.h5`: x (windows, samples, channels) float32, physical; y int32, the index in
-/// `classes`, -1 without a class; recording int32, the index in `recordings`; begin float64, seconds. Recordings are
-/// worked on in parallel by `executor`; the bytes are the same for any number of threads. Sets the items' windows.
+/// `classes`, -1 without a class; recording int32, the index in `recordings`; begin float64, seconds. Of several
+/// streams a window is a span of time in which none of them has a gap, with `x.<stream>`, and `count.<stream>`, int32,
+/// the samples that are there; behind them is NaN. Recordings are worked on in parallel by `executor`; the bytes are
+/// the same for any number of threads. Sets the items' windows.
 Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const WindowOptions& options,
                                        TensorFormat format, const std::filesystem::path& directory, Executor* executor,
                                        const OnProgress& on_progress);
