@@ -100,6 +100,73 @@ class Parts(Case):
 
     # Labels
 
+    def test_a_label_chooses_time_of_the_stream_that_it_is_about(self):
+        both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
+        self.label("ab.labels.yml", ("sit", 1, 2, "B"), ("sit", 4, 4.5), ("sit", 6, 7, "A"), ("lie", 8, 9, "B"))
+        a, b = [*range(400, 450), *range(600, 700)], [*range(100, 200), *range(400, 450)]
+        told = [("sit", "B", 1, 2), ("sit", "", 4, 4.5), ("sit", "A", 6, 7)]
+        for form, suffix in (("npz", "npz"), ("hdf5", "h5"), ("mcap", "mcap")):
+            out = self.path("x." + suffix)
+            run("export", form, both, "--label", "sit", "-o", out)
+            if form == "npz":
+                z = np.load(out)
+                got = {n: list(z[n]["x"]) for n in "AB"}
+                self.assertEqual(list(z["A.time"]), [k / 100 for k in a])
+            elif form == "hdf5":
+                with h5py.File(out) as f:
+                    got = {n: list(f["ab"][n]["x"]) for n in "AB"}
+            else:
+                got = {"A": [], "B": []}
+                with open(out, "rb") as f:
+                    for _, channel, message in mcap.reader.make_reader(f).iter_messages():
+                        got[channel.topic[1:]].append(json.loads(message.data)["x"])
+            self.assertEqual(got, {"A": a, "B": b}, form)
+            self.assertEqual(self.labels_in(out), told)
+        for form, suffix in (("csv", "csv"), ("wav", "wav"), ("edge-impulse", "json")):
+            run("export", form, both, "--label", "sit", *(["--multi-label"] if form == "edge-impulse" else []), "-o", self.path(form) + "/")
+        rows = {n: self.read("csv", n + ".csv").decode().splitlines()[1:] for n in "AB"}
+        self.assertEqual({n: [int(row.split(",")[1]) for row in rows[n]] for n in "AB"}, {"A": a, "B": b})
+        self.assertEqual({n: list(soundfile.read(self.path("wav", n + ".wav"), dtype="int32")[0]) for n in "AB"}, {"A": a, "B": b})
+        self.assertEqual({n: self.values("edge-impulse", f"ab.{n}.json") for n in "AB"}, {"A": a, "B": b})
+        run("export", "qeexo", both, "--label", "sit", "-o", self.path("q.csv"))
+        cells = [row for row in self.read("q.csv").decode().splitlines()[1:]]
+        self.assertEqual(len(cells), 10 + 5 + 10)  # blocks of 100 ms in rows of 50 ms
+        # The seconds of a dataset are those of what is in it.
+        run("export", "csv", both, "--label", "sit", "--split", "100/0", "-o", self.path("set"))
+        item = yaml.safe_load(self.read("set", "manifest.yml"))["dataset"]["recordings"][0]
+        self.assertEqual((item["seconds"], item["class-seconds"]), (2.5, {"sit": 2.5}))
+        # A stream about which no label says the class has no part in it.
+        for form, out in (("npz", "y.npz"), ("hdf5", "y.h5"), ("mcap", "y.mcap"), ("csv", "y/")):
+            _, err = run("export", form, both, "--label", "lie", "-o", self.path("") + out)
+            self.assertIn("stream A is left out: no label of the class 'lie' that is about it lies in the time that was asked for", err)
+        self.assertEqual([n for n in np.load(self.path("y.npz")).files if n[0] in "AB"], ["B", "B.time", "B.metadata"])
+        self.assertEqual(os.listdir(self.path("y")), ["B.csv"])
+        _, err = run("export", "npz", both, "--label", "lie", "--to", 8, "-o", self.path("z.npz"), expect=2)
+        self.assertIn("has no label in the time that was asked for", err)
+
+    def test_the_edges_of_shortened_labels_are_those_that_were_asked_for(self):
+        # A sample each 0.1 ms: label ticks of 1 ms do not hold the edges.
+        recording = self.pack("a.sdsz", self.stream("A", rate=10000, blocks=40))
+        for head, begin, end, told in (("  tick-frequency: 1000\n", 0.10055, 0.30005, (0.10055, 0.30005)),
+                                       ("  tick-frequency: 32768\n", 0.125123, 0.3, (0.125123, 0.3)),
+                                       ("  tick-frequency: 44100\n", 0.2, 0.30000001, (0.2, 0.30000001))):
+            self.label("a.labels.yml", ("x", 0, 0.5), ("y", 0.25, 4), head=head)
+            for suffix in ("npz", "h5", "mcap"):
+                out = self.path("x." + suffix)
+                form = {"h5": "hdf5"}.get(suffix, suffix)
+                run("export", form, recording, "--from", f"{begin:.9f}", "--to", f"{end:.9f}", "-f", "-o", out)
+                x, y = self.labels_in(out)
+                if suffix == "mcap" or told[1] == 0.30000001:  # ns; and 44100 with 10^8 has no ticks below 2^31
+                    np.testing.assert_allclose((*x[2:], *y[2:]), (*told, 0.25, told[1]), atol=3e-5)
+                    self.assertLessEqual(x[2], told[0])
+                    self.assertGreaterEqual(x[3], told[1])
+                else:
+                    self.assertEqual((*x[2:], *y[2:]), (*told, 0.25, told[1]))
+            run("cut", recording, "--from", f"{begin:.9f}", "--to", f"{end:.9f}", "-f", "-o", self.path("cut.sdsz"))
+            run("export", "npz", self.path("cut.sdsz"), "-f", "-o", self.path("cut.npz"))
+            x, y = self.labels_in(self.path("cut.npz"))
+            np.testing.assert_allclose((*x[2:], *y[2:]), (*told, 0.25, told[1]), atol=3e-5 if told[1] == 0.30000001 else 0)
+
     def test_labels_of_a_part_are_shortened_to_it(self):
         recording = self.pack("a.sdsz", self.stream("A"))
         self.label("a.labels.yml", ("walk", 1, 4), ("shake", 3.5, 8), ("rest", 9, 10))

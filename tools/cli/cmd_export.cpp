@@ -173,7 +173,7 @@ void add_report(ExportReport& all, const ExportReport& report) {
 Expected<ExportReport> export_one(const Recording& recording, const PlannedExport& plan, const fs::path& folder,
                                   const Options& o, const OnProgress& on_progress) {
   ExportOptions options = o.exports;
-  options.samples.within = plan.within;
+  options.within = plan.within;
   options.label_classes = o.part.labels;
   tell_only_within(recording, plan.within);
   const bool to_folder = !folder.empty();
@@ -197,6 +197,7 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
     if (o.format == Format::mcap) return add(export_mcap(recording, streams, output, options, on_progress));
     if (o.format == Format::qeexo) return add(export_qeexo(recording, streams, output, options, on_progress));
     for (const std::size_t stream : streams) {
+      options.samples.within = plan.within.of(stream);
       auto report = add(
           export_images(recording, stream, to_folder ? folder / plan.stem : fs::path(o.output), options, on_progress));
       if (!report) return report;
@@ -337,7 +338,7 @@ class SharedProgress {
 // What of a recording goes into a dataset.
 struct DatasetInput {
   NamedInput recording;
-  TimeRanges within = all_time;
+  StreamTimes within;
 };
 
 // The items of a dataset, with their parts; sorted by name, so that the order of the command line does not matter.
@@ -432,7 +433,7 @@ int run_windows(Options o) {
   o.window.open = [&o](const fs::path& path) { return open_recording(path, o.input.options()); };
   const auto pool = make_worker_pool(o.jobs);
   std::vector<DatasetInput> inputs;
-  for (auto& input : *named) inputs.push_back({std::move(input), all_time});
+  for (auto& input : *named) inputs.push_back({std::move(input), {}});
   auto items = plan_dataset(o, inputs, pool.get());
   if (!items) return fail_with(items.error());
   SharedProgress progress("cutting windows", 0);
@@ -476,6 +477,7 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
   nlohmann::json all = nlohmann::json::array();
   for (std::size_t p = 0; p < part_names.size(); ++p) {
     std::vector<NamedRecording> recordings;
+    std::vector<std::string> notes;
     const ExportOptions& options = o.exports;
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < plans.size(); ++i) {
@@ -486,6 +488,7 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
       if (!recording) return fail_with(recording.error());
       tell_only_within(*recording, plan.within);
       bytes += total_bytes(*recording);
+      notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());
       recordings.push_back({plan.stem, std::move(*recording), plan.stream_indices(), plan.within});
     }
     if (recordings.empty()) continue;
@@ -502,6 +505,7 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
       return export_hdf5(recordings, output, options, executor, progress.callback());
     }();
     if (!report) return fail_shown(o, report.error());
+    report->notes.insert(report->notes.begin(), notes.begin(), notes.end());
     print_files(*report, o, all);
     if (items.empty()) break;
   }

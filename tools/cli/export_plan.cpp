@@ -48,12 +48,13 @@ Error nothing_within(const Recording& recording, const std::vector<std::size_t>&
           {}};
 }
 
-// Where the labels are that were asked for, within the rest of what was.
-Expected<TimeRanges> labelled(const Recording& recording, const PartOptions& part,
-                              const std::vector<std::size_t>& streams, LookedAt& looked) {
+// Where the labels are that were asked for, within the rest of what was: of each stream those that are about it, or
+// about the whole recording.
+Expected<StreamTimes> labelled(const Recording& recording, const PartOptions& part,
+                               const std::vector<std::size_t>& streams, LookedAt& looked) {
   auto file = labels_of(recording);
   if (!file) return fail(file);
-  std::vector<TimeSpan> spans;
+  std::map<std::string, std::vector<TimeSpan>> spans;  // by what they are about
   std::set<std::string> missing(part.labels.begin(), part.labels.end());
   std::set<std::string> classes;
   for (const auto& label : file->labels) {
@@ -64,15 +65,21 @@ Expected<TimeRanges> labelled(const Recording& recording, const PartOptions& par
     classes.insert(label.name);
     if (std::find(part.labels.begin(), part.labels.end(), label.name) == part.labels.end()) continue;
     missing.erase(label.name);
-    spans.push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
+    spans[label.stream].push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
   }
   looked.classes.assign(classes.begin(), classes.end());
   looked.lacks.assign(missing.begin(), missing.end());
   PartOptions times = part;
   times.labels.clear();
   auto within = times.ranges(recording);
-  if (!within) return within;
-  return both(*within, normalized(std::move(spans)));
+  if (!within) return fail(within);
+  const TimeRanges of_all = normalized(spans[""]);
+  StreamTimes of_streams{TimeRanges()};
+  for (const std::size_t s : streams) {
+    const auto about_it = spans.find(recording.streams()[s].id);
+    of_streams.set(s, both(*within, about_it == spans.end() ? of_all : either(of_all, normalized(about_it->second))));
+  }
+  return of_streams;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -184,21 +191,23 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     });
     if (streams->empty()) return fail(ErrorCode::usage, "no stream holds images", recording.path());
   }
-  auto within = request.part.labels.empty() ? request.part.ranges(recording)
-                                            : labelled(recording, request.part, *streams, looked);
-  if (!within) return fail(within);
-  plan.within = *within;
+  PartOptions times = request.part;
+  times.labels.clear();
+  const auto times_asked_for = times.ranges(recording);
+  if (!times_asked_for) return fail(times_asked_for);
+  plan.within = *times_asked_for;
+  if (!request.part.labels.empty()) {
+    auto within = labelled(recording, request.part, *streams, looked);
+    if (!within) return fail(within);
+    plan.within = std::move(*within);
+  }
   tell_only_within(recording, plan.within);
   if (!request.part.labels.empty() && looked.lacks.size() == request.part.labels.size()) {
     looked.nothing = Error{ErrorCode::usage, "has no label of class " + joined(looked.lacks), plan.paths.front(), {}};
     return {};
   }
   const bool files = request.per_stream && (request.many || request.to_folder || streams->size() > 1);
-  PartOptions times = request.part;
-  times.labels.clear();
-  const auto times_asked_for = times.ranges(recording);
-  if (!times_asked_for) return fail(times_asked_for);
-  bool divided = false;
+  bool by_label = false;  // whether labels say what is left of the streams
   for (const std::size_t stream : *streams) {
     const StreamInfo& info = recording.streams()[stream];
     // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
@@ -210,14 +219,22 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
       plan.notes.push_back(fmt::format("stream {} is left out: {}", info.id, *why));
       continue;
     }
-    PlannedStream planned{stream, plan.within, {}, {}};
+    if (streams->size() > 1 && !request.part.labels.empty() && plan.within.of(stream).empty()) {
+      plan.notes.push_back(
+          fmt::format("stream {} is left out: no label of the class {} that is about it lies in the "
+                      "time that was asked for",
+                      info.id, joined(request.part.labels)));
+      by_label = true;
+      continue;
+    }
+    PlannedStream planned{stream, plan.within.of(stream), {}, {}};
     if (files)
       planned.wanted =
           request.many || request.named_by_recording ? plan.stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
     if (files && request.file_an_event && !why) {
       if (auto done = divide_by_event(recording, request, *times_asked_for, std::move(planned), plan); !done)
         return done;
-      divided = true;
+      by_label = true;
       continue;
     }
     if (!files && request.file_an_event && !request.part.labels.empty()) {
@@ -238,13 +255,13 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     plan.streams.push_back(std::move(planned));
   }
   const bool by_event = std::any_of(plan.streams.begin(), plan.streams.end(),
-                                    [&](const PlannedStream& one) { return one.within != plan.within; });
-  if (plan.streams.empty() && divided) {
+                                    [&](const PlannedStream& one) { return one.within != plan.within.of(one.index); });
+  if (plan.streams.empty() && by_label) {
     looked.nothing = Error{ErrorCode::usage, "has no label in the time that was asked for", plan.paths.front(), {}};
     return {};
   }
   if (plan.streams.empty()) return no_stream_with_values(recording, plan.notes);
-  if (plan.within == all_time && !by_event) return {};
+  if (plan.within == StreamTimes() && !by_event) return {};
   std::vector<PlannedStream> left;
   bool any_readable = false;  // of what is not, the export says why
   bool any_samples = false;

@@ -54,7 +54,7 @@ struct PlannedExport {
   std::vector<std::filesystem::path> paths;
   std::string stem;    ///< the recording's name in the export
   std::string folder;  ///< the part of a dataset; empty: the output itself
-  TimeRanges within = all_time;
+  StreamTimes within;
   std::vector<PlannedStream> streams;
   std::vector<std::string> notes;
   std::optional<Error> error;

@@ -141,7 +141,7 @@ Expected<Recording> open_recording(const std::filesystem::path& path, const Reco
   return open_recording(std::span(&path, 1), options);
 }
 
-void tell_only_within(const Recording& recording, const TimeRanges& within) {
+void tell_only_within(const Recording& recording, const StreamTimes& within) {
   LossesWithin part(recording, within);
   const std::lock_guard lock(g_mutex);
   for (auto& [path, opened] : g_opened)

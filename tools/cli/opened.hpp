@@ -22,7 +22,7 @@ Expected<Recording> open_untold(std::span<const std::filesystem::path> paths, co
 Expected<void> refuse_companion(const std::filesystem::path& path);
 
 /// Of a recording that was opened only the part `within` matters: damage that is known to lie outside is not told.
-void tell_only_within(const Recording& recording, const TimeRanges& within);
+void tell_only_within(const Recording& recording, const StreamTimes& within);
 
 /// Damage known by now, for the key `damages` of reports: of all recordings that were opened, by path; or a list, with
 /// its recording and the ids of the streams that it counts.

@@ -136,8 +136,9 @@ LabelFile labels_of_part(const Recording& recording, const std::vector<std::size
       if (stream == left_as.end()) continue;
       label.stream = stream->second;
     }
-    for (auto& piece : pieces_within(*labels, label, within)) left.labels.push_back(std::move(piece));
+    left.labels.push_back(std::move(label));
   }
+  shorten_labels(left, recording, within);
   report.labels = left.labels.size();
   left.sort();
   return left;

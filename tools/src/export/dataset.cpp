@@ -116,7 +116,7 @@ void for_each_parallel(Executor* executor, std::size_t count, const std::functio
 
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
                                     const SplitOptions& options, const OnProgress& on_progress,
-                                    const std::vector<std::size_t>& streams, const TimeRanges& within,
+                                    const std::vector<std::size_t>& streams, const StreamTimes& within,
                                     const std::string& name) {
   DatasetItem item;
   item.name = name.empty() ? path.stem().string() : name;
@@ -138,7 +138,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     if (streams.empty() || std::find(streams.begin(), streams.end(), s) != streams.end()) {
-      sampled.emplace(recording.streams()[s].id, both(time.ranges(), within));
+      sampled.emplace(recording.streams()[s].id, both(time.ranges(), within.of(s)));
     } else {
       others.insert(recording.streams()[s].id);
     }
@@ -150,11 +150,8 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   item.seconds = total_seconds(all_sampled);
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
-  std::vector<Label> all = std::move(labels->labels);
-  labels->labels.clear();
-  for (const auto& label : all)
-    if (others.count(label.stream) == 0)
-      for (auto& piece : pieces_within(*labels, label, within)) labels->labels.push_back(std::move(piece));
+  std::erase_if(labels->labels, [&](const Label& label) { return others.contains(label.stream); });
+  shorten_labels(*labels, recording, within);
   item.classes = labelled_seconds(*labels, std::move(sampled));
   item.sessions = sessions_of(recording);
   item.group = group_of(item, recording, options.by);

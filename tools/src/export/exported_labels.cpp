@@ -13,7 +13,7 @@ double ExportedLabels::seconds_of(const Label& label, std::uint64_t tick) const 
 }
 
 Expected<ExportedLabels> exported_labels(const Recording& recording, const std::vector<std::size_t>& streams,
-                                         const TimeRanges& within, bool normalize, std::vector<std::string>& notes) {
+                                         const StreamTimes& within, bool normalize, std::vector<std::string>& notes) {
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   ExportedLabels exported{std::move(*labels), {}};
@@ -34,9 +34,9 @@ Expected<ExportedLabels> exported_labels(const Recording& recording, const std::
         ++strange;
       continue;
     }
-    for (auto& piece : pieces_within(exported.file, label, within)) exported.file.labels.push_back(std::move(piece));
+    exported.file.labels.push_back(label);
   }
-  if (within != all_time) exported.file.sort();
+  shorten_labels(exported.file, recording, within);
   if (strange > 0)
     notes.push_back(fmt::format("{} about a stream that the recording does not have {} left out",
                                 strange == 1 ? "1 label" : fmt::format("{} labels", strange),

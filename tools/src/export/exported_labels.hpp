@@ -17,10 +17,10 @@ struct ExportedLabels {
 };
 
 /// The labels of a recording of which `streams` are exported, those that have samples: labels about them and about the
-/// whole recording, shortened to `within`. With `normalize` each stream's times count from its first block, and labels
+/// whole recording, shortened to `within`, of the whole recording to where any of the streams is. With `normalize` each stream's times count from its first block, and labels
 /// with them; where these are not the same, a label of the whole recording becomes one of each of the streams, and a
 /// note says so.
 Expected<ExportedLabels> exported_labels(const Recording& recording, const std::vector<std::size_t>& streams,
-                                         const TimeRanges& within, bool normalize, std::vector<std::string>& notes);
+                                         const StreamTimes& within, bool normalize, std::vector<std::string>& notes);
 
 }  // namespace sds

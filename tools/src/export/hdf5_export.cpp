@@ -132,7 +132,6 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
     std::vector<std::string> groups;
     for (const auto& [name, recording, streams, within] : recordings) {
       ExportOptions its_options = options;
-      its_options.samples.within = within;
       const Handle group = make_group(hdf, link_name(name, groups));
       put_attribute(group, "source", recording.path().filename().string());
       if (recording.sdsz())
@@ -146,6 +145,7 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
           report.notes.push_back(fmt::format("{}: stream {} is left out: {}", name, stream.id, *why));
           continue;
         }
+        its_options.samples.within = within.of(index);
         if (auto done = write_stream(group, link_name(stream.id, names), recording, index, its_options, executor,
                                      on_progress, report);
             !done)

@@ -334,7 +334,9 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     }
     if (sources.size() >= 65000)
       return fail(ErrorCode::limit, "more streams than an MCAP file has channels", recording.path());
-    auto reader = SampleReader::open(recording, index, options.samples, on_progress);
+    SampleOptions samples = options.samples;
+    samples.within = options.within.of(index);
+    auto reader = SampleReader::open(recording, index, samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
     Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0, {}};
@@ -367,7 +369,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   };
   for (auto& source : sources)
     if (auto done = advance(source); !done) return fail(done);
-  auto labels = exported_labels(recording, streams, options.samples.within, options.samples.normalize, report.notes);
+  auto labels = exported_labels(recording, streams, options.within, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
   if (!labels->file.labels.empty())
     if (auto done = writer.write_metadata("sds-labels",

@@ -156,11 +156,13 @@ Expected<ExportReport> export_npz(const Recording& recording, const std::vector<
       report.notes.push_back(fmt::format("stream {} is left out: {}", recording.streams()[index].id, *why));
       continue;
     }
-    if (auto done = write_stream(**npz, members, recording, index, options, on_progress, report); !done)
+    ExportOptions its_options = options;
+    its_options.samples.within = options.within.of(index);
+    if (auto done = write_stream(**npz, members, recording, index, its_options, on_progress, report); !done)
       return fail(done);
   }
   if (report.streams == 0) return no_stream_with_values(recording, report.notes);
-  auto labels = exported_labels(recording, streams, options.samples.within, options.samples.normalize, report.notes);
+  auto labels = exported_labels(recording, streams, options.within, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
   if (const auto& all = labels->file.labels; !all.empty()) {
     const std::size_t n = all.size();

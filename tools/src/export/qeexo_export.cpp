@@ -101,6 +101,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     SampleOptions sample_options = options.samples;
     sample_options.times = SampleTimes::block;
     sample_options.normalize = false;
+    sample_options.within = options.within.of(index);
     auto reader = SampleReader::open(recording, index, sample_options, on_progress);
     if (!reader) return fail(reader);
     Sensor sensor{std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, 0};

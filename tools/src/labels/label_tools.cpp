@@ -78,23 +78,48 @@ std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b) {
   return Frequency{static_cast<std::uint32_t>(numerator), std::gcd(a.denominator, b.denominator)};
 }
 
+Label in_ticks(Label label, const Frequency& from, const Frequency& to) {
+  label.begin = convert_tick(label.begin, from, to);
+  label.end = convert_tick(label.end, from, to);
+  return label;
+}
+
+// Ticks that hold a time, too, and all that `ticks` do; these, where there are none.
+Frequency ticks_that_hold(double time_s, const Frequency& ticks) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  if (const auto tick = file.tick_of(time_s); !tick || file.seconds_of(*tick) == time_s) return ticks;
+  std::uint32_t power = 1;
+  for (int digits = 0; digits <= 9; ++digits, power *= 10) {
+    const double number = std::round(time_s * power);
+    if (number >= 0x1p53) break;
+    if (number / power != time_s) continue;
+    const auto common = std::gcd(static_cast<std::uint64_t>(number), std::uint64_t{power});
+    return common_ticks(ticks, {static_cast<std::uint32_t>(power / common), 1}).value_or(ticks);
+  }
+  return ticks;
+}
+
+// The tick that a time is on, else the one before or behind it.
+std::uint64_t tick_beside(const LabelFile& file, double time_s, bool behind) {
+  const std::uint64_t tick = file.tick_of(time_s).value_or(0);
+  const double at = file.seconds_of(tick);
+  if (behind) return at < time_s ? tick + 1 : tick;
+  return at > time_s && tick > 0 ? tick - 1 : tick;
+}
+
 // Gives `file` ticks that hold the labels of both, where its own do not, and there are such.
 void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
-  const auto in_ticks = [](const LabelFile& from, Label label, const Frequency& ticks) {
-    label.begin = convert_tick(label.begin, from.tick_frequency, ticks);
-    label.end = convert_tick(label.end, from.tick_frequency, ticks);
-    return label;
-  };
   if (std::all_of(other.labels.begin(), other.labels.end(), [&](const Label& label) {
-        return same_times(file, in_ticks(other, label, file.tick_frequency), other, label);
+        return same_times(file, in_ticks(label, other.tick_frequency, file.tick_frequency), other, label);
       }))
     return;
   const auto ticks = common_ticks(file.tick_frequency, other.tick_frequency);
   if (!ticks) return;
   for (const LabelFile* each : {static_cast<const LabelFile*>(&file), &other})
     for (const auto& label : each->labels)
-      if (!check_label(in_ticks(*each, label, *ticks))) return;  // beyond the largest tick
-  for (auto& label : file.labels) label = in_ticks(file, label, *ticks);
+      if (!check_label(in_ticks(label, each->tick_frequency, *ticks))) return;  // beyond the largest tick
+  for (auto& label : file.labels) label = in_ticks(label, file.tick_frequency, *ticks);
   file.tick_frequency = *ticks;
 }
 
@@ -231,17 +256,39 @@ std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& st
   return divided;
 }
 
-std::vector<Label> pieces_within(const LabelFile& file, const Label& label, const TimeRanges& within) {
-  if (within == all_time) return {label};
-  std::vector<Label> pieces;
-  const TimeSpan whole{file.seconds_of(label.begin), file.seconds_of(label.end)};
-  for (const auto& span : both(within, {whole})) {
-    Label piece = label;
-    if (span.begin > whole.begin) piece.begin = file.tick_of(span.begin).value_or(label.begin);
-    if (span.end < whole.end) piece.end = file.tick_of(span.end).value_or(label.end);
-    if (piece.begin < piece.end) pieces.push_back(std::move(piece));
+void shorten_labels(LabelFile& file, const Recording& recording, const StreamTimes& within) {
+  if (within == StreamTimes()) return;
+  std::map<std::string, const TimeRanges*> times;
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) times[recording.streams()[i].id] = &within.of(i);
+  struct Piece {
+    Label label;
+    TimeSpan whole;
+    TimeSpan span;
+  };
+  std::vector<Piece> pieces;
+  for (const auto& label : file.labels) {
+    const auto of_stream = times.find(label.stream);
+    const TimeSpan whole{file.seconds_of(label.begin), file.seconds_of(label.end)};
+    for (const auto& span : both(of_stream == times.end() ? within.of_any() : *of_stream->second, {whole}))
+      pieces.push_back({label, whole, span});
   }
-  return pieces;
+  Frequency ticks = file.tick_frequency;
+  for (const auto& [label, whole, span] : pieces)
+    for (const double edge : {span.begin, span.end})
+      if (edge != whole.begin && edge != whole.end) ticks = ticks_that_hold(edge, ticks);
+  if (!std::all_of(file.labels.begin(), file.labels.end(), [&](const Label& label) {
+        return check_label(in_ticks(label, file.tick_frequency, ticks)).has_value();
+      }))
+    ticks = file.tick_frequency;  // beyond the largest tick
+  file.labels.clear();
+  const Frequency before = std::exchange(file.tick_frequency, ticks);
+  for (auto& [label, whole, span] : pieces) {
+    label = in_ticks(std::move(label), before, ticks);
+    if (span.begin > whole.begin) label.begin = std::max(label.begin, tick_beside(file, span.begin, false));
+    if (span.end < whole.end) label.end = std::min(label.end, tick_beside(file, span.end, true));
+    if (label.begin < label.end) file.labels.push_back(std::move(label));
+  }
+  file.sort();
 }
 
 Expected<LabelOrigins> LabelOrigins::first_blocks(const Recording& recording, const std::vector<std::size_t>& streams) {

@@ -19,14 +19,14 @@ bool ascends(const SdszStream& stream) {
 
 }  // namespace
 
-LossesWithin::LossesWithin(const Recording& recording, TimeRanges within) : within_(std::move(within)) {
+LossesWithin::LossesWithin(const Recording& recording, StreamTimes within) : within_(std::move(within)) {
   for (std::size_t i = 0; i < recording.streams().size(); ++i)
     streams_.push_back(
         {recording.streams()[i].tick_frequency(), recording.sdsz() && ascends(recording.sdsz()->streams()[i])});
 }
 
 bool LossesWithin::concern(const Damage& damage) const {
-  if (within_ == all_time || !damage.stream || *damage.stream >= streams_.size() || damage.torn_end ||
+  if (within_ == StreamTimes() || !damage.stream || *damage.stream >= streams_.size() || damage.torn_end ||
       damage.blocks.value_or(0) == 0)
     return true;
   return concern(*damage.stream, damage.after_tick, damage.before_tick);
@@ -47,7 +47,7 @@ bool LossesWithin::concern(std::size_t stream, std::optional<std::uint64_t> afte
   const Stream& s = streams_[stream];
   if (!s.ascends) return true;
   const double infinity = std::numeric_limits<double>::infinity();
-  return overlaps(within_, after_tick ? seconds(*after_tick, s.ticks) : -infinity,
+  return overlaps(within_.of(stream), after_tick ? seconds(*after_tick, s.ticks) : -infinity,
                   before_tick ? seconds(*before_tick, s.ticks) : infinity);
 }
 

@@ -42,7 +42,7 @@ struct DatasetItem {
 /// (none: of all), `within` a part of the time. `name` empty: the file's stem.
 Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Recording& recording,
                                     const SplitOptions& options, const OnProgress& on_progress,
-                                    const std::vector<std::size_t>& streams = {}, const TimeRanges& within = all_time,
+                                    const std::vector<std::size_t>& streams = {}, const StreamTimes& within = {},
                                     const std::string& name = {});
 
 /// Sets the items' parts. Groups come in an order that only the seed and their names decide; each goes to the part that

@@ -16,6 +16,7 @@ namespace sds {
 
 struct ExportOptions {
   SampleOptions samples;
+  StreamTimes within;        ///< instead of SampleOptions::within, for exports of several streams
   bool physical = false;     ///< values as raw * scale + offset, as floats, where the format could hold raw ones
   int deflate = 1;           ///< HDF5: level 0 (none) to 12
   bool compress = false;     ///< npz: deflate the arrays
@@ -51,7 +52,7 @@ struct NamedRecording {
   std::string name;
   Recording recording;
   std::vector<std::size_t> streams;
-  TimeRanges within = all_time;  ///< instead of ExportOptions::samples.within
+  StreamTimes within;  ///< instead of ExportOptions::within
 };
 
 /// One HDF5 file: a group a recording, in it a group a stream with `time` (seconds) and one dataset a channel, raw

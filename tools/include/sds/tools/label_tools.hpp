@@ -27,8 +27,11 @@ std::map<double, std::string> class_timeline(const LabelFile& file, const std::s
 /// Makes of each label of the whole recording one of each of these streams. Returns of how many that was done.
 std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams);
 
-/// What of a label lies in `within`, a piece for each stretch of it; the label as it is where that is all time.
-std::vector<Label> pieces_within(const LabelFile& file, const Label& label, const TimeRanges& within);
+/// Leaves of each label what lies in the times of its stream, or, where it is about the whole recording, of any: a
+/// piece for each stretch. The edges are those of the times: where the ticks of `file` do not hold them, it gets ticks
+/// that do (of decimals with up to nine digits); where there are none (merge_labels()), the next ticks outside of a
+/// piece count.
+void shorten_labels(LabelFile& file, const Recording& recording, const StreamTimes& within);
 
 /// Where times begin that are told from 0 on (docs/time.md, "Normalized times").
 class LabelOrigins {

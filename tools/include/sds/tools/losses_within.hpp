@@ -13,7 +13,7 @@ namespace sds {
 /// lie anywhere.
 class LossesWithin {
  public:
-  LossesWithin(const Recording& recording, TimeRanges within);
+  LossesWithin(const Recording& recording, StreamTimes within);
 
   [[nodiscard]] bool concern(const Damage& damage) const;
   /// `gap` is one of stream `stream` of `recording`, which is the one this was made for.
@@ -28,7 +28,7 @@ class LossesWithin {
                              std::optional<std::uint64_t> before_tick) const;
 
   std::vector<Stream> streams_;
-  TimeRanges within_;
+  StreamTimes within_;
 };
 
 }  // namespace sds

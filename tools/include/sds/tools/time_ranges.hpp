@@ -1,7 +1,10 @@
 // Sets of half-open time intervals: what a query finds, what a cut keeps.
 #pragma once
 
+#include <cstddef>
 #include <limits>
+#include <map>
+#include <utility>
 #include <vector>
 
 namespace sds {
@@ -28,5 +31,28 @@ bool contains(const TimeRanges& ranges, double time);
 /// True if some range has a part of [begin, end), or holds `begin` where that is empty.
 bool overlaps(const TimeRanges& ranges, double begin, double end);
 double total_seconds(const TimeRanges& ranges);
+
+/// What of the time is wanted of each stream of a recording: the same of all, or of each something else.
+class StreamTimes {
+ public:
+  StreamTimes(TimeRanges of_all = all_time) : of_all_(std::move(of_all)) {}  // NOLINT(google-explicit-constructor)
+  void set(std::size_t stream, TimeRanges ranges) {
+    of_stream_.insert_or_assign(stream, std::move(ranges));
+    some_ = {};
+    for (const auto& [index, its] : of_stream_) some_ = either(some_, its);
+  }
+  [[nodiscard]] const TimeRanges& of(std::size_t stream) const {
+    const auto its = of_stream_.find(stream);
+    return its == of_stream_.end() ? of_all_ : its->second;
+  }
+  /// Where any stream that was set is wanted; where none was, what is wanted of all.
+  [[nodiscard]] const TimeRanges& of_any() const { return of_stream_.empty() ? of_all_ : some_; }
+  bool operator==(const StreamTimes&) const = default;
+
+ private:
+  TimeRanges of_all_;
+  std::map<std::size_t, TimeRanges> of_stream_;
+  TimeRanges some_;
+};
 
 }  // namespace sds
