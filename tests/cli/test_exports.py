@@ -625,6 +625,28 @@ class Exports(Case):
                     self.assertEqual(np.float32(values["f"]), rows[i][8])
             self.assertEqual([v["t"] for _, v in got["/T"]], [(2000 + i) * 0.01 for i in range(100)])
 
+    def test_values_that_a_format_has_nothing_for_are_counted(self):
+        self.write("F.sds.yml", "sds:\n  name: F\n  sample-frequency: 100\n  content:\n    - {value: f, type: float}\n"
+                                "    - {value: d, type: double, dim-x: 2}\n")
+        values = [(1, 2, math.inf), (-math.inf, math.nan, 3), (math.nan, 1e308, -math.inf), (math.inf, 5, 6)]
+        self.write("F.0.sds", plain((0, b"".join(struct.pack("<fdd", *v) for v in values))))
+        out, err = run("export", "mcap", self.path("F.0.sds"), "-o", self.path("f.mcap"), "--json")
+        self.assertIn("F: 4 infinite values are written as null, which reads back as NaN: JSON has no number for them", err)
+        self.assertEqual(json.loads(out)["outputs"][0]["values_not_written"], 4)
+        with open(self.path("f.mcap"), "rb") as f:  # strict JSON
+            got = [json.loads(m.data, parse_constant=self.fail) for _, _, m in mcap.reader.make_reader(f).iter_messages()]
+        told = [[x if math.isfinite(x) else None for x in v] for v in values]
+        self.assertEqual([[m["f"], *m["d"]] for m in got], told)
+        run("import", "mcap", self.path("f.mcap"), "-o", self.path("back.sdsz"))
+        rows = [[float(x) for x in row.split(",")[1:]] for row in run("export", "csv", self.path("back.sdsz"))[0].splitlines()[1:]]
+        np.testing.assert_array_equal(rows, [[math.nan if x is None else x for x in v] for v in told])
+        out, _ = run("export", "edge-impulse", self.path("F.0.sds"), "-o", self.path("f.json"), "--json")
+        self.assertEqual(json.loads(out)["outputs"][0]["values_not_written"], 6)
+        out, err = run("export", "mcap", self.path("F.0.sds"), "--from", 0.01, "--to", 0.02, "-o", self.path("f.mcap"), "-f", "--json")
+        self.assertIn("F: 1 infinite value is written as null", err)
+        out, _ = run("export", "csv", self.path("F.0.sds"), "-o", self.path("f.csv"), "--json")
+        self.assertEqual(json.loads(out)["outputs"][0]["values_not_written"], 0)
+
     def test_edge_impulse_in_both_encodings(self):
         self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 62.5\n  content:\n"
                                   "    - {value: x, type: int16_t, scale: 0.25, unit: G}\n    - {value: y, type: float}\n")

@@ -166,6 +166,7 @@ void add_report(ExportReport& all, const ExportReport& report) {
   all.streams += report.streams;
   all.files.insert(all.files.end(), report.files.begin(), report.files.end());
   all.notes.insert(all.notes.end(), report.notes.begin(), report.notes.end());
+  all.values_not_written += report.values_not_written;
   all.labelled.insert(all.labelled.end(), report.labelled.begin(), report.labelled.end());
 }
 
@@ -278,7 +279,11 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
   if (o.json) {
     nlohmann::json files = nlohmann::json::array();
     for (const auto& file : report.files) files.push_back(shown(o, file).string());
-    all.push_back({{"files", files}, {"samples", report.samples}, {"bytes", bytes}, {"notes", report.notes}});
+    all.push_back({{"files", files},
+                   {"samples", report.samples},
+                   {"bytes", bytes},
+                   {"values_not_written", report.values_not_written},
+                   {"notes", report.notes}});
   } else if (report.files.size() == 1 && report.streams == 0) {
     fmt::print("{}: {}\n", shown(o, report.files.front()).string(), human_bytes(bytes));
   } else if (report.files.size() == 1) {

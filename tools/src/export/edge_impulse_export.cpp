@@ -200,6 +200,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.notes = reader->notes();
   for (auto& note : *notes_of_closed) report.notes.push_back(std::move(note));
+  report.values_not_written = not_numbers;
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));

@@ -234,6 +234,7 @@ struct Source {
   const SampleRun* run = nullptr;
   std::size_t next = 0;
   std::optional<RecordingClock> clock;  // of its ticks, where times are UTC
+  std::uint64_t infinite = 0;           // values so far
 };
 
 std::string schema_of(const std::string& title, const Metadata& metadata) {
@@ -248,10 +249,12 @@ std::string schema_of(const std::string& title, const Metadata& metadata) {
   return out + "}}";
 }
 
-// JSON has no NaN; null is what JavaScript makes of it.
-void append_json_number(std::string& out, const char* begin, const char* end) {
+// JSON has neither NaN nor infinities: null is what JavaScript makes of all of them, and what readers take. Infinities
+// are counted, for null reads back as NaN.
+void append_json_number(std::string& out, const char* begin, const char* end, std::uint64_t& infinite) {
   const std::string_view text(begin, static_cast<std::size_t>(end - begin));
   if (text == "nan" || text == "inf" || text == "-inf" || text == "-nan") {
+    if (text.ends_with("inf")) ++infinite;
     out += "null";
   } else {
     out += text;
@@ -270,7 +273,7 @@ void write_sample(Source& source, std::string& out) {
     if (count > 1) out += '[';
     for (std::size_t e = 0; e < count; ++e) {
       if (e > 0) out += ',';
-      append_json_number(out, number.data(), source.texts[c].write(number.data(), sample, e));
+      append_json_number(out, number.data(), source.texts[c].write(number.data(), sample, e), source.infinite);
     }
     if (count > 1) out += ']';
   }
@@ -339,7 +342,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     auto reader = SampleReader::open(recording, index, samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0, {}};
+    Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0, {}, 0};
     for (const auto& channel : metadata.channels) {
       source.texts.emplace_back(channel, caches);
       source.keys.push_back(json_string(channel.name) + ":");
@@ -399,6 +402,12 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   for (const auto& source : sources) {
     for (const auto& note : source.reader.notes()) report.notes.push_back(note);
     for (auto& note : source.reader.notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
+    report.values_not_written += source.infinite;
+    if (source.infinite > 0)
+      report.notes.push_back(fmt::format(
+          "{}: {} infinite value{} written as null, which reads back as NaN: JSON has no "
+          "number for {}",
+          source.id, source.infinite, source.infinite == 1 ? " is" : "s are", source.infinite == 1 ? "it" : "them"));
   }
   if (before_zero > 0)
     report.notes.push_back(fmt::format("{} samples lie before time 0, and are written at 0", before_zero));

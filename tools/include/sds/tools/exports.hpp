@@ -37,7 +37,8 @@ struct ExportReport {
   std::uint64_t streams = 0;
   std::vector<std::filesystem::path> files;
   std::vector<std::string> notes;
-  std::vector<LabelledFile> labelled;  ///< with ExportOptions::multi_label
+  std::uint64_t values_not_written = 0;  ///< for which the format has nothing: another value stands there
+  std::vector<LabelledFile> labelled;    ///< with ExportOptions::multi_label
 };
 
 /// One stream as audio, by libsndfile: the format follows the file's name (wav, flac, aiff, au, caf, w64, ogg, ...).
