@@ -1,4 +1,5 @@
 """Imports: files made by the formats' own libraries, our exports on their way back, and files that are wrong."""
+import datetime
 import io
 import json
 import math
@@ -241,6 +242,139 @@ class Imports(Case):
         self.assertIn(taken, self.report_of("time (hh:mm),ax\n00:12,1\n00:13,2\n")[0]["found"][0])
         self.report_of("time (hh:mm:ss),ax\n00:00:12,1\n00:00:13,2\n")
         self.assertNotIn(taken, self.report_of("time,ax\n00:00:12,1\n00:00:13,2\n")[0]["found"][0])
+
+    def test_days_and_times_of_day_as_people_write_them(self):
+        def clock(year, month, day, hour, minute, second):
+            return int(datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.timezone.utc).timestamp())
+
+        noon = clock(2024, 5, 1, 12, 34, 56)
+        evening = clock(2024, 5, 1, 20, 34, 56)
+        for times, options, start in (
+                (["2024-05-01 08:34:56.250 PM", "2024-05-01 08:34:56.750 PM"], [], evening),
+                (["2024-05-01 8:34:56.25pm", "2024-05-01 8:34:56.75pm"], [], evening),
+                (["2024-05-01 08:34:56.250 p.m.", "2024-05-01 08:34:56.750 p.m."], [], evening),
+                (["2024-05-01 12:34:56.250 PM", "2024-05-01 12:34:56.750 PM"], [], noon),
+                (["2024-05-01 12:34:56.250 AM", "2024-05-01 12:34:56.750 AM"], [], clock(2024, 5, 1, 0, 34, 56)),
+                (["2024-05-01 02:34:56.250 PM +02:00", "2024-05-01 02:34:56.750 PM +02:00"], [], noon),
+                (['"5/1/2024, 12:34:56.250 PM"', '"5/1/2024, 12:34:56.750 PM"'], ["--date-order", "mdy"], noon),
+                (["01/05/2024 12:34:56.250", "01/05/2024 12:34:56.750"], ["--date-order", "dmy"], noon),
+                (["01-05-2024 12:34:56.250", "01-05-2024 12:34:56.750"], ["--date-order", "dmy"], noon),
+                (["1/5/24 12:34:56.250", "1/5/24 12:34:56.750"], ["--date-order", "dmy"], noon),
+                (["24/5/1 12:34:56.250", "24/5/1 12:34:56.750"], ["--date-order", "ymd"], noon),
+                (["05.01.2024 12:34:56.250", "05.01.2024 12:34:56.750"], ["--date-order", "mdy"], noon),
+                (["01.05.24 12:34:56.250", "01.05.24 12:34:56.750"], [], noon),
+                (["2024.05.01 12:34:56.250", "2024.05.01 12:34:56.750"], [], noon)):
+            with self.subTest(times):
+                report, table, _, _ = self.report_of(f"time,x\n{times[0]},0\n{times[1]},1\n", *options)
+                self.assertEqual(table, "timeslot,x\n0.25,0\n0.75,1\n")
+                self.assertIn(f"the recording begins at {start} s", report["notes"][0])
+        self.assertEqual(self.report_of("time,x\n11:59:59 AM,1\n12:00:00 PM,2\n12:00:01 pm,3\n")[1], "timeslot,x\n43199,1\n43200,2\n43201,3\n")
+        for bad in ("13:00:00 PM", "0:00:00 AM", "1:00:00 XM"):
+            self.assertIn("line 3: column time: ", self.imported("csv", "t.csv", f"time,x\n1:00:00 AM,1\n{bad},2\n", expect=3))
+        self.assertIn("written in another way", self.imported("csv", "t.csv", "time,x\n1:00:00 AM,1\n13:00:00,2\n", expect=3))
+
+        # Of dates that may be two days, others in the file tell which, or nobody does.
+        err = self.imported("csv", "t.csv", "time,x\n01/05/2024 10:00,1\n02/05/2024 10:00,2\n", expect=3)
+        self.assertIn("line 1: column time: dates like 01/05/2024 10:00 may be day, month, year or month, day, year: --date-order dmy or mdy says which", err)
+        self.assertIn("--date-order dmy or mdy or ymd says", self.imported("csv", "t.csv", "time,x\n01/05/11 10:00,1\n", expect=3))
+        for dates, order, apart in (("01/05/2024 31/05/2024", "day, month, year", 30), ("01/05/2024 01/31/2024", "month, day, year", 26),
+                                    ("01/05/24 01/31/24", "month, day, year", 26)):
+            first, second = dates.split()
+            report, table, _, _ = self.report_of(f"time,x\n{first} 10:00,1\n{second} 10:00,2\n")
+            self.assertIn(f"dates are {order}, as no other order fits all of them (--date-order)", report["found"])
+            times = [float(row.split(",")[0]) for row in table.splitlines()[1:]]
+            self.assertEqual(times[1] - times[0], apart * 86400)
+        self.assertIn("line 3: column time: '01/31/2024 10:00' is no date",
+                      self.imported("csv", "t.csv", "time,x\n31/01/2024 10:00,1\n01/31/2024 10:00,2\n", "--date-order", "dmy", expect=3))
+        for times in (["2024-05-01 10:00", "2024-05-01 10:01"], ["10:00", "10:01"], ["0", "1"]):
+            self.assertIn("an order of dates was given, but", self.imported("csv", "t.csv", f"time,x\n{times[0]},1\n{times[1]},2\n",
+                                                                           "--date-order", "dmy", expect=2))
+        self.write("map.yml", "import:\n  date-order: mdy\n")
+        self.assertIn(f"begins at {noon - 56} s", self.report_of("time,x\n05/01/2024 12:34,1\n", "--map", self.path("map.yml"))[0]["notes"][0])
+        self.write("map.yml", "import:\n  date-order: day first\n")
+        self.assertIn("map.yml: line 2: 'date-order:' must be", self.imported("csv", "t.csv", "time,x\n0,1\n", "--map", self.path("map.yml"), expect=3))
+
+    def test_a_column_of_days_beside_one_of_times_of_day(self):
+        midnight = int(datetime.datetime(2024, 5, 2, tzinfo=datetime.timezone.utc).timestamp())
+        days = {"2024-05-01 2024-05-02": [], "01/05/2024 02/05/2024": ["--date-order", "dmy"], "01.05.2024 02.05.2024": [], "20240501 20240502": []}
+        for header, times in (("Date,Time", ("23:59:59.5", "00:00:00.25")), ("Date,Time", ("11:59:59.5 PM", "12:00:00.25 AM")),
+                              ("date (UTC),time", ("23:59:59.5Z", "00:00:00.25Z")), ("date,timestamp", ("23:59:59.5", "00:00:00.25"))):
+            for day, options in days.items():
+                first, second = day.split()
+                with self.subTest((header, day, times)):
+                    report, table, _, _ = self.report_of(f"{header},x\n{first},{times[0]},1\n{second},{times[1]},2\n", *options)
+                    self.assertEqual(table, "timeslot,x\n0.5,1\n1.25,2\n")
+                    self.assertIn(f"the recording begins at {midnight - 1} s", report["notes"][0])
+                    names = header.split(",")
+                    self.assertIn(f"columns {names[0]} and {names[1]} have the times, such as {first} {times[0]} (--date, --no-date)", report["found"])
+                    self.assertEqual(len(report["notes"]), 1)
+        text = "Day,Date,Time,x\n2024-05-01,2020-01-01,10:00:00,1\n2024-05-01,2020-01-01,10:00:01,2\n"
+        self.assertEqual(self.report_of(text, "--no-date")[1], "timeslot,x\n36000,1\n36001,2\n")
+        ten = midnight - 14 * 3600
+        self.assertIn(f"begins at {ten} s", self.report_of(text, "--date", "Day")[0]["notes"][0])
+        self.assertIn(f"begins at {ten - 7200} s", self.report_of(text, "--date", "Day", "--utc-offset", "+02:00")[0]["notes"][0])
+        self.write("map.yml", "import:\n  time: {column: Time, date: Day}\n")
+        self.assertIn(f"begins at {ten} s", self.report_of(text, "--map", self.path("map.yml"))[0]["notes"][0])
+        self.assertEqual(self.report_of(text, "--map", self.path("map.yml"), "--no-date")[1], "timeslot,x\n36000,1\n36001,2\n")
+        self.assertIn("line 3: column Time: '2024-05-32 10:00:01' is no date",
+                      self.imported("csv", "t.csv", text.replace("\n2024-05-01,2020-01-01,10:00:01", "\n2024-05-32,2020-01-01,10:00:01"), "--date", "Day", expect=3))
+        for options, what in ((["--date", "Time"], "column 'Time' has the times, and is named twice"), (["--date", "Day", "--column", "Day"], "'Day' has the times"),
+                              (["--date", "Day", "--time", "x"], "no column has times of day"), (["--date", "Day", "--no-date"], "--date excludes --no-date"),
+                              (["--no-date", "--time", "x"], "no dates were asked for, but no column has those of the times")):
+            with self.subTest(options):
+                self.assertIn(what, self.imported("csv", "t.csv", text, *options, expect=2))
+        self.imported("csv", "t.csv", text, "--date", "Tag", expect=3)
+        # Where nothing else has the times, dates with times of day in a column called so do.
+        self.assertIn("column Date has the times", self.report_of("Date,x\n2024-05-01 10:00:00,1\n2024-05-01 10:00:01,2\n")[0]["found"][0])
+        self.assertIn("no column is called time", self.imported("csv", "t.csv", "Date,x\n2024-05-01,1\n", expect=3))
+        self.assertIn("line 2: column time: '10:00:00Z' is no date", self.imported("csv", "t.csv", "time,x\n10:00:00Z,1\n", expect=3))
+        self.assertEqual(self.report_of("Date,time,x\n2024-05-01,0,1\n2024-05-01,1,2\n")[1], "timeslot,x\n0,1\n1,2\n")
+
+    def test_a_row_of_units_below_the_header(self):
+        text = "time,ax,temp (degC),n,label\nms,[m/s^2],(degC),-,\n0,1,20,5,walk\n10,2,21,6,walk\n"
+        report, table, labels, units = self.report_of(text)
+        self.assertEqual(table, "timeslot,ax,temp,n\n0,1,20,5\n0.01,2,21,6\n")
+        self.assertEqual(units, {"ax": "m/s^2", "temp": "degC", "n": ""})
+        self.assertEqual(labels, [("walk", 0, 0.02)])
+        self.assertEqual(report["found"][:2], ["line 2 has the units (ms,m/s^2,degC,,) (--second-row)", "column time has the times, in ms"])
+        self.assertEqual(self.report_of(text, "--second-row", "units")[3], units)
+        self.assertEqual(self.report_of(text, "--second-row", "skipped", "--time-unit", "ms")[3], {"ax": "", "temp": "degC", "n": ""})
+        self.assertIn("line 2: column time: 'ms' is no number", self.imported("csv", "u.csv", text, "--second-row", "values", expect=3))
+        self.assertEqual(self.report_of(text, "--column", "ax=x", "--column", "n=m:1")[3], {"x": "m/s^2", "m": "1"})
+        self.assertEqual(self.report_of("T,t,ax\ndegC,s,1\n20,0,1\n21,1,2\n", "--second-row", "units")[1], "timeslot,T,ax\n0,20,1\n1,21,2\n")
+        self.assertEqual(self.report_of("time,x (g)\ns,mg\n0,1\n")[3], {"x (g)": "mg"})
+        report, table, _, units = self.report_of("Time;x\n[hh:mm:ss];[g]\n10:00:00;1,5\n10:00:01;2,5\n")
+        self.assertEqual((table, units), ("timeslot,x\n36000,1.5\n36001,2.5\n", {"x": "g"}))
+        self.assertIn("'ticks' is no unit of time known here", self.imported("csv", "u.csv", "time,x\nticks,g\n0,1\n", expect=3))
+        # A row with a value in it has values.
+        self.assertIn("line 2: column x: 'g' is no number", self.imported("csv", "u.csv", "time,x\n0,g\n1,2\n", expect=3))
+        self.assertEqual(self.report_of("time,x,y\n0,n/a,1\n1,2,3\n")[1], "timeslot,x,y\n0,nan,1\n1,2,3\n")
+        for first, options in (("0,1\n", ["--no-header", "--time", "column_1"]), ("# time,x\n0,1\n", [])):
+            self.assertIn("no row is the header", self.imported("csv", "u.csv", first, *options, "--second-row", "units", expect=2))
+        self.write("map.yml", "import:\n  second-row: skipped\n")
+        self.assertEqual(self.report_of(text, "--map", self.path("map.yml"))[1].splitlines()[2], "10,2,21,6")
+
+    def test_several_columns_of_labels(self):
+        text = "time,ax,label,activity,ann\n" + "".join(f"{i},{i},{a},{b},{c}\n" for i, (a, b, c) in enumerate(
+            zip(["walk", "walk", "run", ""], ["up", "down", "down", "down"], ["x", "x", "x", "y"])))
+        for options, columns in (([], {"label", "activity"}), (["--label-column", "ann"], {"ann"}),
+                                 (["--label-column", "ann", "--label-column", "label"], {"ann", "label"}), (["--no-labels"], set())):
+            with self.subTest(options):
+                report = self.report_of(text, *options)[0]
+                _, errors = run("label", "list", self.path("t.sdsz"))
+                listed = json.loads(run("label", "list", self.path("t.sdsz"), "--json")[0])["labels"]
+                true = {"label": [("walk", 0, 2), ("run", 2, 3)], "activity": [("up", 0, 1), ("down", 1, 4)], "ann": [("x", 0, 3), ("y", 3, 4)]}
+                authors = {c: c if len(columns) > 1 else "sdskit import csv" for c in columns}
+                self.assertEqual(sorted((l["class"], l["from"], l["to"], l["author"]) for l in listed),
+                                 sorted((*label, authors[c]) for c in columns for label in true[c]))
+                if len(columns) > 1:
+                    for c in columns:
+                        self.assertIn(f"the texts of column {c} become labels of the author {c} (--no-labels: they do not)", report["found"])
+                    run("label", "check", self.path("t.sdsz"))
+        self.assertIn("'label' is to become labels twice", self.imported("csv", "t.csv", text, "--label-column", "label", "--label-column", "label", expect=2))
+        self.write("map.yml", "import:\n  labels: [label, ann]\n")
+        self.assertEqual(len(self.report_of(text, "--map", self.path("map.yml"))[2]), 4)
+        self.assertEqual(len(self.report_of(text, "--map", self.path("map.yml"), "--label-column", "ann")[2]), 2)
 
     def test_times_near_whole_seconds_are_kept(self):
         for times in (("0.0000005", "1.0000005", "2.0000005"), ("0", "1.0000008", "2.0000004"), ("5.0000006", "7.0000006", "9")):

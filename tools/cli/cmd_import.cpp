@@ -48,14 +48,19 @@ int run_import(Options o, Function function) {
   if (!o.map.empty()) {
     // What the command line says counts before what the file says.
     const ImportOptions given = o.import;
+    o.import.label_columns.clear();
     if (auto loaded = load_import_map(o.map, o.import); !loaded) return fail_with(loaded.error());
     if (!given.stream.empty()) o.import.stream = given.stream;
     if (!given.time_column.empty()) {
       o.import.time_column = given.time_column;
       o.import.time_unit = given.time_unit;  // the file's is of its own column
+      o.import.date_column = given.date_column;
     }
+    if (!given.date_column.empty() || !given.dates) o.import.date_column = given.date_column;
+    if (given.date_order != DateOrder::told) o.import.date_order = given.date_order;
+    if (given.second_row != SecondRow::found) o.import.second_row = given.second_row;
     if (!given.time_unit.empty()) o.import.time_unit = given.time_unit;
-    if (!given.label_column.empty()) o.import.label_column = given.label_column;
+    if (!given.label_columns.empty()) o.import.label_columns = given.label_columns;
     if (given.skip_lines > 0) o.import.skip_lines = given.skip_lines;
   }
   for (const auto& [text, target] :
@@ -159,6 +164,22 @@ void add_import(CLI::App& app, Run& run) {
   csv->add_option("--time-unit", o->import.time_unit,
                   "Unit of the times (default: a word of the column's name, else s)")
       ->check(CLI::IsMember({"s", "ms", "us", "ns", "min", "h"}));
+  auto* date = csv->add_option("--date", o->import.date_column,
+                               "The column with the days of times of day (default: date, if it has days)")
+                   ->type_name("COLUMN");
+  csv->add_flag("!--no-date", o->import.dates, "Times of day count from midnight, whatever column has days")
+      ->excludes(date);
+  csv->add_option(
+         "--date-order", o->import.date_order,
+         "Of dates like 01/05/2024: day, month and year (default: the one that fits all; 01.05. is a first of May)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, DateOrder>{{"dmy", DateOrder::dmy}, {"mdy", DateOrder::mdy}, {"ymd", DateOrder::ymd}}))
+      ->type_name("dmy|mdy|ymd");
+  csv->add_option("--second-row", o->import.second_row,
+                  "What the row below the header is (default: units, if it has texts where numbers follow)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, SecondRow>{
+          {"units", SecondRow::units}, {"values", SecondRow::values}, {"skipped", SecondRow::skipped}}))
+      ->type_name("units|values|skipped");
   csv->add_option("--rate", o->rate, "Sample rate, where there are no times")->type_name("HZ");
   csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")
       ->type_name("COLUMN[=NAME[:UNIT]]");
@@ -173,9 +194,11 @@ void add_import(CLI::App& app, Run& run) {
   csv->add_option("--skip-lines", o->import.skip_lines, "Lines in front of the header that are none of the table")
       ->type_name("N");
   csv->add_flag("--no-header", o->no_header, "There is no header: columns are called column_1, column_2, ...");
-  auto* label_column = csv->add_option("--label-column", o->import.label_column,
-                                       "The column whose texts become labels (default: label, class or activity)")
-                           ->type_name("COLUMN");
+  auto* label_column =
+      csv->add_option("--label-column", o->import.label_columns,
+                      "A column whose texts become labels (default: label, class and activity). May be "
+                      "given several times")
+          ->type_name("COLUMN");
   csv->add_flag("--no-labels", o->no_labels, "Texts do not become labels")->excludes(label_column);
   csv->add_option("--utc-offset", o->utc_offset, "Of dates that say none (default: they are UTC)")->type_name("+HH:MM");
   names_inputs(*csv->add_option("--map", o->map, "Columns, times and rate from a YAML file (docs/imports.md)")

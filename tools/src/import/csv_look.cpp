@@ -77,6 +77,117 @@ char delimiter_of(std::string_view line, bool numbers) {
 
 std::size_t fields_in(std::string_view line, char delimiter) { return count(line, delimiter) + 1; }
 
+// Without brackets around it; empty if there is none.
+std::string unit_in(std::string_view field) {
+  field = trimmed(field);
+  if (says_nothing(field)) return "";
+  const std::size_t open = std::string_view("([{").find(field.front());
+  if (field.size() > 2 && open != std::string_view::npos && field.back() == ")]}"[open])
+    field = trimmed(field.substr(1, field.size() - 2));
+  return std::string(field);
+}
+
+class FieldLook {
+ public:
+  FieldLook(CsvLook& look, const ImportOptions& options) : look_(look), options_(options) {}
+
+  void row(const CsvRow& fields) {
+    const std::uint64_t n = rows_++;
+    if (n == 0) {
+      look_.first_row_is_numbers = std::all_of(fields.fields.begin(), fields.fields.end(), [&](std::string_view field) {
+        return says_nothing(field) || is_number(field, options_.decimal) || is_date(field);
+      });
+      names_ = options_.header && !look_.first_row_is_numbers;
+      look_.columns.resize(fields.fields.size());
+      if (names_) return;
+    }
+    if (n == 1 && names_) {
+      for (const auto field : fields.fields) below_.emplace_back(field.substr(0, 60));
+      below_line_ = fields.line;
+      above_ = look_.columns;
+      count(fields, above_);
+      return;
+    }
+    count(fields, look_.columns);
+    if (!above_.empty()) count(fields, above_);
+  }
+
+  // What the row below the header is is known when others were seen.
+  void finish() {
+    if (below_line_ == 0) return;
+    const SecondRow said = options_.second_row;
+    const bool units = said == SecondRow::units || (said == SecondRow::found && below_has_units());
+    if (!units && said != SecondRow::skipped) {
+      look_.columns = std::move(above_);
+      return;
+    }
+    look_.row_below = below_line_;
+    if (units)
+      for (const auto& field : below_) look_.units.push_back(unit_in(field));
+  }
+
+ private:
+  [[nodiscard]] static bool is_date(std::string_view field) {
+    return parse_date_time(field) || parse_date_time(field, DateOrder::dmy) || parse_date_time(field, DateOrder::mdy) ||
+           parse_date_time(field, DateOrder::ymd);
+  }
+
+  // Texts where there are numbers otherwise, and nothing that is a value.
+  [[nodiscard]] bool below_has_units() const {
+    bool found = false;
+    for (std::size_t c = 0; c < std::min(below_.size(), look_.columns.size()); ++c) {
+      if (says_nothing(below_[c])) continue;
+      if (is_number(below_[c], options_.decimal) || is_date(below_[c])) return false;
+      found = found || (look_.columns[c].numbers > 0 && look_.columns[c].texts == 0);
+    }
+    return found;
+  }
+
+  void count(const CsvRow& fields, std::vector<CsvColumnLook>& columns) const {
+    columns.resize(std::max(columns.size(), fields.fields.size()));
+    for (std::size_t c = 0; c < fields.fields.size(); ++c) {
+      const std::string_view field = fields.fields[c];
+      CsvColumnLook& column = columns[c];
+      if (is_number(field, options_.decimal)) {
+        if (column.numbers++ == 0) column.first_number = field;
+        const std::string_view number = trimmed(field);
+        if (is_compact_date(number)) ++column.compact_dates;
+        if (may_be_serial_day(number)) ++column.serial_days;
+        column.long_fractions =
+            column.long_fractions || number.size() - std::min(number.find_first_of(".,"), number.size()) > 7;
+      } else if (!says_nothing(field)) {
+        if (column.texts++ == 0) {
+          column.first_text = field.substr(0, 60);
+          column.first_text_line = fields.line;
+        }
+        count_date(field, column);
+      }
+    }
+  }
+
+  static void count_date(std::string_view field, CsvColumnLook& column) {
+    bool has_time = false;
+    bool any = false;
+    const bool first = !column.is_date();
+    for (std::size_t i = 0; i < column.dates.size(); ++i) {
+      const auto date = parse_date_time(field, std::array{DateOrder::dmy, DateOrder::mdy, DateOrder::ymd}[i]);
+      if (!date || !date->form.has_date) continue;
+      ++column.dates[i];
+      any = true;
+      has_time = has_time || date->has_time;
+    }
+    if (any && first) column.has_times_of_day = has_time;
+  }
+
+  CsvLook& look_;
+  const ImportOptions& options_;
+  std::uint64_t rows_ = 0;
+  bool names_ = false;
+  std::vector<std::string> below_;  // the row below the header
+  std::uint64_t below_line_ = 0;
+  std::vector<CsvColumnLook> above_;  // of the rows from that one on
+};
+
 }  // namespace
 
 Expected<CsvLook> look_at_csv(const std::filesystem::path& path, const ImportOptions& options) {
@@ -117,36 +228,13 @@ Expected<CsvLook> look_at_csv(const std::filesystem::path& path, const ImportOpt
   });
   look.format.delimiter = delimiter != 0 ? delimiter : delimiter_of(first, !letters);
 
-  bool is_first = true;
-  const auto row = [&](const CsvRow& fields) -> Expected<bool> {
-    look.columns.resize(std::max(look.columns.size(), fields.fields.size()));
-    bool names = false;
-    if (is_first) {
-      look.first_row_is_numbers = std::all_of(fields.fields.begin(), fields.fields.end(), [&](std::string_view field) {
-        return says_nothing(field) || is_number(field, options.decimal) || parse_date_time(field).has_value();
-      });
-      names = options.header && !look.first_row_is_numbers;
-    }
-    is_first = false;
-    for (std::size_t c = 0; c < fields.fields.size() && !names; ++c) {
-      const std::string_view field = fields.fields[c];
-      CsvColumnLook& column = look.columns[c];
-      if (is_number(field, options.decimal)) {
-        if (column.numbers++ == 0) column.first_number = field;
-        const std::string_view number = trimmed(field);
-        if (is_compact_date(number)) ++column.compact_dates;
-        if (may_be_serial_day(number)) ++column.serial_days;
-        column.long_fractions =
-            column.long_fractions || number.size() - std::min(number.find_first_of(".,"), number.size()) > 7;
-      } else if (!says_nothing(field) && column.texts++ == 0) {
-        column.first_text = field.substr(0, 60);
-        column.first_text_line = fields.line;
-      }
-    }
-    return true;
-  };
+  FieldLook fields(look, options);
   // What is wrong with the file is told when it is read.
-  (void)read_csv(head, look.format, path, row);
+  (void)read_csv(head, look.format, path, [&](const CsvRow& row) {
+    fields.row(row);
+    return Expected<bool>(true);
+  });
+  fields.finish();
   if (look.first_row_is_numbers && options.header && !comment.empty() &&
       fields_in(comment, look.format.delimiter) == look.columns.size())
     look.commented_header = comment;

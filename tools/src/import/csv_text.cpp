@@ -50,38 +50,74 @@ class Front {
   std::string_view text_;
 };
 
-std::optional<std::chrono::sys_days> take_date(Front& text) {
-  Front whole = text;
-  std::optional<int> year = whole.digits(4, 4);
-  std::optional<int> month;
-  std::optional<int> day;
-  if (year) {
-    const char between = whole.take('-') ? '-' : whole.take('/') ? '/' : '\0';
-    month = between == '\0' ? std::nullopt : whole.digits(1, 2);
-    day = month && whole.take(between) ? whole.digits(1, 2) : std::nullopt;
+struct TakenDate {
+  std::chrono::sys_days day;
+  bool by_order = false;
+};
+
+std::optional<TakenDate> take_date(Front& text, DateOrder order) {
+  Front rest = text;
+  std::array<int, 3> parts{};
+  bool by_order = false;
+  if (const auto compact = rest.digits(8, 8)) {
+    parts = {*compact / 10000, *compact / 100 % 100, *compact % 100};
+    order = DateOrder::ymd;
   } else {
-    // 01.05.2024: with dots the day comes first; 01/05/2024 may be either.
-    whole = text;
-    day = whole.digits(1, 2);
-    month = day && whole.take('.') ? whole.digits(1, 2) : std::nullopt;
-    year = month && whole.take('.') ? whole.digits(4, 4) : std::nullopt;
+    const auto year_in_front = rest.digits(4, 4);
+    const auto first = year_in_front ? year_in_front : rest.digits(1, 2);
+    const char between = rest.take('-') ? '-' : rest.take('/') ? '/' : rest.take('.') ? '.' : '\0';
+    const auto second = first && between != '\0' ? rest.digits(1, 2) : std::nullopt;
+    if (!second || !rest.take(between)) return std::nullopt;
+    const auto year_behind = year_in_front ? std::nullopt : rest.digits(4, 4);
+    const auto third = year_behind ? year_behind : rest.digits(1, 2);
+    if (!third) return std::nullopt;
+    by_order = !year_in_front;
+    if (!by_order) order = DateOrder::ymd;
+    if (order == DateOrder::told && between == '.') order = DateOrder::dmy;
+    if (order == DateOrder::told || (year_behind && order == DateOrder::ymd)) return std::nullopt;
+    parts = {*first, *second, *third};
+    if (by_order && !year_behind) parts[order == DateOrder::ymd ? 0 : 2] += 2000;
   }
-  if (!year || !month || !day) return std::nullopt;
-  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
-                                         std::chrono::day(static_cast<unsigned>(*day))};
+  const int year = parts[order == DateOrder::ymd ? 0 : 2];
+  const int month = parts[order == DateOrder::mdy ? 0 : 1];
+  const int day = parts[order == DateOrder::ymd ? 2 : order == DateOrder::dmy ? 0 : 1];
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+                                         std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok()) return std::nullopt;
-  text = whole;
-  return std::chrono::sys_days(date);
+  text = rest;
+  return TakenDate{std::chrono::sys_days(date), by_order};
 }
 
-std::optional<double> take_time_of_day(Front& text) {
-  const auto hours = text.digits(1, 2);
+// "am", "PM" or "p.m.", with blanks in front or not: whether it is the latter half of the day.
+std::optional<bool> take_half_day(Front& text) {
+  Front rest = text;
+  while (rest.take(' ')) {
+  }
+  const bool pm = rest.take('p') || rest.take('P');
+  if (!pm && !rest.take('a') && !rest.take('A')) return std::nullopt;
+  const bool dots = rest.take('.');
+  if (!rest.take('m') && !rest.take('M')) return std::nullopt;
+  if (dots && !rest.take('.')) return std::nullopt;
+  text = rest;
+  return pm;
+}
+
+struct TimeOfDay {
+  double seconds = 0;
+  bool half_days = false;
+};
+
+std::optional<TimeOfDay> take_time_of_day(Front& text) {
+  auto hours = text.digits(1, 2);
   const auto minutes = hours && text.take(':') ? text.digits(2, 2) : std::nullopt;
   if (!minutes || *hours > 23 || *minutes > 59) return std::nullopt;
   std::optional<double> seconds = 0;
   if (text.take(':')) seconds = text.seconds();
   if (!seconds) return std::nullopt;
-  return 3600.0 * *hours + 60.0 * *minutes + *seconds;
+  const auto pm = take_half_day(text);
+  if (pm && (*hours < 1 || *hours > 12)) return std::nullopt;
+  if (pm) hours = *hours % 12 + (*pm ? 12 : 0);
+  return TimeOfDay{3600.0 * *hours + 60.0 * *minutes + *seconds, pm.has_value()};
 }
 
 }  // namespace
@@ -104,14 +140,7 @@ bool says_nothing(std::string_view text) {
 }
 
 Expected<ImportValue> CsvNumbers::parse(std::string_view field) {
-  // Nearly all fields: a number that a double holds, with nothing around it.
-  constexpr double kExact = 9007199254740992.0;
-  double plain = 0;
-  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), plain);
-  const bool nonzero = plain != 0 || field.find_first_of("eE") == std::string_view::npos;
-  if (error == std::errc{} && end == field.data() + field.size() && nonzero && std::abs(plain) < kExact &&
-      (decimal_ == '.' || field.find('.') == std::string_view::npos))
-    return ImportValue(plain);
+  if (const auto plain = parse_plain(field)) return ImportValue(*plain);
   const std::string_view text = trimmed(field);
   if (says_nothing(text)) return ImportValue(std::nan(""));
   const std::size_t comma = text.find(',');
@@ -170,23 +199,29 @@ std::optional<int> parse_utc_offset(std::string_view text) {
   return sign * (3600 * *hours + 60 * minutes);
 }
 
-std::optional<DateTime> parse_date_time(std::string_view field) {
+std::optional<DateTime> parse_date_time(std::string_view field, DateOrder order) {
   Front text(trimmed(field));
   DateTime result;
-  if (const auto date = take_date(text)) {
-    result.has_date = true;
-    result.seconds = static_cast<double>(std::chrono::sys_seconds(*date).time_since_epoch().count());
-    if (!text.take('T') && !text.take(' ') && !text.done()) return std::nullopt;
+  if (const auto date = take_date(text, order)) {
+    result.form.has_date = true;
+    result.form.by_order = date->by_order;
+    result.seconds = static_cast<double>(std::chrono::sys_seconds(date->day).time_since_epoch().count());
     if (text.done()) return result;
+    const bool comma = text.take(',');
+    if (!text.take(' ') && (comma || !text.take('T'))) return std::nullopt;
+    while (text.take(' ')) {
+    }
   }
   const auto time = take_time_of_day(text);
   if (!time) return std::nullopt;
-  result.seconds += *time;
+  result.has_time = true;
+  result.form.half_days = time->half_days;
+  result.seconds += time->seconds;
   const std::string_view zone = trimmed(text.rest());
   if (zone.empty()) return result;
-  const auto offset = result.has_date ? parse_utc_offset(zone) : std::nullopt;
+  const auto offset = result.form.has_date ? parse_utc_offset(zone) : std::nullopt;
   if (!offset) return std::nullopt;
-  result.has_zone = true;
+  result.form.has_zone = true;
   result.seconds -= *offset;
   return result;
 }

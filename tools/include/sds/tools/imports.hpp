@@ -15,6 +15,12 @@ namespace sds {
 
 enum class ImportType { automatic, i16, i32, i64, u64, f32, f64 };
 
+/// In which order day, month and year of dates like 01/05/2024 stand; `told`: the file has to say it.
+enum class DateOrder { told, dmy, mdy, ymd };
+
+/// What the row below a CSV file's header is. `found`: units if it has texts where numbers follow.
+enum class SecondRow { found, values, units, skipped };
+
 /// What becomes of a column.
 struct ImportColumn {
   std::string name;
@@ -30,10 +36,15 @@ struct ImportOptions {
   char decimal = 0;                         ///< CSV; '.' or ','; 0: as the first number with a fraction has it
   std::uint64_t skip_lines = 0;             ///< CSV: lines in front of the header
   bool header = true;                       ///< CSV: the first row names the columns
-  std::string label_column;                 ///< CSV; its texts become labels; empty: one called label, class, activity
-  bool labels = true;                       ///< CSV: texts become labels
-  std::optional<int> utc_offset_s;          ///< CSV: of dates that say none; else they are UTC
-  std::string time_column;                  ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
+  SecondRow second_row = SecondRow::found;  ///< CSV
+  std::vector<std::string>
+      label_columns;                ///< CSV; their texts become labels; empty: those called label, class, activity
+  bool labels = true;               ///< CSV: texts become labels
+  std::optional<int> utc_offset_s;  ///< CSV: of dates that say none; else they are UTC
+  std::string time_column;          ///< CSV; empty: one called time, timeslot, timestamp or t, if there is one
+  std::string date_column;          ///< CSV: the day of times of day; empty: one called date, if there is one
+  bool dates = true;  ///< CSV: false: times of day count from midnight, be there a column called date or not
+  DateOrder date_order = DateOrder::told;  ///< CSV
   std::string time_unit;  ///< s, ms, us, ns, min, h; empty: by the column's name ("t_ms", "time (us)"), else s
   std::map<std::string, ImportColumn>
       columns;               ///< CSV, by their header: those to take, and how to call them; empty: all
