@@ -26,6 +26,19 @@ constexpr double kBlockSeconds = 0.1;
 constexpr double kMostBlockSamples = 4096;
 constexpr double kRounding = 1e-6;  // of a tick: what computing with doubles adds
 
+// Whether it is the double of a decimal with at most six digits: the shortest text of the float next to it, for all
+// such decimals have different floats. A quotient of whole numbers is rounded as the decimal's text is.
+bool is_short_decimal(double value) {
+  constexpr double kMost = 999999;
+  for (const double power : {1e2, 1e3, 1e4, 1e5, 1e6}) {
+    const double scaled = value * power;
+    if (!(std::abs(scaled) <= kMost)) return false;
+    if (static_cast<double>(static_cast<std::int64_t>(scaled + std::copysign(0.5, scaled))) / power == value)
+      return true;
+  }
+  return false;
+}
+
 // What one pass over a column tells of the types that hold it.
 struct ColumnFacts {
   bool integers = true;
@@ -57,7 +70,7 @@ struct ColumnFacts {
     if (!(value >= 0 && value < 2 * kTwo63)) fits_u64 = false;
     const auto narrow = static_cast<float>(value);
     if (static_cast<double>(narrow) != value) exact_floats = false;
-    if (!short_floats) return;
+    if (!short_floats || is_short_decimal(value)) return;
     std::array<char, max_number_chars> text{};
     const char* end = write_number(text.data(), narrow);
     double back = 0;
