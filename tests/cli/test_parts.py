@@ -488,6 +488,26 @@ class Parts(Case):
                 self.assertEqual((window["label-share"], window["unlabelled"]), (0.5 if share is None else share, keep))
         run("export", "npz", recording, "--window", "1s", "--label-share", 1.5, "-o", self.path("x"), expect=2)
 
+    def test_windows_and_resample_end_at_the_gaps_that_check_counts(self):
+        # Blocks of 10 samples at nominal 100 Hz; steps in ms. A sensor of twice and of half the rate has no gaps, and three
+        # steps of 40 ms more than usual are none where blocks are usually 100 ms apart, but are where these are 50 ms.
+        for steps, gaps in (([50] * 39, []), ([200] * 39, []), ([100] * 10 + [140] * 3 + [100] * 26, []),
+                            ([50] * 10 + [90] * 3 + [50] * 26, [11, 12, 13]), ([100] * 10 + [400] + [100] * 28, [11]),
+                            ([100] * 20 + [-500] + [100] * 18, [21])):
+            ticks = np.cumsum([1000, *steps])
+            with open(self.path("S.0.sds"), "wb") as out:
+                out.write(plain(*((int(t), np.arange(10 * i, 10 * i + 10, dtype="<i2").tobytes()) for i, t in enumerate(ticks))))
+            self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+            back = sum(step < 0 for step in steps)
+            checked = json.loads(run("check", self.path("S.0.sds"), "--json", expect=1 if back else 0)[0])
+            self.assertEqual(checked["recordings"][0]["streams"][0]["gaps"]["count"], len(gaps) - back, steps)
+            run("export", "npz", self.path("S.0.sds"), "-s", "S", "--window", "200ms", "--stride", "100ms", "--unlabelled", "-f", "-o", self.path("d"))
+            with np.load(self.path("d", "train.npz")) as data:
+                self.assertEqual([int(row[0, 0]) // 10 for row in data["x"]], [i for i in range(39) if i + 1 not in gaps], steps)
+            report = json.loads(run("resample", self.path("S.0.sds"), "-s", "S", "--rate", 50, "-f", "-o", self.path("r.sdsz"), "--json")[0])
+            told = [note for note in report["notes"] if "starts the filter anew" in note]
+            self.assertEqual(told, [f"S: {len(gaps)} gap{'' if len(gaps) == 1 else 's'}, each starts the filter anew"] if gaps else [], steps)
+
     def test_normalized_rows_of_qeexo_count_from_the_first_block_of_all(self):
         recording = self.pack("r.sdsz", self.stream("A", 1010), self.stream("B", 3020))
         def times(*args):

@@ -30,7 +30,9 @@ class Stream:
         self.sizes = [usual] * count
         if rng.random() < 0.5:
             self.sizes[-1] = int(rng.integers(1, usual + 1))
-        truth = Fraction(int(rng.integers(-100, 101)), 10_000)  # the sensor's clock is up to 1 % off
+        truth = Fraction(int(rng.integers(-100, 101)), 10_000)  # the sensor's clock is up to 1 % off, a few by a third
+        if rng.random() < 0.1:
+            truth = Fraction(int(rng.choice([-3333, 3333])), 10_000)
         jitter = float(rng.choice([0, 0, 0.1]))
         start = int(rng.choice([0, 5, 1 << 20, (1 << 32) - 40]))
         at = Fraction(0)
@@ -153,7 +155,7 @@ class Stream:
 
     def pieces(self):
         """[begin, end) in samples between gaps."""
-        edges = [0] + [sum(self.sizes[:i]) for i in self.gaps] + [sum(self.sizes)]
+        edges = [0] + [sum(self.sizes[:i + 1]) for i in self.gap_steps()] + [sum(self.sizes)]
         return list(zip(edges, edges[1:]))
 
     def true_ranges(self, condition):

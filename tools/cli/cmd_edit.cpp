@@ -132,7 +132,7 @@ int run_resample(const Options& o) {
   if (!streams) return fail_with(streams.error());
   if (streams->size() != 1) return fail_with({ErrorCode::usage, "choose one stream with -s", {}, {}});
   auto report = [&] {
-    Progress progress("resampling", recording->streams()[streams->front()].raw_bytes);
+    Progress progress("resampling", 2 * recording->streams()[streams->front()].raw_bytes);
     return resample(*recording, streams->front(), *rate, o.quality, o.output, o.edit, progress.callback());
   }();
   return print_report(report, o);

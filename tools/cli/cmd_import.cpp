@@ -29,6 +29,7 @@ struct Options {
   std::string utc_offset;
   bool no_header = false;
   bool no_labels = false;
+  bool no_date = false;
   std::vector<std::string> columns;
   std::filesystem::path map;
   bool json = false;
@@ -56,7 +57,7 @@ int run_import(Options o, Function function) {
       o.import.time_unit = given.time_unit;  // the file's is of its own column
       o.import.date_column = given.date_column;
     }
-    if (!given.date_column.empty() || !given.dates) o.import.date_column = given.date_column;
+    if (!given.date_column.empty() || o.no_date) o.import.date_column = given.date_column;
     if (given.date_order != DateOrder::told) o.import.date_order = given.date_order;
     if (given.second_row != SecondRow::found) o.import.second_row = given.second_row;
     if (!given.time_unit.empty()) o.import.time_unit = given.time_unit;
@@ -79,6 +80,7 @@ int run_import(Options o, Function function) {
   }
   if (o.no_header) o.import.header = false;
   if (o.no_labels) o.import.labels = false;
+  if (o.no_date) o.import.dates = false;
   if (!o.delimiter.empty()) o.import.delimiter = o.delimiter == "tab" ? '\t' : o.delimiter.front();
   std::set<std::string> named;
   for (const auto& text : o.columns) {
@@ -167,8 +169,7 @@ void add_import(CLI::App& app, Run& run) {
   auto* date = csv->add_option("--date", o->import.date_column,
                                "The column with the days of times of day (default: date, if it has days)")
                    ->type_name("COLUMN");
-  csv->add_flag("!--no-date", o->import.dates, "Times of day count from midnight, whatever column has days")
-      ->excludes(date);
+  csv->add_flag("--no-date", o->no_date, "Times of day count from midnight, whatever column has days")->excludes(date);
   csv->add_option(
          "--date-order", o->import.date_order,
          "Of dates like 01/05/2024: day, month and year (default: the one that fits all; 01.05. is a first of May)")

@@ -153,6 +153,22 @@ Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, co
   return rule;
 }
 
+Expected<BreakFinder> BreakFinder::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  auto gaps = GapRule::of(recording, stream, on_progress);
+  if (!gaps) return fail(gaps);
+  const auto& metadata = recording.streams()[stream].metadata;
+  return BreakFinder(std::move(*gaps), metadata && metadata->sample_frequency ? metadata->sample_bytes : 0);
+}
+
+bool BreakFinder::before(const BlockView& block, bool lost) {
+  const bool breaks =
+      any_ && (lost || block.tick < previous_tick_ || gaps_.is_gap(block.tick - previous_tick_, previous_samples_));
+  any_ = true;
+  previous_tick_ = block.tick;
+  previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
+  return breaks;
+}
+
 StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& options) {
   result_.id = stream.id;
   result_.file_bytes = stream.raw_bytes;

@@ -6,12 +6,14 @@
 #include <cmath>
 #include <deque>
 #include <memory>
+#include <utility>
 
 #include "edit/stream_copy.hpp"
 #include "new_recording.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/edit.hpp"
+#include "sds/tools/stream_checker.hpp"
 #include "session_ids.hpp"
 
 namespace sds {
@@ -255,11 +257,15 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
                               ResampleQuality quality, const std::filesystem::path& output, const EditOptions& options,
                               const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
+  auto breaks = BreakFinder::of(recording, index, on_progress);
+  if (!breaks) return fail(breaks);
   StreamLosses losses(recording, index);
   SampleOptions sample_options;
   std::vector<StreamLosses::Loss> lost;
+  bool broken = false;  // before the samples that come next
   sample_options.on_block = [&](const BlockView& block) {
     auto before = losses.before(block);
+    broken = breaks->before(block, !before.empty()) || broken;
     lost.insert(lost.end(), before.begin(), before.end());
   };
   auto reader = SampleReader::open(recording, index, sample_options, on_progress);
@@ -304,7 +310,6 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (auto opened = piece.open(quality); !opened) return fail(opened);
   std::vector<float> frames;
   std::vector<double> column;
-  double expected = 0;
   std::uint64_t not_numbers = 0;
   std::uint64_t pieces = 0;
   for (;;) {
@@ -312,19 +317,14 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     if (!run) return fail(run);
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
-    const double length = static_cast<double>(samples.count) / source.sample_frequency->hz();
-    // Device clocks wander; a gap is more than half a block off.
-    if (piece.active() && (!lost.empty() || std::abs(samples.times[0] - expected) >
-                                                std::max(0.5 * length, 2 / source.tick_frequency.hz()))) {
+    if (std::exchange(broken, false) && piece.active())
       if (auto done = piece.end(); !done) return fail(done);
-    }
     if (auto done = add_gaps((*made)->writer(), *id, lost); !done) return fail(done);
     lost.clear();
     if (!piece.active()) {
       piece.begin();
       ++pieces;
     }
-    expected = samples.times[0] + length;
     frames.resize(samples.count * values.size());
     column.resize(samples.count);
     for (std::size_t v = 0; v < values.size(); ++v) {
@@ -350,7 +350,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     if (auto done = (*made)->writer().add_clock(*id, pair); !done) return fail(done);
   report.notes = reader->notes();
   if (pieces > 1)
-    report.notes.push_back(fmt::format("{}: {} gaps, each starts the filter anew", stream.id, pieces - 1));
+    report.notes.push_back(fmt::format("{}: {} gap{}, each starts the filter anew", stream.id, pieces - 1,
+                                       pieces == 2 ? "" : "s"));
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));

@@ -69,9 +69,10 @@ Expected<std::vector<Part>> parts_of(const Recording& recording, const WindowOpt
 
 // Where a stream has samples without a gap. Times that go back, behind a loss for instance, are not told twice.
 Expected<void> find_stretches(const Recording& recording, Part& part, const OnProgress& on_progress) {
-  WindowBreaks breaks(recording, part.index);
+  auto breaks = WindowBreaks::of(recording, part.index, on_progress);
+  if (!breaks) return fail(breaks);
   SampleOptions options;
-  options.on_block = [&](const BlockView& block) { breaks.see(block); };
+  options.on_block = [&](const BlockView& block) { breaks->see(block); };
   auto reader = SampleReader::open(recording, part.index, options, on_progress);
   if (!reader) return fail(reader);
   double until = -std::numeric_limits<double>::infinity();
@@ -79,12 +80,12 @@ Expected<void> find_stretches(const Recording& recording, Part& part, const OnPr
     auto samples = reader->next();
     if (!samples) return fail(samples);
     if (*samples == nullptr) return {};
-    if (breaks.before(**samples, reader->metadata()) || part.stretches.empty()) {
+    if (breaks->before(**samples, reader->metadata()) || part.stretches.empty()) {
       const double begin = std::max((*samples)->times[0], until);
       part.stretches.push_back({run, {begin, begin}});
     }
     part.samples += (*samples)->count;
-    part.stretches.back().span.end = std::max(part.stretches.back().span.end, breaks.end());
+    part.stretches.back().span.end = std::max(part.stretches.back().span.end, breaks->end());
     until = part.stretches.back().span.end;
   }
 }

@@ -4,19 +4,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "sds/tools/class_cover.hpp"
 
 namespace sds {
 
+Expected<WindowBreaks> WindowBreaks::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  auto breaks = BreakFinder::of(recording, stream, on_progress);
+  if (!breaks) return fail(breaks);
+  return WindowBreaks(std::move(*breaks), recording, stream);
+}
+
 bool WindowBreaks::before(const SampleRun& samples, const Metadata& metadata) {
-  const double length = static_cast<double>(samples.count) / metadata.sample_frequency->hz();
-  const bool gap = std::abs(samples.times[0] - expected_) > std::max(0.5 * length, 2 / metadata.tick_frequency.hz());
-  const bool breaks = any_ && (lost_ || gap);
-  any_ = true;
-  lost_ = false;
-  expected_ = samples.times[0] + length;
-  return breaks;
+  end_ = samples.times[0] + static_cast<double>(samples.count) / metadata.sample_frequency->hz();
+  return std::exchange(broken_, false);
 }
 
 std::string window_class(const LabelFile& labels, const std::vector<std::string>& streams, double begin, double end,
@@ -54,9 +56,10 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
                 "the recording has several streams: choose one with -s, or several for windows of all of them",
                 item.path);
   }
-  WindowBreaks breaks(*recording, index);
+  auto breaks = WindowBreaks::of(*recording, index, on_progress);
+  if (!breaks) return fail(breaks);
   SampleOptions sample_options;
-  sample_options.on_block = [&](const BlockView& block) { breaks.see(block); };
+  sample_options.on_block = [&](const BlockView& block) { breaks->see(block); };
   auto reader = SampleReader::open(*recording, index, sample_options, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
@@ -90,7 +93,7 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
     if (!run) return fail(run);
     if (*run == nullptr) break;
     const SampleRun& samples = **run;
-    if (breaks.before(samples, metadata)) {
+    if (breaks->before(samples, metadata)) {
       window.clear();
       times.clear();
       skip = 0;

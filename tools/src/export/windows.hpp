@@ -9,6 +9,7 @@
 #include "sds/tools/channel_values.hpp"
 #include "sds/tools/dataset.hpp"
 #include "sds/tools/label_file.hpp"
+#include "sds/tools/stream_checker.hpp"
 
 namespace sds {
 
@@ -34,22 +35,24 @@ struct RecordingWindows {
   std::optional<Error> error;
 };
 
-/// Says where no window reaches across: losses, and blocks that come more than half their length, and more than two
-/// ticks, from where the one before ends.
+/// Says where no window reaches across, as BreakFinder has it.
 class WindowBreaks {
  public:
-  WindowBreaks(const Recording& recording, std::size_t stream) : losses_(recording, stream) {}
-  void see(const BlockView& block) { lost_ = !losses_.before(block).empty() || lost_; }
+  /// Reads the stream, to know its gaps. `recording` must outlive this.
+  static Expected<WindowBreaks> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  void see(const BlockView& block) { broken_ = breaks_.before(block, !losses_.before(block).empty()) || broken_; }
   /// Whether there is such a place in front of the samples of the block that was seen last.
   bool before(const SampleRun& samples, const Metadata& metadata);
   /// When the samples so far end, by the sample-frequency.
-  [[nodiscard]] double end() const { return expected_; }
+  [[nodiscard]] double end() const { return end_; }
 
  private:
+  WindowBreaks(BreakFinder breaks, const Recording& recording, std::size_t stream)
+      : breaks_(std::move(breaks)), losses_(recording, stream) {}
+  BreakFinder breaks_;
   StreamLosses losses_;
-  double expected_ = 0;
-  bool any_ = false;
-  bool lost_ = false;
+  double end_ = 0;
+  bool broken_ = false;
 };
 
 /// The class that most of [begin, end) has for these streams, if that is at least the share of it; "" if none has.

@@ -86,6 +86,24 @@ class GapRule {
   std::set<std::pair<std::uint64_t, std::uint64_t>> gaps_;
 };
 
+/// Follows the blocks of a stream, and tells where windows and filters must not reach across: at gaps in time, at
+/// losses, and where the clock steps back.
+class BreakFinder {
+ public:
+  /// Reads the stream, to know its gaps. `recording` must outlive this.
+  static Expected<BreakFinder> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  /// For every block, in order: whether it does not go on where the one before it ended. `lost`: there is a loss.
+  [[nodiscard]] bool before(const BlockView& block, bool lost);
+
+ private:
+  BreakFinder(GapRule gaps, std::size_t sample_bytes) : gaps_(std::move(gaps)), sample_bytes_(sample_bytes) {}
+  GapRule gaps_;
+  std::size_t sample_bytes_;  // 0: each block counts as one sample
+  bool any_ = false;
+  std::uint64_t previous_tick_ = 0;
+  std::uint64_t previous_samples_ = 0;
+};
+
 class StreamChecker {
  public:
   StreamChecker(const StreamInfo& stream, const CheckOptions& options);
