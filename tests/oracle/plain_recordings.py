@@ -125,21 +125,26 @@ class Stream:
                 ranges.append([begin, end])
         return ranges
 
-    def gap_steps(self):
-        """Blocks behind which there is a gap: steps longer than the samples of the earlier block last, by more than half the
-        median step and two ticks."""
+    def sample_ticks(self):
+        """How long a sample lasts: the median of the steps' ratios, each with the weight of its samples; without a rate each
+        block counts as one."""
         steps = np.diff(self.ticks)
         samples = np.array(self.sizes[:-1]) if self.rate else np.ones(len(steps), int)
         order = sorted(range(len(steps)), key=lambda i: Fraction(int(steps[i]), int(samples[i])))
-        below, sample = 0, Fraction(0)
+        below = 0
         for i in order:
             below += int(samples[i])
-            sample = Fraction(int(steps[i]), int(samples[i]))
             if 2 * below >= samples.sum():
-                break
+                return Fraction(int(steps[i]), int(samples[i]))
+
+    def gap_steps(self):
+        """Blocks behind which there is a gap: steps longer than the samples of the earlier block last, by more than half the
+        median step and two ticks."""
+        steps, sample = np.diff(self.ticks), self.sample_ticks()
+        samples = self.sizes[:-1] if self.rate else [1] * len(steps)
         usual = sorted(steps)[(len(steps) - 1) // 2]
         return [i for i in range(len(steps))
-                if int(steps[i]) - sample * int(samples[i]) > max(Fraction(int(usual), 2), 2)]
+                if int(steps[i]) - sample * samples[i] > max(Fraction(int(usual), 2), 2)]
 
     def samples_within(self, begin, end):
         """Numbers of the samples in [begin, end), by the doubles that their times are told as."""

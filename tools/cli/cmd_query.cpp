@@ -13,6 +13,7 @@
 #include "sds/tools/label_tools.hpp"
 #include "sds/tools/losses_within.hpp"
 #include "sds/tools/query.hpp"
+#include "sds/tools/time_span.hpp"
 
 namespace sds::cli {
 
@@ -170,9 +171,14 @@ int run_stats(const Options& o) {
   if (!recording) return fail_with(recording.error());
   auto streams = choose_streams(*recording, o.streams);
   if (!streams) return fail_with(streams.error());
+  auto within = o.part.ranges(*recording, *streams);
+  if (!within) return fail_with(within.error());
+  if (o.exact && *within != all_time)
+    return fail_with({ErrorCode::usage, "--exact: a part of the time is always read", {}, {}});
+  tell_only_within(*recording, *within);
   auto summaries = [&] {
     Progress progress("reading", total_bytes(*recording));
-    return summarize_values(*recording, *streams, o.exact, progress.callback());
+    return summarize_values(*recording, *streams, o.exact, *within, progress.callback());
   }();
   if (!summaries) return fail_with(summaries.error());
   if (summaries->empty()) {
@@ -181,17 +187,30 @@ int run_stats(const Options& o) {
       why.push_back(recording->streams()[i].id + ": " + why_no_samples(recording->streams()[i]).value_or("no channel"));
     return fail_with(no_stream_with_values(*recording, why).value());
   }
+  const bool empty = std::all_of(summaries->begin(), summaries->end(),
+                                 [](const ValueSummary& s) { return s.count == 0 && s.nan_count == 0; });
+  if (empty && *within != all_time) {
+    const auto covered = spans_text(*recording, *streams);
+    if (!covered) return fail_with(covered.error());
+    return fail_with({recording->damages().empty() ? ErrorCode::usage : ErrorCode::bad_input,
+                      "no sample is in the time that was asked for: " + *covered,
+                      recording->path(),
+                      {}});
+  }
   if (o.json) {
     auto all = nlohmann::json::array();
+    const auto of_values = [](const ValueSummary& s, double number) {
+      return s.count > 0 ? nlohmann::json(number) : nlohmann::json(nullptr);
+    };
     for (const auto& s : *summaries)
       all.push_back({{"stream", s.stream},
                      {"channel", s.name},
                      {"unit", s.unit},
                      {"count", s.count},
                      {"nan", s.nan_count},
-                     {"min", s.min},
-                     {"max", s.max},
-                     {"mean", s.mean},
+                     {"min", of_values(s, s.min)},
+                     {"max", of_values(s, s.max)},
+                     {"mean", of_values(s, s.mean)},
                      {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
                      {"from_index", s.from_index}});
     print_json({{"channels", all}, {"damages", damages_json()}});
@@ -257,7 +276,8 @@ void add_query(CLI::App& app, Run& run) {
   auto s = std::make_shared<Options>();
   s->input.add_to(*stats, "The recording (.sds files or one .sdsz)", true);
   stats->add_option("-s,--stream", s->streams, "Only this stream. May be given several times")->type_name("ID");
-  stats->add_flag("--exact", s->exact, "Read the data, for the standard deviation");
+  s->part.add_to(*stats);
+  stats->add_flag("--exact", s->exact, "Read the data, for the standard deviation (of a part it always is)");
   stats->add_flag("--json", s->json, "Report as JSON");
   stats->callback([s, &run] { run = [s] { return run_stats(*s); }; });
 }

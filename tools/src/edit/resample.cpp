@@ -74,6 +74,8 @@ class PieceResampler {
     active_ = true;
   }
   [[nodiscard]] bool active() const { return active_; }
+  /// Pieces that were shorter than a sample at the new rate.
+  [[nodiscard]] std::uint64_t without_output() const { return without_output_; }
 
   /// Takes frames whose first one is at `time`.
   Expected<void> push(const std::vector<float>& frames, double time) {
@@ -97,7 +99,9 @@ class PieceResampler {
     auto done = continue_from(static_cast<std::ptrdiff_t>(recent_.size() / channels_));
     if (done) done = convert({}, true);
     ending_ = active_ = false;
-    return done ? write_blocks(true) : done;
+    if (done) done = write_blocks(true);
+    if (written_ == 0) ++without_output_;
+    return done;
   }
 
  private:
@@ -246,6 +250,7 @@ class PieceResampler {
   std::deque<RunTime> times_;  // of the runs that are not written yet
   std::uint64_t pushed_ = 0;   // frames of the input
   std::uint64_t written_ = 0;  // frames of the output
+  std::uint64_t without_output_ = 0;
   std::vector<float> pending_;
   std::vector<float> out_;
   Bytes bytes_;
@@ -350,8 +355,11 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     if (auto done = (*made)->writer().add_clock(*id, pair); !done) return fail(done);
   report.notes = reader->notes();
   if (pieces > 1)
-    report.notes.push_back(fmt::format("{}: {} gap{}, each starts the filter anew", stream.id, pieces - 1,
-                                       pieces == 2 ? "" : "s"));
+    report.notes.push_back(
+        fmt::format("{}: {} gap{}, each starts the filter anew", stream.id, pieces - 1, pieces == 2 ? "" : "s"));
+  if (const auto n = piece.without_output(); n > 0)
+    report.notes.push_back(fmt::format("{}: {} piece{} shorter than a sample at {} Hz, and nothing of {} is left",
+                                       stream.id, n, n == 1 ? " is" : "s are", rate.hz(), n == 1 ? "it" : "them"));
   if (not_numbers > 0)
     report.notes.push_back(
         fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));

@@ -103,8 +103,9 @@ class ValueAssessor {
     for (std::size_t k = 0; k < run.count; ++k) add(column[k], run.times[k]);
   }
 
-  ValueQuality finish() {
-    if (run_ > 0) end_run(last_time_);
+  /// `end`: of the stream, in seconds: the last value holds until then.
+  ValueQuality finish(double end) {
+    if (run_ > 0) end_run(end);
     if (result_.count > 0) {
       const auto n = static_cast<double>(result_.count);
       result_.mean = first_ + sum_ / n;
@@ -160,7 +161,6 @@ class ValueAssessor {
       run_value_ = value;
       run_begin_ = time;
     }
-    last_time_ = time;
     window_sum_ += d;
     window_squares_ += d * d;
     if (++window_ == 256) {
@@ -193,7 +193,6 @@ class ValueAssessor {
   std::uint64_t run_ = 0;
   double run_value_ = 0;
   double run_begin_ = 0;
-  double last_time_ = 0;
   std::size_t window_ = 0;
   double window_sum_ = 0;
   double window_squares_ = 0;
@@ -240,9 +239,11 @@ class TimingAssessor {
       const auto count = static_cast<double>(step.count);
       q.late += step.count;
       gap_ticks += count * step.excess;
-      const double rate =
-          nominal_hz_.value_or(static_cast<double>(before_last_) / (static_cast<double>(blocks_ - 1) * q.interval_s));
-      gap_samples += count * std::round(step.excess / ticks_.hz() * rate);
+      // As many as there would have been at the rate that the sensor truly has.
+      const double held = static_cast<double>(step.ticks) - step.excess;
+      const double samples = nominal_hz_ ? static_cast<double>(step.samples)
+                                         : static_cast<double>(before_last_) / static_cast<double>(blocks_ - 1);
+      if (held > 0) gap_samples += count * std::round(step.excess / held * samples);
     }
     q.jitter.back() += backwards_;
     q.missing = static_cast<std::uint64_t>(gap_samples);
@@ -325,7 +326,9 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
     timing.add((*run)->tick, (*run)->count);
     for (auto& assessor : assessors) assessor.add(**run, metadata.sample_bytes, column);
   }
-  for (auto& assessor : assessors) quality.values.push_back(assessor.finish());
+  const BlocksInTime& blocks = sampled_time.blocks();
+  const double end = blocks.blocks > 0 ? blocks.span(stream.tick_frequency(), stream.metadata).end : 0;
+  for (auto& assessor : assessors) quality.values.push_back(assessor.finish(end));
   timing.finish(quality);
   quality.duration_s = duration_of(sampled_time.blocks(), stream);
   sampled = sampled_time.ranges();

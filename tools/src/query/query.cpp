@@ -371,8 +371,9 @@ Expected<QueryResult> query(const Recording& recording, const Condition& conditi
 
 Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
                                                      const std::vector<std::size_t>& streams, bool exact,
-                                                     const OnProgress& on_progress) {
+                                                     const TimeRanges& within, const OnProgress& on_progress) {
   std::vector<ValueSummary> summaries;
+  exact = exact || within != all_time;
   auto indexed = exact ? std::map<std::uint32_t, std::vector<IndexedStatistics>>() : statistics_of_all(recording);
   for (const std::size_t index : streams) {
     const StreamInfo& stream = recording.streams()[index];
@@ -425,7 +426,9 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
       }
     }
     if (!from_index) {
-      auto reader = SampleReader::open(recording, index, {}, on_progress);
+      SampleOptions options;
+      options.within = within;
+      auto reader = SampleReader::open(recording, index, options, on_progress);
       if (!reader) return fail(reader);
       std::vector<Moments> moments(values.size());
       std::vector<double> column;
