@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import threading
-import time
 
 from harness import SDS, Case, limit_files, main, peak_mb, plain, run, skip_under_sanitizers
 
@@ -345,18 +344,16 @@ class ManyLabels(Case):
             self.LABEL % (c, b, e, f"{b / 1000:.12g}", f"{e / 1000:.12g}", rest) for c, b, e in labels))
 
     @skip_under_sanitizers
-    def test_memory_and_time_grow_gently_with_labels(self):
+    def test_memory_grows_gently_with_labels(self):
         self.write("t.csv", "time,a\n" + "".join(f"{i / 100:.2f},{i % 2}\n" for i in range(60_000)))
         recording = self.path("t.sdsz")
         run("import", "csv", self.path("t.csv"), "-o", recording)
         ours = [(f"c{i % 3}", 10 * i, 10 * i + 5) for i in range(30_000)]
         self.file_of("t.labels.yml", ours)
         others = self.file_of("b.labels.yml", [(f"c{i % 3}", 10 * i, 10 * i + 5) for i in range(15_000, 45_000)])
-        started = time.monotonic()
         self.assertLess(peak_mb("label", "merge", recording, "--with", others), 150)
         self.assertLess(peak_mb("label", "list", recording), 100)
         self.assertLess(peak_mb("query", recording, "a > 0", "--add-label", "one"), 150)
-        self.assertLess(time.monotonic() - started, 60)
         labels = json.loads(run("label", "list", recording, "--json")[0])["labels"]
         self.assertEqual([(e["class"], e["begin"], e["end"]) for e in labels if e["class"] != "one"],
                          [(f"c{i % 3}", 10 * i, 10 * i + 5) for i in range(45_000)])

@@ -997,7 +997,7 @@ class Imports(Case):
         self.assertEqual(json.loads(out)["losses"], ["the file announces 20000 bytes of data and has 2000"])
         self.assertIn("recorded loss", run("check", self.path("early.sdsz"), expect=1)[0])
 
-    def xdf_file(self, offsets=()):
+    def xdf_file(self, offsets=(), markers=(((101.5, [b"start"]), (103.25, [b"stop"])))):
         def length(n):
             return struct.pack("<BI", 4, n)
 
@@ -1012,7 +1012,7 @@ class Imports(Case):
                 f"<desc><channels>{labels}</channels></desc></info>").encode())
 
         out = b"XDF:" + chunk(1, b"<?xml version=\"1.0\"?><info><version>1.0</version></info>")
-        out += header(1, "EEG", 2, 250, "float32") + header(2, "Markers", 1, 0, "string") + header(3, "Slow", 1, 0, "int16")
+        out += header(1, "EEG", 2, 250, "float32") + header(2, "Markers", len(markers[0][1]), 0, "string") + header(3, "Slow", 1, 0, "int16")
         for t, value in offsets:
             out += chunk(4, struct.pack("<Idd", 1, t, value))
         for block in range(4):
@@ -1022,8 +1022,8 @@ class Imports(Case):
                 stamp = struct.pack("<Bd", 8, 100 + i / 250) if k == 0 else b"\0"
                 samples += stamp + struct.pack("<ff", i, i / 16)
             out += chunk(3, struct.pack("<I", 1) + length(250) + samples)
-        out += chunk(3, struct.pack("<I", 2) + length(2) + b"".join(
-            struct.pack("<Bd", 8, t) + struct.pack("<BB", 1, len(text)) + text for t, text in ((101.5, b"start"), (103.25, b"stop"))))
+        out += chunk(3, struct.pack("<I", 2) + length(len(markers)) + b"".join(
+            struct.pack("<Bd", 8, t) + b"".join(length(len(text)) + text for text in texts) for t, texts in markers))
         out += chunk(3, struct.pack("<I", 3) + length(3) + b"".join(struct.pack("<Bdh", 8, t, v) for t, v in ((100.5, 7), (101.125, -8), (103, 9))))
         return out + chunk(6, struct.pack("<I", 1) + b"<?xml version=\"1.0\"?><info></info>")
 
@@ -1041,6 +1041,22 @@ class Imports(Case):
             np.testing.assert_array_equal(rows[:, 1:], stream["time_series"])
         labels = json.loads(run("label", "list", self.path("s.sdsz"), "--json")[0])["labels"]
         self.assertEqual([(label["class"], label["from"]) for label in labels], [("start", 101.5), ("stop", 103.25)])
+
+    def test_every_channel_of_an_xdf_stream_of_texts_becomes_labels(self):
+        markers = ((101.5, [b"start", b"left", b"\xff"]), (103.25, ["\u00e4".encode() * 150, b"", b"end"]))
+        path = self.write("s.xdf", self.xdf_file(markers=markers))
+        report = json.loads(run("import", "xdf", path, "-o", self.path("s.sdsz"), "--json")[0])
+        labels = json.loads(run("label", "list", self.path("s.sdsz"), "--json")[0])["labels"]
+        self.assertEqual([(label["class"], label["from"], label["note"]) for label in labels],
+                         [("left", 101.5, "Markers.c1"), ("start", 101.5, "Markers.c0"), ("end", 103.25, "Markers.c2"),
+                          ("\u00e4" * 100, 103.25, "Markers.c0")])
+        self.assertIn("Markers: 1 text is no UTF-8, left out", report["notes"])
+        self.assertIn("Markers: 1 text is cut after 200 bytes", report["notes"])
+        found = next(s for s in pyxdf.load_xdf(self.write("m.xdf", self.xdf_file(markers=((101.5, [b"start", b"left"]),))))[0]
+                     if s["info"]["name"][0] == "Markers")
+        run("import", "xdf", self.path("m.xdf"), "-o", self.path("m.sdsz"))
+        labels = json.loads(run("label", "list", self.path("m.sdsz"), "--json")[0])["labels"]
+        self.assertEqual(sorted(label["class"] for label in labels), sorted(found["time_series"][0]))
 
     def test_xdf_clock_offsets_are_applied(self):
         path = self.write("s.xdf", self.xdf_file([(100, 2.0), (104, 2.0)]))

@@ -20,6 +20,7 @@ constexpr const char* kTool = "sdskit import xdf";
 constexpr std::uint64_t kMaxChunk = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxValues = 4096;
 constexpr double kMostSeconds = 1e11;
+constexpr std::size_t kMaxText = 200;
 
 enum class Form { i8, i16, i32, i64, f32, f64, text };
 
@@ -32,6 +33,8 @@ struct XdfStream {
   double last_time = 0;
   std::vector<ClockOffset> offsets;
   std::uint64_t no_offsets = 0;  // that are no times
+  std::uint64_t bad_texts = 0;   // that are no UTF-8
+  std::uint64_t long_texts = 0;  // that were cut
   OffsetClock clock;
 };
 
@@ -58,10 +61,16 @@ class XdfReader {
     return walk(true);
   }
 
-  /// A line for each stream whose clock was reset, or has offsets that are left out. After read().
-  [[nodiscard]] std::vector<std::string> clock_notes() const {
+  /// What of each stream was left out or cut, and how often its clock was reset. After read().
+  [[nodiscard]] std::vector<std::string> stream_notes() const {
     std::vector<std::string> notes;
     for (const auto& [id, stream] : streams_) {
+      if (const auto n = stream.bad_texts; n > 0)
+        notes.push_back(
+            fmt::format("{}: {} text{} no UTF-8, left out", stream.table.name, n, n == 1 ? " is" : "s are"));
+      if (const auto n = stream.long_texts; n > 0)
+        notes.push_back(
+            fmt::format("{}: {} text{} cut after {} bytes", stream.table.name, n, n == 1 ? " is" : "s are", kMaxText));
       if (stream.no_offsets > 0)
         notes.push_back(fmt::format("{}: {} of its clock offsets {}, left out", stream.table.name, stream.no_offsets,
                                     stream.no_offsets == 1 ? "is no time" : "are no times"));
@@ -207,28 +216,19 @@ class XdfReader {
       stream.last_time = time;
       const double synchronized = stream.clock.synchronized(time);
       row_.clear();
-      std::string text;
       for (std::size_t c = 0; c < stream.channels; ++c) {
         if (stream.form == Form::text) {
           const auto length = take_length(reader);
           const auto bytes = length && *length <= reader.left() ? reader.take(*length) : std::nullopt;
           if (!bytes) return bad("a text that is cut short");
-          if (c == 0) text = as_text(*bytes);
+          mark(stream, c, synchronized, std::string(as_text(*bytes)));
           continue;
         }
         const auto value = number(reader, stream.form);
         if (!value) return bad("a sample that is cut short");
         row_.push_back(*value);
       }
-      if (stream.form == Form::text) {
-        if (find_invalid_utf8(text) || text.empty()) continue;
-        if (text.size() > 200) text.resize(200);
-        while (find_invalid_utf8(text)) text.pop_back();  // a character that is cut
-        // A marker is an instant; a label has to last, if only for a millisecond.
-        if (labels_.size() < LabelFile::max_labels)
-          labels_.push_back({text, synchronized, synchronized + 0.001, kTool, "", "", {}});
-        continue;
-      }
+      if (stream.form == Form::text) continue;
       auto taken = on_row_(*stream.index, synchronized, row_);
       if (!taken) {
         if (taken.error().path.empty()) taken.error().path = path_;
@@ -236,6 +236,24 @@ class XdfReader {
       }
     }
     return {};
+  }
+
+  // A marker is an instant; a label has to last, if only for a millisecond. Of several channels the note says which.
+  void mark(XdfStream& stream, std::size_t channel, double time, std::string text) {
+    if (text.empty()) return;
+    if (find_invalid_utf8(text)) {
+      ++stream.bad_texts;
+      return;
+    }
+    if (text.size() > kMaxText) {
+      ++stream.long_texts;
+      text.resize(kMaxText);
+      while (find_invalid_utf8(text)) text.pop_back();  // a character that is cut
+    }
+    const std::string note =
+        stream.channels > 1 ? fmt::format("{}.{}", stream.table.name, stream.table.columns[channel].name) : "";
+    // One more than there may be, which is told.
+    if (labels_.size() <= LabelFile::max_labels) labels_.push_back({text, time, time + 0.001, kTool, "", note, {}});
   }
 
   static std::optional<ImportValue> number(ByteReader& reader, Form form) {
@@ -277,16 +295,16 @@ Expected<ImportReport> import_xdf(const std::filesystem::path& input, const std:
   ImportedLabels imported;
   std::vector<ImportedLabel>& labels = imported.labels;
   std::set<std::string> losses;
-  std::vector<std::string> clock_notes;
+  std::vector<std::string> stream_notes;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) {
     labels.clear();
     XdfReader reader(input, tables, on_row, on_progress, labels, losses);
     auto done = reader.read();
-    clock_notes = reader.clock_notes();
+    stream_notes = reader.stream_notes();
     return done;
   };
   auto report = import_tables(input, output, options, kTool, rows, &imported, &losses);
-  if (report) report->notes.insert(report->notes.end(), clock_notes.begin(), clock_notes.end());
+  if (report) report->notes.insert(report->notes.end(), stream_notes.begin(), stream_notes.end());
   if (!report && report.error().path.empty()) report.error().path = input;
   return report;
 }
