@@ -2,6 +2,9 @@
 gaps and the seconds of a dataset are those of the part."""
 import json
 import os
+import random
+import struct
+import subprocess
 
 import peers
 
@@ -13,7 +16,8 @@ import numpy as np
 import soundfile
 import yaml
 
-from harness import Case, main, plain, run
+from harness import Case, SDS, main, plain, run
+from test_damage import sections
 
 
 class Parts(Case):
@@ -487,6 +491,45 @@ class Parts(Case):
                 window = yaml.safe_load(self.read("d", "manifest.yml"))["dataset"]["window"]
                 self.assertEqual((window["label-share"], window["unlabelled"]), (0.5 if share is None else share, keep))
         run("export", "npz", recording, "--window", "1s", "--label-share", 1.5, "-o", self.path("x"), expect=2)
+
+    def test_a_query_of_a_part_of_a_damaged_recording_is_that_of_the_whole(self):
+        # v is 3 or 4 for 4 min, then 5 or 6, then 3 or 4, then 0 or 1. A section is lost: what held before it holds on.
+        def ranges(*args):
+            done = subprocess.run([SDS, "query", *map(str, args), "--json"], capture_output=True, text=True, timeout=60)
+            return [(r["from"], r["to"]) for r in json.loads(done.stdout)["ranges"]]
+
+        values = [3] * 2400 + [5] * 2400 + [3] * 2400 + [0] * 2400
+        rng = random.Random(1)
+        blocks = [(100 * i, struct.pack("<10h", *(value + rng.randint(0, 1) for _ in range(10)))) for i, value in enumerate(values)]
+        self.write("Q.sds.yml", "sds:\n  name: Q\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        self.write("Q.0.sds", plain(*blocks))
+        run("pack", self.path("Q.0.sds"), "-o", self.path("q.sdsz"), "--section-kib", 16)
+        content = self.read("q.sdsz")
+        data = [s for s in sections(content) if s[2] == 3]
+        self.assertGreater(len(data), 8)
+        samples = np.concatenate([np.frombuffer(data, "<i2") for _, data in blocks])
+        holds = {"v > 2": samples > 2, "v >= 5": samples >= 5, "v < 5": samples < 5, "v != 3": samples != 3, "not (v > 3)": samples <= 3,
+                 "v == 4": samples == 4}
+        for lost in (0, 1, 4, len(data) // 2, len(data) // 2 + 1, len(data) - 2, len(data) - 1):
+            broken = bytearray(content)
+            at, size, _, stored, count = data[lost]
+            broken[at + size + stored // 2] ^= 4
+            rec = self.write("broken.sdsz", bytes(broken))
+            start = sum(s[4] for s in data[:lost]) * 0.1
+            first = sum(s[4] for s in data[:lost]) * 10
+            for condition, true in holds.items():
+                whole = ranges(rec, condition)
+                # The index knows sections that are true or false throughout; in others what was before holds on.
+                true, gone = true.copy(), slice(first, first + 10 * count)
+                if true[gone].any() and not true[gone].all():
+                    true[gone] = lost > 0 and true[first - 1]
+                edges = np.flatnonzero(np.diff(np.concatenate([[0], true, [0]]))).reshape(-1, 2) / 100
+                if lost < len(data) - 1:
+                    np.testing.assert_allclose(whole, edges, atol=1e-9, err_msg=str((lost, condition)))
+                for a, b in ((start + 1, start + count * 0.1 - 1), (start - 5, start + 1), (start + 2, start + 120), (1, 300)):
+                    a, b = max(0, round(a, 1)), round(b, 1)
+                    expected = [(max(begin, a), min(end, b)) for begin, end in whole if min(end, b) > max(begin, a)]
+                    self.assertEqual(ranges(rec, condition, "--from", a, "--to", b), expected, (lost, condition, a, b))
 
     def test_windows_and_resample_end_at_the_gaps_that_check_counts(self):
         # Blocks of 10 samples at nominal 100 Hz; steps in ms. A sensor of twice and of half the rate has no gaps, and three

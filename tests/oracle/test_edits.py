@@ -155,11 +155,18 @@ class Edits(Oracle):
             if len(files) > 1 or len(recording.streams) < 2:
                 return
             a, b = recording.streams[:2]
-            holds = {s.name: (s.true_ranges(s.physical()[0] > 0), s.true_ranges(s.physical()[1] < 0)) for s in (a, b)}
-            for condition, true in (("A.x > 0 and B.y < 0", common(holds["A"][0], holds["B"][1])),
-                                    ("A.x > 0 or B.y < 0", joined(holds["A"][0] + holds["B"][1])),
+            true_of = {s.name: (s.true_ranges(s.physical()[0] > 0), s.true_ranges(s.physical()[1] < 0)) for s in (a, b)}
+            false_of = {s.name: (s.true_ranges(~(s.physical()[0] > 0)), s.true_ranges(~(s.physical()[1] < 0))) for s in (a, b)}
+            # Where a stream has no sample, neither a comparison of it nor its `not` is true.
+            not_both = joined(false_of["A"][0] + false_of["B"][1])
+            neither = common(false_of["A"][0], false_of["B"][1])
+            for condition, true in (("A.x > 0 and B.y < 0", common(true_of["A"][0], true_of["B"][1])),
+                                    ("A.x > 0 or B.y < 0", joined(true_of["A"][0] + true_of["B"][1])),
                                     ("(A.x > 0 or A.y < 0) and B.x > 0",
-                                     common(joined(holds["A"][0] + holds["A"][1]), holds["B"][0]))):
+                                     common(joined(true_of["A"][0] + true_of["A"][1]), true_of["B"][0])),
+                                    ("not (A.x > 0 and B.y < 0)", not_both), ("not (A.x > 0) or not (B.y < 0)", not_both),
+                                    ("not (A.x > 0 or B.y < 0)", neither), ("not (A.x > 0) and not (B.y < 0)", neither),
+                                    ("not not (A.x > 0 and not (B.y < 0))", common(true_of["A"][0], false_of["B"][1]))):
                 said = answer("query", *files, condition, expect=(0, 1))["ranges"]
                 self.assertEqual(len(said), len(true), condition)
                 for range_, (begin, end) in zip(said, true):

@@ -85,32 +85,37 @@ class Evaluation {
         on_progress_(on_progress),
         result_(result) {}
 
-  Expected<TimeRanges> ranges(std::size_t root) {
+  /// When node `root` is true, or if `negated` not true. `not` is about samples: of several streams it goes down to
+  /// each, so that it is nothing where a stream has none.
+  Expected<TimeRanges> ranges(std::size_t root, bool negated = false) {
     const auto& node = condition_.nodes()[root];
     if (below_[root].empty())
       return fail(ErrorCode::usage, "a part of the condition is about no channel: it is always true, or never");
-    if (below_[root].size() == 1) return of_stream(root, *below_[root].begin());
+    if (below_[root].size() == 1) return of_stream(root, negated, *below_[root].begin());
     if (is_comparison(node.kind))
       return fail(ErrorCode::usage,
                   "a comparison takes channels of one stream; 'and', 'or' and 'not' join several streams");
-    auto left = ranges(node.left);
+    if (node.kind == Condition::Kind::logical_not) return ranges(node.left, !negated);
+    auto left = ranges(node.left, negated);
     if (!left) return left;
-    if (node.kind == Condition::Kind::logical_not) return without(all_time, *left);
-    auto right = ranges(node.right);
+    auto right = ranges(node.right, negated);
     if (!right) return right;
-    return node.kind == Condition::Kind::logical_and ? both(*left, *right) : either(*left, *right);
+    return (node.kind == Condition::Kind::logical_and) != negated ? both(*left, *right) : either(*left, *right);
   }
 
  private:
   // Which sections of a stream must be read for a part of the condition, and what the others add.
   struct Sections {
     std::unordered_set<std::uint64_t> unread;
-    std::vector<double> starts;  // of the sections that are not read: where a run of samples ends at the latest
-    std::vector<TimeSpan> always;
+    std::vector<double> starts;    // of the sections that are not read: where a run of samples ends at the latest
+    std::vector<TimeSpan> always;  // up to the next section: what holds at their ends does so up to the next sample
+    bool ascend = true;
+    std::uint64_t matches = 0;  // samples in those of `always` that are not read
   };
 
-  Sections judge_sections(std::size_t root, std::size_t stream, const std::vector<ChannelRef>& values,
-                          QueryPlanEntry& plan) {
+  // `in_part`: those that lie outside of the time that was asked for need not be read.
+  Sections judge_sections(std::size_t root, bool negated, std::size_t stream, const std::vector<ChannelRef>& values,
+                          bool in_part, QueryPlanEntry& plan) {
     Sections judged;
     if (!recording_.sdsz()) return judged;
     const SdszStream& packed = recording_.sdsz()->streams()[stream];
@@ -119,11 +124,13 @@ class Evaluation {
     std::unordered_map<std::uint64_t, const IndexedStatistics*> by_offset;
     if (statistics)
       for (const auto& entry : *statistics) by_offset[entry.section_offset] = &entry;
-    const SectionFilter in_time = time_filter(recording_, stream, options_.within);
+    const SectionFilter in_time = in_part ? time_filter(recording_, stream, options_.within) : SectionFilter();
     for (std::size_t i = 0; i < packed.data.size(); ++i) {
       const IndexEntry& section = packed.data[i];
       ++plan.sections;
       const double begin = seconds(section.header.first_tick, ticks);
+      judged.ascend = judged.ascend && (section.header.flags & SectionHeader::flag_unsorted) == 0 &&
+                      (i == 0 || section.header.first_tick >= packed.data[i - 1].header.last_tick);
       Verdict verdict = Verdict::maybe;
       const auto known = by_offset.find(section.offset);
       const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
@@ -139,11 +146,17 @@ class Evaluation {
         for (std::size_t c = 0, v = 0; c < ranges.size(); ++c)
           if (bound_[c].stream == stream) ranges[c] = of_values[v++];
         verdict = condition_.verdict(root, ranges);
+        if (negated && verdict != Verdict::maybe)
+          verdict = verdict == Verdict::always ? Verdict::never : Verdict::always;
       }
       // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
       const bool has_end = i + 1 < packed.data.size() && seconds(packed.data[i + 1].header.first_tick, ticks) > begin;
+      if (verdict == Verdict::always && !has_end) verdict = Verdict::maybe;
       // Of a part of the time, the samples are counted: a section may reach beyond it.
-      if (verdict == Verdict::always && (!has_end || options_.within != all_time)) verdict = Verdict::maybe;
+      if (verdict == Verdict::always && options_.within != all_time) {
+        judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
+        verdict = Verdict::maybe;
+      }
       if (verdict == Verdict::maybe) {
         ++plan.sections_read;
         plan.bytes_read += section.header.raw_bytes;
@@ -158,19 +171,47 @@ class Evaluation {
       ++plan.sections_always;
       judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
       const auto& first = known->second->statistics.front();
-      matches_ += first.count + first.nan_count;
+      judged.matches += first.count + first.nan_count;
     }
     return judged;
   }
 
-  Expected<TimeRanges> of_stream(std::size_t root, std::size_t stream) {
+  Expected<TimeRanges> of_stream(std::size_t root, bool negated, std::size_t stream) {
+    const bool part = options_.within != all_time;
+    auto found = read_stream(root, negated, stream, part);
+    if (!found) return fail(found);
+    // Where blocks are lost, what was long before the part may hold in it.
+    const auto is_lost = [&](const Damage& damage) {
+      return !damage.harmless && damage.blocks != 0 && damage.stream.value_or(stream) == stream;
+    };
+    const auto& damages = recording_.damages();
+    if (part && std::any_of(damages.begin(), damages.end(), is_lost)) {
+      found = read_stream(root, negated, stream, false);
+      if (!found) return fail(found);
+    }
+    matches_ += found->matches;
+    for (auto& note : found->notes) result_.notes.push_back(std::move(note));
+    result_.plan.push_back(std::move(found->plan));
+    return std::move(found->ranges);
+  }
+
+  struct Found {
+    TimeRanges ranges;
+    std::uint64_t matches = 0;
+    QueryPlanEntry plan;
+    std::vector<std::string> notes;
+  };
+
+  Expected<Found> read_stream(std::size_t root, bool negated, std::size_t stream, bool in_part) {
     std::vector<ChannelRef> values;
     for (const auto& b : bound_)
       if (b.stream == stream) values.push_back(b.value);
-    QueryPlanEntry plan;
+    Found found;
+    QueryPlanEntry& plan = found.plan;
     plan.stream = recording_.streams()[stream].id;
     plan.bytes = recording_.streams()[stream].raw_bytes;
-    Sections sections = judge_sections(root, stream, values, plan);
+    Sections sections = judge_sections(root, negated, stream, values, in_part, plan);
+    found.matches = sections.matches;
     if (!recording_.sdsz()) plan.bytes_read = plan.bytes;
     SampleOptions options;  // of all times: what was before a part may hold in it
     if (!sections.unread.empty())
@@ -179,7 +220,9 @@ class Evaluation {
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
     std::sort(sections.starts.begin(), sections.starts.end());
-    std::vector<TimeSpan> spans = std::move(sections.always);
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    std::vector<TimeSpan> spans;
+    std::size_t ended = 0;  // sections that are always true, behind which a sample came
     std::vector<std::vector<double>> columns(values.size());
     std::vector<const double*> of_condition(condition_.channels().size());
     std::vector<std::uint8_t> hits;
@@ -190,10 +233,16 @@ class Evaluation {
     // Where a section begins that was not read, behind `last_time`.
     const auto next_start = [&] {
       const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_time);
-      return start == sections.starts.end() ? std::numeric_limits<double>::infinity() : *start;
+      return start == sections.starts.end() ? infinity : *start;
     };
     // Where what was true at `last_time` ends: at the next sample, or there.
     const auto end_before = [&](double next) { return std::min(next, next_start()); };
+    // Where a section is lost, what was true holds up to the next sample, or to a section that is known without
+    // reading.
+    const auto end_of_section = [&](const TimeSpan& section, double next) {
+      const auto start = std::lower_bound(sections.starts.begin(), sections.starts.end(), section.end);
+      return start == sections.starts.end() ? next : std::min(next, *start);
+    };
     if (metadata.sample_frequency) step = 1 / metadata.sample_frequency->hz();
     const auto close = [&](double end) -> Expected<void> {
       spans.push_back({*open, end});
@@ -216,6 +265,10 @@ class Evaluation {
       for (std::size_t c = 0, v = 0; c < bound_.size(); ++c)
         of_condition[c] = bound_[c].stream == stream ? columns[v++].data() : nullptr;
       condition_.evaluate(root, of_condition, samples.count, hits);
+      if (negated)
+        for (auto& hit : hits) hit = hit == 0 ? 1 : 0;
+      for (; ended < sections.always.size() && sections.always[ended].end <= samples.times[0]; ++ended)
+        if (sections.ascend) sections.always[ended].end = end_of_section(sections.always[ended], samples.times[0]);
       for (std::size_t k = 0; k < samples.count; ++k) {
         const double time = samples.times[k];
         if (any && time > last_time) {
@@ -233,13 +286,17 @@ class Evaluation {
           open.reset();
         }
         if (hits[k] != 0) {
-          if (contains(options_.within, time)) ++matches_;
+          if (contains(options_.within, time)) ++found.matches;
           if (!open) open = time;
         }
         last_time = time;
         any = true;
       }
     }
+    for (; ended < sections.always.size(); ++ended)
+      if (const double end = end_of_section(sections.always[ended], infinity); sections.ascend && end < infinity)
+        sections.always[ended].end = end;
+    spans.insert(spans.end(), sections.always.begin(), sections.always.end());
     if (open) {
       double end = next_start();
       if (std::isinf(end)) {
@@ -249,9 +306,9 @@ class Evaluation {
       }
       if (auto closed = close(end); !closed) return fail(closed);
     }
-    for (const auto& note : reader->notes()) result_.notes.push_back(note);
-    result_.plan.push_back(std::move(plan));
-    return normalized(std::move(spans));
+    found.notes = reader->notes();
+    found.ranges = normalized(std::move(spans));
+    return found;
   }
 
  public:
@@ -354,16 +411,8 @@ Expected<QueryResult> query(const Recording& recording, const Condition& conditi
   Evaluation evaluation(recording, condition, std::move(*bound), options, on_progress, result);
   auto found = evaluation.ranges(condition.root());
   if (!found) return fail(found);
-  // What `not` leaves open at both ends is bounded by the data.
-  TimeRanges bounds = options.within;
-  if (streams.size() > 1) {
-    auto whole = time_span(recording, std::vector(streams.begin(), streams.end()));
-    if (!whole) return fail(whole);
-    bounds = *whole ? both(bounds, normalized({**whole})) : TimeRanges();
-  } else {
-    result.matches = evaluation.matches();
-  }
-  result.ranges = normalized(both(*found, bounds), options.merge_gap_s);
+  if (streams.size() == 1) result.matches = evaluation.matches();
+  result.ranges = normalized(both(*found, options.within), options.merge_gap_s);
   if (options.min_duration_s > 0)
     std::erase_if(result.ranges, [&](const TimeSpan& s) { return s.end - s.begin < options.min_duration_s; });
   return result;
