@@ -152,6 +152,8 @@ Expected<void> make_directories(const std::filesystem::path& directory) {
   std::error_code ignored;
   std::vector<std::filesystem::path> missing;
   for (auto at = directory; !at.empty() && !std::filesystem::is_directory(at, ignored); at = at.parent_path()) {
+    if (!at.filename().empty() && std::filesystem::exists(at, ignored))
+      return fail(ErrorCode::usage, "is a file, and a directory is to be made of that name", at);
     missing.push_back(at);
     if (at == at.parent_path()) break;
   }

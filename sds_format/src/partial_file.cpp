@@ -13,6 +13,7 @@
 #include "retry.hpp"
 #include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
+#include "sds/format/wal.hpp"
 
 namespace sds {
 
@@ -22,6 +23,27 @@ constexpr std::size_t kMaxNameBytes = 255;  // NAME_MAX
 
 tl::unexpected<Error> exists_already(const std::filesystem::path& path) {
   return fail(ErrorCode::exists, "exists already (--force replaces it)", path);
+}
+
+// What nothing replaces, --force or not: what this process reads, directories, recordings with a log beside them, which
+// grow or wait for their recovery, and such logs.
+Expected<void> refuse_what_stays(const std::filesystem::path& path) {
+  if (auto ok = refuse_in_use(path); !ok) return ok;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    return fail(ErrorCode::usage, "is a directory, and a file is to be made: give its name", path);
+  const auto name = path.filename().string();
+  if (name.ends_with(".sdsz.wal") || name.ends_with(".sdsz.wal.new"))
+    return fail(ErrorCode::usage, "is the name of a recording's log: choose another one", path);
+  for (const auto& recording : {path, std::filesystem::weakly_canonical(path, ignored)})
+    for (const auto& log : {wal_path(recording), new_wal_path(recording)})
+      if (std::filesystem::exists(log, ignored))
+        return fail(ErrorCode::usage,
+                    fmt::format("is being recorded, or was never closed: its log {} is beside it (sds recover); choose "
+                                "another name",
+                                log.filename().string()),
+                    path);
+  return {};
 }
 
 // The same error, of the file that the user knows.
@@ -131,14 +153,13 @@ PartialFile::PartialFile(PartialFile&&) noexcept = default;
 Expected<PartialFile> PartialFile::create(const std::filesystem::path& final_path, IfExists if_exists) {
   if (final_path.filename().empty()) return fail(ErrorCode::usage, "is no name of a file", final_path);
   if (final_path == "-") return fail(ErrorCode::usage, "standard output is not possible here: give a name", "-");
-  if (auto ok = refuse_in_use(final_path); !ok) return fail(ok);
+  if (auto ok = refuse_what_stays(final_path); !ok) return fail(ok);
   auto state = std::make_unique<State>();
   state->final_path = state->target = final_path;
   state->if_exists = if_exists;
   std::optional<std::filesystem::perms> permissions;  // of what is replaced: what was private stays so
   struct stat info {};
   if (::stat(final_path.c_str(), &info) == 0) {
-    if (S_ISDIR(info.st_mode)) return fail(ErrorCode::io, "is a directory", final_path);
     state->in_place = !S_ISREG(info.st_mode);
     if (!state->in_place && if_exists == IfExists::fail) return exists_already(final_path);
     std::error_code error;
@@ -184,10 +205,10 @@ Expected<void> PartialFile::keep(bool sync_names) {
 Expected<void> PartialFile::write_at(std::uint64_t offset, ByteView bytes) { return state_->write_at(offset, bytes); }
 
 Expected<void> refuse_existing(const std::filesystem::path& path, bool force) {
-  if (auto ok = refuse_in_use(path); !ok) return ok;
+  if (auto ok = refuse_what_stays(path); !ok) return ok;
   struct stat info {};
   const bool reachable = ::stat(path.c_str(), &info) == 0;
-  const bool taken = reachable ? S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) : ::lstat(path.c_str(), &info) == 0;
+  const bool taken = reachable ? S_ISREG(info.st_mode) : ::lstat(path.c_str(), &info) == 0;
   if (taken && !force) return exists_already(path);
   return {};
 }

@@ -274,7 +274,7 @@ class Input(Case):
                 (["info", no], "io", 4), (["check", no], "io", 4), (["stats", no], "io", 4), (["stats", a, "-s", "nope"], "usage", 2),
                 (["query", a, "v >"], "usage", 2), (["query", a, "w > 1"], "usage", 2), (["cut", a, "--from", 500, "-o", out], "usage", 2),
                 (["merge", a, "-o", out], "usage", 2), (["resample", a, "--rate", 0, "-o", out], "usage", 2), (["compare", a, no], "io", 4),
-                (["export", "csv", no, "-o", out], "io", 4), (["export", "csv", a], "usage", 2), (["export", "npz", no, "-o", out], "io", 4),
+                (["export", "csv", no, "-o", self.path("o.csv")], "io", 4), (["export", "csv", a], "usage", 2), (["export", "npz", no, "-o", self.path("o.npz")], "io", 4),
                 (["label", "list", no], "io", 4), (["label", "list", a, "-c", "nope"], "usage", 2), (["pack", no, "-o", out], "io", 4),
                 (["unpack", no, "-d", self.path("d")], "io", 4), (["recover", no, "-o", out], "io", 4), (["bench", no], "io", 4),
                 (["import", "csv", no, "-o", out], "io", 4), (["import", "csv", a, "-o", out], "bad_input", 3), (["test", no], "io", 4),

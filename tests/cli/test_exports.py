@@ -776,11 +776,12 @@ class Exports(Case):
     def test_what_exists_is_not_replaced_and_wrong_requests_are_said_so(self):
         self.mixed()
         self.write("m.h5", "precious")
-        for command in (["hdf5", "-o", self.path("m.h5")], ["npz", "-o", self.path("m.h5")], ["mcap", "-o", self.path("m.h5")],
-                        ["qeexo", "-o", self.path("m.h5")], ["edge-impulse", "-o", self.path("m.h5")]):
+        self.write("m", "precious")
+        for command in (["hdf5", "-o", self.path("m.h5")], ["npz", "-o", self.path("m")], ["mcap", "-o", self.path("m")],
+                        ["qeexo", "-o", self.path("m")], ["edge-impulse", "-o", self.path("m")]):
             _, err = run("export", command[0], self.path("mixed.sdsz"), *command[1:], expect=4)
             self.assertIn("exists already", err)
-        self.assertEqual(self.read("m.h5"), b"precious")
+        self.assertEqual((self.read("m.h5"), self.read("m")), (b"precious", b"precious"))
         _, err = run("export", "wav", self.path("mixed.sdsz"), "-o", self.path("x.xyz"), expect=2)
         self.assertIn("no audio format", err)
         _, err = run("export", "images", self.path("mixed.sdsz"), "-o", self.path("d"), expect=2)

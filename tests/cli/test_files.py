@@ -221,25 +221,32 @@ class Files(Case):
     def test_no_output_is_one_of_the_inputs(self):
         os.symlink("walk.sdsz", self.path("link.sdsz"))
         os.link(self.walk, self.path("hard.sdsz"))
+        os.symlink("walk.sdsz", self.path("link"))
+        os.link(self.walk, self.path("hard"))
         self.write("other.0.sds", self.read("Imu.0.sds"))
         run("label", "add", self.walk, "-c", "a", "--from", 0, "--to", 1)
         every = [n for n in os.listdir(self.path()) if os.path.isfile(self.path(n))]
         for name in ("walk.sdsz", "link.sdsz", "hard.sdsz", "./walk.sdsz"):
             out = self.path(name)
             for command in (["pack", self.walk], ["cut", self.walk, "--from", 0], ["merge", self.imu, self.walk, "--no-align"],
-                            ["resample", self.walk, "--rate", 50], ["recover", self.walk],
-                            ["label", "export", self.walk],
-                            *(["export", form, self.walk] for form in ("csv", "wav", "hdf5", "npz", "qeexo", "mcap",
-                                                                      "edge-impulse"))):
+                            ["resample", self.walk, "--rate", 50], ["recover", self.walk]):
+                self.refused(*command, "-o", out, "-f", unchanged=every)
+        for name in ("link", "hard"):  # names that say nothing of a format
+            out = self.path(name)
+            for command in (["label", "export", self.walk], *(["export", form, self.walk] for form in (
+                    "csv", "wav", "hdf5", "npz", "qeexo", "mcap", "edge-impulse"))):
                 self.refused(*command, "-o", out, "-f", unchanged=every)
             self.refused(*["export", "csv", self.walk, "-o", out], unchanged=every)
         # Metadata, labels and tables are inputs, too.
-        self.refused("pack", self.imu, "-o", self.path("Imu.sds.yml"), "-f", unchanged=every)
-        self.refused("export", "csv", self.imu, self.path("other.0.sds"), "-s", "Imu", "-o", self.path("other.0.sds"), "-f",
+        os.symlink("Imu.sds.yml", self.path("yaml"))
+        self.refused("pack", self.imu, "-o", self.path("yaml"), "-f", unchanged=every)
+        for linked, name in (("other.0.sds", "to-other"), ("Imu.sds.yml", "to-yaml"), ("walk.labels.yml", "to-labels")):
+            os.symlink(linked, self.path(name))
+        self.refused("export", "csv", self.imu, self.path("other.0.sds"), "-s", "Imu", "-o", self.path("to-other"), "-f",
                      unchanged=every)
-        self.refused("export", "csv", self.imu, "-y", self.path("Imu.sds.yml"), "-o", self.path("Imu.sds.yml"), "-f",
+        self.refused("export", "csv", self.imu, "-y", self.path("Imu.sds.yml"), "-o", self.path("to-yaml"), "-f",
                      unchanged=every)
-        self.refused("label", "export", self.walk, "-o", self.path("walk.labels.yml"), "-f", unchanged=every)
+        self.refused("label", "export", self.walk, "-o", self.path("to-labels"), "-f", unchanged=every)
         self.refused("cut", self.walk, "--from", 0, "-o", self.path("walk.x"), "-f", unchanged=every)
         run("pack", self.write("Bare.0.sds", self.read("Imu.0.sds")), "-o", self.path("bare.sdsz"))
         self.write("Bare.sds.yml", IMU)
@@ -254,7 +261,10 @@ class Files(Case):
         self.write("e.sdsz", self.read("walk.sdsz"))
         for option in ("--html", "--junit", "--results"):
             for name in ("walk.sdsz", "suite.yml", "e.sdsz"):
-                self.refused("test", suite, option, self.path(name), "-f", unchanged=["walk.sdsz", "suite.yml", "e.sdsz"])
+                link = self.path(name + ".link")
+                if not os.path.exists(link):
+                    os.symlink(name, link)
+                self.refused("test", suite, option, link, "-f", unchanged=["walk.sdsz", "suite.yml", "e.sdsz"])
             self.write("mine", "mine")
             _, err = run("test", suite, option, self.path("mine"), expect=4)
             self.assertIn("mine: exists already (--force replaces it)", err)

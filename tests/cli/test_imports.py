@@ -591,8 +591,8 @@ class Imports(Case):
             self.write("Imu.0.sds", plain((0, np.arange(100, dtype="<i4").tobytes())))
             for options in ([], ["--cbor"]):
                 with self.subTest(rate=rate, options=options):
-                    run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e.json"), "-f", *options)
-                    run("import", "edge-impulse", self.path("e.json"), "-o", self.path("e.sdsz"), "-f")
+                    run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e"), "-f", *options)
+                    run("import", "edge-impulse", self.path("e"), "-o", self.path("e.sdsz"), "-f")
                     stream = json.loads(run("info", self.path("e.sdsz"), "--json")[0])["recordings"][0]["streams"][0]
                     self.assertEqual(stream["sample_frequency_hz"], float(rate))
 

@@ -10,6 +10,7 @@
 #include "command.hpp"
 #include "export_plan.hpp"
 #include "opened.hpp"
+#include "outputs.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "sds/format/names.hpp"
@@ -191,7 +192,8 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
     fs::path output = o.output;
     if (to_folder) {
       output = folder / (plan.stem + "." + o.extension);
-    } else if (fs::is_directory(output, ignored)) {
+    } else if (names_folder(output)) {
+      if (auto made = make_directories(output); !made) return fail(made);
       output /= plan.stem + "." + o.extension;
     }
     if (o.format == Format::npz) return add(export_npz(recording, streams, output, options, on_progress));
@@ -227,7 +229,7 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
                   o.output);
     return add(one(plan.streams.front(), o.output.empty() ? "-" : o.output));
   }
-  if (!to_folder && (o.output.empty() || o.output == "-"))
+  if (!to_folder && (o.output.empty() || o.output == "-" || !names_file(o.output).empty()))
     return fail(ErrorCode::usage, "several streams: choose one with -s, or a directory with -o");
   const fs::path directory = to_folder ? folder : fs::path(o.output);
   if (auto made = make_directories(directory); !made) return fail(made);
@@ -236,12 +238,6 @@ Expected<ExportReport> export_one(const Recording& recording, const PlannedExpor
     if (!report) return report;
   }
   return all;
-}
-
-// A directory that is there, or is named like one.
-bool names_folder(const std::string& output) {
-  std::error_code ignored;
-  return output.ends_with('/') || fs::is_directory(output, ignored);
 }
 
 // The names that files of a dataset are going to have; others have theirs.
@@ -502,7 +498,8 @@ int run_hdf5(const Options& o, const std::vector<PlannedExport>& plans, const st
     if (!items.empty()) {
       if (auto made = make_directories(output); !made) return fail_shown(o, made.error());
       output /= std::string(part_names[p]) + ".h5";
-    } else if (fs::is_directory(output, ignored)) {
+    } else if (names_folder(output)) {
+      if (auto made = make_directories(output); !made) return fail_with(made.error());
       output /= recordings.front().name + ".h5";
     }
     auto report = [&] {
@@ -563,9 +560,21 @@ Expected<std::vector<DatasetItem>> split_exports(Options& o, std::vector<Planned
   return items;
 }
 
+// Names of files end like the format, and names of directories like none.
+std::string wrong_output(const Options& o) {
+  if (o.output.empty() || o.output == "-" || names_folder(o.output)) return "";
+  const bool folder = o.format == Format::images || !o.split.empty() || !o.window_text.empty() ||
+                      (o.format != Format::hdf5 && group_inputs(o).size() > 1);
+  if (folder) return names_file(o.output);
+  if (o.format_name == "audio") return "";  // the format is that of the name
+  if (o.format == Format::hdf5) return wrong_ending(o.output, {".h5", ".hdf5"});
+  return wrong_ending(o.output, {"." + o.extension});
+}
+
 int run_export(Options o) {
   if (o.format != Format::csv && o.output == "-")
     return fail_with({ErrorCode::usage, "standard output is not possible here: give a name with -o", {}, {}});
+  if (auto wrong = wrong_output(o); !wrong.empty()) return fail_with({ErrorCode::usage, std::move(wrong), {}, {}});
   if (auto ok = refuse_options_without_effect(o); !ok) return fail_with(ok.error());
   if (!o.window_text.empty()) {
     if (!o.split.empty()) {

@@ -621,7 +621,11 @@ void add_label(CLI::App& app, Run& run) {
 
   o = options();
   auto* exporter = add_command(*label, run, "export", "Write an Audacity label track, or CSV", o, run_export);
-  exporter->add_option("-o,--output", o->file, "The file to write (default: standard output)")->type_name("FILE");
+  exporter->add_option("-o,--output", o->file, "The file to write (default: standard output)")
+      ->check([](const std::string& name) {
+        return names_folder(name) ? "" : wrong_ending(name, {".csv", ".txt"});
+      })
+      ->type_name("FILE");
   exporter->add_flag("-f,--force", o->force, "Replace an existing output");
   exporter->add_option("-s,--stream", o->stream, "Only labels about this stream, or about the whole recording")
       ->type_name("ID");

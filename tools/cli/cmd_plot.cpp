@@ -65,7 +65,7 @@ void add_plot(CLI::App& app, Run& run) {
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
   command->add_option("-o,--output", o->output, "The picture: .png, .svg or .html")
       ->required()
-      ->check(no_standard_output())
+      ->check(named_like({".png", ".svg", ".html"}))
       ->type_name("FILE");
   command->add_option("-s,--stream", o->plot.streams, "Only this stream. May be given several times")->type_name("ID");
   command->add_option("--channel", o->plot.channels, "Only this channel. May be given several times")

@@ -192,9 +192,7 @@ int replay_both(const Options& o, const Recording& recording) {
     job->executor = pool.get();
     job->output = (o.output.empty() ? scratch->path() : o.output) / (std::string(side) + ".sdsz");
     if (!o.output.empty()) {
-      std::error_code error;
-      std::filesystem::create_directories(o.output, error);
-      if (error) return fail_with(fail_errno(error.value(), "cannot make the directory", o.output).value());
+      if (auto made = make_directories(o.output); !made) return fail_with(made.error());
     }
     auto progress = std::make_unique<Progress>(fmt::format("replaying {}", side), total_bytes(recording) * job->repeat);
     job->on_progress = progress->callback();
@@ -302,7 +300,7 @@ void add_replay(CLI::App& app, Run& run) {
           "-o,--output", o->output,
           "Where the outputs go: a .sdsz, or a directory for <stream>.<label>.p.sds; with --a and --b a directory "
           "for a.sdsz and b.sdsz")
-      ->check(no_standard_output())
+      ->check(named_like({".sdsz"}))
       ->type_name("OUT");
   command->add_option("--repeat", o->repeat, "Run this often and demand equal fingerprints")
       ->check(CLI::Range(1, 1000))

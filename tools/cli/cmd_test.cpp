@@ -266,13 +266,13 @@ int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& ou
 
 void add_outputs(CLI::App& command, Outputs& outputs) {
   command.add_option("--junit", outputs.junit, "Write JUnit XML for the CI system")
-      ->check(no_standard_output())
+      ->check(named_like({".xml"}))
       ->type_name("FILE");
   command.add_option("--html", outputs.html, "Write a report for people: one self-contained page")
-      ->check(no_standard_output())
+      ->check(named_like({".html"}))
       ->type_name("FILE");
   command.add_option("--results", outputs.results, "Write all results, for `sds test merge`")
-      ->check(no_standard_output())
+      ->check(named_like({".json"}))
       ->type_name("FILE");
   command.add_flag("-f,--force", outputs.force, "Replace existing reports");
   command.add_flag("--json", outputs.json, "Print the results as JSON");

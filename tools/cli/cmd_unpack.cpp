@@ -56,7 +56,7 @@ void add_unpack(CLI::App& app, Run& run) {
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sdsz recording", false);
   command->add_option("-d,--directory", o->directory, "Where to; made if needed")
-      ->check(no_standard_output())
+      ->check(names_new_folder())
       ->type_name("DIR")
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads that decompress; 0: one for each core")

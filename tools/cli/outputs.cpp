@@ -1,9 +1,49 @@
 #include "outputs.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
 #include "command.hpp"
 #include "progress.hpp"
 
 namespace sds::cli {
+
+namespace {
+
+// "walk.CSV": ".csv"; "" where that is the ending of no format that is read or written here.
+std::string known_ending(const std::filesystem::path& path) {
+  static const std::set<std::string> known{
+      ".aif", ".aifc",   ".aiff", ".au",  ".caf", ".cbor",  ".csv", ".flac", ".h5",   ".hdf5", ".html", ".json",
+      ".mat", ".mcap",   ".mp3",  ".npy", ".npz", ".oga",   ".ogg", ".opus", ".png",  ".rf64", ".sds",  ".sdsz",
+      ".svg", ".tflite", ".voc",  ".w64", ".wav", ".wavex", ".xdf", ".xml",  ".yaml", ".yml",  ".zip"};
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return known.contains(ending) ? ending : "";
+}
+
+}  // namespace
+
+bool names_folder(const std::filesystem::path& output) {
+  std::error_code ignored;
+  return output.native().ends_with('/') || std::filesystem::is_directory(output, ignored);
+}
+
+std::string wrong_ending(const std::filesystem::path& file, const std::vector<std::string>& endings) {
+  const std::string ending = known_ending(file);
+  if (ending.empty() || std::find(endings.begin(), endings.end(), ending) != endings.end()) return "";
+  std::string right;
+  for (const auto& one : endings) right += (right.empty() ? "" : " or ") + one;
+  return fmt::format("{} ends like another format: what is written here is called {}", file.string(), right);
+}
+
+std::string names_file(const std::filesystem::path& folder) {
+  if (names_folder(folder) || known_ending(folder).empty()) return "";
+  return folder.string() + " is the name of a file, and what is made is a directory (one may end in /)";
+}
 
 CLI::Validator no_standard_output() {
   return {[](std::string& name) {
@@ -12,14 +52,29 @@ CLI::Validator no_standard_output() {
           "", "no_standard_output"};
 }
 
+CLI::Validator named_like(std::vector<std::string> endings) {
+  return {[endings = std::move(endings)](std::string& name) {
+            if (name == "-") return std::string("standard output is not possible here: give a name");
+            return names_folder(name) ? "" : wrong_ending(name, endings);
+          },
+          "", "named_like"};
+}
+
 CLI::Validator names_recording() {
   return {[](std::string& name) {
             if (name == "-") return std::string("standard output is not possible here: give a name");
             if (std::filesystem::path(name).extension() == ".sds")
               return name + " is the name of a plain recording: call it .sdsz";
-            return std::string();
+            return names_folder(name) ? "" : wrong_ending(name, {".sdsz"});
           },
           "", "names_recording"};
+}
+
+CLI::Validator names_new_folder() {
+  return {[](std::string& name) {
+            return name == "-" ? std::string("standard output is not possible here: give a name") : names_file(name);
+          },
+          "", "names_new_folder"};
 }
 
 Expected<FolderLock> lock_labels(const std::filesystem::path& path) {

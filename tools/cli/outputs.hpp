@@ -3,6 +3,8 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "sds/tools/folder_lock.hpp"
 
@@ -11,9 +13,26 @@ namespace sds::cli {
 /// For options that name an output: `-` is an error, where a command cannot write to standard output.
 CLI::Validator no_standard_output();
 
-/// For options that name a .sdsz to write: no_standard_output(), and names of plain recordings are errors, for nobody
-/// could read the file by them.
+/// For options that name a file to write: no_standard_output(), and names that end like another format (wrong_ending())
+/// are errors.
+CLI::Validator named_like(std::vector<std::string> endings);
+
+/// The same of a .sdsz: nobody could read it by the name of a plain recording.
 CLI::Validator names_recording();
+
+/// For options that name a folder to make: no_standard_output(), and names of files are errors (names_file()).
+CLI::Validator names_new_folder();
+
+/// Whether `output` is a folder that is there, or is named like one: it ends in /.
+bool names_folder(const std::filesystem::path& output);
+
+/// What is wrong with the name of a file of a format with these endings (".csv"), whose own ending is that of another
+/// format that is read or written here; "" if nothing is, as of an ending that nobody knows.
+std::string wrong_ending(const std::filesystem::path& file, const std::vector<std::string>& endings);
+
+/// What is wrong with the name of a folder that is to be made, if it has such an ending; "" of one that is there, or
+/// ends in /.
+std::string names_file(const std::filesystem::path& folder);
 
 /// Held by who reads a label file, changes and replaces it; ends the wait when the user does, and warns where the file
 /// system has no locks.
