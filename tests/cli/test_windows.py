@@ -129,6 +129,17 @@ class Windows(Case):
         self.assertEqual(data["x.T"].shape, (20, 1, 2))
         np.testing.assert_array_equal(np.isnan(data["x.T"][:, 0, 0]), [False, True] * 10)
 
+    def test_blocks_of_any_size(self):
+        # A stream in one block, in blocks of a sample, and in blocks longer than the windows.
+        rec = self.pack("r.sdsz", self.stream("One", 1000, block=10_000), self.stream("Small", 100, block=1), self.stream("Long", 100, block=250))
+        data, err = self.windows(rec, "-s", "One", "-s", "Small", "-s", "Long", "--window", "900ms", "--stride", "70ms", "--unlabelled")
+        self.assertEqual(err, "")
+        begins = 70 * np.arange(131)
+        np.testing.assert_allclose(data["begin"], begins / 1000, rtol=1e-14)
+        for name, step, count in (("One", 1, 900), ("Small", 10, 90), ("Long", 10, 90)):
+            np.testing.assert_array_equal(data["count." + name], [count] * 131)
+            np.testing.assert_array_equal(data["x." + name][:, :, 0], (begins // step)[:, None] + np.arange(count))
+
     def test_several_recordings_channels_and_a_split(self):
         recs = [self.pack(f"{n}.sdsz", self.stream("Imu", 100, seconds=4 + i), self.stream("Mic", 1600, seconds=5)) for i, n in enumerate("abcd")]
         options = ["-s", "Imu", "-s", "Mic", "--window", "1s", "--unlabelled", "--split", "50/50", "--channel", "x", "--channel", "Mic.y"]

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 
 #include "export/windows.hpp"
 
@@ -134,46 +135,61 @@ class WindowFiller {
   WindowFiller(const std::vector<double>& begins, double length, std::size_t row, ByteSink& sink, WindowTensor& tensor)
       : begins_(begins), length_(length), row_(row), sink_(sink), tensor_(tensor) {}
 
-  void add(const SampleRun& samples, const Metadata& metadata, const std::vector<ChannelRef>& values, double from) {
-    if (tensor_.counts.size() == begins_.size()) return;
+  /// Takes the samples from `from` on.
+  Expected<void> add(const SampleRun& samples, const Metadata& metadata, const std::vector<ChannelRef>& values,
+                     double from) {
+    if (tensor_.counts.size() == begins_.size()) return {};
     // Nothing before the next window will be asked for.
     from = std::max(from, begins_[tensor_.counts.size()]);
-    std::size_t at = 0;
-    while (at < samples.count && samples.times[at] < from - tolerance(from)) ++at;
-    append_values(samples, at, samples.count - at, metadata, values, rows_);
-    times_.insert(times_.end(), samples.times.begin() + static_cast<std::ptrdiff_t>(at), samples.times.end());
+    const auto first = std::lower_bound(samples.times.begin(), samples.times.end(), from - tolerance(from));
+    if (first == samples.times.end()) return {};
+    // Blocks that all have one time, for instance: there is no end of them in a window.
+    if (held_ > 2 * max_window_values) return fail(ErrorCode::limit, "a window of more than 4 million values");
+    Held& run = runs_.emplace_back();
+    run.times.assign(first, samples.times.end());
+    append_values(samples, samples.count - run.times.size(), run.times.size(), metadata, values, run.rows);
+    held_ += run.rows.size();
+    return {};
   }
 
-  // Writes all windows that end by `time`: nothing before it is still to come.
+  /// Writes all windows that end by `time`: nothing before it is still to come.
   Expected<void> write_until(double time) {
     for (std::size_t next = tensor_.counts.size(); next < begins_.size(); ++next) {
       const double begin = begins_[next] - tolerance(begins_[next]);
       const double end = begins_[next] + length_ - tolerance(begins_[next] + length_);
       if (end > time) break;
-      std::uint32_t count = 0;
+      std::size_t count = 0;
       Bytes out;
-      for (std::size_t i = 0; i < times_.size(); ++i) {
-        if (times_[i] < begin || times_[i] >= end) continue;
-        ++count;
-        for (std::size_t v = 0; v < row_; ++v) append_le(out, rows_[i * row_ + v]);
+      for (const Held& run : runs_) {
+        const auto from = std::lower_bound(run.times.begin(), run.times.end(), begin) - run.times.begin();
+        const auto to = std::lower_bound(run.times.begin(), run.times.end(), end) - run.times.begin();
+        for (auto i = static_cast<std::size_t>(from) * row_; i < static_cast<std::size_t>(to) * row_; ++i)
+          append_le(out, run.rows[i]);
+        count += static_cast<std::size_t>(to - from);
       }
       if (auto done = sink_.append(out); !done) return done;
-      tensor_.counts.push_back(count);
-      drop_before(next + 1 < begins_.size() ? begins_[next + 1] : std::numeric_limits<double>::infinity());
+      tensor_.counts.push_back(static_cast<std::uint32_t>(count));
+      if (next + 1 < begins_.size()) drop_before(begins_[next + 1]);
     }
     return {};
   }
   void forget() {
-    times_.clear();
-    rows_.clear();
+    runs_.clear();
+    held_ = 0;
   }
 
  private:
+  // Samples of a block that windows to come may have: their times, ascending, and their values.
+  struct Held {
+    std::vector<double> times;
+    std::vector<float> rows;
+  };
+
   void drop_before(double time) {
-    const auto first =
-        std::find_if(times_.begin(), times_.end(), [&](double t) { return t >= time - tolerance(time); });
-    rows_.erase(rows_.begin(), rows_.begin() + (first - times_.begin()) * static_cast<std::ptrdiff_t>(row_));
-    times_.erase(times_.begin(), first);
+    while (!runs_.empty() && runs_.front().times.back() < time - tolerance(time)) {
+      held_ -= runs_.front().rows.size();
+      runs_.pop_front();
+    }
   }
 
   const std::vector<double>& begins_;
@@ -181,8 +197,8 @@ class WindowFiller {
   std::size_t row_;
   ByteSink& sink_;
   WindowTensor& tensor_;
-  std::vector<double> times_;  // of samples that windows to come may have
-  std::vector<float> rows_;    // and their values
+  std::deque<Held> runs_;
+  std::size_t held_ = 0;  // values in them
 };
 
 Expected<void> fill_windows(const Recording& recording, const Part& part, const WindowOptions& options,
@@ -212,7 +228,7 @@ Expected<void> fill_windows(const Recording& recording, const Part& part, const 
     } else if (auto done = filler.write_until((*samples)->times[0] - early); !done) {
       return done;
     }
-    filler.add(**samples, metadata, part.values, from);
+    if (auto done = filler.add(**samples, metadata, part.values, from); !done) return done;
   }
   if (auto done = filler.write_until(std::numeric_limits<double>::infinity()); !done) return done;
   for (const auto& notes : {reader->notes(), reader->notes_of_losses("cut out, no window reaches across")})
