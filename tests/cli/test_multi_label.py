@@ -148,6 +148,7 @@ class MultiLabel(Case):
         rec = self.recording("walk", labels=[("walk", 1, 4)])
         for options, said in ((["--rest-class", "x"], "--rest-class needs --multi-label"),
                               (["--label-index", "samples"], "--label-index needs --multi-label"),
+                              (["--multi-label", "--rest-class", ""], "a class needs a name"),
                               (["--multi-label", "--class", "x"], "--class has no effect with --multi-label")):
             _, err = run("export", "edge-impulse", rec, *options, "-o", self.path("x.json"), expect=2)
             self.assertIn(said, err)
