@@ -129,6 +129,8 @@ class Stream:
         """How long a sample lasts: the median of the steps' ratios, each with the weight of its samples; without a rate each
         block counts as one."""
         steps = np.diff(self.ticks)
+        if self.rate and len(steps) == 1:  # nobody knows what is usual
+            return self.tick_frequency / self.rate
         samples = np.array(self.sizes[:-1]) if self.rate else np.ones(len(steps), int)
         order = sorted(range(len(steps)), key=lambda i: Fraction(int(steps[i]), int(samples[i])))
         below = 0
@@ -142,9 +144,9 @@ class Stream:
         median step and two ticks."""
         steps, sample = np.diff(self.ticks), self.sample_ticks()
         samples = self.sizes[:-1] if self.rate else [1] * len(steps)
-        usual = sorted(steps)[(len(steps) - 1) // 2]
+        usual = int(sorted(steps)[(len(steps) - 1) // 2]) if len(steps) > 1 or not self.rate else sample * samples[0]
         return [i for i in range(len(steps))
-                if int(steps[i]) - sample * samples[i] > max(Fraction(int(usual), 2), 2)]
+                if int(steps[i]) - sample * samples[i] > max(Fraction(usual) / 2, 2)]
 
     def samples_within(self, begin, end):
         """Numbers of the samples in [begin, end), by the doubles that their times are told as."""

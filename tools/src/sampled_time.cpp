@@ -6,10 +6,10 @@ namespace sds {
 
 SampledTime::SampledTime(const Recording& recording, std::size_t stream)
     : stream_(recording.streams()[stream]), losses_(recording, stream) {
-  const auto& metadata = stream_.metadata;
-  if (!metadata || !metadata->sample_frequency || metadata->sample_bytes == 0) return;
-  sample_bytes_ = metadata->sample_bytes;
-  nominal_ticks_ = stream_.tick_frequency().hz() / metadata->sample_frequency->hz();
+  nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
+  if (nominal_ticks_ == 0) return;
+  sample_bytes_ = stream_.metadata->sample_bytes;
+  steps_ = StepCounter(nominal_ticks_);
 }
 
 void SampledTime::add(const BlockView& block) {

@@ -101,12 +101,21 @@ std::vector<StepCounter::Step> StepCounter::steps() const {
     below += static_cast<double>(step.samples) * static_cast<double>(step.count);
     if (2 * below >= samples) break;
   }
-  const auto usual = static_cast<double>(median());
+  auto usual = static_cast<double>(median());
+  if (all.size() == 1 && all[0].count == 1 && nominal_ticks_ > 0) {
+    ticks_per_sample = nominal_ticks_;
+    usual = nominal_ticks_ * static_cast<double>(all[0].samples);
+  }
   for (Step& step : all) {
     step.excess = static_cast<double>(step.ticks) - ticks_per_sample * static_cast<double>(step.samples);
     step.gap = usual > 0 && step.excess > std::max(usual / 2, 2.0);
   }
   return all;
+}
+
+double nominal_ticks(const Frequency& ticks, const std::optional<Metadata>& metadata) {
+  const bool known = metadata && metadata->sample_frequency && metadata->sample_bytes > 0;
+  return known ? ticks.hz() / metadata->sample_frequency->hz() : 0;
 }
 
 Finding StepCounter::longest() const {
@@ -132,7 +141,7 @@ Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, co
   const std::size_t sample_bytes = metadata && metadata->sample_frequency ? metadata->sample_bytes : 0;
   auto cursor = recording.cursor(stream);
   if (!cursor) return fail(cursor);
-  StepCounter steps;
+  StepCounter steps(nominal_ticks(recording.streams()[stream].tick_frequency(), metadata));
   std::uint64_t blocks = 0;
   std::uint64_t previous_tick = 0;
   std::uint64_t previous_samples = 0;
@@ -180,6 +189,7 @@ StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& optio
     result_.metadata_notes = stream.metadata->notes;
     sample_bytes_ = stream.metadata->sample_bytes;
     has_rate_ = sample_bytes_ != 0 && stream.metadata->sample_frequency.has_value();
+    steps_ = StepCounter(nominal_ticks(result_.tick_frequency, stream.metadata));
   }
 }
 

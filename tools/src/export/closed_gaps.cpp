@@ -15,6 +15,7 @@ ClosedGaps::ClosedGaps(const Recording& recording, std::size_t stream, const Tim
   const StreamInfo& info = recording.streams()[stream];
   if (!info.metadata) return;
   if (info.metadata->sample_frequency) sample_bytes_ = info.metadata->sample_bytes;
+  steps_ = StepCounter(nominal_ticks(info.tick_frequency(), info.metadata));
   const auto& rate = info.metadata->sample_frequency ? info.metadata->sample_frequency : info.metadata->block_frequency;
   if (rate) nominal_ticks_ = info.tick_frequency().hz() / rate->hz();
 }

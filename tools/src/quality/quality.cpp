@@ -204,7 +204,8 @@ class ValueAssessor {
 class TimingAssessor {
  public:
   /// `nominal`: the sample frequency; without one, every block counts as one sample of what is even.
-  TimingAssessor(Frequency ticks, std::optional<double> nominal_hz) : ticks_(ticks), nominal_hz_(nominal_hz) {}
+  TimingAssessor(Frequency ticks, std::optional<double> nominal_hz)
+      : ticks_(ticks), nominal_hz_(nominal_hz), steps_(nominal_hz ? ticks.hz() / *nominal_hz : 0) {}
 
   void add(std::uint64_t tick, std::uint64_t samples) {
     if (blocks_ == 0) {

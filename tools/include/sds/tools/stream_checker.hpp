@@ -35,8 +35,8 @@ class DeviationFinder {
 /// the earlier block last, and what it is longer is its excess. A gap is an excess of more than half of the usual step,
 /// and more than two ticks, for that much is rounding of the device's clock. How long a sample lasts is the median of
 /// the steps' own ratios, each with the weight of its samples: the sensor's true rate, which gaps do not move. Of
-/// streams without a sample frequency every block counts as one sample. Every command that speaks of gaps in time
-/// between blocks means these.
+/// streams without a sample frequency every block counts as one sample. Where there is one step only, nobody knows what
+/// is usual: it is judged by the nominal rate. Every command that speaks of gaps in time between blocks means these.
 class StepCounter {
  public:
   struct Step {
@@ -47,6 +47,8 @@ class StepCounter {
     double excess = 0;          ///< ticks
     bool gap = false;
   };
+  /// `nominal_ticks`: how long a sample lasts by the sample frequency; 0: there is none.
+  explicit StepCounter(double nominal_ticks = 0) : nominal_ticks_(nominal_ticks) {}
   /// To block number `block` from the one before it, which holds `samples`.
   void add(std::uint64_t step, std::uint64_t block, std::uint64_t samples);
   [[nodiscard]] Finding longest() const;
@@ -66,11 +68,15 @@ class StepCounter {
     std::uint64_t count;
     std::uint64_t block;
   };
+  double nominal_ticks_;
   // The max_steps with the largest ratios.
   static constexpr std::size_t max_steps = 65536;
   std::map<Key, Seen> steps_;
   std::map<Key, Seen>::iterator last_ = steps_.end();
 };
+
+/// Ticks that a sample lasts by the sample frequency; 0 without one.
+double nominal_ticks(const Frequency& ticks, const std::optional<Metadata>& metadata);
 
 /// Which steps of a stream are gaps, by all of its blocks: what a part of it does not tell.
 class GapRule {
