@@ -346,6 +346,9 @@ class Imports(Case):
         report, table, _, units = self.report_of("Time;x\n[hh:mm:ss];[g]\n10:00:00;1,5\n10:00:01;2,5\n")
         self.assertEqual((table, units), ("timeslot,x\n36000,1.5\n36001,2.5\n", {"x": "g"}))
         self.assertIn("'ticks' is no unit of time known here", self.imported("csv", "u.csv", "time,x\nticks,g\n0,1\n", expect=3))
+        self.assertIn("line 2: 3 columns, but the header has 2", self.imported("csv", "u.csv", "time,x\ns,[m/s,s]\n0,1\n", expect=3))
+        self.assertIn("line 2: 1 columns, but the header has 2", self.imported("csv", "u.csv", "time,x\ns\n0,1\n", "--second-row", "units", expect=3))
+        self.report_of("time,x\nmade by me\n0,1\n", "--second-row", "skipped")
         # A row with a value in it has values.
         self.assertIn("line 2: column x: 'g' is no number", self.imported("csv", "u.csv", "time,x\n0,g\n1,2\n", expect=3))
         self.assertEqual(self.report_of("time,x,y\n0,n/a,1\n1,2,3\n")[1], "timeslot,x,y\n0,nan,1\n1,2,3\n")

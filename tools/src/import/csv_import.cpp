@@ -32,7 +32,12 @@ class CsvPass {
         numbers_(options.decimal, look.format.delimiter == ',') {}
 
   Expected<bool> row(const CsvRow& row) {
-    if (columns_) return row.line == look_.row_below ? Expected<bool>(true) : sample(row);
+    if (columns_ && row.line == look_.row_below) {
+      if (options_.second_row != SecondRow::skipped)
+        if (auto good = check_width(row); !good) return fail(good);
+      return true;
+    }
+    if (columns_) return sample(row);
     const bool own = options_.header && look_.commented_header.empty();
     std::vector<std::string> header;
     if (own) {
@@ -124,14 +129,18 @@ class CsvPass {
     return date->seconds - options_.utc_offset_s.value_or(0);
   }
 
-  Expected<bool> sample(const CsvRow& row) {
-    const CsvColumns& columns = *columns_;
+  [[nodiscard]] Expected<void> check_width(const CsvRow& row) const {
+    const std::size_t expected = columns_->header.size();
     std::size_t width = row.fields.size();
     // Some programs end every row with a separator, but not the header.
-    while (width > columns.header.size() && row.fields[width - 1].empty()) --width;
-    if (width != columns.header.size())
-      return at_line(row.line,
-                     fmt::format("{} columns, but the header has {}", row.fields.size(), columns.header.size()), path_);
+    while (width > expected && row.fields[width - 1].empty()) --width;
+    if (width == expected) return {};
+    return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), expected), path_);
+  }
+
+  Expected<bool> sample(const CsvRow& row) {
+    if (auto good = check_width(row); !good) return fail(good);
+    const CsvColumns& columns = *columns_;
     double time = 0;
     if (columns.time) {
       auto read = time_of(row, row.fields[*columns.time]);
