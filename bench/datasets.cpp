@@ -7,13 +7,13 @@
 #include <filesystem>
 
 #include "harness.hpp"
-#include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/channel_values.hpp"
-#include "sds/tools/csv_export.hpp"
-#include "sds/tools/exports.hpp"
-#include "sds/tools/imports.hpp"
-#include "sds/tools/plot.hpp"
-#include "sds/tools/query.hpp"
+#include "sds/format/worker_pool.hpp"
+#include "channel_values.hpp"
+#include "csv_export.hpp"
+#include "exports.hpp"
+#include "imports.hpp"
+#include "plot.hpp"
+#include "query.hpp"
 
 namespace sds::bench {
 
@@ -133,7 +133,7 @@ Table run_datasets(const std::string& folder, int rounds) {
   ExportOptions options;
   options.force = true;
   const auto hdf5 = [&](Executor* executor) {
-    must(export_hdf5({{"bench", recording, {0}}}, base / "bench_dataset.h5", options, executor, {}));
+    must(export_hdf5({{"bench", recording, {0}, {}}}, base / "bench_dataset.h5", options, executor, {}));
   };
   ImportOptions import_options;
   import_options.force = true;

@@ -11,9 +11,9 @@
 
 #include "harness.hpp"
 #include "sds/player/player.hpp"
-#include "sds/tools/check.hpp"
-#include "sds/tools/csv_export.hpp"
-#include "sds/tools/pack.hpp"
+#include "check.hpp"
+#include "csv_export.hpp"
+#include "pack.hpp"
 
 namespace sds::bench {
 

@@ -8,7 +8,7 @@
 #include "harness.hpp"
 #include "sds/bridge/replay_job.hpp"
 #include "sds/player/player.hpp"
-#include "sds/tools/pack.hpp"
+#include "pack.hpp"
 
 namespace sds::bench {
 

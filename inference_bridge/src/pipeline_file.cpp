@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "sds/bridge/yaml_map.hpp"
+#include "sds/format/yaml_map.hpp"
 #include "sds/format/names.hpp"
 
 namespace sds::pipeline {

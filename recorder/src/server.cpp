@@ -12,7 +12,7 @@
 
 #include "device_session.hpp"
 #include "log_limiter.hpp"
-#include "sds/recorder/worker_pool.hpp"
+#include "sds/format/worker_pool.hpp"
 #include "tcp_link.hpp"
 #include "when_there_is_memory.hpp"
 

@@ -1,7 +1,7 @@
 // Imports hostile files of other tools: the first byte chooses the format.
 #include <unistd.h>
 
-#include "sds/tools/imports.hpp"
+#include "imports.hpp"
 #include "temporary_file.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,8 +1,8 @@
 // What people write: label files, label tracks, conditions. What was read is written, and must read the same.
 #include <cstdlib>
 
-#include "sds/tools/condition.hpp"
-#include "sds/tools/label_tools.hpp"
+#include "condition.hpp"
+#include "label_tools.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "sds/recorder/worker_pool.hpp"
+#include "sds/format/worker_pool.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

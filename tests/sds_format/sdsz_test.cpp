@@ -3,7 +3,7 @@
 
 #include "sds/format/recording.hpp"
 #include "sds/format/sdsz_reader.hpp"
-#include "sds/recorder/worker_pool.hpp"
+#include "sds/format/worker_pool.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

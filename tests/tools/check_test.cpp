@@ -1,10 +1,10 @@
-#include "sds/tools/check.hpp"
+#include "check.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "sds/tools/stream_checker.hpp"
+#include "stream_checker.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

@@ -1,12 +1,13 @@
 // Labelled time, with sums made on paper.
-#include "sds/tools/class_cover.hpp"
+#include "class_cover.hpp"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "sds/tools/dataset.hpp"
-#include "sds/tools/quality.hpp"
+#include "dataset.hpp"
+#include "quality.hpp"
+#include "session_ids.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

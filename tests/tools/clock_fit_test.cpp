@@ -1,6 +1,6 @@
 // Clocks whose truth is known, seen through stamps as a recorder makes them: late, sometimes by much, UTC set
 // meanwhile.
-#include "sds/tools/clock_fit.hpp"
+#include "clock_fit.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,10 @@
 #include <array>
 #include <cmath>
 
-#include "sds/tools/check.hpp"
-#include "sds/tools/edit.hpp"
-#include "sds/tools/recover.hpp"
+#include "check.hpp"
+#include "edit.hpp"
+#include "label_file.hpp"
+#include "recover.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

@@ -1,4 +1,4 @@
-#include "sds/tools/compare.hpp"
+#include "compare.hpp"
 
 #include <gtest/gtest.h>
 

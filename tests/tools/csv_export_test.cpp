@@ -1,10 +1,10 @@
-#include "sds/tools/csv_export.hpp"
+#include "csv_export.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "sds/tools/value_text.hpp"
+#include "value_text.hpp"
 #include "support/memory_sink.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"

@@ -1,6 +1,6 @@
 // The folder of a dataset takes its place at once, or on file systems that cannot do that, so that the old one is never
 // lost.
-#include "sds/tools/dataset_folder.hpp"
+#include "dataset_folder.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "sds/format/file_system.hpp"
-#include "sds/tools/dataset.hpp"
+#include "dataset.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

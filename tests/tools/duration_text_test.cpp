@@ -1,4 +1,4 @@
-#include "sds/tools/duration_text.hpp"
+#include "duration_text.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

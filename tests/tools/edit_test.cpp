@@ -1,5 +1,5 @@
 // What copies keep of their input: ticks, gaps and damage at their place, clock pairs.
-#include "sds/tools/edit.hpp"
+#include "edit.hpp"
 
 #include <gtest/gtest.h>
 #include <samplerate.h>
@@ -9,11 +9,11 @@
 #include <numbers>
 
 #include "sds/player/player.hpp"
-#include "sds/tools/check.hpp"
-#include "sds/tools/dataset.hpp"
-#include "sds/tools/exports.hpp"
-#include "sds/tools/pack.hpp"
-#include "sds/tools/recover.hpp"
+#include "check.hpp"
+#include "dataset.hpp"
+#include "exports.hpp"
+#include "pack.hpp"
+#include "recover.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "sds/tools/exports.hpp"
+#include "exports.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

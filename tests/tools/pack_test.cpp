@@ -1,4 +1,4 @@
-#include "sds/tools/pack.hpp"
+#include "pack.hpp"
 
 #include <gtest/gtest.h>
 

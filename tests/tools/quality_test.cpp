@@ -1,5 +1,5 @@
 // Drift between two sets of recordings, by arithmetic on paper.
-#include "sds/tools/quality.hpp"
+#include "quality.hpp"
 
 #include <gtest/gtest.h>
 

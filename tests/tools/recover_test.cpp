@@ -1,5 +1,5 @@
 // What is left of damaged recordings: every block that can be read, in order, once, and the truth about the rest.
-#include "sds/tools/recover.hpp"
+#include "recover.hpp"
 #include "sds/format/limits.hpp"
 
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include <map>
 
 #include "sds/format/limits.hpp"
-#include "sds/tools/check.hpp"
-#include "sds/tools/pack.hpp"
+#include "check.hpp"
+#include "pack.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "level_bench.hpp"
 #include "opened.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
-#include "sds/tools/level_bench.hpp"
 
 namespace sds::cli {
 

@@ -3,13 +3,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "check.hpp"
 #include "command.hpp"
+#include "damage_text.hpp"
 #include "opened.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "quality_report.hpp"
 #include "report.hpp"
-#include "sds/tools/check.hpp"
-#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 

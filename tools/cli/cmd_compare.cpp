@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "compare.hpp"
 #include "opened.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
-#include "sds/tools/compare.hpp"
 
 namespace sds::cli {
 

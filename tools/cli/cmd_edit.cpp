@@ -6,12 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "edit.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
+#include "query.hpp"
 #include "report.hpp"
-#include "sds/tools/edit.hpp"
-#include "sds/tools/query.hpp"
 
 namespace sds::cli {
 

@@ -6,10 +6,10 @@
 #include <set>
 
 #include "command.hpp"
+#include "imports.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
-#include "sds/tools/imports.hpp"
 
 namespace sds::cli {
 

@@ -11,10 +11,10 @@
 
 #include "command.hpp"
 #include "opened.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
 #include "sds/format/sdsz_index.hpp"
-#include "sds/tools/time_span.hpp"
+#include "time_span.hpp"
 
 namespace sds::cli {
 

@@ -4,15 +4,15 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "class_cover.hpp"
 #include "command.hpp"
+#include "label_tools.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
 #include "sds/format/partial_file.hpp"
-#include "sds/tools/class_cover.hpp"
-#include "sds/tools/label_tools.hpp"
-#include "sds/tools/time_span.hpp"
+#include "time_span.hpp"
 
 namespace sds::cli {
 

@@ -6,9 +6,9 @@
 #include "command.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "pack.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
-#include "sds/tools/pack.hpp"
 
 namespace sds::cli {
 

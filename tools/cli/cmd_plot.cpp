@@ -4,8 +4,8 @@
 
 #include "command.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
-#include "sds/tools/plot.hpp"
+#include "plot.hpp"
+#include "progress_line.hpp"
 
 namespace sds::cli {
 

@@ -5,15 +5,15 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "csv_export.hpp"
+#include "label_tools.hpp"
+#include "losses_within.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
+#include "query.hpp"
 #include "report.hpp"
-#include "sds/tools/csv_export.hpp"
-#include "sds/tools/label_tools.hpp"
-#include "sds/tools/losses_within.hpp"
-#include "sds/tools/query.hpp"
-#include "sds/tools/time_span.hpp"
+#include "time_span.hpp"
 
 namespace sds::cli {
 

@@ -7,9 +7,9 @@
 #include "command.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
+#include "recover.hpp"
 #include "report.hpp"
-#include "sds/tools/recover.hpp"
 
 namespace sds::cli {
 

@@ -9,12 +9,12 @@
 #include "command.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
+#include "scratch_folder.hpp"
 #include "sds/bridge/replay_job.hpp"
 #include "sds/format/limits.hpp"
-#include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/scratch_folder.hpp"
+#include "sds/format/worker_pool.hpp"
 
 namespace sds::cli {
 

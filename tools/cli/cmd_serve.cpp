@@ -17,7 +17,7 @@
 
 #include "command.hpp"
 #include "keyboard.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "sds/recorder/log_writer.hpp"
 #include "sds/recorder/sdsio_message.hpp"
 #include "sds/recorder/server.hpp"

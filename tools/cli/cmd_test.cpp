@@ -12,12 +12,12 @@
 
 #include "command.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
+#include "scratch_folder.hpp"
 #include "sds/bridge/child_process.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/partial_file.hpp"
-#include "sds/tools/scratch_folder.hpp"
-#include "sds/tools/suite.hpp"
+#include "suite.hpp"
 
 namespace sds::cli {
 

@@ -7,9 +7,9 @@
 #include <mutex>
 #include <numeric>
 
+#include "label_file.hpp"
 #include "opened.hpp"
 #include "sds/format/file_in_use.hpp"
-#include "sds/tools/label_file.hpp"
 
 namespace sds::cli {
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "duration_text.hpp"
 #include "sds/format/recording.hpp"
-#include "sds/tools/duration_text.hpp"
-#include "sds/tools/time_ranges.hpp"
+#include "time_ranges.hpp"
 
 namespace sds {
 struct Label;

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "command.hpp"
-#include "sds/tools/dataset.hpp"
-#include "sds/tools/dataset_folder.hpp"
-#include "sds/tools/exports.hpp"
+#include "dataset.hpp"
+#include "dataset_folder.hpp"
+#include "exports.hpp"
 
 namespace sds::cli {
 

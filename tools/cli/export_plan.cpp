@@ -9,10 +9,10 @@
 #include <tuple>
 #include <utility>
 
+#include "label_file.hpp"
 #include "opened.hpp"
 #include "sds/format/names.hpp"
-#include "sds/tools/label_file.hpp"
-#include "sds/tools/time_span.hpp"
+#include "time_span.hpp"
 
 namespace sds::cli {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include "sds/tools/exports.hpp"
+#include "exports.hpp"
 
 namespace sds::cli {
 

@@ -13,7 +13,7 @@
 
 #include "command.hpp"
 #include "opened.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
 
 namespace {

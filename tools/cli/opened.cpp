@@ -8,11 +8,11 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "clock_fit.hpp"
 #include "command.hpp"
+#include "damage_text.hpp"
+#include "losses_within.hpp"
 #include "report.hpp"
-#include "sds/tools/clock_fit.hpp"
-#include "sds/tools/damage_text.hpp"
-#include "sds/tools/losses_within.hpp"
 
 namespace sds::cli {
 

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "sds/format/recording.hpp"
-#include "sds/tools/time_ranges.hpp"
+#include "time_ranges.hpp"
 
 namespace sds::cli {
 

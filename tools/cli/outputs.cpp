@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "command.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 
 namespace sds::cli {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sds/tools/folder_lock.hpp"
+#include "folder_lock.hpp"
 
 namespace sds::cli {
 

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "sds/tools/quality.hpp"
+#include "quality.hpp"
 
 namespace sds::cli {
 

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "command.hpp"
+#include "damage_text.hpp"
 #include "opened.hpp"
-#include "sds/tools/damage_text.hpp"
 
 namespace sds::cli {
 

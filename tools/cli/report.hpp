@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "compare.hpp"
 #include "sds/bridge/replay_run.hpp"
-#include "sds/tools/compare.hpp"
 
 namespace sds::cli {
 

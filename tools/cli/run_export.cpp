@@ -7,20 +7,20 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "class_cover.hpp"
 #include "command.hpp"
+#include "csv_export.hpp"
+#include "dataset.hpp"
+#include "dataset_folder.hpp"
 #include "export_options.hpp"
 #include "export_plan.hpp"
 #include "opened.hpp"
 #include "outputs.hpp"
-#include "progress.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
-#include "sds/recorder/worker_pool.hpp"
-#include "sds/tools/class_cover.hpp"
-#include "sds/tools/csv_export.hpp"
-#include "sds/tools/dataset.hpp"
-#include "sds/tools/dataset_folder.hpp"
+#include "sds/format/worker_pool.hpp"
 
 namespace sds::cli {
 

@@ -1,0 +1,123 @@
+#include "sds/format/yaml_map.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "sds/format/file.hpp"
+#include "sds/format/limits.hpp"
+#include "sds/format/metadata.hpp"
+
+namespace sds {
+
+void yaml_problem(const YAML::Node& where, std::string message) {
+  throw YamlProblem{where.IsDefined() ? where.Mark().line + 1 : 0, std::move(message)};
+}
+
+std::string yaml_string(const YAML::Node& node, const std::string& key) {
+  if (!node.IsScalar()) yaml_problem(node, fmt::format("'{}:' must be a single value", key));
+  return node.Scalar();
+}
+
+std::vector<std::string> yaml_strings(const YAML::Node& node, const std::string& key) {
+  std::vector<std::string> all;
+  if (node.IsScalar()) return {node.Scalar()};
+  if (!node.IsSequence()) yaml_problem(node, fmt::format("'{}:' must be a value or a list of values", key));
+  for (const auto& item : node) all.push_back(yaml_string(item, key));
+  return all;
+}
+
+double yaml_number(const YAML::Node& node, const std::string& key) {
+  const std::string text = yaml_string(node, key);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
+    yaml_problem(node, fmt::format("'{}: {}' must be a number", key, text.substr(0, 40)));
+  return value;
+}
+
+std::uint64_t yaml_integer(const YAML::Node& node, const std::string& key, std::uint64_t least, std::uint64_t most) {
+  const std::string text = yaml_string(node, key);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most)
+    yaml_problem(node,
+                 fmt::format("'{}: {}' must be a whole number from {} to {}", key, text.substr(0, 40), least, most));
+  return value;
+}
+
+YamlMap::YamlMap(const YAML::Node& node, std::string what) : YamlMap(node, std::move(what), node) {}
+
+YamlMap::YamlMap(const YAML::Node& node, std::string what, const YAML::Node& where)
+    : node_(node), where_(where), what_(std::move(what)) {
+  if (!node_.IsMap()) yaml_problem(where_, fmt::format("{} must be a mapping of keys to values", what_));
+}
+
+YAML::Node YamlMap::find(const std::string& key) {
+  known_.insert(key);
+  return static_cast<const YAML::Node&>(node_)[key];
+}
+
+YAML::Node YamlMap::need(const std::string& key) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) yaml_problem(where_, fmt::format("{} needs '{}:'", what_, key));
+  return value;
+}
+
+std::string YamlMap::string(const std::string& key, const std::string& otherwise) {
+  const YAML::Node value = find(key);
+  return value.IsDefined() ? yaml_string(value, key) : otherwise;
+}
+
+std::optional<double> YamlMap::number(const std::string& key) {
+  const YAML::Node value = find(key);
+  return value.IsDefined() ? std::optional(yaml_number(value, key)) : std::nullopt;
+}
+
+double YamlMap::number(const std::string& key, double otherwise) { return number(key).value_or(otherwise); }
+
+std::uint64_t YamlMap::integer(const std::string& key, std::uint64_t otherwise, std::uint64_t least,
+                               std::uint64_t most) {
+  const YAML::Node value = find(key);
+  return value.IsDefined() ? yaml_integer(value, key, least, most) : otherwise;
+}
+
+std::vector<std::string> YamlMap::strings(const std::string& key) {
+  const YAML::Node value = find(key);
+  return value.IsDefined() ? yaml_strings(value, key) : std::vector<std::string>{};
+}
+
+bool YamlMap::flag(const std::string& key, bool otherwise) {
+  const YAML::Node value = find(key);
+  if (!value.IsDefined()) return otherwise;
+  const std::string text = yaml_string(value, key);
+  if (text != "true" && text != "false") yaml_problem(value, fmt::format("'{}: {}' must be true or false", key, text));
+  return text == "true";
+}
+
+void YamlMap::finish() const {
+  for (const auto& item : node_) {
+    const std::string key = item.first.IsScalar() ? item.first.Scalar() : "(not a name)";
+    if (!known_.contains(key))
+      yaml_problem(item.first, fmt::format("{} has no key '{}'; it has: {}", what_, key, fmt::join(known_, ", ")));
+  }
+}
+
+Expected<void> read_yaml_file(const std::filesystem::path& path, const std::function<void(const YAML::Node&)>& parse) {
+  auto text = read_small_file(path, limits::max_metadata_bytes);
+  if (!text) return fail(text);
+  if (const auto bad = find_invalid_utf8(*text)) return fail(ErrorCode::bad_input, "not valid UTF-8", path, *bad);
+  try {
+    parse(YAML::Load(*text));
+  } catch (const YamlProblem& p) {
+    return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message,
+                path);
+  } catch (const YAML::Exception& e) {
+    return fail(ErrorCode::bad_input, fmt::format("line {}: {}", e.mark.line + 1, e.msg), path);
+  }
+  return {};
+}
+
+}  // namespace sds

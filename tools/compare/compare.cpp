@@ -1,0 +1,294 @@
+#include "compare.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace sds {
+
+namespace {
+
+// Blocks of a stream, one in hand.
+class Side {
+ public:
+  Side(std::unique_ptr<BlockCursor> cursor, Frequency frequency) : cursor_(std::move(cursor)), frequency_(frequency) {}
+  Expected<void> advance() {
+    auto block = cursor_->next();
+    if (!block) return fail(block);
+    has_ = block->has_value();
+    if (has_) block_ = **block;
+    return {};
+  }
+  [[nodiscard]] bool has() const { return has_; }
+  [[nodiscard]] const BlockView& block() const { return block_; }
+  [[nodiscard]] Instant instant() const { return {block_.tick, frequency_}; }
+  [[nodiscard]] const BlockCursor& cursor() const { return *cursor_; }
+
+ private:
+  std::unique_ptr<BlockCursor> cursor_;
+  Frequency frequency_;
+  BlockView block_;
+  bool has_ = false;
+};
+
+// A channel in both recordings: each has its own type, scale and place in a sample.
+struct ChannelPair {
+  const Channel* a;
+  const Channel* b;
+  Tolerance tolerance;
+  double sum = 0;  // of differences
+};
+
+// Channels of equal names; by position where no name is the same.
+std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, StreamComparison& result) {
+  std::vector<ChannelPair> pairs;
+  for (const auto& channel : a.channels)
+    for (const auto& other : b.channels)
+      if (channel.name == other.name && channel.count() == other.count()) {
+        pairs.push_back({&channel, &other, {}});
+        break;
+      }
+  if (pairs.empty() && a.channels.size() == b.channels.size())
+    for (std::size_t c = 0; c < a.channels.size(); ++c)
+      if (a.channels[c].count() == b.channels[c].count()) pairs.push_back({&a.channels[c], &b.channels[c], {}});
+  if (pairs.size() != a.channels.size() || pairs.size() != b.channels.size())
+    result.notes.push_back(fmt::format("A has {} channels, B has {}: the {} in common are compared", a.channels.size(),
+                                       b.channels.size(), pairs.size()));
+  return pairs;
+}
+
+class ValueComparer {
+ public:
+  ValueComparer(const Metadata& a, const Metadata& b, const CompareOptions& options, StreamComparison& result)
+      : a_(a), b_(b), result_(result), pairs_(pair_channels(a, b, result)), argmax_(options.argmax) {
+    for (auto& pair : pairs_) {
+      result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}});
+      const auto found = options.absolute.find(pair.a->name);
+      pair.tolerance = {found == options.absolute.end() ? options.absolute_all : found->second, options.relative};
+      same_ = same_ && pair.a->type == pair.b->type && pair.a->bits == pair.b->bits &&
+              pair.a->bit_offset == pair.b->bit_offset && pair.a->byte_offset == pair.b->byte_offset &&
+              pair.a->scale == pair.b->scale && pair.a->offset == pair.b->offset;
+    }
+    same_ = same_ && a.sample_bytes == b.sample_bytes && pairs_.size() == a.channels.size() &&
+            pairs_.size() == b.channels.size();
+  }
+
+  /// True if equal bytes mean equal values.
+  [[nodiscard]] bool same_layout() const { return same_; }
+
+  void compare(const BlockView& a, const BlockView& b, double time) {
+    const std::size_t samples = a.data.size() / a_.sample_bytes;
+    if (samples != b.data.size() / b_.sample_bytes) return note_mismatch(a.tick);
+    for (std::size_t s = 0; s < samples; ++s) {
+      const std::byte* in_a = a.data.data() + s * a_.sample_bytes;
+      const std::byte* in_b = b.data.data() + s * b_.sample_bytes;
+      for (std::size_t c = 0; c < pairs_.size(); ++c) compare_channel(c, in_a, in_b, {a.tick, time, s, 0, 0, 0});
+      if (argmax_) compare_leaders(in_a, in_b);
+    }
+    // Bytes behind the last whole sample have no meaning, but must be the same.
+    const ByteView rest_a = a.data.subspan(samples * a_.sample_bytes);
+    const ByteView rest_b = b.data.subspan(samples * b_.sample_bytes);
+    if (!std::equal(rest_a.begin(), rest_a.end(), rest_b.begin(), rest_b.end())) note_mismatch(a.tick);
+  }
+
+  void count_identical(const BlockView& block) {
+    const std::size_t samples = block.data.size() / a_.sample_bytes;
+    for (std::size_t c = 0; c < pairs_.size(); ++c) result_.channels[c].values += samples * pairs_[c].a->count();
+    if (!argmax_) return;
+    result_.decisions += samples;
+    result_.agreeing += samples;
+  }
+
+  void note_mismatch(std::uint64_t tick) {
+    ++result_.size_mismatches;
+    if (!result_.first_size_mismatch) result_.first_size_mismatch = tick;
+  }
+
+  void finish() {
+    for (std::size_t c = 0; c < pairs_.size(); ++c)
+      if (result_.channels[c].values > 0)
+        result_.channels[c].mean_difference = pairs_[c].sum / static_cast<double>(result_.channels[c].values);
+  }
+
+ private:
+  static double value(const Channel& channel, const std::byte* sample, std::size_t i) {
+    return raw_value(channel, sample, i) * channel.scale + channel.offset;
+  }
+
+  void compare_channel(std::size_t c, const std::byte* a, const std::byte* b, FirstDifference where) {
+    ChannelPair& pair = pairs_[c];
+    ChannelComparison& result = result_.channels[c];
+    for (std::size_t i = 0; i < pair.a->count(); ++i) {
+      ++result.values;
+      const double va = value(*pair.a, a, i);
+      const double vb = value(*pair.b, b, i);
+      if (va == vb || (std::isnan(va) && std::isnan(vb))) continue;
+      const double difference =
+          std::isnan(va) || std::isnan(vb) ? std::numeric_limits<double>::infinity() : std::abs(va - vb);
+      result.max_difference = std::max(result.max_difference, difference);
+      pair.sum += difference;
+      if (difference <= pair.tolerance.absolute ||
+          difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb)))
+        continue;
+      ++result.different;
+      if (result.first) continue;
+      where.element = i;
+      where.a = va;
+      where.b = vb;
+      result.first = where;
+    }
+  }
+
+  // Which of all values is the largest: the class that scores decide for.
+  void compare_leaders(const std::byte* a, const std::byte* b) {
+    std::size_t position = 0;
+    std::size_t leader_a = 0;
+    std::size_t leader_b = 0;
+    double best_a = -std::numeric_limits<double>::infinity();
+    double best_b = best_a;
+    for (const auto& pair : pairs_)
+      for (std::size_t i = 0; i < pair.a->count(); ++i, ++position) {
+        if (const double va = value(*pair.a, a, i); va > best_a) best_a = va, leader_a = position;
+        if (const double vb = value(*pair.b, b, i); vb > best_b) best_b = vb, leader_b = position;
+      }
+    ++result_.decisions;
+    result_.agreeing += leader_a == leader_b ? 1 : 0;
+  }
+
+  const Metadata& a_;
+  const Metadata& b_;
+  StreamComparison& result_;
+  std::vector<ChannelPair> pairs_;
+  bool argmax_;
+  bool same_ = true;
+};
+
+// Without metadata a block is bytes.
+Metadata bytes_metadata() {
+  Metadata metadata;
+  Channel channel;
+  channel.name = "bytes";
+  metadata.channels.push_back(channel);
+  metadata.sample_bytes = 1;
+  return metadata;
+}
+
+Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, const Recording& rb, std::size_t ib,
+                                           const CompareOptions& options, const OnProgress& on_progress) {
+  const StreamInfo& sa = ra.streams()[ia];
+  const StreamInfo& sb = rb.streams()[ib];
+  StreamComparison result;
+  result.a = sa.id;
+  result.b = sb.id;
+  auto ca = ra.cursor(ia);
+  if (!ca) return fail(ca);
+  auto cb = rb.cursor(ib);
+  if (!cb) return fail(cb);
+  Side a(std::move(*ca), sa.tick_frequency());
+  Side b(std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
+  const Metadata metadata_a = sa.metadata ? *sa.metadata : sb.metadata ? *sb.metadata : bytes_metadata();
+  const Metadata metadata_b = sb.metadata ? *sb.metadata : metadata_a;
+  if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
+  ValueComparer values(metadata_a, metadata_b, options, result);
+  if (auto ok = a.advance(); !ok) return fail(ok);
+  if (auto ok = b.advance(); !ok) return fail(ok);
+  std::uint64_t unreported = 0;
+  while (a.has() || b.has()) {
+    const auto order = !a.has()   ? std::strong_ordering::greater
+                       : !b.has() ? std::strong_ordering::less
+                                  : compare(a.instant(), b.instant());
+    if (order == std::strong_ordering::less) {
+      if (result.only_a++ == 0) result.first_only_a = a.block().tick;
+      unreported += a.block().data.size() + 8;
+      if (auto ok = a.advance(); !ok) return fail(ok);
+      continue;
+    }
+    if (order == std::strong_ordering::greater) {
+      if (result.only_b++ == 0) result.first_only_b = b.block().tick;
+      if (auto ok = b.advance(); !ok) return fail(ok);
+      continue;
+    }
+    ++result.blocks;
+    const ByteView da = a.block().data;
+    const ByteView db = b.block().data;
+    if (values.same_layout() && da.size() != db.size()) {
+      values.note_mismatch(a.block().tick);
+    } else if (values.same_layout() && std::equal(da.begin(), da.end(), db.begin())) {
+      ++result.identical;
+      values.count_identical(a.block());
+    } else {
+      values.compare(a.block(), b.block(), seconds(a.block().tick, sa.tick_frequency()));
+    }
+    unreported += da.size() + 8;
+    if (auto ok = a.advance(); !ok) return fail(ok);
+    if (auto ok = b.advance(); !ok) return fail(ok);
+    if (unreported < (1u << 18)) continue;
+    if (auto go_on = report(on_progress, std::exchange(unreported, 0)); !go_on) return fail(go_on);
+  }
+  values.finish();
+  return result;
+}
+
+}  // namespace
+
+bool StreamComparison::equal() const {
+  return only_a == 0 && only_b == 0 && size_mismatches == 0 &&
+         std::all_of(channels.begin(), channels.end(), [](const auto& channel) { return channel.different == 0; });
+}
+
+bool RecordingComparison::equal() const {
+  return only_a.empty() && only_b.empty() &&
+         std::all_of(streams.begin(), streams.end(), [](const auto& stream) { return stream.equal(); });
+}
+
+Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
+                                                 const OnProgress& on_progress) {
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  RecordingComparison result;
+  if (!options.streams.empty()) {
+    for (const auto& [id_a, id_b] : options.streams) {
+      auto in_a = a.find_stream(id_a);
+      if (!in_a) return fail(in_a);
+      auto in_b = b.find_stream(id_b);
+      if (!in_b) return fail(in_b);
+      pairs.emplace_back(*in_a, *in_b);
+    }
+  } else if (a.streams().size() == 1 && b.streams().size() == 1) {
+    pairs.emplace_back(0, 0);
+  } else {
+    for (std::size_t i = 0; i < a.streams().size(); ++i) {
+      const auto match = std::find_if(b.streams().begin(), b.streams().end(),
+                                      [&](const StreamInfo& s) { return s.id == a.streams()[i].id; });
+      if (match == b.streams().end()) {
+        result.only_a.push_back(a.streams()[i].id);
+      } else {
+        pairs.emplace_back(i, static_cast<std::size_t>(match - b.streams().begin()));
+      }
+    }
+    for (std::size_t i = 0; i < b.streams().size(); ++i)
+      if (std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.second == i; }))
+        result.only_b.push_back(b.streams()[i].id);
+  }
+  for (const auto& [name, value] : options.absolute) {
+    const auto has_channel = [&, &wanted = name](const StreamInfo& stream) {
+      return stream.metadata && std::any_of(stream.metadata->channels.begin(), stream.metadata->channels.end(),
+                                            [&](const Channel& channel) { return channel.name == wanted; });
+    };
+    const auto knows = [&](const auto& pair) {
+      return has_channel(a.streams()[pair.first]) || has_channel(b.streams()[pair.second]);
+    };
+    if (!pairs.empty() && std::none_of(pairs.begin(), pairs.end(), knows))
+      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
+  }
+  for (const auto& [in_a, in_b] : pairs) {
+    auto compared = compare_streams(a, in_a, b, in_b, options, on_progress);
+    if (!compared) return fail(compared);
+    result.streams.push_back(std::move(*compared));
+  }
+  return result;
+}
+
+}  // namespace sds

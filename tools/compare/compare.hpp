@@ -1,0 +1,79 @@
+// Compares two recordings, stream by stream, block by block, value by value.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "progress.hpp"
+#include "sds/format/recording.hpp"
+
+namespace sds {
+
+/// How far two values may lie apart and still count as equal: |a - b| <= absolute, or <= relative * max(|a|, |b|).
+struct Tolerance {
+  double absolute = 0;
+  double relative = 0;
+};
+
+struct CompareOptions {
+  std::map<std::string, double> absolute;                    ///< by channel name: absolute tolerance in physical units
+  double absolute_all = 0;                                   ///< for channels that `absolute` does not name
+  double relative = 0;                                       ///< for every channel
+  bool argmax = false;                                       ///< also count samples with the same largest value
+  std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: those of equal names
+};
+
+struct FirstDifference {
+  std::uint64_t tick = 0;
+  double seconds = 0;
+  std::uint64_t sample = 0;   ///< within the block
+  std::uint64_t element = 0;  ///< of the channel
+  double a = 0;
+  double b = 0;
+};
+
+struct ChannelComparison {
+  std::string name;
+  std::uint64_t values = 0;
+  std::uint64_t different = 0;  ///< beyond the tolerance
+  double max_difference = 0;    ///< |a - b|; infinite where only one is a number
+  double mean_difference = 0;
+  std::optional<FirstDifference> first;
+};
+
+struct StreamComparison {
+  std::string a;  ///< ids
+  std::string b;
+  std::uint64_t blocks = 0;     ///< with a partner of the same tick
+  std::uint64_t identical = 0;  ///< of them, byte for byte
+  std::uint64_t only_a = 0;
+  std::uint64_t only_b = 0;
+  std::optional<std::uint64_t> first_only_a;  ///< tick
+  std::optional<std::uint64_t> first_only_b;
+  std::uint64_t size_mismatches = 0;  ///< pairs of different sizes
+  std::optional<std::uint64_t> first_size_mismatch;
+  std::vector<ChannelComparison> channels;  ///< one named "bytes" where there is no metadata
+  std::uint64_t decisions = 0;              ///< with CompareOptions::argmax: samples
+  std::uint64_t agreeing = 0;               ///< of them, with the same value the largest in both
+  std::vector<std::string> notes;
+
+  [[nodiscard]] bool equal() const;
+};
+
+struct RecordingComparison {
+  std::vector<StreamComparison> streams;
+  std::vector<std::string> only_a;  ///< streams without a partner
+  std::vector<std::string> only_b;
+
+  [[nodiscard]] bool equal() const;
+};
+
+/// Blocks are paired by tick, and among blocks of one tick by order; channels by name, or by position where no name is
+/// the same. Physical values are compared: each recording may store them in a type and scale of its own. Two recordings
+/// of one stream each are compared whatever the streams are called.
+Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
+                                                 const OnProgress& on_progress);
+
+}  // namespace sds

@@ -1,0 +1,183 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "csv_reader.hpp"
+#include "json_values.hpp"
+#include "table_import.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr const char* kTool = "sdskit import qeexo";
+
+tl::unexpected<Error> at_line(std::uint64_t line, const std::string& message, const std::filesystem::path& path) {
+  return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, message), path);
+}
+
+// Columns that hold no sensor (Arm's sds-convert leaves the same ones out).
+bool is_sensor(const std::string& name) {
+  for (const char* other : {"timeslot", "index", "event", "label", "data_type", "seconds", "recording_id", "event_id"})
+    if (name == other) return false;
+  return true;
+}
+
+// The list with its words (nan, -inf), which JSON does not have, as texts.
+std::string with_words_quoted(std::string_view list) {
+  std::string out;
+  bool in_word = false;
+  for (const char c : list) {
+    // Not the one of an exponent, which stands behind a digit.
+    const bool in_number = !out.empty() && ((out.back() >= '0' && out.back() <= '9') || out.back() == '.');
+    const bool letter = !in_number && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
+    if (letter && !in_word) {
+      const bool negative = out.ends_with('-');
+      if (negative) out.pop_back();
+      out += negative ? "\"-" : "\"";
+    }
+    if (!letter && in_word) out += '"';
+    in_word = letter;
+    out += c;
+  }
+  return out;
+}
+
+// What a word says: Python's nan and inf, JavaScript's NaN and Infinity.
+std::optional<double> number_of_word(std::string_view word) {
+  const bool negative = word.starts_with('-');
+  if (negative) word.remove_prefix(1);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (word == "nan" || word == "NaN") return std::numeric_limits<double>::quiet_NaN();
+  if (word == "inf" || word == "Infinity") return negative ? -infinity : infinity;
+  return std::nullopt;
+}
+
+// A cell: "[[1, 2, 3], [4, 5, 6]]" or "[1, 2]"; one row of values a sample.
+std::optional<std::string> parse_cell(std::string_view text, std::vector<std::vector<ImportValue>>& samples) {
+  samples.clear();
+  if (text.empty()) return std::nullopt;
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  std::string quoted;
+  if (json.is_discarded()) {
+    text = quoted = with_words_quoted(text);
+    json = nlohmann::json::parse(text, nullptr, false);
+  }
+  if (!json.is_array()) return "a list of samples was expected";
+  bool suspect = false;
+  const auto add = [&](std::vector<ImportValue>& values, const nlohmann::json& number) {
+    if (number.is_string()) {
+      const auto word = number_of_word(number.get_ref<const std::string&>());
+      if (word) values.emplace_back(*word);
+      return word.has_value();
+    }
+    if (!number.is_number()) return false;
+    suspect = suspect || may_have_changed(number);
+    values.push_back(value_of(number));
+    return true;
+  };
+  for (const auto& sample : json) {
+    std::vector<ImportValue> values;
+    if (sample.is_array()) {
+      for (const auto& value : sample)
+        if (!add(values, value)) return "a sample is no list of numbers";
+    } else if (!add(values, sample)) {
+      return "a sample is no list of numbers";
+    }
+    if (values.empty() || values.size() > 4096) return "a sample without values, or with more than 4096";
+    samples.push_back(std::move(values));
+  }
+  return suspect ? changed_number(text) : std::nullopt;
+}
+
+}  // namespace
+
+Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output,
+                                    const ImportOptions& options, const OnProgress& on_progress) {
+  ImportedLabels imported;
+  std::vector<ImportedLabel>& labels = imported.labels;
+  const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
+    std::vector<std::string> header;
+    std::optional<std::size_t> time_column;
+    std::optional<std::size_t> label_column;
+    std::vector<std::size_t> table_of;
+    std::vector<std::vector<ImportValue>> samples;
+    labels.clear();
+    auto done = read_csv_file(
+        input, ',',
+        [&](const CsvRow& row) -> Expected<bool> {
+          if (header.empty()) {
+            header.assign(row.fields.begin(), row.fields.end());
+            for (std::size_t c = 0; c < header.size(); ++c) {
+              if (find_invalid_utf8(header[c])) return at_line(row.line, "a column's name is not valid UTF-8", input);
+              if (header[c] == "timeslot") time_column = c;
+              if (header[c] == "label") label_column = c;
+            }
+            table_of.assign(header.size(), SIZE_MAX);
+            if (!time_column)
+              return at_line(row.line, "no column 'timeslot': this is no Qeexo CSV of version 2", input);
+            return true;
+          }
+          if (row.fields.size() != header.size())
+            return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()),
+                           input);
+          auto timeslot = parse_csv_number(row.fields[*time_column]);
+          if (!timeslot || !std::isfinite(*timeslot))
+            return at_line(
+                row.line, "timeslot: " + (timeslot ? std::string("it is no number") : timeslot.error().message), input);
+          const double begin = *timeslot / 1000;
+          for (std::size_t c = 0; c < header.size(); ++c) {
+            if (!is_sensor(header[c])) continue;
+            if (const auto problem = parse_cell(row.fields[c], samples))
+              return at_line(row.line, fmt::format("column {}: {}", header[c], *problem), input);
+            if (samples.empty()) continue;
+            if (table_of[c] == SIZE_MAX) {
+              table_of[c] = tables.size();
+              ImportTable table;
+              table.name = header[c];
+              table.description = "Imported from " + input.filename().string();
+              const std::size_t width = samples.front().size();
+              static constexpr std::array axes{"x", "y", "z"};
+              for (std::size_t v = 0; v < width; ++v)
+                table.columns.push_back({width == 1   ? header[c]
+                                         : width == 3 ? axes[v]
+                                                      : fmt::format("value_{}", v + 1),
+                                         ""});
+              tables.push_back(std::move(table));
+            }
+            const std::size_t table = table_of[c];
+            for (std::size_t k = 0; k < samples.size(); ++k) {
+              if (samples[k].size() != tables[table].columns.size())
+                return at_line(row.line,
+                               fmt::format("column {}: {} values, {} before", header[c], samples[k].size(),
+                                           tables[table].columns.size()),
+                               input);
+              const double time =
+                  begin + options.interval_s * static_cast<double>(k) / static_cast<double>(samples.size());
+              if (auto taken = on_row(table, time, samples[k]); !taken)
+                return at_line(row.line, taken.error().message, input);
+            }
+          }
+          if (label_column && !row.fields[*label_column].empty()) {
+            const std::string name(row.fields[*label_column]);
+            if (find_invalid_utf8(name)) return at_line(row.line, "the label is not valid UTF-8", input);
+            if (!labels.empty() && labels.back().name == name && begin <= labels.back().end_s + 1e-6) {
+              labels.back().end_s = begin + options.interval_s;
+            } else if (labels.size() < LabelFile::max_labels) {
+              labels.push_back({name, begin, begin + options.interval_s, kTool, "", "", {}});
+            }
+          }
+          return true;
+        },
+        on_progress);
+    if (done && header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
+    return done;
+  };
+  auto report = import_tables(input, output, options, kTool, rows, &imported);
+  if (!report && report.error().path.empty()) report.error().path = input;
+  return report;
+}
+
+}  // namespace sds

@@ -1,0 +1,344 @@
+// sds merge: several recordings on one clock.
+#include <algorithm>
+#include <cmath>
+#include <compare>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "clock_fit.hpp"
+#include "edit.hpp"
+#include "label_tools.hpp"
+#include "new_recording.hpp"
+#include "sds/format/names.hpp"
+#include "sds/format/source_fingerprint.hpp"
+#include "session_ids.hpp"
+#include "stream_copy.hpp"
+
+namespace sds {
+
+namespace {
+
+// How ticks of one stream become ticks of the merged recording. It turns about an instant near them, so that long
+// times since a device was switched on cost no precision.
+struct ClockMap {
+  double stretch = 1;
+  long double about = 0;
+  long double shift = 0;
+
+  [[nodiscard]] long double moved_by(long double tick) const { return (stretch - 1) * (tick - about) + shift; }
+  [[nodiscard]] std::optional<std::uint64_t> operator()(std::uint64_t tick) const {
+    const long double moved = std::round(moved_by(static_cast<long double>(tick)));
+    const long double result = static_cast<long double>(tick) + moved;
+    if (!(result >= 0 && result < 9.0e18L && moved > -9.0e18L)) return std::nullopt;
+    return tick + static_cast<std::uint64_t>(static_cast<std::int64_t>(moved));
+  }
+};
+
+// The first or the last block of a recording.
+struct End {
+  std::uint64_t tick = 0;
+  std::uint64_t merged_tick = 0;
+  Frequency frequency;
+
+  [[nodiscard]] bool before(const End& other) const {
+    return std::is_lt(compare({tick, frequency}, {other.tick, other.frequency}));
+  }
+  [[nodiscard]] double moved_s() const {
+    return static_cast<double>(static_cast<std::int64_t>(merged_tick - tick)) / frequency.hz();
+  }
+};
+
+class Merger {
+ public:
+  Merger(const std::vector<MergeInput>& inputs, bool align, SdszWriter& writer, EditReport& report)
+      : inputs_(inputs),
+        align_(align),
+        writer_(writer),
+        report_(report),
+        clocks_(inputs.size()),
+        clocks_of_frequency_(inputs.size()),
+        first_(inputs.size()),
+        last_(inputs.size()) {}
+
+  Expected<void> fit_clocks() {
+    for (std::size_t r = 0; r < inputs_.size() && align_; ++r) {
+      auto clock = clock_of(inputs_[r].recording);
+      if (!clock)
+        return fail(ErrorCode::usage,
+                    "has no clock pairs, so its time cannot be aligned with the others' (--no-align keeps timeslots)",
+                    inputs_[r].recording.path());
+      clocks_[r] = std::move(*clock);
+    }
+    return {};
+  }
+
+  // That of the streams that count at `ticks`.
+  [[nodiscard]] const RecordingClock& clock(std::size_t r, const Frequency& ticks) const {
+    for (const auto& [frequency, known] : clocks_of_frequency_[r])
+      if (frequency == ticks) return known;
+    clocks_of_frequency_[r].emplace_back(ticks, clock_of(inputs_[r].recording, ticks).value_or(clocks_[r]));
+    return clocks_of_frequency_[r].back().second;
+  }
+
+  Expected<void> copy_all(const OnProgress& on_progress) {
+    for (std::size_t r = 0; r < inputs_.size(); ++r) {
+      for (std::size_t s = 0; s < inputs_[r].recording.streams().size(); ++s)
+        if (auto done = copy_stream(r, s, on_progress); !done) return done;
+      if (align_) report_clock(r);
+    }
+    // What streams are called in the result is known when all are there.
+    const auto ids = ids_of_streams(all_names_);
+    auto id = ids.begin();
+    for (std::size_t r = 0; r < inputs_.size(); ++r) {
+      std::map<std::string, std::string> renamed;
+      for (const auto& stream : inputs_[r].recording.streams()) renamed.emplace(stream.id, *id++);
+      if (auto done = take_labels(r, renamed); !done) return done;
+    }
+    return {};
+  }
+
+  // Where names of streams say no class, for they are those of recordings, or give way to labels, there are labels, be
+  // they none.
+  [[nodiscard]] const std::optional<LabelFile>& labels() {
+    if (!labels_ && names_give_way_) {
+      labels_.emplace();
+      labels_->tick_frequency = inputs_.front().recording.streams().empty()
+                                    ? labels_->tick_frequency
+                                    : inputs_.front().recording.streams().front().tick_frequency();
+    }
+    if (labels_) labels_->classes = any_list_ ? classes_ : std::vector<std::string>{};
+    return labels_;
+  }
+
+ private:
+  // Of an input without a list of classes, those that it uses are known.
+  void know_classes(const LabelFile& labels) {
+    any_list_ = any_list_ || !labels.classes.empty();
+    std::vector<std::string> known = labels.classes;
+    if (known.empty())
+      for (const auto& label : labels.labels) known.push_back(label.name);
+    for (auto& name : known)
+      if (std::find(classes_.begin(), classes_.end(), name) == classes_.end()) classes_.push_back(std::move(name));
+  }
+
+  void report_clock(std::size_t r) {
+    const ClockFit& fit = clocks_[r].fit;
+    MergedClock clock;
+    clock.path = inputs_[r].recording.path();
+    clock.pairs = fit.pairs;
+    clock.rate_ppm = fit.rate_ppm;
+    clock.rate_uncertainty_ppm = fit.rate_uncertainty_ppm;
+    clock.rate_applied = fit.rate_applied;
+    clock.why_not = fit.why_not;
+    if (r > 0 && first_[r]) {
+      clock.moved_s = first_[r]->moved_s();
+      clock.last_moved_s = last_[r]->moved_s();
+      clock.moved_uncertainty_s = std::max(uncertainty_s(r, *first_[r]), uncertainty_s(r, *last_[r]));
+    }
+    if (!fit.real_time)
+      report_.notes.push_back(
+          fmt::format("{}: was not made in real time, by its clock pairs: only the middle of them is aligned",
+                      clock.path.string()));
+    report_.clocks.push_back(std::move(clock));
+  }
+
+  // Both clocks', at the instant of a block.
+  [[nodiscard]] double uncertainty_s(std::size_t r, const End& end) const {
+    const auto at = [&](std::size_t which, std::uint64_t tick) {
+      const RecordingClock& known = clock(which, end.frequency);
+      return known.fit.uncertainty_s_at(known.position(static_cast<long double>(tick), end.frequency));
+    };
+    return std::hypot(at(r, end.tick), at(0, end.merged_tick));
+  }
+
+  void take_ends(std::size_t r, const End& block) {
+    if (!first_[r] || block.before(*first_[r])) first_[r] = block;
+    if (!last_[r] || last_[r]->before(block)) last_[r] = block;
+  }
+
+  // UTC of a tick by its own recording's clock, then the tick of that instant by the first recording's.
+  [[nodiscard]] ClockMap map_of(std::size_t r, const Frequency& ticks) const {
+    if (!align_ || r == 0) return {};
+    const RecordingClock& own = clock(r, ticks);
+    const RecordingClock& first = clock(0, ticks);
+    // Both instants at which the clocks are known best, and their rates, in ticks of this stream.
+    const auto in_ticks = [&](const RecordingClock& known) {
+      return RecordingClock{{}, ticks}.position(static_cast<long double>(known.fit.tick), known.ticks);
+    };
+    const auto ns_per_tick = [&](const RecordingClock& known) {
+      return known.fit.ns_per_tick * known.ticks.hz() / ticks.hz();
+    };
+    const auto later_ns = static_cast<long double>(static_cast<std::int64_t>(own.fit.utc_ns - first.fit.utc_ns));
+    const long double about = in_ticks(own);
+    return {ns_per_tick(own) / ns_per_tick(first), about, in_ticks(first) - about + later_ns / ns_per_tick(first)};
+  }
+
+  // Streams of one name get the label of their recording's file.
+  StreamDescription describe(std::size_t r, const StreamInfo& stream) {
+    StreamDescription description = stream.description;
+    description.file_name.clear();
+    const auto full_name = [&] {
+      return description.name + "." + description.label + (description.playback ? ".p" : "");
+    };
+    if (names_.count(full_name()) > 0) {
+      description.label = inputs_[r].label;
+      for (int n = 2; names_.count(full_name()) > 0; ++n) description.label = fmt::format("{}-{}", inputs_[r].label, n);
+      names_give_way_ = true;
+    }
+    names_.insert(full_name());
+    all_names_.push_back({description.name, description.label, description.playback});
+    return description;
+  }
+
+  Expected<std::uint64_t> moved(const ClockMap& map, std::uint64_t tick, const StreamInfo& stream,
+                                const Recording& recording) {
+    if (const auto to = map(tick)) return *to;
+    return fail(ErrorCode::usage,
+                fmt::format("stream {}: tick {} would lie before the clock of {} began: name this recording first",
+                            stream.id, tick, inputs_.front().recording.path().string()),
+                recording.path());
+  }
+
+  Expected<void> copy_stream(std::size_t r, std::size_t s, const OnProgress& on_progress) {
+    const Recording& recording = inputs_[r].recording;
+    const StreamInfo& stream = recording.streams()[s];
+    auto id = writer_.add_stream(describe(r, stream));
+    if (!id) return fail(id);
+    ++report_.streams;
+    const ClockMap map = map_of(r, stream.tick_frequency());
+    auto cursor = recording.cursor(s);
+    if (!cursor) return fail(cursor);
+    StreamLosses losses(recording, s);
+    for (;;) {
+      auto block = (*cursor)->next();
+      if (!block) return fail(block);
+      if (!*block) break;
+      if (auto done = add_gaps(writer_, *id, losses.before(**block)); !done) return done;
+      const auto tick = moved(map, (*block)->tick, stream, recording);
+      if (!tick) return fail(tick);
+      if (auto done = writer_.append_at(*id, *tick, (*block)->data); !done) return done;
+      take_ends(r, {(*block)->tick, *tick, stream.tick_frequency()});
+      ++report_.blocks;
+      if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
+    }
+    if (auto done = add_gaps(writer_, *id, losses.at_end()); !done) return done;
+    if (auto done = leave_tail(writer_, *id, stream.id, **cursor, losses, report_); !done) return done;
+    for (ClockPair pair : clocks_of(recording, s)) {
+      const auto tick = map(pair.tick);
+      if (!tick) continue;  // of a time before the first clock began
+      pair.tick = *tick;
+      if (auto done = writer_.add_clock(*id, pair); !done) return done;
+    }
+    return writer_.end_stream(*id);
+  }
+
+  [[nodiscard]] std::size_t inputs_with_streams() const {
+    return static_cast<std::size_t>(std::count_if(
+        inputs_.begin(), inputs_.end(), [](const MergeInput& input) { return !input.recording.streams().empty(); }));
+  }
+
+  Expected<void> take_labels(std::size_t r, const std::map<std::string, std::string>& renamed) {
+    auto labels = labels_of(inputs_[r].recording);
+    if (!labels) {
+      report_.notes.push_back("labels are left behind: " + labels.error().to_string());
+      return {};
+    }
+    names_give_way_ = names_give_way_ || names_give_way(inputs_[r].recording);
+    if (labels->labels.empty() && labels->classes.empty()) return {};
+    know_classes(*labels);
+    // A label of a whole recording says nothing of the other recordings' streams.
+    if (inputs_with_streams() > 1) {
+      std::vector<std::string> streams;
+      for (const auto& stream : inputs_[r].recording.streams()) streams.push_back(stream.id);
+      divide_by_stream(*labels, streams);
+    }
+    if (!labels_) {
+      labels_.emplace();
+      labels_->tick_frequency = labels->tick_frequency;
+      labels_->classes = labels->classes;
+    } else if (labels->tick_frequency.hz() > labels_->tick_frequency.hz()) {
+      // The finest ticks of all, and finer ones where these do not hold the others': coarser ones would move labels.
+      LabelFile finer;
+      finer.tick_frequency = labels->tick_frequency;
+      if (auto done = merged(finer, *labels_); !done) return done;
+      finer.classes = labels_->classes;
+      *labels_ = std::move(finer);
+    }
+    if (align_ && r > 0) {
+      for (auto& label : labels->labels) {
+        const Frequency ticks = ticks_of_label(inputs_[r].recording, *labels, label);
+        const ClockMap map = map_of(r, ticks);
+        const double hz = ticks.hz();
+        const auto moved = [&](double at) { return at + static_cast<double>(map.moved_by(at * hz)) / hz; };
+        auto begin = labels_->tick_of(moved(labels->seconds_of(label.begin)));
+        auto end = labels_->tick_of(moved(labels->seconds_of(label.end)));
+        if (!begin || !end) return fail(begin ? end : begin);
+        label.begin = *begin;
+        label.end = *end;
+      }
+      labels->tick_frequency = labels_->tick_frequency;
+    }
+    for (auto& label : labels->labels)
+      if (const auto to = renamed.find(label.stream); to != renamed.end()) label.stream = to->second;
+    return merged(*labels_, *labels);
+  }
+
+  Expected<void> merged(LabelFile& file, const LabelFile& other) {
+    auto rounded = merge_labels(file, other);
+    if (!rounded) return fail(rounded);
+    if (*rounded > 0)
+      report_.notes.push_back(fmt::format("{} label{} rounded to ticks of {} Hz: no ticks hold those of all recordings",
+                                          *rounded, *rounded == 1 ? " is" : "s are", file.tick_frequency.to_string()));
+    return {};
+  }
+
+  const std::vector<MergeInput>& inputs_;
+  bool align_;
+  SdszWriter& writer_;
+  EditReport& report_;
+  std::vector<RecordingClock> clocks_;
+  mutable std::vector<std::deque<std::pair<Frequency, RecordingClock>>> clocks_of_frequency_;  // as asked for
+  std::vector<std::optional<End>> first_;                                                      // by recording
+  std::vector<std::optional<End>> last_;
+  std::set<std::string> names_;
+  std::vector<SdsFileName> all_names_;  // of the result's streams
+  std::optional<LabelFile> labels_;
+  std::vector<std::string> classes_;  // that any input knows
+  bool any_list_ = false;             // as a list of its own
+  bool names_give_way_ = false;       // those of some streams say no class
+};
+
+}  // namespace
+
+Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, const std::filesystem::path& output,
+                           const EditOptions& options, const OnProgress& on_progress) {
+  std::vector<FileInUse> labels;
+  labels.reserve(inputs.size());
+  for (const auto& input : inputs) labels.emplace_back(label_path(input.recording.path()));
+  Properties session = inputs.front().recording.sdsz() ? inputs.front().recording.sdsz()->session() : Properties{};
+  session.set("tool", "sdskit merge");
+  SourceFingerprint source;
+  for (const auto& input : inputs) source.add(input.recording);
+  session.set("source", source.to_string());
+  session.set("id", source.to_string());
+  std::vector<std::string> ids;
+  for (const auto& input : inputs)
+    for (auto& id : sessions_of(input.recording)) ids.push_back(std::move(id));
+  session.set("sessions", fmt::format("{}", fmt::join(ids, " ")));
+  auto made = NewRecording::create(output, session, options.level, options.force);
+  if (!made) return fail(made);
+  EditReport report;
+  Merger merger(inputs, align, (*made)->writer(), report);
+  if (auto done = merger.fit_clocks(); !done) return fail(done);
+  if (auto done = merger.copy_all(on_progress); !done) return fail(done);
+  report.raw_bytes = (*made)->writer().raw_bytes();
+  const auto& labels_of_all = merger.labels();
+  const LabelFile* found = labels_of_all ? &*labels_of_all : nullptr;
+  if (found != nullptr) report.labels = found->labels.size();
+  if (auto done = (*made)->finish(report.notes, found); !done) return fail(done);
+  return report;
+}
+
+}  // namespace sds

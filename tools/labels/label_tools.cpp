@@ -1,0 +1,712 @@
+#include "label_tools.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <compare>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include "channel_values.hpp"
+#include "csv_reader.hpp"
+#include "sampled_time.hpp"
+#include "sds/format/elapsed.hpp"
+#include "time_span.hpp"
+
+namespace sds {
+
+namespace {
+
+std::string describe(const LabelFile& file, const Label& l) {
+  const std::string place = l.line > 0 ? fmt::format("line {}: ", l.line) : "";
+  return fmt::format("{}{} [{}, {}) s", place, l.name, file.seconds_of(l.begin), file.seconds_of(l.end));
+}
+
+void find_overlaps(const LabelFile& file, std::vector<std::string>& problems) {
+  // By stream and author, in the order of their begins: the one that reaches farthest so far is what may be run into.
+  std::map<std::pair<std::string, std::string>, std::vector<const Label*>> groups;
+  for (const auto& label : file.labels) groups[{label.stream, label.author}].push_back(&label);
+  for (auto& [key, labels] : groups) {
+    std::stable_sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) { return a->begin < b->begin; });
+    const Label* farthest = nullptr;
+    for (const Label* label : labels) {
+      if (farthest != nullptr && label->begin < farthest->end)
+        problems.push_back(describe(file, *label) + " overlaps " + describe(file, *farthest));
+      if (farthest == nullptr || label->end > farthest->end) farthest = label;
+    }
+  }
+}
+
+Expected<Label> label_from(const LabelFile& file, double from, double to, const Instant& origin) {
+  const double origin_s = seconds(origin.tick, origin.frequency);
+  auto begin = file.tick_of(from + origin_s);
+  if (!begin) return fail(begin);
+  auto end = file.tick_of(to + origin_s);
+  if (!end) return fail(end);
+  if (*end < *begin)
+    return fail(ErrorCode::bad_input, fmt::format("the label ends ({} s) before it begins ({} s)", to, from));
+  Label label;
+  label.begin = *begin;
+  label.end = *end;
+  return label;
+}
+
+tl::unexpected<Error> at_line(std::uint64_t line, const Error& error, const std::filesystem::path& path) {
+  return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, error.message), path);
+}
+
+Expected<void> add(LabelFile& file, Label label) {
+  if (file.labels.size() >= LabelFile::max_labels)
+    return fail(ErrorCode::limit, fmt::format("more than {} labels", LabelFile::max_labels));
+  file.labels.push_back(std::move(label));
+  return {};
+}
+
+bool same_times(const LabelFile& file, const Label& label, const LabelFile& other, const Label& of_other) {
+  return std::is_eq(compare({label.begin, file.tick_frequency}, {of_other.begin, other.tick_frequency})) &&
+         std::is_eq(compare({label.end, file.tick_frequency}, {of_other.end, other.tick_frequency}));
+}
+
+// The slowest ticks that have all of both; nothing where these are too fast to be told.
+std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b) {
+  const std::uint64_t numerator = std::lcm(std::uint64_t{a.numerator}, std::uint64_t{b.numerator});
+  if (numerator >= std::uint64_t{1} << 31) return std::nullopt;
+  return Frequency{static_cast<std::uint32_t>(numerator), std::gcd(a.denominator, b.denominator)};
+}
+
+Label in_ticks(Label label, const Frequency& from, const Frequency& to) {
+  label.begin = convert_tick(label.begin, from, to);
+  label.end = convert_tick(label.end, from, to);
+  return label;
+}
+
+// Ticks that hold a time, too, and all that `ticks` do; these, where there are none.
+Frequency ticks_that_hold(double time_s, const Frequency& ticks) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  if (const auto tick = file.tick_of(time_s); !tick || file.seconds_of(*tick) == time_s) return ticks;
+  std::uint32_t power = 1;
+  for (int digits = 0; digits <= 9; ++digits, power *= 10) {
+    const double number = std::round(time_s * power);
+    if (number >= 0x1p53) break;
+    if (number / power != time_s) continue;
+    const auto common = std::gcd(static_cast<std::uint64_t>(number), std::uint64_t{power});
+    return common_ticks(ticks, {static_cast<std::uint32_t>(power / common), 1}).value_or(ticks);
+  }
+  return ticks;
+}
+
+// The tick that a time is on, else the one before or behind it.
+std::uint64_t tick_beside(const LabelFile& file, double time_s, bool behind) {
+  const std::uint64_t tick = file.tick_of(time_s).value_or(0);
+  const double at = file.seconds_of(tick);
+  if (behind) return at < time_s ? tick + 1 : tick;
+  return at > time_s && tick > 0 ? tick - 1 : tick;
+}
+
+// Gives `file` ticks that hold the labels of both, where its own do not, and there are such.
+void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
+  if (std::all_of(other.labels.begin(), other.labels.end(), [&](const Label& label) {
+        return same_times(file, in_ticks(label, other.tick_frequency, file.tick_frequency), other, label);
+      }))
+    return;
+  const auto ticks = common_ticks(file.tick_frequency, other.tick_frequency);
+  if (!ticks) return;
+  for (const LabelFile* each : {static_cast<const LabelFile*>(&file), &other})
+    for (const auto& label : each->labels)
+      if (!check_label(in_ticks(label, each->tick_frequency, *ticks))) return;  // beyond the largest tick
+  for (auto& label : file.labels) label = in_ticks(label, file.tick_frequency, *ticks);
+  file.tick_frequency = *ticks;
+}
+
+// Runs of frames or samples of one class become labels.
+class RunLabeller {
+ public:
+  RunLabeller(LabelFile& file, std::string stream) : file_(file), stream_(std::move(stream)) {}
+  Expected<void> put(const std::string& name, double from, double to, double confidence_sum, std::uint64_t count,
+                     bool with_confidence) {
+    if (name.empty()) return {};
+    auto label = label_from(file_, from, to, {});
+    if (!label) return fail(label);
+    if (label->end <= label->begin) return {};
+    label->name = name;
+    label->stream = stream_;
+    label->author = "sds label auto";
+    const double mean = count == 0 ? 0 : confidence_sum / static_cast<double>(count);
+    if (with_confidence && mean >= 0 && mean <= 1) label->confidence = std::round(mean * 1e4) / 1e4;
+    return add(file_, std::move(*label));
+  }
+
+ private:
+  LabelFile& file_;
+  std::string stream_;
+};
+
+}  // namespace
+
+Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording) {
+  std::vector<std::string> problems;
+  std::map<std::string, std::optional<TimeSpan>> spans;
+  auto whole = time_span(recording);
+  if (!whole) return fail(whole);
+  spans[""] = *whole;
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    auto span = time_span(recording, i);
+    if (!span) return fail(span);
+    spans[recording.streams()[i].id] = *span;
+  }
+  for (const auto& label : file.labels) {
+    if (!file.classes.empty() && std::find(file.classes.begin(), file.classes.end(), label.name) == file.classes.end())
+      problems.push_back(describe(file, label) + ": the class is not among 'classes:'");
+    if (label.begin == label.end) problems.push_back(describe(file, label) + " is empty");
+    const auto span = spans.find(label.stream);
+    if (span == spans.end()) {
+      problems.push_back(fmt::format("{}: the recording has no stream '{}'", describe(file, label), label.stream));
+    } else if (!span->second) {
+      problems.push_back(describe(file, label) + ": there is no data");
+    } else {
+      // A label may reach one tick beyond, for rounding.
+      const double tick = 1 / file.tick_frequency.hz();
+      if (file.seconds_of(label.begin) < span->second->begin - tick ||
+          file.seconds_of(label.end) > span->second->end + tick)
+        problems.push_back(fmt::format("{} lies outside of the recording, [{}, {}) s", describe(file, label),
+                                       span->second->begin, span->second->end));
+    }
+  }
+  find_overlaps(file, problems);
+  return problems;
+}
+
+Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
+  take_ticks_of_both(file, other);
+  std::size_t rounded = 0;
+  const bool nothing_yet = file.labels.empty() && file.classes.empty();
+  const auto key = [](const Label& l) {
+    return std::tie(l.name, l.begin, l.end, l.stream, l.author, l.note, l.confidence);
+  };
+  const auto less = [key](const Label* a, const Label* b) { return key(*a) < key(*b); };
+  std::set<const Label*, decltype(less)> known(less);
+  file.labels.reserve(file.labels.size() + other.labels.size());  // what is known stays where it is
+  for (const auto& label : file.labels) known.insert(&label);
+  for (Label label : other.labels) {
+    if (!(other.tick_frequency == file.tick_frequency)) {
+      const Label exact = label;
+      label.begin = convert_tick(label.begin, other.tick_frequency, file.tick_frequency);
+      label.end = convert_tick(label.end, other.tick_frequency, file.tick_frequency);
+      if (auto good = check_label(label); !good) return fail(good);
+      if (!same_times(file, label, other, exact)) ++rounded;
+    }
+    label.line = 0;
+    if (known.contains(&label)) continue;
+    if (auto added = add(file, std::move(label)); !added) return fail(added);
+    known.insert(&file.labels.back());
+  }
+  // Known classes stay known; where any class was known, it is.
+  if (nothing_yet) file.classes = other.classes;
+  if (!file.classes.empty())
+    for (const auto& name : other.classes)
+      if (std::find(file.classes.begin(), file.classes.end(), name) == file.classes.end()) file.classes.push_back(name);
+  file.sort();
+  return rounded;
+}
+
+std::map<double, std::string> class_timeline(const LabelFile& file, const std::string& stream) {
+  std::set<double> times;
+  std::vector<const Label*> labels;
+  for (const auto& label : file.labels) {
+    if (label.end == label.begin || (!label.stream.empty() && label.stream != stream)) continue;
+    labels.push_back(&label);
+    times.insert(file.seconds_of(label.begin));
+    times.insert(file.seconds_of(label.end));
+  }
+  // The last one that is open is the class, in whatever order labels are in the file.
+  std::sort(labels.begin(), labels.end(), [](const Label* a, const Label* b) {
+    return std::tie(a->begin, b->end, b->name) < std::tie(b->begin, a->end, a->name);
+  });
+  std::map<double, std::string> changes;
+  std::vector<const Label*> open;
+  std::size_t next = 0;
+  for (const double t : times) {
+    while (next < labels.size() && file.seconds_of(labels[next]->begin) <= t) open.push_back(labels[next++]);
+    std::erase_if(open, [&](const Label* l) { return file.seconds_of(l->end) <= t; });
+    changes[t] = open.empty() ? "" : open.back()->name;
+  }
+  return changes;
+}
+
+std::size_t divide_by_stream(LabelFile& file, const std::vector<std::string>& streams) {
+  std::vector<Label> labels;
+  std::size_t divided = 0;
+  for (const Label& label : file.labels) {
+    if (!label.stream.empty()) {
+      labels.push_back(label);
+      continue;
+    }
+    ++divided;
+    for (const auto& stream : streams) {
+      labels.push_back(label);
+      labels.back().stream = stream;
+    }
+  }
+  file.labels = std::move(labels);
+  return divided;
+}
+
+void shorten_labels(LabelFile& file, const Recording& recording, const StreamTimes& within) {
+  if (within == StreamTimes()) return;
+  std::map<std::string, const TimeRanges*> times;
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) times[recording.streams()[i].id] = &within.of(i);
+  struct Piece {
+    Label label;
+    TimeSpan whole;
+    TimeSpan span;
+  };
+  std::vector<Piece> pieces;
+  for (const auto& label : file.labels) {
+    const auto of_stream = times.find(label.stream);
+    const TimeSpan whole{file.seconds_of(label.begin), file.seconds_of(label.end)};
+    for (const auto& span : both(of_stream == times.end() ? within.of_any() : *of_stream->second, {whole}))
+      pieces.push_back({label, whole, span});
+  }
+  Frequency ticks = file.tick_frequency;
+  for (const auto& [label, whole, span] : pieces)
+    for (const double edge : {span.begin, span.end})
+      if (edge != whole.begin && edge != whole.end) ticks = ticks_that_hold(edge, ticks);
+  if (!std::all_of(file.labels.begin(), file.labels.end(), [&](const Label& label) {
+        return check_label(in_ticks(label, file.tick_frequency, ticks)).has_value();
+      }))
+    ticks = file.tick_frequency;  // beyond the largest tick
+  file.labels.clear();
+  const Frequency before = std::exchange(file.tick_frequency, ticks);
+  for (auto& [label, whole, span] : pieces) {
+    label = in_ticks(std::move(label), before, ticks);
+    if (span.begin > whole.begin) label.begin = std::max(label.begin, tick_beside(file, span.begin, false));
+    if (span.end < whole.end) label.end = std::min(label.end, tick_beside(file, span.end, true));
+    if (label.begin < label.end) file.labels.push_back(std::move(label));
+  }
+  file.sort();
+}
+
+Expected<LabelOrigins> LabelOrigins::first_blocks(const Recording& recording, const std::vector<std::size_t>& streams) {
+  LabelOrigins origins;
+  auto& known = origins.by_stream_.emplace();
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    const StreamInfo& stream = recording.streams()[i];
+    auto first = first_tick(recording, i);
+    if (!first) return fail(first);
+    if (*first) known[stream.id] = {**first, stream.tick_frequency()};
+  }
+  for (const std::size_t i : streams) {
+    const auto at = known.find(recording.streams()[i].id);
+    if (at == known.end()) continue;
+    const auto [all, first] = known.try_emplace("", at->second);
+    if (std::is_neq(compare(all->second, at->second))) origins.one_for_all_ = false;
+  }
+  known.try_emplace("", Instant{});
+  return origins;
+}
+
+std::optional<Instant> LabelOrigins::of(const std::string& stream) const {
+  if (!by_stream_) return Instant{};
+  const auto at = by_stream_->find(stream);
+  return at == by_stream_->end() ? std::nullopt : std::optional(at->second);
+}
+
+void join_labels(LabelFile& file, double gap_s) {
+  file.sort();
+  std::map<std::tuple<std::string, std::string, std::string>, std::size_t> last;  // index in `joined`
+  std::vector<Label> joined;
+  for (const auto& label : file.labels) {
+    const auto key = std::make_tuple(label.name, label.stream, label.author);
+    const auto at = last.find(key);
+    if (at != last.end() && file.seconds_of(label.begin) <= file.seconds_of(joined[at->second].end) + gap_s) {
+      joined[at->second].end = std::max(joined[at->second].end, label.end);
+      if (joined[at->second].confidence != label.confidence) joined[at->second].confidence.reset();
+      if (joined[at->second].note != label.note) joined[at->second].note.clear();
+      continue;
+    }
+    last[key] = joined.size();
+    joined.push_back(label);
+  }
+  file.labels = std::move(joined);
+  file.sort();
+}
+
+Agreement agreement(const LabelFile& a, const LabelFile& b) {
+  Agreement result;
+  std::set<std::string> streams;
+  std::set<double> times;
+  for (const auto* file : {&a, &b}) {
+    for (const auto& label : file->labels) {
+      if (label.end == label.begin) continue;
+      if (!label.stream.empty()) streams.insert(label.stream);
+      times.insert(file->seconds_of(label.begin));
+      times.insert(file->seconds_of(label.end));
+    }
+  }
+  result.streams.assign(streams.begin(), streams.end());
+  if (streams.empty()) streams.insert("");
+  const auto class_at = [](const std::map<double, std::string>& line, double t) {
+    auto after = line.upper_bound(t);
+    return after == line.begin() ? std::string() : std::prev(after)->second;
+  };
+  std::map<std::string, double> of_a;
+  std::map<std::string, double> of_b;
+  for (const auto& stream : streams) {
+    const auto left = class_timeline(a, stream);
+    const auto right = class_timeline(b, stream);
+    for (auto t = times.begin(); t != times.end(); ++t) {
+      const auto end = std::next(t);
+      if (end == times.end()) break;
+      const double span = *end - *t;
+      const std::string x = class_at(left, *t);
+      const std::string y = class_at(right, *t);
+      result.table[{x, y}] += span;
+      of_a[x] += span;
+      of_b[y] += span;
+      result.compared_s += span;
+      if (x == y) result.agreed_s += span;
+    }
+  }
+  result.kappa = std::numeric_limits<double>::quiet_NaN();
+  if (result.compared_s <= 0) return result;
+  double expected = 0;
+  for (const auto& [name, time] : of_a)
+    expected += time / result.compared_s * (of_b.count(name) ? of_b[name] : 0) / result.compared_s;
+  const double observed = result.agreed_s / result.compared_s;
+  if (of_a.size() > 1 || of_b.size() > 1 || of_a.begin()->first != of_b.begin()->first)
+    result.kappa = (observed - expected) / (1 - expected);
+  return result;
+}
+
+Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, const Instant& origin,
+                                  const std::filesystem::path& path) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  std::uint64_t line = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view row = std::string_view(text).substr(at, end - at);
+    at = end + 1;
+    ++line;
+    if (row.ends_with('\r')) row.remove_suffix(1);
+    if (row.empty() || row.starts_with('\\')) continue;
+    const std::size_t first = row.find('\t');
+    const std::size_t second = first == std::string_view::npos ? first : row.find('\t', first + 1);
+    if (second == std::string_view::npos)
+      return at_line(line, {ErrorCode::bad_input, "expected start, end and text, separated by tabs", {}, {}}, path);
+    auto from = parse_csv_number(row.substr(0, first));
+    auto to = parse_csv_number(row.substr(first + 1, second - first - 1));
+    if (!from || !to) return at_line(line, (from ? to : from).error(), path);
+    auto label = label_from(file, *from, *to, origin);
+    if (!label) return at_line(line, label.error(), path);
+    label->name = row.substr(second + 1);
+    if (label->name.empty()) label->name = "unnamed";
+    if (find_invalid_utf8(label->name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
+    if (auto added = add(file, std::move(*label)); !added) return at_line(line, added.error(), path);
+  }
+  file.sort();
+  return file;
+}
+
+std::string write_audacity(const LabelFile& file, const Instant& origin) {
+  std::string out;
+  for (const auto& label : file.labels) {
+    std::string name = label.name;
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+    out += fmt::format("{}\t{}\t{}\n", decimal_since(origin, {label.begin, file.tick_frequency}),
+                       decimal_since(origin, {label.end, file.tick_frequency}), name);
+  }
+  return out;
+}
+
+Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, const LabelOrigins& origins,
+                                   const std::string& stream, const std::filesystem::path& path) {
+  LabelFile file;
+  file.tick_frequency = ticks;
+  std::vector<std::string> header;
+  bool says_stream = false;
+  auto done = read_csv(text, ',', path, [&](const CsvRow& row) -> Expected<bool> {
+    if (header.empty()) {
+      header.assign(row.fields.begin(), row.fields.end());
+      for (const char* needed : {"class", "from", "to"})
+        if (std::find(header.begin(), header.end(), needed) == header.end())
+          return at_line(row.line,
+                         {ErrorCode::bad_input,
+                          fmt::format("the header has no column '{}'; expected class, from, to (seconds), and perhaps "
+                                      "stream, author, confidence, note",
+                                      needed),
+                          {},
+                          {}},
+                         path);
+      static constexpr std::array<std::string_view, 7> known{"class",  "from",       "to",  "stream",
+                                                             "author", "confidence", "note"};
+      for (auto name = header.begin(); name != header.end(); ++name) {
+        const bool twice = std::find(header.begin(), name, *name) != name;
+        if (!twice && std::find(known.begin(), known.end(), *name) != known.end()) continue;
+        return at_line(row.line,
+                       {ErrorCode::bad_input,
+                        fmt::format("column {}, '{}', {}; known are {}", name - header.begin() + 1, *name,
+                                    twice ? "is there twice" : "is unknown", fmt::join(known, ", ")),
+                        {},
+                        {}},
+                       path);
+      }
+      says_stream = std::find(header.begin(), header.end(), "stream") != header.end();
+      if (says_stream && !stream.empty() && origins.at_zero())
+        return at_line(row.line,
+                       {ErrorCode::usage,
+                        "the column 'stream' says what each label is about: a chosen one changes nothing",
+                        {},
+                        {}},
+                       path);
+      return true;
+    }
+    if (row.fields.size() != header.size())
+      return at_line(row.line,
+                     {ErrorCode::bad_input,
+                      fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()),
+                      {},
+                      {}},
+                     path);
+    const auto field = [&](const char* name) {
+      const auto at = std::find(header.begin(), header.end(), name);
+      return at == header.end() ? std::string_view() : row.fields[static_cast<std::size_t>(at - header.begin())];
+    };
+    auto from = parse_csv_number(field("from"));
+    auto to = parse_csv_number(field("to"));
+    if (!from || !to) return at_line(row.line, (from ? to : from).error(), path);
+    const std::string about = says_stream ? std::string(field("stream")) : stream;
+    const auto origin = origins.of(about);
+    if (!origin)
+      return at_line(
+          row.line,
+          {ErrorCode::bad_input, fmt::format("there is no stream '{}' that times could count from", about), {}, {}},
+          path);
+    if (about.empty() && !origins.one_for_all())
+      return at_line(row.line,
+                     {ErrorCode::usage,
+                      "says no stream, and times of streams begin at different blocks: choose one with -s",
+                      {},
+                      {}},
+                     path);
+    auto label = label_from(file, *from, *to, *origin);
+    if (!label) return at_line(row.line, label.error(), path);
+    label->line = static_cast<int>(row.line);
+    label->name = field("class");
+    if (label->name.empty()) return at_line(row.line, {ErrorCode::bad_input, "the class is empty", {}, {}}, path);
+    label->stream = about;
+    label->author = field("author");
+    label->note = field("note");
+    if (!field("confidence").empty()) {
+      auto confidence = parse_csv_number(field("confidence"));
+      if (!confidence || !(*confidence >= 0 && *confidence <= 1))
+        return at_line(row.line, {ErrorCode::bad_input, "the confidence must lie between 0 and 1", {}, {}}, path);
+      label->confidence = *confidence;
+    }
+    for (const auto* words : {&label->name, &label->stream, &label->author, &label->note})
+      if (find_invalid_utf8(*words)) return at_line(row.line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
+    if (auto added = add(file, std::move(*label)); !added) return at_line(row.line, added.error(), path);
+    return true;
+  });
+  if (!done) return fail(done);
+  if (header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", path);
+  file.sort();
+  return file;
+}
+
+std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) {
+  std::string out = "class,from,to,stream,author,confidence,note\n";
+  for (const auto& l : file.labels) {
+    const Instant origin = origins.of(l.stream).value_or(Instant{});
+    out +=
+        fmt::format("{},{},{},{},{},{},{}\n", csv_quoted(l.name), seconds_since(origin, {l.begin, file.tick_frequency}),
+                    seconds_since(origin, {l.end, file.tick_frequency}), csv_quoted(l.stream), csv_quoted(l.author),
+                    l.confidence ? fmt::format("{}", *l.confidence) : "", csv_quoted(l.note));
+  }
+  return out;
+}
+
+Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
+                                        LabelFile& labels, const OnProgress& on_progress) {
+  SampledTime sampled(recording, stream);
+  SampleOptions sample_options;
+  sample_options.on_block = [&](const BlockView& block) { sampled.add(block); };
+  auto reader = SampleReader::open(recording, stream, sample_options, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  auto values = choose_values(metadata, options.channels);
+  if (!values) return fail(values);
+  if (!(options.frame_s > 0)) return fail(ErrorCode::usage, "a frame must last longer than 0 s");
+  struct Frame {
+    double begin;
+    float level;
+  };
+  static constexpr std::size_t max_frames = 4'000'000;
+  std::vector<Frame> frames;
+  // Of the frame that is open: sums of each value about its first, so that an offset does not cost precision.
+  std::vector<double> first(values->size());
+  std::vector<double> sums(values->size());
+  std::vector<double> squares(values->size());
+  std::size_t count = 0;
+  double frame_begin = 0;
+  const auto close = [&] {
+    double power = 0;
+    for (std::size_t v = 0; v < values->size(); ++v) {
+      const double mean = sums[v] / static_cast<double>(count);
+      power += std::max(0.0, squares[v] / static_cast<double>(count) - mean * mean);
+    }
+    frames.push_back({frame_begin, static_cast<float>(std::sqrt(power))});
+    count = 0;
+  };
+  std::vector<double> column;
+  std::vector<double> rows;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    column.resize(samples.count);
+    rows.resize(samples.count * values->size());
+    for (std::size_t v = 0; v < values->size(); ++v) {
+      const auto& ref = (*values)[v];
+      physical_values(metadata.channels[ref.channel], ref.element, samples.data, samples.count, metadata.sample_bytes,
+                      column.data());
+      for (std::size_t k = 0; k < samples.count; ++k) rows[k * values->size() + v] = column[k];
+    }
+    for (std::size_t k = 0; k < samples.count; ++k) {
+      const double time = samples.times[k];
+      if (count > 0 && (time >= frame_begin + options.frame_s - 1e-9 || time < frame_begin)) close();
+      if (count == 0) {
+        if (frames.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
+        frame_begin = time;
+        std::fill(sums.begin(), sums.end(), 0);
+        std::fill(squares.begin(), squares.end(), 0);
+        std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(k * values->size()), values->size(), first.begin());
+      }
+      for (std::size_t v = 0; v < values->size(); ++v) {
+        const double d = rows[k * values->size() + v] - first[v];
+        if (!std::isfinite(d)) continue;
+        sums[v] += d;
+        squares[v] += d * d;
+      }
+      ++count;
+    }
+  }
+  if (count > 0) close();
+  ActivityReport report;
+  report.frames = frames.size();
+  if (frames.empty()) return report;
+  std::vector<float> levels;
+  levels.reserve(frames.size());
+  for (const auto& frame : frames) levels.push_back(frame.level);
+  std::nth_element(levels.begin(), levels.begin() + static_cast<std::ptrdiff_t>(levels.size() / 10), levels.end());
+  report.floor = levels[levels.size() / 10];
+  report.threshold = options.threshold.value_or(report.floor * options.factor);
+  // Runs of active and silent frames; short silences first become activity, then short activities silence.
+  struct Run {
+    double begin;
+    double end;
+    bool active;
+  };
+  const auto append = [](std::vector<Run>& list, const Run& run) {
+    if (!list.empty() && list.back().active == run.active) {
+      list.back().end = run.end;
+    } else {
+      list.push_back(run);
+    }
+  };
+  // Nothing is said of time without samples: each stretch between gaps and losses is for itself.
+  RunLabeller labeller(labels, recording.streams()[stream].id);
+  const TimeRanges stretches = sampled.ranges();
+  std::size_t i = 0;
+  for (const auto& stretch : stretches) {
+    const bool last = &stretch == &stretches.back();
+    std::vector<Run> runs;
+    for (; i < frames.size() && (last || frames[i].begin < stretch.end); ++i) {
+      const bool next = i + 1 < frames.size() && (last || frames[i + 1].begin < stretch.end);
+      const double end = next ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
+                              : std::max(stretch.end, frames[i].begin);
+      append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
+    }
+    for (const bool silence : {true, false}) {
+      std::vector<Run> kept;
+      const double least = silence ? options.min_silent_s : options.min_active_s;
+      for (const auto& run : runs) {
+        const bool turn = run.active != silence && run.end - run.begin < least && (!silence || !kept.empty());
+        append(kept, {run.begin, run.end, turn ? !run.active : run.active});
+      }
+      runs = std::move(kept);
+    }
+    for (const auto& run : runs)
+      if (auto put = labeller.put(run.active ? options.active : options.silent, run.begin, run.end, 0, 0, false); !put)
+        return fail(put);
+  }
+  labels.sort();
+  return report;
+}
+
+Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
+                            LabelFile& labels, const OnProgress& on_progress) {
+  auto reader = SampleReader::open(recording, stream, {}, on_progress);
+  if (!reader) return fail(reader);
+  const Metadata& metadata = reader->metadata();
+  auto values = choose_values(metadata, options.channels);
+  if (!values) return fail(values);
+  RunLabeller labeller(labels, "");
+  std::string current;
+  double begin = 0;
+  double sum = 0;
+  std::uint64_t count = 0;
+  double last_time = 0;
+  double last_step = 0;
+  bool any = false;
+  const auto close = [&](double end) -> Expected<void> {
+    if (end - begin < options.min_duration_s) return {};
+    return labeller.put(current, begin, end, sum, count, true);
+  };
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    const SampleRun& samples = **run;
+    for (std::size_t k = 0; k < samples.count; ++k) {
+      const std::byte* sample = samples.data + k * metadata.sample_bytes;
+      std::string name;
+      double best = -std::numeric_limits<double>::infinity();
+      for (const auto& ref : *values) {
+        double value = 0;
+        physical_values(metadata.channels[ref.channel], ref.element, sample, 1, metadata.sample_bytes, &value);
+        if (!(value > best)) continue;
+        best = value;
+        name = ref.name(metadata);
+      }
+      if (!(best >= options.threshold)) name.clear();
+      const double time = samples.times[k];
+      if (any && time > last_time) last_step = time - last_time;
+      if (!any || name != current) {
+        if (any)
+          if (auto done = close(time); !done) return done;
+        current = name;
+        begin = time;
+        sum = 0;
+        count = 0;
+      }
+      any = true;
+      sum += best;
+      ++count;
+      last_time = time;
+    }
+  }
+  if (any)
+    if (auto done = close(last_time + last_step); !done) return done;
+  labels.sort();
+  return {};
+}
+
+}  // namespace sds

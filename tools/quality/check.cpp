@@ -1,0 +1,97 @@
+#include "check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "clock_fit.hpp"
+#include "damage_text.hpp"
+#include "stream_checker.hpp"
+
+namespace sds {
+
+namespace {
+
+Damage costs_no_block(Damage damage) {
+  damage.blocks = 0;
+  return damage;
+}
+
+// Looks at every section as it stands in the file, not as the index says: headers, checksums, sequence. Data sections
+// are verified as they are decoded.
+Expected<void> check_container(const SdszReader& reader, RecordingCheck& result, const OnProgress& on_progress) {
+  const auto add = [&](const Damage& damage) {
+    const auto known = reader.damages();
+    const bool told = std::any_of(known.begin(), known.end(), [&](const Damage& other) {
+      return damage.bytes > 0 && other.offset == damage.offset && other.bytes == damage.bytes;
+    });
+    if (!told) reader.damage_log()->add(damage);
+  };
+  auto walked = load_sections(*reader.file(), {.walk = true, .verify = true});
+  if (!walked) return fail(walked);
+  for (const auto& damage : walked->damages) add(damage);
+  result.sections = walked->sections;
+  for (const auto& entry : walked->entries) {
+    if (entry.header.kind == SectionKind::data) continue;
+    auto payload = reader.payload(entry);
+    if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+    if (!payload) add(costs_no_block({entry.offset, entry.header.section_bytes(), payload.error().message}));
+    if (auto go_on = report(on_progress, 0); !go_on) return go_on;
+  }
+  if (walked->complete) {
+    auto indexed = load_sections(*reader.file(), {});
+    if (!indexed) return fail(indexed);
+    if (!indexed->from_index)
+      add(costs_no_block({0, 0, "the index is lost or damaged; the recording can be read without it"}));
+    return {};
+  }
+  // Without a log the end was lost later, and the reader says so.
+  if (!reader.has_log()) return {};
+  if (walked->unfinished.bytes > 0)
+    result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", walked->unfinished.bytes));
+  return {};
+}
+
+}  // namespace
+
+Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress) {
+  RecordingCheck result;
+  result.closed = is_closed(recording);
+  if (const auto open = why_not_closed(recording)) result.notes.push_back(*open);
+  for (const auto& text : clocks_apart(recording)) result.notes.push_back(text);
+  if (recording.sdsz())
+    if (auto done = check_container(*recording.sdsz(), result, on_progress); !done) return fail(done);
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    auto cursor = recording.cursor(i);
+    if (!cursor) return fail(cursor);
+    StreamChecker checker(recording.streams()[i], options);
+    std::uint64_t unreported = 0;
+    for (;;) {
+      auto block = (*cursor)->next();
+      if (!block) return fail(block);
+      if (!*block) break;
+      checker.add(**block);
+      unreported += (*block)->data.size() + 8;
+      if (unreported < (1u << 18)) continue;
+      if (auto go_on = report(on_progress, std::exchange(unreported, 0)); !go_on) return fail(go_on);
+    }
+    auto stream = checker.finish();
+    stream.tail = (*cursor)->tail();
+    if (recording.sdsz())
+      for (const auto& gap : recording.sdsz()->streams()[i].gaps) stream.recorded_losses.push_back(gap.reason);
+    result.streams.push_back(std::move(stream));
+  }
+  for (const auto& damage : recording.damages()) {
+    if (damage.torn_end) continue;  // told by itself
+    const bool of_stream = damage.stream && *damage.stream < result.streams.size();
+    (of_stream ? result.streams[*damage.stream].damages : result.damages).push_back(damage);
+  }
+  return result;
+}
+
+bool RecordingCheck::sound() const {
+  return damages.empty() && std::all_of(streams.begin(), streams.end(),
+                                        [](const StreamCheck& stream) { return stream.problems().empty(); });
+}
+
+}  // namespace sds

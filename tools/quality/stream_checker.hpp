@@ -1,0 +1,33 @@
+// Looks at the blocks of one stream, once, in order, in memory that does not grow with their number.
+#pragma once
+
+#include "check.hpp"
+#include "sds/format/block.hpp"
+#include "steps.hpp"
+#include "time_span.hpp"
+
+namespace sds {
+
+class StreamChecker {
+ public:
+  StreamChecker(const StreamInfo& stream, const CheckOptions& options);
+  StreamChecker(const StreamChecker&) = delete;
+  StreamChecker& operator=(const StreamChecker&) = delete;
+  void add(const BlockView& block);
+  [[nodiscard]] StreamCheck finish();
+
+ private:
+  StreamCheck result_;
+  std::optional<Metadata> metadata_;
+  BlocksInTime in_time_;
+  [[nodiscard]] std::uint64_t samples_in(std::size_t bytes) const;
+  std::size_t sample_bytes_ = 0;
+  bool has_rate_ = false;
+  std::uint64_t previous_samples_ = 0;
+  std::uint64_t previous_tick_ = 0;
+  std::uint32_t previous_timeslot_ = 0;
+  DeviationFinder deviation_;
+  StepCounter steps_;
+};
+
+}  // namespace sds

@@ -1,0 +1,347 @@
+#include "query.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "time_span.hpp"
+
+namespace sds {
+
+namespace {
+
+// A channel of the condition, found in the recording.
+struct Bound {
+  std::size_t stream = 0;
+  ChannelRef value;
+};
+
+Expected<std::vector<Bound>> bind(const Recording& recording, const Condition& condition) {
+  std::vector<Bound> bound;
+  for (const auto& name : condition.channels()) {
+    std::vector<Bound> found;
+    std::string where;
+    bool array = false;
+    for (std::size_t s = 0; s < recording.streams().size(); ++s) {
+      const StreamInfo& stream = recording.streams()[s];
+      if (why_no_samples(stream)) continue;
+      std::vector<ChannelRef> values = find_values(*stream.metadata, name);
+      if (name.starts_with(stream.id + "."))
+        for (const auto& ref : find_values(*stream.metadata, name.substr(stream.id.size() + 1))) values.push_back(ref);
+      array = array || values.size() > 1;
+      if (values.empty()) continue;
+      found.push_back({s, values.front()});
+      where += (where.empty() ? "" : ", ") + stream.id + "." + name;
+    }
+    if (array) return fail(ErrorCode::usage, fmt::format("'{}' is an array: say which element, as {}[0]", name, name));
+    if (found.size() > 1)
+      return fail(ErrorCode::usage, fmt::format("'{}' could be one of {}: put the stream before it", name, where));
+    if (found.empty()) {
+      std::string there;
+      for (const auto& stream : recording.streams())
+        if (stream.metadata)
+          for (const auto& channel : stream.metadata->channels)
+            if (there.size() < 300) there += fmt::format("{}{}.{}", there.empty() ? "" : ", ", stream.id, channel.name);
+      return fail(ErrorCode::usage, fmt::format("no channel '{}'; there is: {}", name, there.empty() ? "none" : there),
+                  recording.path());
+    }
+    bound.push_back(found.front());
+  }
+  return bound;
+}
+
+// The streams below each node; nodes that stand before a node are below it or beside it.
+std::vector<std::set<std::size_t>> streams_below(const Condition& condition, const std::vector<Bound>& bound) {
+  std::vector<std::set<std::size_t>> below(condition.nodes().size());
+  for (std::size_t i = 0; i < below.size(); ++i) {
+    const auto& node = condition.nodes()[i];
+    if (node.kind == Condition::Kind::number) continue;
+    if (node.kind == Condition::Kind::channel) {
+      below[i].insert(bound[node.channel].stream);
+      continue;
+    }
+    below[i] = below[node.left];
+    below[i].insert(below[node.right].begin(), below[node.right].end());
+  }
+  return below;
+}
+
+class Evaluation {
+ public:
+  Evaluation(const Recording& recording, const Condition& condition, std::vector<Bound> bound,
+             const QueryOptions& options, const OnProgress& on_progress, QueryResult& result)
+      : recording_(recording),
+        condition_(condition),
+        bound_(std::move(bound)),
+        below_(streams_below(condition, bound_)),
+        options_(options),
+        on_progress_(on_progress),
+        result_(result) {}
+
+  /// When node `root` is true, or if `negated` not true. `not` is about samples: of several streams it goes down to
+  /// each, so that it is nothing where a stream has none.
+  Expected<TimeRanges> ranges(std::size_t root, bool negated = false) {
+    const auto& node = condition_.nodes()[root];
+    if (below_[root].empty())
+      return fail(ErrorCode::usage, "a part of the condition is about no channel: it is always true, or never");
+    if (below_[root].size() == 1) return of_stream(root, negated, *below_[root].begin());
+    if (is_comparison(node.kind))
+      return fail(ErrorCode::usage,
+                  "a comparison takes channels of one stream; 'and', 'or' and 'not' join several streams");
+    if (node.kind == Condition::Kind::logical_not) return ranges(node.left, !negated);
+    auto left = ranges(node.left, negated);
+    if (!left) return left;
+    auto right = ranges(node.right, negated);
+    if (!right) return right;
+    return (node.kind == Condition::Kind::logical_and) != negated ? both(*left, *right) : either(*left, *right);
+  }
+
+ private:
+  // Which sections of a stream must be read for a part of the condition, and what the others add.
+  struct Sections {
+    std::unordered_set<std::uint64_t> unread;
+    std::vector<double> starts;    // of the sections that are not read: where a run of samples ends at the latest
+    std::vector<TimeSpan> always;  // up to the next section: what holds at their ends does so up to the next sample
+    bool ascend = true;
+    std::uint64_t matches = 0;  // samples in those of `always` that are not read
+  };
+
+  // `in_part`: those that lie outside of the time that was asked for need not be read.
+  Sections judge_sections(std::size_t root, bool negated, std::size_t stream, const std::vector<ChannelRef>& values,
+                          bool in_part, QueryPlanEntry& plan) {
+    Sections judged;
+    if (!recording_.sdsz()) return judged;
+    const SdszStream& packed = recording_.sdsz()->streams()[stream];
+    const Frequency ticks = recording_.streams()[stream].tick_frequency();
+    auto statistics = load_statistics(*recording_.sdsz()->file(), static_cast<std::uint32_t>(stream));
+    std::unordered_map<std::uint64_t, const IndexedStatistics*> by_offset;
+    if (statistics)
+      for (const auto& entry : *statistics) by_offset[entry.section_offset] = &entry;
+    const SectionFilter in_time = in_part ? time_filter(recording_, stream, options_.within) : SectionFilter();
+    for (std::size_t i = 0; i < packed.data.size(); ++i) {
+      const IndexEntry& section = packed.data[i];
+      ++plan.sections;
+      const double begin = seconds(section.header.first_tick, ticks);
+      judged.ascend = judged.ascend && (section.header.flags & SectionHeader::flag_unsorted) == 0 &&
+                      (i == 0 || section.header.first_tick >= packed.data[i - 1].header.last_tick);
+      Verdict verdict = Verdict::maybe;
+      const auto known = by_offset.find(section.offset);
+      const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
+      // What its last sample says holds until the next section begins.
+      const bool holds_in_time = i + 1 == packed.data.size() ||
+                                 overlaps(options_.within, begin, seconds(packed.data[i + 1].header.first_tick, ticks));
+      if (sorted && in_time && !in_time(section) && !holds_in_time) {
+        verdict = Verdict::never;
+      } else if (sorted && known != by_offset.end()) {
+        const auto of_values =
+            ranges_of_section(*recording_.streams()[stream].metadata, packed.layout, known->second->statistics, values);
+        std::vector<ValueRange> ranges(condition_.channels().size());
+        for (std::size_t c = 0, v = 0; c < ranges.size(); ++c)
+          if (bound_[c].stream == stream) ranges[c] = of_values[v++];
+        verdict = condition_.verdict(root, ranges);
+        if (negated && verdict != Verdict::maybe)
+          verdict = verdict == Verdict::always ? Verdict::never : Verdict::always;
+      }
+      // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
+      const bool has_end = i + 1 < packed.data.size() && seconds(packed.data[i + 1].header.first_tick, ticks) > begin;
+      if (verdict == Verdict::always && !has_end) verdict = Verdict::maybe;
+      // Of a part of the time, the samples are counted: a section may reach beyond it.
+      if (verdict == Verdict::always && options_.within != all_time) {
+        judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
+        verdict = Verdict::maybe;
+      }
+      if (verdict == Verdict::maybe) {
+        ++plan.sections_read;
+        plan.bytes_read += section.header.raw_bytes;
+        continue;
+      }
+      judged.unread.insert(section.offset);
+      judged.starts.push_back(begin);
+      if (verdict == Verdict::never) {
+        ++plan.sections_never;
+        continue;
+      }
+      ++plan.sections_always;
+      judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
+      const auto& first = known->second->statistics.front();
+      judged.matches += first.count + first.nan_count;
+    }
+    return judged;
+  }
+
+  Expected<TimeRanges> of_stream(std::size_t root, bool negated, std::size_t stream) {
+    const bool part = options_.within != all_time;
+    auto found = read_stream(root, negated, stream, part);
+    if (!found) return fail(found);
+    // Where blocks are lost, what was long before the part may hold in it.
+    const auto is_lost = [&](const Damage& damage) {
+      return !damage.harmless && damage.blocks != 0 && damage.stream.value_or(stream) == stream;
+    };
+    const auto& damages = recording_.damages();
+    if (part && std::any_of(damages.begin(), damages.end(), is_lost)) {
+      found = read_stream(root, negated, stream, false);
+      if (!found) return fail(found);
+    }
+    matches_ += found->matches;
+    for (auto& note : found->notes) result_.notes.push_back(std::move(note));
+    result_.plan.push_back(std::move(found->plan));
+    return std::move(found->ranges);
+  }
+
+  struct Found {
+    TimeRanges ranges;
+    std::uint64_t matches = 0;
+    QueryPlanEntry plan;
+    std::vector<std::string> notes;
+  };
+
+  Expected<Found> read_stream(std::size_t root, bool negated, std::size_t stream, bool in_part) {
+    std::vector<ChannelRef> values;
+    for (const auto& b : bound_)
+      if (b.stream == stream) values.push_back(b.value);
+    Found found;
+    QueryPlanEntry& plan = found.plan;
+    plan.stream = recording_.streams()[stream].id;
+    plan.bytes = recording_.streams()[stream].raw_bytes;
+    Sections sections = judge_sections(root, negated, stream, values, in_part, plan);
+    found.matches = sections.matches;
+    if (!recording_.sdsz()) plan.bytes_read = plan.bytes;
+    SampleOptions options;  // of all times: what was before a part may hold in it
+    if (!sections.unread.empty())
+      options.sections = [&](const IndexEntry& section) { return sections.unread.count(section.offset) == 0; };
+    auto reader = SampleReader::open(recording_, stream, options, on_progress_);
+    if (!reader) return fail(reader);
+    const Metadata& metadata = reader->metadata();
+    std::sort(sections.starts.begin(), sections.starts.end());
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    std::vector<TimeSpan> spans;
+    std::size_t ended = 0;  // sections that are always true, behind which a sample came
+    std::vector<std::vector<double>> columns(values.size());
+    std::vector<const double*> of_condition(condition_.channels().size());
+    std::vector<std::uint8_t> hits;
+    std::optional<double> open;  // a run of matching samples began here
+    double last_time = 0;
+    double step = 0;
+    bool any = false;
+    // Where a section begins that was not read, behind `last_time`.
+    const auto next_start = [&] {
+      const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_time);
+      return start == sections.starts.end() ? infinity : *start;
+    };
+    // Where what was true at `last_time` ends: at the next sample, or there.
+    const auto end_before = [&](double next) { return std::min(next, next_start()); };
+    // Where a section is lost, what was true holds up to the next sample, or to a section that is known without
+    // reading.
+    const auto end_of_section = [&](const TimeSpan& section, double next) {
+      const auto start = std::lower_bound(sections.starts.begin(), sections.starts.end(), section.end);
+      return start == sections.starts.end() ? next : std::min(next, *start);
+    };
+    if (metadata.sample_frequency) step = 1 / metadata.sample_frequency->hz();
+    const auto close = [&](double end) -> Expected<void> {
+      spans.push_back({*open, end});
+      open.reset();
+      if (spans.size() > max_query_ranges + sections.starts.size())
+        return fail(ErrorCode::limit,
+                    fmt::format("the condition changes more than {} times: make it calmer", max_query_ranges));
+      return {};
+    };
+    for (;;) {
+      auto run = reader->next();
+      if (!run) return fail(run);
+      if (*run == nullptr) break;
+      const SampleRun& samples = **run;
+      for (std::size_t v = 0; v < values.size(); ++v) {
+        columns[v].resize(samples.count);
+        physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
+                        metadata.sample_bytes, columns[v].data());
+      }
+      for (std::size_t c = 0, v = 0; c < bound_.size(); ++c)
+        of_condition[c] = bound_[c].stream == stream ? columns[v++].data() : nullptr;
+      condition_.evaluate(root, of_condition, samples.count, hits);
+      if (negated)
+        for (auto& hit : hits) hit = hit == 0 ? 1 : 0;
+      for (; ended < sections.always.size() && sections.always[ended].end <= samples.times[0]; ++ended)
+        if (sections.ascend) sections.always[ended].end = end_of_section(sections.always[ended], samples.times[0]);
+      for (std::size_t k = 0; k < samples.count; ++k) {
+        const double time = samples.times[k];
+        if (any && time > last_time) {
+          const double held = end_before(time);
+          if (held == time && !metadata.sample_frequency) step = time - last_time;
+          // A sample holds until the next one; behind a section that was not read, it holds until that begins.
+          if (open && (hits[k] == 0 || held < time))
+            if (auto closed = close(held); !closed) return fail(closed);
+        } else if (any && time < last_time && open) {
+          if (auto closed = close(end_before(last_time + step)); !closed) return fail(closed);
+        } else if (any && time == last_time && open && hits[k] == 0) {
+          // Samples of one time: the last one of them holds.
+          if (*open < time)
+            if (auto closed = close(time); !closed) return fail(closed);
+          open.reset();
+        }
+        if (hits[k] != 0) {
+          if (contains(options_.within, time)) ++found.matches;
+          if (!open) open = time;
+        }
+        last_time = time;
+        any = true;
+      }
+    }
+    for (; ended < sections.always.size(); ++ended)
+      if (const double end = end_of_section(sections.always[ended], infinity); sections.ascend && end < infinity)
+        sections.always[ended].end = end;
+    spans.insert(spans.end(), sections.always.begin(), sections.always.end());
+    if (open) {
+      double end = next_start();
+      if (std::isinf(end)) {
+        auto span = time_span(recording_, stream);
+        if (!span) return fail(span);
+        end = metadata.sample_frequency || !*span ? last_time + step : std::max(last_time, (*span)->end);
+      }
+      if (auto closed = close(end); !closed) return fail(closed);
+    }
+    found.notes = reader->notes();
+    found.ranges = normalized(std::move(spans));
+    return found;
+  }
+
+ public:
+  [[nodiscard]] std::uint64_t matches() const { return matches_; }
+
+ private:
+  const Recording& recording_;
+  const Condition& condition_;
+  std::vector<Bound> bound_;
+  std::vector<std::set<std::size_t>> below_;
+  const QueryOptions& options_;
+  const OnProgress& on_progress_;
+  QueryResult& result_;
+  std::uint64_t matches_ = 0;
+};
+
+}  // namespace
+
+Expected<QueryResult> query(const Recording& recording, const Condition& condition, const QueryOptions& options,
+                            const OnProgress& on_progress) {
+  auto bound = bind(recording, condition);
+  if (!bound) return fail(bound);
+  QueryResult result;
+  std::set<std::size_t> streams;
+  for (const auto& b : *bound) streams.insert(b.stream);
+  for (const std::size_t s : streams) result.streams.push_back(recording.streams()[s].id);
+  Evaluation evaluation(recording, condition, std::move(*bound), options, on_progress, result);
+  auto found = evaluation.ranges(condition.root());
+  if (!found) return fail(found);
+  if (streams.size() == 1) result.matches = evaluation.matches();
+  result.ranges = normalized(both(*found, options.within), options.merge_gap_s);
+  if (options.min_duration_s > 0)
+    std::erase_if(result.ranges, [&](const TimeSpan& s) { return s.end - s.begin < options.min_duration_s; });
+  return result;
+}
+
+}  // namespace sds

@@ -1,0 +1,71 @@
+// When was a condition true? Reads only the sections of a `.sdsz` whose statistics leave that open.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "channel_values.hpp"
+#include "condition.hpp"
+#include "sample_reader.hpp"
+
+namespace sds {
+
+struct QueryOptions {
+  TimeRanges within = all_time;
+  double merge_gap_s = 0;     ///< matches that are at most so far apart are one
+  double min_duration_s = 0;  ///< after that, shorter matches are none
+};
+
+/// What was read of one stream for a part of the condition.
+struct QueryPlanEntry {
+  std::string stream;
+  std::uint64_t sections = 0;         ///< of the stream; 0: it has none (plain file, write-ahead log)
+  std::uint64_t sections_read = 0;    ///< statistics left it open
+  std::uint64_t sections_always = 0;  ///< true throughout by the statistics
+  std::uint64_t sections_never = 0;   ///< false throughout, or outside of the times asked for
+  std::uint64_t bytes = 0;            ///< as plain `.sds`
+  std::uint64_t bytes_read = 0;
+};
+
+struct QueryResult {
+  TimeRanges ranges;                 ///< seconds of the recording's clock
+  std::uint64_t matches = 0;         ///< samples for which it was true, before gaps are merged; 0 over several streams
+  std::vector<std::string> streams;  ///< ids of those that the condition is about
+  std::vector<QueryPlanEntry> plan;
+  std::vector<std::string> notes;
+};
+
+/// A sample's values hold until the next sample of its stream; the last one for as long as the step before it. Within
+/// a comparison all channels are of one stream; comparisons of several streams are joined by time. More than
+/// `max_query_ranges` changes are an error (ErrorCode::limit).
+inline constexpr std::size_t max_query_ranges = 2'000'000;
+Expected<QueryResult> query(const Recording& recording, const Condition& condition, const QueryOptions& options,
+                            const OnProgress& on_progress);
+
+/// Count, extremes and mean of one value; the standard deviation where the samples were read.
+struct ValueSummary {
+  std::string stream;
+  std::string name;
+  std::string unit;
+  std::uint64_t count = 0;
+  std::uint64_t nan_count = 0;
+  double min = 0;
+  double max = 0;
+  double mean = 0;
+  std::optional<double> deviation;
+  bool from_index = false;
+};
+
+/// Of every value of the chosen streams: from the index's statistics where that is enough, by reading where it is not
+/// (plain files, open recordings, wide arrays, bit-fields) or where `exact` asks for the deviation. `within`: of the
+/// samples at these times, which are read.
+Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
+                                                     const std::vector<std::size_t>& streams, bool exact,
+                                                     const TimeRanges& within, const OnProgress& on_progress);
+
+/// For a section of a stream: the range of each of `values`, physical; anything where there are no statistics.
+std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout& layout,
+                                          const std::vector<ColumnStatistics>& statistics,
+                                          const std::vector<ChannelRef>& values);
+
+}  // namespace sds

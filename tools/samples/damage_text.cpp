@@ -1,0 +1,18 @@
+#include "damage_text.hpp"
+
+#include <fmt/format.h>
+
+namespace sds {
+
+std::string damage_text(const Damage& damage) {
+  return damage.bytes > 0 ? fmt::format("at byte {}: {}", damage.offset, damage.reason) : damage.reason;
+}
+
+bool is_closed(const Recording& recording) { return !recording.sdsz() || recording.sdsz()->complete(); }
+
+std::optional<std::string> why_not_closed(const Recording& recording) {
+  if (is_closed(recording) || !recording.sdsz()->has_log()) return std::nullopt;
+  return "not closed: it is still being recorded, or its writer died; what came after the last flush cannot be known";
+}
+
+}  // namespace sds

@@ -1,0 +1,47 @@
+#include "sampled_time.hpp"
+
+#include <set>
+
+namespace sds {
+
+SampledTime::SampledTime(const Recording& recording, std::size_t stream)
+    : stream_(recording.streams()[stream]), losses_(recording, stream) {
+  nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
+  if (nominal_ticks_ == 0) return;
+  sample_bytes_ = stream_.metadata->sample_bytes;
+  steps_ = StepCounter(nominal_ticks_);
+}
+
+void SampledTime::add(const BlockView& block) {
+  const bool lost = !losses_.before(block).empty();
+  if (blocks_.blocks > 0 && block.tick >= previous_tick_) {
+    const std::uint64_t step = block.tick - previous_tick_;
+    steps_.add(step, blocks_.blocks, previous_samples_);
+    // The true rate is not far from the nominal one.
+    const double least = 1.2 * nominal_ticks_ * static_cast<double>(previous_samples_) + 2;
+    if (lost || (nominal_ticks_ > 0 && static_cast<double>(step) > least))
+      breaks_.push_back({previous_tick_, block.tick, previous_samples_, lost});
+  }
+  blocks_.add(block.tick, block.data.size());
+  previous_tick_ = block.tick;
+  previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
+}
+
+TimeRanges SampledTime::ranges() const {
+  if (blocks_.blocks == 0) return {};
+  const Frequency ticks = stream_.tick_frequency();
+  std::set<std::pair<std::uint64_t, std::uint64_t>> gaps;
+  for (const auto& step : steps_.steps())
+    if (step.gap) gaps.emplace(step.ticks, step.samples);
+  const double usual_s = seconds(steps_.median(), ticks);
+  std::vector<TimeSpan> missing;
+  for (const Break& b : breaks_) {
+    if (!b.lost && !gaps.contains({b.to_tick - b.from_tick, b.samples})) continue;
+    const double from = seconds(b.from_tick, ticks);
+    const double held = nominal_ticks_ > 0 ? nominal_ticks_ / ticks.hz() * static_cast<double>(b.samples) : usual_s;
+    if (const double to = seconds(b.to_tick, ticks); from + held < to) missing.push_back({from + held, to});
+  }
+  return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
+}
+
+}  // namespace sds

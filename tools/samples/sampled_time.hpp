@@ -1,0 +1,42 @@
+// The time of a stream that has samples: without recorded losses, and without gaps in time as every command counts
+// them.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "sds/format/stream_losses.hpp"
+#include "steps.hpp"
+#include "time_span.hpp"
+
+namespace sds {
+
+/// Follows the blocks of one stream, in order. `recording` must outlive it.
+class SampledTime {
+ public:
+  SampledTime(const Recording& recording, std::size_t stream);
+  void add(const BlockView& block);
+  /// After the last block: in seconds. Of streams without a sample frequency only losses are left out.
+  [[nodiscard]] TimeRanges ranges() const;
+  /// Those so far.
+  [[nodiscard]] const BlocksInTime& blocks() const { return blocks_; }
+
+ private:
+  struct Break {
+    std::uint64_t from_tick;
+    std::uint64_t to_tick;
+    std::uint64_t samples;  // of the block at from_tick
+    bool lost;
+  };
+  const StreamInfo& stream_;
+  std::size_t sample_bytes_ = 0;
+  double nominal_ticks_ = 0;  // of a sample; 0: no sample frequency
+  StreamLosses losses_;
+  BlocksInTime blocks_;
+  StepCounter steps_;
+  std::vector<Break> breaks_;  // what may be a gap
+  std::uint64_t previous_tick_ = 0;
+  std::uint64_t previous_samples_ = 0;
+};
+
+}  // namespace sds

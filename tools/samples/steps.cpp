@@ -1,0 +1,181 @@
+#include "steps.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "damage_text.hpp"
+
+namespace sds {
+
+namespace {
+__extension__ typedef __int128 Wide;
+}
+
+void DeviationFinder::add(std::uint64_t index, std::int64_t value) {
+  const Point point{static_cast<std::int64_t>(index), value};
+  extend(upper_, point, 1);
+  extend(lower_, point, -1);
+}
+
+// Andrew's monotone chain: x only grows, so the hull's end is all that changes.
+void DeviationFinder::extend(std::vector<Point>& hull, Point point, int side) {
+  while (hull.size() >= 2) {
+    const Point& a = hull[hull.size() - 2];
+    const Point& b = hull[hull.size() - 1];
+    const Wide cross = Wide{b.x - a.x} * (point.y - a.y) - Wide{b.y - a.y} * (point.x - a.x);
+    if (side * cross < 0) break;
+    hull.pop_back();
+  }
+  hull.push_back(point);
+}
+
+Finding DeviationFinder::largest() const {
+  Finding found;
+  if (upper_.size() < 2) return found;
+  const Point first = upper_.front();
+  const Point last = upper_.back();
+  const double slope = static_cast<double>(last.y - first.y) / static_cast<double>(last.x - first.x);
+  double largest = 0;
+  for (const auto* hull : {&upper_, &lower_}) {
+    for (const Point& p : *hull) {
+      const double line = static_cast<double>(first.y) + slope * static_cast<double>(p.x - first.x);
+      const double off = std::round(std::abs(static_cast<double>(p.y) - line));
+      if (off <= largest) continue;
+      largest = off;
+      found = {1, static_cast<std::uint64_t>(p.x), static_cast<std::uint64_t>(off)};
+    }
+  }
+  return found;
+}
+
+bool StepCounter::Key::operator<(const Key& other) const {
+  const Wide a = Wide{static_cast<std::int64_t>(ticks)} * static_cast<std::int64_t>(other.samples);
+  const Wide b = Wide{static_cast<std::int64_t>(other.ticks)} * static_cast<std::int64_t>(samples);
+  // Of blocks without samples the ratio has no end.
+  if (samples == 0 || other.samples == 0)
+    return samples != other.samples ? samples > other.samples : ticks < other.ticks;
+  return a != b ? a < b : samples < other.samples;
+}
+
+void StepCounter::add(std::uint64_t step, std::uint64_t block, std::uint64_t samples) {
+  if (last_ == steps_.end() || last_->first.ticks != step || last_->first.samples != samples) {
+    const Key key{step, samples};
+    if (steps_.size() >= max_steps && steps_.count(key) == 0) {
+      if (key < steps_.begin()->first) return;  // short steps are no gaps
+      steps_.erase(steps_.begin());
+    }
+    last_ = steps_.try_emplace(key, Seen{0, block}).first;
+  }
+  ++last_->second.count;
+}
+
+std::uint64_t StepCounter::median() const {
+  std::map<std::uint64_t, std::uint64_t> counts;
+  std::uint64_t total = 0;
+  for (const auto& [step, seen] : steps_) {
+    counts[step.ticks] += seen.count;
+    total += seen.count;
+  }
+  std::uint64_t below = 0;
+  for (const auto& [ticks, count] : counts) {
+    below += count;
+    if (2 * below >= total) return ticks;
+  }
+  return 0;
+}
+
+std::vector<StepCounter::Step> StepCounter::steps() const {
+  std::vector<Step> all;
+  double samples = 0;
+  for (const auto& [step, seen] : steps_) {
+    all.push_back({step.ticks, step.samples, seen.count, seen.block});
+    samples += static_cast<double>(step.samples) * static_cast<double>(seen.count);
+  }
+  double below = 0;
+  double ticks_per_sample = 0;
+  for (const Step& step : all) {
+    if (step.samples == 0) break;
+    ticks_per_sample = static_cast<double>(step.ticks) / static_cast<double>(step.samples);
+    below += static_cast<double>(step.samples) * static_cast<double>(step.count);
+    if (2 * below >= samples) break;
+  }
+  auto usual = static_cast<double>(median());
+  if (all.size() == 1 && all[0].count == 1 && nominal_ticks_ > 0) {
+    ticks_per_sample = nominal_ticks_;
+    usual = nominal_ticks_ * static_cast<double>(all[0].samples);
+  }
+  for (Step& step : all) {
+    step.excess = static_cast<double>(step.ticks) - ticks_per_sample * static_cast<double>(step.samples);
+    step.gap = usual > 0 && step.excess > std::max(usual / 2, 2.0);
+  }
+  return all;
+}
+
+double nominal_ticks(const Frequency& ticks, const std::optional<Metadata>& metadata) {
+  const bool known = metadata && metadata->sample_frequency && metadata->sample_bytes > 0;
+  return known ? ticks.hz() / metadata->sample_frequency->hz() : 0;
+}
+
+Finding StepCounter::longest() const {
+  Finding longest;
+  for (const auto& [step, seen] : steps_)
+    if (longest.count == 0 || step.ticks > longest.ticks) longest = {1, seen.block, step.ticks};
+  return longest;
+}
+
+Finding StepCounter::gaps() const {
+  Finding gaps;
+  for (const Step& step : steps()) {
+    if (!step.gap) continue;
+    const std::uint64_t count = gaps.count + step.count;
+    if (step.ticks > gaps.ticks) gaps = {0, step.block, step.ticks};
+    gaps.count = count;
+  }
+  return gaps;
+}
+
+Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  const auto& metadata = recording.streams()[stream].metadata;
+  const std::size_t sample_bytes = metadata && metadata->sample_frequency ? metadata->sample_bytes : 0;
+  auto cursor = recording.cursor(stream);
+  if (!cursor) return fail(cursor);
+  StepCounter steps(nominal_ticks(recording.streams()[stream].tick_frequency(), metadata));
+  std::uint64_t blocks = 0;
+  std::uint64_t previous_tick = 0;
+  std::uint64_t previous_samples = 0;
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) break;
+    if (blocks > 0 && (*block)->tick >= previous_tick)
+      steps.add((*block)->tick - previous_tick, blocks, previous_samples);
+    ++blocks;
+    previous_tick = (*block)->tick;
+    previous_samples = sample_bytes > 0 ? (*block)->data.size() / sample_bytes : 1;
+    if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
+  }
+  GapRule rule;
+  for (const auto& step : steps.steps())
+    if (step.gap) rule.gaps_.emplace(step.ticks, step.samples);
+  return rule;
+}
+
+Expected<BreakFinder> BreakFinder::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  auto gaps = GapRule::of(recording, stream, on_progress);
+  if (!gaps) return fail(gaps);
+  const auto& metadata = recording.streams()[stream].metadata;
+  return BreakFinder(std::move(*gaps), metadata && metadata->sample_frequency ? metadata->sample_bytes : 0);
+}
+
+bool BreakFinder::before(const BlockView& block, bool lost) {
+  const bool breaks =
+      any_ && (lost || block.tick < previous_tick_ || gaps_.is_gap(block.tick - previous_tick_, previous_samples_));
+  any_ = true;
+  previous_tick_ = block.tick;
+  previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
+  return breaks;
+}
+
+}  // namespace sds

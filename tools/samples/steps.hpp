@@ -1,0 +1,120 @@
+// The steps from block to block of a stream: the longest, those that are gaps, and where the stream does not go on. In
+// memory that does not grow with the number of blocks.
+#pragma once
+
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "progress.hpp"
+#include "sds/format/block.hpp"
+#include "sds/format/recording.hpp"
+
+namespace sds {
+
+/// Something found at a block, counted from 0.
+struct Finding {
+  std::uint64_t count = 0;  ///< how often it was found
+  std::uint64_t block = 0;  ///< the first, or the worst, of them
+  std::uint64_t ticks = 0;  ///< its size, where it has one
+};
+
+/// The largest deviation of a sequence t[0], t[1], ... from the straight line through its first and last value, found
+/// in one pass: the farthest point lies on the convex hull, and only the hull is kept.
+class DeviationFinder {
+ public:
+  void add(std::uint64_t index, std::int64_t value);
+  /// The index and the size of the largest |t[n] - (t[0] + n * (t[last] - t[0]) / last)|, rounded to whole ticks.
+  [[nodiscard]] Finding largest() const;
+
+ private:
+  struct Point {
+    std::int64_t x;
+    std::int64_t y;
+  };
+  static void extend(std::vector<Point>& hull, Point point, int side);
+  std::vector<Point> upper_;
+  std::vector<Point> lower_;
+};
+
+/// Counts the steps from block to block of one stream, and tells which are gaps. A step is as long as the samples of
+/// the earlier block last, and what it is longer is its excess. A gap is an excess of more than half of the usual step,
+/// and more than two ticks, for that much is rounding of the device's clock. How long a sample lasts is the median of
+/// the steps' own ratios, each with the weight of its samples: the sensor's true rate, which gaps do not move. Of
+/// streams without a sample frequency every block counts as one sample. Where there is one step only, nobody knows what
+/// is usual: it is judged by the nominal rate. Every command that speaks of gaps in time between blocks means these.
+class StepCounter {
+ public:
+  struct Step {
+    std::uint64_t ticks = 0;
+    std::uint64_t samples = 0;  ///< of the earlier block
+    std::uint64_t count = 0;    ///< how often it was seen
+    std::uint64_t block = 0;    ///< where first: the number of the later block
+    double excess = 0;          ///< ticks
+    bool gap = false;
+  };
+  /// `nominal_ticks`: how long a sample lasts by the sample frequency; 0: there is none.
+  explicit StepCounter(double nominal_ticks = 0) : nominal_ticks_(nominal_ticks) {}
+  /// To block number `block` from the one before it, which holds `samples`.
+  void add(std::uint64_t step, std::uint64_t block, std::uint64_t samples);
+  [[nodiscard]] Finding longest() const;
+  [[nodiscard]] Finding gaps() const;
+  /// The median step, in ticks; 0 if there is none.
+  [[nodiscard]] std::uint64_t median() const;
+  /// All of them, those with the largest ratio of ticks to samples last.
+  [[nodiscard]] std::vector<Step> steps() const;
+
+ private:
+  struct Key {
+    std::uint64_t ticks;
+    std::uint64_t samples;
+    bool operator<(const Key& other) const;
+  };
+  struct Seen {
+    std::uint64_t count;
+    std::uint64_t block;
+  };
+  double nominal_ticks_;
+  // The max_steps with the largest ratios.
+  static constexpr std::size_t max_steps = 65536;
+  std::map<Key, Seen> steps_;
+  std::map<Key, Seen>::iterator last_ = steps_.end();
+};
+
+/// Ticks that a sample lasts by the sample frequency; 0 without one.
+double nominal_ticks(const Frequency& ticks, const std::optional<Metadata>& metadata);
+
+/// Which steps of a stream are gaps, by all of its blocks: what a part of it does not tell.
+class GapRule {
+ public:
+  /// Reads the stream.
+  static Expected<GapRule> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  /// A step of so many ticks behind a block of so many samples (1, where the stream has no sample frequency).
+  [[nodiscard]] bool is_gap(std::uint64_t ticks, std::uint64_t samples) const {
+    return gaps_.contains({ticks, samples});
+  }
+
+ private:
+  std::set<std::pair<std::uint64_t, std::uint64_t>> gaps_;
+};
+
+/// Follows the blocks of a stream, and tells where windows and filters must not reach across: at gaps in time, at
+/// losses, and where the clock steps back.
+class BreakFinder {
+ public:
+  /// Reads the stream, to know its gaps. `recording` must outlive this.
+  static Expected<BreakFinder> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  /// For every block, in order: whether it does not go on where the one before it ended. `lost`: there is a loss.
+  [[nodiscard]] bool before(const BlockView& block, bool lost);
+
+ private:
+  BreakFinder(GapRule gaps, std::size_t sample_bytes) : gaps_(std::move(gaps)), sample_bytes_(sample_bytes) {}
+  GapRule gaps_;
+  std::size_t sample_bytes_;  // 0: each block counts as one sample
+  bool any_ = false;
+  std::uint64_t previous_tick_ = 0;
+  std::uint64_t previous_samples_ = 0;
+};
+
+}  // namespace sds

@@ -1,0 +1,143 @@
+// Regression suites: cases of recordings, algorithms and expectations in YAML (docs/suites.md), run in parallel
+// processes, with results that can be joined from the parts of a sharded run.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compare.hpp"
+#include "sds/bridge/replay_job.hpp"
+
+namespace sds {
+
+/// Bounds that a test must keep; absent ones do not count.
+struct TestLimits {
+  std::optional<double> accuracy;  ///< least share of right decisions of a test
+  std::optional<double> p50_us;    ///< most for an execution, in microseconds
+  std::optional<double> p99_us;
+  std::optional<double> max_us;
+  std::optional<double> real_time;   ///< least multiple of real time
+  std::optional<double> memory_mib;  ///< most for the algorithm's process
+};
+
+/// How a test is judged by its label.
+struct TestLabel {
+  enum class Decide { mean, each, event };
+  std::string label;                                        ///< the right answer; empty: the test has no label
+  bool from_file = false;                                   ///< the right answer is the label in the recording's name
+  std::map<std::string, std::vector<std::string>> accepts;  ///< classes that are right for a label, if not its own name
+  std::string output;                ///< stream that is judged; empty: the algorithm's first output
+  std::vector<std::string> classes;  ///< names of its values; empty: its channels
+  Decide decide = Decide::mean;
+  std::string none;  ///< with Decide::event: the class where nothing was detected
+};
+
+/// One recording through one algorithm.
+struct TestSpec {
+  std::string suite;
+  std::string case_name;
+  std::string name;  ///< "case/recording"
+  std::filesystem::path recording;
+  std::optional<std::filesystem::path> metadata;
+  ReplayJob job;
+  std::filesystem::path expected;  ///< recorded outputs to compare with; empty: none
+  CompareOptions tolerances;
+  TestLabel label;
+  TestLimits limits;
+  bool allow_damage = false;  ///< a recording that is damaged does not fail the test
+};
+
+struct Suite {
+  std::string name;
+  std::vector<TestSpec> tests;  ///< in a stable order: that of the file, recordings by name
+  std::vector<std::string> notes;
+};
+
+/// Reads a suite file and looks up its recordings. Paths in it are relative to its folder. Errors name the line.
+Expected<Suite> load_suite(const std::filesystem::path& path);
+
+/// One judgement of a class: of a recording, or of one output block.
+struct Decision {
+  std::string label;
+  std::string predicted;
+  bool right = false;
+  std::map<std::string, double> scores;  ///< by class; empty for events
+};
+
+struct TestResult {
+  enum class Status { passed, failed, error };
+  std::string suite;
+  std::string case_name;
+  std::string name;
+  std::string algorithm;
+  std::size_t index = 0;  ///< in the suite
+  Status status = Status::error;
+  std::vector<std::string> reasons;  ///< why it is not passed
+  std::vector<std::string> notes;
+  std::string input_fingerprint;
+  std::string output_fingerprint;
+  std::uint64_t executions = 0;
+  double recorded_seconds = 0;
+  std::vector<Decision> decisions;
+  // Measured:
+  double wall_seconds = 0;
+  double p50_us = 0;
+  double p90_us = 0;
+  double p99_us = 0;
+  double max_us = 0;
+  double memory_mib = 0;
+};
+
+/// "passed", "failed", "error"
+const char* name_of(TestResult::Status status);
+
+struct TestRun {
+  bool update = false;  ///< replace expectations by what comes out now
+};
+
+/// Runs one test in this process. What goes wrong is in the result; with `update`, what changed is in its notes.
+TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& options);
+
+/// Of many results: what one can say of a classifier.
+struct ClassReport {
+  std::string name;
+  std::uint64_t count = 0;  ///< decisions with this label
+  double precision = 0;     ///< share of right ones where it was predicted; NaN where it never was
+  double recall = 0;        ///< share of right ones where it is the label; NaN where it never is
+  double auc = 0;           ///< area under the ROC curve, one against the rest; NaN where there are no scores
+};
+
+struct SuiteSummary {
+  std::size_t passed = 0;
+  std::size_t failed = 0;
+  std::size_t errors = 0;
+  std::uint64_t decisions = 0;
+  std::uint64_t right = 0;
+  std::vector<std::string> labels;   ///< rows of the confusion matrix
+  std::vector<std::string> classes;  ///< columns
+  std::vector<std::vector<std::uint64_t>> confusion;
+  std::vector<std::vector<std::uint64_t>> right_of;  ///< of confusion: decisions that are right
+  std::vector<ClassReport> by_class;
+  double p50_us = 0;  ///< median of the tests' medians
+  double p99_us = 0;  ///< largest of the tests' 99th percentiles
+  std::uint64_t executions = 0;
+  double recorded_seconds = 0;
+  double wall_seconds = 0;  ///< sum over tests
+};
+
+SuiteSummary summarize(const std::vector<TestResult>& results);
+
+nlohmann::json results_to_json(const std::vector<TestResult>& results);
+/// Reads what results_to_json wrote; anything else is an error.
+Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& json);
+
+/// JUnit's XML, as CI systems read it.
+std::string junit_xml(const std::vector<TestResult>& results);
+/// One self-contained page.
+std::string html_report(const std::vector<TestResult>& results);
+
+}  // namespace sds

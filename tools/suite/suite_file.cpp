@@ -1,0 +1,219 @@
+// Reads suite files: docs/suites.md.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <glob.h>
+
+#include <algorithm>
+
+#include "sds/format/names.hpp"
+#include "sds/format/yaml_map.hpp"
+#include "suite.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr std::size_t kMaxTests = 100000;
+
+class SuiteReader {
+ public:
+  explicit SuiteReader(const std::filesystem::path& path) : folder_(path.parent_path()) {}
+
+  Suite read(const YAML::Node& root) {
+    YamlMap top(root, "the file");
+    YamlMap map(top.need("suite"), "'suite'");
+    top.finish();
+    suite_.name = yaml_string(map.need("name"), "name");
+    (void)map.string("description", "");
+    const YAML::Node defaults = map.find("defaults");
+    if (defaults.IsDefined() && !defaults.IsMap()) yaml_problem(defaults, "'defaults:' must be a mapping");
+    const YAML::Node cases = map.need("cases");
+    map.finish();
+    if (!cases.IsSequence() || cases.size() == 0) yaml_problem(cases, "'cases:' must be a list of at least one case");
+    std::set<std::string> names;
+    for (const auto& node : cases) {
+      if (!node.IsMap()) yaml_problem(node, "a case must be a mapping of keys to values");
+      YAML::Node merged(YAML::NodeType::Map);
+      for (const auto& item : node) merged[item.first] = item.second;
+      for (const auto& item : defaults)
+        if (!node[item.first.Scalar()].IsDefined()) merged[item.first.Scalar()] = item.second;
+      read_case(merged, node, names);
+    }
+    return std::move(suite_);
+  }
+
+ private:
+  void read_case(const YAML::Node& node, const YAML::Node& where, std::set<std::string>& names) {
+    YamlMap map(node, "a case", where);
+    TestSpec test;
+    test.suite = suite_.name;
+    test.case_name = yaml_string(map.need("name"), "name");
+    if (auto ok = check_stream_name(test.case_name); !ok) yaml_problem(where, ok.error().message);
+    if (test.case_name.starts_with('.')) yaml_problem(where, "a case's name must not begin with a dot");
+    if (!names.insert(test.case_name).second)
+      yaml_problem(where, fmt::format("two cases are named '{}'", test.case_name));
+    const std::vector<std::string> patterns = yaml_strings(map.need("recordings"), "recordings");
+    if (const auto yaml = map.string("yaml", ""); !yaml.empty()) test.metadata = resolve(yaml);
+    read_algorithm(map, where, test.job);
+    test.job.inputs = map.strings("in");
+    test.job.repeat = static_cast<unsigned>(map.integer("repeat", 1, 1, 100));
+    test.job.check_reset = map.flag("check-reset", false);
+    const std::string expected = map.string("expected", "");
+    for (const auto& id : map.strings("compare")) test.tolerances.streams.emplace_back(id, id);
+    read_tolerances(map, test.tolerances);
+    read_label(map, where, test.label);
+    read_limits(map, test.limits);
+    test.allow_damage = map.flag("allow-damage", false);
+    map.finish();
+    if (expected.empty() && test.label.label.empty() && !test.label.from_file && test.job.repeat == 1)
+      suite_.notes.push_back(
+          fmt::format("case {} expects nothing: it only shows that the algorithm does not fail", test.case_name));
+    add_tests(test, patterns, expected, where);
+  }
+
+  void read_algorithm(YamlMap& map, const YAML::Node& where, ReplayJob& job) {
+    int kinds = 0;
+    for (const char* kind : {"algorithm", "model", "pipeline", "worker"}) {
+      const YAML::Node value = map.find(kind);
+      if (!value.IsDefined()) continue;
+      ++kinds;
+      if (std::string_view(kind) == "worker") {
+        job.algorithm.kind = AlgorithmSpec::Kind::worker;
+        job.algorithm.command = yaml_strings(value, kind);
+        if (job.algorithm.command.empty()) yaml_problem(value, "'worker:' must be a command");
+        continue;
+      }
+      job.algorithm = parse_algorithm(yaml_string(value, kind));
+      if (std::string_view(kind) == "model") job.algorithm.kind = AlgorithmSpec::Kind::model;
+      if (std::string_view(kind) == "pipeline") job.algorithm.kind = AlgorithmSpec::Kind::pipeline;
+      job.algorithm.path = job.algorithm.kind == AlgorithmSpec::Kind::library ? find_library(job.algorithm.path)
+                                                                              : resolve(job.algorithm.path);
+    }
+    if (kinds != 1)
+      yaml_problem(where, "a case needs one of algorithm, model, pipeline and worker (in 'defaults:', or in the case)");
+    if (const auto engine = map.string("engine", ""); !engine.empty()) job.algorithm.engine = engine;
+    job.algorithm.configuration = map.string("config", "");
+    job.algorithm.timeout = std::chrono::milliseconds(map.integer("timeout-ms", 10000, 1, 86400000));
+    job.algorithm.memory_limit = map.integer("memory-limit-mib", 2048, 0, 1 << 20) << 20;
+    const YAML::Node out = map.find("out");
+    if (!out.IsDefined()) return;
+    const std::string text = yaml_string(out, "out");
+    auto port = parse_output_port(text);
+    if (!port) yaml_problem(out, fmt::format("'out: {}' {}", text, port.error().message));
+    job.algorithm.arm_output = std::move(*port);
+  }
+
+  static void read_tolerances(YamlMap& map, CompareOptions& options) {
+    const YAML::Node tolerance = map.find("tolerance");
+    if (tolerance.IsDefined() && tolerance.IsMap()) {
+      for (const auto& item : tolerance)
+        options.absolute[yaml_string(item.first, "tolerance")] = yaml_number(item.second, item.first.Scalar());
+    } else if (tolerance.IsDefined()) {
+      options.absolute_all = yaml_number(tolerance, "tolerance");
+    }
+    options.relative = map.number("relative-tolerance", 0.0);
+  }
+
+  static void read_label(YamlMap& map, const YAML::Node& where, TestLabel& label) {
+    label.label = map.string("label", "");
+    label.from_file = map.flag("label-from-file", false);
+    if (label.from_file && !label.label.empty())
+      yaml_problem(where, "a case has 'label:' or 'label-from-file:', not both");
+    const YAML::Node accepts = map.find("accept");
+    if (accepts.IsDefined()) {
+      if (!accepts.IsMap()) yaml_problem(accepts, "'accept:' must be a mapping of labels to classes");
+      for (const auto& item : accepts)
+        label.accepts[yaml_string(item.first, "accept")] = yaml_strings(item.second, "accept");
+    }
+    label.output = map.string("judge", "");
+    label.classes = map.strings("classes");
+    label.none = map.string("none", "none");
+    const YAML::Node decide = map.find("decide");
+    if (!decide.IsDefined()) return;
+    const std::string text = yaml_string(decide, "decide");
+    if (text == "mean") {
+      label.decide = TestLabel::Decide::mean;
+    } else if (text == "each") {
+      label.decide = TestLabel::Decide::each;
+    } else if (text == "event") {
+      label.decide = TestLabel::Decide::event;
+    } else {
+      yaml_problem(decide, fmt::format("'decide: {}' must be mean, each or event", text));
+    }
+  }
+
+  static void read_limits(YamlMap& map, TestLimits& limits) {
+    const YAML::Node node = map.find("limits");
+    if (!node.IsDefined()) return;
+    YamlMap values(node, "'limits'");
+    limits.accuracy = values.number("accuracy");
+    limits.p50_us = values.number("p50-us");
+    limits.p99_us = values.number("p99-us");
+    limits.max_us = values.number("max-us");
+    limits.real_time = values.number("real-time");
+    limits.memory_mib = values.number("memory-mib");
+    values.finish();
+  }
+
+  void add_tests(const TestSpec& pattern, const std::vector<std::string>& globs, const std::string& expected,
+                 const YAML::Node& where) {
+    std::vector<std::filesystem::path> recordings;
+    for (const auto& text : globs) {
+      const auto found = expand(resolve(text));
+      if (found.empty()) yaml_problem(where, fmt::format("no recording matches '{}'", text));
+      recordings.insert(recordings.end(), found.begin(), found.end());
+    }
+    std::set<std::string> names;
+    for (const auto& recording : recordings) {
+      TestSpec test = pattern;
+      test.recording = recording;
+      std::string stem = recording.filename().stem().string();
+      test.name = test.case_name + "/" + stem;
+      if (!names.insert(test.name).second)
+        yaml_problem(where, fmt::format("case {} has two recordings named {}", test.case_name, stem));
+      if (!expected.empty()) test.expected = resolve(expand_names(expected, test.case_name, stem));
+      suite_.tests.push_back(std::move(test));
+      if (suite_.tests.size() > kMaxTests) yaml_problem(where, fmt::format("more than {} tests", kMaxTests));
+    }
+  }
+
+  static std::string expand_names(std::string text, const std::string& case_name, const std::string& recording) {
+    for (const auto& [name, value] :
+         {std::pair<std::string, std::string>{"{case}", case_name}, {"{recording}", recording}})
+      for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + value.size()))
+        text.replace(at, name.size(), value);
+    return text;
+  }
+
+  // Sorted by name: the same on every machine.
+  static std::vector<std::filesystem::path> expand(const std::filesystem::path& pattern) {
+    glob_t found{};
+    std::vector<std::filesystem::path> paths;
+    if (::glob(pattern.c_str(), 0, nullptr, &found) == 0)
+      for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
+    ::globfree(&found);
+    std::sort(paths.begin(), paths.end());
+    return paths;
+  }
+
+  [[nodiscard]] std::filesystem::path resolve(const std::filesystem::path& path) const {
+    return path.is_absolute() ? path : folder_ / path;
+  }
+  [[nodiscard]] std::filesystem::path find_library(const std::filesystem::path& name) const {
+    return find_algorithm_library(name, folder_);
+  }
+
+  std::filesystem::path folder_;
+  Suite suite_;
+};
+
+}  // namespace
+
+Expected<Suite> load_suite(const std::filesystem::path& path) {
+  Suite suite;
+  auto read = read_yaml_file(path, [&](const YAML::Node& root) { suite = SuiteReader(path).read(root); });
+  if (!read) return fail(read);
+  return suite;
+}
+
+}  // namespace sds

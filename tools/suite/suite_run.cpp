@@ -1,0 +1,330 @@
+// Runs one test of a suite and judges it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "damage_text.hpp"
+#include "scratch_folder.hpp"
+#include "sds/format/partial_file.hpp"
+#include "suite.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr std::size_t kMaxDecisions = 100000;  // of one test
+
+class Judge {
+ public:
+  Judge(const TestSpec& test, TestResult& result) : test_(test), result_(result) {}
+
+  void judge(const ReplayJobResult& job, const std::filesystem::path& outputs, const Recording& recording,
+             bool update) {
+    judge_runs(job);
+    judge_damage(recording);
+    judge_limits(job.runs.front());
+    if (!test_.expected.empty()) judge_expected(outputs, update);
+    if (!test_.label.label.empty() || test_.label.from_file) judge_label(outputs, recording, job);
+  }
+
+  void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
+
+ private:
+  void judge_runs(const ReplayJobResult& job) {
+    for (const auto& run : job.runs) {
+      for (const auto& failure : run.failures)
+        if (result_.reasons.size() < 20)
+          fails(fmt::format("block {} (timeslot {}): {}", failure.ordinal, failure.timeslot, failure.reason));
+      if (run.gaps > 0) result_.notes.push_back(fmt::format("the recording has {} gaps", run.gaps));
+    }
+    const auto at = job.first_different ? fmt::format(", first at output {}", *job.first_different) : std::string();
+    if (!job.identical) fails("repeated runs differ: the algorithm is not deterministic" + at);
+    if (!job.reset_is_clean) fails("a run after a reset differs: the algorithm keeps state" + at);
+  }
+
+  // What was replayed is not what was recorded: nothing that follows from it is known.
+  void judge_damage(const Recording& recording) {
+    if (const auto open = why_not_closed(recording)) result_.notes.push_back("the recording is " + *open);
+    std::size_t told = 0;
+    for (const auto& damage : recording.damages()) {
+      if (++told > 20) break;
+      const std::string text = "the recording is damaged: " + damage_text(damage);
+      if (test_.allow_damage) {
+        result_.notes.push_back(text);
+      } else {
+        fails(text);
+      }
+    }
+  }
+
+  void judge_limits(const RunReport& run) {
+    const auto most = [&](const char* what, std::optional<double> limit, double value, const char* unit) {
+      if (limit && value > *limit)
+        fails(fmt::format("{} is {:.4g} {}, above the limit of {:.4g}", what, value, unit, *limit));
+    };
+    most("p50", test_.limits.p50_us, result_.p50_us, "us");
+    most("p99", test_.limits.p99_us, result_.p99_us, "us");
+    most("the longest execution", test_.limits.max_us, result_.max_us, "us");
+    most("memory", test_.limits.memory_mib, result_.memory_mib, "MiB");
+    const double speed = run.wall_seconds > 0 ? run.recorded_seconds / run.wall_seconds : 0;
+    if (test_.limits.real_time && speed < *test_.limits.real_time)
+      fails(
+          fmt::format("it runs at {:.1f} times real time, below the limit of {:.1f}", speed, *test_.limits.real_time));
+  }
+
+  void judge_expected(const std::filesystem::path& outputs, bool update) {
+    std::error_code error;
+    const bool exists = std::filesystem::exists(test_.expected, error);
+    if (!exists && !update)
+      return fails(fmt::format("there is no {} yet: 'sds test --update' records it", test_.expected.string()));
+    if (exists && compare_expected(outputs, update)) return;
+    if (update) replace_expected(outputs, exists);
+  }
+
+  // True if what came out is what is expected.
+  bool compare_expected(const std::filesystem::path& outputs, bool update) {
+    auto a = Recording::open(test_.expected);
+    auto b = Recording::open(outputs);
+    auto comparison = a && b ? compare_recordings(*a, *b, test_.tolerances, {}) : fail(!a ? a : b);
+    if (!comparison) {
+      if (update) {
+        result_.notes.push_back(comparison.error().to_string());
+      } else {
+        fails(comparison.error().to_string());
+      }
+      return false;
+    }
+    if (const auto open = why_not_closed(*a))
+      result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
+    for (const auto& damage : a->damages())
+      fails(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
+    if (comparison->equal()) return true;
+    for (const auto& text : differences(*comparison)) {
+      if (update) {
+        result_.notes.push_back(text);
+      } else {
+        fails(text);
+      }
+    }
+    return false;
+  }
+
+  static std::vector<std::string> differences(const RecordingComparison& comparison) {
+    std::vector<std::string> texts;
+    for (const auto& id : comparison.only_a)
+      texts.push_back(fmt::format("stream {} is expected and does not come out", id));
+    for (const auto& id : comparison.only_b)
+      texts.push_back(fmt::format("stream {} comes out and is not expected", id));
+    for (const auto& s : comparison.streams) {
+      if (s.only_a > 0)
+        texts.push_back(
+            fmt::format("{}: {} expected blocks are missing, first at tick {}", s.a, s.only_a, *s.first_only_a));
+      if (s.only_b > 0)
+        texts.push_back(
+            fmt::format("{}: {} blocks are not expected, first at tick {}", s.a, s.only_b, *s.first_only_b));
+      if (s.size_mismatches > 0)
+        texts.push_back(fmt::format("{}: {} blocks have other sizes, first at tick {}", s.a, s.size_mismatches,
+                                    *s.first_size_mismatch));
+      for (const auto& c : s.channels)
+        if (c.first)
+          texts.push_back(
+              fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
+                          "expected, {} came",
+                          s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
+                          c.first->a, c.first->b));
+    }
+    return texts;
+  }
+
+  static Expected<void> copy(const std::filesystem::path& from, const std::filesystem::path& to) {
+    auto source = InputFile::open(from);
+    if (!source) return fail(source);
+    if (auto made = make_directories(directory_of(to)); !made) return made;
+    auto file = PartialFile::create(to, IfExists::overwrite);
+    if (!file) return fail(file);
+    Bytes piece(std::size_t{1} << 20);
+    for (std::uint64_t at = 0;;) {
+      auto got = (*source)->read(at, piece);
+      if (!got) return fail(got);
+      if (*got == 0) return file->keep();
+      if (auto done = file->sink().append(ByteView(piece).first(*got)); !done) return done;
+      at += *got;
+    }
+  }
+
+  void replace_expected(const std::filesystem::path& outputs, bool existed) {
+    if (auto done = copy(outputs, test_.expected); !done) return fails(done.error().to_string());
+    result_.notes.push_back((existed ? "replaced " : "recorded ") + test_.expected.string());
+  }
+
+  void judge_label(const std::filesystem::path& outputs, const Recording& recording, const ReplayJobResult& job) {
+    std::string label = test_.label.label;
+    if (test_.label.from_file) {
+      auto stream = recording.find_stream(job.inputs.front());
+      if (stream) label = recording.streams()[*stream].description.label;
+    }
+    auto made = decide(outputs, label);
+    if (!made) return fails(made.error().to_string());
+    std::size_t right = 0;
+    for (const auto& decision : result_.decisions) right += decision.right ? 1 : 0;
+    const auto count = result_.decisions.size();
+    if (count == 0) return fails("nothing came out that could be judged");
+    const double accuracy = static_cast<double>(right) / static_cast<double>(count);
+    if (accuracy >= test_.limits.accuracy.value_or(1.0)) return;
+    if (count == 1) {
+      fails(fmt::format("it is {} and was taken for {}", label, result_.decisions[0].predicted));
+    } else {
+      fails(fmt::format("{} of {} decisions are right ({:.1f} %), at least {:.1f} % must be", right, count,
+                        100 * accuracy, 100 * test_.limits.accuracy.value_or(1.0)));
+    }
+  }
+
+  Expected<void> decide(const std::filesystem::path& path, const std::string& label) {
+    auto outputs = Recording::open(path);
+    if (!outputs) return fail(outputs);
+    std::size_t index = 0;
+    if (!test_.label.output.empty()) {
+      auto found = outputs->find_stream(test_.label.output);
+      if (!found) return fail(found);
+      index = *found;
+    }
+    const StreamInfo& stream = outputs->streams()[index];
+    if (!stream.metadata)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("the output {} has no metadata: its values have no names", stream.id));
+    auto cursor = outputs->cursor(index);
+    if (!cursor) return fail(cursor);
+    return test_.label.decide == TestLabel::Decide::event ? decide_by_events(**cursor, *stream.metadata, label)
+                                                          : decide_by_scores(**cursor, *stream.metadata, label);
+  }
+
+  // Each output is the number of a class; a recording without any is `none`.
+  Expected<void> decide_by_events(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
+    std::vector<std::string> seen;
+    for (;;) {
+      auto block = cursor.next();
+      if (!block) return fail(block);
+      if (!*block) break;
+      if ((*block)->data.size() < metadata.sample_bytes) continue;
+      const double number = raw_value(metadata.channels[0], (*block)->data.data(), 0);
+      const auto& classes = test_.label.classes;
+      seen.push_back(number >= 0 && number < static_cast<double>(classes.size())
+                         ? classes[static_cast<std::size_t>(number)]
+                         : fmt::format("class {}", number));
+    }
+    if (seen.empty()) seen.push_back(test_.label.none);
+    for (const auto& predicted : seen) add(label, predicted, {});
+    return {};
+  }
+
+  Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
+    std::vector<std::string> names;
+    std::vector<const Channel*> channels;
+    for (const auto& channel : metadata.channels) {
+      const auto& wanted = test_.label.classes;
+      // A class list that names channels picks them: an output may hold other things, too.
+      if (channel.count() == 1 && !wanted.empty() &&
+          std::find(wanted.begin(), wanted.end(), channel.name) == wanted.end())
+        continue;
+      for (std::size_t i = 0; i < channel.count(); ++i)
+        names.push_back(channel.count() == 1 ? channel.name : i < wanted.size() ? wanted[i] : std::to_string(i));
+      channels.push_back(&channel);
+    }
+    if (names.size() < 2)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("{} class scores in the output: there must be at least two", names.size()));
+    std::vector<double> sums(names.size());
+    std::uint64_t count = 0;
+    for (;;) {
+      auto block = cursor.next();
+      if (!block) return fail(block);
+      if (!*block) break;
+      for (ByteView data = (*block)->data; data.size() >= metadata.sample_bytes;
+           data = data.subspan(metadata.sample_bytes)) {
+        std::vector<double> scores;
+        for (const Channel* channel : channels)
+          for (std::size_t i = 0; i < channel->count(); ++i)
+            scores.push_back(raw_value(*channel, data.data(), i) * channel->scale + channel->offset);
+        ++count;
+        if (test_.label.decide == TestLabel::Decide::each) add_scores(label, names, scores);
+        for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += scores[i];
+      }
+    }
+    if (test_.label.decide == TestLabel::Decide::mean && count > 0) {
+      for (auto& sum : sums) sum /= static_cast<double>(count);
+      add_scores(label, names, sums);
+    }
+    return {};
+  }
+
+  void add_scores(const std::string& label, const std::vector<std::string>& names, const std::vector<double>& scores) {
+    const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
+    std::map<std::string, double> by_class;
+    for (std::size_t i = 0; i < names.size(); ++i) by_class[names[i]] = scores[i];
+    add(label, names[static_cast<std::size_t>(best)], std::move(by_class));
+  }
+
+  void add(const std::string& label, const std::string& predicted, std::map<std::string, double> scores) {
+    if (result_.decisions.size() == kMaxDecisions) {
+      if (!full_) result_.notes.push_back(fmt::format("only the first {} decisions are judged", kMaxDecisions));
+      full_ = true;
+      return;
+    }
+    const auto accepts = test_.label.accepts.find(label);
+    const bool right = accepts == test_.label.accepts.end() ? predicted == label
+                                                            : std::find(accepts->second.begin(), accepts->second.end(),
+                                                                        predicted) != accepts->second.end();
+    result_.decisions.push_back({label, predicted, right, std::move(scores)});
+  }
+
+  const TestSpec& test_;
+  TestResult& result_;
+  bool full_ = false;
+};
+
+}  // namespace
+
+TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& options) {
+  TestResult result;
+  result.suite = test.suite;
+  result.case_name = test.case_name;
+  result.name = test.name;
+  result.algorithm = test.job.algorithm.name();
+  result.index = index;
+  const auto end_with = [&](const Error& error) {
+    result.status = TestResult::Status::error;
+    result.reasons.push_back(error.to_string());
+    return result;
+  };
+  Recording::Options open_options;
+  open_options.metadata = test.metadata;
+  auto recording = Recording::open(test.recording, open_options);
+  if (!recording) return end_with(recording.error());
+  const auto scratch = ScratchFolder::create();
+  if (!scratch) return end_with(scratch.error());
+  const auto outputs = scratch->path() / "outputs.sdsz";
+  ReplayJob job = test.job;
+  job.output = outputs;
+  auto ran = run_job(*recording, job);
+  if (!ran) return end_with(ran.error());
+  const RunReport& run = ran->runs.front();
+  const auto us = [&](double fraction) {
+    return static_cast<double>(run.durations.percentile(fraction).count()) / 1e3;
+  };
+  result.input_fingerprint = run.input_fingerprint;
+  result.output_fingerprint = run.output_fingerprint;
+  result.executions = run.durations.count();
+  result.recorded_seconds = run.recorded_seconds;
+  result.wall_seconds = run.wall_seconds;
+  result.p50_us = us(0.5);
+  result.p90_us = us(0.9);
+  result.p99_us = us(0.99);
+  result.max_us = static_cast<double>(run.durations.max().count()) / 1e3;
+  result.memory_mib = static_cast<double>(run.peak_memory) / (1 << 20);
+  Judge(test, result).judge(*ran, outputs, *recording, options.update);
+  result.status = result.reasons.empty() ? TestResult::Status::passed : TestResult::Status::failed;
+  return result;
+}
+
+}  // namespace sds

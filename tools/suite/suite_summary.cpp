@@ -1,0 +1,201 @@
+// What many results say together, and results as JSON.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "suite.hpp"
+
+namespace sds {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Area under the ROC curve: the share of pairs of a right and a wrong one in which the right one scores higher.
+double area_under_curve(std::vector<std::pair<double, bool>> scored) {
+  std::sort(scored.begin(), scored.end());
+  double rank_sum = 0;
+  double positives = 0;
+  for (std::size_t i = 0; i < scored.size();) {
+    std::size_t end = i;
+    while (end < scored.size() && scored[end].first == scored[i].first) ++end;
+    const double rank = static_cast<double>(i + end + 1) / 2;  // equal scores share the mean of their ranks
+    for (; i < end; ++i)
+      if (scored[i].second) {
+        rank_sum += rank;
+        positives += 1;
+      }
+  }
+  const double negatives = static_cast<double>(scored.size()) - positives;
+  if (positives == 0 || negatives == 0) return kNan;
+  return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives);
+}
+
+double ratio(double part, double whole) { return whole > 0 ? part / whole : kNan; }
+
+std::size_t position(const std::vector<std::string>& names, const std::string& name) {
+  return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+void count_decisions(const std::vector<TestResult>& results, SuiteSummary& summary) {
+  std::set<std::string> labels;
+  std::set<std::string> classes;
+  for (const auto& result : results)
+    for (const auto& decision : result.decisions) {
+      labels.insert(decision.label);
+      classes.insert(decision.predicted);
+    }
+  summary.labels.assign(labels.begin(), labels.end());
+  classes.insert(labels.begin(), labels.end());
+  summary.classes.assign(classes.begin(), classes.end());
+  summary.confusion.assign(summary.labels.size(), std::vector<std::uint64_t>(summary.classes.size()));
+  summary.right_of = summary.confusion;
+  for (const auto& result : results)
+    for (const auto& decision : result.decisions) {
+      ++summary.decisions;
+      summary.right += decision.right ? 1 : 0;
+      const std::size_t l = position(summary.labels, decision.label);
+      const std::size_t c = position(summary.classes, decision.predicted);
+      ++summary.confusion[l][c];
+      summary.right_of[l][c] += decision.right ? 1 : 0;
+    }
+}
+
+void report_classes(const std::vector<TestResult>& results, SuiteSummary& summary) {
+  for (std::size_t c = 0; c < summary.classes.size(); ++c) {
+    ClassReport report;
+    report.name = summary.classes[c];
+    const std::size_t row = position(summary.labels, report.name);
+    double predicted = 0;
+    double right = 0;
+    for (std::size_t l = 0; l < summary.labels.size(); ++l) {
+      predicted += static_cast<double>(summary.confusion[l][c]);
+      right += static_cast<double>(summary.right_of[l][c]);
+    }
+    report.precision = ratio(right, predicted);
+    right = 0;
+    if (row < summary.labels.size()) {
+      for (const auto count : summary.confusion[row]) report.count += count;
+      for (const auto count : summary.right_of[row]) right += static_cast<double>(count);
+    }
+    report.recall = ratio(right, static_cast<double>(report.count));
+    std::vector<std::pair<double, bool>> scored;
+    for (const auto& result : results)
+      for (const auto& decision : result.decisions)
+        if (const auto score = decision.scores.find(report.name); score != decision.scores.end())
+          scored.emplace_back(score->second, decision.label == report.name);
+    report.auc = area_under_curve(std::move(scored));
+    summary.by_class.push_back(std::move(report));
+  }
+}
+
+json decision_json(const Decision& d) {
+  return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", d.scores}};
+}
+
+}  // namespace
+
+const char* name_of(TestResult::Status status) {
+  return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "failed" : "error";
+}
+
+SuiteSummary summarize(const std::vector<TestResult>& results) {
+  SuiteSummary summary;
+  std::vector<double> medians;
+  for (const auto& result : results) {
+    summary.passed += result.status == TestResult::Status::passed ? 1 : 0;
+    summary.failed += result.status == TestResult::Status::failed ? 1 : 0;
+    summary.errors += result.status == TestResult::Status::error ? 1 : 0;
+    summary.executions += result.executions;
+    summary.recorded_seconds += result.recorded_seconds;
+    summary.wall_seconds += result.wall_seconds;
+    summary.p99_us = std::max(summary.p99_us, result.p99_us);
+    if (result.executions > 0) medians.push_back(result.p50_us);
+  }
+  summary.p50_us = median(std::move(medians));
+  count_decisions(results, summary);
+  report_classes(results, summary);
+  return summary;
+}
+
+nlohmann::json results_to_json(const std::vector<TestResult>& results) {
+  json tests = json::array();
+  for (const auto& r : results) {
+    json decisions = json::array();
+    for (const auto& decision : r.decisions) decisions.push_back(decision_json(decision));
+    tests.push_back({{"suite", r.suite},
+                     {"case", r.case_name},
+                     {"name", r.name},
+                     {"algorithm", r.algorithm},
+                     {"index", r.index},
+                     {"status", name_of(r.status)},
+                     {"reasons", r.reasons},
+                     {"notes", r.notes},
+                     {"input_fingerprint", r.input_fingerprint},
+                     {"output_fingerprint", r.output_fingerprint},
+                     {"executions", r.executions},
+                     {"recorded_seconds", r.recorded_seconds},
+                     {"decisions", decisions},
+                     {"measured",
+                      {{"wall_seconds", r.wall_seconds},
+                       {"p50_us", r.p50_us},
+                       {"p90_us", r.p90_us},
+                       {"p99_us", r.p99_us},
+                       {"max_us", r.max_us},
+                       {"memory_mib", r.memory_mib}}}});
+  }
+  return {{"sdskit-test-results", 1}, {"tests", tests}};
+}
+
+Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) {
+  try {
+    if (root.at("sdskit-test-results") != 1)
+      return fail(ErrorCode::unsupported, "test results of a version that is not known");
+    std::vector<TestResult> results;
+    for (const auto& t : root.at("tests")) {
+      TestResult r;
+      r.suite = t.at("suite");
+      r.case_name = t.at("case");
+      r.name = t.at("name");
+      r.algorithm = t.at("algorithm");
+      r.index = t.at("index");
+      const std::string status = t.at("status");
+      r.status = status == "passed"   ? TestResult::Status::passed
+                 : status == "failed" ? TestResult::Status::failed
+                                      : TestResult::Status::error;
+      r.reasons = t.at("reasons").get<std::vector<std::string>>();
+      r.notes = t.at("notes").get<std::vector<std::string>>();
+      r.input_fingerprint = t.at("input_fingerprint");
+      r.output_fingerprint = t.at("output_fingerprint");
+      r.executions = t.at("executions");
+      r.recorded_seconds = t.at("recorded_seconds");
+      for (const auto& d : t.at("decisions"))
+        r.decisions.push_back(
+            {d.at("label"), d.at("predicted"), d.at("right"), d.at("scores").get<std::map<std::string, double>>()});
+      const auto& measured = t.at("measured");
+      r.wall_seconds = measured.at("wall_seconds");
+      r.p50_us = measured.at("p50_us");
+      r.p90_us = measured.at("p90_us");
+      r.p99_us = measured.at("p99_us");
+      r.max_us = measured.at("max_us");
+      r.memory_mib = measured.at("memory_mib");
+      results.push_back(std::move(r));
+    }
+    return results;
+  } catch (const nlohmann::json::exception& error) {
+    return fail(ErrorCode::bad_input, std::string("no results of sds test: ") + error.what());
+  }
+}
+
+}  // namespace sds
