@@ -4,6 +4,7 @@
 #include <map>
 #include <random>
 
+#include "plain_file.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/new_file.hpp"
@@ -39,7 +40,7 @@ struct PackedStream {
   SessionClock::StreamId clock = 0;
   BlockParser parser;
   std::uint64_t unfinished_bytes = 0;  // what the parser holds
-  std::uint64_t blocks = 0;            // that came
+  RecordCounter came;                  // blocks: counted without memory
   bool tail_only = false;
   std::uint64_t tail_bytes = 0;               // given to the writer as its torn end
   std::optional<ReceivedBlock> newest;        // the last block of the newest batch
@@ -121,7 +122,7 @@ class PackedSession final : public SessionWriter {
 
   Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
     PackedStream& stream = streams_.at(handle);
-    // What comes behind a failure is counted, too.
+    if (!stream.tail_only) stream.came.push(bytes);  // also what comes behind a failure
     Expected<void> done = with_memory([&]() -> Expected<void> {
       // Another batch has begun: what is newest is the last block of the one before.
       if (stream.newest && stream.newest->arrival != arrival)
@@ -130,7 +131,6 @@ class PackedSession final : public SessionWriter {
       return {};
     });
     const auto on_block = [&](std::uint32_t timeslot, ByteView data) {
-      ++stream.blocks;
       if (!done) return Expected<void>{};
       done = with_memory([&] {
         const std::uint64_t tick = clock_.tick(stream.clock, timeslot, arrival);
@@ -139,7 +139,6 @@ class PackedSession final : public SessionWriter {
       });
       return Expected<void>{};
     };
-    // By reference: a function object with all that would need memory before anything is counted.
     auto parsed = with_memory([&] { return stream.parser.push(bytes, std::ref(on_block)); });
     if (!done) return done;
     if (!parsed) return parsed;
@@ -155,12 +154,12 @@ class PackedSession final : public SessionWriter {
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
     const auto found = streams_.find(handle);
     if (found == streams_.end()) return {};
-    closed_.push_back({found->second.name, found->second.id, found->second.blocks,
+    closed_.push_back({found->second.name, found->second.id, found->second.came.blocks(),
                        found->second.tail_bytes + found->second.parser.rest_bytes()});
     auto node = streams_.extract(found);
     PackedStream& stream = node.mapped();
     std::string loss = reason;
-    if (const auto refused = stream.blocks - writer_->taken_blocks(stream.id); refused > 0)
+    if (const auto refused = stream.came.blocks() - writer_->taken_blocks(stream.id); refused > 0)
       loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
     if (stream.tail_only) loss += (loss.empty() ? "" : "; ") + std::string("a block of an absurd size was announced");
     if (stream.parser.rest_bytes() > 0)
@@ -227,7 +226,7 @@ class PackedSession final : public SessionWriter {
   SessionSummary abandon(const std::string& reason) override {
     while (!streams_.empty()) {
       const PackedStream& stream = streams_.begin()->second;
-      closed_.push_back({stream.name, stream.id, stream.blocks, stream.tail_bytes});
+      closed_.push_back({stream.name, stream.id, stream.came.blocks(), stream.tail_bytes});
       closed_.back().unfinished_bytes = stream.parser.rest_bytes();
       closed_.back().open = true;
       streams_.erase(streams_.begin());
@@ -241,11 +240,12 @@ class PackedSession final : public SessionWriter {
       }
       writer_.reset();
     }
+    bool looked = true;
     if (any_stream_) {
-      (void)with_memory([&]() -> Expected<void> {
-        count_what_is_there();
-        return {};
-      });
+      looked = with_memory([&]() -> Expected<void> {
+                 count_what_is_there();
+                 return {};
+               }).has_value();
     } else {
       discard();
     }
@@ -257,7 +257,8 @@ class PackedSession final : public SessionWriter {
       if (!stream.open && lost == 0 && lost_tail == 0) continue;
       std::string what;
       if (lost > 0) {
-        what = fmt::format("{} of the {} blocks that came are not in the recording", lost, stream.blocks);
+        what = fmt::format("{} of the {} blocks that came {} in the recording", lost, stream.blocks,
+                           looked ? "are not" : "may not be");
       } else if (stream.open) {
         what = "what came since the last flush may be missing";
       }

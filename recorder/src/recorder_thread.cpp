@@ -306,7 +306,7 @@ void RecorderThread::perform(Work& work) {
       }
       if (!opened) known_.erase(work.handle);
       if (!opened && opened.error().exit_code() == 4) shared_.note_loss(opened.error());
-      callbacks_.on_opened(work.handle, opened);
+      when_there_is_memory([&] { callbacks_.on_opened(work.handle, opened); });
       return;
     }
     case Work::Kind::batch:
@@ -610,9 +610,9 @@ void RecorderThread::end_session() {
 void RecorderThread::abandon_session(const std::string& reason) {
   tell_missing_files();
   auto summary = session_->abandon(reason);
-  log_end(std::move(summary));
   session_.reset();
   dirty_ = false;
+  log_end(std::move(summary));
 }
 
 void RecorderThread::give_up(const Error& error) {
@@ -639,7 +639,11 @@ void RecorderThread::tell_what_came_too_late() {
 void RecorderThread::log_end(SessionSummary summary) {
   ended_ = std::move(summary);
   losing_ = false;
-  tell_end();
+  try {
+    tell_end();
+  } catch (const std::exception&) {
+    // Again, later: what ended has ended well, or was told.
+  }
 }
 
 void RecorderThread::tell_end() {

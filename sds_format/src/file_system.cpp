@@ -31,7 +31,10 @@ int above_standard(int descriptor) {
 }  // namespace
 
 int FileSystem::open(const std::filesystem::path& path, int flags, mode_t mode) {
-  return above_standard(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  const int opened = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  const int descriptor = above_standard(opened);
+  if (descriptor < 0 && opened >= 0 && (flags & O_EXCL) != 0) (void)::unlink(path.c_str());  // it was made just now
+  return descriptor;
 }
 
 ssize_t FileSystem::write(int descriptor, ByteView bytes) {

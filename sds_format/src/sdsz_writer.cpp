@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "sds/format/new_file.hpp"
 #include "sdsz_writer_state.hpp"
 
@@ -95,7 +97,8 @@ Expected<void> SdszWriter::State::close_next(std::size_t step) {
   if (step == 5) return surely([&] { return sink->close(); });
   if (!wal) return {};
   auto done = wal->remove();
-  return done ? done : latch(done);
+  if (!done) return latch(std::move(done));
+  return {};
 }
 
 namespace {
@@ -131,16 +134,21 @@ Expected<SdszWriter> SdszWriter::create_file(const std::filesystem::path& path, 
   // Nothing is left of a recording that could not be begun.
   NewFile recording(path);
   NewFile recording_log(wal_path(path));
+  std::error_code ignored;
+  const auto is_there = [&](const std::filesystem::path& name) {
+    return std::filesystem::exists(std::filesystem::symlink_status(name, ignored));
+  };
   // A log beside the name holds blocks of a recording that was here, or will be taken for this one's.
-  for (const auto& log : {wal_path(path), new_wal_path(path)}) {
-    std::error_code ignored;
-    if (!std::filesystem::exists(std::filesystem::symlink_status(log, ignored))) continue;
-    if (options.if_exists == IfExists::fail) return fail(ErrorCode::exists, "exists already", log);
-    if (auto removed = remove_file(log); !removed) return fail(removed);
-  }
+  const std::array logs{wal_path(path), new_wal_path(path)};
+  for (const auto& log : logs)
+    if (options.if_exists == IfExists::fail && is_there(log)) return fail(ErrorCode::exists, "exists already", log);
+  const bool is_new = options.if_exists == IfExists::fail || !is_there(path);
   auto sink = OutputFile::create(path, options.if_exists);
   if (!sink) return fail(sink);
-  if (options.if_exists == IfExists::fail) recording.made();
+  if (is_new) recording.made();
+  for (const auto& log : logs)
+    if (is_there(log))
+      if (auto removed = remove_file(log); !removed) return fail(removed);
   SdszWriterOptions without_log = options;
   without_log.durability = Durability::none;
   auto writer = begin(std::move(*sink), session, without_log);
@@ -192,7 +200,8 @@ Expected<SdszWriter> SdszWriter::begin(std::unique_ptr<ByteSink> sink, const Pro
 Expected<SdszWriter::StreamId> SdszWriter::add_stream(const StreamDescription& description) {
   const auto id = static_cast<StreamId>(state_->streams.size());
   const auto take = [&] { return state_->take_stream(description); };
-  if (auto added = state_->taking(take, [&] { return state_->write_stream(); }); !added) return fail(added);
+  if (auto added = state_->taking(take, [&] { return state_->write_stream(); }); !added)
+    return tl::unexpected<Error>(std::move(added.error()));
   return id;
 }
 
@@ -310,6 +319,7 @@ Expected<void> SdszWriter::shrink_log() {
 }
 
 Expected<void> SdszWriter::close() {
+  state_->closing = true;
   return state_->latching([&]() -> Expected<void> {
     if (state_->failure) return tl::unexpected<Error>(*state_->failure);
     for (; !state_->closed; ++state_->close_step) {

@@ -73,10 +73,10 @@ Expected<void> SdszWriter::State::flush_log() {
     auto renewed = renew_log();
     if (renewed || failure) return renewed;
     // Without a descriptor, or room, for its successor the log still does; but not for ever.
-    if (wal->frames() >= limits::max_log_frames / 2) return latch(renewed);
+    if (wal->frames() >= limits::max_log_frames / 2) return latch(std::move(renewed));
     renew_at = wal->bytes() + kRetryLogBytes;
   }
-  if (auto done = log_open_blocks(*wal); !done) return latch(done);
+  if (auto done = log_open_blocks(*wal); !done) return latch(std::move(done));
   if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
   if (auto synced = surely([&] { return wal->sync(); }); !synced) return synced;
   synced_log_bytes = wal->bytes();
@@ -85,13 +85,16 @@ Expected<void> SdszWriter::State::flush_log() {
 
 Expected<void> SdszWriter::State::renew_log() {
   std::vector<LoggedPart> before;
-  before.reserve(streams.size());
-  const auto directory = directory_of(sink->path());
-  auto fresh = wal->successor();
-  if (!fresh) return fail(fresh);
-  for (auto& stream : streams) before.push_back(std::exchange(stream.logged, {}));
+  std::filesystem::path directory;
+  std::optional<WalWriter> fresh;
   Expected<void> done;
   try {
+    before.reserve(streams.size());
+    directory = directory_of(sink->path());
+    auto made = wal->successor();
+    if (!made) return fail(made);
+    fresh = std::move(*made);
+    for (auto& stream : streams) before.push_back(std::exchange(stream.logged, {}));
     done = log_open_blocks(*fresh);
     if (done && options.durability == Durability::power) done = fresh->sync();
     if (done) done = fresh->publish(*wal);
@@ -99,8 +102,8 @@ Expected<void> SdszWriter::State::renew_log() {
     done = tl::unexpected<Error>(no_memory());
   }
   if (!done) {
-    fresh->discard();
-    for (std::size_t i = 0; i < streams.size(); ++i) streams[i].logged = before[i];
+    for (std::size_t i = 0; i < before.size(); ++i) streams[i].logged = before[i];
+    if (fresh) fresh->discard();
     return done;
   }
   wal = std::move(*fresh);

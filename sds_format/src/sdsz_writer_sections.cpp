@@ -29,10 +29,10 @@ Expected<void> SdszWriter::State::write_section(SectionHeader header, ByteView p
     done = tl::unexpected<Error>(no_memory());
   }
   if (!done) {
-    auto failed = latch(done);
+    note_failure(std::move(done.error()));
     (void)sink->truncate(stored);  // leave whole sections; the error that counts is the first
     save_in_log();
-    return failed;
+    return tl::unexpected<Error>(*failure);
   }
   stored += whole.size();
   ++sequence;

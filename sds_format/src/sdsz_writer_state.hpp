@@ -84,7 +84,8 @@ struct SdszWriter::State {
   std::optional<Error> failure;
   bool saved_in_log = false;   // since the failure
   bool for_good = false;       // no resume() helps
-  std::size_t close_step = 0;  // how far close() came
+  bool closing = false;        // close() was called
+  std::size_t close_step = 0;  // how far it came
   bool closed = false;
 
   std::deque<std::unique_ptr<SectionJob>> jobs;  // in the order of their sections
@@ -97,10 +98,13 @@ struct SdszWriter::State {
 
   // Of something that was tried with the file or the log. Permanent: nobody knows what became of it.
   enum class Failure { until_resumed, permanent };
-  tl::unexpected<Error> latch(const Expected<void>& failed, Failure kind = Failure::until_resumed) {
+  void note_failure(Error&& error, Failure kind = Failure::until_resumed) noexcept {
     for_good = for_good || kind == Failure::permanent;
-    if (!failure) failure = failed.error();
-    return tl::unexpected<Error>(failed.error());
+    if (!failure) failure = std::move(error);
+  }
+  tl::unexpected<Error> latch(Expected<void> failed, Failure kind = Failure::until_resumed) {
+    note_failure(std::move(failed.error()), kind);
+    return tl::unexpected<Error>(*failure);
   }
 
   // Makes a call that writes. A lack of memory latches as a write that failed does: file and log may end anywhere, what
@@ -110,8 +114,7 @@ struct SdszWriter::State {
     try {
       return write();
     } catch (const std::exception&) {
-      for_good = for_good || kind == Failure::permanent;
-      if (!failure) failure = no_memory();
+      note_failure(no_memory(), kind);
       try {
         save_in_log();
       } catch (const std::exception&) {
@@ -127,7 +130,8 @@ struct SdszWriter::State {
     return latching(
         [&]() -> Expected<void> {
           auto done = call();
-          return done ? done : latch(done, Failure::permanent);
+          if (!done) return latch(std::move(done), Failure::permanent);
+          return {};
         },
         Failure::permanent);
   }
@@ -156,7 +160,7 @@ struct SdszWriter::State {
   // The error that every call answers with while the writer has failed.
   [[nodiscard]] Expected<void> usable() const {
     if (failure) return tl::unexpected<Error>(*failure);
-    if (close_step > 0) return fail(ErrorCode::usage, "the recording is closed", sink->path());
+    if (closing) return fail(ErrorCode::usage, "the recording is closed", sink->path());
     return {};
   }
 
@@ -276,8 +280,8 @@ struct SdszWriter::State {
 
   Expected<void> flush_log();
 
-  // Puts a log of what is open in the place of the one that there is, which counts until then. If that failed, it still
-  // does, unless the failure latched.
+  // Puts a log of what is open in the place of the one that there is, which counts until then. If that fails, it still
+  // does, unless the failure latched. Throws only behind that.
   Expected<void> renew_log();
 
   // --- The end (sdsz_writer.cpp)

@@ -108,7 +108,7 @@ Expected<void> SdszWriter::State::append(std::uint32_t id, std::uint64_t tick, B
   const bool too_large =
       stream.run.count() > 0 && stream.run.raw_bytes() + more > 2 * std::uint64_t{options.section_bytes};
   const auto take = [&]() -> Expected<void> {
-    if (failure || close_step > 0 || stream.ended || stream.torn || stream.run.count() == 0 ||
+    if (failure || closing || stream.ended || stream.torn || stream.run.count() == 0 ||
         data.size() > limits::max_block_bytes) [[unlikely]]
       if (auto ok = accepts(stream, data.size()); !ok) return ok;
     if (too_large) start_sealing(id);

@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "retry.hpp"
+#include "sds/format/file_system.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/new_file.hpp"
 #include "sds/format/section.hpp"
@@ -100,7 +102,7 @@ Expected<void> WalWriter::publish(const WalWriter& predecessor) {
 }
 
 void WalWriter::discard() {
-  if (sink_->is_at(sink_->path())) (void)remove_file(sink_->path());
+  if (sink_->is_at(sink_->path())) (void)retry([&] { return file_system().unlink(sink_->path()); });
 }
 
 bool WalWriter::is_in_place() const { return sink_->is_at(wal_path(recording_)); }

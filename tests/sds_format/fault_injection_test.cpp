@@ -1,6 +1,8 @@
 // Writers on a disk that fills up: one clear error, and a file that is whole up to there.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "sds/format/sdsz_reader.hpp"
 #include "support/memory_sink.hpp"
 #include "support/recordings.hpp"
@@ -67,6 +69,70 @@ TEST(DiskFull, ACloseThatFailedIsTakenUpAgainAndTakesNothingMore) {
   test::write_file(dir / "a.sdsz", std::string(as_text(disk->bytes)));
   EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 5u);
   EXPECT_TRUE((*SdszReader::open(dir / "a.sdsz", {}))->damages().empty());
+}
+
+// Refuses some operations.
+class RefusingDisk final : public FileSystem {
+ public:
+  RefusingDisk() : before_(replace_file_system(this)) {}
+  ~RefusingDisk() override { replace_file_system(before_); }
+  RefusingDisk(const RefusingDisk&) = delete;
+  RefusingDisk& operator=(const RefusingDisk&) = delete;
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    return path.extension() == no_open ? -EMFILE : FileSystem::open(path, flags, mode);
+  }
+  int rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    return no_rename ? -ENOSPC : FileSystem::rename(from, to);
+  }
+  int unlink(const std::filesystem::path& path) override { return no_unlink ? -EIO : FileSystem::unlink(path); }
+
+  std::string no_open;  // of names with this ending
+  bool no_rename = false;
+  bool no_unlink = false;
+
+ private:
+  FileSystem* before_;
+};
+
+TEST(Refused, ALogThatCannotBeReplacedNorItsSuccessorRemovedStays) {
+  const test::TempDir dir;
+  RefusingDisk disk;
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(dir / "a.sdsz", {}, options);
+  ASSERT_TRUE(writer->add_stream({"A", "0", false, "", "", ""}));
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(writer->append(0, i, as_bytes("block")));
+    disk.no_rename = true;
+    disk.no_unlink = i % 2 == 0;
+    ASSERT_TRUE(writer->shrink_log());
+    EXPECT_EQ(writer->unsaved_blocks(0), 0u);
+  }
+  disk.no_unlink = false;
+  ASSERT_TRUE(writer->shrink_log());
+  writer = fail(ErrorCode::io, "killed");
+  EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 20u);
+  EXPECT_FALSE(std::filesystem::exists(dir / "a.sdsz.wal.new"));
+}
+
+TEST(Refused, ACreationThatFailsLeavesWhatWasThereAndNothingNew) {
+  const test::TempDir dir;
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  {
+    auto killed = SdszWriter::create(dir / "a.sdsz", {}, options);
+    ASSERT_TRUE(killed->add_stream({"A", "0", false, "", "", ""}));
+    for (std::uint32_t i = 0; i < 5; ++i) ASSERT_TRUE(killed->append(0, i, as_bytes("block")));
+    ASSERT_TRUE(killed->flush());
+  }
+  RefusingDisk disk;
+  options.if_exists = IfExists::overwrite;
+  disk.no_open = ".sdsz";
+  EXPECT_FALSE(SdszWriter::create(dir / "a.sdsz", {}, options));
+  EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 5u);
+  disk.no_open = ".wal";
+  EXPECT_FALSE(SdszWriter::create(dir / "b.sdsz", {}, options));
+  EXPECT_FALSE(std::filesystem::exists(dir / "b.sdsz"));
 }
 
 TEST(DiskFull, APlainWriterReportsItAtTheLatestWhenClosed) {

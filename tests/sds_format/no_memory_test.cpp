@@ -10,6 +10,7 @@
 #include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
 #include "sds/format/worker_pool.hpp"
+#include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -179,6 +180,75 @@ TEST(WithoutMemory, AWriterThatIsGivenUpLeavesWhatItSays) {
       if (happened) script.expect_what_was_taken(dir / "a.sdsz", spared);
     }
   });
+}
+
+// A writer with a log, at `path`, that has taken `count` blocks of one stream, and flushed them.
+SdszWriter writer_with(const std::filesystem::path& path, std::uint32_t count) {
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(path, {}, options);
+  EXPECT_TRUE(writer->add_stream({"A", "0", false, "", "", ""}));
+  for (std::uint32_t i = 0; i < count; ++i) EXPECT_TRUE(writer->append(0, i, as_bytes("block")));
+  EXPECT_TRUE(writer->flush());
+  return std::move(*writer);
+}
+
+TEST(WithoutMemory, ALogThatCannotBeReplacedStays) {
+  bool happened = true;
+  for (long spared = 0; happened; ++spared) {
+    const test::TempDir dir;
+    auto writer = writer_with(dir / "a.sdsz", 5);
+    Expected<void> shrunk;
+    {
+      const NoMemory lack(spared);
+      shrunk = writer.shrink_log();
+      happened = NoMemory::happened();
+    }
+    EXPECT_TRUE(shrunk) << spared;
+    EXPECT_FALSE(writer.failure()) << spared;
+    EXPECT_TRUE(writer.close());
+    EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 5u);
+  }
+}
+
+TEST(WithoutMemory, ACloseThatFailedTakesNothingMore) {
+  bool happened = true;
+  for (long spared = 0; happened; ++spared) {
+    const test::TempDir dir;
+    auto writer = writer_with(dir / "a.sdsz", 5);
+    Expected<void> closed;
+    {
+      const NoMemory lack(spared);
+      closed = writer.close();
+      happened = NoMemory::happened();
+    }
+    if (closed) continue;
+    ASSERT_TRUE(writer.resume()) << spared;
+    auto late = writer.append(0, 9, as_bytes("late"));
+    ASSERT_FALSE(late) << spared;
+    EXPECT_EQ(late.error().code, ErrorCode::usage);
+    EXPECT_TRUE(writer.close());
+    EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 5u);
+  }
+}
+
+TEST(WithoutMemory, AStreamOnAFullDiskIsRefusedAndNothingIsThrown) {
+  bool happened = true;
+  for (long spared = 0; happened; ++spared) {
+    const test::TempDir dir;
+    auto writer = writer_with(dir / "a.sdsz", 5);
+    const StreamDescription late{"late", "0", false, "", "", ""};
+    {
+      const test::LimitedDisk full(0);
+      const NoMemory lack(spared);
+      EXPECT_FALSE(writer.add_stream(late)) << spared;
+      happened = NoMemory::happened();
+    }
+    ASSERT_TRUE(writer.resume());
+    EXPECT_EQ(*writer.add_stream(late), 1u);
+    EXPECT_TRUE(writer.close());
+    EXPECT_EQ((*SdszReader::open(dir / "a.sdsz", {}))->streams().size(), 2u);
+  }
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ class WalWriter {
   [[nodiscard]] Expected<WalWriter> successor() const;
   /// Gives a successor its name; fails where that is not its predecessor's any more.
   [[nodiscard]] Expected<void> publish(const WalWriter& predecessor);
-  /// Deletes a successor that was not published.
+  /// Deletes a successor that was not published, if that can be done. Needs no memory.
   void discard();
   /// False if the log was moved or deleted, or its recording was: the name may be another's by now.
   [[nodiscard]] bool is_in_place() const;
