@@ -62,7 +62,8 @@ class MultiLabel(Case):
     def test_all_labels_are_in_one_file(self):
         # The shake begins within the walk: what begins last counts, as in all that compares labels.
         rec = self.recording("walk", labels=[("walk", 1, 4), ("shake", 3, 3.5), ("rest", 6, 20)])
-        out, err = run("export", "edge-impulse", rec, "--multi-label", "-o", self.path("walk.json"))
+        out, err = run("export", "edge-impulse", rec, "--multi-label", "--label-index", "milliseconds", "-o",
+                       self.path("walk.json"))
         self.assertEqual(self.values("walk.json"), list(range(1000)))
         self.assertIn("info.labels", out)
         self.assertIn("walk.json: 300 of its 1000 samples have no label, and Edge Impulse wants one of each: they are "
@@ -72,8 +73,7 @@ class MultiLabel(Case):
         self.assertEqual(self.spans(label), [("unlabelled", 0, 999), ("walk", 1000, 2999), ("shake", 3000, 3499),
                                              ("walk", 3500, 3999), ("unlabelled", 4000, 5999), ("rest", 6000, 9999)])
         _, err = run("export", "edge-impulse", rec, "--multi-label", "-o", self.path("walk.json"), expect=4)
-        _, err = run("export", "edge-impulse", rec, "--multi-label", "--rest-class", "idle", "--label-index", "samples",
-                     "-f", "-o", self.path("walk.json"))
+        _, err = run("export", "edge-impulse", rec, "--multi-label", "--rest-class", "idle", "-f", "-o", self.path("walk.json"))
         self.assertEqual(err, "")
         self.assertEqual(self.spans(self.info("info.labels")["walk.json"][1]), [
             ("idle", 0, 99), ("walk", 100, 299), ("shake", 300, 349), ("walk", 350, 399), ("idle", 400, 599), ("rest", 600, 999)])
@@ -87,7 +87,8 @@ class MultiLabel(Case):
                 rec = self.recording(name, rate, samples)
                 self.write(name + ".labels.yml", f"labels:\n  version: 1\n  tick-frequency: {rate}\n  intervals:\n"
                                            f"    - {{class: a, begin: 0, end: {edge}}}\n    - {{class: b, begin: {edge}, end: {10 * samples}}}\n")
-                run("export", "edge-impulse", rec, "--multi-label", "-f", "-o", self.path(name + ".json"))
+                run("export", "edge-impulse", rec, "--multi-label", "--label-index", "milliseconds", "-f", "-o",
+                    self.path(name + ".json"))
                 numerator = int(rate * 2)
                 start, length = edge * 2000 // numerator, -(-samples * 2000 // numerator)
                 self.assertEqual(self.spans(self.info("info.labels")[name + ".json"][1]), [("a", 0, start - 1), ("b", start, length - 1)])
@@ -96,10 +97,11 @@ class MultiLabel(Case):
         rec = self.recording("r", 48000, 4800)
         self.write("r.labels.yml", "labels:\n  version: 1\n  tick-frequency: 48000\n  intervals:\n"
                                    "    - {class: a, begin: 0, end: 100}\n    - {class: tick, begin: 100, end: 120}\n    - {class: b, begin: 120, end: 4800}\n")
-        _, err = run("export", "edge-impulse", rec, "--multi-label", "-o", self.path("r.json"))
+        _, err = run("export", "edge-impulse", rec, "--multi-label", "--label-index", "milliseconds", "-o",
+                     self.path("r.json"))
         self.assertIn("r.json: 1 label within a millisecond is left out (--label-index samples keeps all)", err)
         self.assertEqual(self.spans(self.info("info.labels")["r.json"][1]), [("a", 0, 1), ("b", 2, 99)])
-        run("export", "edge-impulse", rec, "--multi-label", "--label-index", "samples", "-f", "-o", self.path("r.json"))
+        run("export", "edge-impulse", rec, "--multi-label", "-f", "-o", self.path("r.json"))
         self.assertEqual(self.spans(self.info("info.labels")["r.json"][1]), [("a", 0, 99), ("tick", 100, 119), ("b", 120, 4799)])
 
     def test_streams_and_recordings_share_one_file_of_labels(self):
@@ -109,25 +111,25 @@ class MultiLabel(Case):
             _, err = run("export", "edge-impulse", one, bare, "--multi-label", "-o", self.path("") + out)
             info = self.info(out.strip("/"), "info.labels")
             self.assertEqual(sorted(info), ["bare.json", "one.A.json", "one.B.json"])
-            self.assertEqual(self.spans(info["one.A.json"][1]), [("a", 0, 4999), ("all", 5000, 9999)])
-            self.assertEqual(self.spans(info["one.B.json"][1]), [("unlabelled", 0, 4999), ("all", 5000, 9999)])
+            self.assertEqual(self.spans(info["one.A.json"][1]), [("a", 0, 499), ("all", 500, 999)])
+            self.assertEqual(self.spans(info["one.B.json"][1]), [("unlabelled", 0, 499), ("all", 500, 999)])
             self.assertEqual(info["bare.json"][1], {"type": "unlabeled"})
             self.assertIn("bare.json: there is no label: it is told as unlabeled", err)
         # One recording of several streams goes into a folder, too.
         run("export", "edge-impulse", one, "--multi-label", "--rest-class", "none", "-o", self.path("both"))
         self.assertEqual(sorted(self.info("both", "info.labels")), ["one.A.json", "one.B.json"])
         run("export", "edge-impulse", bare, "--multi-label", "--rest-class", "none", "--cbor", "-o", self.path("bare.cbor"))
-        self.assertEqual(self.spans(self.info("info.labels")["bare.cbor"][1]), [("none", 0, 9999)])
+        self.assertEqual(self.spans(self.info("info.labels")["bare.cbor"][1]), [("none", 0, 999)])
 
     def test_a_part_and_a_class_have_their_own_edges(self):
         rec = self.recording("walk", labels=[("walk", 1, 4), ("shake", 3, 3.5), ("rest", 6, 8)])
         run("export", "edge-impulse", rec, "--multi-label", "--from", 2, "--to", 3.25, "-o", self.path("part.json"))
         self.assertEqual(self.values("part.json"), list(range(200, 325)))
-        self.assertEqual(self.spans(self.info("info.labels")["part.json"][1]), [("walk", 0, 999), ("shake", 1000, 1249)])
+        self.assertEqual(self.spans(self.info("info.labels")["part.json"][1]), [("walk", 0, 99), ("shake", 100, 124)])
         # Stretches of --label follow each other; labels of other classes say nothing.
         _, err = run("export", "edge-impulse", rec, "--multi-label", "--label", "walk", "--label", "rest", "-f", "-o", self.path("part.json"))
         self.assertEqual(self.values("part.json"), [*range(100, 400), *range(600, 800)])
-        self.assertEqual(self.spans(self.info("info.labels")["part.json"][1]), [("walk", 0, 2999), ("rest", 3000, 4999)])
+        self.assertEqual(self.spans(self.info("info.labels")["part.json"][1]), [("walk", 0, 299), ("rest", 300, 499)])
         self.assertIn("2 stretches of the time are joined", err)
 
     def test_a_split_tells_the_parts(self):

@@ -121,8 +121,8 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
         ->type_name("NAME");
     command
         ->add_option("--label-index", o->info_labels.in_samples,
-                     "What info.labels counts: `milliseconds`, as Edge Impulse documents it (default), or `samples`, "
-                     "as its uploader takes it")
+                     "What info.labels counts: `samples`, as Edge Impulse's uploader takes it (default), or "
+                     "`milliseconds`, as its documentation says")
         ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"milliseconds", false}, {"samples", true}}))
         ->type_name("milliseconds|samples");
   }

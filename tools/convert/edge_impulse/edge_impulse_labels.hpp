@@ -39,7 +39,7 @@ struct LabelledFile {
 
 struct InfoLabelsOptions {
   std::string rest = "unlabelled";  ///< the class of samples without a label
-  bool in_samples = false;          ///< edges count samples, not milliseconds
+  bool in_samples = true;           ///< edges count samples, not milliseconds
 };
 
 /// The text of the file `folder`/info.labels about these files in it or below. Files in the folders `train`,
