@@ -114,7 +114,7 @@ TEST(WithoutMemory, AStreamThatCannotBeOpenedLeavesNoFile) {
         }
         happened = NoMemory::happened();
       }
-      if (session && !opened) session->abandon("out of memory");
+      if (session && !opened) (void)session->abandon("out of memory");
       session.reset();
       EXPECT_EQ(std::filesystem::is_empty(dir.path()), !opened) << packed << " " << spared;
     }

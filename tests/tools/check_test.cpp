@@ -102,6 +102,18 @@ TEST(StepCounterTest, StepsAreJudgedByTheSamplesOfTheEarlierBlock) {
   EXPECT_EQ(steps.median(), 100u);
 }
 
+TEST(StepCounterTest, OneThatWasAssignedCountsForItself) {
+  StepCounter steps;
+  steps.add(7, 1, 1);
+  steps = StepCounter(10);
+  steps.add(10, 1, 1);
+  steps.add(10, 2, 1);
+  steps.add(25, 3, 1);
+  ASSERT_EQ(steps.steps().size(), 2u);
+  EXPECT_EQ(steps.steps()[0].count, 2u);
+  EXPECT_EQ(steps.gaps().count, 1u);
+}
+
 TEST(StepCounterTest, ALongBlockBeforeShortOnesIsNoGap) {
   StepCounter steps;
   steps.add(40960, 1, 4096);

@@ -60,13 +60,13 @@ bool StepCounter::Key::operator<(const Key& other) const {
 }
 
 void StepCounter::add(std::uint64_t step, std::uint64_t block, std::uint64_t samples) {
-  if (last_ == steps_.end() || last_->first.ticks != step || last_->first.samples != samples) {
+  if (last_ == nullptr || last_->first.ticks != step || last_->first.samples != samples) {
     const Key key{step, samples};
     if (steps_.size() >= max_steps && steps_.count(key) == 0) {
       if (key < steps_.begin()->first) return;  // short steps are no gaps
       steps_.erase(steps_.begin());
     }
-    last_ = steps_.try_emplace(key, Seen{0, block}).first;
+    last_ = &*steps_.try_emplace(key, Seen{0, block}).first;
   }
   ++last_->second.count;
 }

@@ -56,6 +56,11 @@ class StepCounter {
   };
   /// `nominal_ticks`: how long a sample lasts by the sample frequency; 0: there is none.
   explicit StepCounter(double nominal_ticks = 0) : nominal_ticks_(nominal_ticks) {}
+  StepCounter(StepCounter&&) = default;
+  StepCounter& operator=(StepCounter&&) = default;
+  StepCounter(const StepCounter&) = delete;
+  StepCounter& operator=(const StepCounter&) = delete;
+  ~StepCounter() = default;
   /// To block number `block` from the one before it, which holds `samples`.
   void add(std::uint64_t step, std::uint64_t block, std::uint64_t samples);
   [[nodiscard]] Finding longest() const;
@@ -79,7 +84,7 @@ class StepCounter {
   // The max_steps with the largest ratios.
   static constexpr std::size_t max_steps = 65536;
   std::map<Key, Seen> steps_;
-  std::map<Key, Seen>::iterator last_ = steps_.end();
+  std::pair<const Key, Seen>* last_ = nullptr;  // of steps_, in which elements stay where they are
 };
 
 /// Ticks that a sample lasts by the sample frequency; 0 without one.
