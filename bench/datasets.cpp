@@ -6,14 +6,14 @@
 #include <cmath>
 #include <filesystem>
 
-#include "harness.hpp"
-#include "sds/format/worker_pool.hpp"
 #include "channel_values.hpp"
 #include "csv_export.hpp"
 #include "exports.hpp"
+#include "harness.hpp"
 #include "imports.hpp"
 #include "plot.hpp"
 #include "query.hpp"
+#include "sds/format/worker_pool.hpp"
 
 namespace sds::bench {
 

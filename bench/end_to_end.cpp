@@ -9,11 +9,11 @@
 #include <filesystem>
 #include <fstream>
 
-#include "harness.hpp"
-#include "sds/player/player.hpp"
 #include "check.hpp"
 #include "csv_export.hpp"
+#include "harness.hpp"
 #include "pack.hpp"
+#include "sds/player/player.hpp"
 
 namespace sds::bench {
 

@@ -6,9 +6,9 @@
 #include <fstream>
 
 #include "harness.hpp"
+#include "pack.hpp"
 #include "sds/bridge/replay_job.hpp"
 #include "sds/player/player.hpp"
-#include "pack.hpp"
 
 namespace sds::bench {
 

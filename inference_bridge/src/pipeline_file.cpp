@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "sds/format/yaml_map.hpp"
 #include "sds/format/names.hpp"
+#include "sds/format/yaml_map.hpp"
 
 namespace sds::pipeline {
 

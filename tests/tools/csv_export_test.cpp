@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "value_text.hpp"
 #include "support/memory_sink.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
+#include "value_text.hpp"
 
 namespace sds {
 namespace {

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <functional>
 
-#include "sds/format/file_system.hpp"
 #include "dataset.hpp"
+#include "sds/format/file_system.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

@@ -8,12 +8,12 @@
 #include <functional>
 #include <numbers>
 
-#include "sds/player/player.hpp"
 #include "check.hpp"
 #include "dataset.hpp"
 #include "exports.hpp"
 #include "pack.hpp"
 #include "recover.hpp"
+#include "sds/player/player.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

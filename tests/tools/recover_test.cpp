@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <map>
 
-#include "sds/format/limits.hpp"
 #include "check.hpp"
 #include "pack.hpp"
+#include "sds/format/limits.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
