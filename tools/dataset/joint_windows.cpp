@@ -286,7 +286,7 @@ Expected<void> cut_joint_windows(const DatasetItem& item, const WindowOptions& o
     const double rate = recording->streams()[part.index].metadata->sample_frequency->hz();
     tell_unusual(windows.tensors[i], options.window_s * rate, windows);
   }
-  for (auto& note : windows.notes) note = item.name + ": " + note;
+  for (auto& note : windows.notes) note.insert(0, item.name + ": ");
   return {};
 }
 
