@@ -1,5 +1,5 @@
 // The one error type of sdskit, and the result type that carries it across every public boundary.
-// No exception leaves a public function; a programming error is an assert.
+// No exception leaves a public function but std::bad_alloc, where memory runs out; a programming error is an assert.
 #pragma once
 
 #include <cstdint>
