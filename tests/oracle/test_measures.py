@@ -102,9 +102,11 @@ class Measures(Oracle):
                 self.assertAlmostEqual(channel["range_used"], np.abs(stream.x.astype(int)).max() / 32768, delta=1e-12)
                 # Runs of equal values, from the first one's time up to the next other one, or to the end.
                 edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(x))), samples]
-                longest = max(b - a for a, b in zip(edges, edges[1:]))
-                first = next(a for a, b in zip(edges, edges[1:]) if b - a == longest)
-                until = times[first + longest] if first + longest < samples else stream.end()
+                ends = [times[b] if b < samples else stream.end() for b in edges[1:]]
+                # The longest in time of those that have two values, or the first value.
+                runs = [(end - times[a], a, b - a) for a, b, end in zip(edges, edges[1:], ends) if b - a > 1]
+                held, first, longest = max(runs, key=lambda run: (run[0], -run[1]), default=(ends[0] - times[0], 0, 1))
+                until = times[first] + held
                 self.assertEqual(channel["longest_run"], longest)
                 self.near(channel["longest_run_at_s"], times[first])
                 self.near(channel["longest_run_s"], until - times[first])

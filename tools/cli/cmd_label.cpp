@@ -661,6 +661,13 @@ void add_label(CLI::App& app, Run& run) {
       ->type_name("X");
   automatic->add_option("--min-duration", o->scores.min_duration_s, "Shorter labels from scores are left out")
       ->type_name("S");
+  // What one way knows has no effect on the other.
+  auto* scores = automatic->get_option("--scores");
+  for (const char* of_activity : {"--stream", "--channel", "--frame", "--threshold", "--factor", "--min-active",
+                                  "--min-silent", "--active", "--silent"})
+    scores->excludes(automatic->get_option(of_activity));
+  for (const char* of_scores : {"--scores-from", "--score-channel", "--score-threshold", "--min-duration"})
+    automatic->get_option(of_scores)->needs(scores);
   automatic->footer("Example: sds label auto clip.sdsz -s Microphone --active speech --silent silence");
 }
 

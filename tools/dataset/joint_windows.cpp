@@ -10,9 +10,6 @@ namespace sds {
 
 namespace {
 
-// Times are doubles nearest to exact ones, begins of windows sums of such: an instant is the same within this.
-double tolerance(double time_s) { return 1e-9 + std::abs(time_s) * 1e-15; }
-
 // Samples of one stream without a gap or loss between them, from `first_run` on; `span` begins where no earlier one of
 // its samples reaches.
 struct Stretch {
@@ -118,7 +115,7 @@ Expected<void> place_windows(const Recording& recording, const std::vector<Part>
   for (const auto& span : common)
     for (std::uint64_t k = 0;; ++k) {
       const double begin = span.begin + static_cast<double>(k) * options.stride_s;
-      if (begin + options.window_s > span.end + tolerance(span.end)) break;
+      if (begin + options.window_s > span.end + time_tolerance(span.end)) break;
       if (++all > most) return fail(ErrorCode::usage, "the stride gives more windows than samples", recording.path());
       auto name = window_class(*labels, streams, begin, begin + options.window_s, options.min_label_share);
       if (name.empty()) ++windows.unlabelled;
@@ -141,7 +138,7 @@ class WindowFiller {
     if (tensor_.counts.size() == begins_.size()) return {};
     // Nothing before the next window will be asked for.
     from = std::max(from, begins_[tensor_.counts.size()]);
-    const auto first = std::lower_bound(samples.times.begin(), samples.times.end(), from - tolerance(from));
+    const auto first = std::lower_bound(samples.times.begin(), samples.times.end(), from - time_tolerance(from));
     if (first == samples.times.end()) return {};
     // Blocks that all have one time, for instance: there is no end of them in a window.
     if (held_ > 2 * max_window_values) return fail(ErrorCode::limit, "a window of more than 4 million values");
@@ -155,8 +152,8 @@ class WindowFiller {
   /// Writes all windows that end by `time`: nothing before it is still to come.
   Expected<void> write_until(double time) {
     for (std::size_t next = tensor_.counts.size(); next < begins_.size(); ++next) {
-      const double begin = begins_[next] - tolerance(begins_[next]);
-      const double end = begins_[next] + length_ - tolerance(begins_[next] + length_);
+      const double begin = begins_[next] - time_tolerance(begins_[next]);
+      const double end = begins_[next] + length_ - time_tolerance(begins_[next] + length_);
       if (end > time) break;
       std::size_t count = 0;
       Bytes out;
@@ -186,7 +183,7 @@ class WindowFiller {
   };
 
   void drop_before(double time) {
-    while (!runs_.empty() && runs_.front().times.back() < time - tolerance(time)) {
+    while (!runs_.empty() && runs_.front().times.back() < time - time_tolerance(time)) {
       held_ -= runs_.front().rows.size();
       runs_.pop_front();
     }
@@ -221,7 +218,7 @@ Expected<void> fill_windows(const Recording& recording, const Part& part, const 
       from = part.stretches[stretch].span.begin;
       if (stretch > 0) {
         const double end = part.stretches[stretch - 1].span.end;
-        if (auto done = filler.write_until(end + tolerance(end)); !done) return done;
+        if (auto done = filler.write_until(end + time_tolerance(end)); !done) return done;
         filler.forget();
       }
       ++stretch;

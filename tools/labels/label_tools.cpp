@@ -323,7 +323,8 @@ void join_labels(LabelFile& file, double gap_s) {
   for (const auto& label : file.labels) {
     const auto key = std::make_tuple(label.name, label.stream, label.author);
     const auto at = last.find(key);
-    if (at != last.end() && file.seconds_of(label.begin) <= file.seconds_of(joined[at->second].end) + gap_s) {
+    if (at != last.end() && file.seconds_of(label.begin) <= file.seconds_of(joined[at->second].end) + gap_s +
+                                                                time_tolerance(file.seconds_of(label.begin))) {
       joined[at->second].end = std::max(joined[at->second].end, label.end);
       if (joined[at->second].confidence != label.confidence) joined[at->second].confidence.reset();
       if (joined[at->second].note != label.note) joined[at->second].note.clear();
@@ -638,7 +639,8 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
       std::vector<Run> kept;
       const double least = silence ? options.min_silent_s : options.min_active_s;
       for (const auto& run : runs) {
-        const bool turn = run.active != silence && run.end - run.begin < least && (!silence || !kept.empty());
+        const bool turn =
+            run.active != silence && is_shorter({run.begin, run.end}, least) && (!silence || !kept.empty());
         append(kept, {run.begin, run.end, turn ? !run.active : run.active});
       }
       runs = std::move(kept);
@@ -653,21 +655,23 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
 
 Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
                             LabelFile& labels, const OnProgress& on_progress) {
+  // Nothing is said of time without samples, as with activity.
+  auto stretches = sampled_ranges(recording, stream, on_progress);
+  if (!stretches) return fail(stretches);
   auto reader = SampleReader::open(recording, stream, {}, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   auto values = choose_values(metadata, options.channels);
   if (!values) return fail(values);
   RunLabeller labeller(labels, "");
+  std::size_t stretch = 0;  // that the samples so far lie in
   std::string current;
   double begin = 0;
   double sum = 0;
   std::uint64_t count = 0;
-  double last_time = 0;
-  double last_step = 0;
   bool any = false;
   const auto close = [&](double end) -> Expected<void> {
-    if (end - begin < options.min_duration_s) return {};
+    if (is_shorter({begin, end}, options.min_duration_s)) return {};
     return labeller.put(current, begin, end, sum, count, true);
   };
   for (;;) {
@@ -688,10 +692,12 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       }
       if (!(best >= options.threshold)) name.clear();
       const double time = samples.times[k];
-      if (any && time > last_time) last_step = time - last_time;
-      if (!any || name != current) {
+      const std::size_t before = stretch;
+      while (stretch + 1 < stretches->size() && time >= (*stretches)[stretch + 1].begin - time_tolerance(time))
+        ++stretch;
+      if (!any || name != current || stretch != before) {
         if (any)
-          if (auto done = close(time); !done) return done;
+          if (auto done = close(stretch != before ? (*stretches)[before].end : time); !done) return done;
         current = name;
         begin = time;
         sum = 0;
@@ -700,11 +706,10 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       any = true;
       sum += best;
       ++count;
-      last_time = time;
     }
   }
-  if (any)
-    if (auto done = close(last_time + last_step); !done) return done;
+  if (any && stretch < stretches->size())
+    if (auto done = close((*stretches)[stretch].end); !done) return done;
   labels.sort();
   return {};
 }

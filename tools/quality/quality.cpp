@@ -161,8 +161,10 @@ class ValueAssessor {
       run_value_ = value;
       run_begin_ = time;
     }
-    window_sum_ += d;
-    window_squares_ += d * d;
+    // About the window's own first value: whatever the stream began with costs no precision.
+    if (window_ == 0) window_first_ = value;
+    window_sum_ += value - window_first_;
+    window_squares_ += (value - window_first_) * (value - window_first_);
     if (++window_ == 256) {
       const double power = window_squares_ / 256 - (window_sum_ / 256) * (window_sum_ / 256);
       // Below what the sums can resolve, all values were equal.
@@ -173,7 +175,9 @@ class ValueAssessor {
   }
 
   void end_run(double time) {
-    if (run_ <= result_.longest_run) return;
+    // A single value is not stuck, however long it lasts.
+    if (result_.longest_run > 0 && run_ < 2) return;
+    if (result_.longest_run >= 2 && time - run_begin_ <= result_.longest_run_s) return;
     result_.longest_run = run_;
     result_.longest_run_s = time - run_begin_;
     result_.longest_run_at = run_begin_;
@@ -194,6 +198,7 @@ class ValueAssessor {
   double run_value_ = 0;
   double run_begin_ = 0;
   std::size_t window_ = 0;
+  double window_first_ = 0;
   double window_sum_ = 0;
   double window_squares_ = 0;
   double noise_ = std::numeric_limits<double>::infinity();

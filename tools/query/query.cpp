@@ -150,7 +150,8 @@ class Evaluation {
       }
       // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
       const bool has_end = i + 1 < packed.data.size() && seconds(packed.data[i + 1].header.first_tick, ticks) > begin;
-      if (verdict == Verdict::always && !has_end) verdict = Verdict::maybe;
+      if (verdict == Verdict::always && (!has_end || runs_into(packed.data[i + 1], section, stream)))
+        verdict = Verdict::maybe;
       // Of a part of the time, the samples are counted: a section may reach beyond it.
       if (verdict == Verdict::always && options_.within != all_time) {
         judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
@@ -173,6 +174,18 @@ class Evaluation {
       judged.matches += first.count + first.nan_count;
     }
     return judged;
+  }
+
+  // Whether the samples of a section's last block, if it is as long as the others, last beyond the begin of the next
+  // one: its sensor is faster than the sample frequency says.
+  [[nodiscard]] bool runs_into(const IndexEntry& next, const IndexEntry& section, std::size_t stream) const {
+    const auto& metadata = recording_.streams()[stream].metadata;
+    if (!metadata || !metadata->sample_frequency || metadata->sample_bytes == 0) return false;
+    const Frequency ticks = recording_.streams()[stream].tick_frequency();
+    const double samples = (static_cast<double>(section.header.raw_bytes) / section.header.block_count - 8) /
+                           static_cast<double>(metadata->sample_bytes);
+    const double end = seconds(section.header.last_tick, ticks) + samples / metadata->sample_frequency->hz();
+    return end > seconds(next.header.first_tick, ticks) + time_tolerance(end);
   }
 
   Expected<TimeRanges> of_stream(std::size_t root, bool negated, std::size_t stream) {
@@ -227,12 +240,15 @@ class Evaluation {
     std::vector<std::uint8_t> hits;
     std::optional<double> open;  // a run of matching samples began here
     double last_time = 0;
+    double last_block = 0;  // the time of its block
     double step = 0;
     bool any = false;
-    // Where a section begins that was not read, behind `last_time`.
+    // When what was true at `last_time` ends by a section behind its block that was not read: where that begins, or,
+    // where the sensor is so fast that this was before `last_time`, as at any step back.
     const auto next_start = [&] {
-      const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_time);
-      return start == sections.starts.end() ? infinity : *start;
+      const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_block);
+      if (start == sections.starts.end()) return infinity;
+      return *start < last_time ? last_time + step : *start;
     };
     // Where what was true at `last_time` ends: at the next sample, or there.
     const auto end_before = [&](double next) { return std::min(next, next_start()); };
@@ -271,7 +287,7 @@ class Evaluation {
       for (std::size_t k = 0; k < samples.count; ++k) {
         const double time = samples.times[k];
         if (any && time > last_time) {
-          const double held = end_before(time);
+          const double held = k > 0 ? time : end_before(time);  // no section begins within a block
           if (held == time && !metadata.sample_frequency) step = time - last_time;
           // A sample holds until the next one; behind a section that was not read, it holds until that begins.
           if (open && (hits[k] == 0 || held < time))
@@ -289,6 +305,7 @@ class Evaluation {
           if (!open) open = time;
         }
         last_time = time;
+        last_block = samples.times[0];
         any = true;
       }
     }
@@ -340,7 +357,7 @@ Expected<QueryResult> query(const Recording& recording, const Condition& conditi
   if (streams.size() == 1) result.matches = evaluation.matches();
   result.ranges = normalized(both(*found, options.within), options.merge_gap_s);
   if (options.min_duration_s > 0)
-    std::erase_if(result.ranges, [&](const TimeSpan& s) { return s.end - s.begin < options.min_duration_s; });
+    std::erase_if(result.ranges, [&](const TimeSpan& s) { return is_shorter(s, options.min_duration_s); });
   return result;
 }
 

@@ -44,4 +44,17 @@ TimeRanges SampledTime::ranges() const {
   return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
 }
 
+Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  auto cursor = recording.cursor(stream);
+  if (!cursor) return fail(cursor);
+  SampledTime time(recording, stream);
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) return time.ranges();
+    time.add(**block);
+    if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
+  }
+}
+
 }  // namespace sds

@@ -39,4 +39,7 @@ class SampledTime {
   std::uint64_t previous_samples_ = 0;
 };
 
+/// All of a stream at once: reads it.
+Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+
 }  // namespace sds

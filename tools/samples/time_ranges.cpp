@@ -19,7 +19,8 @@ TimeRanges normalized(std::vector<TimeSpan> spans, double gap) {
   std::sort(spans.begin(), spans.end(), [](const TimeSpan& a, const TimeSpan& b) { return a.begin < b.begin; });
   TimeRanges ranges;
   for (const auto& span : spans) {
-    if (!ranges.empty() && span.begin <= ranges.back().end + gap) {
+    const double reach = gap > 0 ? gap + time_tolerance(span.begin) : 0;
+    if (!ranges.empty() && span.begin <= ranges.back().end + reach) {
       ranges.back().end = std::max(ranges.back().end, span.end);
     } else {
       ranges.push_back(span);

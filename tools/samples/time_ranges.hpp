@@ -1,6 +1,7 @@
 // Sets of half-open time intervals: what a query finds, what a cut keeps.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <map>
@@ -15,6 +16,14 @@ struct TimeSpan {
   double end = 0;
   bool operator==(const TimeSpan&) const = default;
 };
+
+/// Times are doubles nearest to exact ones, and sums of such: an instant, or a duration up to it, is the same within
+/// this.
+inline double time_tolerance(double at_s) { return 1e-9 + std::abs(at_s) * 1e-15; }
+/// Whether a span lasts less than that.
+inline bool is_shorter(const TimeSpan& span, double least_s) {
+  return span.end - span.begin < least_s - time_tolerance(span.end);
+}
 
 /// Disjoint, in order, none empty, none touching the next.
 using TimeRanges = std::vector<TimeSpan>;

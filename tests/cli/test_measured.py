@@ -1,0 +1,118 @@
+"""What queries, labels and quality say of signals that are known: of sensors off their nominal rate, of durations that are exactly
+the limit, of values far from the first one."""
+import json
+import random
+import subprocess
+
+import numpy as np
+
+from harness import Case, SDS, main, plain, run
+
+
+class Measured(Case):
+    def stream(self, name, values, rate=100, true_rate=None, block=100, kind="int16_t", begin_ms=0):
+        """A plain file with ticks of 1 ms; blocks begin at the true rate."""
+        self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: {rate}\n  content:\n    - {{value: v, type: {kind}}}\n")
+        values = np.asarray(values, dtype={"int16_t": "<i2", "double": "<f8", "float": "<f4"}[kind])
+        blocks = [(begin_ms + round(1000 * k / (true_rate or rate)), values[k:k + block].tobytes()) for k in range(0, len(values), block)]
+        return self.write(f"{name}.0.sds", plain(*blocks))
+
+    def said(self, *args):
+        """What a command says as JSON; a query that finds nothing, or what is not sound, is no failure here."""
+        done = subprocess.run([SDS, *map(str, args), "--json"], capture_output=True, text=True, timeout=300)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        return json.loads(done.stdout)
+
+    def intervals(self, recording, condition, *options):
+        rows = self.said("query", recording, condition, *options)["ranges"]
+        return [(row["from"], row["to"]) for row in rows]
+
+    def test_a_fast_sensor_is_asked_the_same_packed_or_not(self):
+        # 2 % fast: a block of 100 samples lasts 98 ms, and its last samples are behind the begin of the next.
+        # Samples 3200 to 4199 are 1. Block 32 begins at 1 + 3200 / 1020 s = 4.137 s; block 41 at 5.020 s, and its last
+        # sample is at 5.119 s. Block 42 begins at 5.118 s: its first sample not before that is at 5.120 s.
+        values = np.zeros(20_000)
+        values[3200:4200] = 1
+        one = self.stream("A", values, 1000, 1020, begin_ms=1000)
+        run("pack", one, "-o", self.path("A.sdsz"), "--section-kib", 16)
+        for recording in (one, self.path("A.sdsz")):
+            self.assertEqual(self.intervals(recording, "v > 0.5"), [(4.137, 5.12)])
+            self.assertEqual(self.intervals(recording, "v > 0.5", "--from", 0, "--to", 100), [(4.137, 5.12)])
+        for condition in ("v < 0.5", "v >= 0", "not (v > 0.5)", "v > 0.5 or v < -1"):
+            for part in ((), ("--from", 2, "--to", 9)):
+                self.assertEqual(self.intervals(one, condition, *part), self.intervals(self.path("A.sdsz"), condition, *part))
+
+    def test_sensors_of_any_speed_are_asked_the_same_packed_or_not(self):
+        rng = random.Random(5)
+        for case in range(12):
+            block = rng.choice((1, 10, 100, 1000))
+            values = np.zeros(20_000)
+            for _ in range(6):
+                begin = rng.randrange(0, 20_000)
+                values[begin:begin + rng.choice((1, block, 3000))] = rng.randrange(1, 4)
+            one = self.stream(f"R{case}", values, 1000, 1000 * rng.uniform(0.95, 1.05), block)
+            run("pack", one, "-o", self.path(f"R{case}.sdsz"), "--section-kib", 16)
+            for condition in ("v > 0.5", "v < 0.5", "v >= 0", "not (v > 1)"):
+                for part in ((), ("--from", 3, "--to", 11)):
+                    with self.subTest(case=case, block=block, condition=condition, part=part):
+                        self.assertEqual(self.intervals(one, condition, *part), self.intervals(self.path(f"R{case}.sdsz"), condition, *part))
+
+    def test_a_duration_that_is_exactly_the_limit_is_not_below_it(self):
+        # 20 bursts of 20 samples, 0.2 s, with 130 samples from one begin to the next.
+        values = np.zeros(3000)
+        for k in range(20):
+            values[130 * k + 50:130 * k + 70] = 1
+        one = self.stream("E", values)
+        self.assertEqual(len(self.intervals(one, "v > 0", "--min-duration", 0.2)), 20)
+        self.assertEqual(len(self.intervals(one, "v > 0", "--min-duration", 0.201)), 0)
+        self.assertEqual(len(self.intervals(one, "v <= 0", "--merge-gap", 0.2)), 1)
+        self.assertEqual(len(self.intervals(one, "v <= 0", "--merge-gap", 0.199)), 21)
+        out = run("label", "auto", one, "--scores", "E", "--min-duration", 0.2, "--score-threshold", 0.5)[0]
+        self.assertIn("made 20,", out)
+        run("label", "auto", one, "--scores", "E", "--threshold", 0.5, expect=2)
+        run("label", "auto", one, "-s", "E", "--min-duration", 0.2, expect=2)
+
+    def test_labels_of_scores_end_with_the_samples(self):
+        # 5 s of 10 Hz, a gap of 100 s, 5 s: by the sample frequency each part ends a tenth behind its last sample.
+        self.write("M.sds.yml", "sds:\n  name: M\n  sample-frequency: 10\n  content:\n    - {value: a, type: float}\n    - {value: b, type: float}\n")
+        scores = np.asarray([[1, 0]], dtype="<f4").tobytes()
+        blocks = [(begin + 100 * k, scores) for begin in (0, 105_000) for k in range(50)]
+        one = self.write("M.0.sds", plain(*blocks))
+        run("label", "auto", one, "--scores", "M")
+        rows = run("label", "list", one, "--json")[0]
+        self.assertEqual([(r["class"], r["from"], r["to"]) for r in json.loads(rows)["labels"]], [("a", 0, 5), ("a", 105, 110)])
+        run("label", "check", one)
+
+    def test_noise_does_not_depend_on_the_first_value(self):
+        # The noise floor is the smallest deviation of 256 values in a row, here of one part in ten million.
+        for base, sigma in ((101_325, 0.005), (1e6, 0.03), (1e4, 0.0005)):
+            values = base + np.random.default_rng(1).normal(0, sigma, 10_240)
+            values[0] = 0
+            one = self.stream("P", values, kind="double")
+            floor = values.reshape(-1, 256).std(axis=1).min()
+            noise = self.found(self.said("check", one, "--quality"), "noise")
+            self.assertLess(abs(noise / floor - 1), 1e-3)
+
+    def test_what_is_stuck_longest_is_stuck_by_time(self):
+        # Six values of 7 in 0.6 s; then 3, twice, with 20 s between.
+        self.write("S.sds.yml", "sds:\n  name: S\n  content:\n    - {value: v, type: int16_t}\n")
+        values = [1, 2, 7, 7, 7, 7, 7, 7, 1, 3, 3, 5]
+        times = [100 * k for k in range(10)] + [20_900, 21_000]
+        one = self.write("S.0.sds", plain(*((t, np.int16(v).tobytes()) for t, v in zip(times, values))))
+        said = self.said("check", one, "--quality")
+        self.assertAlmostEqual(self.found(said, "longest_run_s"), 20.1, places=6)
+        self.assertEqual(self.found(said, "longest_run"), 2)
+
+    def found(self, tree, key):
+        if isinstance(tree, dict):
+            if key in tree:
+                return tree[key]
+            tree = list(tree.values())
+        for item in tree if isinstance(tree, list) else ():
+            if (value := self.found(item, key)) is not None:
+                return value
+        return None
+
+
+if __name__ == "__main__":
+    main()
