@@ -4,6 +4,10 @@ import json
 import random
 import subprocess
 
+import peers
+
+peers.use()
+
 import numpy as np
 
 from harness import Case, SDS, main, plain, run

@@ -12,6 +12,7 @@
 #include "sampled_time.hpp"
 #include "session_ids.hpp"
 #include "stream_checker.hpp"
+#include "time_ranges.hpp"
 #include "time_span.hpp"
 
 namespace sds {
@@ -177,7 +178,7 @@ class ValueAssessor {
   void end_run(double time) {
     // A single value is not stuck, however long it lasts.
     if (result_.longest_run > 0 && run_ < 2) return;
-    if (result_.longest_run >= 2 && time - run_begin_ <= result_.longest_run_s) return;
+    if (result_.longest_run >= 2 && time - run_begin_ <= result_.longest_run_s + time_tolerance(time)) return;
     result_.longest_run = run_;
     result_.longest_run_s = time - run_begin_;
     result_.longest_run_at = run_begin_;
