@@ -38,7 +38,7 @@ struct SdszCursor::Decoding {
       if (!coder) coder.emplace();
       outcome = coder->decode(entry.header, stored, layout, run);
     } catch (const std::bad_alloc&) {
-      outcome = fail(ErrorCode::io, "out of memory");
+      outcome = tl::unexpected<Error>(no_memory());
     }
   }
 };

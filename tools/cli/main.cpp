@@ -105,7 +105,7 @@ int run_command(int argc, char** argv) {
   try {
     return ended(sds::cli::tell_damages(run()));
   } catch (const std::bad_alloc&) {
-    return ended(sds::cli::fail_with({sds::ErrorCode::io, "out of memory", {}, {}}));
+    return ended(sds::cli::fail_with(sds::no_memory()));
   } catch (const std::exception& error) {
     if (std::ferror(stdout) != 0) return with_output_written(4);
     return ended(sds::cli::fail_with({sds::ErrorCode::io, std::string("unexpected: ") + error.what(), {}, {}}));

@@ -555,12 +555,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     if (facts[t].backwards > 0)
       report.notes.push_back(
           fmt::format("{}: times go back {} times; they are kept as they are", m.name, facts[t].backwards));
-    StreamDescription description;
-    description.name = m.name;
-    description.label = "0";
-    description.metadata_file_name = m.name + ".sds.yml";
-    description.metadata_text = to_yaml(m);
-    auto id = writer.add_stream(description);
+    auto id = (*made)->add_stream(m);
     if (!id) return fail(id);
     ids[t] = *id;
     ++report.streams;

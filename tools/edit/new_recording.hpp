@@ -33,6 +33,15 @@ class NewRecording {
   }
 
   SdszWriter& writer() { return *writer_; }
+  /// A stream of data from elsewhere: named and described by its metadata.
+  [[nodiscard]] Expected<SdszWriter::StreamId> add_stream(const Metadata& metadata) {
+    StreamDescription description;
+    description.name = metadata.name;
+    description.label = "0";
+    description.metadata_file_name = metadata.name + ".sds.yml";
+    description.metadata_text = to_yaml(metadata);
+    return writer_->add_stream(description);
+  }
 
   /// `labels` are the recording's; null: it has none. A note tells of labels that became a backup.
   [[nodiscard]] Expected<void> finish(std::vector<std::string>& notes, const LabelFile* labels = nullptr) {

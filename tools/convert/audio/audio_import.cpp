@@ -99,12 +99,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();
-  StreamDescription description;
-  description.name = m.name;
-  description.label = "0";
-  description.metadata_file_name = m.name + ".sds.yml";
-  description.metadata_text = to_yaml(m);
-  auto id = writer.add_stream(description);
+  auto id = (*made)->add_stream(m);
   if (!id) return fail(id);
   const auto channels = static_cast<std::size_t>(info.channels);
   const std::size_t frames = std::min<std::size_t>(4096, limits::max_block_bytes / m.sample_bytes);
