@@ -209,6 +209,9 @@ class PackedSession final : public SessionWriter {
     return Error{ErrorCode::io, "the log was moved or deleted while it was in use", wal_path(path_), {}};
   }
 
+  // Where only the log failed, or what failed once does not again, the recording takes what came.
+  bool prepare_end() override { return writer_->resume().has_value(); }
+
   Expected<SessionSummary> finish() override {
     note_sizes();
     if (!any_stream_) {

@@ -615,14 +615,18 @@ void RecorderThread::abandon_session(const std::string& reason) {
   log_end(std::move(summary));
 }
 
+// Space and memory are not tried for once more: whoever else needs them goes first.
+bool RecorderThread::can_be_closed(const Error& error) {
+  return session_ && !is_disk_full(error) && error.system_error != ENOMEM && session_->prepare_end();
+}
+
 void RecorderThread::give_up(const Error& error) {
   const std::string reason = "recording stopped: " + error.message;
   spdlog::error("recording stopped: {}: {}", options_.device, error.to_string());
-  if (error.code == ErrorCode::limit) {  // the device asked too much: its files are well
+  const bool is_well = error.code == ErrorCode::limit;  // the device asked too much
+  if (!is_well) shared_.note_loss(error);
+  if (is_well || can_be_closed(error))
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
-  } else {
-    shared_.note_loss(error);
-  }
   open_.clear();
   if (session_) abandon_session(reason);
   tell(error);

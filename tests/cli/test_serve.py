@@ -424,6 +424,33 @@ class Serve(Case):
         run("unpack", self.path("recording.1.sdsz"), "-d", self.path("quiet"))
         self.assertEqual(self.read("quiet", "Quiet.0.sds"), plain((1, b"one"), (2, b"two")))
 
+    def test_where_the_log_may_not_grow_what_came_goes_into_the_recording_and_that_is_closed(self):
+        sent = b"".join(plain((i, struct.pack("<I", i) * 250)) for i in range(1000))
+        with Server(self.folder.name, "--flush-interval", "20", preexec_fn=limit_files(200_000)) as server:
+            connection = self.connect(server)
+            handles = {name: open_stream(connection, name) for name in ("A", "B")}
+            try:
+                for begin in range(0, len(sent), 2016):
+                    for handle in handles.values():
+                        write(connection, handle, sent[begin:begin + 2016])
+                    time.sleep(0.0001)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            wait_until(lambda: " session  " in server.log_text(), "the recording has ended")
+            self.assertEqual(server.stop(), 4)
+        self.assertIn("recording stopped: cannot write: File too large", server.log_text())
+        self.assertNotIn("blocks that came are not in the recording", server.log_text())
+        info = json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])["recordings"][0]
+        self.assertTrue(info["complete"])
+        self.assertFalse(os.path.exists(self.path("recording.0.sdsz.wal")))
+        run("unpack", self.path("recording.0.sdsz"), "-d", self.path("out"), expect=3)
+        for name in handles:
+            kept = self.read("out", f"{name}.0.sds")
+            self.assertGreater(len(kept), 50 * 1008)
+            self.assertEqual(kept, sent[:len(kept)])
+        out, _ = run("check", self.path("recording.0.sdsz"), expect=1)
+        self.assertEqual(out.count("recording stopped: cannot write: File too large"), 2, out)
+
     def test_a_full_disk_holds_the_device_back_until_there_is_space(self):
         disk = self.small_disk("24m")
         with Server(self.folder.name, "--workdir", disk.folder, "--keep-free", "0", command=disk.command) as server:

@@ -181,6 +181,7 @@ class RecorderThread {
   void finish_stream(std::uint32_t handle, const std::string& reason);
   void end_session();
   void abandon_session(const std::string& reason);
+  [[nodiscard]] bool can_be_closed(const Error& error);
   void give_up(const Error& error);
   void log_end(SessionSummary summary);
   void tell_end();

@@ -27,7 +27,8 @@ struct SessionSummary {
 
 /// Writes the streams of one session, from its first OPEN to its last CLOSE. Used by one thread; any call may wait for
 /// the disk. A full disk is waited for where SessionOptions::gate says so. After an error of write(), flush() or
-/// close_stream() nothing more can be written, but for ErrorCode::limit: then only the device asks too much.
+/// close_stream() nothing more can be written, but for ErrorCode::limit (only the device asks too much), and but for what
+/// prepare_end() makes possible.
 class SessionWriter {
  public:
   virtual ~SessionWriter() = default;
@@ -48,6 +49,8 @@ class SessionWriter {
   [[nodiscard]] virtual std::uint64_t unlogged_bytes() const { return 0; }
   /// The error of a file that no longer stands under its name; each file is told once.
   [[nodiscard]] virtual std::optional<Error> missing_file() { return std::nullopt; }
+  /// After an error: true if the streams can be closed nevertheless, with what came, and finish() called.
+  [[nodiscard]] virtual bool prepare_end() { return false; }
   /// Ends the session: every stream is closed by then.
   [[nodiscard]] virtual Expected<SessionSummary> finish() = 0;
   /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. The losses
