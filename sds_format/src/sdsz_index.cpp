@@ -195,7 +195,20 @@ Expected<SectionTable> load_sections(const ByteSource& file, const LoadOptions& 
     auto table = sections_from_index(file, *size);
     if (table || table.error().code == ErrorCode::io) return table;
   }
-  return walk_sections(file, *size, options.verify);
+  std::vector<IndexEntry> index;
+  if (options.with_index) {
+    auto footer = read_footer(file, *size);
+    if (!footer && footer.error().code == ErrorCode::io) return fail(footer);
+    // As far as it can be read.
+    if (footer) {
+      auto done = for_each_index(file, *footer, *size, [&](const IndexEntry&, const ParsedEntry& parsed) {
+        if (index.size() < limits::max_sections) index.push_back(parsed.entry);
+        return Expected<void>{};
+      });
+      if (!done && done.error().code == ErrorCode::io) return fail(done);
+    }
+  }
+  return walk_sections(file, *size, index, options.verify);
 }
 
 Expected<void> for_each_statistics(

@@ -61,7 +61,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
     if (!size) return fail(size);
     log_sizes.push_back(*size);
   }
-  auto table = load_sections(*file, {.walk = options.walk});
+  auto table = load_sections(*file, {.walk = options.walk, .with_index = options.with_index});
   if (!table) return fail(table);
   if (table->sections == 0)
     return fail(

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "sds/format/limits.hpp"
 #include "sds/format/properties.hpp"
@@ -71,18 +73,36 @@ class HeaderSearch {
 // What all sections of one recording have in common; those of version 1 do not name theirs.
 std::uint64_t identity(const SectionHeader& header) { return header.version == 1 ? 0 : header.recording; }
 
-// The value that most of a sequence has, if one is the majority (Boyer and Moore).
-class Majority {
+// How many headers each recording has: a file's recording is that of most of them, the first one of equals.
+class Census {
  public:
-  void add(std::uint64_t value) {
-    if (votes_ == 0) candidate_ = value;
-    votes_ += value == candidate_ ? 1 : -1;
+  // False if there are too many to count this one.
+  bool add(std::uint64_t recording) {
+    if (counts_.size() >= limits::max_recordings_in_file && counts_.count(recording) == 0) return false;
+    auto [at, is_new] = counts_.try_emplace(recording, Count{0, counts_.size()});
+    ++at->second.headers;
+    if (counts_.size() == 1 || leads(at->second, counts_.at(leader_))) leader_ = recording;
+    first_ = counts_.size() == 1 ? leader_ : first_;
+    changed_ = changed_ || leader_ != first_;
+    return true;
   }
-  [[nodiscard]] std::uint64_t candidate() const { return candidate_; }
+  [[nodiscard]] std::uint64_t leader() const { return leader_; }
+  // True if it has not been the same one all the time.
+  [[nodiscard]] bool led_by_others() const { return changed_; }
 
  private:
-  std::uint64_t candidate_ = 0;
-  std::int64_t votes_ = 0;
+  struct Count {
+    std::uint64_t headers = 0;
+    std::size_t place = 0;  // among the recordings, by their first header
+  };
+  static bool leads(const Count& a, const Count& b) {
+    return a.headers > b.headers || (a.headers == b.headers && a.place < b.place);
+  }
+
+  std::map<std::uint64_t, Count> counts_;
+  std::uint64_t leader_ = 0;
+  std::uint64_t first_ = 0;
+  bool changed_ = false;
 };
 
 Damage damage_at(const IndexEntry& entry, std::string reason) {
@@ -111,8 +131,9 @@ class FoundHeaders {
   FoundHeaders(const ByteSource& file, std::uint64_t file_bytes)
       : file_(file), file_bytes_(file_bytes), budget_(file_bytes) {}
 
-  Expected<bool> is_section(const IndexEntry& entry, const std::vector<IndexEntry>& before) {
-    const bool later = entry.header.sequence > before.back().header.sequence;
+  // `before`: the numbers of its recording's sections that were found before it.
+  Expected<bool> is_section(const IndexEntry& entry, const std::vector<std::uint32_t>& before) {
+    const bool later = before.empty() || entry.header.sequence > before.back();
     if (!later && has_number(before, entry.header.sequence)) return false;
     const std::uint64_t size = entry.header.section_bytes();
     if (size >= file_bytes_ - entry.offset && later) return true;
@@ -129,10 +150,8 @@ class FoundHeaders {
 
  private:
   // Sections stand in the order of their numbers, but for those that somebody moved.
-  static bool has_number(const std::vector<IndexEntry>& before, std::uint32_t number) {
-    const auto by_number = [](const IndexEntry& entry, std::uint32_t n) { return entry.header.sequence < n; };
-    const auto at = std::lower_bound(before.begin(), before.end(), number, by_number);
-    return at != before.end() && at->header.sequence == number;
+  static bool has_number(const std::vector<std::uint32_t>& before, std::uint32_t number) {
+    return std::binary_search(before.begin(), before.end(), number);
   }
 
   const ByteSource& file_;
@@ -289,27 +308,38 @@ void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) 
   }
 }
 
-Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes, bool verify) {
-  SectionTable table;
-  table.end = file_bytes;
-  std::vector<IndexEntry> found;
-  Majority recording;
+namespace {
+
+struct Found {
+  std::vector<IndexEntry> sections;  // of whatever recording, in the order of the file
+  std::vector<Damage> stretches;     // in which there is none
+  std::vector<Damage> headers;       // that are damaged, of sections which the index tells of
+  Damage unfinished;
+  bool footer_last = false;
+};
+
+// Goes from header to header; behind damage it searches for one of recording `searched` (null: of the one that leads by
+// then). All that it sees are counted.
+Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, std::optional<std::uint64_t> searched,
+                              Census& census) {
+  Found result;
+  auto& found = result.sections;
+  std::map<std::uint64_t, std::vector<std::uint32_t>> numbers;  // of each recording's sections
   HeaderSearch search(file, file_bytes);
   FoundHeaders headers(file, file_bytes);
-  bool footer_last = false;
   for (std::uint64_t at = 0; at < file_bytes;) {
     std::string reason;
     auto header = read_header(file, at);
     if (header && header->section_bytes() <= file_bytes - at) {
       if (found.size() >= limits::max_sections + 1)
         return fail(ErrorCode::limit, fmt::format("more than {} sections", limits::max_sections), file.path(), at);
-      recording.add(identity(*header));
+      if (census.add(identity(*header))) numbers[identity(*header)].push_back(header->sequence);
       found.push_back({*header, at});
       at += header->section_bytes();
-      footer_last = header->kind == SectionKind::footer && at == file_bytes;
+      result.footer_last = header->kind == SectionKind::footer && at == file_bytes;
       continue;
     }
-    footer_last = false;
+    result.footer_last = false;
     if (header) {
       reason = fmt::format("the file ends inside a{} {} section ({} of {} bytes)",
                            header->kind == SectionKind::index ? "n" : "", name_of(header->kind),
@@ -330,10 +360,15 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       if (!*sound) from = found.back().payload_offset();
     }
     // A payload may hold bytes that look like a header: of another recording's section.
+    const std::uint64_t wanted = searched.value_or(census.leader());
+    const std::vector<std::uint32_t>& before = numbers[wanted];
     auto next = search.next(from, [&](const IndexEntry& candidate) -> Expected<bool> {
-      if (found.empty()) return true;
-      if (identity(candidate.header) != recording.candidate()) return false;
-      return headers.is_section(candidate, found);
+      if (found.empty() && !searched) return true;
+      if (identity(candidate.header) != wanted) {
+        census.add(identity(candidate.header));
+        return false;
+      }
+      return headers.is_section(candidate, before);
     });
     if (!next) return fail(next);
     const std::uint64_t end = next->value_or(file_bytes);
@@ -349,21 +384,77 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
       if (!zeros) return fail(zeros);
       unfinished = *zeros;
     }
+    auto& stretches = result.stretches;
     if (!*next && unfinished) {
-      table.unfinished = {at, end - at, reason};
-    } else if (!table.damages.empty() && table.damages.back().offset + table.damages.back().bytes == at) {
-      table.damages.back().bytes += end - at;
+      result.unfinished = {at, end - at, reason};
+    } else if (!stretches.empty() && stretches.back().offset + stretches.back().bytes == at) {
+      stretches.back().bytes += end - at;
     } else {
-      table.damages.push_back({at, end - at, reason});
+      stretches.push_back({at, end - at, reason});
     }
     at = end;
   }
-  table.recording = recording.candidate();
-  const std::vector<Damage> stretches = table.damages;
+  return result;
+}
+
+// Adds sections of `recording` that the index knows and no header tells of: theirs are damaged.
+Expected<void> add_from_index(const ByteSource& file, const std::vector<IndexEntry>& index, std::uint64_t recording,
+                              Found& result) {
+  auto& found = result.sections;
+  std::set<std::uint32_t> there;
+  for (const auto& entry : found)
+    if (identity(entry.header) == recording) there.insert(entry.header.sequence);
+  for (const auto& entry : index) {
+    if (identity(entry.header) != recording || there.count(entry.header.sequence) > 0) continue;
+    const auto stretch = std::find_if(result.stretches.begin(), result.stretches.end(), [&](const Damage& s) {
+      return s.offset <= entry.offset && entry.end() <= s.offset + s.bytes;
+    });
+    if (stretch == result.stretches.end()) continue;
+    auto sound = payload_checks(file, entry);
+    if (!sound) return fail(sound);
+    if (!*sound) continue;
+    there.insert(entry.header.sequence);
+    const auto behind = std::upper_bound(found.begin(), found.end(), entry.offset,
+                                         [](std::uint64_t at, const IndexEntry& e) { return at < e.offset; });
+    found.insert(behind, entry);
+    // What is damaged besides is damage of its own.
+    const Damage before{stretch->offset, entry.offset - stretch->offset, stretch->reason};
+    const Damage after{entry.end(), stretch->offset + stretch->bytes - entry.end(), stretch->reason};
+    const auto at = result.stretches.erase(stretch) - result.stretches.begin();
+    for (const auto& rest : {after, before})
+      if (rest.bytes > 0) result.stretches.insert(result.stretches.begin() + at, rest);
+    Damage header{entry.offset, entry.header.size(), "a damaged section header; the index has it, too"};
+    header.blocks = 0;
+    header.harmless = true;
+    result.headers.push_back(std::move(header));
+  }
+  return {};
+}
+
+}  // namespace
+
+Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes,
+                                     const std::vector<IndexEntry>& index, bool verify) {
+  SectionTable table;
+  table.end = file_bytes;
+  Census census;
+  auto result = find_sections(file, file_bytes, std::nullopt, census);
+  if (!result) return fail(result);
+  table.recording = census.leader();
+  if (census.led_by_others()) {
+    // Behind damage sections of another recording were searched than those that the file is of.
+    result = find_sections(file, file_bytes, table.recording, census);
+    if (!result) return fail(result);
+  }
+  if (auto done = add_from_index(file, index, table.recording, *result); !done) return fail(done);
+  auto& found = result->sections;
+  table.unfinished = std::move(result->unfinished);
+  table.damages = result->stretches;
   if (auto done = set_in_order(file, table, found, table.recording); !done) return fail(done);
-  find_missing(table, found, stretches);
+  find_missing(table, found, result->stretches);
+  std::move(result->headers.begin(), result->headers.end(), std::back_inserter(table.damages));
   table.sections = found.size();
-  table.complete = footer_last && !found.empty() && found.back().header.kind == SectionKind::footer;
+  table.complete = result->footer_last && !found.empty() && found.back().header.kind == SectionKind::footer;
   for (const auto& entry : found) {
     const SectionKind kind = entry.header.kind;
     Bytes facts;

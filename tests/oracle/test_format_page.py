@@ -268,6 +268,66 @@ class FormatPage(Case):
                 self.agree(bad)
         self.assertGreater(lost, 0)
 
+    def recovered(self, content):
+        """What sds recover keeps of `content`: the decoded recording, and what it said."""
+        path, out = self.write("broken.sdsz", bytes(content)), self.path("recovered.sdsz")
+        done = subprocess.run([SDS, "recover", path, "-o", out, "--force"], capture_output=True, text=True)
+        self.assertIn(done.returncode, (0, 3), done.stderr)
+        return decode(out), done.stdout
+
+    def test_recover_finds_sections_wherever_they_stand(self):
+        streams, packed = self.pack(FIRST + 21, kib=16)
+        with open(packed, "rb") as f:
+            content = f.read()
+        whole = decode(packed)
+        data = [s for s in whole.sections if s.kind == DATA]
+        blocks = {n: list(s.blocks.values()) for n, s in whole.streams.items()}
+        neighbours = [(a, b) for a, b in zip(data, data[1:]) if a.end == b.offset]
+        self.assertGreater(len(neighbours), 2)
+        for a, b in neighbours[:20]:  # index and footer stay where they were, and are sound
+            with self.subTest(swapped=a.sequence):
+                got, said = self.recovered(content[: a.offset] + content[b.offset : b.end] + content[a.offset : a.end]
+                                           + content[b.end :])
+                self.assertEqual({n: list(s.blocks.values()) for n, s in got.streams.items()}, blocks)
+                self.assertNotIn("MISSING", said)
+        first, last = data[1], data[-2]
+        hole = first.offset + len(first.header) + 5
+        moved = bytearray(content)
+        moved[last.offset + len(last.header) + 5 : last.offset + len(last.header) + 5] = bytes(9)
+        del moved[hole : hole + 9]  # what stands between the two is nine bytes before its place
+        got, said = self.recovered(moved)
+        lost = {(s.stream, s.first_block + i) for s in (first, last) for i in range(s.blocks)}
+        for number, stream in whole.streams.items():
+            self.assertEqual(list(got.streams[number].blocks.values()),
+                             [b for n, b in stream.blocks.items() if (number, n) not in lost])
+        # And a section whose header is damaged is had by the index.
+        bad = bytearray(content)
+        bad[first.offset + 30] ^= 1
+        got, said = self.recovered(bad)
+        self.assertEqual({n: list(s.blocks.values()) for n, s in got.streams.items()}, blocks)
+        self.assertIn("a damaged section header; the index has it, too", said)
+
+    def test_of_several_recordings_in_one_file_the_one_with_most_sections_counts(self):
+        parts, sessions = [], []
+        for seed in (31, 32, 33):
+            _, packed = self.pack(FIRST + seed, kib=16)
+            with open(packed, "rb") as f:
+                content = f.read()
+            whole = decode(packed)
+            sessions.append(whole.session)
+            parts.append([content[s.offset : s.end] for s in whole.sections])
+        n = min(len(p) for p in parts) - 2  # without index and footer
+        self.assertGreater(n, 12)
+        for counts in ((n, n, 3), (n, n - 3, n // 2), (n // 2, n - 3, n), (n // 2, n, n - 3), (3, n, n)):
+            for damaged in (False, True):
+                with self.subTest(counts=counts, damaged=damaged):
+                    spliced = [b"".join(p[:c]) for p, c in zip(parts, counts)]
+                    if damaged:  # of each the first header: what follows is searched
+                        spliced = [bytes([s[0] ^ 1]) + s[1:] for s in spliced]
+                    recording = self.agree(b"".join(spliced))
+                    if not damaged:
+                        self.assertEqual(recording.session, sessions[counts.index(max(counts))])
+
     # ---------------------------------------------------------------- log
 
     def test_a_killed_server_leaves_file_and_log(self):

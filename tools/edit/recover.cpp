@@ -292,7 +292,8 @@ std::filesystem::path recovered_path(const std::filesystem::path& recording) {
 
 Expected<RecoverReport> recover(const std::filesystem::path& path, const std::filesystem::path& output, bool force,
                                 const OnProgress& on_progress) {
-  auto recording = Recording::open(path);
+  // The index says where sections stood; where they stand now, their headers say.
+  auto recording = Recording::open(path, {.metadata = {}, .walk = true, .with_index = true});
   if (!recording) return fail(recording);
   if (!recording->sdsz()) return fail(ErrorCode::bad_input, "is no .sdsz recording", path);
   if (auto ok = refuse_existing(output, force); !ok) return fail(ok);

@@ -94,8 +94,9 @@ struct SectionTable {
 };
 
 struct LoadOptions {
-  bool walk = false;    ///< do not use the index
-  bool verify = false;  ///< with `walk`: check the payloads of index sections, too
+  bool walk = false;        ///< do not go by the index
+  bool with_index = false;  ///< with `walk`: take from the index sections whose headers are damaged
+  bool verify = false;      ///< with `walk`: check the payloads of index sections, too
 };
 
 /// Reads the index through the footer, or walks the file if there is none or `walk` is asked for. Behind damage it

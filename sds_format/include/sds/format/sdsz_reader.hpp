@@ -47,7 +47,8 @@ struct SdszStream {
 class SdszReader {
  public:
   struct Options {
-    bool walk = false;  ///< ignore the index and look at every section header
+    bool walk = false;        ///< do not go by the index, but look at every section header
+    bool with_index = false;  ///< with `walk`: what has a damaged header may be had from the index
   };
   /// Opens the file, and the log beside it if there is one. What was flushed before the call is there, in order, once,
   /// whatever the writer does meanwhile.
