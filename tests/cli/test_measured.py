@@ -107,6 +107,99 @@ class Measured(Case):
         self.assertAlmostEqual(self.found(said, "longest_run_s"), 20.1, places=6)
         self.assertEqual(self.found(said, "longest_run"), 2)
 
+    RATES = ((1600, 1000), (44_100, 1000), (48_000, 1000), (333.3, 1000), (1600, 32_768), (6667.3, 1_000_000))
+
+    def bursts(self, name, rate, ticks, off, begin=0):
+        """Bursts of random lengths, in blocks of 37 samples whose ticks are those of a sensor `off` from its rate, with a gap."""
+        rng = np.random.default_rng(round(rate))
+        count = 37 * 200
+        values = np.zeros(count, dtype="<i2")
+        for _ in range(40):
+            at = rng.integers(0, count)
+            values[at:at + rng.integers(1, 60)] = rng.integers(10, 500)
+        self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                      "  content:\n    - {value: v, type: int16_t}\n")
+        blocks = [(begin + round(ticks * (k / (rate * off) + (k >= 37 * 90) * 0.5)), values[k:k + 37].tobytes())
+                  for k in range(0, count, 37)]
+        return self.write(f"{name}.0.sds", plain(*blocks)), values
+
+    def exported(self, recording, *part):
+        done = subprocess.run([SDS, "export", "csv", str(recording), *part], capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return np.array([[float(cell) for cell in row.split(",")] for row in done.stdout.splitlines()[1:]])
+
+    def is_chosen(self, times, ranges):
+        return np.any([(times >= begin) & (times < end) for begin, end in ranges], axis=0)
+
+    def test_labels_of_a_query_choose_the_samples_that_the_query_chose(self):
+        for case, ((rate, ticks), off) in enumerate((rate, off) for rate in self.RATES for off in (1, 0.99, 1.01)):
+            one, values = self.bursts(f"Q{case}", rate, ticks, off, begin=7)
+            everything = self.exported(one)
+            ranges = self.intervals(one, "v > 5")
+            run("query", one, "v > 5", "--add-label", "burst")
+            with self.subTest(rate=rate, ticks=ticks, off=off):
+                got = self.exported(one, "--label", "burst")
+                np.testing.assert_array_equal(got, everything[self.is_chosen(everything[:, 0], ranges)])
+                if np.all(np.diff(everything[:, 0]) > 0):  # no block begins before the one before it is over
+                    np.testing.assert_array_equal(got[:, 1], values[values > 5])
+
+    def test_labels_that_are_added_to_coarser_ones_choose_their_samples_too(self):
+        for case, (rate, ticks) in enumerate(self.RATES):
+            one, values = self.bursts(f"C{case}", rate, ticks, 1)
+            everything = self.exported(one)
+            self.write(f"C{case}.0.labels.yml", "labels:\n  tick-frequency: 100\n  intervals:\n    - {class: old, begin: 3, end: 17}\n")
+            ranges = self.intervals(one, "v > 5")
+            run("query", one, "v > 5", "--add-label", "burst")
+            with self.subTest(rate=rate, ticks=ticks):
+                np.testing.assert_array_equal(self.exported(one, "--label", "burst"), everything[self.is_chosen(everything[:, 0], ranges)])
+                labels = self.said("label", "list", one, "-c", "old")["labels"]
+                self.assertEqual([(l["from"], l["to"]) for l in labels], [(0.03, 0.17)])
+
+    def test_labels_of_activity_choose_the_samples_that_were_active(self):
+        # Frames of 64 samples: the edges of labels are samples, and so are the label's. Noise of 1, bursts of 100.
+        for case, (rate, ticks) in enumerate(self.RATES):
+            count, frame = 64 * 120, 64
+            rng = np.random.default_rng(case)
+            active = np.zeros(count, dtype=bool)
+            active[64 * 30:64 * 50] = active[64 * 80:64 * 99] = True
+            values = np.round(rng.normal(0, np.where(active, 1000, 10))).astype("<i2")
+            self.write(f"A{case}.sds.yml", f"sds:\n  name: A{case}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                           "  content:\n    - {value: v, type: int16_t}\n")
+            # One block: its samples are exactly at k / rate.
+            one = self.write(f"A{case}.0.sds", plain((0, values.tobytes())))
+            seconds = frame / rate
+            run("label", "auto", one, "--frame", f"{seconds:.12f}", "--threshold", 100, "--min-active", 0, "--min-silent", 0)
+            with self.subTest(rate=rate, ticks=ticks):
+                np.testing.assert_array_equal(self.exported(one, "--label", "active")[:, 1], values[active])
+
+    def test_labels_that_are_added_or_imported_choose_the_samples_of_their_times(self):
+        one, values = self.bursts("I", 1600, 1000, 1)
+        everything = self.exported(one)
+        for begin, end in ((0.100625, 0.20125), (0.3003, 0.4001), (0.5, 0.6)):
+            chosen = everything[self.is_chosen(everything[:, 0], [(begin, end)])]
+            run("label", "add", one, "-c", "x", "--from", begin, "--to", end)
+            np.testing.assert_array_equal(self.exported(one, "--label", "x"), chosen)
+            run("label", "move", one, "-n", 1, "--by", 0.000625)
+            moved = self.is_chosen(everything[:, 0], [(begin + 0.0006249, end + 0.0006249)])
+            np.testing.assert_array_equal(self.exported(one, "--label", "x"), everything[moved])
+            run("label", "rm", one, "--all")
+            self.write("track.txt", f"{begin}\t{end}\ty\n")
+            run("label", "import", one, "-i", self.path("track.txt"))
+            np.testing.assert_array_equal(self.exported(one, "--label", "y"), chosen)
+            run("label", "rm", one, "--all")
+            self.write("labels.csv", f"class,from,to\nz,{begin},{end}\n")
+            run("label", "import", one, "-i", self.path("labels.csv"))
+            np.testing.assert_array_equal(self.exported(one, "--label", "z"), chosen)
+            run("label", "rm", one, "--all")
+
+    def test_labels_that_ticks_hold_leave_the_ticks_as_they_are(self):
+        one, _ = self.bursts("T", 1600, 1000, 1)
+        run("label", "add", one, "-c", "x", "--from", 0.1, "--to", 0.25)
+        with open(self.path("T.0.labels.yml")) as file:
+            self.assertIn("tick-frequency: 1000\n", file.read())
+        run("label", "add", one, "-c", "x", "--from-tick", 300, "--to-tick", 400)
+        self.assertEqual([(l["from"], l["to"]) for l in self.said("label", "list", one)["labels"]], [(0.1, 0.25), (0.3, 0.4)])
+
     def found(self, tree, key):
         if isinstance(tree, dict):
             if key in tree:

@@ -17,10 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     }
     case 1:
-      (void)sds::read_audacity(text, {}, {}, "fuzz");
+      (void)sds::read_audacity(text, {}, "fuzz");
       break;
     case 2:
-      (void)sds::read_label_csv(text, {}, {}, "", "fuzz");
+      (void)sds::read_label_csv(text, {}, "", "fuzz");
       break;
     default: {
       auto condition = sds::Condition::parse(text);

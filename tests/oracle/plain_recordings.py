@@ -1,5 +1,6 @@
 """Random plain recordings, and what is true of them: written from the documents (docs/command-line.md, docs/labels.md,
 docs/exports.md, sds_format/FORMAT.md), with exact fractions for times. Nothing here is taken from the C++ code."""
+import math
 import os
 import struct
 from fractions import Fraction
@@ -224,6 +225,13 @@ class Recording:
             out.write("labels:\n  version: 1\n  intervals:" + ("\n" if self.labels else " []\n"))
             out.writelines(label.yaml() for label in self.labels)
         return paths
+
+    def has_exact_labels(self, stream):
+        """Whether a label file in 1/50 s can hold the times of all samples of a stream: in ticks below 2^31 Hz, of which
+        there are fewer than 2^52 up to its end."""
+        frequencies = [Fraction(50), Fraction(stream.tick_frequency)] + ([stream.rate] if stream.rate else [])
+        ticks = Fraction(math.lcm(*(f.numerator for f in frequencies)), math.gcd(*(f.denominator for f in frequencies)))
+        return ticks.numerator < 1 << 31 and ticks * stream.end() < 1 << 52
 
     def labels_within(self, stream, begin, end):
         """(class, stream, begin, end) in ms of what labels about a stream, or about all, have in [begin, end)."""

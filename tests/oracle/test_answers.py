@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 from fractions import Fraction
 
@@ -89,6 +90,32 @@ class Answers(Oracle):
                     for said, (begin, end) in zip(report["ranges"], part):
                         self.near(said["from"], begin)
                         self.near(said["to"], end)
+        self.each(check)
+
+    def test_labels_of_a_query_choose_the_samples_that_lie_in_its_intervals(self):
+        def check(recording, files, folder):
+            if len(files) > 1:
+                return
+            copy = os.path.join(folder, "asked", os.path.basename(files[0]))
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            for stream in recording.streams:
+                shutil.copy(files[0], copy)
+                if not copy.endswith(".sdsz"):
+                    shutil.copy(os.path.join(os.path.dirname(files[0]), stream.name + ".sds.yml"), os.path.dirname(copy))
+                with open(os.path.splitext(copy)[0] + ".labels.yml", "w") as out:
+                    out.write("labels:\n  tick-frequency: 50\n  intervals:\n    - {class: rest, begin: 1, end: 3}\n")
+                ranges = answer("query", copy, f"{stream.name}.x > 20", expect=(0, 1))["ranges"]
+                if not ranges:
+                    continue
+                run("query", copy, f"{stream.name}.x > 20", "--add-label", "asked", "--count")
+                if not recording.has_exact_labels(stream):
+                    continue
+                for other in recording.streams:
+                    times = np.array(other.seconds())
+                    chosen = np.any([(times >= r["from"]) & (times < r["to"]) for r in ranges], axis=0)
+                    out = run("export", "csv", copy, "-s", other.name, "--label", "asked", expect=(0, 2))
+                    got = [float(line.split(",")[0]) for line in out.splitlines()[1:]]
+                    self.assertEqual(got, list(times[chosen]), (stream.name, other.name))
         self.each(check)
 
     def test_windows_hold_the_samples_and_the_class_that_they_say(self):

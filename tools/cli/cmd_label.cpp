@@ -147,10 +147,11 @@ int run_list(const Options& o) {
   return 0;
 }
 
-Expected<std::uint64_t> tick(const LabelFile& file, std::optional<std::uint64_t> ticks, std::optional<double> time,
-                             const char* what) {
-  if (ticks) return *ticks;
-  if (time) return file.tick_of(*time);
+// Where an edge is, in seconds.
+Expected<double> edge(const LabelFile& file, std::optional<std::uint64_t> ticks, std::optional<double> time,
+                      const char* what) {
+  if (ticks) return file.seconds_of(*ticks);
+  if (time) return *time;
   return fail(ErrorCode::usage, fmt::format("say where the label {}: --{} S, or --{}-tick N", what,
                                             what[0] == 'b' ? "from" : "to", what[0] == 'b' ? "from" : "to"));
 }
@@ -168,15 +169,15 @@ void warn_of_problems(const Opened& opened) {
 int run_add(const Options& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
-  Label label;
+  TimedLabel made;
+  Label& label = made.label;
   label.name = o.name;
-  auto begin = tick(opened->file, o.from_tick, o.from, "begins");
+  auto begin = edge(opened->file, o.from_tick, o.from, "begins");
   if (!begin) return fail_with(begin.error());
-  auto end = tick(opened->file, o.to_tick, o.to, "ends");
+  auto end = edge(opened->file, o.to_tick, o.to, "ends");
   if (!end) return fail_with(end.error());
   if (*end < *begin) return fail_with({ErrorCode::usage, "the label ends before it begins", {}, {}});
-  label.begin = *begin;
-  label.end = *end;
+  made.span = {*begin, *end};
   if (!o.stream.empty()) {
     auto stream = opened->recording.find_stream(o.stream);
     if (!stream) return fail_with(stream.error());
@@ -185,13 +186,14 @@ int run_add(const Options& o) {
   label.author = o.author;
   label.note = o.note;
   label.confidence = o.confidence;
-  if (std::find(opened->file.labels.begin(), opened->file.labels.end(), label) != opened->file.labels.end()) {
+  auto done = add_labels(opened->file, {std::move(made)}, sample_frequencies(opened->recording));
+  if (!done) return fail_with(done.error());
+  if (done->added == 0) {
     fmt::print("{}: added nothing: the very same label is there already, {} in all\n", opened->path.string(),
                counted(opened->file.labels.size(), "label"));
     return 0;
   }
-  opened->file.labels.push_back(label);
-  opened->file.sort();
+  warn_of_rounded(done->rounded, opened->file);
   warn_of_problems(*opened);
   return saved(*opened, fmt::format("added {}", o.name));
 }
@@ -263,20 +265,19 @@ int run_move(const Options& o) {
   if (edges && indices->size() != 1)
     return fail_with({ErrorCode::usage, "only one label can be given a new beginning or end", {}, {}});
   LabelFile& file = opened->file;
+  std::vector<TimedLabel> moved;
   for (const std::size_t i : *indices) {
-    Label& l = file.labels[i];
-    auto begin =
-        o.by ? file.tick_of(file.seconds_of(l.begin) + *o.by)
-             : (o.from || o.from_tick ? tick(file, o.from_tick, o.from, "begins") : Expected<std::uint64_t>(l.begin));
-    auto end = o.by ? file.tick_of(file.seconds_of(l.end) + *o.by)
-                    : (o.to || o.to_tick ? tick(file, o.to_tick, o.to, "ends") : Expected<std::uint64_t>(l.end));
-    if (!begin) return fail_with(begin.error());
-    if (!end) return fail_with(end.error());
-    if (*end < *begin) return fail_with({ErrorCode::usage, "the label would end before it begins", {}, {}});
-    l.begin = *begin;
-    l.end = *end;
+    const Label& l = file.labels[i];
+    TimeSpan span{file.seconds_of(l.begin), file.seconds_of(l.end)};
+    if (o.by) span = {span.begin + *o.by, span.end + *o.by};
+    if (o.from || o.from_tick) span.begin = *edge(file, o.from_tick, o.from, "begins");
+    if (o.to || o.to_tick) span.end = *edge(file, o.to_tick, o.to, "ends");
+    if (span.end < span.begin) return fail_with({ErrorCode::usage, "the label would end before it begins", {}, {}});
+    moved.push_back({l, span});
   }
-  file.sort();
+  auto done = move_labels(file, *indices, std::move(moved), sample_frequencies(opened->recording));
+  if (!done) return fail_with(done.error());
+  warn_of_rounded(*done, file);
   warn_of_problems(*opened);
   return saved(*opened, fmt::format("moved {}", indices->size()));
 }
@@ -401,20 +402,19 @@ int run_import(const Options& o) {
   if (!streams) return fail_with(streams.error());
   auto zero = origins(*opened, *streams, o);
   if (!zero) return fail_with(zero.error());
-  const Frequency ticks = opened->file.tick_frequency;
   const std::string stream = o.stream.empty() ? "" : opened->recording.streams()[streams->front()].id;
-  Expected<LabelFile> read = LabelFile{};
+  Expected<std::vector<TimedLabel>> read = std::vector<TimedLabel>();
   if (is_csv(o)) {
-    read = read_label_csv(*text, ticks, *zero, stream, o.file);
+    read = read_label_csv(*text, *zero, stream, o.file);
   } else {
     auto one = only_origin(*opened, *streams, *zero);
     if (!one) return fail_with(one.error());
-    read = read_audacity(*text, ticks, *one, o.file);
+    read = read_audacity(*text, *one, o.file);
     if (read)
-      for (auto& label : read->labels) label.stream = stream;
+      for (auto& timed : *read) timed.label.stream = stream;
   }
   if (!read) return fail_with(read.error());
-  for (auto& label : read->labels) {
+  for (auto& [label, span] : *read) {
     if (label.stream.empty()) continue;
     auto about = opened->recording.find_stream(label.stream);
     if (!about)
@@ -423,11 +423,12 @@ int run_import(const Options& o) {
     label.stream = opened->recording.streams()[*about].id;
   }
   if (!o.author.empty())
-    for (auto& label : read->labels) label.author = o.author;
-  const std::size_t before = opened->file.labels.size();
-  if (auto done = merge_labels(opened->file, *read); !done) return fail_with(done.error());
+    for (auto& one : *read) one.label.author = o.author;
+  auto done = add_labels(opened->file, std::move(*read), sample_frequencies(opened->recording));
+  if (!done) return fail_with(done.error());
+  warn_of_rounded(done->rounded, opened->file);
   warn_of_problems(*opened);
-  return saved(*opened, fmt::format("imported {}", opened->file.labels.size() - before));
+  return saved(*opened, fmt::format("imported {}", done->added));
 }
 
 int run_export(const Options& o) {
@@ -488,14 +489,15 @@ int run_auto(const Options& o) {
       return fail_with(good.error());
   auto opened = open(o, For::making);
   if (!opened) return fail_with(opened.error());
-  LabelFile made;
-  made.tick_frequency = opened->file.tick_frequency;
+  std::vector<TimedLabel> made;
+  std::vector<Frequency> of_samples;
   if (!o.from_scores.empty()) {
     // The scores may stand in another recording: the outputs of a replay.
     auto scores = o.file.empty() ? Expected<Recording>(opened->recording) : open_recording(o.file, {});
     if (!scores) return fail_with(scores.error());
     auto stream = scores->find_stream(o.from_scores);
     if (!stream) return fail_with(stream.error());
+    of_samples = sample_frequencies(*scores, {{*stream}});
     Progress progress("labelling", scores->streams()[*stream].raw_bytes);
     if (auto done = label_scores(*scores, *stream, o.scores, made, progress.callback()); !done)
       return fail_with(done.error());
@@ -508,23 +510,24 @@ int run_auto(const Options& o) {
       if (!stream) return fail_with(stream.error());
       index = *stream;
     }
+    of_samples = sample_frequencies(opened->recording, {{index}});
     Progress progress("labelling", opened->recording.streams()[index].raw_bytes);
     auto report = label_activity(opened->recording, index, o.activity, made, progress.callback());
     if (!report) return fail_with(report.error());
     fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames), o.activity.frame_s,
                report->floor, report->threshold);
   }
-  if (made.labels.empty()) {
+  if (made.empty()) {
     fmt::print("made no labels: {} is left as it is\n", opened->path.string());
     return 0;
   }
   // What takes long is done: others may have changed the labels meanwhile.
   auto changed = open(o, For::changing);
   if (!changed) return fail_with(changed.error());
-  const std::size_t before = changed->file.labels.size();
-  if (auto done = merge_labels(changed->file, made); !done) return fail_with(done.error());
-  const std::size_t added = changed->file.labels.size() - before;
-  return saved(*changed, fmt::format("made {}, {} of them new", made.labels.size(), added));
+  auto done = add_labels(changed->file, std::move(made), of_samples, false);
+  if (!done) return fail_with(done.error());
+  warn_of_rounded(done->rounded, changed->file);
+  return saved(*changed, fmt::format("made {}, {} of them new", done->placed, done->added));
 }
 
 void add_interval(CLI::App& command, Options& o) {

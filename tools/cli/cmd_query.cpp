@@ -116,21 +116,19 @@ int run_query(const Options& o) {
     if (!labels) return fail_with(labels.error());
     if (labels->labels.empty() && !recording->streams().empty())
       labels->tick_frequency = recording->streams().front().tick_frequency();
-    LabelFile made;
-    made.tick_frequency = labels->tick_frequency;
-    for (const auto& range : result->ranges) {
-      auto begin = made.tick_of(range.begin);
-      auto end = made.tick_of(range.end);
-      if (!begin || !end) return fail_with((begin ? end : begin).error());
-      if (*begin < *end) made.labels.push_back({*o.add_label, *begin, *end, "", "sds query", o.condition, {}, 0});
-    }
-    const std::size_t before = labels->labels.size();
-    if (auto done = merge_labels(*labels, made); !done) return fail_with(done.error());
-    const std::size_t added = labels->labels.size() - before;
-    if (added > 0)
-      if (auto done = labels->save(label_path(recording->path())); !done) return fail_with(done.error());
-    const std::size_t known = made.labels.size() - added;
-    tell("{}: {} of class {} added{}\n", label_path(recording->path()).string(), counted(added, "label"), *o.add_label,
+    std::vector<TimedLabel> made;
+    for (const auto& range : result->ranges)
+      made.push_back({{*o.add_label, 0, 0, "", "sds query", o.condition, {}, 0}, range});
+    auto streams = choose_streams(*recording, result->streams);
+    if (!streams) return fail_with(streams.error());
+    auto done = add_labels(*labels, std::move(made), sample_frequencies(*recording, *streams), false);
+    if (!done) return fail_with(done.error());
+    warn_of_rounded(done->rounded, *labels);
+    if (done->added > 0)
+      if (auto saved = labels->save(label_path(recording->path())); !saved) return fail_with(saved.error());
+    const std::size_t known = done->placed - done->added;
+    tell("{}: {} of class {} added{}\n", label_path(recording->path()).string(), counted(done->added, "label"),
+         *o.add_label,
          known > 0 ? fmt::format(", {} {} there already", grouped(known), known == 1 ? "was" : "were") : "");
   }
   if (o.rows) return print_rows(*recording, *result, options.within, o);

@@ -128,6 +128,12 @@ bool is_about(const Label& label, const Recording& recording, const std::vector<
   return std::any_of(streams.begin(), streams.end(), [&](std::size_t i) { return all[i].id == label.stream; });
 }
 
+void warn_of_rounded(std::size_t labels, const LabelFile& file) {
+  if (labels > 0)
+    warn(fmt::format("{} {} rounded to ticks of {} Hz: no ticks hold those of the file and the times of samples",
+                     counted(labels, "label"), labels == 1 ? "is" : "are", file.tick_frequency.to_string()));
+}
+
 std::string human_bytes(std::uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (value < 1e3) return fmt::format("{} B", bytes);

@@ -16,6 +16,7 @@
 
 namespace sds {
 struct Label;
+struct LabelFile;
 }
 
 namespace sds::cli {
@@ -90,6 +91,9 @@ struct PartOptions {
 bool is_about(const Label& label, const Recording& recording, const std::vector<std::size_t>& streams);
 /// "no label of the class 'sit' is about a stream that is chosen"
 std::string only_about_others(const std::string& name);
+
+/// Says that so many labels were put on ticks of the file that may not choose their samples (add_labels()).
+void warn_of_rounded(std::size_t labels, const LabelFile& file);
 
 /// "12.3 MB"
 std::string human_bytes(std::uint64_t bytes);

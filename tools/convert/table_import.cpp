@@ -369,11 +369,6 @@ class RowTimes {
   [[nodiscard]] std::uint64_t undecided() const { return undecided_; }
   /// Where what was before the row ends.
   [[nodiscard]] double end_before(std::uint64_t row) const { return at(row).end_before; }
-  [[nodiscard]] bool are_ticks_of(const Frequency& ticks) const {
-    return std::all_of(times_.begin(), times_.end(), [&](const Time& time) {
-      return seconds(static_cast<std::uint64_t>(std::llround(time.begin * ticks.hz())), ticks) == time.begin;
-    });
-  }
 
  private:
   struct Time {
@@ -391,33 +386,20 @@ class RowTimes {
   double last_ = 0;
 };
 
-// Ticks in which labels can begin at exactly these times: the recording's, or microseconds.
-Frequency label_ticks(const Frequency& ticks, const std::vector<RowTimes>& times) {
-  const bool exact = std::all_of(times.begin(), times.end(), [&](const auto& t) { return t.are_ticks_of(ticks); });
-  return exact || ticks.hz() > 1e6 ? ticks : Frequency{1000000, 1};
-}
-
-// The last tick that is not behind `time`, where a sample is: it is in a label that begins there, and in none that ends
-// there.
-double not_behind(double time, const Frequency& ticks) {
-  const auto tick = static_cast<std::uint64_t>(std::llround(time * ticks.hz()));
-  const double at = seconds(tick, ticks);
-  return at <= time || tick == 0 ? at : seconds(tick - 1, ticks);
-}
-
 // Labels on the clock of a recording that begins at `origin` of the source's seconds.
-LabelFile place_labels(const ImportedLabels& labels, const Frequency& ticks, double source_origin,
-                       const std::map<std::string, std::string>& stream_of, ImportReport& report) {
+Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency& ticks,
+                                   const std::vector<Frequency>& of_samples, double source_origin,
+                                   const std::map<std::string, std::string>& stream_of, ImportReport& report) {
   LabelFile file;
   file.tick_frequency = ticks;
-  file.classes = labels.classes;
+  std::vector<TimedLabel> timed;
   std::size_t without_stream = 0;
   for (const auto& label : labels.labels) {
     const double origin = label.rows ? 0 : source_origin;
     // What lies before the recording has no ticks in it: of a label that ends within, the rest is kept.
-    auto begin = file.tick_of(label.end_s > origin ? std::max(0.0, label.begin_s - origin) : label.begin_s - origin);
-    auto end = file.tick_of(label.end_s - origin);
-    if (!begin || !end) {
+    const double begin = label.end_s > origin ? std::max(0.0, label.begin_s - origin) : label.begin_s - origin;
+    const double end = std::max(begin, label.end_s - origin);
+    if (!file.tick_of(begin) || !file.tick_of(label.end_s - origin)) {
       report.notes.push_back(
           fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
       continue;
@@ -427,19 +409,27 @@ LabelFile place_labels(const ImportedLabels& labels, const Frequency& ticks, dou
       ++without_stream;
       continue;
     }
-    if (file.labels.size() >= LabelFile::max_labels) {
+    if (timed.size() >= LabelFile::max_labels) {
       report.notes.push_back(fmt::format("more than {} labels: the others are left out", LabelFile::max_labels));
       break;
     }
-    file.labels.push_back({label.name, *begin, std::max(*begin, *end), label.table.empty() ? "" : stream->second,
-                           label.author, label.note, label.confidence, 0});
+    timed.push_back(
+        {{label.name, 0, 0, label.table.empty() ? "" : stream->second, label.author, label.note, label.confidence, 0},
+         {begin, end}});
   }
   if (without_stream > 0)
     report.notes.push_back(fmt::format("{} label{} left behind, of streams that are not in it", without_stream,
                                        without_stream == 1 ? " is" : "s are"));
-  file.sort();
-  report.labels = file.labels.size();
-  return file;
+  auto placed = place_labels(std::move(timed), ticks, of_samples);
+  if (!placed) return fail(placed);
+  if (placed->rounded > 0)
+    report.notes.push_back(fmt::format("{} label{} rounded to ticks of {} Hz: no ticks hold their times",
+                                       placed->rounded, placed->rounded == 1 ? " is" : "s are",
+                                       placed->file.tick_frequency.to_string()));
+  placed->file.classes = labels.classes;
+  placed->file.sort();
+  report.labels = placed->file.labels.size();
+  return std::move(placed->file);
 }
 
 }  // namespace
@@ -608,17 +598,20 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
             "labels has them all",
             metadata[t].name, n, n == 1 ? "" : "s", n == 1 ? "is" : "are"));
     }
-    const Frequency within = labels->tick_frequency.value_or(label_ticks(ticks, row_times));
     for (auto& label : timed.labels) {
       if (!label.rows) continue;
       const auto named =
           std::find_if(tables.begin(), tables.end(), [&](const auto& t) { return t.name == label.table; });
       const RowTimes& times = row_times[named == tables.end() ? 0 : static_cast<std::size_t>(named - tables.begin())];
-      label.begin_s = not_behind(times.begin_of(label.rows->first), within);
-      const double end = times.end_before(label.rows->second);
-      label.end_s = end == times.begin_of(label.rows->second) ? not_behind(end, within) : end;
+      label.begin_s = times.begin_of(label.rows->first);
+      label.end_s = times.end_before(label.rows->second);
     }
-    made_labels = place_labels(timed, within, origin, stream_of, report);
+    std::vector<Frequency> of_samples;
+    for (std::size_t t = 0; t < tables.size(); ++t)
+      if (facts[t].rows > 0) add_frequencies(ticks, metadata[t], of_samples);
+    auto placed = place_imported(timed, labels->tick_frequency.value_or(ticks), of_samples, origin, stream_of, report);
+    if (!placed) return fail(placed);
+    made_labels = std::move(*placed);
   }
   const LabelFile* found = made_labels.labels.empty() ? nullptr : &made_labels;
   if (auto done = (*made)->finish(report.notes, found); !done) return fail(done);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "imports.hpp"
-#include "label_file.hpp"
+#include "label_ticks.hpp"
 
 namespace sds {
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "label_ticks.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/yaml_map.hpp"
@@ -191,8 +192,9 @@ bool Label::operator==(const Label& o) const {
 }
 
 Expected<std::uint64_t> LabelFile::tick_of(double time_s) const {
-  const double tick = std::round(time_s * tick_frequency.hz());
-  if (!(tick >= 0) || tick > 9007199254740992.0)
+  const auto tick =
+      std::round(static_cast<long double>(time_s) * tick_frequency.numerator / tick_frequency.denominator);
+  if (!(tick >= 0) || tick > static_cast<long double>(kMaxTick))
     return fail(ErrorCode::usage, fmt::format("{} s is no time of a recording", time_s));
   return static_cast<std::uint64_t>(tick);
 }
@@ -291,7 +293,7 @@ Expected<LabelFile> labels_of(const Recording& recording) {
   auto beside = labels_beside(recording);
   std::error_code ignored;
   if (!beside || std::filesystem::exists(label_path(recording.path()), ignored)) return beside;
-  LabelFile file = std::move(*beside);
+  std::vector<TimedLabel> labels;
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
     const auto& stream = recording.streams()[i];
     const std::string name = class_in_label(stream.description.label);
@@ -299,19 +301,17 @@ Expected<LabelFile> labels_of(const Recording& recording) {
     auto span = time_span(recording, i);
     if (!span) return fail(span);
     if (!*span) continue;
-    auto begin = file.tick_of((*span)->begin);
-    auto end = file.tick_of((*span)->end);
-    if (!begin || !end) return fail(begin ? end : begin);
     Label label;
     label.name = name;
-    label.begin = *begin;
-    label.end = std::max(*end, *begin + 1);
     label.stream = stream.id;
     label.note = "from the file's name";
-    file.labels.push_back(std::move(label));
+    labels.push_back({std::move(label), **span});
   }
-  file.sort();
-  return file;
+  auto placed = place_labels(std::move(labels), beside->tick_frequency, sample_frequencies(recording));
+  if (!placed) return fail(placed);
+  for (auto& label : placed->file.labels) label.end = std::max(label.end, label.begin + 1);
+  placed->file.sort();
+  return std::move(placed->file);
 }
 
 Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, const Label& label) {

@@ -41,47 +41,32 @@ void find_overlaps(const LabelFile& file, std::vector<std::string>& problems) {
   }
 }
 
-Expected<Label> label_from(const LabelFile& file, double from, double to, const Instant& origin) {
+// The time of a label of another program's file.
+Expected<TimeSpan> span_from(double from, double to, const Instant& origin) {
   const double origin_s = seconds(origin.tick, origin.frequency);
-  auto begin = file.tick_of(from + origin_s);
-  if (!begin) return fail(begin);
-  auto end = file.tick_of(to + origin_s);
-  if (!end) return fail(end);
-  if (*end < *begin)
+  const LabelFile milliseconds;
+  for (const double time : {from, to})
+    if (auto tick = milliseconds.tick_of(time + origin_s); !tick) return fail(tick);
+  if (to < from)
     return fail(ErrorCode::bad_input, fmt::format("the label ends ({} s) before it begins ({} s)", to, from));
-  Label label;
-  label.begin = *begin;
-  label.end = *end;
-  return label;
+  return TimeSpan{std::max(0.0, from + origin_s), std::max(0.0, to + origin_s)};
 }
 
 tl::unexpected<Error> at_line(std::uint64_t line, const Error& error, const std::filesystem::path& path) {
   return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, error.message), path);
 }
 
-Expected<void> add(LabelFile& file, Label label) {
-  if (file.labels.size() >= LabelFile::max_labels)
+template <typename OneLabel>
+Expected<void> add(std::vector<OneLabel>& labels, OneLabel label) {
+  if (labels.size() >= LabelFile::max_labels)
     return fail(ErrorCode::limit, fmt::format("more than {} labels", LabelFile::max_labels));
-  file.labels.push_back(std::move(label));
+  labels.push_back(std::move(label));
   return {};
 }
 
 bool same_times(const LabelFile& file, const Label& label, const LabelFile& other, const Label& of_other) {
   return std::is_eq(compare({label.begin, file.tick_frequency}, {of_other.begin, other.tick_frequency})) &&
          std::is_eq(compare({label.end, file.tick_frequency}, {of_other.end, other.tick_frequency}));
-}
-
-// The slowest ticks that have all of both; nothing where these are too fast to be told.
-std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b) {
-  const std::uint64_t numerator = std::lcm(std::uint64_t{a.numerator}, std::uint64_t{b.numerator});
-  if (numerator >= std::uint64_t{1} << 31) return std::nullopt;
-  return Frequency{static_cast<std::uint32_t>(numerator), std::gcd(a.denominator, b.denominator)};
-}
-
-Label in_ticks(Label label, const Frequency& from, const Frequency& to) {
-  label.begin = convert_tick(label.begin, from, to);
-  label.end = convert_tick(label.end, from, to);
-  return label;
 }
 
 // Ticks that hold a time, too, and all that `ticks` do; these, where there are none.
@@ -126,23 +111,21 @@ void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
 // Runs of frames or samples of one class become labels.
 class RunLabeller {
  public:
-  RunLabeller(LabelFile& file, std::string stream) : file_(file), stream_(std::move(stream)) {}
-  Expected<void> put(const std::string& name, double from, double to, double confidence_sum, std::uint64_t count,
+  RunLabeller(std::vector<TimedLabel>& labels, std::string stream) : labels_(labels), stream_(std::move(stream)) {}
+  Expected<void> put(const std::string& name, const TimeSpan& span, double confidence_sum, std::uint64_t count,
                      bool with_confidence) {
-    if (name.empty()) return {};
-    auto label = label_from(file_, from, to, {});
-    if (!label) return fail(label);
-    if (label->end <= label->begin) return {};
-    label->name = name;
-    label->stream = stream_;
-    label->author = "sds label auto";
+    if (name.empty() || span.end <= span.begin) return {};
+    Label label;
+    label.name = name;
+    label.stream = stream_;
+    label.author = "sds label auto";
     const double mean = count == 0 ? 0 : confidence_sum / static_cast<double>(count);
-    if (with_confidence && mean >= 0 && mean <= 1) label->confidence = std::round(mean * 1e4) / 1e4;
-    return add(file_, std::move(*label));
+    if (with_confidence && mean >= 0 && mean <= 1) label.confidence = std::round(mean * 1e4) / 1e4;
+    return add(labels_, {std::move(label), span});
   }
 
  private:
-  LabelFile& file_;
+  std::vector<TimedLabel>& labels_;
   std::string stream_;
 };
 
@@ -202,7 +185,7 @@ Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
     }
     label.line = 0;
     if (known.contains(&label)) continue;
-    if (auto added = add(file, std::move(label)); !added) return fail(added);
+    if (auto added = add(file.labels, std::move(label)); !added) return fail(added);
     known.insert(&file.labels.back());
   }
   // Known classes stay known; where any class was known, it is.
@@ -212,6 +195,28 @@ Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
       if (std::find(file.classes.begin(), file.classes.end(), name) == file.classes.end()) file.classes.push_back(name);
   file.sort();
   return rounded;
+}
+
+Expected<AddedLabels> add_labels(LabelFile& file, std::vector<TimedLabel> labels,
+                                 const std::vector<Frequency>& of_samples, bool keep_empty) {
+  auto placed = place_labels(std::move(labels), file.tick_frequency, of_samples);
+  if (!placed) return fail(placed);
+  if (!keep_empty) std::erase_if(placed->file.labels, [](const Label& label) { return label.begin == label.end; });
+  const std::size_t before = file.labels.size();
+  auto rounded = merge_labels(file, placed->file);
+  if (!rounded) return fail(rounded);
+  return AddedLabels{placed->file.labels.size(), file.labels.size() - before, std::max(placed->rounded, *rounded)};
+}
+
+Expected<std::size_t> move_labels(LabelFile& file, const std::vector<std::size_t>& indices,
+                                  std::vector<TimedLabel> moved, const std::vector<Frequency>& of_samples) {
+  auto placed = place_labels(std::move(moved), file.tick_frequency, of_samples);
+  if (!placed) return fail(placed);
+  take_ticks_of_both(file, placed->file);
+  for (std::size_t k = 0; k < indices.size(); ++k)
+    file.labels[indices[k]] = in_ticks(placed->file.labels[k], placed->file.tick_frequency, file.tick_frequency);
+  file.sort();
+  return placed->rounded;
 }
 
 std::map<double, std::string> class_timeline(const LabelFile& file, const std::string& stream) {
@@ -384,10 +389,9 @@ Agreement agreement(const LabelFile& a, const LabelFile& b) {
   return result;
 }
 
-Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, const Instant& origin,
-                                  const std::filesystem::path& path) {
-  LabelFile file;
-  file.tick_frequency = ticks;
+Expected<std::vector<TimedLabel>> read_audacity(const std::string& text, const Instant& origin,
+                                                const std::filesystem::path& path) {
+  std::vector<TimedLabel> labels;
   std::uint64_t line = 0;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
@@ -403,15 +407,15 @@ Expected<LabelFile> read_audacity(const std::string& text, const Frequency& tick
     auto from = parse_csv_number(row.substr(0, first));
     auto to = parse_csv_number(row.substr(first + 1, second - first - 1));
     if (!from || !to) return at_line(line, (from ? to : from).error(), path);
-    auto label = label_from(file, *from, *to, origin);
-    if (!label) return at_line(line, label.error(), path);
-    label->name = row.substr(second + 1);
-    if (label->name.empty()) label->name = "unnamed";
-    if (find_invalid_utf8(label->name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
-    if (auto added = add(file, std::move(*label)); !added) return at_line(line, added.error(), path);
+    auto span = span_from(*from, *to, origin);
+    if (!span) return at_line(line, span.error(), path);
+    Label label;
+    label.name = row.substr(second + 1);
+    if (label.name.empty()) label.name = "unnamed";
+    if (find_invalid_utf8(label.name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
+    if (auto added = add(labels, {std::move(label), *span}); !added) return at_line(line, added.error(), path);
   }
-  file.sort();
-  return file;
+  return labels;
 }
 
 std::string write_audacity(const LabelFile& file, const Instant& origin) {
@@ -426,10 +430,9 @@ std::string write_audacity(const LabelFile& file, const Instant& origin) {
   return out;
 }
 
-Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, const LabelOrigins& origins,
-                                   const std::string& stream, const std::filesystem::path& path) {
-  LabelFile file;
-  file.tick_frequency = ticks;
+Expected<std::vector<TimedLabel>> read_label_csv(const std::string& text, const LabelOrigins& origins,
+                                                 const std::string& stream, const std::filesystem::path& path) {
+  std::vector<TimedLabel> labels;
   std::vector<std::string> header;
   bool says_stream = false;
   auto done = read_csv(text, ',', path, [&](const CsvRow& row) -> Expected<bool> {
@@ -496,29 +499,29 @@ Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& tic
                       {},
                       {}},
                      path);
-    auto label = label_from(file, *from, *to, *origin);
-    if (!label) return at_line(row.line, label.error(), path);
-    label->line = static_cast<int>(row.line);
-    label->name = field("class");
-    if (label->name.empty()) return at_line(row.line, {ErrorCode::bad_input, "the class is empty", {}, {}}, path);
-    label->stream = about;
-    label->author = field("author");
-    label->note = field("note");
+    auto span = span_from(*from, *to, *origin);
+    if (!span) return at_line(row.line, span.error(), path);
+    Label label;
+    label.line = static_cast<int>(row.line);
+    label.name = field("class");
+    if (label.name.empty()) return at_line(row.line, {ErrorCode::bad_input, "the class is empty", {}, {}}, path);
+    label.stream = about;
+    label.author = field("author");
+    label.note = field("note");
     if (!field("confidence").empty()) {
       auto confidence = parse_csv_number(field("confidence"));
       if (!confidence || !(*confidence >= 0 && *confidence <= 1))
         return at_line(row.line, {ErrorCode::bad_input, "the confidence must lie between 0 and 1", {}, {}}, path);
-      label->confidence = *confidence;
+      label.confidence = *confidence;
     }
-    for (const auto* words : {&label->name, &label->stream, &label->author, &label->note})
+    for (const auto* words : {&label.name, &label.stream, &label.author, &label.note})
       if (find_invalid_utf8(*words)) return at_line(row.line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
-    if (auto added = add(file, std::move(*label)); !added) return at_line(row.line, added.error(), path);
+    if (auto added = add(labels, {std::move(label), *span}); !added) return at_line(row.line, added.error(), path);
     return true;
   });
   if (!done) return fail(done);
   if (header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", path);
-  file.sort();
-  return file;
+  return labels;
 }
 
 std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) {
@@ -534,7 +537,7 @@ std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) 
 }
 
 Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
-                                        LabelFile& labels, const OnProgress& on_progress) {
+                                        std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
   SampledTime sampled(recording, stream);
   SampleOptions sample_options;
   sample_options.on_block = [&](const BlockView& block) { sampled.add(block); };
@@ -646,15 +649,15 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
       runs = std::move(kept);
     }
     for (const auto& run : runs)
-      if (auto put = labeller.put(run.active ? options.active : options.silent, run.begin, run.end, 0, 0, false); !put)
+      if (auto put = labeller.put(run.active ? options.active : options.silent, {run.begin, run.end}, 0, 0, false);
+          !put)
         return fail(put);
   }
-  labels.sort();
   return report;
 }
 
 Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
-                            LabelFile& labels, const OnProgress& on_progress) {
+                            std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
   // Nothing is said of time without samples, as with activity.
   auto stretches = sampled_ranges(recording, stream, on_progress);
   if (!stretches) return fail(stretches);
@@ -672,7 +675,7 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
   bool any = false;
   const auto close = [&](double end) -> Expected<void> {
     if (is_shorter({begin, end}, options.min_duration_s)) return {};
-    return labeller.put(current, begin, end, sum, count, true);
+    return labeller.put(current, {begin, end}, sum, count, true);
   };
   for (;;) {
     auto run = reader->next();
@@ -710,7 +713,6 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
   }
   if (any && stretch < stretches->size())
     if (auto done = close((*stretches)[stretch].end); !done) return done;
-  labels.sort();
   return {};
 }
 

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "label_file.hpp"
+#include "label_ticks.hpp"
 #include "sample_reader.hpp"
 
 namespace sds {
@@ -19,6 +19,19 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
 /// one.
 Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other);
 void join_labels(LabelFile& file, double gap_s);
+
+/// Puts labels on ticks that choose their samples (place_labels()) and adds them (merge_labels()): the file gets finer
+/// ticks where it needs them. Labels of intervals without a sample (`keep_empty`: all) are left out.
+struct AddedLabels {
+  std::size_t placed = 0;   ///< labels that are not left out
+  std::size_t added = 0;    ///< that were not there already
+  std::size_t rounded = 0;  ///< to ticks that may not choose their samples
+};
+Expected<AddedLabels> add_labels(LabelFile& file, std::vector<TimedLabel> labels,
+                                 const std::vector<Frequency>& of_samples, bool keep_empty = true);
+/// Gives the labels of these indices, ascending, these times instead, placed alike. Returns how many are rounded.
+Expected<std::size_t> move_labels(LabelFile& file, const std::vector<std::size_t>& indices,
+                                  std::vector<TimedLabel> moved, const std::vector<Frequency>& of_samples);
 
 /// What the class is from each of these times on, in seconds, for a stream ("" none): of overlapping labels the one
 /// that begins last; of those that begin at once the one that ends first, then the first by name.
@@ -68,15 +81,15 @@ Agreement agreement(const LabelFile& a, const LabelFile& b);
 
 /// Audacity's label track: lines of start, end (seconds) and text, separated by tabs. Lines that start with a
 /// backslash (frequency ranges) are left out. Times count from `origin`, and are never written later than they are.
-Expected<LabelFile> read_audacity(const std::string& text, const Frequency& ticks, const Instant& origin,
-                                  const std::filesystem::path& path);
+Expected<std::vector<TimedLabel>> read_audacity(const std::string& text, const Instant& origin,
+                                                const std::filesystem::path& path);
 std::string write_audacity(const LabelFile& file, const Instant& origin);
 
 /// CSV with a header: class, from, to (seconds), and optionally stream, author, confidence, note. Rows without a stream
 /// are about `stream`, where there is no such column. Other columns are errors. To be written, labels are about streams
 /// that have an origin.
-Expected<LabelFile> read_label_csv(const std::string& text, const Frequency& ticks, const LabelOrigins& origins,
-                                   const std::string& stream, const std::filesystem::path& path);
+Expected<std::vector<TimedLabel>> read_label_csv(const std::string& text, const LabelOrigins& origins,
+                                                 const std::string& stream, const std::filesystem::path& path);
 std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins);
 
 /// Segmentation by energy: the level of a frame is the RMS about its mean of the chosen channels, in their physical
@@ -98,7 +111,7 @@ struct ActivityReport {
   std::size_t frames = 0;
 };
 Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
-                                        LabelFile& labels, const OnProgress& on_progress);
+                                        std::vector<TimedLabel>& labels, const OnProgress& on_progress);
 
 /// Labels from scores that an algorithm gave: each sample of `stream` names the channel with the largest value, up to
 /// the next sample; runs of one class become a label with their mean score as confidence where it lies in 0..1.
@@ -108,6 +121,6 @@ struct ScoreOptions {
   double min_duration_s = 0;
 };
 Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
-                            LabelFile& labels, const OnProgress& on_progress);
+                            std::vector<TimedLabel>& labels, const OnProgress& on_progress);
 
 }  // namespace sds

@@ -1,0 +1,43 @@
+// The ticks of label files that are made: fine enough that a label chooses the very samples that lie in its time. All
+// that makes labels of times places them here.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "label_file.hpp"
+
+namespace sds {
+
+/// The slowest ticks that hold all of both; nothing where these are too fast to be told (2^31 Hz and more).
+std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b);
+
+/// The label with the same times in other ticks, to the nearest.
+Label in_ticks(Label label, const Frequency& from, const Frequency& to);
+
+/// The frequencies that times of samples consist of: the ticks of their blocks, and the sample-frequency.
+void add_frequencies(const Frequency& ticks, const std::optional<Metadata>& metadata, std::vector<Frequency>& all);
+std::vector<Frequency> sample_frequencies(const Recording& recording, std::span<const std::size_t> streams);
+std::vector<Frequency> sample_frequencies(const Recording& recording);
+
+/// A label whose edges are times, in seconds; its ticks say nothing yet.
+struct TimedLabel {
+  Label label;
+  TimeSpan span;
+};
+
+struct PlacedLabels {
+  LabelFile file;           ///< in the order they came
+  std::size_t rounded = 0;  ///< that may have lost or won a sample: no ticks hold their edges
+};
+
+/// Labels that are to go into a file with these ticks, where they hold all edges; where they do not, in the slowest
+/// ticks that hold those of the file and all times of samples (sample_frequencies()). An edge between two of these is
+/// on the next one: no sample lies before it. Where no ticks hold all, they are no slower than 1 MHz, and an edge is on
+/// the last one that is not behind it, so that a sample at the edge is in a label that begins there, and in none that
+/// ends there. Fails where an edge is no time of a recording.
+Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Frequency& ticks,
+                                    const std::vector<Frequency>& of_samples);
+
+}  // namespace sds
