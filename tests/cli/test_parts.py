@@ -3,6 +3,7 @@ gaps and the seconds of a dataset are those of the part."""
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 
@@ -562,11 +563,49 @@ class Parts(Case):
         self.assertEqual(times()[0], 1050)
         self.assertEqual(times("--normalize")[0], 50)
         self.assertEqual(times("--normalize", "-s", "B")[0], 50)  # of which the first block is at 3020
-        self.assertEqual(times("--from", 5)[0], 5050)  # the blocks at 5010 and 5020
-        self.assertEqual(times("--from", 5, "--normalize")[0], 4050)
+        # Samples stay in the row of their block: those from 5 s on of the blocks at 4910 and 4920 are in the row up to 4950.
+        self.assertEqual(times("--from", 5)[0], 4950)
+        self.assertEqual(times("--from", 5, "--normalize")[0], 3950)
         self.assertEqual([t - 1000 for t in times()], times("--normalize"))
         for row in times("--interval", 0.2):
             self.assertEqual(row % 200, 0)
+
+    def test_qeexo_takes_the_samples_of_a_part_not_blocks(self):
+        # A second of 100 samples a block: sample k is at k / 100 s.
+        self.write("Q.sds.yml", "sds:\n  name: Q\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n")
+        one = self.write("Q.0.sds", plain(*[(1000 * b, np.arange(100 * b, 100 * b + 100, dtype="<i2").tobytes()) for b in range(4)]))
+        self.label("Q.0.labels.yml", ("sit", 0.2, 0.8), ("walk", 1.45, 2.1), ("sit", 1.0, 1.3))
+        def rows(*args):
+            run("export", "qeexo", one, *args, "-o", self.path("q.csv"), "-f")
+            found = re.findall(r"^(\d+),\W*\[(.*)\]\W*,(\w*)\r?$", self.read("q.csv").decode(), re.M)
+            return [(int(end), [int(x) for x in cell.split(",")], name) for end, cell, name in found]
+        self.assertEqual(rows("--from", 0.2, "--to", 0.8), [(50, list(range(20, 80)), "sit")])
+        self.assertEqual(rows("--from", 1.9, "--to", 2.05), [(1050, list(range(190, 200)), "walk"), (2050, list(range(200, 205)), "walk")])
+        self.assertEqual(rows("--label", "walk"), [(1050, list(range(145, 200)), "walk"), (2050, list(range(200, 210)), "walk")])
+        self.assertEqual(rows("--label", "sit"), [(50, list(range(20, 80)), "sit"), (1050, list(range(100, 130)), "sit")])
+        self.assertEqual(rows("--label", "sit", "--label", "walk", "--from", 1), [
+            (1050, [*range(100, 130), *range(145, 200)], "sit"), (2050, list(range(200, 210)), "walk")])
+        # Of labels that overlap it is the one that sds label compare takes: begins last, else ends first, else the first by name.
+        for labels, name in (([("a", 0, 4), ("b", 0, 3)], "b"), ([("b", 0, 3), ("a", 0, 3)], "a"), ([("b", 0, 3.5), ("a", 0.1, 4)], "b")):
+            self.label("Q.0.labels.yml", *labels)
+            self.assertEqual(rows()[0][2], name)
+
+    def test_statistics_by_label_are_of_each_stream_by_itself(self):
+        # Sample k of a stream has the value k and is at k / 100 s. Labels about A have 1 to 2 s, about B 4 to 6 s, of all 8 to 8.5 s.
+        both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"), self.stream("C"))
+        self.label("ab.labels.yml", ("sit", 1, 2, "A"), ("sit", 4, 6, "B"), ("run", 8, 8.5), ("run", 2, 3, "B"))
+        def said(*args, expect=0):
+            out, err = run("stats", both, *args, "--json", expect=expect)
+            return {c["stream"]: (c["count"], c["min"], c["max"]) for c in json.loads(out).get("channels", [])}, err
+        got, err = said("--label", "sit")
+        self.assertEqual(got, {"A": (100, 100, 199), "B": (200, 400, 599)})
+        self.assertIn("stream C is left out: no label of the class 'sit' that is about it lies in the time that was asked for", err)
+        got, err = said("--label", "run")
+        self.assertEqual((got, err), ({"A": (50, 800, 849), "B": (150, 200, 849), "C": (50, 800, 849)}, ""))
+        self.assertEqual(said("--label", "sit", "--from", 1.5, "--to", 4.1, "-s", "A", "-s", "B")[0], {"A": (50, 150, 199), "B": (10, 400, 409)})
+        self.assertEqual(said("--label", "sit", "-s", "B")[0], {"B": (200, 400, 599)})
+        self.assertIn("no sample is in the time", said("--label", "sit", "--from", 7, expect=2)[1])
+        said("--label", "sit", "-s", "C", expect=2)
 
     # Label files by name
 

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+import re
 import sys
 from collections import Counter
 from fractions import Fraction
@@ -23,7 +24,7 @@ import yaml
 from mcap.reader import make_reader
 
 from harness import main
-from oracle_case import Oracle, part_of, run
+from oracle_case import Oracle, answer, part_of, run
 
 
 class Asked:
@@ -168,6 +169,48 @@ class Exports(Oracle):
                     rows = list(csv.reader(io.StringIO(run("export", "csv", *files, "-s", stream.name, *options))))
                     self.assertEqual(times, [float(row[0]) for row in rows[1:]], question.options)
                     np.testing.assert_array_equal([float(row[1]) for row in rows[1:]], stream.x[kept] * 0.5 - 3)
+        self.each(check)
+
+    def qeexo_values(self, folder, files, options, names):
+        """Of each stream the values of x, row after row."""
+        out = os.path.join(folder, "q.csv")
+        run("export", "qeexo", *files, "-o", out, "-f", *options)
+        with open(out, newline="") as file:
+            rows = list(csv.reader(file))
+        column = {name: rows[0].index(name.lower()) for name in names if name.lower() in rows[0]}
+        return {name: [int(x) for row in rows[1:] for x in re.findall(r"\[(-?\d+), ", row[at])] for name, at in column.items()}
+
+    def test_qeexo(self):
+        csv.field_size_limit(1 << 26)
+        def check(recording, files, folder):
+            for question in self.asked(recording):
+                got = self.qeexo_values(folder, files, question.options, [s.name for s in question.streams])
+                for stream in question.streams:
+                    self.assertEqual(got[stream.name], list(stream.x[question.samples(stream)[0]]), question.options)
+        self.each(check)
+
+    def test_parts_by_label_have_the_samples_in_the_labels(self):
+        def check(recording, files, folder):
+            for name in {label.name for label in recording.labels}:
+                chosen = {}
+                for stream in recording.streams:
+                    kept = [k for a, b in recording.events(stream.name).get(name, ())
+                            for k in stream.samples_within(Fraction(a, 1000), Fraction(b, 1000))]
+                    chosen[stream.name] = list(stream.x[sorted(set(kept))])
+                if not any(chosen.values()):
+                    run("export", "qeexo", *files, "-o", os.path.join(folder, "q.csv"), "-f", "--label", name, expect=(2,))
+                    continue
+                said = self.qeexo_values(folder, files, ["--label", name], chosen)
+                self.assertEqual({n: said.get(n, []) for n in chosen}, chosen, name)
+                run("export", "npz", *files, "-o", os.path.join(folder, "l.npz"), "-f", "--label", name)
+                with np.load(os.path.join(folder, "l.npz")) as data:
+                    self.assertEqual({n: list(data[n]["x"]) if n in data else [] for n in chosen}, chosen, name)
+                stats = {(c["stream"], c["channel"]): c for c in answer("stats", *files, "--label", name)["channels"]}
+                for stream, values in chosen.items():
+                    said = stats.get((stream, "x"), {"count": 0})
+                    self.assertEqual(said["count"], len(values), (name, stream))
+                    if values:
+                        self.assertEqual((said["min"], said["max"]), (min(values) * 0.5 - 3, max(values) * 0.5 - 3))
         self.each(check)
 
     def test_label_tables_and_tracks(self):

@@ -169,11 +169,19 @@ int run_stats(const Options& o) {
   if (!recording) return fail_with(recording.error());
   auto streams = choose_streams(*recording, o.streams);
   if (!streams) return fail_with(streams.error());
-  auto within = o.part.ranges(*recording, *streams);
+  auto within = o.part.ranges_of_each(*recording, *streams);
   if (!within) return fail_with(within.error());
-  if (o.exact && *within != all_time)
+  const bool part = *within != StreamTimes();
+  if (o.exact && part)
     return fail_with({ErrorCode::usage, "--exact: a part of the time is always read", {}, {}});
   tell_only_within(*recording, *within);
+  std::vector<std::string> left_out;  // of several streams, those of which nothing was asked for
+  if (streams->size() > 1 && !within->of_any().empty())
+    std::erase_if(*streams, [&](std::size_t i) {
+      if (!within->of(i).empty() || why_no_samples(recording->streams()[i])) return false;
+      left_out.push_back(left_out_by_label(recording->streams()[i].id, o.part.labels));
+      return true;
+    });
   auto summaries = [&] {
     Progress progress("reading", total_bytes(*recording));
     return summarize_values(*recording, *streams, o.exact, *within, progress.callback());
@@ -187,7 +195,7 @@ int run_stats(const Options& o) {
   }
   const bool empty = std::all_of(summaries->begin(), summaries->end(),
                                  [](const ValueSummary& s) { return s.count == 0 && s.nan_count == 0; });
-  if (empty && *within != all_time) {
+  if (empty && part) {
     const auto covered = spans_text(*recording, *streams);
     if (!covered) return fail_with(covered.error());
     return fail_with({recording->damages().empty() ? ErrorCode::usage : ErrorCode::bad_input,
@@ -195,6 +203,7 @@ int run_stats(const Options& o) {
                       recording->path(),
                       {}});
   }
+  for (const auto& text : left_out) warn(text);
   if (o.json) {
     auto all = nlohmann::json::array();
     const auto of_values = [](const ValueSummary& s, double number) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <mutex>
 #include <numeric>
 
@@ -116,6 +117,37 @@ Expected<TimeRanges> PartOptions::ranges(const Recording& recording, const std::
     if (!of_these) return fail(ErrorCode::usage, only_about_others(name), label_path(recording.path()));
   }
   return both(part, normalized(std::move(spans)));
+}
+
+Expected<StreamTimes> PartOptions::ranges_of_each(const Recording& recording,
+                                                  const std::vector<std::size_t>& streams) const {
+  auto of_any = ranges(recording, streams);
+  if (!of_any) return fail(of_any);
+  if (labels.empty()) return StreamTimes(std::move(*of_any));
+  auto file = labels_of(recording);
+  if (!file) return fail(file);
+  return labelled_times(recording, *file, labels, streams, *of_any);
+}
+
+StreamTimes labelled_times(const Recording& recording, const LabelFile& file, const std::vector<std::string>& classes,
+                           const std::vector<std::size_t>& streams, const TimeRanges& within) {
+  std::map<std::string, std::vector<TimeSpan>> spans;  // by what they are about
+  for (const auto& label : file.labels)
+    if (std::find(classes.begin(), classes.end(), label.name) != classes.end())
+      spans[label.stream].push_back({file.seconds_of(label.begin), file.seconds_of(label.end)});
+  const TimeRanges of_all = normalized(spans[""]);
+  StreamTimes of_streams{TimeRanges()};
+  for (const std::size_t s : streams) {
+    const auto about_it = spans.find(recording.streams()[s].id);
+    of_streams.set(s, both(within, about_it == spans.end() ? of_all : either(of_all, normalized(about_it->second))));
+  }
+  return of_streams;
+}
+
+std::string left_out_by_label(const std::string& stream, const std::vector<std::string>& classes) {
+  return fmt::format(
+      "stream {} is left out: no label of the class '{}' that is about it lies in the time that was asked for", stream,
+      fmt::join(classes, "' or '"));
 }
 
 std::string only_about_others(const std::string& name) {

@@ -85,7 +85,18 @@ struct PartOptions {
   [[nodiscard]] Expected<TimeRanges> ranges(const Recording& recording) const;
   /// The same of these streams: labels about other ones choose nothing.
   [[nodiscard]] Expected<TimeRanges> ranges(const Recording& recording, const std::vector<std::size_t>& streams) const;
+  /// The same of each of these streams by itself: where labels about it, or about the whole recording, are. Nothing of
+  /// a stream without any.
+  [[nodiscard]] Expected<StreamTimes> ranges_of_each(const Recording& recording,
+                                                     const std::vector<std::size_t>& streams) const;
 };
+
+/// Of each stream where labels of these classes are that are about it, or about the whole recording, as far as they
+/// lie `within`.
+StreamTimes labelled_times(const Recording& recording, const LabelFile& file, const std::vector<std::string>& classes,
+                           const std::vector<std::size_t>& streams, const TimeRanges& within);
+/// "stream B is left out: no label of the class 'sit' that is about it lies in the time that was asked for"
+std::string left_out_by_label(const std::string& stream, const std::vector<std::string>& classes);
 
 /// Whether a label says anything of one of these streams: it is about one, or about the whole recording.
 bool is_about(const Label& label, const Recording& recording, const std::vector<std::size_t>& streams);

@@ -54,7 +54,6 @@ Expected<StreamTimes> labelled(const Recording& recording, const PartOptions& pa
                                const std::vector<std::size_t>& streams, LookedAt& looked) {
   auto file = labels_of(recording);
   if (!file) return fail(file);
-  std::map<std::string, std::vector<TimeSpan>> spans;  // by what they are about
   std::set<std::string> missing(part.labels.begin(), part.labels.end());
   std::set<std::string> classes;
   for (const auto& label : file->labels) {
@@ -63,9 +62,7 @@ Expected<StreamTimes> labelled(const Recording& recording, const PartOptions& pa
       continue;
     }
     classes.insert(label.name);
-    if (std::find(part.labels.begin(), part.labels.end(), label.name) == part.labels.end()) continue;
     missing.erase(label.name);
-    spans[label.stream].push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
   }
   looked.classes.assign(classes.begin(), classes.end());
   looked.lacks.assign(missing.begin(), missing.end());
@@ -73,13 +70,7 @@ Expected<StreamTimes> labelled(const Recording& recording, const PartOptions& pa
   times.labels.clear();
   auto within = times.ranges(recording);
   if (!within) return fail(within);
-  const TimeRanges of_all = normalized(spans[""]);
-  StreamTimes of_streams{TimeRanges()};
-  for (const std::size_t s : streams) {
-    const auto about_it = spans.find(recording.streams()[s].id);
-    of_streams.set(s, both(*within, about_it == spans.end() ? of_all : either(of_all, normalized(about_it->second))));
-  }
-  return of_streams;
+  return labelled_times(recording, *file, part.labels, streams, *within);
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -220,10 +211,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
       continue;
     }
     if (streams->size() > 1 && !request.part.labels.empty() && plan.within.of(stream).empty()) {
-      plan.notes.push_back(
-          fmt::format("stream {} is left out: no label of the class {} that is about it lies in the "
-                      "time that was asked for",
-                      info.id, joined(request.part.labels)));
+      plan.notes.push_back(left_out_by_label(info.id, request.part.labels));
       by_label = true;
       continue;
     }

@@ -499,10 +499,7 @@ Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<
   request.part = o.part;
   request.streams = o.streams;
   request.samples = o.exports.samples;
-  if (o.format == Format::qeexo) {
-    request.samples.times = SampleTimes::block;
-    request.samples.normalize = false;
-  }
+  if (o.format == Format::qeexo) request.samples.normalize = false;
   request.images = o.format == Format::images;
   request.per_stream = is_per_stream(o.format);
   request.many = inputs.size() > 1 || !o.split.empty();

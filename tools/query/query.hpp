@@ -58,10 +58,10 @@ struct ValueSummary {
 
 /// Of every value of the chosen streams: from the index's statistics where that is enough, by reading where it is not
 /// (plain files, open recordings, wide arrays, bit-fields) or where `exact` asks for the deviation. `within`: of the
-/// samples at these times, which are read.
+/// samples of each stream at these times, which are read.
 Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
                                                      const std::vector<std::size_t>& streams, bool exact,
-                                                     const TimeRanges& within, const OnProgress& on_progress);
+                                                     const StreamTimes& within, const OnProgress& on_progress);
 
 /// For a section of a stream: the range of each of `values`, physical; anything where there are no statistics.
 std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout& layout,

@@ -91,9 +91,9 @@ std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout
 
 Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
                                                      const std::vector<std::size_t>& streams, bool exact,
-                                                     const TimeRanges& within, const OnProgress& on_progress) {
+                                                     const StreamTimes& within, const OnProgress& on_progress) {
   std::vector<ValueSummary> summaries;
-  exact = exact || within != all_time;
+  exact = exact || within != StreamTimes();
   auto indexed = exact ? std::map<std::uint32_t, std::vector<IndexedStatistics>>() : statistics_of_all(recording);
   for (const std::size_t index : streams) {
     const StreamInfo& stream = recording.streams()[index];
@@ -147,7 +147,7 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
     }
     if (!from_index) {
       SampleOptions options;
-      options.within = within;
+      options.within = within.of(index);
       auto reader = SampleReader::open(recording, index, options, on_progress);
       if (!reader) return fail(reader);
       std::vector<Moments> moments(values.size());

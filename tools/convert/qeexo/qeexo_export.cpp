@@ -40,7 +40,7 @@ struct Sensor {
   SampleReader reader;
   std::vector<ChannelText> texts;
   std::vector<std::size_t> elements;
-  double tick_ms = 1;
+  double tick_ms = 1;  // rows go by blocks
   const SampleRun* run = nullptr;
   std::uint64_t odd = 0;
 };
@@ -67,13 +67,14 @@ void append_samples(Sensor& sensor, std::string& cell) {
   }
 }
 
-// The class at a time, for any of the streams: of overlapping labels the one that begins last.
+// The class at a time, for any of the streams: of overlapping labels the one that class_timeline() takes.
 std::string class_at(const LabelFile& labels, const std::set<std::string>& streams, double time) {
   const Label* at = nullptr;
   for (const auto& label : labels.labels) {
     if (!label.stream.empty() && streams.count(label.stream) == 0) continue;
     if (labels.seconds_of(label.begin) > time || time >= labels.seconds_of(label.end)) continue;
-    if (at == nullptr || std::tie(at->begin, at->name) < std::tie(label.begin, label.name)) at = &label;
+    if (at == nullptr || std::tie(at->begin, label.end, label.name) < std::tie(label.begin, at->end, at->name))
+      at = &label;
   }
   return at == nullptr ? "" : at->name;
 }
@@ -99,7 +100,6 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       continue;
     }
     SampleOptions sample_options = options.samples;
-    sample_options.times = SampleTimes::block;
     sample_options.normalize = false;
     sample_options.within = options.within.of(index);
     auto reader = SampleReader::open(recording, index, sample_options, on_progress);
@@ -152,11 +152,10 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
                   recording.path());
     std::vector<std::string> cells;
     bool any = false;
-    double labelled_at = base;  // the row's first block
+    std::optional<double> first_sample;  // of the row, in seconds
     for (const auto& sensor : sensors)
-      if (sensor.run != nullptr)
-        if (const double at = static_cast<double>(sensor.run->tick) * sensor.tick_ms; at < end)
-          labelled_at = std::max(base, labelled_at == base ? at : std::min(labelled_at, at));
+      if (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end)
+        first_sample = std::min(first_sample.value_or(sensor.run->times[0]), sensor.run->times[0]);
     for (auto& sensor : sensors) {
       std::string cell = "[";
       while (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end) {
@@ -174,8 +173,9 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     if (any) {
       text += fmt::format("{}", end - origin);
       for (const auto& cell : cells) text += cell.find(',') == std::string::npos ? "," + cell : ",\"" + cell + "\"";
-      text +=
-          "," + csv_quoted(options.label.empty() ? class_at(*labels, ids, labelled_at / 1000) : options.label) + "\r\n";
+      text += "," +
+              csv_quoted(options.label.empty() ? class_at(*labels, ids, first_sample.value_or(0)) : options.label) +
+              "\r\n";
     }
     base = end;
     if (!any) {
