@@ -342,7 +342,13 @@ class Imports(Case):
         self.assertIn("line 2: column time: 'ms' is no number", self.imported("csv", "u.csv", text, "--second-row", "values", expect=3))
         self.assertEqual(self.report_of(text, "--column", "ax=x", "--column", "n=m:1")[3], {"x": "m/s^2", "m": "1"})
         self.assertEqual(self.report_of("T,t,ax\ndegC,s,1\n20,0,1\n21,1,2\n", "--second-row", "units")[1], "timeslot,T,ax\n0,20,1\n1,21,2\n")
-        self.assertEqual(self.report_of("time,x (g)\ns,mg\n0,1\n")[3], {"x (g)": "mg"})
+        # Two units of one column: which is it?
+        self.assertIn("line 2: the unit of column 'x (g)' is 'g' by the header, and 'mg' here",
+                      self.imported("csv", "u.csv", "time,x (g)\ns,mg\n0,1\n", expect=3))
+        self.assertIn("line 2: the unit of column 'time (s)' is 's' by the header, and 'ms' here",
+                      self.imported("csv", "u.csv", "time (s),x\nms,mg\n0,1\n", expect=3))
+        self.assertEqual(self.report_of("time (s),x (g)\ns,g\n0,1\n")[3], {"x": "g"})
+        self.assertEqual(self.report_of("time,x (g)\ns,mg\n0,1\n", "--column", "x (g)=x:mg")[3], {"x": "mg"})
         report, table, _, units = self.report_of("Time;x\n[hh:mm:ss];[g]\n10:00:00;1,5\n10:00:01;2,5\n")
         self.assertEqual((table, units), ("timeslot,x\n36000,1.5\n36001,2.5\n", {"x": "g"}))
         self.assertIn("'ticks' is no unit of time known here", self.imported("csv", "u.csv", "time,x\nticks,g\n0,1\n", expect=3))

@@ -200,6 +200,26 @@ class Measured(Case):
         run("label", "add", one, "-c", "x", "--from-tick", 300, "--to-tick", 400)
         self.assertEqual([(l["from"], l["to"]) for l in self.said("label", "list", one)["labels"]], [(0.1, 0.25), (0.3, 0.4)])
 
+    def listed(self, recording):
+        return [(l["class"], l["from"], l["to"]) for l in self.said("label", "list", recording)["labels"]]
+
+    def test_no_frame_of_activity_has_samples_of_both_sides_of_a_gap(self):
+        # 100 Hz, blocks of 10. 0 up to 1.2 s, a gap of 0.2 s, then 1000: both sides are silent, and so is every frame of 0.5 s.
+        self.write("G.sds.yml", "sds:\n  name: G\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        blocks = [(100 * k + (200 if k >= 12 else 0), np.full(10, 0 if k < 12 else 1000, dtype="<i2").tobytes()) for k in range(40)]
+        one = self.write("G.0.sds", plain(*blocks))
+        run("label", "auto", one, "--frame", 0.5, "--threshold", 100, "--silent", "rest")
+        self.assertEqual(self.listed(one), [("rest", 0, 1.2), ("rest", 1.4, 4.2)])
+
+    def test_a_gap_ends_labels_of_scores_without_a_sample_frequency_too(self):
+        # A score every 100 ms, and none for 2 s: the last one before lasts the usual step.
+        self.write("N.sds.yml", "sds:\n  name: N\n  content:\n    - {value: a, type: float}\n    - {value: b, type: float}\n")
+        score = np.asarray([[1, 0]], dtype="<f4").tobytes()
+        one = self.write("N.0.sds", plain(*((begin + 100 * k, score) for begin in (0, 3000) for k in range(10))))
+        run("label", "auto", one, "--scores", "N")
+        self.assertEqual([l[:2] for l in self.listed(one)], [("a", 0), ("a", 3)])
+        self.assertEqual(self.listed(one)[0][2], 1)
+
     def found(self, tree, key):
         if isinstance(tree, dict):
             if key in tree:

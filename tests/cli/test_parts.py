@@ -607,6 +607,27 @@ class Parts(Case):
         self.assertIn("no sample is in the time", said("--label", "sit", "--from", 7, expect=2)[1])
         said("--label", "sit", "-s", "C", expect=2)
 
+    def test_streams_of_which_nothing_is_chosen_are_left_out_of_every_format(self):
+        recording = self.pack("ab.sdsz", self.stream("A"), self.stream("B", begin_ms=20_000))  # of A is [0, 10), of B [20, 30) s
+        for form, out in (("hdf5", "a.h5"), ("npz", "a.npz"), ("mcap", "a.mcap"), ("qeexo", "a.csv"), ("csv", "a/"), ("wav", "w/")):
+            _, err = run("export", form, recording, "--from", 1, "--to", 2, "-o", self.path("") + out)
+            self.assertIn("stream B is left out: it has no sample in the time that was asked for", err, form)
+        with h5py.File(self.path("a.h5")) as f, np.load(self.path("a.npz")) as z:
+            self.assertEqual(set(f["ab"]), {"A"})
+            self.assertEqual({name.split(".")[0] for name in z}, {"A"})
+        self.assertTrue(self.read("a.csv").decode().startswith("timeslot,a,label"))
+
+    def test_edge_impulse_leaves_streams_out_that_no_label_is_about(self):
+        recording = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
+        self.label("ab.labels.yml", ("sit", 1, 2, "B"))
+        _, err = run("export", "edge-impulse", recording, "-o", self.path("all/"))
+        self.assertIn("stream A is left out: no label is about it", err)
+        self.assertEqual(os.listdir(self.path("all")), ["sit.ab.B.json"])
+        # Chosen by itself it has no label that says what it is: a file, and a warning, as of a recording without labels.
+        _, err = run("export", "edge-impulse", recording, "-s", "A", "-o", self.path("one/"))
+        self.assertIn("stream A: no label is about it: from the name ab Edge Impulse takes 'ab' for the class", err)
+        self.assertEqual(os.listdir(self.path("one")), ["ab.json"])
+
     # Label files by name
 
     def test_labels_in_another_file(self):

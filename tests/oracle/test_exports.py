@@ -43,7 +43,8 @@ class Asked:
             self.options += ["-s", only]
         self.normalized = normalized
         self.recording = recording
-        self.streams = [s for s in recording.streams if only in (None, s.name)]
+        # Streams without a sample in the part are left out, and labels about them.
+        self.streams = [s for s in recording.streams if only in (None, s.name) and self.samples(s)[0]]
 
     def samples(self, stream):
         """(numbers of the samples, their times as doubles)"""
@@ -56,7 +57,7 @@ class Asked:
         return kept, [(counts[i] - shift) / clock for i in kept]
 
     def empty(self):
-        return not any(self.samples(stream)[0] for stream in self.streams)
+        return not self.streams
 
     def samples_in(self, stream, begin, end):
         """Which of the samples are in [begin, end), fractions: by whole numbers of 1 / `clock` s."""
@@ -129,6 +130,7 @@ class Exports(Oracle):
                 out = os.path.join(folder, "x.npz")
                 run("export", "npz", *files, "-o", out, "-f", *question.options)
                 with np.load(out) as data:
+                    self.assertEqual({n for n in data if len(n) == 1}, {s.name for s in question.streams})
                     for stream in question.streams:
                         kept, times = question.samples(stream)
                         self.assertEqual(times, list(data[f"{stream.name}.time"]), question.options)
@@ -137,7 +139,7 @@ class Exports(Oracle):
                     spans = data["labels.time"] if "labels.time" in data else []
                     classes, streams = (data[k] if k in data else [] for k in ("labels.class", "labels.stream"))
                     self.same_labels(question, classes, streams, spans,
-                                     {stream.name: data[f"{stream.name}.time"] for stream in question.streams})
+                                     {s.name: data[f"{s.name}.time"] for s in question.streams})
         self.each(check)
 
     def test_hdf5(self):
@@ -147,6 +149,7 @@ class Exports(Oracle):
                 run("export", "hdf5", *files, "-o", out, "-f", *question.options)
                 with h5py.File(out) as data:
                     group = next(iter(data.values()))
+                    self.assertEqual(set(group) - {"labels"}, {s.name for s in question.streams})
                     for stream in question.streams:
                         kept, times = question.samples(stream)
                         self.assertEqual(times, list(group[stream.name]["time"]), question.options)
@@ -155,7 +158,7 @@ class Exports(Oracle):
                     labels = group.get("labels")
                     self.same_labels(question, *(([], [], []) if labels is None else (
                         labels["class"], labels["stream"], np.stack([labels["begin"], labels["end"]], axis=1))),
-                        {stream.name: group[stream.name]["time"][:] for stream in question.streams})
+                        {s.name: group[s.name]["time"][:] for s in question.streams})
         self.each(check)
 
     def test_csv(self):

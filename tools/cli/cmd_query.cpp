@@ -172,8 +172,7 @@ int run_stats(const Options& o) {
   auto within = o.part.ranges_of_each(*recording, *streams);
   if (!within) return fail_with(within.error());
   const bool part = *within != StreamTimes();
-  if (o.exact && part)
-    return fail_with({ErrorCode::usage, "--exact: a part of the time is always read", {}, {}});
+  if (o.exact && part) return fail_with({ErrorCode::usage, "--exact: a part of the time is always read", {}, {}});
   tell_only_within(*recording, *within);
   std::vector<std::string> left_out;  // of several streams, those of which nothing was asked for
   if (streams->size() > 1 && !within->of_any().empty())

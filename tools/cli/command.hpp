@@ -17,7 +17,7 @@
 namespace sds {
 struct Label;
 struct LabelFile;
-}
+}  // namespace sds
 
 namespace sds::cli {
 

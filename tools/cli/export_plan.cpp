@@ -127,8 +127,9 @@ std::string without_dots(std::string name, PlannedExport& plan) {
 }
 
 // Makes of a stream that becomes a file in a folder one file an event, of what is labelled.
+// `others`: there are labels of other streams that are exported.
 Expected<void> divide_by_event(const Recording& recording, const ExportRequest& request, const TimeRanges& times,
-                               PlannedStream stream, PlannedExport& plan) {
+                               bool others, PlannedStream stream, PlannedExport& plan) {
   if (!request.class_name.empty() && request.part.labels.empty()) {
     stream.wanted = without_dots(request.class_name, plan) + "." + stream.wanted;
     plan.streams.push_back(std::move(stream));
@@ -138,8 +139,12 @@ Expected<void> divide_by_event(const Recording& recording, const ExportRequest& 
   if (!labels) return fail(labels);
   const std::string& id = recording.streams()[stream.index].id;
   if (request.part.labels.empty() && events_of(*labels, id, {}, all_time).empty()) {
+    if (others) {
+      plan.notes.push_back(fmt::format("stream {} is left out: no label is about it (-s chooses it all the same)", id));
+      return {};
+    }
     plan.notes.push_back(
-        fmt::format("stream {}: there is no label: from the name {} Edge Impulse takes '{}' for the class "
+        fmt::format("stream {}: no label is about it: from the name {} Edge Impulse takes '{}' for the class "
                     "(--class gives one)",
                     id, stream.wanted, stream.wanted.substr(0, stream.wanted.find('.'))));
     plan.streams.push_back(std::move(stream));
@@ -199,6 +204,14 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
   }
   const bool files = request.per_stream && (request.many || request.to_folder || streams->size() > 1);
   bool by_label = false;  // whether labels say what is left of the streams
+  bool any_events = false;
+  if (files && request.file_an_event) {
+    auto labels = labels_of(recording);
+    if (!labels) return fail(labels);
+    any_events = std::any_of(streams->begin(), streams->end(), [&](std::size_t s) {
+      return !events_of(*labels, recording.streams()[s].id, {}, all_time).empty();
+    });
+  }
   for (const std::size_t stream : *streams) {
     const StreamInfo& info = recording.streams()[stream];
     // Exporting everything leaves out what the format has no place for, and says so; asking for it is an error.
@@ -220,7 +233,8 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
       planned.wanted =
           request.many || request.named_by_recording ? plan.stem + (streams->size() > 1 ? "." + info.id : "") : info.id;
     if (files && request.file_an_event && !why) {
-      if (auto done = divide_by_event(recording, request, *times_asked_for, std::move(planned), plan); !done)
+      if (auto done = divide_by_event(recording, request, *times_asked_for, any_events, std::move(planned), plan);
+          !done)
         return done;
       by_label = true;
       continue;
@@ -267,7 +281,6 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     looked.nothing = nothing_within(recording, *streams);
     return {};
   }
-  if (!files) return {};
   for (const auto& planned : plan.streams) {
     if (std::any_of(left.begin(), left.end(), [&](const auto& one) {
           return one.index == planned.index && one.within == planned.within && one.wanted == planned.wanted;

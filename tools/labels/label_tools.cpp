@@ -108,6 +108,23 @@ void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
   file.tick_frequency = *ticks;
 }
 
+// Which of the stretches between gaps and losses the samples so far lie in.
+class StretchFinder {
+ public:
+  explicit StretchFinder(const TimeRanges& stretches) : stretches_(stretches) {}
+  /// Whether the sample at this time is the first in its stretch, but in the first of all.
+  bool enters(double time) {
+    const std::size_t before = index_;
+    while (index_ + 1 < stretches_.size() && time >= stretches_[index_ + 1].begin - time_tolerance(time)) ++index_;
+    return index_ != before;
+  }
+  [[nodiscard]] std::size_t index() const { return index_; }
+
+ private:
+  const TimeRanges& stretches_;
+  std::size_t index_ = 0;
+};
+
 // Runs of frames or samples of one class become labels.
 class RunLabeller {
  public:
@@ -538,10 +555,11 @@ std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) 
 
 Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
                                         std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
-  SampledTime sampled(recording, stream);
-  SampleOptions sample_options;
-  sample_options.on_block = [&](const BlockView& block) { sampled.add(block); };
-  auto reader = SampleReader::open(recording, stream, sample_options, on_progress);
+  // Nothing is said of time without samples: each stretch between gaps and losses is for itself.
+  auto stretches = sampled_ranges(recording, stream, on_progress);
+  if (!stretches) return fail(stretches);
+  StretchFinder stretch(*stretches);
+  auto reader = SampleReader::open(recording, stream, {}, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   auto values = choose_values(metadata, options.channels);
@@ -550,6 +568,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
   struct Frame {
     double begin;
     float level;
+    std::uint32_t stretch;
   };
   static constexpr std::size_t max_frames = 4'000'000;
   std::vector<Frame> frames;
@@ -559,13 +578,14 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
   std::vector<double> squares(values->size());
   std::size_t count = 0;
   double frame_begin = 0;
+  std::uint32_t frame_stretch = 0;
   const auto close = [&] {
     double power = 0;
     for (std::size_t v = 0; v < values->size(); ++v) {
       const double mean = sums[v] / static_cast<double>(count);
       power += std::max(0.0, squares[v] / static_cast<double>(count) - mean * mean);
     }
-    frames.push_back({frame_begin, static_cast<float>(std::sqrt(power))});
+    frames.push_back({frame_begin, static_cast<float>(std::sqrt(power)), frame_stretch});
     count = 0;
   };
   std::vector<double> column;
@@ -585,8 +605,10 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     }
     for (std::size_t k = 0; k < samples.count; ++k) {
       const double time = samples.times[k];
-      if (count > 0 && (time >= frame_begin + options.frame_s - 1e-9 || time < frame_begin)) close();
+      const bool enters = stretch.enters(time);
+      if (count > 0 && (enters || time >= frame_begin + options.frame_s - 1e-9 || time < frame_begin)) close();
       if (count == 0) {
+        frame_stretch = static_cast<std::uint32_t>(stretch.index());
         if (frames.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
         frame_begin = time;
         std::fill(sums.begin(), sums.end(), 0);
@@ -605,7 +627,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
   if (count > 0) close();
   ActivityReport report;
   report.frames = frames.size();
-  if (frames.empty()) return report;
+  if (frames.empty() || stretches->empty()) return report;
   std::vector<float> levels;
   levels.reserve(frames.size());
   for (const auto& frame : frames) levels.push_back(frame.level);
@@ -625,17 +647,14 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
       list.push_back(run);
     }
   };
-  // Nothing is said of time without samples: each stretch between gaps and losses is for itself.
   RunLabeller labeller(labels, recording.streams()[stream].id);
-  const TimeRanges stretches = sampled.ranges();
-  std::size_t i = 0;
-  for (const auto& stretch : stretches) {
-    const bool last = &stretch == &stretches.back();
+  for (std::size_t i = 0; i < frames.size();) {
+    const std::uint32_t one = frames[i].stretch;
     std::vector<Run> runs;
-    for (; i < frames.size() && (last || frames[i].begin < stretch.end); ++i) {
-      const bool next = i + 1 < frames.size() && (last || frames[i + 1].begin < stretch.end);
+    for (; i < frames.size() && frames[i].stretch == one; ++i) {
+      const bool next = i + 1 < frames.size() && frames[i + 1].stretch == one;
       const double end = next ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
-                              : std::max(stretch.end, frames[i].begin);
+                              : std::max((*stretches)[one].end, frames[i].begin);
       append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
     }
     for (const bool silence : {true, false}) {
@@ -667,7 +686,7 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
   auto values = choose_values(metadata, options.channels);
   if (!values) return fail(values);
   RunLabeller labeller(labels, "");
-  std::size_t stretch = 0;  // that the samples so far lie in
+  StretchFinder stretch(*stretches);
   std::string current;
   double begin = 0;
   double sum = 0;
@@ -695,12 +714,11 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       }
       if (!(best >= options.threshold)) name.clear();
       const double time = samples.times[k];
-      const std::size_t before = stretch;
-      while (stretch + 1 < stretches->size() && time >= (*stretches)[stretch + 1].begin - time_tolerance(time))
-        ++stretch;
-      if (!any || name != current || stretch != before) {
+      const std::size_t before = stretch.index();
+      const bool enters = stretch.enters(time);
+      if (!any || name != current || enters) {
         if (any)
-          if (auto done = close(stretch != before ? (*stretches)[before].end : time); !done) return done;
+          if (auto done = close(enters ? (*stretches)[before].end : time); !done) return done;
         current = name;
         begin = time;
         sum = 0;
@@ -711,8 +729,8 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       ++count;
     }
   }
-  if (any && stretch < stretches->size())
-    if (auto done = close((*stretches)[stretch].end); !done) return done;
+  if (any && stretch.index() < stretches->size())
+    if (auto done = close((*stretches)[stretch.index()].end); !done) return done;
   return {};
 }
 

@@ -4,8 +4,8 @@
 
 namespace sds {
 
-SampledTime::SampledTime(const Recording& recording, std::size_t stream)
-    : stream_(recording.streams()[stream]), losses_(recording, stream) {
+SampledTime::SampledTime(const Recording& recording, std::size_t stream, const GapRule* gaps)
+    : stream_(recording.streams()[stream]), gaps_(gaps), losses_(recording, stream) {
   nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
   if (nominal_ticks_ == 0) return;
   sample_bytes_ = stream_.metadata->sample_bytes;
@@ -19,8 +19,9 @@ void SampledTime::add(const BlockView& block) {
     steps_.add(step, blocks_.blocks, previous_samples_);
     // The true rate is not far from the nominal one.
     const double least = 1.2 * nominal_ticks_ * static_cast<double>(previous_samples_) + 2;
-    if (lost || (nominal_ticks_ > 0 && static_cast<double>(step) > least))
-      breaks_.push_back({previous_tick_, block.tick, previous_samples_, lost});
+    const bool may_be_gap = gaps_ != nullptr ? gaps_->is_gap(step, previous_samples_)
+                                             : nominal_ticks_ > 0 && static_cast<double>(step) > least;
+    if (lost || may_be_gap) breaks_.push_back({previous_tick_, block.tick, previous_samples_, lost});
   }
   blocks_.add(block.tick, block.data.size());
   previous_tick_ = block.tick;
@@ -45,9 +46,16 @@ TimeRanges SampledTime::ranges() const {
 }
 
 Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+  const StreamInfo& info = recording.streams()[stream];
+  std::optional<GapRule> gaps;
+  if (nominal_ticks(info.tick_frequency(), info.metadata) == 0) {
+    auto found = GapRule::of(recording, stream, on_progress);
+    if (!found) return fail(found);
+    gaps = std::move(*found);
+  }
   auto cursor = recording.cursor(stream);
   if (!cursor) return fail(cursor);
-  SampledTime time(recording, stream);
+  SampledTime time(recording, stream, gaps ? &*gaps : nullptr);
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);

@@ -14,9 +14,11 @@ namespace sds {
 /// Follows the blocks of one stream, in order. `recording` must outlive it.
 class SampledTime {
  public:
-  SampledTime(const Recording& recording, std::size_t stream);
+  /// `gaps`: of the stream, where they are known before: gaps are left out without a sample frequency, too, and a block
+  /// in front of one lasts the usual step. It must outlive this.
+  SampledTime(const Recording& recording, std::size_t stream, const GapRule* gaps = nullptr);
   void add(const BlockView& block);
-  /// After the last block: in seconds. Of streams without a sample frequency only losses are left out.
+  /// After the last block: in seconds. Of streams without a sample frequency only losses are left out, but with `gaps`.
   [[nodiscard]] TimeRanges ranges() const;
   /// Those so far.
   [[nodiscard]] const BlocksInTime& blocks() const { return blocks_; }
@@ -31,6 +33,7 @@ class SampledTime {
   const StreamInfo& stream_;
   std::size_t sample_bytes_ = 0;
   double nominal_ticks_ = 0;  // of a sample; 0: no sample frequency
+  const GapRule* gaps_;
   StreamLosses losses_;
   BlocksInTime blocks_;
   StepCounter steps_;
@@ -39,7 +42,7 @@ class SampledTime {
   std::uint64_t previous_samples_ = 0;
 };
 
-/// All of a stream at once: reads it.
+/// All of a stream at once: reads it, twice where it has no sample frequency. Gaps are left out of any stream.
 Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
 
 }  // namespace sds

@@ -238,6 +238,10 @@ class Chooser {
   Expected<void> choose_unit(const CsvColumnLook& look) {
     const std::string& name = name_of(*columns_.time);
     const TimeHeader header = time_header_of(*columns_.time);
+    const std::string above = time_header(name_of(*columns_.time)).unit;
+    const std::string below = time_header("[" + unit_below(*columns_.time) + "]").unit;
+    if (options_.time_unit.empty() && !above.empty() && !below.empty() && above != below)
+      return contradicting(*columns_.time, above, below, "--time-unit says which it is");
     if (options_.time_unit.empty() && !header.unknown.empty())
       return at_line(
           fmt::format("column {} has the times, but '{}' is no unit of time known here: --time-unit says which it is",
@@ -320,7 +324,8 @@ class Chooser {
       if (const std::string unit = unit_below(c); column.unit.empty())
         column.unit = unit;
       else if (as_it_is && !unit.empty() && unit != column.unit)
-        column = {name_of(c), unit};
+        return contradicting(c, column.unit, unit,
+                             "name it with --column, or leave the row out with --second-row skipped");
       columns_.taken.push_back(c);
       columns_.table.columns.push_back(std::move(column));
     }
@@ -328,6 +333,14 @@ class Chooser {
     if (columns_.taken.empty()) return at_line("there is no column of values");
     if (columns_.taken.size() > 4096) return at_line("more than 4096 columns of values");
     return {};
+  }
+
+  [[nodiscard]] tl::unexpected<Error> contradicting(std::size_t c, const std::string& above, const std::string& below,
+                                                    const char* remedy) const {
+    return fail(ErrorCode::bad_input,
+                fmt::format("line {}: the unit of column '{}' is '{}' by the header, and '{}' here: {}",
+                            look_.row_below, name_of(c), above, below, remedy),
+                path_);
   }
 
   // A new name stands for one column. Where the header has a name twice, the second channel gets a number.
