@@ -319,7 +319,7 @@ struct Found {
 };
 
 // Goes from header to header; behind damage it searches for one of recording `searched` (null: of the one that leads by
-// then). All that it sees are counted.
+// then).
 Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, std::optional<std::uint64_t> searched,
                               Census& census) {
   Found result;
@@ -364,10 +364,7 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
     const std::vector<std::uint32_t>& before = numbers[wanted];
     auto next = search.next(from, [&](const IndexEntry& candidate) -> Expected<bool> {
       if (found.empty() && !searched) return true;
-      if (identity(candidate.header) != wanted) {
-        census.add(identity(candidate.header));
-        return false;
-      }
+      if (identity(candidate.header) != wanted) return false;
       return headers.is_section(candidate, before);
     });
     if (!next) return fail(next);
