@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 
@@ -92,6 +93,34 @@ class Parts(Case):
         for begin, end, there in ((10.5, 13.5, True), (9.5, 14.5, True), (12.1, 14.5, False)):
             _, err = run("export", "wav", plain_file, "--from", begin, "--to", end, "-o", self.path("u.wav"), "-f")
             self.assertEqual("1 gap in time is closed" in err, there, err)
+
+    def test_a_block_without_a_rate_lasts_the_mean_step(self):
+        # Blocks of T each 100 ms, up to 1 s; of A each 100 ms with 10 samples, up to 0.5 s.
+        self.write("T.sds.yml", "sds:\n  name: T\n  block-frequency: 10\n  content:\n    - {value: t, type: int16_t}\n")
+        thermometer = self.write("T.0.sds", plain(*[(100 * k, struct.pack("<h", k + 1)) for k in range(10)]))
+        fast = self.stream("A", blocks=5)
+        packed = self.pack("r.sdsz", thermometer, fast)
+        self.label("r.labels.yml", ("blink", 0.015, 0.02))
+        def kept(*options, source=packed, expect=0):
+            shutil.rmtree(self.path("out"), ignore_errors=True)
+            _, err = run("cut", source, *options, "-o", self.path("c.sdsz"), "-f", expect=expect)
+            if expect:
+                return err
+            run("unpack", self.path("c.sdsz"), "-d", self.path("out"))
+            data = self.read("out", "T.0.sds")
+            return [struct.unpack_from("<IIh", data, at)[::2] for at in range(0, len(data), 10)], err
+        for source in (packed, thermometer):
+            for options, blocks in ((["--from", 0.015, "--to", 0.02], [0]), (["--from", 0.1, "--to", 0.11], [1]),
+                                    (["--from", 0.3, "--to", 0.31], [3]), (["--from", 0.25, "--to", 0.45], [2, 3, 4]),
+                                    (["--from", 0.95, "--to", 2], [9]), (["--where", "t == 2", "--to", 0.12], [1])):
+                with self.subTest(source=source, options=options):
+                    self.assertEqual(kept(*options, source=source)[0], [(100 * k, k + 1) for k in blocks])
+        self.assertEqual(kept("--label", "blink", "-s", "T")[0], [(0, 1)])
+        self.assertIn("nothing is left", kept("-s", "T", "--from", 1, "--to", 2, expect=2))
+        # What the query finds there, the cut has.
+        self.assertEqual(run("query", packed, "t > 0", "--from", 0.015, "--to", 0.02)[0], "0.015000\t0.020000\t0.005000\n")
+        self.assertNotIn("nothing of it", kept("--from", 0.4, "--to", 0.5)[1])
+        self.assertIn("A: nothing of it is in the part", kept("--from", 0.5, "--to", 0.6)[1])
 
     def test_stretches_that_are_joined_are_told(self):
         recording = self.pack("a.sdsz", self.stream("A"))

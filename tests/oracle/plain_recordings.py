@@ -184,9 +184,10 @@ class Stream:
         return joined
 
     def blocks_within(self, begin, end):
-        """Numbers of the blocks that have a part in [begin, end)."""
+        """Numbers of the blocks that have a part in [begin, end): without a rate, a block lasts the mean step."""
+        mean = None if self.rate else (self.end() - self.block_time(len(self.ticks) - 1))
         return [i for i, size in enumerate(self.sizes)
-                if self.block_time(i) < end and self.block_time(i) + size / self.rate > begin]
+                if self.block_time(i) < end and self.block_time(i) + (size / self.rate if self.rate else mean) > begin]
 
 
 class Label:

@@ -132,16 +132,33 @@ class Edits(Oracle):
                 # Equal labels are told once.
                 self.assertEqual(set(labels_of(out[:-5] + ".labels.yml")), set(expected))
 
-    def test_cuts_shorten_labels_to_the_time_asked_for(self):
+    def test_cuts_keep_the_blocks_and_shorten_the_labels_to_the_time_asked_for(self):
         def check(recording, files, folder):
             rng = np.random.default_rng(len(recording.labels))
-            texts, (a, b) = part_of(recording, rng)
+            if rng.random() < 0.5:
+                texts, (a, b) = part_of(recording, rng)
+            else:  # a short part, which may lie between two blocks, or begin where one ends
+                stream = recording.streams[int(rng.integers(0, len(recording.streams)))]
+                at = stream.block_time(int(rng.integers(0, len(stream.ticks)))) + Fraction(int(rng.integers(-5, 50)), 1000)
+                texts = [f"{max(0.0, float(at)):.3f}", f"{max(0.0, float(at)) + 0.002:.3f}"]
+                a, b = map(Fraction, texts)
             out = os.path.join(folder, "cut.sdsz")
-            shutil.rmtree(os.path.join(folder, "cut"), ignore_errors=True)
-            kept = [s for s in recording.streams if s.rate is None or s.blocks_within(a, b)]
-            if a == b or not any(s.rate and s.blocks_within(a, b) for s in recording.streams):
+            kept = {s.name: s.blocks_within(a, b) for s in recording.streams}
+            if a == b:
                 return
-            run("cut", *files, "--from", texts[0], "--to", texts[1], "-o", out, "-f")
+            run("cut", *files, "--from", texts[0], "--to", texts[1], "-o", out, "-f", expect=(0,) if any(kept.values()) else (2,))
+            told = run.errors
+            if not any(kept.values()):
+                return
+            shutil.rmtree(os.path.join(folder, "cut"), ignore_errors=True)
+            run("unpack", out, "-d", os.path.join(folder, "cut"), expect=(0, 3))
+            for s in recording.streams:
+                ends = np.cumsum(s.sizes)
+                rows = s.content()
+                whole = [(s.ticks[i] & 0xFFFFFFFF, 6 * size, 8 * i + 6 * int(ends[i] - size)) for i, size in enumerate(s.sizes)]
+                self.assertEqual(blocks_of(os.path.join(folder, "cut", f"{s.name}.0.sds")),
+                                 [(whole[i][0], rows[whole[i][2] + 8:whole[i][2] + 8 + whole[i][1]]) for i in kept[s.name]])
+                self.assertEqual(f"{s.name}: nothing of it is in the part" in told, not kept[s.name])
             expected = Counter()
             for l in recording.labels:
                 begin, end = max(l.span()[0], a), min(l.span()[1], b)

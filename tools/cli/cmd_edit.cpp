@@ -158,7 +158,8 @@ void add_edit(CLI::App& app, Run& run) {
   cutter->add_option("-s,--stream", o->streams, "Only this stream. May be given several times")->type_name("ID");
   add_output(*cutter, *o);
   cutter->footer(
-      "Blocks are kept whole, with their timeslots: a block stays if any of its samples is in the time asked for.\n\n"
+      "Blocks are kept whole, with their timeslots: a block stays if any of its samples is in the time asked for, or\n"
+      "lasts into it.\n\n"
       "Example: sds cut walk.sdsz --label shake -o shake.sdsz");
   cutter->callback([o, &run] { run = [o] { return run_cut(*o); }; });
 

@@ -55,7 +55,18 @@ class StreamCutter {
     auto id = writer_.add_stream(stream_.description);
     if (!id) return fail(id);
     id_ = *id;
-    auto cursor = recording_.cursor(index_, nullptr, time_filter(recording_, index_, within_));
+    const std::uint64_t blocks_before = report_.blocks;
+    TimeRanges reached = within_;
+    if (!has_rate()) {
+      auto all = blocks_in_time(recording_, index_);
+      if (!all) return fail(all);
+      all_ = *all;
+      // A block that is so long may be of a section that ends long before the part.
+      const double lasts = all_.end_of_block(0, stream_.tick_frequency());
+      for (auto& span : reached) span.begin -= lasts;
+      reached = normalized(std::move(reached));
+    }
+    auto cursor = recording_.cursor(index_, nullptr, time_filter(recording_, index_, reached));
     if (!cursor) return fail(cursor);
     for (;;) {
       auto block = (*cursor)->next();
@@ -71,10 +82,16 @@ class StreamCutter {
       if (auto done = leave_tail(writer_, id_, stream_.id, **cursor, losses_, report_); !done) return done;
     for (const auto& pair : clocks_within(clocks_of(recording_, index_), stream_.tick_frequency(), within_))
       if (auto done = writer_.add_clock(id_, pair); !done) return done;
+    if (report_.blocks == blocks_before && within_ != all_time)
+      report_.notes.push_back(stream_.id + ": nothing of it is in the part");
     return writer_.end_stream(id_);
   }
 
  private:
+  [[nodiscard]] bool has_rate() const {
+    return stream_.metadata && stream_.metadata->sample_frequency && stream_.metadata->sample_bytes > 0;
+  }
+
   // Of the stream's last block, whether it was read or not.
   [[nodiscard]] std::uint64_t last_tick() const {
     std::uint64_t last = last_tick_;
@@ -90,9 +107,9 @@ class StreamCutter {
       if (overlaps(within_, seconds(std::min(loss.after_tick, block.tick), ticks), begin))
         if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     last_tick_ = block.tick;
-    const bool has_rate = stream_.metadata && stream_.metadata->sample_frequency;
-    const std::size_t samples = has_rate ? block.data.size() / stream_.metadata->sample_bytes : 0;
-    const double end = has_rate ? seconds(block.tick, ticks, samples, *stream_.metadata->sample_frequency) : begin;
+    const double end = has_rate() ? seconds(block.tick, ticks, block.data.size() / stream_.metadata->sample_bytes,
+                                            *stream_.metadata->sample_frequency)
+                                  : all_.end_of_block(block.tick, ticks);
     if (!overlaps(within_, begin, end)) return {};
     ++report_.blocks;
     return writer_.append_at(id_, block.tick, block.data);
@@ -107,6 +124,7 @@ class StreamCutter {
   StreamLosses losses_;
   SdszWriter::StreamId id_ = 0;
   std::uint64_t last_tick_ = 0;
+  BlocksInTime all_;  // of a stream without a sample frequency
 };
 
 }  // namespace

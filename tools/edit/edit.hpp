@@ -42,9 +42,9 @@ struct EditReport {
 
 /// Writes the blocks of `streams` that have a part in `within` (seconds of the recording's clock) to `output`, a
 /// `.sdsz`. Blocks stay whole, and keep their ticks. A block lasts for its samples by the sample frequency; without
-/// one, it is an instant. Labels come along, shortened to what is left; of the clock pairs those within, and of each
-/// piece the last one before it and the first one behind. Fails if no block is left (ErrorCode::usage; bad_input where
-/// the recording turned out to be damaged).
+/// one, the mean step from block to block. Streams of which nothing is left are named. Labels come along, shortened to
+/// what is left; of the clock pairs those within, and of each piece the last one before it and the first one behind.
+/// Fails if no block is left (ErrorCode::usage; bad_input where the recording turned out to be damaged).
 Expected<EditReport> cut(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
                          const std::filesystem::path& output, const EditOptions& options,
                          const OnProgress& on_progress);

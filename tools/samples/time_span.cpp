@@ -8,17 +8,12 @@
 
 namespace sds {
 
-namespace {
-
-Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
-  const StreamInfo& stream = recording.streams()[index];
+Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t index) {
   BlocksInTime blocks;
   // The sealed sections' headers say nearly all; only the last one is read.
   SectionFilter only_last;
-  bool any = false;
   if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
     const auto& sections = recording.sdsz()->streams()[index].data;
-    any = true;
     for (const auto& section : sections) {
       if (&section != &sections.back()) blocks.blocks += section.header.block_count;
       blocks.first_tick = std::min(blocks.first_tick, section.header.first_tick);
@@ -31,12 +26,19 @@ Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::s
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
-    if (!*block) break;
-    any = true;
+    if (!*block) return blocks;
     blocks.add((*block)->tick, (*block)->data.size());
   }
-  if (!any) return std::nullopt;
-  return blocks.span(stream.tick_frequency(), stream.metadata);
+}
+
+namespace {
+
+Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
+  const StreamInfo& stream = recording.streams()[index];
+  auto blocks = blocks_in_time(recording, index);
+  if (!blocks) return fail(blocks);
+  if (blocks->first_tick > blocks->last_tick) return std::nullopt;  // none
+  return blocks->span(stream.tick_frequency(), stream.metadata);
 }
 
 }  // namespace
@@ -53,12 +55,17 @@ TimeSpan BlocksInTime::span(const Frequency& ticks, const std::optional<Metadata
   TimeSpan span{seconds(first_tick, ticks), seconds(last_tick, ticks)};
   if (metadata && metadata->sample_frequency && metadata->sample_bytes > 0) {
     span.end = seconds(last_tick, ticks, last_bytes / metadata->sample_bytes, *metadata->sample_frequency);
-  } else if (blocks > 1) {
-    span.end += (span.end - span.begin) / static_cast<double>(blocks - 1);
   } else {
-    span.end += 1 / ticks.hz();
+    span.end = end_of_block(last_tick, ticks);
   }
   return span;
+}
+
+double BlocksInTime::end_of_block(std::uint64_t tick, const Frequency& ticks) const {
+  const std::uint64_t length = blocks > 1 ? last_tick - first_tick : 1;
+  const std::uint64_t steps = blocks > 1 ? blocks - 1 : 1;
+  if (length % steps == 0) return seconds(tick + length / steps, ticks);
+  return seconds(tick, ticks) + static_cast<double>(length) / static_cast<double>(steps) / ticks.hz();
 }
 
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {

@@ -24,7 +24,13 @@ struct BlocksInTime {
   /// From the first block's time to the end of the last one: its samples by the sample frequency, without one the mean
   /// step of the blocks behind its time, and for a single block one tick. In seconds; there must be a block.
   [[nodiscard]] TimeSpan span(const Frequency& ticks, const std::optional<Metadata>& metadata) const;
+  /// When a block of a stream without a sample frequency ends, in seconds: the mean step behind its time, a single one
+  /// a tick.
+  [[nodiscard]] double end_of_block(std::uint64_t tick, const Frequency& ticks) const;
 };
+
+/// Of all blocks of a stream. Of a `.sdsz` it reads the last section only.
+Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t stream);
 
 /// When a stream, or the whole recording, begins and ends, in seconds; nothing if there is no block. Of a `.sdsz` it
 /// reads the last section only.
