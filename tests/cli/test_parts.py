@@ -134,6 +134,47 @@ class Parts(Case):
 
     # Labels
 
+    def test_labels_beside_any_of_the_files_are_those_of_the_recording(self):
+        a, b, c = self.stream("A"), self.stream("B"), self.stream("C", label="sit")
+        files = (a, b, c)
+        self.label("B.0.labels.yml", ("talk", 1, 2), ("walk", 3, 4, "B"))
+        said = {("talk", "B", 1, 2), ("walk", "B", 3, 4), ("sit", "C", 0, 10)}
+        def told(path):
+            return {(l["class"], l["stream"], l["from"], l["to"]) for l in
+                    json.loads(run("label", "list", path, "--json")[0])["labels"]}
+        for order in ((a, b, c), (a, c, b), (c, b, a)):
+            with self.subTest(order=order):
+                for form in ("npz", "h5", "mcap"):
+                    out = self.path("o." + form)
+                    _, err = run("export", form.replace("h5", "hdf5"), *order, "-o", out, "-f")
+                    self.assertEqual(set(self.labels_in(out)), said)
+                run("pack", *order, "-o", self.path("p.sdsz"), "-f")
+                self.assertEqual(told(self.path("p.sdsz")), said)
+                run("cut", *order, "-o", self.path("c.sdsz"), "-f")
+                self.assertEqual(told(self.path("c.sdsz")), said)
+                run("cut", *order, "--label", "talk", "-o", self.path("c.sdsz"), "-f")
+                self.assertEqual(told(self.path("c.sdsz")), {("talk", "B", 1, 2), ("sit", "C", 1, 2)})
+                self.assertIn("3 labels", run("plot", *order, "-o", self.path("p.html"), "-f")[0])
+                _, err = run("cut", *order, "-o", self.path("n.sdsz"), "--label", "nope", expect=2)
+                self.assertIn("there are: sit, talk, walk", err)
+                self.assertNotIn("A.0.labels.yml", err)
+                self.assertIn("there are: sit, talk, walk",
+                              run("export", "csv", *order, "--label", "nope", "-o", self.path("t/"), expect=2)[1])
+        # Beside the first one it is of all, and need not be said of one of them again.
+        self.label("A.0.labels.yml", ("talk", 1, 2), ("rest", 5, 6))
+        self.label("C.sit.labels.yml", ("nap", 1, 2))
+        run("export", "npz", *files, "-o", self.path("o.npz"), "-f")
+        self.assertEqual(set(self.labels_in(self.path("o.npz"))),
+                         {("talk", "", 1, 2), ("rest", "", 5, 6), ("walk", "B", 3, 4), ("nap", "C", 1, 2)})
+        # Of ticks that those of the first file do not hold.
+        with open(self.path("B.0.labels.yml"), "w") as f:
+            f.write("labels:\n  version: 1\n  tick-frequency: 32768\n  intervals:\n    - {class: talk, begin: 1, end: 3}\n")
+        run("export", "npz", *files, "-o", self.path("o.npz"), "-f")
+        self.assertIn(("talk", "B", 1 / 32768, 3 / 32768), self.labels_in(self.path("o.npz")))
+        # What cannot be read is an error wherever it lies.
+        self.write("B.0.labels.yml", "labels: {version: 1, intervals: [{class: x}]}\n")
+        self.assertIn("B.0.labels.yml: line 1", run("export", "npz", *files, "-o", self.path("o.npz"), "-f", expect=3)[1])
+
     def test_a_label_chooses_time_of_the_stream_that_it_is_about(self):
         both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
         self.label("ab.labels.yml", ("sit", 1, 2, "B"), ("sit", 4, 4.5), ("sit", 6, 7, "A"), ("lie", 8, 9, "B"))

@@ -113,8 +113,8 @@ Expected<TimeRanges> PartOptions::ranges(const Recording& recording, const std::
       of_these = true;
       spans.push_back({file->seconds_of(label.begin), file->seconds_of(label.end)});
     }
-    if (!any) return fail(ErrorCode::usage, no_such_class(*file, name), label_path(recording.path()));
-    if (!of_these) return fail(ErrorCode::usage, only_about_others(name), label_path(recording.path()));
+    if (!any) return fail(ErrorCode::usage, no_such_class(*file, name), place_of_labels(recording));
+    if (!of_these) return fail(ErrorCode::usage, only_about_others(name), place_of_labels(recording));
   }
   return both(part, normalized(std::move(spans)));
 }

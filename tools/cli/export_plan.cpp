@@ -64,6 +64,7 @@ Expected<StreamTimes> labelled(const Recording& recording, const PartOptions& pa
     classes.insert(label.name);
     missing.erase(label.name);
   }
+  looked.labels = place_of_labels(recording);
   looked.classes.assign(classes.begin(), classes.end());
   looked.lacks.assign(missing.begin(), missing.end());
   PartOptions times = part;
@@ -370,7 +371,7 @@ Expected<std::vector<PlannedExport>> choose_exports(std::vector<LookedAt> looked
                               [&](const LookedAt& looked) { return looked.of_others.contains(name); })
                       ? only_about_others(name)
                       : no_such_class(all, name),
-                  looked_at.size() == 1 ? label_path(looked_at.front().plan.paths.front()) : std::filesystem::path());
+                  looked_at.size() == 1 ? looked_at.front().labels : std::filesystem::path());
   }
   std::vector<PlannedExport> exports;
   std::optional<Error> nothing;

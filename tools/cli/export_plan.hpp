@@ -66,7 +66,8 @@ struct PlannedExport {
 struct LookedAt {
   PlannedExport plan;
   std::optional<Error> nothing;      ///< says that nothing of it lies in the time, or has the class, that was asked for
-  std::vector<std::string> classes;  ///< that its labels have, where some were asked for
+  std::filesystem::path labels;      ///< where they are, where some were asked for
+  std::vector<std::string> classes;  ///< that its labels have
   std::vector<std::string> lacks;    ///< classes that were asked for
   std::set<std::string> of_others;   ///< classes of labels about streams that were not
 };

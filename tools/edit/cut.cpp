@@ -178,7 +178,8 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
                          const std::filesystem::path& output, const EditOptions& options,
                          const OnProgress& on_progress) {
   if (within.empty()) return nothing_left(recording, streams);
-  const FileInUse labels(label_path(recording.path()));
+  std::vector<FileInUse> labels;
+  for (const auto& path : label_files(recording)) labels.emplace_back(path);
   Properties session = session_from(recording);
   session.set("tool", "sdskit cut");
   SourceFingerprint source;

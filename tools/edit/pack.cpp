@@ -175,16 +175,23 @@ Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackRe
   return all;
 }
 
-// Whether labels say nothing that others do not, whatever they say it of.
-bool all_are_in(const std::filesystem::path& some, const std::filesystem::path& others) {
-  const auto a = LabelFile::load(some);
-  const auto b = LabelFile::load(others);
-  return a && b && std::all_of(a->labels.begin(), a->labels.end(), [&](const Label& label) {
-           return std::any_of(b->labels.begin(), b->labels.end(), [&](Label other) {
-             other.stream = label.stream;
-             return other == label && a->tick_frequency == b->tick_frequency;
-           });
-         });
+// Labels beside further plain files come along with those beside the first.
+Expected<void> take_labels_of_all_files(const Recording& input, LabelsAlong& labels, PackReport& report) {
+  for (const auto& file : label_files(input)) {
+    if (file == label_path(input.path())) continue;
+    auto all = labels_of(input);
+    if (!all) {
+      report.notes.push_back(file.string() + " is left behind: " + all.error().to_string());
+      return {};
+    }
+    auto text = all->checked_yaml();
+    if (!text) return fail(text);
+    const auto first = labels_beside(input);
+    if (!labels.write_instead(std::move(*text)) && (!first || first->labels != all->labels))
+      report.notes.push_back(file.string() + " is left behind: the labels beside the first file are those of the copy");
+    return {};
+  }
+  return {};
 }
 
 // Labels that were about the stream of one file may be about none of several: ids are longer where names repeat.
@@ -230,6 +237,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   auto writer = SdszWriter::create(file->borrow_sink(), session, writer_options);
   if (!writer) return fail(writer);
   PackReport report;
+  if (auto done = take_labels_of_all_files(input, *labels, report); !done) return fail(done);
   for (std::size_t i = 0; i < input.streams().size(); ++i)
     if (auto done = pack_stream(input, i, *writer, report, on_progress); !done) return fail(done);
   report.streams = input.streams().size();
@@ -242,13 +250,6 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
   note_strange_labels(input, report);
-  for (std::size_t i = 1; i < input.streams().size() && !input.sdsz(); ++i) {
-    const auto left = label_path(input.streams()[i].path);
-    std::error_code ignored;
-    if (left != label_path(input.path()) && std::filesystem::exists(left, ignored) &&
-        !all_are_in(left, label_path(input.path())))
-      report.notes.push_back(left.string() + " is left behind: labels beside the first file come along");
-  }
   return report;
 }
 
@@ -299,8 +300,10 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
     if (!copied) return fail(copied);
     report.labels = std::move(*copied);
     if (!report.labels.empty() && report.files.size() > 1)
-      report.notes.push_back(fmt::format("the labels are in {}: they are found when {} is named first",
-                                         report.labels.string(), report.files.front().data.filename().string()));
+      report.notes.push_back(
+          fmt::format("the labels are in {}: those about no stream are of the whole recording where {} is named first, "
+                      "else of its stream",
+                      report.labels.string(), report.files.front().data.filename().string()));
   }
   for (const auto& more : *more_labels)
     if (auto done = more.beside.replace(more.text, report.notes); !done) return fail(done);

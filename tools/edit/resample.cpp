@@ -300,7 +300,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   Properties session = session_from(recording);
   session.set("tool", "sdskit resample");
   session.set("source", SourceFingerprint().add(recording).add(stream.id).add(target.description).to_string());
-  const FileInUse label_file(label_path(recording.path()));
+  std::vector<FileInUse> labels_in_use;
+  for (const auto& path : label_files(recording)) labels_in_use.emplace_back(path);
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   StreamDescription description = stream.description;

@@ -40,8 +40,7 @@ inline std::span<const ClockPair> clocks_of(const Recording& recording, std::siz
 /// Whether a recording has labels, be they none, where the names of its streams would say a class: then a copy has
 /// them, too, or the names would count.
 inline bool names_give_way(const Recording& recording) {
-  std::error_code ignored;
-  return std::filesystem::exists(label_path(recording.path()), ignored) &&
+  return !label_files(recording).empty() &&
          std::any_of(recording.streams().begin(), recording.streams().end(),
                      [](const StreamInfo& stream) { return !class_in_label(stream.description.label).empty(); });
 }

@@ -8,11 +8,9 @@
 #include <string_view>
 #include <tuple>
 
-#include "label_ticks.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/yaml_map.hpp"
-#include "time_span.hpp"
 
 namespace sds {
 
@@ -287,31 +285,6 @@ Expected<LabelFile> labels_beside(const Recording& recording) {
   LabelFile file;
   if (!recording.streams().empty()) file.tick_frequency = recording.streams().front().tick_frequency();
   return file;
-}
-
-Expected<LabelFile> labels_of(const Recording& recording) {
-  auto beside = labels_beside(recording);
-  std::error_code ignored;
-  if (!beside || std::filesystem::exists(label_path(recording.path()), ignored)) return beside;
-  std::vector<TimedLabel> labels;
-  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    const auto& stream = recording.streams()[i];
-    const std::string name = class_in_label(stream.description.label);
-    if (name.empty()) continue;
-    auto span = time_span(recording, i);
-    if (!span) return fail(span);
-    if (!*span) continue;
-    Label label;
-    label.name = name;
-    label.stream = stream.id;
-    label.note = "from the file's name";
-    labels.push_back({std::move(label), **span});
-  }
-  auto placed = place_labels(std::move(labels), beside->tick_frequency, sample_frequencies(recording));
-  if (!placed) return fail(placed);
-  for (auto& label : placed->file.labels) label.end = std::max(label.end, label.begin + 1);
-  placed->file.sort();
-  return std::move(placed->file);
 }
 
 Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, const Label& label) {

@@ -70,7 +70,13 @@ Expected<LabelFile> labels_beside(const Recording& recording);
 
 /// The labels of a recording: those of the file beside it, whatever its name says. Without a file there: labels from
 /// the streams' file names, as Arm's tools name them (`<stream>.<label>.sds`, class_in_label()), over the whole stream.
+/// Several plain files have those of each of them; what says no stream is about that of the file beside which it is
+/// said, beside the first file about the whole recording.
 Expected<LabelFile> labels_of(const Recording& recording);
+/// The label files beside a recording, or beside any of its plain files, those that there are.
+std::vector<std::filesystem::path> label_files(const Recording& recording);
+/// What a message about the labels names: the one label file, else the recording.
+std::filesystem::path place_of_labels(const Recording& recording);
 
 /// The frequency of the clock that a label goes by: that of its stream, or, without one, of its file.
 Frequency ticks_of_label(const Recording& recording, const LabelFile& labels, const Label& label);

@@ -26,26 +26,34 @@ class LabelsAlong {
     return labels;
   }
 
+  /// The copy gets these labels instead, but where they are the recording's own: then they stay, and this is false.
+  bool write_instead(std::string text) {
+    if (same_ || !beside_.possible()) return false;
+    text_ = std::move(text);
+    return true;
+  }
+
   /// Before the copy gets its name: an error if a label file has appeared there.
   [[nodiscard]] Expected<void> refuse() const { return same_ ? Expected<void>() : beside_.refuse(); }
 
   /// When the copy is made. Returns the label file that was written; empty if there is none.
   Expected<std::filesystem::path> copy(std::vector<std::string>& notes) const {
     if (same_) return std::filesystem::path();  // they are there
-    std::optional<std::string> text;
-    if (any_) {
+    std::optional<std::string> text = text_;
+    if (any_ && !text) {
       auto read = read_small_file(from_, LabelFile::max_bytes);
       if (!read) return fail(read);
       text = std::move(*read);
     }
     if (auto done = beside_.replace(text, notes); !done) return fail(done);
-    return any_ ? beside_.path() : std::filesystem::path();
+    return text ? beside_.path() : std::filesystem::path();
   }
 
  private:
   std::filesystem::path from_;
   LabelsBeside beside_;
   FileInUse in_use_;
+  std::optional<std::string> text_;
   bool same_ = false;  // the copy's labels are the recording's own
   bool any_ = false;
 };
