@@ -154,8 +154,11 @@ std::filesystem::path directory_of(const std::filesystem::path& path) {
 Expected<void> make_directories(const std::filesystem::path& directory) {
   std::error_code ignored;
   std::vector<std::filesystem::path> missing;
-  for (auto at = directory; !at.empty() && !std::filesystem::is_directory(at, ignored); at = at.parent_path()) {
-    if (!at.filename().empty() && std::filesystem::exists(at, ignored))
+  for (auto at = directory; !at.empty(); at = at.parent_path()) {
+    // Asked once: another thread may be making it.
+    const auto there = std::filesystem::status(at, ignored);
+    if (std::filesystem::is_directory(there)) break;
+    if (!at.filename().empty() && std::filesystem::exists(there))
       return fail(ErrorCode::usage, "is a file, and a directory is to be made of that name", at);
     missing.push_back(at);
     if (at == at.parent_path()) break;
