@@ -157,8 +157,8 @@ class Datasets(Case):
                                      "    - {class: rest, from: 9, to: 11}\n    - {class: walk, begin: 6000, end: 6000}\n"
                                      "    - {class: walk, from: 7, to: 8, stream: Nope}\n")
         out, _ = run("label", "check", rec, expect=1)
-        for expected in ("line 5: rest [1.5, 3) s overlaps line 4: walk [0, 2) s", "line 6: rum [4, 5) s: the class is not among 'classes:'",
-                         "line 7: rest [9, 11) s lies outside of the recording, [0, 10) s", "line 8: walk [6, 6) s is empty",
+        for expected in ("label 2, line 5: rest [1.5, 3) s overlaps label 1, line 4: walk [0, 2) s", "label 3, line 6: rum [4, 5) s: the class is not among 'classes:'",
+                         "label 4, line 7: rest [9, 11) s lies outside of the recording, [0, 10) s", "label 5, line 8: walk [6, 6) s is empty",
                          "line 9: walk [7, 8) s: the recording has no stream 'Nope'", "6 labels, 5 problems"):
             self.assertIn(expected, out)
         self.write("Imu.labels.yml", "labels:\n  intervals:\n    - {class: walk, from: 0, to: 2}\n    - {class: rest, from: 2, to: 10}\n")

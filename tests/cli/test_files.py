@@ -394,7 +394,7 @@ class ManyLabels(Case):
             self.assertIn(what, run("label", "list", recording, expect=3)[1])
         overlaps = by_line.replace("end: 40015, from: 40, to: 40.015", "end: 40025, from: 40, to: 40.025")
         self.write("t.labels.yml", overlaps)
-        self.assertIn("line 2006: c0 [40.02, 40.035) s overlaps line 2005: c2 [40, 40.025) s", run("label", "check", recording, expect=1)[0])
+        self.assertIn("label 2002, line 2006: c0 [40.02, 40.035) s overlaps label 2001, line 2005: c2 [40, 40.025) s", run("label", "check", recording, expect=1)[0])
 
 
 if __name__ == "__main__":

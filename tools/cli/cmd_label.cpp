@@ -158,7 +158,9 @@ Expected<double> edge(const LabelFile& file, std::optional<std::uint64_t> ticks,
 
 // Warns of what is odd about the labels; they are kept all the same.
 void warn_of_problems(const Opened& opened) {
-  auto problems = check_labels(opened.file, opened.recording);
+  LabelFile file = opened.file;
+  for (auto& label : file.labels) label.line = 0;  // in the file that is going to be replaced
+  auto problems = check_labels(file, opened.recording);
   if (!problems) return;
   std::size_t shown = 0;
   for (const auto& problem : *problems)

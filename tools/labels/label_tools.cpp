@@ -21,9 +21,13 @@ namespace sds {
 
 namespace {
 
+// `l` is one of the file's.
 std::string describe(const LabelFile& file, const Label& l) {
-  const std::string place = l.line > 0 ? fmt::format("line {}: ", l.line) : "";
-  return fmt::format("{}{} [{}, {}) s", place, l.name, file.seconds_of(l.begin), file.seconds_of(l.end));
+  // By the number that `label list` and `label rm` know it by.
+  const auto number = &l - file.labels.data() + 1;
+  const std::string line = l.line > 0 ? fmt::format(", line {}", l.line) : "";
+  return fmt::format("label {}{}: {} [{}, {}) s", number, line, l.name, file.seconds_of(l.begin),
+                     file.seconds_of(l.end));
 }
 
 void find_overlaps(const LabelFile& file, std::vector<std::string>& problems) {

@@ -9,7 +9,8 @@
 namespace sds {
 
 /// Two labels of one stream (or of the whole recording) by one author that overlap, classes that `classes` does not
-/// have, labels outside of the recording or of streams that it does not have, empty ones: as sentences with the line.
+/// have, labels outside of the recording or of streams that it does not have, empty ones: as sentences with the number
+/// and the line.
 Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording);
 
 /// Adds the labels of `other` to `file`; equal ones once. Where the ticks of `file` do not hold all of them, it gets
