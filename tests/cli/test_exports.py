@@ -640,8 +640,15 @@ class Exports(Case):
         run("import", "mcap", self.path("f.mcap"), "-o", self.path("back.sdsz"))
         rows = [[float(x) for x in row.split(",")[1:]] for row in run("export", "csv", self.path("back.sdsz"))[0].splitlines()[1:]]
         np.testing.assert_array_equal(rows, [[math.nan if x is None else x for x in v] for v in told])
-        out, _ = run("export", "edge-impulse", self.path("F.0.sds"), "-o", self.path("f.json"), "--json")
-        self.assertEqual(json.loads(out)["outputs"][0]["values_not_written"], 6)
+        # Edge Impulse takes none, and another value in their place would be made up.
+        _, err = run("export", "edge-impulse", self.path("F.0.sds"), "-o", self.path("f.json"), expect=3)
+        self.assertIn("F: 6 values are no finite numbers, and Edge Impulse takes none", err)
+        self.assertFalse(os.path.exists(self.path("f.json")))
+        run("export", "edge-impulse", self.path("F.0.sds"), "--to", 0.01, "-o", self.path("f.json"), expect=3)
+        _, err = run("export", "wav", self.path("F.0.sds"), "-o", self.path("f.wav"))
+        self.assertIn("F: 6 values are no finite numbers\n", err)
+        _, err = run("export", "wav", self.path("F.0.sds"), "--to", 0.01, "-o", self.path("f.wav"), "-f")
+        self.assertIn("F: 1 value is no finite number\n", err)
         out, err = run("export", "mcap", self.path("F.0.sds"), "--from", 0.01, "--to", 0.02, "-o", self.path("f.mcap"), "-f", "--json")
         self.assertIn("F: 1 infinite value is written as null", err)
         out, _ = run("export", "csv", self.path("F.0.sds"), "-o", self.path("f.csv"), "--json")
@@ -777,11 +784,12 @@ class Exports(Case):
         self.mixed()
         self.write("m.h5", "precious")
         self.write("m", "precious")
+        self.write("m.json", "precious")
         for command in (["hdf5", "-o", self.path("m.h5")], ["npz", "-o", self.path("m")], ["mcap", "-o", self.path("m")],
-                        ["qeexo", "-o", self.path("m")], ["edge-impulse", "-o", self.path("m")]):
+                        ["qeexo", "-o", self.path("m")], ["edge-impulse", "--label", "rest", "-o", self.path("m.json")]):
             _, err = run("export", command[0], self.path("mixed.sdsz"), *command[1:], expect=4)
             self.assertIn("exists already", err)
-        self.assertEqual((self.read("m.h5"), self.read("m")), (b"precious", b"precious"))
+        self.assertEqual((self.read("m.h5"), self.read("m"), self.read("m.json")), (b"precious",) * 3)
         _, err = run("export", "wav", self.path("mixed.sdsz"), "-o", self.path("x.xyz"), expect=2)
         self.assertIn("no audio format", err)
         _, err = run("export", "images", self.path("mixed.sdsz"), "-o", self.path("d"), expect=2)
@@ -797,8 +805,10 @@ class Exports(Case):
         # FLAC cannot hold so many channels, which is said before anything is written.
         for name in ("csv", "hdf5", "npz", "mcap", "qeexo", "edge-impulse", "wav"):
             out = self.path("full." + name)
-            done = subprocess.run([SDS, "export", name, self.path("mixed.sdsz"), "-o",
-                                   out + ("." + name if name in ("wav", "flac") else "")],
+            # A file of Edge Impulse has place for one label, and for no NaN.
+            part = ["--multi-label", "--from", 1] if name == "edge-impulse" else []
+            done = subprocess.run([SDS, "export", name, self.path("mixed.sdsz"), *map(str, part), "-o",
+                                   out + {"wav": ".wav", "edge-impulse": ".json"}.get(name, "")],
                                   capture_output=True, text=True, timeout=120, preexec_fn=limit_files(64 * 1024))
             self.assertEqual(done.returncode, 4, f"{name}: {done.stderr}")
             self.assertIn("sds: error:", done.stderr)
@@ -1025,6 +1035,21 @@ class Parts(Case):
         self.labels("b.labels.yml", "  classes: [walk]\n  intervals:\n    - {class: walk, from: 1, to: 2}\n")
         run("cut", self.path("b.sdsz"), "--from", 5, "-o", self.path("d.sdsz"))
         self.assertEqual(yaml.safe_load(self.read("d.labels.yml"))["labels"]["classes"], ["walk"])
+
+    def test_values_that_are_no_finite_numbers_are_not_resampled(self):
+        # Every tenth row has a temperature.
+        table = "time,ax,t\n" + "".join(f"{k / 100},{(k * k) % 97},{22 if k % 10 == 0 else ''}\n" for k in range(500))
+        run("import", "csv", self.write("t.csv", table), "-o", self.path("t.sdsz"))
+        _, err = run("resample", self.path("t.sdsz"), "--rate", 50, "-o", self.path("s.sdsz"), expect=3)
+        self.assertIn("t: 450 values are no finite numbers (of t), which a filter would spread", err)
+        self.assertFalse(os.path.exists(self.path("s.sdsz")))
+        run("resample", self.path("t.sdsz"), "--rate", 50, "--channel", "ax", "-o", self.path("s.sdsz"))
+        run("import", "csv", self.write("u.csv", "\n".join(line.rsplit(",", 1)[0] for line in table.splitlines()) + "\n"),
+            "-o", self.path("u.sdsz"))
+        run("resample", self.path("u.sdsz"), "--rate", 50, "-o", self.path("v.sdsz"))
+        self.assertEqual(run("export", "csv", self.path("s.sdsz"))[0], run("export", "csv", self.path("v.sdsz"))[0])
+        _, err = run("resample", self.path("t.sdsz"), "--rate", 50, "--channel", "nope", "-o", self.path("w.sdsz"), expect=2)
+        self.assertIn("ax", err)
 
     def test_a_resampled_recording_keeps_its_labels(self):
         recording = self.record("r.sdsz", "A", 1)

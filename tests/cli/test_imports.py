@@ -600,8 +600,9 @@ class Imports(Case):
             self.write("Imu.0.sds", plain((0, np.arange(100, dtype="<i4").tobytes())))
             for options in ([], ["--cbor"]):
                 with self.subTest(rate=rate, options=options):
-                    run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e"), "-f", *options)
-                    run("import", "edge-impulse", self.path("e"), "-o", self.path("e.sdsz"), "-f")
+                    name = self.path("e.cbor" if options else "e.json")
+                    run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", name, "-f", *options)
+                    run("import", "edge-impulse", name, "-o", self.path("e.sdsz"), "-f")
                     stream = json.loads(run("info", self.path("e.sdsz"), "--json")[0])["recordings"][0]["streams"][0]
                     self.assertEqual(stream["sample_frequency_hz"], float(rate))
 
@@ -767,7 +768,7 @@ class Imports(Case):
         values = [(1.5, math.nan), (math.inf, -math.inf), (-2, 3.25), (0, 1e-40), (math.nan, math.nan)]
         self.write("F.0.sds", plain(*[(50 * i, b"".join(struct.pack("<ff", *v) for v in values)) for i in range(10)]))
         _, err = run("export", "qeexo", self.path("F.0.sds"), "-o", self.path("q.csv"))
-        self.assertIn("F: 50 values are no number, written as nan or inf", err)
+        self.assertIn("F: 50 values are no finite numbers, written as nan or inf", err)
         run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"))
         back = [[float(x) for x in line.split(",")[1:]] for line in self.csv_of(self.path("q.sdsz")).splitlines()[1:]]
         np.testing.assert_array_equal(back, values * 10)
@@ -813,8 +814,9 @@ class Imports(Case):
         for cbor in ([], ["--cbor"]):
             self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 62.5\n  content:\n    - {value: x, type: int16_t, scale: 0.25, unit: G}\n")
             self.write("Imu.0.sds", plain(*[(16 * i, struct.pack("<h", i)) for i in range(300)]))
-            run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", self.path("e.x"), "-f", *cbor)
-            run("import", "edge-impulse", self.path("e.x"), "-o", self.path("e.sdsz"), "-f")
+            name = self.path("e.cbor" if cbor else "e.json")
+            run("export", "edge-impulse", self.path("Imu.0.sds"), "-o", name, "-f", *cbor)
+            run("import", "edge-impulse", name, "-o", self.path("e.sdsz"), "-f")
             self.assertEqual(self.csv_of(self.path("Imu.0.sds")), self.csv_of(self.path("e.sdsz")))
 
     def test_bad_edge_impulse_is_an_error(self):

@@ -45,6 +45,28 @@ class Windows(Case):
         with h5py.File(self.path("set", "train.h5")) as f:
             return {k: f[k][:] if f[k].dtype.kind != "S" else np.array([t.decode() for t in f[k][:]]) for k in f}, err
 
+    def test_values_that_are_no_finite_numbers_are_told(self):
+        files = []
+        for name, rate in (("Imu", 100), ("Mic", 1600)):
+            files.append(self.stream(name, rate))
+            data = bytearray(self.read(f"{name}.0.sds"))
+            for k in (3, 250, 251):  # samples of 8 bytes, behind a head of 8 bytes a block
+                at = 8 * k + 8 * (k // (rate // 10) + 1) + 4
+                data[at:at + 4] = np.float32(np.inf if k == 3 else np.nan).tobytes()
+            self.write(f"{name}.0.sds", bytes(data))
+        rec = self.pack("r.sdsz", *files)
+        for form in ("npz", "hdf5"):
+            for stride, where in (("1s", "apart"), ("500ms", "each sample is in two")):
+                with self.subTest(form=form, where=where):
+                    data, err = self.windows(rec, "-s", "Imu", "--window", "1s", "--stride", stride, "--unlabelled", form=form)
+                    count = int(np.sum(~np.isfinite(data["x"])))
+                    self.assertGreaterEqual(count, 3)
+                    self.assertIn(f"r: Imu: {count} values are no finite numbers in windows", err)
+                    data, err = self.windows(rec, "-s", "Imu", "-s", "Mic", "--window", "1s", "--stride", stride, "--unlabelled", form=form)
+                    for name in ("Imu", "Mic"):
+                        count = int(np.sum(~np.isfinite(data["x." + name])))
+                        self.assertIn(f"r: {name}: {count} values are no finite numbers in windows", err)
+
     def test_a_window_has_all_streams_of_one_span(self):
         rec = self.pack("r.sdsz", self.stream("Imu", 100), self.stream("Mic", 1600, scale=0.5))
         self.label("r.labels.yml", ("walk", 0, 5), ("run", 5, 10, "Mic"))

@@ -180,6 +180,8 @@ void add_edit(CLI::App& app, Run& run) {
   auto* resampler = app.add_subcommand("resample", "A stream at another sample rate, as floats in physical units");
   r->input.add_to(*resampler, "The recording (.sds files or one .sdsz)", true);
   resampler->add_option("-s,--stream", r->streams, "The stream")->type_name("ID");
+  resampler->add_option("--channel", r->edit.channels, "Only this channel. May be given several times")
+      ->type_name("NAME");
   resampler->add_option("--rate", r->rate, "The new sample rate in Hz")->required()->type_name("HZ");
   const std::map<std::string, ResampleQuality> qualities{
       {"best", ResampleQuality::best}, {"medium", ResampleQuality::medium}, {"fast", ResampleQuality::fast}};

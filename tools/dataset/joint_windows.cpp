@@ -4,6 +4,7 @@
 #include <cmath>
 #include <deque>
 
+#include "not_finite.hpp"
 #include "windows.hpp"
 
 namespace sds {
@@ -160,8 +161,10 @@ class WindowFiller {
       for (const Held& run : runs_) {
         const auto from = std::lower_bound(run.times.begin(), run.times.end(), begin) - run.times.begin();
         const auto to = std::lower_bound(run.times.begin(), run.times.end(), end) - run.times.begin();
-        for (auto i = static_cast<std::size_t>(from) * row_; i < static_cast<std::size_t>(to) * row_; ++i)
-          append_le(out, run.rows[i]);
+        const auto rows = std::span(run.rows).subspan(static_cast<std::size_t>(from) * row_,
+                                                      static_cast<std::size_t>(to - from) * row_);
+        for (const float value : rows) append_le(out, value);
+        not_finite_.see(rows);
         count += static_cast<std::size_t>(to - from);
       }
       if (auto done = sink_.append(out); !done) return done;
@@ -170,6 +173,7 @@ class WindowFiller {
     }
     return {};
   }
+  [[nodiscard]] const NotFinite& not_finite() const { return not_finite_; }
   void forget() {
     runs_.clear();
     held_ = 0;
@@ -196,6 +200,7 @@ class WindowFiller {
   WindowTensor& tensor_;
   std::deque<Held> runs_;
   std::size_t held_ = 0;  // values in them
+  NotFinite not_finite_;
 };
 
 Expected<void> fill_windows(const Recording& recording, const Part& part, const WindowOptions& options,
@@ -230,6 +235,7 @@ Expected<void> fill_windows(const Recording& recording, const Part& part, const 
   if (auto done = filler.write_until(std::numeric_limits<double>::infinity()); !done) return done;
   for (const auto& notes : {reader->notes(), reader->notes_of_losses("cut out, no window reaches across")})
     windows.notes.insert(windows.notes.end(), notes.begin(), notes.end());
+  if (filler.not_finite().any()) windows.notes.push_back(filler.not_finite().text(tensor.stream) + " in windows");
   return (*sink)->close();
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "class_cover.hpp"
+#include "not_finite.hpp"
 
 namespace sds {
 
@@ -87,6 +88,7 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
   std::vector<float> window;  // samples without a gap
   std::vector<double> times;  // theirs: by their blocks' ticks, whatever the sensor's true rate is
   std::size_t skip = 0;       // samples until the next window begins, where the stride is longer than the window
+  NotFinite not_finite;       // in windows
   Bytes out;
   for (;;) {
     auto run = reader->next();
@@ -118,6 +120,7 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
       if (!name.empty() || options.keep_unlabelled) {
         out.clear();
         for (const float value : window) append_le(out, value);
+        not_finite.see(std::span<const float>(window));
         if (auto done = (*sink)->append(out); !done) return done;
         windows.classes.push_back(std::move(name));
         windows.begins.push_back(begin);
@@ -134,6 +137,7 @@ Expected<void> cut_windows(const DatasetItem& item, const WindowOptions& options
   }
   for (const auto& notes : {reader->notes(), reader->notes_of_losses("cut out, no window reaches across")})
     for (const auto& note : notes) windows.notes.push_back(item.name + ": " + note);
+  if (not_finite.any()) windows.notes.push_back(item.name + ": " + not_finite.text(stream) + " in windows");
   return (*sink)->close();
 }
 

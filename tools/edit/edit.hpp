@@ -12,7 +12,8 @@ namespace sds {
 
 struct EditOptions {
   Level level = Level::fast;
-  bool force = false;  ///< replace an existing output
+  bool force = false;                   ///< replace an existing output
+  std::vector<std::string> channels{};  ///< resample: only these; empty: all
 };
 
 /// How `merge` took a recording's clock.
@@ -66,7 +67,8 @@ enum class ResampleQuality { best, medium, fast };
 /// Writes one stream at another sample rate, as floats in physical units, to a `.sdsz`. libsamplerate's band-limited
 /// sinc interpolation: best: 97 % of the band, 144 dB; medium: 90 %, 121 dB; fast: 80 %, 97 dB. Gaps end a piece:
 /// nothing is made up for them, and each piece keeps its time. Pieces are continued at both ends by odd reflection for
-/// the filter only: constants and ramps stay what they are up to their ends.
+/// the filter only: constants and ramps stay what they are up to their ends. Values that are no finite numbers are an
+/// error (ErrorCode::bad_input): the filter would spread them.
 Expected<EditReport> resample(const Recording& recording, std::size_t stream, const Frequency& rate,
                               ResampleQuality quality, const std::filesystem::path& output, const EditOptions& options,
                               const OnProgress& on_progress);

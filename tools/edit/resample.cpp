@@ -6,11 +6,13 @@
 #include <cmath>
 #include <deque>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "channel_values.hpp"
 #include "edit.hpp"
 #include "new_recording.hpp"
+#include "not_finite.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "session_ids.hpp"
 #include "steps.hpp"
@@ -289,7 +291,9 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
                                    source.description.empty() ? "" : "; ", source.sample_frequency->hz());
   target.tick_frequency = source.tick_frequency;
   target.sample_frequency = rate;
-  const auto values = all_values(source);
+  auto chosen = choose_values(source, options.channels);
+  if (!chosen) return fail(chosen);
+  const auto& values = *chosen;
   for (const auto& ref : values) {
     Channel channel;
     channel.name = ref.name(source);
@@ -316,7 +320,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (auto opened = piece.open(quality); !opened) return fail(opened);
   std::vector<float> frames;
   std::vector<double> column;
-  std::uint64_t not_numbers = 0;
+  NotFinite not_finite;
+  std::set<std::string> with_not_finite;  // channels
   std::uint64_t pieces = 0;
   for (;;) {
     auto run = reader->next();
@@ -336,17 +341,20 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     for (std::size_t v = 0; v < values.size(); ++v) {
       physical_values(source.channels[values[v].channel], values[v].element, samples.data, samples.count,
                       source.sample_bytes, column.data());
-      for (std::size_t k = 0; k < samples.count; ++k) {
-        // One NaN would spoil all that the filter reaches.
-        if (!std::isfinite(column[k])) {
-          ++not_numbers;
-          column[k] = 0;
-        }
-        frames[k * values.size() + v] = static_cast<float>(column[k]);
-      }
+      for (std::size_t k = 0; k < samples.count; ++k) frames[k * values.size() + v] = static_cast<float>(column[k]);
+      NotFinite here;
+      here.see(std::span<const double>(column));
+      if (here.any()) with_not_finite.insert(values[v].name(source));
+      not_finite.see(std::span<const double>(column));
     }
+    if (not_finite.any()) continue;
     if (auto done = piece.push(frames, samples.times[0]); !done) return fail(done);
   }
+  if (not_finite.any())
+    return fail(ErrorCode::bad_input,
+                fmt::format("{} (of {}), which a filter would spread: --channel takes the channels that it names",
+                            not_finite.text(stream.id), fmt::join(with_not_finite, ", ")),
+                recording.path());
   if (piece.active())
     if (auto done = piece.end(); !done) return fail(done);
   for (const auto& loss : losses.at_end()) lost.push_back(loss);
@@ -361,9 +369,6 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   if (const auto n = piece.without_output(); n > 0)
     report.notes.push_back(fmt::format("{}: {} piece{} shorter than a sample at {} Hz, and nothing of {} is left",
                                        stream.id, n, n == 1 ? " is" : "s are", rate.hz(), n == 1 ? "it" : "them"));
-  if (not_numbers > 0)
-    report.notes.push_back(
-        fmt::format("{}: {} values that are no finite numbers were taken as 0", stream.id, not_numbers));
   report.raw_bytes = (*made)->writer().raw_bytes();
   const LabelFile labels = labels_of_part(recording, {index}, all_time, report);
   const bool any = !labels.labels.empty() || !labels.classes.empty() || names_give_way(recording);

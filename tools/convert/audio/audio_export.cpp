@@ -11,6 +11,7 @@
 #include "channel_values.hpp"
 #include "closed_gaps.hpp"
 #include "exports.hpp"
+#include "not_finite.hpp"
 #include "sds/format/partial_file.hpp"
 
 namespace sds {
@@ -232,6 +233,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   std::vector<double> doubles;
   std::vector<int> integers;
   double largest = 0;
+  NotFinite not_finite;
   // Channels that floats may not hold, and how many of their values are rounded.
   const bool as_doubles = subtype == SF_FORMAT_DOUBLE;
   const bool may_round = as_floats && !lossy && !options.physical && (as_doubles ? form.bits > 53 : form.doubles);
@@ -255,6 +257,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
       if (!options.physical) channel.scale = 1;
       if (!options.physical) channel.offset = 0;
       physical_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes, column.data());
+      not_finite.see(std::span<const double>(column));
       if (may_round)
         if (const auto n =
                 count_rounded(channel, values[v].element, samples, metadata.sample_bytes, column, as_doubles))
@@ -279,6 +282,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
     report.notes.push_back(fmt::format("{}: {} value{} of {} {} rounded to {}-bit floats, the widest that {} has",
                                        stream.id, count, count == 1 ? "" : "s", name, count == 1 ? "is" : "are",
                                        as_doubles ? 64 : 32, output.extension().string()));
+  if (not_finite.any()) report.notes.push_back(not_finite.text(stream.id));
   if (lossy && largest > 1)
     report.notes.push_back(fmt::format("{}: values up to {:.6g} are kept, but full scale is 1: players clip them there",
                                        stream.id, largest));

@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "channel_values.hpp"
 #include "closed_gaps.hpp"
 #include "exports.hpp"
 #include "json_text.hpp"
 #include "label_tools.hpp"
+#include "not_finite.hpp"
 #include "sds/format/partial_file.hpp"
 #include "value_text.hpp"
 
@@ -163,7 +163,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   document.key("values");
   document.begin_array();
   std::vector<std::vector<double>> columns(values.size());
-  std::uint64_t not_numbers = 0;
+  NotFinite not_finite;  // JSON has none, and the service takes none
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);
@@ -177,19 +177,23 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
       columns[v].resize(samples.count);
       physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
                       metadata.sample_bytes, columns[v].data());
+      not_finite.see(std::span<const double>(columns[v]));
     }
+    if (not_finite.any()) continue;
     for (std::size_t k = 0; k < samples.count; ++k) {
       document.line_break();
       document.begin_array();
-      for (auto& column : columns) {
-        // JSON has no NaN, and the service takes none.
-        if (!std::isfinite(column[k])) ++not_numbers;
-        document.number(std::isfinite(column[k]) ? column[k] : 0);
-      }
+      for (const auto& column : columns) document.number(column[k]);
       document.end_array();
       if (auto done = document.flush(false); !done) return fail(done);
     }
   }
+  if (not_finite.any())
+    return fail(
+        ErrorCode::bad_input,
+        not_finite.text(stream.id) +
+            ", and Edge Impulse takes none: export a part without them (--from, --to, --label), or other channels",
+        recording.path());
   document.end_array();
   document.end_map();
   document.end_map();
@@ -200,10 +204,6 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.notes = reader->notes();
   for (auto& note : *notes_of_closed) report.notes.push_back(std::move(note));
-  report.values_not_written = not_numbers;
-  if (not_numbers > 0)
-    report.notes.push_back(
-        fmt::format("{}: {} values that are no finite numbers are written as 0", stream.id, not_numbers));
   report.streams = 1;
   report.files.push_back(output);
   if (options.multi_label) report.labelled.push_back({output, *rate, runs->take()});

@@ -11,6 +11,7 @@
 #include "csv_reader.hpp"
 #include "exports.hpp"
 #include "label_file.hpp"
+#include "not_finite.hpp"
 #include "sds/format/partial_file.hpp"
 #include "value_text.hpp"
 
@@ -42,7 +43,7 @@ struct Sensor {
   std::vector<std::size_t> elements;
   double tick_ms = 1;  // rows go by blocks
   const SampleRun* run = nullptr;
-  std::uint64_t odd = 0;
+  NotFinite odd;
 };
 
 // Appends "[1, 2], [3, 4]" or "1, 2".
@@ -60,7 +61,7 @@ void append_samples(Sensor& sensor, std::string& cell) {
         if (!first) cell += ", ";
         first = false;
         const char* end = sensor.texts[c].write(number.data(), sensor.run->data + k * bytes, e);
-        if (end[-1] == 'n' || end[-1] == 'f') ++sensor.odd;  // nan, inf
+        if (end[-1] == 'n' || end[-1] == 'f') sensor.odd.add(1);  // nan, inf
         cell.append(number.data(), static_cast<std::size_t>(end - number.data()));
       }
     if (values > 1) cell += ']';
@@ -104,7 +105,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     sample_options.within = options.within.of(index);
     auto reader = SampleReader::open(recording, index, sample_options, on_progress);
     if (!reader) return fail(reader);
-    Sensor sensor{std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, 0};
+    Sensor sensor{std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, {}};
     for (Channel channel : sensor.reader.metadata().channels) {
       channel.scale = 1;  // raw values, as Arm's converter has them
       channel.offset = 0;
@@ -194,10 +195,9 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   if (auto kept = file->keep(); !kept) return fail(kept);
   for (const auto& sensor : sensors) {
     for (const auto& note : sensor.reader.notes()) report.notes.push_back(note);
-    if (sensor.odd > 0)
-      report.notes.push_back(
-          fmt::format("{}: {} value{} no number, written as nan or inf: Qeexo's format does not say that it has such",
-                      sensor.reader.metadata().name, sensor.odd, sensor.odd == 1 ? " is" : "s are"));
+    if (sensor.odd.any())
+      report.notes.push_back(sensor.odd.text(sensor.reader.metadata().name) +
+                             ", written as nan or inf: Qeexo's format does not say that it has such");
     for (auto& note : sensor.reader.notes_of_losses("not told in it")) report.notes.push_back(std::move(note));
   }
   report.files.push_back(output);
