@@ -116,6 +116,12 @@ std::vector<Event> events_of(const LabelFile& labels, const std::string& stream,
   return events;
 }
 
+std::vector<std::string> classes_of(const std::vector<Event>& events) {
+  std::set<std::string> classes;
+  for (const auto& event : events) classes.insert(event.name);
+  return {classes.begin(), classes.end()};
+}
+
 // A class as a file's name can begin with it: Edge Impulse takes it up to the first dot.
 std::string without_dots(std::string name, PlannedExport& plan) {
   if (name.find('.') == std::string::npos) return name;
@@ -240,20 +246,26 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
       by_label = true;
       continue;
     }
-    if (!files && request.file_an_event && !request.part.labels.empty()) {
+    if (!files && request.file_an_event && (request.class_name.empty() || !request.part.labels.empty())) {
       auto labels = labels_of(recording);
       if (!labels) return fail(labels);
       const auto events = events_of(*labels, info.id, request.part, *times_asked_for);
-      if (events.empty()) {
+      if (events.empty() && !request.part.labels.empty()) {
         looked.nothing = Error{ErrorCode::usage, "has no label in the time that was asked for", plan.paths.front(), {}};
         return {};
       }
       if (events.size() > 1)
         return fail(ErrorCode::usage,
                     fmt::format("{} labels of {} would be joined in one file: choose a directory with -o, one that "
-                                "exists or ends in /, for a file each",
-                                events.size(), joined(request.part.labels)),
+                                "exists or ends in /, for a file each; --multi-label keeps them beside one file",
+                                events.size(), joined(classes_of(events))),
                     recording.path());
+      const std::string taken = request.file_name.substr(0, request.file_name.find('.'));
+      if (events.empty() || events.front().name != taken)
+        plan.notes.push_back(fmt::format(
+            "stream {}: {}: from the name {} Edge Impulse takes '{}' for the class", info.id,
+            events.empty() ? "there is no label" : fmt::format("the label '{}' is not kept", events.front().name),
+            request.file_name, taken));
     }
     plan.streams.push_back(std::move(planned));
   }

@@ -26,6 +26,7 @@ struct ExportRequest {
   bool block_rate_does = false;      ///< where a frequency of the blocks will not do, either
   bool named_by_recording = false;   ///< a file that several streams make is <recording>.<stream>, not <stream>
   bool file_an_event = false;        ///< in a folder each label becomes a file, <class>.<name>, in a file at most one
+  std::string file_name;             ///< without its folder, where all goes into one
   std::string class_name;            ///< instead of the labels' classes; without part.labels all is one file of it
 };
 

@@ -508,6 +508,7 @@ Expected<std::vector<PlannedExport>> plan_exports(Options& o, const std::vector<
   request.block_rate_does = o.format == Format::edge_impulse;
   request.named_by_recording = o.format == Format::edge_impulse;
   request.file_an_event = o.format == Format::edge_impulse && !o.exports.multi_label;
+  request.file_name = fs::path(o.output).filename().string();
   request.class_name = request.file_an_event ? o.exports.label : "";
   std::vector<LookedAt> looked_at(inputs.size());
   {
@@ -543,12 +544,24 @@ std::string wrong_output(const Options& o) {
   return wrong_ending(o.output, {"." + o.extension});
 }
 
+// Edge Impulse takes the class from a file's name: what is not named like a file is a directory for it, for one
+// recording as for several.
+bool is_folder_of_classes(const Options& o) {
+  std::error_code ignored;
+  if (o.format != Format::edge_impulse || o.output.empty() || fs::exists(o.output, ignored) || !o.split.empty())
+    return false;
+  std::string ending = fs::path(o.output).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return ending != "." + o.extension;
+}
+
 }  // namespace
 
 int run_export(Options o) {
   if (o.format != Format::csv && o.output == "-")
     return fail_with({ErrorCode::usage, "standard output is not possible here: give a name with -o", {}, {}});
   if (auto wrong = wrong_output(o); !wrong.empty()) return fail_with({ErrorCode::usage, std::move(wrong), {}, {}});
+  if (is_folder_of_classes(o)) o.output += '/';
   if (auto ok = refuse_options_without_effect(o); !ok) return fail_with(ok.error());
   if (!o.window_text.empty()) {
     if (!o.split.empty()) {
