@@ -787,6 +787,49 @@ class Imports(Case):
         b = [line.split(",")[1:] for line in self.csv_of(self.path("q.sdsz")).splitlines()[1:]]
         self.assertEqual(a, b)
 
+    def test_qeexo_of_blocks_that_are_no_rows_keeps_rates_and_labels(self):
+        # A row is 50 ms: every other one has 160 samples of Imu, rows of Mic have 640 or 960, of T one or none.
+        def stream(name, rate, block, step, kind="int32_t", count=None):
+            frequency = f"sample-frequency: {rate}" if rate else "block-frequency: 10"
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  {frequency}\n  content:\n    - {{value: x, type: {kind}}}\n")
+            return self.write(f"{name}.0.sds", plain(*[
+                (step * k, np.arange(block * k, block * (k + 1), dtype="<i4").tobytes()) for k in range(count or 20_000 // step)]))
+        imu, mic, slow = stream("Imu", 1600, 160, 100), stream("Mic", 16000, 320, 20), stream("T", None, 1, 100)
+        odd, fast = stream("Odd", 104, 13, 125), stream("Fast", 44100, 441, 10)
+        for k in range(8):
+            run("label", "add", imu, "-c", ("rest", "walk", "run", "jump")[k % 4], "--from", 2.5 * k, "--to", 2.5 * k + 2)
+        for files, rates in (([imu], {"Imu": 1600}), ([mic], {"Mic": 16000}), ([odd], {"Odd": 104}), ([fast], {"Fast": 44100}),
+                             ([imu, mic, slow, odd, fast], {"Imu": 1600, "Mic": 16000, "T": 10, "Odd": 104, "Fast": 44100})):
+            with self.subTest(files=files):
+                run("export", "qeexo", *files, "-o", self.path("q.csv"), "-f")
+                run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+                streams = json.loads(run("info", self.path("q.sdsz"), "--json")[0])["recordings"][0]["streams"]
+                rates = {name.lower(): rate for name, rate in rates.items()}  # Qeexo's names are
+                self.assertEqual({s["id"]: s["sample_frequency_hz"] for s in streams}, rates)
+                for name, rate in rates.items():
+                    rows = [row.split(",") for row in run("export", "csv", self.path("q.sdsz"), "-s", name, "--normalize")[0].splitlines()[1:]]
+                    count = len(rows)
+                    np.testing.assert_array_equal([int(row[1]) for row in rows], np.arange(count))
+                    np.testing.assert_allclose([float(row[0]) for row in rows], np.arange(count) / rate, rtol=0, atol=1.001e-3)
+                if imu in files:
+                    labels = json.loads(run("label", "list", self.path("q.sdsz"), "--json")[0])["labels"]
+                    self.assertEqual([l["class"] for l in labels], ["rest", "walk", "run", "jump"] * 2)
+                    for k, label in enumerate(labels):  # in rows, whose time is their end
+                        self.assertLessEqual(abs(label["from"] - 2.5 * k), 0.1001)
+                        self.assertLessEqual(abs(label["to"] - 2.5 * k - 2), 0.1001)
+        # A gap stays where it is: 5 to 8 s are missing.
+        data = self.read("Imu.0.sds")
+        self.write("Imu.0.sds", data[:50 * 648] + data[80 * 648:])
+        run("export", "qeexo", imu, "-o", self.path("q.csv"), "-f")
+        run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+        rows = [row.split(",") for row in run("export", "csv", self.path("q.sdsz"), "--normalize")[0].splitlines()[1:]]
+        times = np.concatenate([np.arange(0, 8000), np.arange(12800, 32000)]) / 1600
+        np.testing.assert_allclose([float(row[0]) for row in rows], times, rtol=0, atol=1.001e-3)
+        # What is said counts.
+        run("import", "qeexo", self.path("q.csv"), "--interval", 0.05, "-o", self.path("q.sdsz"), "-f")
+        streams = json.loads(run("info", self.path("q.sdsz"), "--json")[0])["recordings"][0]["streams"]
+        self.assertEqual(streams[0]["sample_frequency_hz"], 3200)
+
     def test_bad_qeexo_is_an_error_with_its_line(self):
         for text, expected in (("a,b\n1,2\n", "line 1: no column 'timeslot'"),
                                ("timeslot,accel\n50,[1\n", "line 2: column accel: a list of samples was expected"),

@@ -216,7 +216,9 @@ void add_import(CLI::App& app, Run& run) {
       add_format(*importer, run, "qeexo", "Qeexo AutoML's CSV, version 2",
                  "A stream a sensor; labels go into the label file.\n\nExample: sds import qeexo data.csv -o data.sdsz",
                  o, import_qeexo);
-  qeexo->add_option("--interval", o->import.interval_s, "Length of a row in seconds (default 0.05)")
+  qeexo
+      ->add_option("--interval", o->import.interval_s,
+                   "How long the samples of a row last, in seconds (default: what fits all rows)")
       ->type_name("S")
       ->check(CLI::PositiveNumber);
   add_numbers(*qeexo, *o);

@@ -47,8 +47,8 @@ struct ImportOptions {
   DateOrder date_order = DateOrder::told;  ///< CSV
   std::string time_unit;  ///< s, ms, us, ns, min, h; empty: by the column's name ("t_ms", "time (us)"), else s
   std::map<std::string, ImportColumn>
-      columns;               ///< CSV, by their header: those to take, and how to call them; empty: all
-  double interval_s = 0.05;  ///< Qeexo: length of a row
+      columns;                       ///< CSV, by their header: those to take, and how to call them; empty: all
+  std::optional<double> interval_s;  ///< Qeexo: how long the samples of a row last; else the rows say it
   Level level = Level::fast;
   bool force = false;  ///< replace an existing output
 };

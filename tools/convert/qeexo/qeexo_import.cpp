@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "csv_reader.hpp"
 #include "json_values.hpp"
+#include "row_rate.hpp"
 #include "table_import.hpp"
 
 namespace sds {
@@ -94,86 +97,168 @@ std::optional<std::string> parse_cell(std::string_view text, std::vector<std::ve
 
 }  // namespace
 
+namespace {
+
+// What a file has, row by row.
+struct Visitor {
+  std::function<Expected<void>(std::size_t column, double begin_s, std::vector<std::vector<ImportValue>>& samples)>
+      cell;
+  std::function<Expected<void>(double begin_s, const std::string& label)> row;  // of every row, with a label or none
+};
+
+Expected<void> for_each_cell(const std::filesystem::path& input, std::vector<std::string>& header, const Visitor& visit,
+                             const OnProgress& on_progress) {
+  header.clear();
+  std::optional<std::size_t> time_column;
+  std::optional<std::size_t> label_column;
+  std::vector<std::vector<ImportValue>> samples;
+  auto done = read_csv_file(
+      input, ',',
+      [&](const CsvRow& row) -> Expected<bool> {
+        if (header.empty()) {
+          header.assign(row.fields.begin(), row.fields.end());
+          for (std::size_t c = 0; c < header.size(); ++c) {
+            if (find_invalid_utf8(header[c])) return at_line(row.line, "a column's name is not valid UTF-8", input);
+            if (header[c] == "timeslot") time_column = c;
+            if (header[c] == "label") label_column = c;
+          }
+          if (!time_column) return at_line(row.line, "no column 'timeslot': this is no Qeexo CSV of version 2", input);
+          return true;
+        }
+        if (row.fields.size() != header.size())
+          return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()),
+                         input);
+        auto timeslot = parse_csv_number(row.fields[*time_column]);
+        if (!timeslot || !std::isfinite(*timeslot))
+          return at_line(row.line,
+                         "timeslot: " + (timeslot ? std::string("it is no number") : timeslot.error().message), input);
+        const double begin = *timeslot / 1000;
+        for (std::size_t c = 0; c < header.size(); ++c) {
+          if (!is_sensor(header[c])) continue;
+          if (const auto problem = parse_cell(row.fields[c], samples))
+            return at_line(row.line, fmt::format("column {}: {}", header[c], *problem), input);
+          if (samples.empty()) continue;
+          if (auto taken = visit.cell(c, begin, samples); !taken)
+            return at_line(row.line, taken.error().message, input);
+        }
+        const std::string name(label_column ? row.fields[*label_column] : std::string_view());
+        if (find_invalid_utf8(name)) return at_line(row.line, "the label is not valid UTF-8", input);
+        if (auto taken = visit.row(begin, name); !taken) return at_line(row.line, taken.error().message, input);
+        return true;
+      },
+      on_progress);
+  if (done && header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
+  return done;
+}
+
+constexpr double kUsualInterval = 0.05;  // of the rows that Arm's sds-convert writes
+
+// What the rows say of the times in them: nothing but when they begin.
+struct RowTimes {
+  double interval_s = kUsualInterval;               // from row to row, where there is no gap
+  std::map<std::size_t, Frequency> rate_of_column;  // where one fits
+};
+
+Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProgress& on_progress) {
+  std::map<std::size_t, RowRate> rates;
+  std::optional<double> shortest;
+  std::optional<double> last;
+  std::vector<std::string> header;
+  Visitor look;
+  look.cell = [&](std::size_t column, double begin, auto& samples) -> Expected<void> {
+    rates[column].add(begin, samples.size());
+    return {};
+  };
+  look.row = [&](double begin, const std::string&) -> Expected<void> {
+    if (last && begin > *last) shortest = std::min(shortest.value_or(begin - *last), begin - *last);
+    last = begin;
+    return {};
+  };
+  if (auto done = for_each_cell(input, header, look, on_progress); !done) return fail(done);
+  RowTimes times;
+  times.interval_s = shortest.value_or(kUsualInterval);
+  for (const auto& [column, rows] : rates)
+    if (auto rate = rows.rate(times.interval_s)) times.rate_of_column.emplace(column, *rate);
+  return times;
+}
+
+// Where the samples of a sensor's rows are: one after the other by the rate, from the row's begin where that is
+// farther off than a row.
+class SamplesInRows {
+ public:
+  double first_of(double begin_s, std::size_t samples, const Frequency& rate, double interval_s) {
+    double first = start_s_ + static_cast<double>(since_) / rate.hz();
+    if (!any_ || std::abs(first - begin_s) > interval_s * 1.001) {
+      any_ = true;
+      start_s_ = first = begin_s;
+      since_ = 0;
+    }
+    since_ += samples;
+    return first;
+  }
+
+ private:
+  bool any_ = false;
+  double start_s_ = 0;
+  std::uint64_t since_ = 0;
+};
+
+}  // namespace
+
 Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output,
                                     const ImportOptions& options, const OnProgress& on_progress) {
+  RowTimes times;
+  if (options.interval_s) {
+    times.interval_s = *options.interval_s;
+  } else {
+    auto found = look_at_rows(input, on_progress);
+    if (!found) return fail(found);
+    times = std::move(*found);
+  }
   ImportedLabels imported;
   std::vector<ImportedLabel>& labels = imported.labels;
   const ForEachRow rows = [&](std::vector<ImportTable>& tables, const OnImportRow& on_row) -> Expected<void> {
     std::vector<std::string> header;
-    std::optional<std::size_t> time_column;
-    std::optional<std::size_t> label_column;
-    std::vector<std::size_t> table_of;
-    std::vector<std::vector<ImportValue>> samples;
+    std::map<std::size_t, std::size_t> table_of;
+    std::map<std::size_t, SamplesInRows> places;
     labels.clear();
-    auto done = read_csv_file(
-        input, ',',
-        [&](const CsvRow& row) -> Expected<bool> {
-          if (header.empty()) {
-            header.assign(row.fields.begin(), row.fields.end());
-            for (std::size_t c = 0; c < header.size(); ++c) {
-              if (find_invalid_utf8(header[c])) return at_line(row.line, "a column's name is not valid UTF-8", input);
-              if (header[c] == "timeslot") time_column = c;
-              if (header[c] == "label") label_column = c;
-            }
-            table_of.assign(header.size(), SIZE_MAX);
-            if (!time_column)
-              return at_line(row.line, "no column 'timeslot': this is no Qeexo CSV of version 2", input);
-            return true;
-          }
-          if (row.fields.size() != header.size())
-            return at_line(row.line, fmt::format("{} columns, but the header has {}", row.fields.size(), header.size()),
-                           input);
-          auto timeslot = parse_csv_number(row.fields[*time_column]);
-          if (!timeslot || !std::isfinite(*timeslot))
-            return at_line(
-                row.line, "timeslot: " + (timeslot ? std::string("it is no number") : timeslot.error().message), input);
-          const double begin = *timeslot / 1000;
-          for (std::size_t c = 0; c < header.size(); ++c) {
-            if (!is_sensor(header[c])) continue;
-            if (const auto problem = parse_cell(row.fields[c], samples))
-              return at_line(row.line, fmt::format("column {}: {}", header[c], *problem), input);
-            if (samples.empty()) continue;
-            if (table_of[c] == SIZE_MAX) {
-              table_of[c] = tables.size();
-              ImportTable table;
-              table.name = header[c];
-              table.description = "Imported from " + input.filename().string();
-              const std::size_t width = samples.front().size();
-              static constexpr std::array axes{"x", "y", "z"};
-              for (std::size_t v = 0; v < width; ++v)
-                table.columns.push_back({width == 1   ? header[c]
-                                         : width == 3 ? axes[v]
-                                                      : fmt::format("value_{}", v + 1),
-                                         ""});
-              tables.push_back(std::move(table));
-            }
-            const std::size_t table = table_of[c];
-            for (std::size_t k = 0; k < samples.size(); ++k) {
-              if (samples[k].size() != tables[table].columns.size())
-                return at_line(row.line,
-                               fmt::format("column {}: {} values, {} before", header[c], samples[k].size(),
-                                           tables[table].columns.size()),
-                               input);
-              const double time =
-                  begin + options.interval_s * static_cast<double>(k) / static_cast<double>(samples.size());
-              if (auto taken = on_row(table, time, samples[k]); !taken)
-                return at_line(row.line, taken.error().message, input);
-            }
-          }
-          if (label_column && !row.fields[*label_column].empty()) {
-            const std::string name(row.fields[*label_column]);
-            if (find_invalid_utf8(name)) return at_line(row.line, "the label is not valid UTF-8", input);
-            if (!labels.empty() && labels.back().name == name && begin <= labels.back().end_s + 1e-6) {
-              labels.back().end_s = begin + options.interval_s;
-            } else if (labels.size() < LabelFile::max_labels) {
-              labels.push_back({name, begin, begin + options.interval_s, kTool, "", "", {}});
-            }
-          }
-          return true;
-        },
-        on_progress);
-    if (done && header.empty()) return fail(ErrorCode::bad_input, "the file is empty: a header was expected", input);
-    return done;
+    Visitor take;
+    take.cell = [&](std::size_t c, double begin, std::vector<std::vector<ImportValue>>& samples) -> Expected<void> {
+      const auto rate = times.rate_of_column.find(c);
+      const bool known = rate != times.rate_of_column.end();
+      const auto [place, is_new] = table_of.try_emplace(c, tables.size());
+      if (is_new) {
+        ImportTable table;
+        table.name = header[c];
+        table.description = "Imported from " + input.filename().string();
+        if (known) table.rate = rate->second;
+        const std::size_t width = samples.front().size();
+        static constexpr std::array axes{"x", "y", "z"};
+        for (std::size_t v = 0; v < width; ++v)
+          table.columns.push_back({width == 1 ? header[c] : width == 3 ? axes[v] : fmt::format("value_{}", v + 1), ""});
+        tables.push_back(std::move(table));
+      }
+      const std::size_t table = place->second;
+      const double first = known ? places[c].first_of(begin, samples.size(), rate->second, times.interval_s) : begin;
+      const double step = known ? 1 / rate->second.hz() : times.interval_s / static_cast<double>(samples.size());
+      for (std::size_t k = 0; k < samples.size(); ++k) {
+        if (samples[k].size() != tables[table].columns.size())
+          return fail(ErrorCode::bad_input, fmt::format("column {}: {} values, {} before", header[c], samples[k].size(),
+                                                        tables[table].columns.size()));
+        if (auto taken = on_row(table, first + step * static_cast<double>(k), samples[k]); !taken) return taken;
+      }
+      return {};
+    };
+    take.row = [&](double begin, const std::string& name) -> Expected<void> {
+      if (name.empty()) return {};
+      if (!labels.empty() && labels.back().name == name && begin <= labels.back().end_s + 1e-6) {
+        labels.back().end_s = begin + times.interval_s;
+      } else if (labels.size() < LabelFile::max_labels) {
+        labels.push_back({name, begin, begin + times.interval_s, kTool, "", "", {}});
+      }
+      return {};
+    };
+    return for_each_cell(input, header, take, on_progress);
   };
   auto report = import_tables(input, output, options, kTool, rows, &imported);
   if (!report && report.error().path.empty()) report.error().path = input;
