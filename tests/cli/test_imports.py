@@ -817,6 +817,17 @@ class Imports(Case):
                     for k, label in enumerate(labels):  # in rows, whose time is their end
                         self.assertLessEqual(abs(label["from"] - 2.5 * k), 0.1001)
                         self.assertLessEqual(abs(label["to"] - 2.5 * k - 2), 0.1001)
+        # 7 Hz, a block a sample: rows are 100 or 150 ms apart.
+        self.write("Slow.sds.yml", "sds:\n  name: Slow\n  block-frequency: 7\n  content:\n    - {value: x, type: int16_t}\n")
+        self.write("Slow.0.sds", plain(*[(round(1000 * k / 7), struct.pack("<h", k)) for k in range(140)]))
+        run("label", "add", self.path("Slow.0.sds"), "-c", "walk", "--from", 2, "--to", 12)
+        run("label", "add", self.path("Slow.0.sds"), "-c", "walk", "--from", 13, "--to", 20)
+        run("export", "qeexo", self.path("Slow.0.sds"), "-o", self.path("q.csv"), "-f")
+        run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+        streams = json.loads(run("info", self.path("q.sdsz"), "--json")[0])["recordings"][0]["streams"]
+        self.assertEqual(streams[0]["sample_frequency_hz"], 7)
+        labels = json.loads(run("label", "list", self.path("q.sdsz"), "--json")[0])["labels"]
+        self.assertEqual([l["class"] for l in labels], ["walk", "walk"])
         # A gap stays where it is: 5 to 8 s are missing.
         data = self.read("Imu.0.sds")
         self.write("Imu.0.sds", data[:50 * 648] + data[80 * 648:])

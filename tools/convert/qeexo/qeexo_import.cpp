@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -155,28 +156,36 @@ constexpr double kUsualInterval = 0.05;  // of the rows that Arm's sds-convert w
 
 // What the rows say of the times in them: nothing but when they begin.
 struct RowTimes {
-  double interval_s = kUsualInterval;               // from row to row, where there is no gap
+  double interval_s = kUsualInterval;               // from row to row as a rule
+  double longest_s = kUsualInterval;                // without a gap
   std::map<std::size_t, Frequency> rate_of_column;  // where one fits
 };
 
 Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProgress& on_progress) {
+  constexpr std::size_t most = 1'000'000;  // rows, and cells, that are looked at
   std::map<std::size_t, RowRate> rates;
-  std::optional<double> shortest;
+  std::size_t cells = 0;
+  std::vector<double> steps;
   std::optional<double> last;
   std::vector<std::string> header;
   Visitor look;
   look.cell = [&](std::size_t column, double begin, auto& samples) -> Expected<void> {
-    rates[column].add(begin, samples.size());
+    if (++cells <= most) rates[column].add(begin, samples.size());
     return {};
   };
   look.row = [&](double begin, const std::string&) -> Expected<void> {
-    if (last && begin > *last) shortest = std::min(shortest.value_or(begin - *last), begin - *last);
+    if (last && begin > *last && steps.size() < most) steps.push_back(begin - *last);
     last = begin;
     return {};
   };
   if (auto done = for_each_cell(input, header, look, on_progress); !done) return fail(done);
   RowTimes times;
-  times.interval_s = shortest.value_or(kUsualInterval);
+  if (!steps.empty()) {
+    const auto median = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
+    std::nth_element(steps.begin(), median, steps.end());
+    times.interval_s = *median;
+  }
+  times.longest_s = 2.5 * times.interval_s;  // a row is left out where a block comes late
   for (const auto& [column, rows] : rates)
     if (auto rate = rows.rate(times.interval_s)) times.rate_of_column.emplace(column, *rate);
   return times;
@@ -209,7 +218,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
                                     const ImportOptions& options, const OnProgress& on_progress) {
   RowTimes times;
   if (options.interval_s) {
-    times.interval_s = *options.interval_s;
+    times.interval_s = times.longest_s = *options.interval_s;
   } else {
     auto found = look_at_rows(input, on_progress);
     if (!found) return fail(found);
@@ -222,6 +231,8 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
     std::map<std::size_t, std::size_t> table_of;
     std::map<std::size_t, SamplesInRows> places;
     labels.clear();
+    std::string before;  // the label of the row before, and when that began
+    double row_before = 0;
     Visitor take;
     take.cell = [&](std::size_t c, double begin, std::vector<std::vector<ImportValue>>& samples) -> Expected<void> {
       const auto rate = times.rate_of_column.find(c);
@@ -250,10 +261,13 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
       return {};
     };
     take.row = [&](double begin, const std::string& name) -> Expected<void> {
-      if (name.empty()) return {};
-      if (!labels.empty() && labels.back().name == name && begin <= labels.back().end_s + 1e-6) {
+      const bool goes_on =
+          !name.empty() && name == before && !labels.empty() && begin <= row_before + times.longest_s + 1e-6;
+      before = name;
+      row_before = begin;
+      if (goes_on) {
         labels.back().end_s = begin + times.interval_s;
-      } else if (labels.size() < LabelFile::max_labels) {
+      } else if (!name.empty() && labels.size() < LabelFile::max_labels) {
         labels.push_back({name, begin, begin + times.interval_s, kTool, "", "", {}});
       }
       return {};
