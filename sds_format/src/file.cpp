@@ -54,11 +54,23 @@ Expected<void> ByteSource::read_exactly(std::uint64_t offset, std::span<std::byt
   return {};
 }
 
+namespace {
+
+tl::unexpected<Error> cannot_create(int error, const std::filesystem::path& path) {
+  const auto folder = path.parent_path();
+  std::error_code ignored;
+  if (error == ENOENT && !folder.empty() && !std::filesystem::exists(folder, ignored))
+    return fail(ErrorCode::io, fmt::format("cannot create: there is no directory {}", folder.string()), path);
+  return fail_errno(error, "cannot create", path);
+}
+
+}  // namespace
+
 Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::path& path, IfExists if_exists) {
   std::unique_ptr<OutputFile> file(new OutputFile(path, -1, true));
   const int flags = O_WRONLY | O_CREAT | (if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
   const int descriptor = retry([&] { return file_system().open(path, flags, 0666); });
-  if (descriptor < 0) return fail_errno(-descriptor, "cannot create", path);
+  if (descriptor < 0) return cannot_create(-descriptor, path);
   file->descriptor_ = descriptor;
   return file;
 }

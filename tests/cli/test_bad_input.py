@@ -21,8 +21,8 @@ class Usage(Case):
 
     def test_wrong_usage_exits_with_2(self):
         run(expect=2)
-        self.assertIn("not understood: unknown", run("unknown", expect=2)[1])
-        self.assertIn("not understood: --port", run("serve", "--port", 1, expect=2)[1])
+        self.assertIn("sds has no 'unknown'", run("unknown", expect=2)[1])
+        self.assertIn("sds serve has no option --port", run("serve", "--port", 1, expect=2)[1])
         self.assertIn("--sync: is --durability power", run("serve", "socket", "--sync", "--durability", "none", expect=2)[1])
         self.assertNotIn("=process Excludes", run("serve", "socket", "--help")[0])
         run("pack", "x.sds", expect=2)

@@ -49,5 +49,45 @@ TEST(DurationText, NeverReachesItsNextUnit) {
     }
 }
 
+TEST(Times, AreReadWithTheirUnitsOrAsClocksShowThem) {
+  const auto seconds = [](const char* text) { return parse_time(text).value(); };
+  EXPECT_EQ(seconds("12.5"), 12.5);
+  EXPECT_EQ(seconds("12.5s"), 12.5);
+  EXPECT_EQ(seconds("0.1ms"), 1e-4);
+  EXPECT_EQ(seconds("20us"), 2e-5);
+  EXPECT_EQ(seconds("3ns"), 3e-9);
+  EXPECT_EQ(seconds("2min"), 120);
+  EXPECT_EQ(seconds("1.5h"), 5400);
+  EXPECT_EQ(seconds("1:02.5"), 62.5);
+  EXPECT_EQ(seconds("-1:00:02"), -3602);
+  EXPECT_EQ(parse_time("200", 1e-3).value(), 0.2);
+  EXPECT_EQ(parse_time("2s", 1e-3).value(), 2);
+  for (const char* text :
+       {"", "s", "-", "--1", "1 s", "1x", "1:60", "1:2:3:4", ":1", "1:", "1.5:00", "nan", "inf", "1e400", "0x10"})
+    EXPECT_FALSE(parse_time(text)) << text;
+  EXPECT_EQ(parse_time("1,5s").error().message, "'1,5s': numbers have a decimal point: 1.5s");
+  EXPECT_TRUE(with_decimal_point("1,2,3").empty());
+  EXPECT_TRUE(with_decimal_point("a,5").empty());
+}
+
+TEST(Times, ArePrintedToTheMicrosecond) {
+  EXPECT_EQ(seconds_text(3.812844481605351), "3.812844");
+  EXPECT_EQ(seconds_text(3), "3");
+  EXPECT_EQ(seconds_text(-1e-9), "0");
+  EXPECT_EQ(seconds_text(100), "100");
+}
+
+TEST(Times, FrequenciesAndSharesHaveUnits) {
+  EXPECT_EQ(in_hertz("44.1kHz").value(), "44100");
+  EXPECT_EQ(in_hertz("333.3Hz").value(), "333.3");
+  EXPECT_EQ(in_hertz("1MHz").value(), "1000000");
+  EXPECT_EQ(in_hertz("1000/3").value(), "1000/3");
+  EXPECT_FALSE(in_hertz("kHz"));
+  EXPECT_FALSE(in_hertz("33,3"));
+  EXPECT_EQ(parse_share("60%").value(), 0.6);
+  EXPECT_EQ(parse_share("0.25").value(), 0.25);
+  EXPECT_FALSE(parse_share("%"));
+}
+
 }  // namespace
 }  // namespace sds

@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "damage_text.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "progress_line.hpp"
 #include "quality_report.hpp"
 #include "report.hpp"
@@ -21,6 +22,7 @@ struct Options {
   bool quality = false;
   std::filesystem::path profile;
   std::vector<std::filesystem::path> against;
+  bool quiet = false;
   bool json = false;
 };
 
@@ -65,6 +67,10 @@ void print_stream(const StreamCheck& s) {
   for (const auto& note : s.metadata_notes) line("Metadata", note);
 }
 
+const char* verdict(const RecordingCheck& result) {
+  return !result.sound() ? "NOT SOUND" : result.closed ? "sound" : "sound so far, but not closed";
+}
+
 void print_text(const std::string& path, const RecordingCheck& result) {
   fmt::print("{}\n", path);
   if (result.sections > 0) line("Sections verified", grouped(result.sections));
@@ -73,7 +79,7 @@ void print_text(const std::string& path, const RecordingCheck& result) {
   for (const auto& damage : result.damages) fmt::print("  ERROR: {}\n", damage_text(damage));
   for (const auto& stream : result.streams)
     for (const auto& problem : stream.problems()) fmt::print("  ERROR: {}: {}\n", stream.id, problem);
-  fmt::print("{}\n", !result.sound() ? "NOT SOUND" : result.closed ? "sound" : "sound so far, but not closed");
+  fmt::print("{}\n", verdict(result));
 }
 
 nlohmann::json to_json(const Finding& f) { return {{"count", f.count}, {"block", f.block}, {"ticks", f.ticks}}; }
@@ -135,6 +141,7 @@ int run_check(const Options& o) {
   nlohmann::json all = nlohmann::json::array();
   nlohmann::json damages = nlohmann::json::array();
   std::vector<RecordingQuality> assessed;
+  std::size_t sound = 0;
   for (const auto& path : o.input.paths) {
     auto recording = open_untold(std::span(&path, 1), o.input.options());
     auto result = recording ? Expected<RecordingCheck>{} : fail(recording);
@@ -148,9 +155,12 @@ int run_check(const Options& o) {
       continue;
     }
     if (!result->sound()) exit_code = std::max(exit_code, 1);
+    if (result->sound()) ++sound;
     if (o.json) {
       all.push_back(to_json(path.string(), *result));
       for (auto& damage : damages_json(recording->damages(), path, stream_ids(*recording))) damages.push_back(damage);
+    } else if (o.quiet) {
+      fmt::print("{}: {}\n", path.string(), verdict(*result));
     } else {
       print_text(path.string(), *result);
     }
@@ -166,6 +176,8 @@ int run_check(const Options& o) {
     }
     assessed.push_back(std::move(*quality));
   }
+  if (!o.json && o.input.paths.size() > 1)
+    fmt::print("{} recordings: {} sound, {} not\n", o.input.paths.size(), sound, o.input.paths.size() - sound);
   if (with_quality) {
     std::vector<RecordingQuality> reference;
     for (const auto& path : o.against) {
@@ -199,9 +211,13 @@ void add_check(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("check", "Check whether recordings are sound: structure, checksums, time, sizes");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "Recordings to check, each by itself (.sds or .sdsz)", true);
-  command
-      ->add_option("-t,--tick-rate", o->tick_frequency, "Tick frequency in Hz, instead of the metadata's (else 1000)")
+  command->add_option("--tick-frequency", o->tick_frequency, "Tick frequency, instead of the metadata's (else 1000)")
+      ->transform(takes_frequency())
       ->type_name("HZ");
+  command->add_option("-t,--tick-rate", o->tick_frequency)
+      ->transform(takes_frequency())
+      ->excludes("--tick-frequency")
+      ->group("");
   command->add_flag("--quality", o->quality,
                     "Also report on the data: rates, missing samples, clipping, stuck values, noise, offsets; and over "
                     "several recordings: balance of the labels");
@@ -213,7 +229,8 @@ void add_check(CLI::App& app, Run& run) {
       ->add_option("--against", o->against,
                    "Also report how the values' distributions have drifted from these recordings'")
       ->type_name("RECORDING");
-  command->add_flag("--json", o->json, "Report as JSON");
+  auto* quiet = command->add_flag("-q,--quiet", o->quiet, "One line for each recording");
+  command->add_flag("--json", o->json, "Report as JSON")->excludes(quiet);
   command->footer(
       "Unsound, exit code 1: a torn end, damaged sections, recorded losses, timeslots that descend (a wrap-around at\n"
       "2^32 is none), block sizes that do not fit the metadata, metadata that cannot be read. Jitter, gaps in time,\n"

@@ -6,6 +6,7 @@
 #include "command.hpp"
 #include "compare.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
 
@@ -79,7 +80,7 @@ void add_compare(CLI::App& app, Run& run) {
           "times")
       ->type_name("[CHANNEL=]ABS");
   command->add_option("--relative", o->relative, "Values may differ by R times the larger of the two")
-      ->check(CLI::Range(0.0, 1.0))
+      ->transform(takes_share())
       ->type_name("R");
   command->add_flag("--argmax", o->argmax, "Also tell in how many samples the same channel is the largest");
   command->add_flag("--json", o->json, "Report as JSON");

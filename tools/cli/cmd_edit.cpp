@@ -1,6 +1,7 @@
 // sds cut, sds merge, sds resample: new recordings from old ones.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "command.hpp"
 #include "edit.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "query.hpp"
@@ -120,7 +122,11 @@ int run_merge(const Options& o) {
     Progress progress("merging", bytes);
     return merge(inputs, !o.no_align, o.output, o.edit, progress.callback());
   }();
-  return print_report(report, o);
+  const int exit_code = print_report(report, o);
+  if (!report && std::all_of(o.input.paths.begin(), o.input.paths.end(),
+                             [](const auto& path) { return path.extension() == ".sds"; }))
+    note("`sds pack` makes one recording of the plain files of one device");
+  return exit_code;
 }
 
 int run_resample(const Options& o) {
@@ -182,7 +188,10 @@ void add_edit(CLI::App& app, Run& run) {
   resampler->add_option("-s,--stream", r->streams, "The stream")->type_name("ID");
   resampler->add_option("--channel", r->edit.channels, "Only this channel. May be given several times")
       ->type_name("NAME");
-  resampler->add_option("--rate", r->rate, "The new sample rate in Hz")->required()->type_name("HZ");
+  resampler->add_option("--rate", r->rate, "The new sample rate: 100, 100Hz, 16kHz")
+      ->required()
+      ->transform(takes_frequency())
+      ->type_name("HZ");
   const std::map<std::string, ResampleQuality> qualities{
       {"best", ResampleQuality::best}, {"medium", ResampleQuality::medium}, {"fast", ResampleQuality::fast}};
   resampler
@@ -190,7 +199,7 @@ void add_edit(CLI::App& app, Run& run) {
           "--quality", r->quality,
           "The anti-alias filter, a windowed sinc of libsamplerate: best passes 97 % of the band and keeps aliases "
           "144 dB down (default), medium 90 % and 121 dB, fast 80 % and 97 dB")
-      ->transform(CLI::CheckedTransformer(qualities))
+      ->transform(takes_word(qualities))
       ->type_name("best|medium|fast");
   add_output(*resampler, *r);
   resampler->footer("Gaps stay gaps. Example: sds resample walk.sdsz -s Imu --rate 100 -o imu100.sdsz");

@@ -4,6 +4,7 @@
 
 #include "command.hpp"
 #include "export_options.hpp"
+#include "option_values.hpp"
 
 namespace sds::cli {
 
@@ -80,15 +81,17 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
             "Times of the samples of a block: by `rate`, sample k at block time + k / sample-frequency; `block`, "
             "all at the block's time; `metadata`, rate if there is a sample-frequency, else block (default); "
             "`interpolate`, spread up to the next block as Arm's sds-convert does")
-        ->transform(CLI::CheckedTransformer(names))
+        ->transform(takes_word(names))
         ->type_name("metadata|rate|block|interpolate");
   }
   if (info.format == Format::csv || info.format == Format::hdf5 || info.format == Format::npz ||
       info.format == Format::mcap || info.format == Format::qeexo)
     command->add_flag("--normalize", o->exports.samples.normalize, "Let the first block's time be 0");
   if (info.format == Format::csv) {
-    command->add_option("--start-timeslot", o->part.from, "The same as --from")->type_name("S");
-    command->add_option("--stop-timeslot", o->part.to, "The same as --to")->type_name("S");
+    command->add_option("--start-timeslot", o->part.from, "The same as --from")
+        ->transform(takes_time())
+        ->type_name("TIME");
+    command->add_option("--stop-timeslot", o->part.to, "The same as --to")->transform(takes_time())->type_name("TIME");
   }
   command->add_flag("-f,--force", o->exports.force, "Replace existing outputs");
   if (info.format == Format::audio || info.format == Format::hdf5 || info.format == Format::npz)
@@ -98,8 +101,9 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
         ->check(CLI::Range(0, 12));
   if (info.format == Format::npz) command->add_flag("--compress", o->exports.compress, "Deflate the arrays");
   if (info.format == Format::qeexo) {
-    command->add_option("--interval", o->exports.interval_s, "Length of a row in seconds (default 0.05)")
-        ->type_name("S");
+    command->add_option("--interval", o->exports.interval_s, "Length of a row (default 50ms; a number alone: seconds)")
+        ->transform(takes_time())
+        ->type_name("TIME");
     command->add_option("--class", o->exports.label, "The label of every row (default: the recording's labels)")
         ->type_name("NAME");
   }
@@ -123,7 +127,7 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
         ->add_option("--label-index", o->info_labels.in_samples,
                      "What info.labels counts: `samples`, as Edge Impulse's uploader takes it (default), or "
                      "`milliseconds`, as its documentation says")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"milliseconds", false}, {"samples", true}}))
+        ->transform(takes_word(std::map<std::string, bool>{{"milliseconds", false}, {"samples", true}}))
         ->type_name("milliseconds|samples");
   }
   if (info.format == Format::images)
@@ -143,8 +147,9 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
         ->type_name("NAME");
     command
         ->add_option("--label-share", o->window.min_label_share,
-                     "A window has a class if it covers at least so much of it (default 0.5)")
-        ->check(CLI::Range(0.0, 1.0));
+                     "A window has a class if it covers at least so much of it: 0.6, 60% (default 0.5)")
+        ->transform(takes_share())
+        ->type_name("SHARE");
     command->add_flag("--unlabelled", o->window.keep_unlabelled, "Keep windows without a class, as y = -1");
   }
   command

@@ -7,6 +7,7 @@
 
 #include "command.hpp"
 #include "imports.hpp"
+#include "option_values.hpp"
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
@@ -139,12 +140,17 @@ void add_numbers(CLI::App& command, Options& o) {
   command
       .add_option("--type", o.import.type,
                   "Type of the values (default auto: the smallest that holds each column exactly)")
-      ->transform(CLI::CheckedTransformer(types))
+      ->transform(takes_word(types))
       ->type_name("auto|int16|int32|int64|uint64|float|double");
   command
       .add_option("--tick-frequency", o.tick_frequency,
                   "Resolution of times (default: 1000 if that is exact, else 1e6)")
+      ->transform(takes_frequency())
       ->type_name("HZ");
+  command.add_option("--tick-rate", o.tick_frequency)
+      ->transform(takes_frequency())
+      ->excludes("--tick-frequency")
+      ->group("");
 }
 
 }  // namespace
@@ -173,15 +179,17 @@ void add_import(CLI::App& app, Run& run) {
   csv->add_option(
          "--date-order", o->import.date_order,
          "Of dates like 01/05/2024: day, month and year (default: the one that fits all; 01.05. is a first of May)")
-      ->transform(CLI::CheckedTransformer(
+      ->transform(takes_word(
           std::map<std::string, DateOrder>{{"dmy", DateOrder::dmy}, {"mdy", DateOrder::mdy}, {"ymd", DateOrder::ymd}}))
       ->type_name("dmy|mdy|ymd");
   csv->add_option("--second-row", o->import.second_row,
                   "What the row below the header is (default: units, if it has texts where numbers follow)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, SecondRow>{
+      ->transform(takes_word(std::map<std::string, SecondRow>{
           {"units", SecondRow::units}, {"values", SecondRow::values}, {"skipped", SecondRow::skipped}}))
       ->type_name("units|values|skipped");
-  csv->add_option("--rate", o->rate, "Sample rate, where there are no times")->type_name("HZ");
+  csv->add_option("--rate", o->rate, "Sample rate, where there are no times: 100, 100Hz, 16kHz")
+      ->transform(takes_frequency())
+      ->type_name("HZ");
   csv->add_option("--column", o->columns, "Take only this column, as NAME, in UNIT. May be given several times")
       ->type_name("COLUMN[=NAME[:UNIT]]");
   csv->add_option("--delimiter", o->delimiter, "Between fields (default: , ; | or tab, by the header)")
@@ -218,8 +226,9 @@ void add_import(CLI::App& app, Run& run) {
                  o, import_qeexo);
   qeexo
       ->add_option("--interval", o->import.interval_s,
-                   "How long the samples of a row last, in seconds (default: what fits all rows)")
-      ->type_name("S")
+                   "How long the samples of a row last (default: what fits all rows; a number alone: seconds)")
+      ->transform(takes_time())
+      ->type_name("TIME")
       ->check(CLI::PositiveNumber);
   add_numbers(*qeexo, *o);
 

@@ -8,6 +8,7 @@
 #include "command.hpp"
 #include "label_tools.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
@@ -83,10 +84,22 @@ Expected<Opened> open(const Options& o, For purpose) {
   return Opened{std::move(*recording), path, std::move(*file), std::move(lock)};
 }
 
-int saved(const Opened& opened, const std::string& what) {
-  if (auto done = opened.file.save(opened.path); !done) return fail_with(done.error());
-  fmt::print("{}: {}, {} in all\n", opened.path.string(), what, counted(opened.file.labels.size(), "label"));
+// What was done to the labels: in words, and as JSON.
+int report(const Options& o, const Opened& opened, const std::string& what, nlohmann::json done) {
+  if (o.json) {
+    done["file"] = opened.path.string();
+    done["label_count"] = opened.file.labels.size();
+    done["damages"] = damages_json();
+    print_json(done);
+  } else {
+    fmt::print("{}: {}, {} in all\n", opened.path.string(), what, counted(opened.file.labels.size(), "label"));
+  }
   return 0;
+}
+
+int saved(const Options& o, const Opened& opened, const std::string& what, const nlohmann::json& done) {
+  if (auto written = opened.file.save(opened.path); !written) return fail_with(written.error());
+  return report(o, opened, what, done);
 }
 
 std::string row(const LabelFile& file, std::size_t i) {
@@ -190,14 +203,11 @@ int run_add(const Options& o) {
   label.confidence = o.confidence;
   auto done = add_labels(opened->file, {std::move(made)}, sample_frequencies(opened->recording));
   if (!done) return fail_with(done.error());
-  if (done->added == 0) {
-    fmt::print("{}: added nothing: the very same label is there already, {} in all\n", opened->path.string(),
-               counted(opened->file.labels.size(), "label"));
-    return 0;
-  }
+  if (done->added == 0)
+    return report(o, *opened, "added nothing: the very same label is there already", {{"added", 0}});
   warn_of_rounded(done->rounded, opened->file);
   warn_of_problems(*opened);
-  return saved(*opened, fmt::format("added {}", o.name));
+  return saved(o, *opened, fmt::format("added {}", o.name), {{"added", 1}});
 }
 
 // The labels that --class and the numbers choose, by index.
@@ -237,7 +247,7 @@ int run_rm(const Options& o) {
   if (!indices) return fail_with(indices.error());
   for (auto i = indices->rbegin(); i != indices->rend(); ++i)
     opened->file.labels.erase(opened->file.labels.begin() + static_cast<std::ptrdiff_t>(*i));
-  return saved(*opened, fmt::format("removed {}", indices->size()));
+  return saved(o, *opened, fmt::format("removed {}", indices->size()), {{"removed", indices->size()}});
 }
 
 int run_rename(const Options& o) {
@@ -253,7 +263,7 @@ int run_rename(const Options& o) {
     if (name == o.name) name = o.new_name;
   if (count == 0) return fail_with({ErrorCode::usage, no_such_class(opened->file, o.name), opened->path, {}});
   opened->file.sort();
-  return saved(*opened, fmt::format("renamed {} from {} to {}", count, o.name, o.new_name));
+  return saved(o, *opened, fmt::format("renamed {} from {} to {}", count, o.name, o.new_name), {{"renamed", count}});
 }
 
 int run_move(const Options& o) {
@@ -281,7 +291,7 @@ int run_move(const Options& o) {
   if (!done) return fail_with(done.error());
   warn_of_rounded(*done, file);
   warn_of_problems(*opened);
-  return saved(*opened, fmt::format("moved {}", indices->size()));
+  return saved(o, *opened, fmt::format("moved {}", indices->size()), {{"moved", indices->size()}});
 }
 
 int run_merge(const Options& o) {
@@ -302,11 +312,12 @@ int run_merge(const Options& o) {
   if (o.gap >= 0) join_labels(opened->file, o.gap);
   const std::size_t joined = before + added - opened->file.labels.size();
   warn_of_problems(*opened);
-  return saved(*opened, fmt::format("added {}, joined {}", added, joined));
+  return saved(o, *opened, fmt::format("added {}, joined {}", added, joined), {{"added", added}, {"joined", joined}});
 }
 
 int run_check(const Options& o) {
   int exit_code = 0;
+  auto all = nlohmann::json::array();
   for (const auto& path : o.input.paths) {
     auto recording = o.input.open_one(path);
     if (!recording) return fail_with(recording.error());
@@ -317,15 +328,26 @@ int run_check(const Options& o) {
     }
     auto problems = check_labels(*file, *recording);
     if (!problems) return fail_with(problems.error());
+    if (!problems->empty()) exit_code = std::max(exit_code, 1);
+    if (o.json) {
+      all.push_back({{"recording", path.string()}, {"label_count", file->labels.size()}, {"problems", *problems}});
+      continue;
+    }
     for (const auto& problem : *problems) fmt::print("{}: {}\n", path.string(), problem);
     fmt::print("{}: {}, {}\n", path.string(), counted(file->labels.size(), "label"),
                problems->empty() ? "good" : counted(problems->size(), "problem"));
-    if (!problems->empty()) exit_code = std::max(exit_code, 1);
   }
+  if (o.json) print_json({{"recordings", all}, {"damages", damages_json()}});
   return exit_code;
 }
 
 int run_compare(const Options& o) {
+  for (const auto& path : o.files)
+    if (path.extension() == ".sds" || path.extension() == ".sdsz")
+      return fail_with({ErrorCode::usage,
+                        fmt::format("is a recording: name label files, such as {}", label_path(path).string()),
+                        path,
+                        {}});
   auto a = LabelFile::load(o.files[0]);
   if (!a) return fail_with(a.error());
   auto b = LabelFile::load(o.files[1]);
@@ -430,10 +452,12 @@ int run_import(const Options& o) {
   if (!done) return fail_with(done.error());
   warn_of_rounded(done->rounded, opened->file);
   warn_of_problems(*opened);
-  return saved(*opened, fmt::format("imported {}", done->added));
+  return saved(o, *opened, fmt::format("imported {}", done->added), {{"imported", done->added}});
 }
 
 int run_export(const Options& o) {
+  if (o.json && (o.file.empty() || o.file == "-"))
+    return fail_with({ErrorCode::usage, "--json: standard output has the labels: say where they go with -o", {}, {}});
   auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   auto streams = exchanged(*opened, o);
@@ -478,6 +502,10 @@ int run_export(const Options& o) {
   }
   reads(opened->path);
   if (auto done = write_text_file(o.file, text, if_exists(o.force)); !done) return fail_with(done.error());
+  if (o.json) {
+    print_json({{"output", o.file.string()}, {"label_count", opened->file.labels.size()}, {"damages", damages_json()}});
+    return 0;
+  }
   fmt::print("{}: {}\n", o.file.string(), counted(opened->file.labels.size(), "label"));
   return 0;
 }
@@ -516,10 +544,12 @@ int run_auto(const Options& o) {
     Progress progress("labelling", opened->recording.streams()[index].raw_bytes);
     auto report = label_activity(opened->recording, index, o.activity, made, progress.callback());
     if (!report) return fail_with(report.error());
-    fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames), o.activity.frame_s,
-               report->floor, report->threshold);
+    if (!o.json)
+      fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames),
+                 o.activity.frame_s, report->floor, report->threshold);
   }
   if (made.empty()) {
+    if (o.json) return report(o, *opened, "", {{"made", 0}, {"added", 0}});
     fmt::print("made no labels: {} is left as it is\n", opened->path.string());
     return 0;
   }
@@ -529,12 +559,15 @@ int run_auto(const Options& o) {
   auto done = add_labels(changed->file, std::move(made), of_samples, false);
   if (!done) return fail_with(done.error());
   warn_of_rounded(done->rounded, changed->file);
-  return saved(*changed, fmt::format("made {}, {} of them new", done->placed, done->added));
+  return saved(o, *changed, fmt::format("made {}, {} of them new", done->placed, done->added),
+               {{"made", done->placed}, {"added", done->added}});
 }
 
 void add_interval(CLI::App& command, Options& o) {
-  command.add_option("--from", o.from, "Begin, in seconds of the recording's clock")->type_name("S");
-  command.add_option("--to", o.to, "End (not included), in seconds")->type_name("S");
+  command.add_option("--from", o.from, "Begin, of the recording's clock: 12.5 (seconds), 500ms, 1:02")
+      ->transform(takes_time())
+      ->type_name("TIME");
+  command.add_option("--to", o.to, "End (not included)")->transform(takes_time())->type_name("TIME");
   command.add_option("--from-tick", o.from_tick, "Begin, in ticks")->type_name("N")->excludes("--from");
   command.add_option("--to-tick", o.to_tick, "End (not included), in ticks")->type_name("N")->excludes("--to");
 }
@@ -545,6 +578,7 @@ CLI::App* add_command(CLI::App& parent, Run& run, const char* name, const char* 
   auto* command = parent.add_subcommand(name, description);
   o->input.add_to(*command, many ? "Recordings" : "The recording (a .sds file or one .sdsz)", many);
   command->add_option("--labels", o->labels, "The label file, instead of <recording>.labels.yml")->type_name("FILE");
+  command->add_flag("--json", o->json, "Report as JSON");
   command->callback([o, &run, function] { run = [o, function] { return function(*o); }; });
   return command;
 }
@@ -565,13 +599,14 @@ void add_label(CLI::App& app, Run& run) {
       ->type_name("ID");
   add->add_option("--author", o->author, "Who says so")->type_name("NAME");
   add->add_option("--note", o->note, "Anything else")->type_name("TEXT");
-  add->add_option("--confidence", o->confidence, "How sure, 0 to 1")->check(CLI::Range(0.0, 1.0));
+  add->add_option("--confidence", o->confidence, "How sure, 0 to 1 or per cent")
+      ->transform(takes_share())
+      ->type_name("SHARE");
   add->footer("Example: sds label add walk.sdsz -c walk --from 12.5 --to 80");
 
   o = options();
   auto* list = add_command(*label, run, "list", "List labels, numbered, with the time of each class", o, run_list);
   list->add_option("-c,--class", o->name, "Only this class")->type_name("NAME");
-  list->add_flag("--json", o->json, "As JSON");
 
   o = options();
   auto* rm = add_command(*label, run, "rm", "Remove labels", o, run_rm);
@@ -589,14 +624,15 @@ void add_label(CLI::App& app, Run& run) {
   move->add_option("-n,--number", o->numbers, "As `list` numbers them. May be given several times")->type_name("N");
   move->add_option("-c,--class", o->name, "All of this class")->type_name("NAME");
   move->add_flag("--all", o->all, "All");
-  move->add_option("--by", o->by, "Shift by so many seconds; negative: earlier")->type_name("S");
+  move->add_option("--by", o->by, "Shift by so much; negative: earlier")->transform(takes_time())->type_name("TIME");
   add_interval(*move, *o);
 
   o = options();
   auto* merge = add_command(*label, run, "merge", "Add the labels of other label files; equal ones once", o, run_merge);
   merge->add_option("--with", o->files, "A label file. May be given several times")->type_name("FILE");
-  merge->add_option("--join", o->gap, "Make one of labels of a class that are at most so many seconds apart")
-      ->type_name("S");
+  merge->add_option("--join", o->gap, "Make one of labels of a class that are at most so far apart")
+      ->transform(takes_time())
+      ->type_name("TIME");
 
   o = options();
   add_command(*label, run, "check", "Overlaps, unknown classes, intervals outside the recording: exit code 1", o,
@@ -606,7 +642,7 @@ void add_label(CLI::App& app, Run& run) {
   auto* compare =
       label->add_subcommand("compare", "How far two annotators agree: time, Cohen's kappa, what was confused");
   compare->add_option("files", o->files, "Two label files")->required()->expected(2)->type_name("A B");
-  compare->add_flag("--json", o->json, "As JSON");
+  compare->add_flag("--json", o->json, "Report as JSON");
   compare->callback([o, &run] { run = [o] { return run_compare(*o); }; });
 
   const auto add_exchange = [](CLI::App& command, Options& e) {
@@ -642,17 +678,21 @@ void add_label(CLI::App& app, Run& run) {
   automatic->add_option("-s,--stream", o->stream, "The stream to segment by its energy")->type_name("ID");
   automatic->add_option("--channel", o->activity.channels, "Only this channel. May be given several times")
       ->type_name("NAME");
-  automatic->add_option("--frame", o->activity.frame_s, "Length of a frame in seconds (default 0.05)")->type_name("S");
+  automatic->add_option("--frame", o->activity.frame_s, "Length of a frame (default 50ms; a number alone: seconds)")
+      ->transform(takes_time())
+      ->type_name("TIME");
   automatic
       ->add_option("--threshold", o->activity.threshold,
                    "Level above which a frame is active: RMS about the frame's mean, in physical units (default: "
                    "the 10th percentile of the frames' levels times --factor)")
       ->type_name("X");
   automatic->add_option("--factor", o->activity.factor, "See --threshold (default 4)")->type_name("X");
-  automatic->add_option("--min-active", o->activity.min_active_s, "Shorter activity is none (default 0.2)")
-      ->type_name("S");
-  automatic->add_option("--min-silent", o->activity.min_silent_s, "Shorter silence is none (default 0.2)")
-      ->type_name("S");
+  automatic->add_option("--min-active", o->activity.min_active_s, "Shorter activity is none (default 200ms)")
+      ->transform(takes_time())
+      ->type_name("TIME");
+  automatic->add_option("--min-silent", o->activity.min_silent_s, "Shorter silence is none (default 200ms)")
+      ->transform(takes_time())
+      ->type_name("TIME");
   automatic->add_option("--active", o->activity.active, "Class of activity (default active)")->type_name("NAME");
   automatic->add_option("--silent", o->activity.silent, "Class of silence (default: no label)")->type_name("NAME");
   automatic
@@ -665,7 +705,8 @@ void add_label(CLI::App& app, Run& run) {
   automatic->add_option("--score-threshold", o->scores.threshold, "A largest score below it is no class")
       ->type_name("X");
   automatic->add_option("--min-duration", o->scores.min_duration_s, "Shorter labels from scores are left out")
-      ->type_name("S");
+      ->transform(takes_time())
+      ->type_name("TIME");
   // What one way knows has no effect on the other.
   auto* scores = automatic->get_option("--scores");
   for (const char* of_activity : {"--stream", "--channel", "--frame", "--threshold", "--factor", "--min-active",

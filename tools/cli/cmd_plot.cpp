@@ -1,11 +1,15 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "opened.hpp"
+#include "option_values.hpp"
 #include "outputs.hpp"
 #include "plot.hpp"
 #include "progress_line.hpp"
+#include "report.hpp"
 
 namespace sds::cli {
 
@@ -21,6 +25,7 @@ struct Options {
   bool no_spectrogram = false;
   bool no_sound = false;
   bool force = false;
+  bool json = false;
 };
 
 int run_plot(Options o) {
@@ -51,9 +56,22 @@ int run_plot(Options o) {
                                    : draw_with_gnuplot(*plot, o.output, o.width, o.force);
   if (!done) return fail_with(done.error());
   std::error_code ignored;
+  const auto bytes = std::filesystem::file_size(o.output, ignored);
+  const bool from_index = plot->streams_read == 0 && !plot->panels.empty();
+  if (o.json) {
+    print_json(nlohmann::json{{"output", o.output.string()},
+                              {"panel_count", plot->panels.size() + plot->spectrograms.size()},
+                              {"label_count", plot->labels.size()},
+                              {"bytes", bytes},
+                              {"begin", plot->begin},
+                              {"end", plot->end},
+                              {"from_index", from_index},
+                              {"damages", damages_json()},
+                              {"notes", plot->notes}});
+    return 0;
+  }
   fmt::print("{}: {}, {}, {}{}\n", o.output.string(), counted(plot->panels.size() + plot->spectrograms.size(), "panel"),
-             counted(plot->labels.size(), "label"), human_bytes(std::filesystem::file_size(o.output, ignored)),
-             plot->streams_read == 0 && !plot->panels.empty() ? ", drawn from the index" : "");
+             counted(plot->labels.size(), "label"), human_bytes(bytes), from_index ? ", drawn from the index" : "");
   return 0;
 }
 
@@ -70,8 +88,10 @@ void add_plot(CLI::App& app, Run& run) {
   command->add_option("-s,--stream", o->plot.streams, "Only this stream. May be given several times")->type_name("ID");
   command->add_option("--channel", o->plot.channels, "Only this channel. May be given several times")
       ->type_name("NAME");
-  command->add_option("--from", o->plot.from, "From this time on, in seconds")->type_name("S");
-  command->add_option("--to", o->plot.to, "Up to this time")->type_name("S");
+  command->add_option("--from", o->plot.from, "From this time on: 12.5 (seconds), 500ms, 1:02")
+      ->transform(takes_time())
+      ->type_name("TIME");
+  command->add_option("--to", o->plot.to, "Up to this time")->transform(takes_time())->type_name("TIME");
   command->add_option("--below", o->below, "Another recording, beneath: the outputs of a replay")->type_name("FILE");
   command->add_option("--with", o->with, "Another recording, into the panels of the same streams: to compare")
       ->type_name("FILE");
@@ -79,6 +99,7 @@ void add_plot(CLI::App& app, Run& run) {
   command->add_flag("--no-spectrogram", o->no_spectrogram, "Audio without spectrograms");
   command->add_flag("--no-sound", o->no_sound, "Pages without the sound");
   command->add_flag("-f,--force", o->force, "Replace an existing output");
+  command->add_flag("--json", o->json, "Report as JSON");
   command->footer(
       "PNG and SVG are drawn by gnuplot; a page is one file that needs nothing else. A stream of which there is very "
       "much\n"

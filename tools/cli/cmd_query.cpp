@@ -9,6 +9,7 @@
 #include "label_tools.hpp"
 #include "losses_within.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "query.hpp"
@@ -256,11 +257,13 @@ void add_query(CLI::App& app, Run& run) {
   command->add_option("condition", o->condition, "Such as 'ax > 2 and Temperature.temperature < 30'")->required();
   command->add_option("-y,--yaml", o->input.metadata, "Metadata file for plain .sds input")->type_name("FILE");
   o->part.add_to(*command);
-  command->add_option("--merge-gap", o->merge_gap, "Matches at most so many seconds apart are one")
-      ->type_name("S")
+  command->add_option("--merge-gap", o->merge_gap, "Matches at most so far apart are one")
+      ->transform(takes_time())
+      ->type_name("TIME")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--min-duration", o->min_duration, "Leave out shorter matches (after --merge-gap)")
-      ->type_name("S")
+      ->transform(takes_time())
+      ->type_name("TIME")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--count", o->count, "Only how many, and how long");
   auto* rows = command->add_flag("--rows", o->rows, "The samples in the intervals, as CSV");

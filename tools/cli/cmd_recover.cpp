@@ -34,8 +34,9 @@ std::string missing_text(const Damage& damage, const std::vector<std::string>& s
 std::string had_text(const RecoveredStream& stream) {
   if (stream.blocks == 0) return "0 blocks";
   return fmt::format("{}, {} to {} s (ticks {} to {})", counted(stream.blocks, "block"),
-                     seconds(*stream.first_tick, stream.tick_frequency),
-                     seconds(*stream.last_tick, stream.tick_frequency), *stream.first_tick, *stream.last_tick);
+                     seconds_text(seconds(*stream.first_tick, stream.tick_frequency)),
+                     seconds_text(seconds(*stream.last_tick, stream.tick_frequency)), *stream.first_tick,
+                     *stream.last_tick);
 }
 
 std::string verdict(const RecoverReport& report) {
@@ -75,6 +76,12 @@ nlohmann::json streams_json(const std::vector<RecoveredStream>& streams) {
 
 int run_recover(const Options& o) {
   if (auto ok = refuse_companion(o.input); !ok) return fail_with(ok.error());
+  if (o.input.extension() == ".sds")
+    return fail_with({ErrorCode::bad_input,
+                      "is a plain file, which holds nothing to recover by: `sds check` says whether it is sound, and "
+                      "`sds pack` keeps what can be read",
+                      o.input,
+                      {}});
   const auto output = o.output.empty() ? recovered_path(o.input) : o.output;
   std::error_code ignored;
   Progress progress("recovering", std::filesystem::file_size(o.input, ignored));

@@ -8,6 +8,7 @@
 
 #include "command.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
@@ -308,8 +309,12 @@ void add_replay(CLI::App& app, Run& run) {
   command->add_flag("--require-identical", o->require_identical, "Same as --repeat 2, if there is no --repeat");
   command->add_flag("--check-reset", o->check_reset, "Also demand that a run after a reset gives the same");
   command->add_option("--speed", o->speed, "`max`, or a multiple of real time: 1 as recorded")->capture_default_str();
-  command->add_option("--timeout", o->timeout_ms, "Longest time for one call of the algorithm, in ms")
+  command
+      ->add_option("--timeout", o->timeout_ms,
+                   "Longest time for one call of the algorithm: 500ms, 10s; a number alone: ms")
+      ->transform(takes_milliseconds())
       ->check(CLI::Range(1, 86400000))
+      ->type_name("TIME")
       ->capture_default_str();
   command->add_option("--memory", o->memory_mib, "Most memory that a library may allocate, in MiB; 0: any")
       ->check(CLI::Range(0, 1 << 20))
@@ -321,7 +326,7 @@ void add_replay(CLI::App& app, Run& run) {
   command->add_option("--tolerance", o->tolerances, "With --a and --b, as in `sds compare`")
       ->type_name("[CHANNEL=]ABS");
   command->add_option("--relative", o->relative, "With --a and --b, as in `sds compare`")
-      ->check(CLI::Range(0.0, 1.0))
+      ->transform(takes_share())
       ->type_name("R");
   command->add_flag("-f,--force", o->force, "Replace existing outputs");
   command->add_flag("--json", o->json, "Report as JSON");

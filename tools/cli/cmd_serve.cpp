@@ -17,6 +17,7 @@
 
 #include "command.hpp"
 #include "keyboard.hpp"
+#include "option_values.hpp"
 #include "progress_line.hpp"
 #include "sds/recorder/log_writer.hpp"
 #include "sds/recorder/sdsio_message.hpp"
@@ -286,7 +287,10 @@ void add_serve(CLI::App& app, Run& run) {
   socket->add_option("--netif", o->interface, "Listen on the address of this network interface")
       ->type_name("NAME")
       ->excludes(address);
-  socket->add_option("--port", o->server.port, "TCP port; 0: any free one")->type_name("N")->capture_default_str();
+  socket->add_option("--port", o->server.port, "TCP port; 0: any free one")
+      ->check(CLI::Range(0, 65535))
+      ->type_name("N")
+      ->capture_default_str();
   socket->add_option("--workdir", o->server.directory, "Directory of recordings and their <stream>.sds.yml files")
       ->type_name("DIR")
       ->capture_default_str();
@@ -301,8 +305,12 @@ void add_serve(CLI::App& app, Run& run) {
   socket->add_option("--threads", o->server.threads, "Threads that compress; 0: one for each core")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
-  socket->add_option("--flush-interval", o->flush_ms, "How often what came is made as safe as --durability says, in ms")
+  socket
+      ->add_option("--flush-interval", o->flush_ms,
+                   "How often what came is made as safe as --durability says: 200ms, 2s; a number alone: ms")
+      ->transform(takes_milliseconds())
       ->check(CLI::Range(1, 3600000))
+      ->type_name("TIME")
       ->capture_default_str();
   auto* durability = socket
                          ->add_option("--durability", o->durability,

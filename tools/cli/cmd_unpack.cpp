@@ -55,7 +55,7 @@ void add_unpack(CLI::App& app, Run& run) {
   auto* command = app.add_subcommand("unpack", "Unpack a .sdsz recording into plain .sds files and their metadata");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sdsz recording", false);
-  command->add_option("-d,--directory", o->directory, "Where to; made if needed")
+  command->add_option("-o,--output,-d,--directory", o->directory, "Where to; made if needed")
       ->check(names_new_folder())
       ->type_name("DIR")
       ->capture_default_str();

@@ -10,6 +10,7 @@
 
 #include "label_file.hpp"
 #include "opened.hpp"
+#include "option_values.hpp"
 #include "sds/format/file_in_use.hpp"
 
 namespace sds::cli {
@@ -82,8 +83,10 @@ Expected<Recording> InputOptions::open_one(const std::filesystem::path& path) co
 }
 
 void PartOptions::add_to(CLI::App& command) {
-  command.add_option("--from", from, "Only from this time on, in seconds of the recording's clock")->type_name("S");
-  command.add_option("--to", to, "Only before this time")->type_name("S");
+  command.add_option("--from", from, "Only from this time on, of the recording's clock: 12.5 (seconds), 500ms, 1:02")
+      ->transform(takes_time())
+      ->type_name("TIME");
+  command.add_option("--to", to, "Only before this time")->transform(takes_time())->type_name("TIME");
   command.add_option("--label", labels, "Only where a label of this class is. May be given several times")
       ->type_name("CLASS");
 }

@@ -8,13 +8,14 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <span>
-#include <string_view>
+#include <string>
+#include <vector>
 
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
+#include "usage.hpp"
 
 namespace {
 
@@ -59,9 +60,9 @@ int run_command(int argc, char** argv) {
   app.fallthrough(false);
   app.footer(
       "Exit codes: 0 done; 1 the answer is no (a check failed, outputs differ); 2 wrong usage; 3 bad input, or done\n"
-      "with what a damaged recording has left; 4 I/O or system error; 130 interrupted.  `sds COMMAND --help` explains "
-      "a command.");
-  app.get_formatter()->column_width(36);
+      "with what a damaged recording has left; 4 I/O or system error; 130 interrupted.  `sds help COMMAND` and\n"
+      "`sds COMMAND --help` explain a command.");
+  sds::cli::set_help(app);
   sds::cli::Run run;
   sds::cli::add_serve(app, run);
   sds::cli::add_info(app, run);
@@ -80,20 +81,19 @@ int run_command(int argc, char** argv) {
   sds::cli::add_export(app, run);
   sds::cli::add_import(app, run);
   sds::cli::add_bench(app, run);
+  sds::cli::one_value_each(app);
+  const auto words = sds::cli::words_of(argc, argv);
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
-    if (app.exit(error) == 0) return with_output_written(0);
-    // A word that is no command, or an option before one, is what is wrong; a missing command only follows from it.
-    const auto not_understood = app.remaining(true);
-    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !not_understood.empty())
-      sds::cli::fail_with({sds::ErrorCode::usage, "not understood: " + not_understood.front(), {}, {}});
-    // What was not understood may stand in front of the option.
-    const std::span words(argv, static_cast<std::size_t>(argc));
-    if (std::find(words.begin(), words.end(), std::string_view("--json")) != words.end()) {
-      sds::cli::also_told({sds::ErrorCode::usage, error.what(), {}, {}});
-      sds::cli::print_json_errors();
+    if (error.get_exit_code() == 0) {  // help and the version
+      app.exit(error);
+      return with_output_written(0);
     }
+    sds::cli::fail_with({sds::ErrorCode::usage, sds::cli::what_is_wrong(app, error, words), {}, {}});
+    sds::cli::tell("`{} --help` lists what it takes\n", sds::cli::command_reached(app));
+    // What was not understood may stand in front of the option.
+    if (std::find(words.begin(), words.end(), "--json") != words.end()) sds::cli::print_json_errors();
     return std::max(2, with_output_written(2));
   }
   sds::cli::catch_interrupts();

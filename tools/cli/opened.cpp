@@ -1,6 +1,7 @@
 #include "opened.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -86,6 +87,23 @@ Expected<void> refuse_companion(const std::filesystem::path& path) {
 
 namespace {
 
+Expected<void> refuse_folder(const std::filesystem::path& path) {
+  std::error_code failed;
+  if (!std::filesystem::is_directory(path, failed)) return {};
+  std::vector<std::string> names;
+  for (std::filesystem::directory_iterator entry(path, failed), end; !failed && entry != end; entry.increment(failed))
+    if (entry->path().extension() == ".sds" || entry->path().extension() == ".sdsz")
+      names.push_back(entry->path().filename().string());
+  std::sort(names.begin(), names.end());
+  const std::size_t count = names.size();
+  names.resize(std::min<std::size_t>(count, 5));
+  return fail(ErrorCode::io,
+              count == 0 ? std::string("is a directory, without recordings")
+                         : fmt::format("is a directory: name the recordings in it: {}{}", fmt::join(names, ", "),
+                                       count > names.size() ? fmt::format(" and {} more", count - names.size()) : ""),
+              path);
+}
+
 // Any bytes are a torn end: of a file that is not even named like a recording, they are none.
 Expected<void> check_plain(const std::filesystem::path& path) {
   if (path.extension() == ".sds") return {};
@@ -99,7 +117,8 @@ Expected<void> check_plain(const std::filesystem::path& path) {
 
 Expected<Recording> open(std::span<const std::filesystem::path> paths, const Recording::Options& options, bool untold) {
   for (const auto& path : paths)
-    if (auto ok = refuse_companion(path); !ok) return fail(ok);
+    for (auto ok : {refuse_companion(path), refuse_folder(path)})
+      if (!ok) return fail(ok);
   auto recording = Recording::open(paths, options);
   if (!recording) return recording;
   if (!recording->sdsz())

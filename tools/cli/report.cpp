@@ -20,7 +20,7 @@ void print_channel(const ChannelComparison& c) {
              fmt::format("{:.6g}", c.max_difference), fmt::format("{:.6g}", c.mean_difference));
   if (c.first)
     fmt::print("    first difference: tick {} ({} s), sample {}{}: {} against {}\n", c.first->tick,
-               text_of(c.first->seconds), c.first->sample,
+               seconds_text(c.first->seconds), c.first->sample,
                c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", text_of(c.first->a),
                text_of(c.first->b));
 }
@@ -72,8 +72,8 @@ void print_json_errors() {
 
 void print_comparison(const RecordingComparison& result) {
   for (const auto& s : result.streams) {
-    fmt::print("stream {}{}: {} blocks compared, {} identical\n", s.a, s.a == s.b ? "" : " against " + s.b,
-               grouped(s.blocks), grouped(s.identical));
+    fmt::print("stream {}{}: {} compared, {} identical\n", s.a, s.a == s.b ? "" : " against " + s.b,
+               counted(s.blocks, "block"), grouped(s.identical));
     for (const auto& note : s.notes) fmt::print("  note: {}\n", note);
     if (s.only_a > 0) fmt::print("  {} blocks only in A, first at tick {}\n", grouped(s.only_a), *s.first_only_a);
     if (s.only_b > 0) fmt::print("  {} blocks only in B, first at tick {}\n", grouped(s.only_b), *s.first_only_b);

@@ -34,21 +34,13 @@ bool is_per_stream(Format format) {
   return format == Format::csv || format == Format::audio || format == Format::edge_impulse;
 }
 
-// "2s", "500ms", "2" (seconds).
-Expected<double> parse_duration(const std::string& text) {
-  double factor = 1;
-  std::string number = text;
-  for (const auto& [unit, value] : {std::pair{"ms", 1e-3}, {"min", 60.0}, {"s", 1.0}})
-    if (number.ends_with(unit)) {
-      number.resize(number.size() - std::string_view(unit).size());
-      factor = value;
-      break;
-    }
-  char* end = nullptr;
-  const double value = std::strtod(number.c_str(), &end);
-  if (number.empty() || *end != '\0' || !(value > 0) || value > 1e6)
-    return fail(ErrorCode::usage, fmt::format("'{}' is no duration; write 2s, 500ms or 1.5", text));
-  return value * factor;
+Expected<double> parse_duration(const char* option, const std::string& text) {
+  auto time = parse_time(text);
+  if (!time) return fail(ErrorCode::usage, fmt::format("{}: {}", option, time.error().message));
+  if (!(*time > 0) || *time > 1e6)
+    return fail(ErrorCode::usage,
+                fmt::format("{} '{}' is no duration of a window: write 2s, 500ms or 1.5", option, text));
+  return time;
 }
 
 // "80/10/10" or "80/20".
@@ -385,12 +377,21 @@ int finish_dataset(const Options& o, const std::vector<DatasetItem>& items, cons
   return 0;
 }
 
+std::string why_no_window(double window_s, const std::vector<DatasetItem>& items) {
+  double longest = 0;
+  for (const auto& item : items) longest = std::max(longest, item.seconds);
+  std::string text = "no window is left";
+  if (longest < window_s)
+    text += fmt::format(": it has {}, and the longest recording {}", human_seconds(window_s), human_seconds(longest));
+  return text;
+}
+
 int run_windows(Options o) {
-  auto window = parse_duration(o.window_text);
+  auto window = parse_duration("--window", o.window_text);
   if (!window) return fail_with(window.error());
   o.window.window_s = o.window.stride_s = *window;
   if (!o.stride_text.empty()) {
-    auto stride = parse_duration(o.stride_text);
+    auto stride = parse_duration("--stride", o.stride_text);
     if (!stride) return fail_with(stride.error());
     o.window.stride_s = *stride;
   }
@@ -418,11 +419,15 @@ int run_windows(Options o) {
   if (!report) return fail_shown(o, report.error());
   for (const auto& note : report->notes) warn(note);
   if (report->unlabelled > 0 && !o.window.keep_unlabelled)
-    warn(fmt::format("{} windows have no label that covers enough of them, and are left out (--unlabelled keeps them)",
-                     report->unlabelled));
+    warn(fmt::format(
+        "{} (--unlabelled keeps {})",
+        report->unlabelled == 1
+            ? "1 window has no label that covers enough of it, and is left out"
+            : fmt::format("{} windows have no label that covers enough of them, and are left out", report->unlabelled),
+        report->unlabelled == 1 ? "it" : "them"));
   int exit_code = 0;
   if (report->windows == 0) {
-    exit_code = fail_with({ErrorCode::bad_input, "no window is left", {}, {}});
+    exit_code = fail_with({ErrorCode::bad_input, why_no_window(o.window.window_s, *items), {}, {}});
   } else if (const int failure = finish_dataset(o, *items, &o.window); failure != 0) {
     return failure;
   }

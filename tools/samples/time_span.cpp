@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "duration_text.hpp"
+
 namespace sds {
 
 Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t index) {
@@ -94,7 +96,8 @@ Expected<std::string> spans_text(const Recording& recording, std::span<const std
     auto span = stream_span(recording, index);
     if (!span) return fail(span);
     text += fmt::format("{}{} ", text.empty() ? "" : "; ", recording.streams()[index].id);
-    text += *span ? fmt::format("has [{}, {}) s", (*span)->begin, (*span)->end) : "has no blocks";
+    text += *span ? fmt::format("has [{}, {}) s", seconds_text((*span)->begin), seconds_text((*span)->end))
+                  : "has no blocks";
   }
   return text;
 }

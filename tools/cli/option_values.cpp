@@ -1,0 +1,55 @@
+#include "option_values.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "duration_text.hpp"
+
+namespace sds::cli {
+
+CLI::Validator takes_time() {
+  return {[](std::string& text) {
+            const auto time = parse_time(text);
+            if (!time) return time.error().message;
+            text = fmt::format("{}", *time);
+            return std::string();
+          },
+          "", "takes_time"};
+}
+
+CLI::Validator takes_milliseconds() {
+  return {[](std::string& text) {
+            const auto time = parse_time(text, 1e-3);
+            if (!time) return time.error().message;
+            const double ms = std::round(*time * 1e3);
+            if (!(std::abs(ms) < 1e15) || std::abs(*time * 1e3 - ms) > 1e-6)
+              return fmt::format("'{}' is no whole number of milliseconds", text);
+            text = fmt::format("{:.0f}", ms);
+            return std::string();
+          },
+          "", "takes_milliseconds"};
+}
+
+CLI::Validator takes_frequency() {
+  return {[](std::string& text) {
+            const auto hertz = in_hertz(text);
+            if (!hertz) return hertz.error().message;
+            text = *hertz;
+            return std::string();
+          },
+          "", "takes_frequency"};
+}
+
+CLI::Validator takes_share() {
+  return {[](std::string& text) {
+            const auto share = parse_share(text);
+            if (!share) return share.error().message;
+            if (!(*share >= 0 && *share <= 1)) return fmt::format("'{}' is not within 0 and 1 (100%)", text);
+            text = fmt::format("{}", *share);
+            return std::string();
+          },
+          "", "takes_share"};
+}
+
+}  // namespace sds::cli
