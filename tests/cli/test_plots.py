@@ -1,6 +1,7 @@
 """What is in pictures and pages: lines that end where there is no data, spectrograms beneath their streams, names of
 labels, and clock times."""
 import base64
+import json
 import math
 import re
 import shutil
@@ -111,6 +112,79 @@ class Plots(Case):
         run("pack", self.stream("A", np.arange(100), unit="mg"), "-o", self.path("two.sdsz"))
         _, err = run("plot", self.path("one.sdsz"), "--with", self.path("two.sdsz"), "-o", self.path("p.html"))
         self.assertIn("two: x is left out: there is no panel of a stream A in mg that it could go into", err)
+
+    def dots(self, svg):
+        """The x coordinates of the dots of the first series."""
+        return [float(x) for x in re.findall(r"<use xlink:href='#gpPt6' transform='translate\(([\d.]+),[^>]*color='rgb\( 47, 111, 178\)'", svg)]
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
+    def test_values_without_neighbours_are_dots(self):
+        values = np.full(1000, math.nan)
+        values[::100] = np.arange(10)  # at 0, 1, ... s
+        values[501] = 5                # a line from 5.00 to 5.01 s
+        run("plot", self.stream("A", values), "-o", self.path("p.svg"))
+        found = self.dots(self.read("p.svg").decode())
+        lone = [t for t in range(10) if t != 5]
+        self.assertEqual(len(found), 2 * len(lone))  # of the smallest and the largest value in a column
+        for x, t in zip(sorted(found)[::2], lone, strict=True):
+            self.assertAlmostEqual(x, 70 + 1510 * t / 10, delta=2)
+
+    def test_what_has_nothing_in_the_time_is_told(self):
+        one = self.stream("A", np.arange(1000))
+        late = self.write("B.sds.yml", self.read("A.sds.yml").decode().replace("A", "B")) and self.write(
+            "B.0.sds", plain(*[(1_000_000 + 100 * k, np.arange(10, dtype="<f4").tobytes()) for k in range(500)]))
+        for how in ("--below", "--with"):
+            for picture in ("p.svg", "p.html"):
+                out, err = run("plot", one, how, late, "-o", self.path(picture), expect=3)
+                self.assertIn("B.0.sds: has nothing to draw in 0 to 10 s: B has [1000, 1050) s", err)
+        # With something else to draw it is a warning, and the picture is made.
+        nan = self.stream("C", np.full(1000, math.nan))
+        for picture in ("p.svg", "p.html"):
+            _, err = run("plot", one, nan, "-o", self.path(picture), "-f")
+            self.assertIn("C has nothing to draw in 0 to 10 s", err)
+        _, err = run("plot", nan, "-o", self.path("p.svg"), "-f", expect=3)
+        self.assertNotIn("plot.gp", err)
+
+    def test_a_channel_that_is_not_there_is_named_with_those_that_are(self):
+        _, err = run("plot", self.stream("A", np.arange(100)), "--channel", "X", "-o", self.path("p.html"), expect=2)
+        self.assertIn("no channel 'X'; there is: x", err)
+
+    def test_overlapping_and_short_labels_have_rows_and_names(self):
+        rec = self.stream("A", np.arange(6000))  # 60 s
+        labels = [("walk", 2, 30), ("run", 10, 40), ("hop", 12, 20), ("mark1", 50, 50.001), ("mark2", 50.5, 50.501), ("end", 59.999, 60)]
+        for name, begin, end in labels:
+            run("label", "add", rec, "-c", name, "--from", begin, "--to", end)
+        out = json.loads(run("plot", rec, "-o", self.path("p.html"), "--json")[0])
+        self.assertEqual((out["panel_count"], out["label_count"]), (1, 6))
+        rows = {name: int(row) for name, row in re.findall(r'\{name:"(\w+)",begin:[\d.]+,end:[\d.]+,row:(\d+)', self.read("p.html").decode())}
+        self.assertEqual(set(rows), {name for name, *_ in labels})
+        self.assertEqual(len({rows["walk"], rows["run"], rows["hop"]}), 3)
+        self.assertNotEqual(rows["mark1"], rows["mark2"])  # no room for a name between them
+        if not shutil.which("gnuplot"):
+            return
+        run("plot", rec, "-o", self.path("p.svg"))
+        svg = self.read("p.svg").decode()
+        texts = re.findall(r"<text>\s*([^<]*?)\s*</text>", svg)
+        for name, *_ in labels:
+            self.assertEqual(texts.count(name), 1, name)
+        # The bars: at least a pixel, in the colour of the label (opacity 0.8).
+        bars = [[tuple(map(float, p.split(","))) for p in points.split()]
+                for points in re.findall(r"fill-opacity = '0.80+'[^>]*points = '([^']*)'", svg)]
+        bars = sorted((min(x for x, _ in bar), max(x for x, _ in bar), min(y for _, y in bar)) for bar in bars)
+        for (left, right, _), (_, begin, end) in zip(bars, labels, strict=True):
+            self.assertAlmostEqual(left, 70 + 1510 * begin / 60, delta=1.1)
+            self.assertGreaterEqual(right - left, 0.9)
+            self.assertAlmostEqual(right, 70 + 1510 * end / 60, delta=1.6)
+        self.assertEqual(len({top for *_, top in bars[:3]}), 3)
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
+    def test_names_of_curves_stand_above_the_panel(self):
+        run("plot", self.stream("A", np.arange(100)), "-o", self.path("p.svg"))
+        svg = self.read("p.svg").decode()
+        y = {text: float(at) for at, text in re.findall(r'translate\([\d.]+,([\d.]+)\)"[^>]*>\s*<text>\s*([^<]*?)\s*</text>', svg)}
+        top = min(at for text, at in y.items() if re.fullmatch(r"[\d.]+", text) and at > 0)
+        self.assertLess(y["\u25A0 x"], top)
+        self.assertEqual(y["\u25A0 x"], y["A"])
 
     @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
     def test_pictures_name_every_class_and_long_ones_have_clock_times(self):

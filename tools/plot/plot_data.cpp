@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <kissfft/kiss_fftr.h>
 
 #include <algorithm>
@@ -6,10 +7,12 @@
 #include <limits>
 #include <memory>
 #include <numbers>
+#include <numeric>
 #include <optional>
 #include <set>
 
 #include "channel_values.hpp"
+#include "duration_text.hpp"
 #include "exports.hpp"
 #include "label_file.hpp"
 #include "plot.hpp"
@@ -261,13 +264,20 @@ Expected<bool> envelopes_from_index(const Recording& recording, std::size_t inde
   return true;
 }
 
-Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t index, const std::string& prefix,
-                          bool into_existing, const PlotOptions& options, Executor* executor,
-                          const OnProgress& on_progress) {
+std::string time_text(const Plot& plot) {
+  return fmt::format("{} to {} s", seconds_text(plot.begin), seconds_text(plot.end));
+}
+
+// What became of a stream.
+enum class Drawn { yes, no, has_nothing_then };
+
+Expected<Drawn> add_stream(Plot& plot, const Recording& recording, std::size_t index, const std::string& prefix,
+                           bool into_existing, const PlotOptions& options, Executor* executor,
+                           const OnProgress& on_progress) {
   const StreamInfo& stream = recording.streams()[index];
   if (const auto why = why_no_samples(stream)) {
     plot.notes.push_back(fmt::format("stream {} is left out: {}", stream.id, *why));
-    return {};
+    return Drawn::no;
   }
   const Metadata& metadata = *stream.metadata;
   std::vector<ChannelRef> values;
@@ -278,7 +288,7 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
                         });
     if (wanted && values.size() < kMaxSeries) values.push_back(ref);
   }
-  if (values.empty()) return {};
+  if (values.empty()) return Drawn::no;
   if (all_values(metadata).size() > kMaxSeries && options.channels.empty())
     plot.notes.push_back(
         fmt::format("stream {}: only the first {} values are drawn (--channel chooses others)", stream.id, kMaxSeries));
@@ -299,18 +309,32 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
     if (auto done = envelopes_from_samples(recording, index, values, sample_options, envelopes, spectrogram.get(),
                                            plot.notes, executor, on_progress);
         !done)
-      return done;
+      return fail(done);
     ++plot.streams_read;
   } else if (options.spectrogram && metadata.is_audio) {
     plot.notes.push_back(fmt::format(
         "stream {}: so much time is drawn from the index, without a spectrogram (--from and --to choose less)",
         stream.id));
   }
+  const auto is_value = [](float value) { return !std::isnan(value); };
+  std::vector<PlotSeries> drawn(values.size());
+  std::vector<std::string> without;
+  for (std::size_t v = 0; v < values.size(); ++v) {
+    envelopes[v].finish(drawn[v]);
+    if (std::none_of(drawn[v].low.begin(), drawn[v].low.end(), is_value)) without.push_back(values[v].name(metadata));
+  }
+  if (without.size() == values.size()) {
+    plot.notes.push_back(fmt::format("{}{} has nothing to draw in {}", prefix, stream.id, time_text(plot)));
+    return Drawn::has_nothing_then;
+  }
+  for (const auto& name : without)
+    plot.notes.push_back(fmt::format("{}{}.{} has nothing to draw in {}", prefix, stream.id, name, time_text(plot)));
   // Of other recordings only what is compared goes into panels that are there.
   const std::size_t first_panel = into_existing ? 0 : plot.panels.size();
   std::optional<std::size_t> sound_panel;
   std::set<std::string> homeless;
   for (std::size_t v = 0; v < values.size(); ++v) {
+    if (std::none_of(drawn[v].low.begin(), drawn[v].low.end(), is_value)) continue;
     const std::string& unit = metadata.channels[values[v].channel].unit;
     const std::string title = prefix + stream.id;
     auto panel = std::find_if(
@@ -325,9 +349,8 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
       plot.panels.push_back({title, unit, {}});
       panel = std::prev(plot.panels.end());
     }
-    PlotSeries series;
+    PlotSeries series = std::move(drawn[v]);
     series.name = (into_existing ? prefix : "") + values[v].name(metadata);
-    envelopes[v].finish(series);
     panel->series.push_back(std::move(series));
     if (v == 0) sound_panel = static_cast<std::size_t>(panel - plot.panels.begin());
   }
@@ -335,6 +358,48 @@ Expected<void> add_stream(Plot& plot, const Recording& recording, std::size_t in
     auto made = spectrogram->finish();
     made.panel = *sound_panel;
     plot.spectrograms.push_back(std::move(made));
+  }
+  return Drawn::yes;
+}
+
+// Another recording: beneath (its own panels), or into those that are there.
+Expected<void> add_other(Plot& plot, const Recording& other, bool into_existing, const PlotOptions& options,
+                         Executor* executor, const OnProgress& on_progress) {
+  bool any = false;
+  bool nothing_then = false;
+  for (std::size_t s = 0; s < other.streams().size(); ++s) {
+    auto drawn =
+        add_stream(plot, other, s, other.path().stem().string() + ": ", into_existing, options, executor, on_progress);
+    if (!drawn) return fail(drawn);
+    any = any || *drawn == Drawn::yes;
+    nothing_then = nothing_then || *drawn == Drawn::has_nothing_then;
+  }
+  if (any || !nothing_then) return {};
+  std::vector<std::size_t> all(other.streams().size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  auto spans = spans_text(other, all);
+  if (!spans) return fail(spans);
+  return fail(ErrorCode::bad_input, fmt::format("has nothing to draw in {}: {}", time_text(plot), *spans),
+              other.path());
+}
+
+// Every channel that is named is in one of the streams.
+Expected<void> find_channels(const Recording& recording, const std::vector<std::size_t>& streams,
+                             const std::vector<std::string>& names) {
+  std::vector<std::string> there;
+  for (const std::size_t i : streams)
+    if (const auto& metadata = recording.streams()[i].metadata)
+      for (const auto& channel : metadata->channels) there.push_back(channel.name);
+  for (const auto& name : names) {
+    const bool is_there = std::any_of(streams.begin(), streams.end(), [&](std::size_t i) {
+      const auto& metadata = recording.streams()[i].metadata;
+      return metadata && !find_values(*metadata, name).empty();
+    });
+    if (!is_there)
+      return fail(ErrorCode::usage,
+                  fmt::format("no channel '{}'; there is: {}", name,
+                              there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", "))),
+                  recording.path());
   }
   return {};
 }
@@ -378,6 +443,7 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
   plot.title = recording.path().filename().string();
   auto streams = choose_streams(recording, options.streams);
   if (!streams) return fail(streams);
+  if (auto there = find_channels(recording, *streams, options.channels); !there) return fail(there);
   auto of_streams = time_span(recording, *streams);
   if (!of_streams) return fail(of_streams);
   const std::optional<TimeSpan>& span = *of_streams;
@@ -385,35 +451,29 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
   plot.begin = std::max(span->begin, options.from.value_or(span->begin));
   plot.end = std::min(span->end, options.to.value_or(span->end));
   if (!(plot.begin < plot.end))
-    return fail(
-        ErrorCode::usage,
-        fmt::format("nothing lies between these times: the recording goes from {} to {} s", span->begin, span->end),
-        recording.path());
+    return fail(ErrorCode::usage,
+                fmt::format("nothing lies between these times: the recording goes from {} to {} s",
+                            seconds_text(span->begin), seconds_text(span->end)),
+                recording.path());
   const auto pool = make_worker_pool(0);
   for (const std::size_t s : *streams)
     if (auto done = add_stream(plot, recording, s, "", false, options, pool.get(), on_progress); !done)
       return fail(done);
   for (const auto& other : with)
-    for (std::size_t s = 0; s < other.streams().size(); ++s)
-      if (auto done =
-              add_stream(plot, other, s, other.path().stem().string() + ": ", true, options, pool.get(), on_progress);
-          !done)
-        return fail(done);
+    if (auto done = add_other(plot, other, true, options, pool.get(), on_progress); !done) return fail(done);
   PlotOptions all = options;
   all.channels.clear();
   for (const auto& other : below)
-    for (std::size_t s = 0; s < other.streams().size(); ++s)
-      if (auto done =
-              add_stream(plot, other, s, other.path().stem().string() + ": ", false, all, pool.get(), on_progress);
-          !done)
-        return fail(done);
+    if (auto done = add_other(plot, other, false, all, pool.get(), on_progress); !done) return fail(done);
   if (plot.panels.empty()) return fail(ErrorCode::bad_input, "there is no stream of values to draw", recording.path());
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   for (const auto& label : labels->labels) {
     const PlotLabel drawn{label.name, std::max(plot.begin, labels->seconds_of(label.begin)),
                           std::min(plot.end, labels->seconds_of(label.end))};
-    if (drawn.begin >= drawn.end) continue;
+    // One that is a moment long is drawn, too.
+    if (drawn.begin > drawn.end || drawn.begin >= plot.end || (drawn.begin == drawn.end && label.begin < label.end))
+      continue;
     if (plot.labels.size() >= 500) {
       plot.notes.push_back("only the first 500 labels are drawn");
       break;

@@ -5,10 +5,12 @@
 #include <limits>
 #include <map>
 
+#include "duration_text.hpp"
 #include "json_text.hpp"
 #include "plot.hpp"
 #include "plot_axis.hpp"
 #include "plot_colors.hpp"
+#include "plot_labels.hpp"
 #include "sds/format/partial_file.hpp"
 
 namespace sds {
@@ -95,6 +97,8 @@ std::string spectrogram_bytes(const PlotSpectrogram& s) {
   return bytes;
 }
 
+constexpr double kPagePixels = 1300;  // what a wide window leaves the time axis
+
 constexpr const char* kStyle = R"css(
 body{font:14px/1.45 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;margin:0 auto;max-width:1400px;padding:18px 22px;color:#20262c;background:#fff}
 h1{font-size:19px;margin:0 0 2px}
@@ -103,7 +107,7 @@ h1{font-size:19px;margin:0 0 2px}
 .panel h2{font-size:13px;font-weight:600;margin:0 0 2px;color:#3a444e}
 .chart{width:100%;height:170px}
 .legend{font-size:12px;color:#4a5560;min-height:18px;margin-left:56px}
-canvas.strip{width:100%;height:30px;display:block}
+canvas.strip{width:100%;display:block}
 canvas.spectrum{width:100%;height:150px;display:block;margin:0 0 12px}
 .classes span{display:inline-block;margin:0 14px 4px 0}
 .classes i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:5px;vertical-align:-1px}
@@ -133,10 +137,10 @@ constexpr const char* kScript = R"js(
   function shade(ctx, area, g) {
     P.labels.forEach(function (l) {
       var a = g.toDomXCoord(l.begin), b = g.toDomXCoord(l.end);
+      if (b < area.x || a > area.x + area.w) return;
       a = Math.max(a, area.x); b = Math.min(b, area.x + area.w);
-      if (b <= a) return;
-      ctx.fillStyle = l.color + "22";
-      ctx.fillRect(a, area.y, b - a, area.h);
+      ctx.fillStyle = l.color + (b - a < 1.5 ? "80" : "22");
+      ctx.fillRect(a, area.y, Math.max(1, b - a), area.h);
     });
     if (playing !== null) {
       var x = g.toDomXCoord(playing);
@@ -157,10 +161,20 @@ constexpr const char* kScript = R"js(
       zoomTo([at - (at - w[0]) * k, at + (w[1] - at) * k]);
     }
   });
+  // A value without a line to a neighbour; of a column that stands for many, a stroke.
+  function lone(p) {
+    return function (g, name, ctx, x, y, color, size, row) {
+      var v = (p.data[row] || [])[1 + p.names.indexOf(name)];
+      ctx.fillStyle = ctx.strokeStyle = color;
+      ctx.beginPath(); ctx.arc(x, y, size, 0, 2 * Math.PI); ctx.fill();
+      if (!v || !(v[2] > v[0])) return;
+      ctx.beginPath(); ctx.moveTo(x, g.toDomYCoord(v[0])); ctx.lineTo(x, g.toDomYCoord(v[2])); ctx.stroke();
+    };
+  }
   P.panels.forEach(function (p, i) {
     var chart = new Dygraph(document.getElementById("chart" + i), p.data, {
       labels: ["seconds"].concat(p.names), colors: p.colors, customBars: true, dateWindow: [P.begin, P.end],
-      strokeWidth: 1.2, fillAlpha: 0.35, axisLabelFontSize: 11, labelsDiv: document.getElementById("legend" + i),
+      strokeWidth: 1.2, pointSize: 2, drawPointCallback: lone(p), fillAlpha: 0.35, axisLabelFontSize: 11, labelsDiv: document.getElementById("legend" + i),
       legend: "always", gridLineColor: "#e4e7eb", axisLineColor: "#b8c0c8", interactionModel: model,
       axes: { y: { axisLabelWidth: pad - 6 }, x: clock ? { ticker: ticks, valueFormatter: hms } : {} }, rightGap: 0, underlayCallback: shade, connectSeparatedPoints: true,
       drawCallback: function (g, first) { if (!first && !syncing) zoomTo(g.xAxisRange()); },
@@ -202,15 +216,37 @@ constexpr const char* kScript = R"js(
       ctx.fillStyle = "#4a5560"; ctx.font = "11px sans-serif"; ctx.textAlign = "right";
       ctx.fillText((s.max_hz / 1000) + " kHz", pad - 5, 11); ctx.fillText("0", pad - 5, f[2] - 2);
     });
-    var strip = document.getElementById("strip");
     if (!strip) return;
     var f = fit(strip), ctx = f[0], area = f[1] - pad;
-    ctx.font = "12px sans-serif"; ctx.textAlign = "center"; ctx.textBaseline = "middle";
-    P.labels.forEach(function (l) {
-      var a = Math.max(0, (l.begin - w[0]) / span * area), b = Math.min(area, (l.end - w[0]) / span * area);
-      if (b <= a) return;
-      ctx.fillStyle = l.color; ctx.fillRect(pad + a, 3, Math.max(1, b - a), f[2] - 6);
-      if (ctx.measureText(l.name).width < b - a - 6) { ctx.fillStyle = "#fff"; ctx.fillText(l.name, pad + (a + b) / 2, f[2] / 2); }
+    ctx.font = "12px sans-serif"; ctx.textBaseline = "middle";
+    var seen = P.labels.map(function (l) { return { l: l, a: (l.begin - w[0]) / span * area, b: (l.end - w[0]) / span * area }; })
+      .filter(function (s) { return s.b >= 0 && s.a <= area; });
+    shown = seen.map(function (s) {
+      s.a = Math.max(0, Math.min(s.a, area - 1)); s.b = Math.max(s.a + 1, Math.min(area, s.b));
+      ctx.fillStyle = s.l.color; ctx.fillRect(pad + s.a, s.l.row * rowHeight + 2, s.b - s.a, rowHeight - 4);
+      return s;
+    });
+    // A name stands in its bar, or beside it up to the next one.
+    shown.forEach(function (s) {
+      var name = ctx.measureText(s.l.name).width + 6, y = (s.l.row + 0.5) * rowHeight, left = 0, right = area;
+      shown.forEach(function (o) {
+        if (o === s || o.l.row !== s.l.row) return;
+        if (o.a >= s.a) right = Math.min(right, o.a); else left = Math.max(left, o.b);
+      });
+      if (name <= s.b - s.a) { ctx.textAlign = "center"; ctx.fillStyle = "#fff"; ctx.fillText(s.l.name, pad + (s.a + s.b) / 2, y); return; }
+      ctx.fillStyle = s.l.color;
+      if (s.b + name <= right) { ctx.textAlign = "left"; ctx.fillText(s.l.name, pad + s.b + 3, y); }
+      else if (s.b + name > area && s.a - name >= left) { ctx.textAlign = "right"; ctx.fillText(s.l.name, pad + s.a - 3, y); }
+    });
+  }
+  // What has no room is told where the pointer is.
+  var shown = [], rowHeight = 20, strip = document.getElementById("strip");
+  if (strip) {
+    strip.style.height = P.labelRows * rowHeight + "px";
+    strip.addEventListener("mousemove", function (event) {
+      var x = event.offsetX - pad, row = Math.floor(event.offsetY / rowHeight);
+      strip.title = shown.filter(function (s) { return s.l.row === row && x >= s.a - 2 && x <= s.b + 2; })
+        .map(function (s) { return s.l.name + ": " + s.l.begin + " to " + s.l.end + " s"; }).join("\n");
     });
   }
   var audio = document.querySelector("audio");
@@ -248,7 +284,7 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + html(plot.title) +
                      "</title>\n<style>" + *style + kStyle + "</style></head><body>\n<h1>" + html(plot.title) +
                      "</h1>\n";
-  page += fmt::format("<p class=\"facts\">{:.6g} s to {:.6g} s</p>\n", plot.begin, plot.end);
+  page += fmt::format("<p class=\"facts\">{} s to {} s</p>\n", seconds_text(plot.begin), seconds_text(plot.end));
   if (!plot.labels.empty()) {
     page += "<p class=\"classes\">";
     std::set<std::string> names;
@@ -286,14 +322,18 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   page += "<p class=\"hint\">Wheel or drag: zoom. Shift and drag: move. Double click: everything.</p>\n";
   for (const auto& note : plot.notes) page += "<p class=\"notes\">" + html(note) + "</p>\n";
   std::string labels;
-  for (const auto& label : plot.labels)
-    labels +=
-        fmt::format("{}{{name:{},begin:{},end:{},color:\"{}\"}}", labels.empty() ? "" : ",", script_string(label.name),
-                    number(label.begin), number(label.end), color_of(plot, label.name));
+  const auto placed = place_labels(plot, kPagePixels);
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    const PlotLabel& label = plot.labels[i];
+    labels += fmt::format("{}{{name:{},begin:{},end:{},row:{},color:\"{}\"}}", labels.empty() ? "" : ",",
+                          script_string(label.name), number(label.begin), number(label.end), placed[i].row,
+                          color_of(plot, label.name));
+  }
   page += "<script>" + *library + "</script>\n<script>var P={begin:" + number(plot.begin) + ",end:" + number(plot.end) +
           ",wavBegin:" + number(plot.wav_begin) + ",clockFrom:" + number(kClockFrom_s) +
-          fmt::format(",clockSteps:[{}]", fmt::join(kClockSteps_s, ",")) + ",labels:[" + labels + "],spectrograms:[" +
-          spectrograms + "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
+          fmt::format(",clockSteps:[{}]", fmt::join(kClockSteps_s, ",")) + ",labels:[" + labels +
+          fmt::format("],labelRows:{}", rows_of(placed)) + ",spectrograms:[" + spectrograms + "],panels:[" + panels +
+          "]};" + kScript + "</script>\n</body></html>\n";
   return write_text_file(output, page, if_exists(force));
 }
 
