@@ -54,6 +54,7 @@ class Words(Case):
                            (["info"], "recording is required")):
             err = self.refused(*args, said=said)
             self.assertEqual(err.count("sds: error"), 1, err)
+        self.assertNotIn("there are", self.refused("inof", said="is it info?"))
         self.assertIn("`sds export csv --help`", self.refused("export", "csv", self.rec, "--jsn", said="--jsn"))
         errors = json.loads(run("info", self.rec, "--nothing", "--json", expect=2)[0])["errors"]
         self.assertEqual([e["code"] for e in errors], ["usage"])
@@ -118,6 +119,8 @@ class Words(Case):
         self.refused("resample", self.rec, "--rate", 50, "-o", self.path("r.sdsz"), "--quality", "bst", said="none of best, fast, medium")
         for page in (["resample"], ["export", "csv"], ["export", "edge-impulse"], ["import", "csv"]):
             self.assertNotIn("->", run(*page, "--help")[0])
+        self.assertIn("--width N (200 to 20000)", run("plot", "--help")[0])
+        self.assertIn("--timeout TIME (1 to 86400000)=10000", run("replay", "--help")[0])
 
     def test_what_is_no_recording_is_told_with_a_way_out(self):
         os.mkdir(self.path("s1"))

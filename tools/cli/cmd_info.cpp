@@ -232,8 +232,8 @@ void print_stream(const StreamInfo& info, const StreamFacts& facts) {
              info.metadata && !info.metadata->description.empty() ? ": " + info.metadata->description : "");
   fmt::print("  {}{}", counted(facts.blocks, "block"), info.metadata ? ", " + counted(facts.samples, "sample") : "");
   if (facts.span)
-    fmt::print(", {} ({} to {} s, tick {} Hz)", human_seconds(facts.span->end - facts.span->begin), facts.span->begin,
-               facts.span->end, ticks.hz());
+    fmt::print(", {} ({} to {} s, tick {} Hz)", human_seconds(facts.span->end - facts.span->begin),
+               seconds_text(facts.span->begin), seconds_text(facts.span->end), ticks.hz());
   fmt::print("\n");
   if (info.metadata) {
     std::string rates;

@@ -17,7 +17,7 @@ std::string percent(std::uint64_t part, std::uint64_t whole) {
 }
 
 void print_stream(const StreamQuality& s) {
-  fmt::print("quality of {}: {} samples in {} blocks, {}\n", s.id, grouped(s.samples), grouped(s.blocks),
+  fmt::print("quality of {}: {} in {}, {}\n", s.id, counted(s.samples, "sample"), counted(s.blocks, "block"),
              human_seconds(s.duration_s));
   if (s.true_hz > 0) {
     std::string rate = fmt::format("{:.6g} Hz by the device's clock", s.true_hz);
@@ -26,7 +26,7 @@ void print_stream(const StreamQuality& s) {
     if (s.drift_ppm != 0) rate += fmt::format(", second half {:+.0f} ppm", s.drift_ppm);
     fmt::print("  {:<10}: {}\n", "Rate", rate);
   }
-  fmt::print("  {:<10}: {} samples missing, {} blocks late\n", "Gaps", grouped(s.missing), grouped(s.late));
+  fmt::print("  {:<10}: {} missing, {} late\n", "Gaps", counted(s.missing, "sample"), counted(s.late, "block"));
   static constexpr std::array names{"1 %", "5 %", "10 %", "25 %", "50 %", "100 %", "more"};
   std::string jitter;
   for (std::size_t i = 0; i < s.jitter.size(); ++i)
@@ -125,12 +125,12 @@ void print_dataset(const std::vector<RecordingQuality>& recordings, const std::v
                    const std::vector<std::string>& broken) {
   if (recordings.size() > 1) {
     const auto [total, classes, devices] = tally(recordings);
-    fmt::print("dataset: {} recordings, {}\n", recordings.size(), human_seconds(total));
+    fmt::print("dataset: {}, {}\n", counted(recordings.size(), "recording"), human_seconds(total));
     double labelled = 0;
     for (const auto& [name, time] : classes) labelled += time;
     for (const auto& [name, time] : classes)
       fmt::print("  {:<16} {:>14} {:>6.1f} %\n", name, human_seconds(time), labelled > 0 ? 100 * time / labelled : 0);
-    for (const auto& [name, count] : devices) fmt::print("  device {}: {} recordings\n", name, count);
+    for (const auto& [name, count] : devices) fmt::print("  device {}: {}\n", name, counted(count, "recording"));
   }
   if (!drifts.empty()) {
     fmt::print("drift against the reference: {:<24} {:>8} {:>8}\n", "", "PSI", "KS");

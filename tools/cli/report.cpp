@@ -75,10 +75,10 @@ void print_comparison(const RecordingComparison& result) {
     fmt::print("stream {}{}: {} compared, {} identical\n", s.a, s.a == s.b ? "" : " against " + s.b,
                counted(s.blocks, "block"), grouped(s.identical));
     for (const auto& note : s.notes) fmt::print("  note: {}\n", note);
-    if (s.only_a > 0) fmt::print("  {} blocks only in A, first at tick {}\n", grouped(s.only_a), *s.first_only_a);
-    if (s.only_b > 0) fmt::print("  {} blocks only in B, first at tick {}\n", grouped(s.only_b), *s.first_only_b);
+    if (s.only_a > 0) fmt::print("  {} only in A, first at tick {}\n", counted(s.only_a, "block"), *s.first_only_a);
+    if (s.only_b > 0) fmt::print("  {} only in B, first at tick {}\n", counted(s.only_b, "block"), *s.first_only_b);
     if (s.size_mismatches > 0)
-      fmt::print("  {} blocks of different sizes or odd bytes, first at tick {}\n", grouped(s.size_mismatches),
+      fmt::print("  {} of different sizes or odd bytes, first at tick {}\n", counted(s.size_mismatches, "block"),
                  *s.first_size_mismatch);
     fmt::print("  {:<20} {:>12} {:>12} {:>14} {:>14}\n", "channel", "values", "different", "max |A-B|", "mean |A-B|");
     for (const auto& channel : s.channels) print_channel(channel);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <regex>
 
 #include "duration_text.hpp"
 
@@ -21,7 +22,10 @@ class Help : public CLI::Formatter {
     // An option takes one value, whether it may be repeated or not.
     const std::size_t dots = option->get_positional() ? std::string::npos : text.find(" ...");
     if (dots != std::string::npos) text.erase(dots, 4);
-    return text;
+    // "UINT:INT in [0 - 2]" is "N (0 to 2)", "TIME:INT in [1 - 9]" is "TIME (1 to 9)".
+    static const std::regex range(R"(([A-Z/]+):(?:U?INT|FLOAT) in \[(\S+) - (\S+)\])");
+    text = std::regex_replace(text, range, "$1 ($2 to $3)");
+    return std::regex_replace(text, std::regex("\\b(UINT|INT|FLOAT)\\b"), "N");
   }
 };
 
@@ -109,8 +113,8 @@ std::string unknown_option(const CLI::App& command, const std::string& word) {
 std::string unknown_command(const CLI::App& command, const std::string& word) {
   const auto names = command_names(command);
   const std::string near = nearest(word, names);
-  return fmt::format("{} has no '{}'{}; there are {}", full_name(command), word,
-                     near.empty() ? "" : ": is it " + near + "?", fmt::join(names, ", "));
+  if (!near.empty()) return fmt::format("{} has no '{}': is it {}?", full_name(command), word, near);
+  return fmt::format("{} has no '{}'; there are {}", full_name(command), word, fmt::join(names, ", "));
 }
 
 // What the command that was reached lacks, in words of its own where CLI11's are hard to read.
