@@ -1269,6 +1269,29 @@ class Imports(Case):
         b, _ = soundfile.read(self.path("yes.wav"), dtype="int16")
         np.testing.assert_array_equal(a, b)
 
+    def test_what_spreadsheets_write(self):
+        out = self.path("o.sdsz")
+        rows = lambda: run("export", "csv", out)[0].splitlines()
+        # Rows of only separators at the end; one in the middle is a row without a time.
+        text = "time;a;b\n0;1;2\n1;2;3\n"
+        _, err = run("import", "csv", self.write("t.csv", text + ";;\n ; ;\n"), "-o", out)
+        self.assertIn("2 rows at the end, from line 4 on, are left out: only separators are in them", err)
+        self.assertEqual(rows(), ["timeslot,a,b", "0,1,2", "1,2,3"])
+        _, err = run("import", "csv", self.write("t.csv", text + ";;\n2;3;4\n"), "-o", out, "-f", expect=3)
+        self.assertIn("line 4: a row without a time, and others follow", err)
+        # Texts of another encoding.
+        for table, where in ((b"time,Temp\xe9rature\n0,1\n1,2\n", "line 1: a column's name"), (b"time,a,label\n0,1,Caf\xe9\n1,2,x\n", "line 2: the label")):
+            _, err = run("import", "csv", self.write("t.csv", table), "-o", out, "-f", expect=3)
+            self.assertIn(where + " is not valid UTF-8: of a file that a Windows program wrote, `iconv -f cp1252 -t utf-8` makes it", err)
+        self.assertIn("is UTF-16", run("import", "csv", self.write("t.csv", "time,a\n0,1\n".encode("utf-16")), "-o", out, "-f", expect=3)[1])
+        for book in (b"PK\x03\x04" + bytes(100), b"\xd0\xcf\x11\xe0" + bytes(100)):
+            self.assertIn("save the table as CSV", run("import", "csv", self.write("t.xlsx", book), "-o", out, "-f", expect=3)[1])
+        _, err = run("import", "csv", self.write("t.csv", "zeit,wert\n0,1\n"), "-o", out, "-f", expect=3)
+        self.assertIn("name it (--time), or say the sample rate (--rate); there are zeit, wert", err)
+        _, err = run("import", "csv", self.write("t.csv", "time,a,on,hum\n0,1,TRUE,50%\n1,2,FALSE,51%\n"), "-o", out, "-f")
+        self.assertIn("column on is text ('TRUE' in line 2)", err)
+        self.assertIn("column hum is text ('50%' in line 2)", err)
+
 
 if __name__ == "__main__":
     main()

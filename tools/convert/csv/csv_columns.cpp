@@ -50,7 +50,7 @@ class Chooser {
 
   Expected<CsvColumns> choose() {
     for (const auto& name : columns_.header)
-      if (find_invalid_utf8(name)) return at_line("a column's name is not valid UTF-8");
+      if (find_invalid_utf8(name)) return at_line(std::string("a column's name ") + kNotUtf8);
     if (options_.header && look_.commented_header.empty() && look_.first_row_is_numbers)
       return at_line("numbers only: a header with the columns' names was expected (--no-header: there is none)");
     if (auto good = choose_units(); !good) return fail(good);
@@ -81,6 +81,17 @@ class Chooser {
   }
   [[nodiscard]] std::string unit_below(std::size_t c) const { return c < look_.units.size() ? look_.units[c] : ""; }
 
+  // "; there are a, b", of the first columns; nothing where the names are no text.
+  [[nodiscard]] std::string those_there() const {
+    constexpr std::size_t told = 20;
+    std::string names;
+    for (std::size_t c = 0; c < std::min(columns_.header.size(), told); ++c) names += (c > 0 ? ", " : "") + name_of(c);
+    const auto is_control = [](char letter) { return static_cast<unsigned char>(letter) < 0x20; };
+    if (names.size() > 1000 || std::any_of(names.begin(), names.end(), is_control)) return "";
+    return (columns_.header.size() == 1 ? "; there is " : "; there are ") + names +
+           (columns_.header.size() > told ? ", ..." : "");
+  }
+
   // Whether a name stands for column `c`: as it is in the header, or without the unit behind it.
   [[nodiscard]] bool is_called(std::size_t c, const std::string& name) const {
     return name_of(c) == name || (column_of(name_of(c)).name == name && !find(name));
@@ -109,7 +120,7 @@ class Chooser {
     if (look_.row_below == 0) return {};
     for (const auto& unit : look_.units)
       if (find_invalid_utf8(unit))
-        return fail(ErrorCode::bad_input, fmt::format("line {}: a unit is not valid UTF-8", look_.row_below), path_);
+        return fail(ErrorCode::bad_input, fmt::format("line {}: a unit {}", look_.row_below, kNotUtf8), path_);
     if (options_.second_row != SecondRow::skipped)
       columns_.found.push_back(fmt::format("line {} has the units ({}) (--second-row)", look_.row_below,
                                            fmt::join(look_.units, look_.format.delimiter == ',' ? "," : ", ")));
@@ -134,7 +145,8 @@ class Chooser {
       if (!options_.time_unit.empty()) return usage("a unit of times was given, but there is no column of times");
       if (auto good = choose_date(); !good || options_.rate) return good;
       return at_line(
-          "no column is called time, timeslot, timestamp or t: name it (--time), or say the sample rate (--rate)");
+          "no column is called time, timeslot, timestamp or t: name it (--time), or say the sample rate (--rate)" +
+          those_there());
     }
     const CsvColumnLook& look = look_at(*columns_.time);
     // A time of day may have a zone, beside a day.

@@ -12,6 +12,9 @@
 
 namespace sds {
 
+inline constexpr const char* kNotUtf8 =
+    "is not valid UTF-8: of a file that a Windows program wrote, `iconv -f cp1252 -t utf-8` makes it";
+
 struct CsvColumns {
   std::vector<std::string> header;
   std::optional<std::size_t> time;

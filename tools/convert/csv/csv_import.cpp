@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
+#include <string_view>
 
 #include "csv_columns.hpp"
 #include "csv_look.hpp"
@@ -62,6 +66,11 @@ class CsvPass {
       return fail(ErrorCode::usage, "an order of dates was given, but no time in it is a date that needs one", path_);
     if (options_.utc_offset_s && !offset_used_)
       return fail(ErrorCode::usage, "an offset to UTC was given, but no time in it is a date without one", path_);
+    if (empty_rows_ > 0)
+      columns_->notes.push_back(fmt::format("{} at the end, from line {} on, {} left out: only separators are in {}",
+                                            empty_rows_ == 1 ? "1 row" : fmt::format("{} rows", empty_rows_),
+                                            first_empty_, empty_rows_ == 1 ? "is" : "are",
+                                            empty_rows_ == 1 ? "it" : "them"));
     return {};
   }
 
@@ -142,6 +151,11 @@ class CsvPass {
     if (auto good = check_width(row); !good) return fail(good);
     const CsvColumns& columns = *columns_;
     double time = 0;
+    if (columns.time && std::all_of(row.fields.begin(), row.fields.end(), [](auto f) { return trimmed(f).empty(); })) {
+      if (++empty_rows_ == 1) first_empty_ = row.line;
+      return true;
+    }
+    if (empty_rows_ > 0) return at_line(first_empty_, "a row without a time, and others follow", path_);
     if (columns.time) {
       auto read = time_of(row, row.fields[*columns.time]);
       if (!read) return fail(read);
@@ -178,7 +192,7 @@ class CsvPass {
   Expected<void> label(LabelRun& run, const CsvRow& row, double time) {
     std::string_view name = trimmed(row.fields[run.column]);
     if (says_nothing(name)) name = {};
-    if (find_invalid_utf8(name)) return at_line(row.line, "the label is not valid UTF-8", path_);
+    if (find_invalid_utf8(name)) return at_line(row.line, std::string("the label ") + kNotUtf8, path_);
     if (count_ > 0 && name == run.text && time >= last_time_) return {};
     end_label(run);
     run.text = name;
@@ -205,6 +219,8 @@ class CsvPass {
   std::vector<ImportValue> values_;
   std::uint64_t count_ = 0;
   double last_time_ = 0;
+  std::uint64_t empty_rows_ = 0;  // since the last row that has something
+  std::uint64_t first_empty_ = 0;
   std::vector<LabelRun> runs_;  // of each column of labels
   std::optional<DateTime::Form> first_form_;
   std::string joined_;  // a day and a time of day
@@ -212,10 +228,28 @@ class CsvPass {
   bool offset_used_ = false;
 };
 
+// What spreadsheets save besides text.
+Expected<void> refuse_no_table(const std::filesystem::path& path) {
+  auto file = InputFile::open(path);
+  if (!file) return fail(file);
+  std::array<std::byte, 4> head{};
+  auto got = (*file)->read(0, head);
+  if (!got) return fail(got);
+  const auto begins_with = [&](std::string_view mark) {
+    return *got >= mark.size() && std::memcmp(head.data(), mark.data(), mark.size()) == 0;
+  };
+  if (begins_with("PK\x03\x04") || begins_with("\xD0\xCF\x11\xE0"))
+    return fail(ErrorCode::bad_input, "is no text, but a workbook or an archive: save the table as CSV (UTF-8)", path);
+  if (begins_with("\xFF\xFE") || begins_with("\xFE\xFF"))
+    return fail(ErrorCode::bad_input, "is UTF-16: `iconv -f utf-16 -t utf-8` makes the text that is read here", path);
+  return {};
+}
+
 }  // namespace
 
 Expected<ImportReport> import_csv(const std::filesystem::path& input, const std::filesystem::path& output,
                                   const ImportOptions& options, const OnProgress& on_progress) {
+  if (auto good = refuse_no_table(input); !good) return fail(good);
   auto look = look_at_csv(input, options);
   if (!look) return fail(look);
   ImportedLabels labels;
