@@ -237,22 +237,18 @@ class PackedSession final : public SessionWriter {
     (void)unfinished_.set(0);
     if (writer_) {
       note_sizes();
-      for (auto& stream : closed_) {
-        stream.saved_blocks = saved_blocks(stream.id);
-        stream.saved_tail_bytes = stream.tail_bytes;
-      }
+      for (auto& stream : closed_) stream.saved_blocks = saved_blocks(stream.id);
       writer_.reset();
     }
     bool looked = true;
     if (any_stream_) {
-      looked = with_memory([&]() -> Expected<void> {
-                 count_what_is_there();
-                 return {};
-               }).has_value();
+      looked = with_memory([&] { return count_what_is_there(); }).has_value();
     } else {
       discard();
     }
     SessionSummary summary = summary_;
+    const char* are_not = looked ? "are not" : "may not be";
+    bool told = false;
     for (const auto& stream : closed_) {
       summary.blocks += stream.saved_blocks;
       const auto lost = stream.blocks - stream.saved_blocks;
@@ -260,18 +256,21 @@ class PackedSession final : public SessionWriter {
       if (!stream.open && lost == 0 && lost_tail == 0) continue;
       std::string what;
       if (lost > 0) {
-        what = fmt::format("{} of the {} blocks that came {} in the recording", lost, stream.blocks,
-                           looked ? "are not" : "may not be");
+        what = fmt::format("{} of the {} blocks that came {} in the recording", lost, stream.blocks, are_not);
       } else if (stream.open) {
         what = "what came since the last flush may be missing";
       }
       if (lost_tail > 0)
-        what += what.empty()
-                    ? fmt::format("{} bytes of its torn end are not in the recording", lost_tail)
-                    : fmt::format(", {} {} bytes of one that had begun", lost > 0 ? "nor are" : "and", lost_tail);
+        what += what.empty() ? fmt::format("{} bytes of its torn end {} in the recording", lost_tail, are_not)
+                             : fmt::format(", {} {} bytes of one that had begun",
+                                           lost == 0 ? "and"
+                                           : looked  ? "nor are"
+                                                     : "nor",
+                                           lost_tail);
       summary.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, what));
+      told = true;
     }
-    if (any_stream_ && summary.losses.empty()) summary.losses.push_back(reason + "; the recording is not closed");
+    if (any_stream_ && !told) summary.losses.push_back(reason + "; the recording is not closed");
     return summary;
   }
 
@@ -281,11 +280,11 @@ class PackedSession final : public SessionWriter {
     return writer_->taken_blocks(id) - writer_->unsaved_blocks(id);
   }
 
-  // A write that failed may have left whole blocks of what it was to write.
-  void count_what_is_there() {
-    if (file_.where() != path_) return;  // what has its name is not it
+  // A write that failed may have left whole blocks of what it was to write. Fails if that cannot be told.
+  Expected<void> count_what_is_there() {
+    if (file_.where() != path_) return fail(ErrorCode::io, "what has its name is not it", path_);
     const auto left = SdszReader::open(path_, {});
-    if (!left) return;
+    if (!left) return fail(left);
     for (auto& stream : closed_) {
       if (stream.id >= (*left)->streams().size()) continue;
       const SdszStream& there = (*left)->streams()[stream.id];
@@ -294,6 +293,7 @@ class PackedSession final : public SessionWriter {
       for (const auto& entry : there.tail) tail += entry.header.raw_bytes;
       stream.saved_tail_bytes = std::min(tail, stream.tail_bytes);
     }
+    return {};
   }
 
   template <class Again>

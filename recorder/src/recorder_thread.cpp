@@ -328,6 +328,7 @@ Expected<void> RecorderThread::open(const Work& work) {
     auto made = options_.make_session(work.options, work.text);
     if (!made) return fail(made);
     session_ = std::move(*made);
+    close_failed_ = false;
   }
   auto opened = session_->open_stream(work.handle, work.text);
   if (opened) {
@@ -588,8 +589,10 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
   if (const auto known = known_.find(handle); known != known_.end() && known->second.lost > 0) {
     why += fmt::format("{}{} bytes that came are lost: the disk was full", why.empty() ? "" : "; ", known->second.lost);
   }
-  if (auto done = session_->close_stream(handle, why); !done) return give_up(done.error());
-  if (const auto known = known_.find(handle); known != known_.end()) known->second.lost = 0;
+  auto done = session_->close_stream(handle, why);
+  if (const auto known = known_.find(handle); known != known_.end()) known->second.lost = 0;  // the session tells it
+  close_failed_ = !done;
+  if (!done) return give_up(done.error());
   if (reason.empty()) known_.erase(handle);  // of what the device closed nothing comes any more
   if (open_.empty()) end_session();
 }
@@ -615,9 +618,10 @@ void RecorderThread::abandon_session(const std::string& reason) {
   log_end(std::move(summary));
 }
 
-// Space and memory are not tried for once more: whoever else needs them goes first.
+// Space and memory are not tried for once more: whoever else needs them goes first. And where a stream could not be
+// closed, what was to be recorded with it may be missing: a closed recording would hide that.
 bool RecorderThread::can_be_closed(const Error& error) {
-  return session_ && !is_disk_full(error) && error.system_error != ENOMEM && session_->prepare_end();
+  return session_ && !close_failed_ && !is_disk_full(error) && error.system_error != ENOMEM && session_->prepare_end();
 }
 
 void RecorderThread::give_up(const Error& error) {

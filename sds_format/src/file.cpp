@@ -60,7 +60,8 @@ tl::unexpected<Error> cannot_create(int error, const std::filesystem::path& path
   const auto folder = path.parent_path();
   std::error_code ignored;
   if (error == ENOENT && !folder.empty() && !std::filesystem::exists(folder, ignored))
-    return fail(ErrorCode::io, fmt::format("cannot create: there is no directory {}", folder.string()), path);
+    return tl::unexpected<Error>(
+        {ErrorCode::io, fmt::format("cannot create: there is no directory {}", folder.string()), path, {}, ENOENT});
   return fail_errno(error, "cannot create", path);
 }
 

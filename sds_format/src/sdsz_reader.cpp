@@ -117,6 +117,7 @@ void SdszReader::take_section(const IndexEntry& entry) {
       return;
     case SectionKind::tail:
       stream.tail.push_back(entry);
+      if (header.version > 1) stream.told_block = std::max(stream.told_block, header.first_block);
       stream.raw_bytes += header.raw_bytes;
       stream.stored_bytes += header.section_bytes();
       return;
@@ -182,12 +183,17 @@ void SdszReader::take_facts() {
                                            [](std::uint64_t at, const IndexEntry& e) { return at < e.offset; });
       gap.before_block = behind == stream.data.begin() ? 0 : std::prev(behind)->header.end_block();
     }
+    stream.told_block = std::max(stream.told_block, gap.before_block);
     reasons += gap.reason.size();
     if (reasons > limits::max_reasons_bytes) gap.reason.clear();
     stream.gaps.push_back(std::move(gap));
   }
-  for (const auto& entry : table_.clocks)
-    if (entry.stream < streams_.size()) streams_[entry.stream].clocks.push_back(entry.pair);
+  for (const auto& entry : table_.clocks) {
+    if (entry.stream >= streams_.size()) continue;
+    SdszStream& stream = streams_[entry.stream];
+    stream.clocks.push_back(entry.pair);
+    stream.told_block = std::max(stream.told_block, entry.next_block);
+  }
   table_.gaps = {};
   table_.clocks = {};
   for (auto& stream : streams_)

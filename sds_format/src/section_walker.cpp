@@ -301,7 +301,8 @@ void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts) 
       table.clocks.push_back({header.stream,
                               entry.offset,
                               {load_le<std::uint64_t>(facts.data()), load_le<std::uint64_t>(facts.data() + 8),
-                               facts.size() == 24 ? load_le<std::uint64_t>(facts.data() + 16) : 0}});
+                               facts.size() == 24 ? load_le<std::uint64_t>(facts.data() + 16) : 0},
+                              header.version == 1 ? 0 : header.first_block});
       return;
     default:
       table.entries.push_back(entry);

@@ -79,6 +79,7 @@ Expected<WalWriter> WalWriter::start(const std::filesystem::path& recording, con
   append_le(writer.pending_, generation);
   writer.frame_ends_.push_back(writer.pending_.size());
   if (auto done = writer.write(); !done) return fail(done);
+  writer.frames_ = 0;  // that was the preamble
   made.keep();
   return writer;
 }
@@ -147,7 +148,6 @@ void WalWriter::add(std::uint32_t stream, std::uint64_t run_first_block, const B
     store_le(p + 24, first_tick);
     store_le(p + 32, seal.of(ByteView(p, 32), records));
     frame_ends_.push_back(pending_.size());
-    ++frames_;
   }
 }
 
@@ -159,6 +159,7 @@ Expected<void> WalWriter::write() {
     done = sink_->append(ByteView(pending_).subspan(begin, end - begin));
     if (!done) break;
     bytes_ += end - begin;
+    ++frames_;
     begin = end;
   }
   pending_.clear();

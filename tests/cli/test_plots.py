@@ -50,6 +50,15 @@ class Plots(Case):
                 stretches.append([float(p.split(",")[0]) for p in re.findall(r"-?[\d.]+,-?[\d.]+", stretch)])
         return stretches
 
+    def test_a_picture_is_the_same_each_time_and_names_nothing_of_its_making(self):
+        rec = self.stream("A", [NAN, 1, NAN, 2, 3, 4, 5, 6, 7, 8] * 10, rate=400)
+        pictures = []
+        for name in ("p.svg", "q.svg"):
+            run("plot", rec, "-o", self.path(name))
+            pictures.append(self.read(name).decode())
+        self.assertEqual(*pictures)
+        self.assertNotIn(".dat", pictures[0])
+
     def test_lines_end_at_gaps_and_where_values_are_no_numbers(self):
         values = np.sin(np.arange(1000) / 20)
         values[700:720] = math.nan  # 7.0 to 7.2 s

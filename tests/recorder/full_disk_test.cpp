@@ -284,6 +284,51 @@ TEST(FullDisk, ARecordingThatHasEverythingButItsEndIsNoRecordingWithoutLosses) {
   EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
 }
 
+TEST(FullDisk, ThatARecordingIsNotClosedIsToldBesideOtherLosses) {
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(numbered_blocks(3))), kThen));
+  ASSERT_TRUE((*session)->close_stream(1, "the server was stopped"));
+  disk.room = 0;
+  EXPECT_FALSE((*session)->finish());
+  EXPECT_EQ((*session)->abandon("recording stopped: the disk is full").losses,
+            (std::vector<std::string>{"A: the server was stopped",
+                                      "recording stopped: the disk is full; the recording is not closed"}));
+}
+
+// Nobody knows how much of a write that failed is there.
+TEST(FullDisk, WhatCannotBeLookedAtMayNotBeInTheRecording) {
+  const auto blocks = numbered_blocks(10);
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->open_stream(2, "B"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 0, 7))), kThen));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain(blocks)), kThen));
+  ASSERT_TRUE((*session)->flush());
+  disk.room = 0;
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks_of(blocks, 7, 10)) + "12345"), kThen));
+  ASSERT_TRUE((*session)->write(2, as_bytes("123"), kThen));
+  EXPECT_FALSE((*session)->close_stream(1, ""));
+  EXPECT_FALSE((*session)->close_stream(2, ""));
+  std::filesystem::rename(dir / "recording.0.sdsz", dir / "moved.sdsz");
+  const auto summary = (*session)->abandon("recording stopped: the disk is full");
+  EXPECT_EQ(summary.blocks, 17u);
+  ASSERT_GE(summary.losses.size(), 2u);
+  EXPECT_EQ(std::vector(summary.losses.end() - 2, summary.losses.end()),
+            (std::vector<std::string>{"A: recording stopped: the disk is full; 3 of the 10 blocks that came may not be "
+                                      "in the recording, nor 5 bytes of one that had begun",
+                                      "B: recording stopped: the disk is full; 3 bytes of its torn end may not be in "
+                                      "the recording"}));
+}
+
 TEST(FullDisk, WhyAPlainFileEndedIsToldEvenIfItsEndCannotBeWritten) {
   const test::TempDir dir;
   test::LimitedDisk disk(0);

@@ -327,15 +327,18 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
       auto path = write_data(series_data(panel.series[i]));
       if (!path) return fail(path);
       const std::string color = series_color(i);
+      // Not drawn, but in an SVG it is what a pointer tells; without it gnuplot names the scratch file there.
+      const std::string title = " title " + gnuplot_text(panel.series[i].name);
       if (!curves.empty()) curves += ", ";
       curves += fmt::format(
-          "{0} using 1:2:3 with filledcurves lc rgb '{1}', {0} using 1:(($2+$3)/2) with lines lw 1 lc rgb '{1}'",
-          gnuplot_text(*path), color);
+          "{0} using 1:2:3{2} with filledcurves lc rgb '{1}', {0} using 1:(($2+$3)/2){2} with lines lw 1 lc rgb '{1}'",
+          gnuplot_text(*path), color, title);
       const std::string lone = lone_values(panel.series[i]);
       if (lone.empty()) continue;
       path = write_data(lone);
       if (!path) return fail(path);
-      curves += fmt::format(", {} using 1:2 with linespoints lw 1 pt 7 ps 0.4 lc rgb '{}'", gnuplot_text(*path), color);
+      curves += fmt::format(", {} using 1:2{} with linespoints lw 1 pt 7 ps 0.4 lc rgb '{}'", gnuplot_text(*path),
+                            title, color);
     }
     script += "plot " + curves + "\nunset label\n";
     // A spectrogram stands beneath the stream that it is of.
@@ -352,7 +355,8 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
           "set ylabel 'kHz' textcolor rgb '#4a5560'\nset yrange [0:{}]\nset cbrange [{}:{}]\nunset colorbox\n",
           spectrogram.max_hz / 1000, top - 80, top);
       script += "set palette defined (0 '#0b1026', 0.35 '#3b2a7a', 0.6 '#b0346f', 0.82 '#f58a4b', 1 '#fdf2c0')\n";
-      script += fmt::format("plot {} using 1:2:3 with image\nset autoscale y\nunset ylabel\n", gnuplot_text(*path));
+      script += fmt::format("plot {} using 1:2:3 title 'spectrogram' with image\nset autoscale y\nunset ylabel\n",
+                            gnuplot_text(*path));
     }
   }
   if (!plot.labels.empty()) {

@@ -225,6 +225,7 @@ class RecorderThread {
   std::uint64_t largest_batch_ = 0;   // bytes of data, since it was last looked after
   std::uint64_t largest_before_ = 0;  // the same of the interval before
   bool losing_ = false;               // what still comes of this session
+  bool close_failed_ = false;         // of one of its streams
   bool sealed_ = false;               // nothing came since the session was sealed
   struct KnownStream {
     std::string name;

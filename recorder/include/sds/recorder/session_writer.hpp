@@ -27,8 +27,8 @@ struct SessionSummary {
 
 /// Writes the streams of one session, from its first OPEN to its last CLOSE. Used by one thread; any call may wait for
 /// the disk. A full disk is waited for where SessionOptions::gate says so. After an error of write(), flush() or
-/// close_stream() nothing more can be written, but for ErrorCode::limit (only the device asks too much), and but for what
-/// prepare_end() makes possible.
+/// close_stream() nothing more can be written, but for ErrorCode::limit (only the device asks too much), and but for
+/// what prepare_end() makes possible.
 class SessionWriter {
  public:
   virtual ~SessionWriter() = default;

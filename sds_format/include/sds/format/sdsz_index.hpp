@@ -68,6 +68,7 @@ struct ClockEntry {
   std::uint32_t stream = 0;
   std::uint64_t offset = 0;
   ClockPair pair;
+  std::uint64_t next_block = 0;  ///< ordinal of the stream's next block then; 0 in version 1
 };
 
 /// A place in the file where sections are missing, of whatever kind and stream.

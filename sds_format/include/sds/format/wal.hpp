@@ -45,7 +45,7 @@ class WalWriter {
   [[nodiscard]] Expected<void> repair();
   /// Closes and deletes the log. May be called again after a failure.
   [[nodiscard]] Expected<void> remove();
-  /// Frames written and added.
+  /// Frames that were written.
   [[nodiscard]] std::size_t frames() const { return frames_; }
   [[nodiscard]] const std::filesystem::path& path() const { return sink_->path(); }
   [[nodiscard]] std::size_t pending_bytes() const { return pending_.size(); }
