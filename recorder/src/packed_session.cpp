@@ -88,6 +88,11 @@ class PackedSession final : public SessionWriter {
         unfinished_(options_.unfinished, server_limits::unfinished_bytes, server_limits::unfinished_bytes_own) {}
 
   Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
+    if (streams_.size() + closed_.size() >= server_limits::max_session_streams)
+      return fail(ErrorCode::limit,
+                  fmt::format("the recording has {} streams; it ends when the device has none open",
+                              streams_.size() + closed_.size()),
+                  path_);
     auto metadata = read_metadata(options_.directory, name);
     if (!metadata) return fail(metadata);
     StreamDescription description;

@@ -156,17 +156,32 @@ TEST(PackedSession, SkipsNumbersOfWhichALogIsLeft) {
   EXPECT_EQ(test::read_file(dir / "recording.0.sdsz.wal"), "a killed recording's");
 }
 
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+Arrival at_ms(std::uint64_t ms, bool prompt = true) {
+  return {1000 * kSecond + ms * 1'000'000, 5 * kSecond + ms * 1'000'000, prompt};
+}
+
+TEST(PackedSession, StreamsThatAreOpenedAndClosedAgainAndAgainAreBounded) {
+  const test::TempDir dir;
+  auto session = make_packed_session(options_for(dir));
+  ASSERT_TRUE((*session)->open_stream(0, "stays"));
+  for (std::uint32_t i = 1; i < 8192; ++i) {
+    ASSERT_TRUE((*session)->open_stream(i, "S"));
+    ASSERT_TRUE((*session)->close_stream(i, ""));
+  }
+  EXPECT_EQ((*session)->open_stream(9999, "S").error().code, ErrorCode::limit);
+  ASSERT_TRUE((*session)->write(0, as_bytes(plain({{1, "goes on"}})), at_ms(1)));
+  ASSERT_TRUE((*session)->close_stream(0, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), (std::vector<TestBlock>{{1, "goes on"}}));
+}
+
 TEST(PackedSession, ADirectoryThatTakesNoFilesIsOneError) {
   const test::TempDir dir;
   auto options = options_for(dir);
   options.directory = dir / "none";
   EXPECT_EQ(make_packed_session(options).error().system_error, ENOENT);
-}
-
-constexpr std::uint64_t kSecond = 1'000'000'000;
-
-Arrival at_ms(std::uint64_t ms, bool prompt = true) {
-  return {1000 * kSecond + ms * 1'000'000, 5 * kSecond + ms * 1'000'000, prompt};
 }
 
 using Pair = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;

@@ -13,6 +13,9 @@ inline constexpr unsigned max_devices = 256;
 /// Streams that a device has open at a time.
 inline constexpr std::size_t max_open_streams = 256;
 
+/// Streams of a recording, those that are closed included: each is kept in mind until the recording ends.
+inline constexpr std::size_t max_session_streams = 8192;
+
 /// One read from a device.
 inline constexpr std::size_t batch_bytes = std::size_t{1} << 18;
 /// Reads of one device that wait to be written: 8 MiB.
