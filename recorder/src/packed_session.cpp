@@ -159,6 +159,7 @@ class PackedSession final : public SessionWriter {
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
     const auto found = streams_.find(handle);
     if (found == streams_.end()) return {};
+    const Ending ending(ending_);
     closed_.push_back({found->second.name, found->second.id, found->second.came.blocks(),
                        found->second.tail_bytes + found->second.parser.rest_bytes()});
     auto node = streams_.extract(found);
@@ -224,6 +225,7 @@ class PackedSession final : public SessionWriter {
       return summary_;
     }
     SessionSummary summary = summary_;  // once the recording is closed nothing is to fail any more
+    const Ending ending(ending_);
     auto closed = repeat([&] { return writer_->close(); });
     if (!closed) return fail(closed);
     for (const auto& stream : closed_) summary.blocks += saved_blocks(stream.id);
@@ -314,7 +316,16 @@ class PackedSession final : public SessionWriter {
     if (std::exchange(seal_failed_, false)) (void)recover();
     if (writer_->failure())
       if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), resume); !resumed) return resumed;
-    return settle(call(), resume);
+    auto done = settle(call(), resume);
+    return !done && is_worth_another_try(done.error()) ? writer_->resume() : done;
+  }
+
+  // What ends a stream, or the recording, is written in several steps: a disk that fails once is not to cost the rest.
+  // Space has been waited for, and memory is tried for by whoever has it.
+  bool is_worth_another_try(const Error& error) const {
+    if (!ending_ || !writer_->failure() || is_disk_full(error) || error.system_error == ENOMEM) return false;
+    spdlog::warn("record   {}: {}: tried once more", options_.device, error.to_string());
+    return true;
   }
 
   // An OPEN is not made to wait: what is full is looked at once, and if it stays so, the stream is refused. A stream
@@ -336,10 +347,12 @@ class PackedSession final : public SessionWriter {
   template <class Call>
   Expected<void> repeat(Call call) {
     if (std::exchange(seal_failed_, false)) (void)recover();
-    return settle(call(), [&] {
+    const auto again = [&] {
       auto resumed = writer_->resume();
       return resumed ? call() : resumed;
-    });
+    };
+    auto done = settle(call(), again);
+    return !done && is_worth_another_try(done.error()) ? again() : done;
   }
 
   // Tells the clock what comes, where that helps it: after a long silence of the stream.
@@ -410,6 +423,17 @@ class PackedSession final : public SessionWriter {
     summary_.files.clear();
   }
 
+  class Ending {
+   public:
+    explicit Ending(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Ending() { flag_ = false; }
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+
+   private:
+    bool& flag_;
+  };
+
   SessionOptions options_;
   std::filesystem::path path_;
   WatchedFile file_;
@@ -422,6 +446,7 @@ class PackedSession final : public SessionWriter {
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
   TotalShare unfinished_;
   bool any_stream_ = false;
+  bool ending_ = false;       // a stream, or the recording
   bool seal_failed_ = false;  // which need not have been: what comes next begins with another try
   SessionSummary summary_;
 };

@@ -629,11 +629,13 @@ void RecorderThread::give_up(const Error& error) {
   spdlog::error("recording stopped: {}: {}", options_.device, error.to_string());
   const bool is_well = error.code == ErrorCode::limit;  // the device asked too much
   if (!is_well) shared_.note_loss(error);
-  if (is_well || can_be_closed(error))
+  const bool closes = !is_well && can_be_closed(error);
+  if (closes) tell(error);  // to close it may have to wait for space
+  if (is_well || closes)
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
   open_.clear();
   if (session_) abandon_session(reason);
-  tell(error);
+  if (!closes) tell(error);
 }
 
 void RecorderThread::tell_what_came_too_late() {

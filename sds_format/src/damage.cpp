@@ -25,6 +25,7 @@ void DamageLog::add(const Damage& damage) {
     untold_[*damage.stream].push_back({damage.first_block, *damage.blocks});
   untold_blocks_ += damage.blocks.value_or(0);
   untold_unknown_ = untold_unknown_ || !damage.blocks;
+  untold_harmless_ = untold_harmless_ && damage.harmless;
 }
 
 std::vector<Damage> DamageLog::all() const {
@@ -35,6 +36,7 @@ std::vector<Damage> DamageLog::all() const {
   rest.reason = fmt::format("{} more places are damaged", count_ - max_kept);
   if (untold_blocks_ > 0) rest.reason += fmt::format(", {} blocks are lost there", untold_blocks_);
   if (untold_blocks_ > 0 || !untold_unknown_) rest.blocks = untold_blocks_;
+  rest.harmless = untold_harmless_;
   all.push_back(std::move(rest));
   return all;
 }

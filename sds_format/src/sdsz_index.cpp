@@ -199,13 +199,15 @@ Expected<SectionTable> load_sections(const ByteSource& file, const LoadOptions& 
   if (options.with_index) {
     auto footer = read_footer(file, *size);
     if (!footer && footer.error().code == ErrorCode::io) return fail(footer);
-    // As far as it can be read.
     if (footer) {
       auto done = for_each_index(file, *footer, *size, [&](const IndexEntry&, const ParsedEntry& parsed) {
-        if (index.size() < limits::max_sections) index.push_back(parsed.entry);
+        if (index.size() == limits::max_sections) return Expected<void>(fail(ErrorCode::limit, "too many sections"));
+        index.push_back(parsed.entry);
         return Expected<void>{};
       });
       if (!done && done.error().code == ErrorCode::io) return fail(done);
+      if (!done) index.clear();
+      std::sort(index.begin(), index.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
     }
   }
   return walk_sections(file, *size, index, options.verify);

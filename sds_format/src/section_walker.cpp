@@ -125,11 +125,11 @@ Expected<bool> payload_checks(const ByteSource& file, const IndexEntry& entry) {
 // Tells sections that a search found from copies of their headers in an index section: no section before has its
 // number, and the payload checks, or the number is higher than that of the section before and another header, or the
 // end of the file, stands behind. What checking reads is bounded by what the file holds, also where hostile headers all
-// claim the rest of it; beyond that any header counts.
+// claim the rest of it; beyond that none counts.
 class FoundHeaders {
  public:
   FoundHeaders(const ByteSource& file, std::uint64_t file_bytes)
-      : file_(file), file_bytes_(file_bytes), budget_(file_bytes) {}
+      : file_(file), file_bytes_(file_bytes), budget_(file_bytes), last_budget_(file_bytes) {}
 
   // `before`: the numbers of its recording's sections that were found before it.
   Expected<bool> is_section(const IndexEntry& entry, const std::vector<std::uint32_t>& before) {
@@ -143,9 +143,19 @@ class FoundHeaders {
       if (next) return true;
       if (next.error().code == ErrorCode::io) return fail(next);
     }
-    if (size > budget_) return true;
+    if (size > budget_) return false;
     budget_ -= size;
     return payload_checks(file_, entry);
+  }
+
+  // Whether sections may stand within the last one that was found, behind which there is none. Sections that stand one
+  // behind the other are no more than the file.
+  Expected<bool> is_damaged(const IndexEntry& entry) {
+    const std::uint64_t size = entry.header.section_bytes();
+    if (size > last_budget_) return false;
+    last_budget_ -= size;
+    auto sound = payload_checks(file_, entry);
+    return sound ? Expected<bool>(!*sound) : sound;
   }
 
  private:
@@ -157,6 +167,7 @@ class FoundHeaders {
   const ByteSource& file_;
   std::uint64_t file_bytes_;
   std::uint64_t budget_;
+  std::uint64_t last_budget_;
 };
 
 // Leaves the sections of one recording, each once (a sound one where there is one), in the order in which they were
@@ -356,9 +367,9 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
     // from behind its own.
     std::uint64_t from = at + 1;
     if (!header && !found.empty() && found.back().end() == at) {
-      auto sound = payload_checks(file, found.back());
-      if (!sound) return fail(sound);
-      if (!*sound) from = found.back().payload_offset();
+      auto damaged = headers.is_damaged(found.back());
+      if (!damaged) return fail(damaged);
+      if (*damaged) from = found.back().payload_offset();
     }
     // A payload may hold bytes that look like a header: of another recording's section.
     const std::uint64_t wanted = searched.value_or(census.leader());
@@ -395,37 +406,39 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
   return result;
 }
 
-// Adds sections of `recording` that the index knows and no header tells of: theirs are damaged.
-Expected<void> add_from_index(const ByteSource& file, const std::vector<IndexEntry>& index, std::uint64_t recording,
-                              Found& result) {
-  auto& found = result.sections;
+// Adds sections that the index knows and no header tells of: theirs are damaged. What is damaged beside them is damage
+// of its own. `index`: in the order of the file.
+Expected<void> add_from_index(const ByteSource& file, const std::vector<IndexEntry>& index, Found& result) {
   std::set<std::uint32_t> there;
-  for (const auto& entry : found)
-    if (identity(entry.header) == recording) there.insert(entry.header.sequence);
-  for (const auto& entry : index) {
-    if (identity(entry.header) != recording || there.count(entry.header.sequence) > 0) continue;
-    const auto stretch = std::find_if(result.stretches.begin(), result.stretches.end(), [&](const Damage& s) {
-      return s.offset <= entry.offset && entry.end() <= s.offset + s.bytes;
-    });
-    if (stretch == result.stretches.end()) continue;
-    auto sound = payload_checks(file, entry);
-    if (!sound) return fail(sound);
-    if (!*sound) continue;
-    there.insert(entry.header.sequence);
-    const auto behind = std::upper_bound(found.begin(), found.end(), entry.offset,
-                                         [](std::uint64_t at, const IndexEntry& e) { return at < e.offset; });
-    found.insert(behind, entry);
-    // What is damaged besides is damage of its own.
-    const Damage before{stretch->offset, entry.offset - stretch->offset, stretch->reason};
-    const Damage after{entry.end(), stretch->offset + stretch->bytes - entry.end(), stretch->reason};
-    const auto at = result.stretches.erase(stretch) - result.stretches.begin();
-    for (const auto& rest : {after, before})
-      if (rest.bytes > 0) result.stretches.insert(result.stretches.begin() + at, rest);
-    Damage header{entry.offset, entry.header.size(), "a damaged section header; the index has it, too"};
-    header.blocks = 0;
-    header.harmless = true;
-    result.headers.push_back(std::move(header));
+  for (const auto& entry : result.sections)
+    if (identity(entry.header) == identity(index.front().header)) there.insert(entry.header.sequence);
+  std::vector<Damage> rests;
+  std::vector<IndexEntry> added;
+  auto entry = index.begin();
+  for (const auto& stretch : result.stretches) {
+    const std::uint64_t end = stretch.offset + stretch.bytes;
+    std::uint64_t at = stretch.offset;
+    for (; entry != index.end() && entry->offset < end; ++entry) {
+      if (entry->offset < at || entry->end() > end || there.count(entry->header.sequence) > 0) continue;
+      auto sound = payload_checks(file, *entry);
+      if (!sound) return fail(sound);
+      if (!*sound) continue;
+      if (entry->offset > at) rests.push_back({at, entry->offset - at, stretch.reason});
+      added.push_back(*entry);
+      at = entry->end();
+      Damage header{entry->offset, entry->header.size(), "a damaged section header; the index has it, too"};
+      header.blocks = 0;
+      header.harmless = true;
+      result.headers.push_back(std::move(header));
+    }
+    if (at < end) rests.push_back({at, end - at, stretch.reason});
   }
+  result.stretches = std::move(rests);
+  auto& found = result.sections;
+  const auto before = static_cast<std::ptrdiff_t>(found.size());
+  found.insert(found.end(), added.begin(), added.end());
+  std::inplace_merge(found.begin(), found.begin() + before, found.end(),
+                     [](const IndexEntry& a, const IndexEntry& b) { return a.offset < b.offset; });
   return {};
 }
 
@@ -436,15 +449,18 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
   SectionTable table;
   table.end = file_bytes;
   Census census;
-  auto result = find_sections(file, file_bytes, std::nullopt, census);
+  // An index that covers the file says whose it is.
+  const auto known = index.empty() ? std::nullopt : std::optional(identity(index.front().header));
+  auto result = find_sections(file, file_bytes, known, census);
   if (!result) return fail(result);
-  table.recording = census.leader();
-  if (census.led_by_others()) {
+  table.recording = known.value_or(census.leader());
+  if (!known && census.led_by_others()) {
     // Behind damage sections of another recording were searched than those that the file is of.
     result = find_sections(file, file_bytes, table.recording, census);
     if (!result) return fail(result);
   }
-  if (auto done = add_from_index(file, index, table.recording, *result); !done) return fail(done);
+  if (!index.empty())
+    if (auto done = add_from_index(file, index, *result); !done) return fail(done);
   auto& found = result->sections;
   table.unfinished = std::move(result->unfinished);
   table.damages = result->stretches;

@@ -307,6 +307,26 @@ class FormatPage(Case):
         self.assertEqual({n: list(s.blocks.values()) for n, s in got.streams.items()}, blocks)
         self.assertIn("a damaged section header; the index has it, too", said)
 
+    def test_an_index_that_covers_the_file_says_whose_it_is(self):
+        _, packed = self.pack(FIRST + 21, kib=16)
+        _, other = self.pack(FIRST + 31, kib=16)
+        with open(packed, "rb") as f:
+            content = f.read()
+        with open(other, "rb") as f:
+            strange = f.read()
+        whole, stranger = decode(packed), decode(other)
+        begin = next(s.offset for s in whole.sections if s.kind == DATA)
+        size = max(s.end for s in stranger.sections if s.end <= begin + 3000)
+        # Its first sections are another recording's, as a file system may leave it.
+        got, said = self.recovered(strange[:size] + content[size:])
+        self.assertEqual([s.properties["name"] for s in got.streams.values()],
+                         [s.properties["name"] for s in whole.streams.values()])
+        gone = {(s.stream, s.first_block + i) for s in whole.sections if s.kind == DATA and s.offset < size
+                for i in range(s.blocks)}
+        for number, stream in whole.streams.items():
+            self.assertEqual(list(got.streams[number].blocks.values()),
+                             [b for n, b in stream.blocks.items() if (number, n) not in gone])
+
     def test_of_several_recordings_in_one_file_the_one_with_most_sections_counts(self):
         parts, sessions = [], []
         for seed in (31, 32, 33):

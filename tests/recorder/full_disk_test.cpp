@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "sds/format/executor.hpp"
+#include "sds/format/sdsz_reader.hpp"
 #include "sds/recorder/session_writer.hpp"
 #include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
@@ -327,6 +328,64 @@ TEST(FullDisk, WhatCannotBeLookedAtMayNotBeInTheRecording) {
                                       "in the recording, nor 5 bytes of one that had begun",
                                       "B: recording stopped: the disk is full; 3 bytes of its torn end may not be in "
                                       "the recording"}));
+}
+
+// Fails at one write, and does well before and after.
+class FailsOnce final : public FileSystem {
+ public:
+  explicit FailsOnce(int writes) : left_(writes), before_(replace_file_system(this)) {}
+  ~FailsOnce() override { replace_file_system(before_); }
+  FailsOnce(const FailsOnce&) = delete;
+  FailsOnce& operator=(const FailsOnce&) = delete;
+  ssize_t write(int descriptor, ByteView bytes) override {
+    return left_-- == 0 ? -EIO : FileSystem::write(descriptor, bytes);
+  }
+  [[nodiscard]] bool has_failed() const { return left_ < 0; }
+
+ private:
+  int left_;
+  FileSystem* before_;
+};
+
+TEST(BrokenDisk, AWriteThatFailsOnceWhileARecordingIsClosedCostsNothing) {
+  const auto blocks = numbered_blocks(30);
+  for (const auto durability : {Durability::none, Durability::process}) {
+    int writes = 0;
+    for (bool failed = true; failed; ++writes) {
+      const test::TempDir dir;
+      SessionOptions options;
+      options.directory = dir.path();
+      options.durability = durability;
+      auto session = make_packed_session(options);
+      ASSERT_TRUE((*session)->open_stream(1, "A"));
+      ASSERT_TRUE((*session)->open_stream(2, "B"));
+      ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks) + "12345"), kThen));
+      ASSERT_TRUE((*session)->write(2, as_bytes(plain(blocks)), kThen));
+      Expected<SessionSummary> ended;
+      {
+        const FailsOnce disk(writes);
+        ASSERT_TRUE((*session)->close_stream(1, "why A ended")) << writes;
+        ASSERT_TRUE((*session)->close_stream(2, "why B ended")) << writes;
+        ended = (*session)->finish();
+        failed = disk.has_failed();
+      }
+      ASSERT_TRUE(ended) << writes;
+      EXPECT_EQ(ended->blocks, 60u);
+      const auto reader = SdszReader::open(dir / "recording.0.sdsz", {});
+      EXPECT_TRUE((*reader)->complete()) << writes;
+      EXPECT_EQ((*reader)->damage_log()->count(), 0u) << writes;
+      for (std::size_t stream = 0; stream < 2; ++stream) {
+        EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz", stream), blocks) << writes;
+        ASSERT_EQ((*reader)->streams()[stream].gaps.size(), 1u) << writes;
+      }
+      EXPECT_EQ((*reader)->streams()[0].gaps[0].reason,
+                "why A ended; the last block is incomplete (5 bytes of it came)");
+      EXPECT_EQ((*reader)->streams()[1].gaps[0].reason, "why B ended");
+      ASSERT_EQ((*reader)->streams()[0].tail.size(), 1u) << writes;
+      EXPECT_EQ((*reader)->streams()[0].tail[0].header.raw_bytes, 5u);
+    }
+    EXPECT_GT(writes, 8);
+  }
 }
 
 TEST(FullDisk, WhyAPlainFileEndedIsToldEvenIfItsEndCannotBeWritten) {

@@ -62,6 +62,7 @@ class DamageLog {
   std::size_t count_ = 0;
   std::uint64_t untold_blocks_ = 0;                                  // of those that were not kept
   bool untold_unknown_ = false;                                      // one of them does not know how many
+  bool untold_harmless_ = true;                                      // each of them has cost nothing
   std::unordered_map<std::size_t, std::vector<BlockRange>> untold_;  // by stream
 };
 
