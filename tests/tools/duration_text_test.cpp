@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <regex>
+#include <string>
+#include <utility>
 
 namespace sds {
 namespace {
@@ -60,14 +62,39 @@ TEST(Times, AreReadWithTheirUnitsOrAsClocksShowThem) {
   EXPECT_EQ(seconds("1.5h"), 5400);
   EXPECT_EQ(seconds("1:02.5"), 62.5);
   EXPECT_EQ(seconds("-1:00:02"), -3602);
-  EXPECT_EQ(parse_time("200", 1e-3).value(), 0.2);
-  EXPECT_EQ(parse_time("2s", 1e-3).value(), 2);
+  EXPECT_EQ(parse_time("200", -3).value(), 0.2);
+  EXPECT_EQ(parse_time("2s", -3).value(), 2);
   for (const char* text :
        {"", "s", "-", "--1", "1 s", "1x", "1:60", "1:2:3:4", ":1", "1:", "1.5:00", "nan", "inf", "1e400", "0x10"})
     EXPECT_FALSE(parse_time(text)) << text;
   EXPECT_EQ(parse_time("1,5s").error().message, "'1,5s': numbers have a decimal point: 1.5s");
   EXPECT_TRUE(with_decimal_point("1,2,3").empty());
   EXPECT_TRUE(with_decimal_point("a,5").empty());
+}
+
+// A compiler reads a decimal number as the double nearest to it.
+TEST(Times, AreTheDoublesNearestToTheDecimalNumbers) {
+  for (int tenths = 1; tenths < 20'000; ++tenths) {
+    const std::string number = fmt::format("{}.{}", tenths / 10, tenths % 10);
+    for (const auto& [unit, exponent] : {std::pair{"ns", 9}, {"us", 6}, {"ms", 3}})
+      ASSERT_EQ(parse_time(number + unit).value(), std::stod(fmt::format("{}e-{}", number, exponent)))
+          << number << unit;
+    ASSERT_EQ(parse_time(number, -3).value(), std::stod(number + "e-3")) << number;
+    ASSERT_EQ(parse_share(number + "%").value(), std::stod(number + "e-2")) << number;
+    ASSERT_EQ(parse_time(number + "min").value(), std::stod(fmt::format("{}", tenths * 6))) << number;
+    ASSERT_EQ(parse_time(number + "h").value(), std::stod(fmt::format("{}", tenths * 360))) << number;
+    ASSERT_EQ(parse_time(fmt::format("1:{:02}.{}", tenths / 10 % 60, tenths % 10)).value(),
+              std::stod(fmt::format("{}.{}", 60 + tenths / 10 % 60, tenths % 10)));
+    ASSERT_EQ(in_hertz(number + "kHz").value(), fmt::format("{}", tenths * 100));
+  }
+  EXPECT_EQ(parse_time("2.1ms").value(), 0.0021);
+  EXPECT_EQ(parse_time("2.1e-1ms").value(), 0.00021);
+  EXPECT_EQ(parse_time("2.1E+1us").value(), 0.000021);
+  EXPECT_EQ(parse_time("3.1416667min").value(), 188.500002);
+  EXPECT_EQ(in_hertz("4.03kHz").value(), "4030");
+  EXPECT_EQ(in_hertz("2.01e-1MHz").value(), "201000");
+  EXPECT_FALSE(parse_time("1e99999999999999ms"));
+  EXPECT_FALSE(in_hertz("1e308kHz"));
 }
 
 TEST(Times, ArePrintedToTheMicrosecond) {

@@ -20,7 +20,7 @@ CLI::Validator takes_time() {
 
 CLI::Validator takes_milliseconds() {
   return {[](std::string& text) {
-            const auto time = parse_time(text, 1e-3);
+            const auto time = parse_time(text, -3);
             if (!time) return time.error().message;
             const double ms = std::round(*time * 1e3);
             if (!(std::abs(ms) < 1e15) || std::abs(*time * 1e3 - ms) > 1e-6)

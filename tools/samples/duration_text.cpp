@@ -17,27 +17,50 @@ namespace {
 
 double value_of(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
 
-// The whole of `text`, as a finite number.
-std::optional<double> number_of(std::string_view text) {
-  double value = 0;
+// The whole of `text`, as a number.
+template <typename Number>
+std::optional<Number> all_of(std::string_view text) {
+  Number value{};
   const char* end = text.data() + text.size();
   const auto read = std::from_chars(text.data(), end, value);
-  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value)) return std::nullopt;
+  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
   return value;
+}
+
+// The whole of `text`, as a finite number times 10^`exponent`: the double nearest to the decimal number.
+std::optional<double> number_of(std::string_view text, int exponent = 0) {
+  const auto value = all_of<double>(text);
+  if (!value || !std::isfinite(*value)) return std::nullopt;
+  if (exponent == 0) return value;
+  const std::size_t e = text.find_first_of("eE");
+  if (e != std::string_view::npos) {
+    std::string_view own = text.substr(e + 1);
+    if (own.starts_with('+')) own.remove_prefix(1);
+    const auto number = all_of<int>(own);
+    if (!number || std::abs(*number) > 10'000) return std::nullopt;
+    exponent += *number;
+  }
+  return all_of<double>(fmt::format("{}e{}", text.substr(0, e), exponent));
+}
+
+// The number, with more digits than a double has, so that what is made of it is rounded once.
+std::optional<long double> long_number_of(std::string_view text) {
+  if (!number_of(text)) return std::nullopt;
+  return std::strtold(std::string(text).c_str(), nullptr);
 }
 
 // "1:02.5", "1:00:02": minutes, or hours and minutes, before the seconds.
 std::optional<double> clock_time(std::string_view text) {
-  double total = 0;
+  long double total = 0;
   for (std::size_t fields = 1;; ++fields) {
     const std::size_t colon = text.find(':');
     const std::string_view field = text.substr(0, colon);
-    const auto value = number_of(field);
+    const auto value = long_number_of(field);
     const bool is_last = colon == std::string_view::npos;
     const bool is_whole = field.find_first_not_of("0123456789") == std::string_view::npos;
     if (!value || *value < 0 || (fields > 1 && *value >= 60) || (!is_last && !is_whole)) return std::nullopt;
     total = total * 60 + *value;
-    if (is_last) return fields > 1 && fields <= 3 ? std::optional(total) : std::nullopt;
+    if (is_last) return fields > 1 && fields <= 3 ? std::optional(static_cast<double>(total)) : std::nullopt;
     text.remove_prefix(colon + 1);
   }
 }
@@ -73,30 +96,33 @@ std::string seconds_text(double seconds) {
   return text == "-0" ? "0" : text;
 }
 
-Expected<double> parse_time(const std::string& text, double bare_s) {
+Expected<double> parse_time(const std::string& text, int bare_exponent) {
   std::string_view rest = text;
   const bool is_negative = rest.starts_with('-');
   if (is_negative || rest.starts_with('+')) rest.remove_prefix(1);
   const double sign = is_negative ? -1 : 1;
   if (rest.empty() || rest.front() == '-') return not_understood(text, "time", "12.5, 500ms, 2min or 1:02.5");
-  // Divisors are exact where factors are not: 0.1ms is 1e-4 s.
   struct Unit {
     std::string_view name;
-    double factor;
-    double divisor;
+    int exponent;
+    int factor;
   };
   static constexpr std::array<Unit, 7> units{
-      {{"ns", 1, 1e9}, {"us", 1, 1e6}, {"ms", 1, 1e3}, {"min", 60, 1}, {"sec", 1, 1}, {"s", 1, 1}, {"h", 3600, 1}}};
+      {{"ns", -9, 1}, {"us", -6, 1}, {"ms", -3, 1}, {"min", 0, 60}, {"sec", 0, 1}, {"s", 0, 1}, {"h", 0, 3600}}};
   std::optional<double> seconds;
   if (rest.find(':') != std::string_view::npos) {
     seconds = clock_time(rest);
-  } else if (const auto bare = number_of(rest)) {
-    seconds = *bare * bare_s;
+  } else if (number_of(rest)) {
+    seconds = number_of(rest, bare_exponent);
   } else {
     for (const Unit& unit : units) {
       if (!rest.ends_with(unit.name)) continue;
-      if (const auto value = number_of(rest.substr(0, rest.size() - unit.name.size())))
-        seconds = *value * unit.factor / unit.divisor;
+      const std::string_view number = rest.substr(0, rest.size() - unit.name.size());
+      if (unit.factor == 1) {
+        seconds = number_of(number, unit.exponent);
+      } else if (const auto value = long_number_of(number)) {
+        seconds = static_cast<double>(*value * unit.factor);
+      }
       break;
     }
   }
@@ -105,13 +131,13 @@ Expected<double> parse_time(const std::string& text, double bare_s) {
 }
 
 Expected<std::string> in_hertz(const std::string& text) {
-  for (const auto& [unit, factor] : {std::pair{std::string_view("kHz"), 1e3}, {"MHz", 1e6}, {"Hz", 1.0}}) {
+  for (const auto& [unit, exponent] : {std::pair{std::string_view("kHz"), 3}, {"MHz", 6}, {"Hz", 0}}) {
     if (!text.ends_with(unit)) continue;
     const std::string number = text.substr(0, text.size() - unit.size());
-    if (factor == 1.0 && !number.empty()) return number;
-    const auto value = number_of(number);
+    if (exponent == 0 && !number.empty()) return number;
+    const auto value = number_of(number, exponent);
     if (!value) return not_understood(text, "frequency", "100, 100Hz or 16kHz");
-    return fmt::format("{}", *value * factor);
+    return fmt::format("{}", *value);
   }
   if (!with_decimal_point(text).empty()) return not_understood(text, "frequency", "");
   return text;
@@ -119,9 +145,10 @@ Expected<std::string> in_hertz(const std::string& text) {
 
 Expected<double> parse_share(const std::string& text) {
   const bool is_percent = text.ends_with('%');
-  const auto value = number_of(std::string_view(text).substr(0, text.size() - (is_percent ? 1 : 0)));
+  const std::string_view number = std::string_view(text).substr(0, text.size() - (is_percent ? 1 : 0));
+  const auto value = number_of(number, is_percent ? -2 : 0);
   if (!value) return not_understood(text, "share", "0.5 or 50%");
-  return is_percent ? *value / 100 : *value;
+  return *value;
 }
 
 std::string human_seconds(double seconds) {

@@ -15,8 +15,9 @@ std::string human_seconds(double seconds);
 std::string seconds_text(double seconds);
 
 /// A time as people write it, in seconds: "12.5", "12.5s", "500ms", "20us", "2min", "1h", "1:02.5", "1:00:02", with a
-/// sign in front. A number alone counts `bare_s` seconds. Else the error says what is expected.
-Expected<double> parse_time(const std::string& text, double bare_s = 1);
+/// sign in front: the double nearest to the decimal number of seconds, so that "2.1ms" is "0.0021". A number alone
+/// counts 10^`bare_exponent` seconds. Else the error says what is expected.
+Expected<double> parse_time(const std::string& text, int bare_exponent = 0);
 
 /// Frequencies "1600", "1600Hz", "16kHz", "1MHz" as a number in Hz, its digits as they are.
 Expected<std::string> in_hertz(const std::string& text);
