@@ -2,6 +2,7 @@
 the limit, of values far from the first one."""
 import json
 import random
+import re
 import subprocess
 
 import peers
@@ -199,6 +200,43 @@ class Measured(Case):
             self.assertIn("tick-frequency: 1000\n", file.read())
         run("label", "add", one, "-c", "x", "--from-tick", 300, "--to-tick", 400)
         self.assertEqual([(l["from"], l["to"]) for l in self.said("label", "list", one)["labels"]], [(0.1, 0.25), (0.3, 0.4)])
+
+    def ticks_of(self, path):
+        """The ticks of a label file, and its labels in them."""
+        text = self.read(path).decode()
+        return (re.search("tick-frequency: (.*)", text)[1],
+                [(int(begin), int(end)) for begin, end in re.findall(r"begin: (\d+), end: (\d+)", text)])
+
+    def test_labels_are_moved_by_the_ticks_that_the_time_is(self):
+        one, _ = self.bursts("M", 1000, 1000, 1)
+        sensor, _ = self.bursts("S", 1600, 1000, 1)
+        edges = [(10_000 + 7 * k, 10_003 + 7 * k) for k in range(1000)]
+        for recording, name in ((one, "M.0.labels.yml"), (sensor, "S.0.labels.yml")):
+            for by, ticks in (("-10", -10_000), ("-9.9", -9900), ("-9.7", -9700), ("0.1", 100), ("-200ms", -200), ("1234.567", 1_234_567)):
+                self.write(name, "labels:\n  intervals:\n" + "".join(
+                    f"    - {{class: w, begin: {begin}, end: {end}}}\n" for begin, end in edges))
+                run("label", "move", recording, "--all", "--by", by)
+                with self.subTest(recording=recording, by=by):
+                    self.assertEqual(self.ticks_of(name), ("1000", [(begin + ticks, end + ticks) for begin, end in edges]))
+
+    def test_labels_that_are_moved_by_parts_of_ticks_keep_their_length_and_choose_their_samples(self):
+        # 1600 Hz and ticks of 1 ms: 8000 Hz hold both. 0.0003 s are 2.4 of them, and the next is the third.
+        one, _ = self.bursts("P", 1600, 1000, 1)
+        self.write("P.0.labels.yml", "labels:\n  intervals:\n    - {class: w, begin: 300, end: 400}\n    - {class: x, begin: 500, end: 600}\n")
+        everything = self.exported(one)
+        run("label", "move", one, "-n", 1, "--by", "0.0003")
+        self.assertEqual(self.ticks_of("P.0.labels.yml"), ("8000", [(2403, 3203), (4000, 4800)]))
+        chosen = self.is_chosen(everything[:, 0], [(0.3003, 0.4003)])
+        np.testing.assert_array_equal(self.exported(one, "--label", "w"), everything[chosen])
+        run("label", "move", one, "-n", 1, "--by", "-0.4", expect=2)
+        self.assertEqual(self.ticks_of("P.0.labels.yml"), ("8000", [(2403, 3203), (4000, 4800)]))
+
+    def test_times_with_units_are_those_without(self):
+        # 10 kHz: sample k is at k / 10,000 s, which the decimal number is nearest to.
+        one = self.stream("U", np.arange(400), 10_000)
+        for k in range(1, 400, 7):
+            for begin in (f"{k / 10:.1f}ms", f"{k * 100}us", f"0.{k:04}"):
+                self.assertEqual(self.exported(one, "--from", begin)[0, 1], k, begin)
 
     def listed(self, recording):
         return [(l["class"], l["from"], l["to"]) for l in self.said("label", "list", recording)["labels"]]

@@ -279,15 +279,17 @@ int run_move(const Options& o) {
   LabelFile& file = opened->file;
   std::vector<TimedLabel> moved;
   for (const std::size_t i : *indices) {
+    if (o.by) break;
     const Label& l = file.labels[i];
     TimeSpan span{file.seconds_of(l.begin), file.seconds_of(l.end)};
-    if (o.by) span = {span.begin + *o.by, span.end + *o.by};
     if (o.from || o.from_tick) span.begin = *edge(file, o.from_tick, o.from, "begins");
     if (o.to || o.to_tick) span.end = *edge(file, o.to_tick, o.to, "ends");
     if (span.end < span.begin) return fail_with({ErrorCode::usage, "the label would end before it begins", {}, {}});
     moved.push_back({l, span});
   }
-  auto done = move_labels(file, *indices, std::move(moved), sample_frequencies(opened->recording));
+  const auto of_samples = sample_frequencies(opened->recording);
+  auto done = o.by ? shift_labels(file, *indices, *o.by, of_samples)
+                   : move_labels(file, *indices, std::move(moved), of_samples);
   if (!done) return fail_with(done.error());
   warn_of_rounded(*done, file);
   warn_of_problems(*opened);

@@ -1,5 +1,7 @@
 #include "label_ticks.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -44,6 +46,18 @@ Expected<std::uint64_t> tick_of_edge(const LabelFile& file, double time_s, bool 
   if (hold_samples) return at < time_s && !holds(file, time_s) ? *tick + 1 : *tick;
   return at > time_s && *tick > 0 ? *tick - 1 : *tick;
 }
+
+// A time in ticks; whole where it is but for what a double cannot tell of a decimal number.
+struct Step {
+  explicit Step(double time_s, const Frequency& frequency)
+      : exact(static_cast<long double>(time_s) * frequency.numerator / frequency.denominator),
+        is_whole(std::abs(exact - std::round(exact)) <= 1e-9L + std::abs(exact) * 0x1p-53L) {}
+  [[nodiscard]] long double ticks(bool up) const {
+    return is_whole ? std::round(exact) : up ? std::ceil(exact) : std::floor(exact);
+  }
+  long double exact;
+  bool is_whole;
+};
 
 }  // namespace
 
@@ -105,6 +119,32 @@ Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Freque
     file.labels.push_back(std::move(label.label));
   }
   return placed;
+}
+
+Expected<std::size_t> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
+                                   const std::vector<Frequency>& of_samples) {
+  Ticks all{file.tick_frequency};
+  if (!Step(by_s, all.frequency).is_whole) {
+    double latest_s = 0;
+    for (const auto& label : file.labels) latest_s = std::max(latest_s, file.seconds_of(label.end));
+    all = ticks_of_all(all.frequency, of_samples, latest_s + std::max(0.0, by_s));
+  }
+  const Step step(by_s, all.frequency);
+  const auto shift = step.ticks(all.hold_samples);
+  LabelFile shifted = file;
+  shifted.tick_frequency = all.frequency;
+  for (auto& label : shifted.labels) label = in_ticks(std::move(label), file.tick_frequency, all.frequency);
+  for (const std::size_t i : indices)
+    for (std::uint64_t* edge : {&shifted.labels[i].begin, &shifted.labels[i].end}) {
+      const auto tick = static_cast<long double>(*edge) + shift;
+      if (!(tick >= 0) || tick > 0x1p53L)
+        return fail(ErrorCode::usage, fmt::format("{} s is no time of a recording", shifted.seconds_of(*edge) + by_s));
+      *edge = static_cast<std::uint64_t>(tick);
+    }
+  shifted.sort();
+  file = std::move(shifted);
+  const bool coarse = !all.hold_samples && all.frequency.hz() < kMicroseconds.hz();
+  return coarse && !step.is_whole ? indices.size() : 0;
 }
 
 }  // namespace sds

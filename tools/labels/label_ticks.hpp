@@ -40,4 +40,10 @@ struct PlacedLabels {
 Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Frequency& ticks,
                                     const std::vector<Frequency>& of_samples);
 
+/// Moves the labels of these indices by a time, all by the same number of ticks, in which the file is then: its own,
+/// where the time is a whole number of them (of the decimal number that a person wrote), else as place_labels() chooses
+/// them. Returns how many are rounded. Fails, and changes nothing, where an edge would be no time of a recording.
+Expected<std::size_t> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
+                                   const std::vector<Frequency>& of_samples);
+
 }  // namespace sds
