@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <set>
@@ -24,6 +25,11 @@ namespace {
 
 // libsamplerate's buffer has room for thrice what the filter reaches at a rate 256 times lower; three reaches stay.
 constexpr double kBufferReaches = 3 * 256 - 3;
+
+// The filter computes in floats, up to 3.4e38, and its sums are some times as large as its input.
+constexpr double kLargest = 1e37;
+
+bool is_too_large(double value) { return std::isfinite(value) && std::abs(value) > kLargest; }
 
 // Frames of the input that libsamplerate's filters reach to either side of an output, at rates that do not fall.
 double filter_reach(ResampleQuality quality) {
@@ -322,6 +328,8 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
   std::vector<double> column;
   NotFinite not_finite;
   std::set<std::string> with_not_finite;  // channels
+  std::uint64_t too_large = 0;
+  std::set<std::string> with_too_large;
   std::uint64_t pieces = 0;
   for (;;) {
     auto run = reader->next();
@@ -344,16 +352,27 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
       for (std::size_t k = 0; k < samples.count; ++k) frames[k * values.size() + v] = static_cast<float>(column[k]);
       NotFinite here;
       here.see(std::span<const double>(column));
+      if (const auto n = std::count_if(column.begin(), column.end(), is_too_large); n > 0) {
+        too_large += static_cast<std::uint64_t>(n);
+        with_too_large.insert(values[v].name(source));
+      }
       if (here.any()) with_not_finite.insert(values[v].name(source));
       not_finite.see(std::span<const double>(column));
     }
-    if (not_finite.any()) continue;
+    if (not_finite.any() || too_large > 0) continue;
     if (auto done = piece.push(frames, samples.times[0]); !done) return fail(done);
   }
   if (not_finite.any())
     return fail(ErrorCode::bad_input,
                 fmt::format("{} (of {}), which a filter would spread: --channel takes the channels that it names",
                             not_finite.text(stream.id), fmt::join(with_not_finite, ", ")),
+                recording.path());
+  if (too_large > 0)
+    return fail(ErrorCode::bad_input,
+                fmt::format("{}: {} {} beyond {:g} (of {}), which a filter of floats would make infinite: --channel "
+                            "takes the channels that it names",
+                            stream.id, too_large, too_large == 1 ? "value is" : "values are", kLargest,
+                            fmt::join(with_too_large, ", ")),
                 recording.path());
   if (piece.active())
     if (auto done = piece.end(); !done) return fail(done);
