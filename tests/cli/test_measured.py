@@ -1,9 +1,11 @@
 """What queries, labels and quality say of signals that are known: of sensors off their nominal rate, of durations that are exactly
 the limit, of values far from the first one."""
 import json
+import os
 import random
 import re
 import subprocess
+from fractions import Fraction
 
 import peers
 
@@ -202,7 +204,7 @@ class Measured(Case):
         self.assertEqual([(l["from"], l["to"]) for l in self.said("label", "list", one)["labels"]], [(0.1, 0.25), (0.3, 0.4)])
 
     def ticks_of(self, path):
-        """The ticks of a label file, and its labels in them."""
+        """The ticks of a label file, and its labels."""
         text = self.read(path).decode()
         return (re.search("tick-frequency: (.*)", text)[1],
                 [(int(begin), int(end)) for begin, end in re.findall(r"begin: (\d+), end: (\d+)", text)])
@@ -237,6 +239,61 @@ class Measured(Case):
         for k in range(1, 400, 7):
             for begin in (f"{k / 10:.1f}ms", f"{k * 100}us", f"0.{k:04}"):
                 self.assertEqual(self.exported(one, "--from", begin)[0, 1], k, begin)
+
+    SENSORS = {"B": (333.3, 1000, 33), "C": (44_100, 44_100, 441), "A": (1600, 1000, 80)}
+
+    def sensors_with_labels(self, seed):
+        """Three plain files, each with a label "w" from one of its samples to another; which samples these are."""
+        rng, plains, chosen = random.Random(seed), [], {}
+        for name, (rate, ticks, per) in self.SENSORS.items():
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                          "  content:\n    - {value: v, type: int32_t}\n")
+            exact, count = Fraction(str(rate)), int(2 * rate / per) * per
+            begins = [int(ticks * k / exact) for k in range(0, count, per)]
+            plains.append(self.write(f"{name}.0.sds", plain(*(
+                (begin, np.arange(per * k, per * k + per, dtype="<i4").tobytes()) for k, begin in enumerate(begins)))))
+            times = [Fraction(begins[i // per], ticks) + (i % per) / exact for i in range(count)]
+            begin, end = sorted(rng.sample(times, 2))
+            chosen[name] = [i for i, time in enumerate(times) if begin <= time < end]
+            if os.path.exists(self.path(f"{name}.0.labels.yml")):
+                os.remove(self.path(f"{name}.0.labels.yml"))
+            run("label", "add", plains[-1], "-c", "w", "--from", repr(float(begin)), "--to", repr(float(end)), "--stream", name)
+        return plains, chosen
+
+    def assert_chooses(self, chosen, *recordings):
+        run("export", "npz", *recordings, "--label", "w", "-o", self.path("w.npz"), "-f")
+        with np.load(self.path("w.npz")) as arrays:
+            for name, samples in chosen.items():
+                self.assertEqual([int(v) for v in arrays[name]["v"].ravel()], samples, name)
+
+    def test_labels_of_several_files_choose_the_samples_that_each_chooses_by_itself(self):
+        # 8000 Hz hold the times of A, 3.333 MHz those of B, 44,100 Hz those of C: no ticks hold all.
+        for seed in range(8):
+            with self.subTest(seed=seed):
+                plains, chosen = self.sensors_with_labels(seed)
+                for one, name in zip(plains, self.SENSORS):
+                    self.assert_chooses({name: chosen[name]}, one)
+                self.assert_chooses(chosen, *plains)
+                self.assert_chooses(chosen, *plains[::-1])
+                run("pack", *plains, "-o", self.path("packed.sdsz"), "-f")
+                self.assert_chooses(chosen, self.path("packed.sdsz"))
+                run("merge", *plains, "--no-align", "-o", self.path("merged.sdsz"), "-f")
+                self.assert_chooses(chosen, self.path("merged.sdsz"))
+                self.write("packed.labels.yml", "labels:\n  tick-frequency: 1000\n  intervals: []\n")
+                run("label", "merge", self.path("packed.sdsz"), *(
+                    word for name in self.SENSORS for word in ("--with", self.path(f"{name}.0.labels.yml"))))
+                self.assert_chooses(chosen, self.path("packed.sdsz"))
+
+    def test_values_that_a_filter_would_make_infinite_are_not_resampled(self):
+        values = np.arange(2000.0)
+        values[1005] = 1e39
+        one = self.stream("L", values, kind="double")
+        err = run("resample", one, "-s", "L", "--rate", 50, "-o", self.path("l.sdsz"), expect=3)[1]
+        self.assertIn("L: 1 value is beyond 1e+37 (of v)", err)
+        values[1005], values[1010] = 1e37, -1e37
+        one = self.stream("L", values, kind="double")
+        run("resample", one, "-s", "L", "--rate", 50, "-o", self.path("l.sdsz"))
+        self.assertTrue(np.isfinite(self.exported(self.path("l.sdsz"))).all())
 
     def listed(self, recording):
         return [(l["class"], l["from"], l["to"]) for l in self.said("label", "list", recording)["labels"]]

@@ -97,19 +97,35 @@ std::uint64_t tick_beside(const LabelFile& file, double time_s, bool behind) {
   return at > time_s && tick > 0 ? tick - 1 : tick;
 }
 
-// Gives `file` ticks that hold the labels of both, where its own do not, and there are such.
+// Gives `file` ticks that hold its own labels and times of others, unless these are too fast for any label of both.
+bool take_ticks(LabelFile& file, const LabelFile& other, const Frequency& of_others) {
+  const auto ticks = common_ticks(file.tick_frequency, of_others);
+  if (!ticks) return false;
+  for (const LabelFile* each : {static_cast<const LabelFile*>(&file), &other})
+    for (const auto& label : each->labels)
+      if (!check_label(in_ticks(label, each->tick_frequency, *ticks))) return false;  // beyond the largest tick
+  for (auto& label : file.labels) label = in_ticks(label, file.tick_frequency, *ticks);
+  file.tick_frequency = *ticks;
+  return true;
+}
+
+// Gives `file` ticks that hold the labels of both, where its own do not; where there are none, no slower ones than 1
+// MHz, as far as there are such (place_labels()).
 void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
   if (std::all_of(other.labels.begin(), other.labels.end(), [&](const Label& label) {
         return same_times(file, in_ticks(label, other.tick_frequency, file.tick_frequency), other, label);
       }))
     return;
-  const auto ticks = common_ticks(file.tick_frequency, other.tick_frequency);
-  if (!ticks) return;
-  for (const LabelFile* each : {static_cast<const LabelFile*>(&file), &other})
-    for (const auto& label : each->labels)
-      if (!check_label(in_ticks(label, each->tick_frequency, *ticks))) return;  // beyond the largest tick
-  for (auto& label : file.labels) label = in_ticks(label, file.tick_frequency, *ticks);
-  file.tick_frequency = *ticks;
+  if (take_ticks(file, other, other.tick_frequency)) return;
+  constexpr Frequency kMicroseconds{1000000, 1};
+  if (file.tick_frequency.hz() < kMicroseconds.hz()) take_ticks(file, other, kMicroseconds);
+}
+
+// The tick of `file` that an instant is on, or the last one before: a sample on an edge is in a label that begins
+// there, and in none that ends there.
+std::uint64_t last_tick_until(const LabelFile& file, const Instant& instant) {
+  const std::uint64_t tick = convert_tick(instant.tick, instant.frequency, file.tick_frequency);
+  return std::is_gt(compare({tick, file.tick_frequency}, instant)) ? tick - 1 : tick;
 }
 
 // Which of the stretches between gaps and losses the samples so far lie in.
@@ -199,8 +215,8 @@ Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
   for (Label label : other.labels) {
     if (!(other.tick_frequency == file.tick_frequency)) {
       const Label exact = label;
-      label.begin = convert_tick(label.begin, other.tick_frequency, file.tick_frequency);
-      label.end = convert_tick(label.end, other.tick_frequency, file.tick_frequency);
+      label.begin = last_tick_until(file, {label.begin, other.tick_frequency});
+      label.end = last_tick_until(file, {label.end, other.tick_frequency});
       if (auto good = check_label(label); !good) return fail(good);
       if (!same_times(file, label, other, exact)) ++rounded;
     }

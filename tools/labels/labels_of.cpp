@@ -4,6 +4,7 @@
 #include <numeric>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "label_file.hpp"
 #include "label_ticks.hpp"
@@ -113,6 +114,14 @@ Expected<LabelFile> labels_of(const Recording& recording) {
     if (!more) return more;
     if (more->labels.empty() && more->classes.empty()) continue;
     if (more->classes.empty() && !all->classes.empty()) know_classes_of(*more);
+    // Where no ticks hold both, the finer ones do best.
+    if (!common_ticks(all->tick_frequency, more->tick_frequency) &&
+        more->tick_frequency.hz() > all->tick_frequency.hz()) {
+      const LabelFile coarse = std::exchange(*all, {});
+      all->tick_frequency = more->tick_frequency;
+      all->classes = coarse.classes;
+      if (auto merged = merge_labels(*all, coarse); !merged) return fail(merged);
+    }
     if (auto merged = merge_labels(*all, *more); !merged) return fail(merged);
   }
   leave_out_what_is_said_of_all(*all);
