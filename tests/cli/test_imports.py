@@ -841,6 +841,26 @@ class Imports(Case):
         streams = json.loads(run("info", self.path("q.sdsz"), "--json")[0])["recordings"][0]["streams"]
         self.assertEqual(streams[0]["sample_frequency_hz"], 3200)
 
+    def test_qeexo_tells_which_rates_fit_where_these_lie_apart(self):
+        # Blocks of 160 samples of a sensor of 1600.1 Hz, whose ticks are milliseconds: rows are 100 ms apart.
+        self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 1600\n  content:\n    - {value: x, type: int16_t}\n")
+        for blocks in (20, 200, 3000):
+            begins = [int(1000.2 + 160 * 1000 * k / 1600.1) for k in range(blocks)]
+            self.write("Imu.0.sds", plain(*[(begin, bytes(2 * 160)) for begin in begins]))
+            run("export", "qeexo", self.path("Imu.0.sds"), "-o", self.path("q.csv"), "-f")
+            out, err = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+            # A rate fits if the first samples of all rows, one after the other, lie in their rows.
+            rows, samples = 0.05 * np.array([begin // 50 for begin in begins]), 160 * np.arange(blocks)
+            rates = np.arange(1400, 1800, 0.1)
+            fit = rates[[np.ptp(samples / rate - rows) <= 0.1001 for rate in rates]]
+            told = re.search(r"imu: ([\d.]+) Hz; ([\d.]+) to ([\d.]+) Hz fit the rows", out + err)
+            with self.subTest(blocks=blocks):
+                self.assertEqual(told is not None, np.ptp(fit) > 1.6)
+                if told:
+                    rate, slowest, fastest = map(float, told.groups())
+                    self.assertLessEqual(max(abs(slowest - fit[0]), abs(fastest - fit[-1])), 1)
+                    self.assertTrue(slowest <= rate <= fastest and slowest <= 1600.1 <= fastest)
+
     def test_bad_qeexo_is_an_error_with_its_line(self):
         for text, expected in (("a,b\n1,2\n", "line 1: no column 'timeslot'"),
                                ("timeslot,accel\n50,[1\n", "line 2: column accel: a list of samples was expected"),

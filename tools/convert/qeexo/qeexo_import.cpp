@@ -152,6 +152,10 @@ Expected<void> for_each_cell(const std::filesystem::path& input, std::vector<std
   return done;
 }
 
+// To four digits, and to the whole number.
+std::string rough(double hz) { return hz < 1000 ? fmt::format("{:.4g}", hz) : fmt::format("{:.0f}", hz); }
+
+constexpr double kTellFrom = 1e-3;       // how far rates that fit lie apart, of the rate
 constexpr double kUsualInterval = 0.05;  // of the rows that Arm's sds-convert writes
 
 // What the rows say of the times in them: nothing but when they begin.
@@ -159,6 +163,7 @@ struct RowTimes {
   double interval_s = kUsualInterval;               // from row to row as a rule
   double longest_s = kUsualInterval;                // without a gap
   std::map<std::size_t, Frequency> rate_of_column;  // where one fits
+  std::vector<std::string> found;                   // where quite other rates fit, too
 };
 
 Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProgress& on_progress) {
@@ -187,7 +192,12 @@ Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProg
   }
   times.longest_s = 2.5 * times.interval_s;  // a row is left out where a block comes late
   for (const auto& [column, rows] : rates)
-    if (auto rate = rows.rate(times.interval_s)) times.rate_of_column.emplace(column, *rate);
+    if (const auto found = rows.rate(times.interval_s)) {
+      times.rate_of_column.emplace(column, found->rate);
+      if (found->fastest_hz - found->slowest_hz > kTellFrom * found->rate.hz())
+        times.found.push_back(fmt::format("{}: {} Hz; {} to {} Hz fit the rows", header[column],
+                                          found->rate.to_string(), rough(found->slowest_hz), rough(found->fastest_hz)));
+    }
   return times;
 }
 
@@ -276,6 +286,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
   };
   auto report = import_tables(input, output, options, kTool, rows, &imported);
   if (!report && report.error().path.empty()) report.error().path = input;
+  if (report) report->found.insert(report->found.end(), times.found.begin(), times.found.end());
   return report;
 }
 

@@ -54,13 +54,22 @@ double best_duration(const std::vector<Place>& places, double mean_s) {
   return (low + high) / 2;
 }
 
+// How long a sample may last at most, or at least, with which all rows have their samples; `fits` does.
+double last_that_fits(const std::vector<Place>& places, double fits, double beyond, double interval_s) {
+  for (int i = 0; i < 40; ++i) {
+    const double middle = (fits + beyond) / 2;
+    (spread(places, middle) <= interval_s ? fits : beyond) = middle;
+  }
+  return fits;
+}
+
 }  // namespace
 
 void RowRate::add(double begin_s, std::size_t samples) {
   if (rows_.size() < kMostRows) rows_.push_back({begin_s, samples});
 }
 
-std::optional<Frequency> RowRate::rate(double interval_s) const {
+std::optional<RowRate::Found> RowRate::rate(double interval_s) const {
   std::vector<double> steps;
   for (std::size_t i = 1; i < rows_.size(); ++i)
     if (const double step = rows_[i].begin_s - rows_[i - 1].begin_s; step > 0) steps.push_back(step);
@@ -95,7 +104,9 @@ std::optional<Frequency> RowRate::rate(double interval_s) const {
     const double digits = std::round(1 / best / unit);
     if (digits < 1 || spread(places, 1 / (digits * unit)) > least + kToleranceS) continue;
     auto rate = Frequency::parse(fmt::format("{:.0f}e{}", digits, exponent));
-    return rate ? std::optional(*rate) : std::nullopt;
+    if (!rate) return std::nullopt;
+    return Found{*rate, 1 / last_that_fits(places, best, 2 * best, interval_s * 1.001),
+                 1 / last_that_fits(places, best, best / 2, interval_s * 1.001)};
   }
   return std::nullopt;
 }

@@ -11,11 +11,17 @@ namespace sds {
 
 class RowRate {
  public:
+  struct Found {
+    Frequency rate;
+    double slowest_hz;  ///< with which all rows have their samples, too; of up to half the rate
+    double fastest_hz;  ///< of up to twice the rate
+  };
+
   /// The next row that has samples of the sensor.
   void add(double begin_s, std::size_t samples);
   /// The rate with which samples that follow each other begin at most evenly in their rows, or the simplest one that is
   /// as good; nothing where with all of them some row would not have its samples (rows of `interval_s`), or of one row.
-  [[nodiscard]] std::optional<Frequency> rate(double interval_s) const;
+  [[nodiscard]] std::optional<Found> rate(double interval_s) const;
 
  private:
   struct Row {
