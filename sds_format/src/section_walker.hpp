@@ -22,8 +22,8 @@ Expected<bool> only_zeros(const ByteSource& file, std::uint64_t from, std::uint6
 void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts);
 
 /// Walks the first `file_bytes` bytes. `index`: empty, or the sections of an index that covers the file, which so is of
-/// their recording, in the order of the file; those whose headers are damaged in their place are taken from it, if their
-/// payloads check.
+/// their recording, in the order of the file; those whose headers are damaged in their place are taken from it, if
+/// their payloads check.
 Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes,
                                      const std::vector<IndexEntry>& index, bool verify);
 
