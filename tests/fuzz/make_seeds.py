@@ -12,8 +12,8 @@ MOTION = os.path.join(HERE, "..", "..", "data", "motion")
 def write_imports(sds, plain, out):
     """One file of each format that is imported, behind the byte that chooses it (fuzz_import.cpp)."""
     yaml = os.path.join(MOTION, "Imu.sds.yml")
-    for number, form in enumerate(("csv", "qeexo", "edge-impulse", "mcap")):
-        path = os.path.join(out, form)
+    for number, (form, name) in enumerate((("csv", "a.csv"), ("qeexo", "b.csv"), ("edge-impulse", "c.json"), ("mcap", "d.mcap"))):
+        path = os.path.join(out, name)
         subprocess.run([sds, "export", form, plain, "-y", yaml, "-o", path], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         with open(path, "rb") as f:
