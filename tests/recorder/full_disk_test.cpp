@@ -388,6 +388,21 @@ TEST(BrokenDisk, AWriteThatFailsOnceWhileARecordingIsClosedCostsNothing) {
   }
 }
 
+TEST(BrokenDisk, WhatAPlainFileTookAndCouldNotWriteIsCountedOnce) {
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  auto session = make_plain_session(options, "A");
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  disk.error = EIO;
+  disk.room = 0;
+  // More than is gathered in memory: 8 + 100,000 bytes.
+  EXPECT_FALSE((*session)->write(1, as_bytes(plain({{1, std::string(100'000, 'x')}})), kThen));
+  EXPECT_EQ((*session)->abandon("recording stopped").losses,
+            std::vector<std::string>{"A: recording stopped; 100008 bytes that came are not in the file"});
+}
+
 TEST(FullDisk, WhyAPlainFileEndedIsToldEvenIfItsEndCannotBeWritten) {
   const test::TempDir dir;
   test::LimitedDisk disk(0);
