@@ -88,11 +88,9 @@ class PackedSession final : public SessionWriter {
         unfinished_(options_.unfinished, server_limits::unfinished_bytes, server_limits::unfinished_bytes_own) {}
 
   Expected<void> open_stream(std::uint32_t handle, const std::string& name) override {
-    if (streams_.size() + closed_.size() >= server_limits::max_session_streams)
+    if (const auto streams = streams_.size() + closed_.size(); streams >= server_limits::max_session_streams)
       return fail(ErrorCode::limit,
-                  fmt::format("the recording has {} streams; it ends when the device has none open",
-                              streams_.size() + closed_.size()),
-                  path_);
+                  fmt::format("the recording has {} streams; it ends when the device has none open", streams), path_);
     auto metadata = read_metadata(options_.directory, name);
     if (!metadata) return fail(metadata);
     StreamDescription description;
@@ -323,7 +321,7 @@ class PackedSession final : public SessionWriter {
   // What ends a stream, or the recording, is written in several steps: a disk that fails once is not to cost the rest.
   // Space has been waited for, and memory is tried for by whoever has it.
   bool is_worth_another_try(const Error& error) const {
-    if (!ending_ || !writer_->failure() || is_disk_full(error) || error.system_error == ENOMEM) return false;
+    if (!ending_ || !writer_->failure() || lacks_room(error)) return false;
     spdlog::warn("record   {}: {}: tried once more", options_.device, error.to_string());
     return true;
   }

@@ -621,7 +621,7 @@ void RecorderThread::abandon_session(const std::string& reason) {
 // Space and memory are not tried for once more: whoever else needs them goes first. And where a stream could not be
 // closed, what was to be recorded with it may be missing: a closed recording would hide that.
 bool RecorderThread::can_be_closed(const Error& error) {
-  return session_ && !close_failed_ && !is_disk_full(error) && error.system_error != ENOMEM && session_->prepare_end();
+  return session_ && !close_failed_ && !lacks_room(error) && session_->prepare_end();
 }
 
 void RecorderThread::give_up(const Error& error) {

@@ -25,6 +25,8 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.1f} GB", value / 1e9);
 }
 
+bool lacks_room(const Error& error) { return is_disk_full(error) || error.system_error == ENOMEM; }
+
 SpaceGate::SpaceGate(Options options) : options_(std::move(options)) {
   if (!options_.free_bytes)
     options_.free_bytes = [directory = options_.directory] {

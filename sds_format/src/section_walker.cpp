@@ -81,9 +81,12 @@ class Census {
     if (counts_.size() >= limits::max_recordings_in_file && counts_.count(recording) == 0) return false;
     auto [at, is_new] = counts_.try_emplace(recording, Count{0, counts_.size()});
     ++at->second.headers;
-    if (counts_.size() == 1 || leads(at->second, counts_.at(leader_))) leader_ = recording;
-    first_ = counts_.size() == 1 ? leader_ : first_;
-    changed_ = changed_ || leader_ != first_;
+    if (counts_.size() == 1) {
+      leader_ = recording;
+    } else if (leads(at->second, counts_.at(leader_))) {
+      leader_ = recording;
+      changed_ = true;
+    }
     return true;
   }
   [[nodiscard]] std::uint64_t leader() const { return leader_; }
@@ -101,7 +104,6 @@ class Census {
 
   std::map<std::uint64_t, Count> counts_;
   std::uint64_t leader_ = 0;
-  std::uint64_t first_ = 0;
   bool changed_ = false;
 };
 

@@ -24,6 +24,8 @@ struct DiskSpace {
 std::optional<DiskSpace> disk_space(const std::filesystem::path& directory);
 /// "64.0 MB"
 std::string size_text(std::uint64_t bytes);
+/// True if disk space or memory is lacking, which others may need more than another try of the same would.
+bool lacks_room(const Error& error);
 
 /// The writer thread asks and waits; release_reserve(), cancel() and waiting() are for any thread.
 class SpaceGate {
