@@ -157,7 +157,6 @@ class PackedSession final : public SessionWriter {
   Expected<void> close_stream(std::uint32_t handle, const std::string& reason) override {
     const auto found = streams_.find(handle);
     if (found == streams_.end()) return {};
-    const Ending ending(ending_);
     closed_.push_back({found->second.name, found->second.id, found->second.came.blocks(),
                        found->second.tail_bytes + found->second.parser.rest_bytes()});
     auto node = streams_.extract(found);
@@ -223,9 +222,11 @@ class PackedSession final : public SessionWriter {
       return summary_;
     }
     SessionSummary summary = summary_;  // once the recording is closed nothing is to fail any more
-    const Ending ending(ending_);
     auto closed = repeat([&] { return writer_->close(); });
-    if (!closed) return fail(closed);
+    if (!closed && writer_->closing() != SdszWriter::Closing::stored) return fail(closed);
+    if (!closed)
+      spdlog::warn("record   {}: {}: nothing is in it that the recording lacks", options_.device,
+                   closed.error().to_string());
     for (const auto& stream : closed_) summary.blocks += saved_blocks(stream.id);
     summary.stored_bytes = writer_->stored_bytes();
     return summary;
@@ -240,6 +241,7 @@ class PackedSession final : public SessionWriter {
       streams_.erase(streams_.begin());
     }
     (void)unfinished_.set(0);
+    const bool written = writer_ && writer_->closing() == SdszWriter::Closing::written;
     if (writer_) {
       note_sizes();
       for (auto& stream : closed_) stream.saved_blocks = saved_blocks(stream.id);
@@ -275,7 +277,9 @@ class PackedSession final : public SessionWriter {
       summary.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, what));
       told = true;
     }
-    if (any_stream_ && !told) summary.losses.push_back(reason + "; the recording is not closed");
+    if (any_stream_ && !told)
+      summary.losses.push_back(reason + (written ? "; the recording is whole, but would perhaps not survive a power cut"
+                                                 : "; the recording is not closed"));
     return summary;
   }
 
@@ -301,56 +305,46 @@ class PackedSession final : public SessionWriter {
     return {};
   }
 
+  // What the writer has in hand when it fails it keeps, and writes when it resumes.
   template <class Again>
   Expected<void> settle(Expected<void> done, Again again) {
-    return options_.gate == nullptr ? done : options_.gate->settle(std::move(done), again);
+    if (done || !writer_->failure()) return done;
+    return sds::settle(options_.gate, options_.device, std::move(done), again);
   }
 
-  // Gives the writer something. What it has in hand when it fails it keeps, and writes when it resumes; while it has
-  // failed it takes nothing.
+  // Gives the writer something; while it has failed it takes nothing.
   template <class Call>
   Expected<void> give(Call call) {
     const auto resume = [&] { return writer_->resume(); };
-    if (std::exchange(seal_failed_, false)) (void)recover();
+    if (std::exchange(seal_failed_, false)) (void)resume();
     if (writer_->failure())
       if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), resume); !resumed) return resumed;
-    auto done = settle(call(), resume);
-    return !done && is_worth_another_try(done.error()) ? writer_->resume() : done;
+    return settle(call(), resume);
   }
 
-  // What ends a stream, or the recording, is written in several steps: a disk that fails once is not to cost the rest.
-  // Space has been waited for, and memory is tried for by whoever has it.
-  bool is_worth_another_try(const Error& error) const {
-    if (!ending_ || !writer_->failure() || lacks_room(error)) return false;
-    spdlog::warn("record   {}: {}: tried once more", options_.device, error.to_string());
-    return true;
-  }
-
-  // An OPEN is not made to wait: what is full is looked at once, and if it stays so, the stream is refused. A stream
-  // that was refused is gone from the writer, so that nothing of it is in the way of the others.
+  // An OPEN is not made to wait: what failed is tried once more at once, and if it stays so, the stream is refused. A
+  // stream that was refused is gone from the writer, so that nothing of it is in the way of the others.
   Expected<SdszWriter::StreamId> add_stream(const StreamDescription& description) {
-    if (auto usable = recover(); !usable) return fail(usable);
+    if (auto usable = writer_->resume(); !usable) return fail(usable);
     auto id = writer_->add_stream(description);
-    if (!id) (void)recover();
+    if (id || !writer_->failure()) return id;
+    const bool lacks = lacks_room(*writer_->failure());
+    if (!writer_->resume() || lacks) return id;
+    tell_another_try(options_.device, id.error());
+    id = writer_->add_stream(description);
+    (void)writer_->resume();
     return id;
-  }
-
-  // Tries once to make the writer go on where a full disk stopped it.
-  Expected<void> recover() {
-    const auto& failure = writer_->failure();
-    return failure && is_disk_full(*failure) ? writer_->resume() : Expected<void>{};
   }
 
   // For what is to be called again after a failure.
   template <class Call>
   Expected<void> repeat(Call call) {
-    if (std::exchange(seal_failed_, false)) (void)recover();
+    if (std::exchange(seal_failed_, false)) (void)writer_->resume();
     const auto again = [&] {
       auto resumed = writer_->resume();
       return resumed ? call() : resumed;
     };
-    auto done = settle(call(), again);
-    return !done && is_worth_another_try(done.error()) ? again() : done;
+    return settle(call(), again);
   }
 
   // Tells the clock what comes, where that helps it: after a long silence of the stream.
@@ -421,17 +415,6 @@ class PackedSession final : public SessionWriter {
     summary_.files.clear();
   }
 
-  class Ending {
-   public:
-    explicit Ending(bool& flag) : flag_(flag) { flag_ = true; }
-    ~Ending() { flag_ = false; }
-    Ending(const Ending&) = delete;
-    Ending& operator=(const Ending&) = delete;
-
-   private:
-    bool& flag_;
-  };
-
   SessionOptions options_;
   std::filesystem::path path_;
   WatchedFile file_;
@@ -444,7 +427,6 @@ class PackedSession final : public SessionWriter {
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
   TotalShare unfinished_;
   bool any_stream_ = false;
-  bool ending_ = false;       // a stream, or the recording
   bool seal_failed_ = false;  // which need not have been: what comes next begins with another try
   SessionSummary summary_;
 };

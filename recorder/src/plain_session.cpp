@@ -162,8 +162,7 @@ class PlainSession final : public SessionWriter {
 
  private:
   Expected<void> settle(PlainFile& file, Expected<void> done) {
-    if (options_.gate == nullptr) return done;
-    return options_.gate->settle(std::move(done), [&] { return file.write_out(); });
+    return sds::settle(options_.gate, options_.device, std::move(done), [&] { return file.write_out(); });
   }
 
   Expected<void> write_through(PlainFile& file, bool sync) {

@@ -98,4 +98,8 @@ void SpaceGate::cancel() {
   changed_.notify_all();
 }
 
+void tell_another_try(const std::string& device, const Error& error) {
+  spdlog::warn("record   {}: {}: tried once more", device, error.to_string());
+}
+
 }  // namespace sds

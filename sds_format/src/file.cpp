@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +44,12 @@ Expected<std::size_t> InputFile::read(std::uint64_t offset, std::span<std::byte>
     done += static_cast<std::size_t>(got);
   }
   return done;
+}
+
+bool InputFile::is_in_use() const {
+  if (::flock(descriptor_, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+  ::flock(descriptor_, LOCK_UN);
+  return false;
 }
 
 Expected<void> ByteSource::read_exactly(std::uint64_t offset, std::span<std::byte> out) const {
@@ -142,6 +149,8 @@ Expected<void> OutputFile::rename_to(const std::filesystem::path& path) {
   path_ = std::move(name);
   return {};
 }
+
+void OutputFile::mark_in_use() const { ::flock(descriptor_, LOCK_EX | LOCK_NB); }
 
 bool OutputFile::is_at(const std::filesystem::path& path) const {
   struct stat open {};

@@ -54,6 +54,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<const ByteSource> file,
                                                              const std::vector<std::shared_ptr<const ByteSource>>& logs,
                                                              const Options& options) {
+  const bool being_written = file->is_in_use();
   // And measured: what is added to it from here on may follow blocks that only the file has by then.
   std::vector<std::uint64_t> log_sizes;
   for (const auto& log : logs) {
@@ -70,6 +71,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
         file->path(), 0);
   std::shared_ptr<SdszReader> reader(new SdszReader());
   reader->file_ = std::move(file);
+  reader->being_written_ = being_written && !table->complete;
   reader->table_ = std::move(*table);
   for (const auto& damage : reader->table_.damages) reader->damage_log_->add(damage);
   for (const auto& entry : reader->table_.entries) reader->take_section(entry);
@@ -77,7 +79,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   reader->take_facts();
   if (!reader->has_session_) reader->damage_log_->add(without_blocks({0, 0, "the session section is lost"}));
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
-  if (!reader->complete() && !reader->has_log_) reader->note_cut_off();
+  if (!reader->complete() && !reader->has_log_ && !reader->being_written_) reader->note_cut_off();
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
   reader->find_doubts();
   return std::shared_ptr<const SdszReader>(std::move(reader));
@@ -140,7 +142,8 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   if (!p) return damaged(p.error().message);
   // The second description, written at the end, knows how many blocks there were.
   if (const auto blocks = p->get("blocks"); blocks && blocks->size() == 8) {
-    stream.end_block = std::max(stream.end_block, load_le<std::uint64_t>(blocks->data()));
+    stream.end_block =
+        std::max(stream.end_block, std::min(limits::max_blocks, load_le<std::uint64_t>(blocks->data())));
     stream.closed_at = entry.offset;
   }
   if (stream.has_description) return;
@@ -219,7 +222,8 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
       log_damages_.push_back({logs[i], contents->skipped_at});
     }
     for (auto& piece : contents->pieces) {
-      if (piece.stream >= limits::max_streams || piece.end_block() <= piece.first_block) continue;
+      if (piece.stream >= limits::max_streams || piece.first_block > limits::max_blocks || piece.block_count == 0)
+        continue;
       // One that the file does not know any more: its description was in what is lost.
       if (piece.stream >= streams_.size()) streams_.resize(piece.stream + 1);
       streams_[piece.stream].log.push_back(std::move(piece));
@@ -247,6 +251,8 @@ void SdszReader::join(std::size_t index) {
   // Where it is damaged, as a power cut while it was closed may leave it, the log counts.
   const bool whole = complete() && table_.damages.empty();
   if (!whole && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
+  // What had come when the writer ended, as is told of blocks that are not there.
+  if (!complete() && !being_written_) stream.end_block = std::max(stream.end_block, stream.told_block);
   std::uint64_t end = 0;
   std::erase_if(stream.data, [&](const IndexEntry& entry) {
     if (entry.header.first_block >= end && entry.header.end_block() >= entry.header.first_block) {
@@ -378,7 +384,8 @@ void SdszReader::find_doubts() {
              at_end_of_stream});
     }
     stream.doubts.push_back({last_tick,
-                             has_log_ ? "the recording was not closed: what came after its last flush is not known"
+                             has_log_ || being_written_
+                                 ? "the recording was not closed: what came after its last flush is not known"
                                       : "blocks may be lost: the recording has no end: it was cut off",
                              at_end_of_stream});
   }

@@ -43,7 +43,10 @@ Expected<void> SdszWriter::State::flush() {
     for (std::uint32_t id = 0; id < streams.size(); ++id) start_sealing_tail(id);
   if (auto done = commit(0); !done) return done;
   if (options.durability == Durability::power && synced_bytes != stored) {
-    if (auto done = surely([&] { return sink->sync(); }); !done) return done;
+    if (auto done = surely([&] { return sink->sync(); }); !done) {
+      save_in_log_if_possible();
+      return done;
+    }
     synced_bytes = stored;
   }
   return wal ? flush_log() : Expected<void>{};
@@ -56,7 +59,7 @@ Expected<void> SdszWriter::State::resume() {
   // The file is cut back to whole sections, the log to whole frames, before anything is added.
   if (close_step < 5)
     if (!sink->truncate(stored)) return still();
-  if (wal && close_step <= 5)
+  if (wal && !log_failure && close_step <= 5)
     if (!wal->repair()) return still();
   failure.reset();
   // What was full then, and had not the memory to be sealed.
@@ -146,6 +149,7 @@ Expected<SdszWriter> SdszWriter::create_file(const std::filesystem::path& path, 
   auto sink = OutputFile::create(path, options.if_exists);
   if (!sink) return fail(sink);
   if (is_new) recording.made();
+  (*sink)->mark_in_use();
   for (const auto& log : logs)
     if (is_there(log))
       if (auto removed = remove_file(log); !removed) return fail(removed);
@@ -334,6 +338,11 @@ const std::optional<Error>& SdszWriter::failure() const { return state_->failure
 
 Expected<void> SdszWriter::resume() {
   return state_->latching([&] { return state_->resume(); });
+}
+
+SdszWriter::Closing SdszWriter::closing() const {
+  if (state_->close_step < 4) return Closing::unfinished;
+  return state_->close_step < 6 ? Closing::written : Closing::stored;
 }
 
 bool SdszWriter::log_is_in_place() const {

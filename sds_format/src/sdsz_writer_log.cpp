@@ -38,7 +38,7 @@ Expected<void> SdszWriter::State::log_open_blocks(WalWriter& log) {
 }
 
 void SdszWriter::State::save_in_log() {
-  if (!wal || std::exchange(saved_in_log, true) || !wal->repair()) return;
+  if (!wal || log_failure || std::exchange(saved_in_log, true) || !wal->repair()) return;
   Expected<void> done;
   for (auto& job : jobs) {
     if (job->logged_blocks == job->run.count()) continue;
@@ -69,6 +69,7 @@ bool SdszWriter::State::log_is_due_for_renewal() const {
 }
 
 Expected<void> SdszWriter::State::flush_log() {
+  if (log_failure) return latch(tl::unexpected<Error>(*log_failure));
   if (wal->bytes() >= renew_at && log_is_due_for_renewal()) {
     auto renewed = renew_log();
     if (renewed || failure) return renewed;
@@ -78,7 +79,13 @@ Expected<void> SdszWriter::State::flush_log() {
   }
   if (auto done = log_open_blocks(*wal); !done) return latch(std::move(done));
   if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
-  if (auto synced = surely([&] { return wal->sync(); }); !synced) return synced;
+  auto synced = wal->sync();
+  if (!synced) {
+    // Nobody knows what of it is on the disk: what is open goes into another, or into sections when the writer is closed.
+    if (renew_log()) return {};
+    if (!failure) log_failure = synced.error();
+    return latch(std::move(synced));
+  }
   synced_log_bytes = wal->bytes();
   return {};
 }

@@ -82,8 +82,9 @@ struct SdszWriter::State {
   std::uint64_t renew_at = 0;          // bytes of the log from which on its renewal may be tried
   std::uint32_t sequence = 0;
   std::optional<Error> failure;
-  bool saved_in_log = false;   // since the failure
-  bool for_good = false;       // no resume() helps
+  std::optional<Error> log_failure;  // which no resume() helps: nothing can be flushed any more, but the file be closed
+  bool saved_in_log = false;         // since the failure
+  bool for_good = false;             // no resume() helps
   bool closing = false;        // close() was called
   std::size_t close_step = 0;  // how far it came
   bool closed = false;
@@ -115,11 +116,7 @@ struct SdszWriter::State {
       return write();
     } catch (const std::exception&) {
       note_failure(no_memory(), kind);
-      try {
-        save_in_log();
-      } catch (const std::exception&) {
-        // What the log has no memory for stays where it is.
-      }
+      save_in_log_if_possible();
       return tl::unexpected<Error>(no_memory());
     }
   }
@@ -270,6 +267,14 @@ struct SdszWriter::State {
 
   // Where the file takes no more, what came since the last flush goes into the log, as far as that takes it.
   void save_in_log();
+
+  void save_in_log_if_possible() {
+    try {
+      save_in_log();
+    } catch (const std::exception&) {
+      // What the log has no memory for stays where it is.
+    }
+  }
 
   // The tick of a stream's first block that is not in the log yet.
   static std::uint64_t tick_behind_log(const OpenStream& stream);

@@ -408,9 +408,40 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
   return result;
 }
 
+// Which blocks the data sections of one recording have, by stream and in the order in which they were written: what an
+// index says of another one must lie between.
+class KnownBlocks {
+ public:
+  KnownBlocks(const std::vector<IndexEntry>& sections, std::uint64_t recording) {
+    for (const auto& entry : sections)
+      if (identity(entry.header) == recording && is_numbered(entry.header)) known_.push_back(entry.header);
+    std::sort(known_.begin(), known_.end(), before);
+  }
+
+  [[nodiscard]] bool have_room_for(const SectionHeader& header) const {
+    if (!is_numbered(header)) return true;
+    const auto behind = std::upper_bound(known_.begin(), known_.end(), header, before);
+    if (behind != known_.end() && behind->stream == header.stream && header.end_block() > behind->first_block)
+      return false;
+    return behind == known_.begin() || std::prev(behind)->stream != header.stream ||
+           std::prev(behind)->end_block() <= header.first_block;
+  }
+
+ private:
+  static bool is_numbered(const SectionHeader& header) {
+    return header.kind == SectionKind::data && header.version > 1;
+  }
+  static bool before(const SectionHeader& a, const SectionHeader& b) {
+    return a.stream != b.stream ? a.stream < b.stream : a.sequence < b.sequence;
+  }
+
+  std::vector<SectionHeader> known_;
+};
+
 // Adds sections that the index knows and no header tells of: theirs are damaged. What is damaged beside them is damage
 // of its own. `index`: in the order of the file.
 Expected<void> add_from_index(const ByteSource& file, const std::vector<IndexEntry>& index, Found& result) {
+  const KnownBlocks known(result.sections, identity(index.front().header));
   std::set<std::uint32_t> there;
   for (const auto& entry : result.sections)
     if (identity(entry.header) == identity(index.front().header)) there.insert(entry.header.sequence);
@@ -421,7 +452,9 @@ Expected<void> add_from_index(const ByteSource& file, const std::vector<IndexEnt
     const std::uint64_t end = stretch.offset + stretch.bytes;
     std::uint64_t at = stretch.offset;
     for (; entry != index.end() && entry->offset < end; ++entry) {
-      if (entry->offset < at || entry->end() > end || there.count(entry->header.sequence) > 0) continue;
+      if (entry->offset < at || entry->end() > end || there.count(entry->header.sequence) > 0 ||
+          !known.have_room_for(entry->header))
+        continue;
       auto sound = payload_checks(file, *entry);
       if (!sound) return fail(sound);
       if (!*sound) continue;

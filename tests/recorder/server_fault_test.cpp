@@ -480,6 +480,8 @@ TEST_F(ServerTest, ABrokenDiskEndsThatRecordingAsAKillWould) {
     char byte = 0;
     while (::recv(device.socket(), &byte, 1, 0) > 0) {  // until it is sent away
     }
+    // The log, and then what was to close the recording, each twice.
+    while (disk.refused < 4) std::this_thread::yield();
   }
   other.wait();
   disk.room = 1 << 30;

@@ -41,8 +41,7 @@ std::string had_text(const RecoveredStream& stream) {
 
 std::string verdict(const RecoverReport& report) {
   std::string text;
-  if (report.still_open)
-    text = "not closed: still being recorded, or its writer died. What came after the last flush cannot be known; ";
+  if (report.still_open) text = *report.still_open + "; ";
   if (!report.missing.empty()) {
     const auto empty = std::count_if(report.stream_list.begin(), report.stream_list.end(),
                                      [](const RecoveredStream& stream) { return stream.blocks == 0; });

@@ -365,17 +365,13 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
     }
     (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);
   }
-  // Blocks that had come, as a clock pair behind them says, when the recording was given up.
-  for (std::size_t i = 0; i < reader.streams().size() && !reader.complete(); ++i)
-    if (const SdszStream& stream = reader.streams()[i]; stream.told_block > stream.end_block)
-      report.missing.push_back(reader.missing(i, stream.end_block, stream.told_block));
   if (auto ok = labels->refuse(); !ok) return fail(ok);
   if (auto kept = file->keep(); !kept) return fail(kept);
   auto copied = labels->copy(report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
   report.closed = is_closed(*recording);
-  report.still_open = why_not_closed(*recording).has_value();
+  report.still_open = why_not_closed(*recording);
   for (const auto& text : clocks_apart(*recording)) report.notes.push_back(text);
   for (const auto& stream : reader.streams()) report.recorded_losses += stream.gaps.size();
   for (const auto& log : {wal_path(path), new_wal_path(path)})

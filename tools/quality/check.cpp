@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "clock_fit.hpp"
 #include "damage_text.hpp"
@@ -20,14 +21,13 @@ Damage costs_no_block(Damage damage) {
 // Looks at every section as it stands in the file, not as the index says: headers, checksums, sequence. Data sections
 // are verified as they are decoded.
 Expected<void> check_container(const SdszReader& reader, RecordingCheck& result, const OnProgress& on_progress) {
+  std::set<std::pair<std::uint64_t, std::uint64_t>> told;  // where, and how many bytes
+  for (const auto& damage : reader.damages()) told.emplace(damage.offset, damage.bytes);
   const auto add = [&](const Damage& damage) {
-    const auto known = reader.damages();
-    const bool told = std::any_of(known.begin(), known.end(), [&](const Damage& other) {
-      return damage.bytes > 0 && other.offset == damage.offset && other.bytes == damage.bytes;
-    });
-    if (!told) reader.damage_log()->add(damage);
+    if (damage.bytes == 0 || told.emplace(damage.offset, damage.bytes).second) reader.damage_log()->add(damage);
   };
-  auto walked = load_sections(*reader.file(), {.walk = true, .verify = true});
+  // As sds recover finds it.
+  auto walked = load_sections(*reader.file(), {.walk = true, .with_index = true, .verify = true});
   if (!walked) return fail(walked);
   for (const auto& damage : walked->damages) add(damage);
   result.sections = walked->sections;
@@ -46,7 +46,7 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
     return {};
   }
   // Without a log the end was lost later, and the reader says so.
-  if (!reader.has_log()) return {};
+  if (!reader.has_log() && !reader.being_written()) return {};
   if (walked->unfinished.bytes > 0)
     result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", walked->unfinished.bytes));
   return {};

@@ -11,8 +11,12 @@ std::string damage_text(const Damage& damage) {
 bool is_closed(const Recording& recording) { return !recording.sdsz() || recording.sdsz()->complete(); }
 
 std::optional<std::string> why_not_closed(const Recording& recording) {
-  if (is_closed(recording) || !recording.sdsz()->has_log()) return std::nullopt;
-  return "not closed: it is still being recorded, or its writer died; what came after the last flush cannot be known";
+  if (is_closed(recording)) return std::nullopt;
+  const SdszReader& reader = *recording.sdsz();
+  if (reader.being_written())
+    return "not closed: it is still being recorded; what came after the last flush is not in it yet";
+  if (!reader.has_log()) return std::nullopt;
+  return "not closed: its writer ended before it could be; what came after the last flush cannot be known";
 }
 
 }  // namespace sds

@@ -24,6 +24,9 @@ class ByteSource {
   /// Reads up to `out.size()` bytes at `offset`; fewer only at the end.
   [[nodiscard]] virtual Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const = 0;
 
+  /// True if somebody is known to write it at this moment.
+  [[nodiscard]] virtual bool is_in_use() const { return false; }
+
   /// Reads exactly `out.size()` bytes at `offset`; anything less is ErrorCode::bad_input.
   [[nodiscard]] Expected<void> read_exactly(std::uint64_t offset, std::span<std::byte> out) const;
 };

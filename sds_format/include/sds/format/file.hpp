@@ -28,6 +28,8 @@ class InputFile final : public ByteSource {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   [[nodiscard]] Expected<std::uint64_t> size() const override;
   [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override;
+  /// By OutputFile::mark_in_use().
+  [[nodiscard]] bool is_in_use() const override;
 
  private:
   explicit InputFile(std::filesystem::path path) : path_(std::move(path)) {}
@@ -74,6 +76,9 @@ class OutputFile final : public ByteSink {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   /// Gives the file, open as it is, another name; what stands there is replaced. It keeps its name if that fails.
   [[nodiscard]] Expected<void> rename_to(const std::filesystem::path& path);
+  /// Tells readers, until the file is closed or the process ends, that it is being written (by an advisory lock, flock;
+  /// without effect where the file system has none).
+  void mark_in_use() const;
   /// True if `path` leads to this very file. Not after close().
   [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
 

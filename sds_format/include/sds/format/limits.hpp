@@ -18,6 +18,7 @@ inline constexpr std::size_t max_name_bytes = 255;                 ///< stream a
 inline constexpr std::size_t min_section_option = 64;          ///< smallest SdszWriterOptions::section_bytes
 inline constexpr std::size_t max_section_option = 16u << 20;   ///< and the largest
 inline constexpr std::size_t max_sections = 1u << 20;          ///< sections of one `.sdsz`
+inline constexpr std::uint64_t max_blocks = 1ull << 48;        ///< of one stream: ordinals are below
 inline constexpr std::size_t max_recordings_in_file = 65536;   ///< whose headers are counted where several are spliced
 inline constexpr std::size_t max_session_bytes = 1u << 20;     ///< a session section, decompressed
 inline constexpr std::size_t max_stream_bytes = 4u << 20;      ///< a stream section, decompressed

@@ -36,7 +36,7 @@ struct SdszStream {
   /// section holds, or a damaged one did.
   std::vector<WalPiece> log;
   std::uint64_t end_block = 0;     ///< ordinal behind the last block that is known to have been recorded
-  std::uint64_t told_block = 0;    ///< the same as clock pairs, gaps and torn ends tell, which may be ahead of it
+  std::uint64_t told_block = 0;    ///< the same as clock pairs, gaps and torn ends tell: ahead of it while it is written
   std::uint64_t block_count = 0;   ///< that stand in sections or, where in none, in the log
   std::uint64_t raw_bytes = 0;     ///< of these as a plain `.sds`
   std::uint64_t stored_bytes = 0;  ///< in this file
@@ -68,8 +68,9 @@ class SdszReader {
   [[nodiscard]] const std::shared_ptr<const ByteSource>& file() const { return file_; }
   /// True if a footer closes the recording; false: still growing, or its writer was killed.
   [[nodiscard]] bool complete() const { return table_.complete; }
-  /// True if a write-ahead log of this recording stands beside it: without a footer, it is being written or its writer
-  /// was killed.
+  /// True if it was being written when it was opened. False where the file system has no locks.
+  [[nodiscard]] bool being_written() const { return being_written_; }
+  /// True if a write-ahead log of this recording stands beside it.
   [[nodiscard]] bool has_log() const { return has_log_; }
 
   /// The stored payload of a section, checked and decompressed (data sections: as stored).
@@ -104,6 +105,7 @@ class SdszReader {
   SectionTable table_;
   Properties session_;
   bool has_session_ = false;
+  bool being_written_ = false;
   bool has_log_ = false;
   bool foreign_log_ = false;
   std::uint64_t session_key_ = 0;

@@ -125,11 +125,20 @@ class SdszWriter {
   /// After a failure and a resume() it goes on where it failed; nothing else is accepted from the first call on.
   [[nodiscard]] Expected<void> close();
 
+  /// How far close() came.
+  enum class Closing {
+    unfinished,  ///< a reader finds a recording that was not closed
+    written,     ///< a reader finds all, if the power does not fail
+    stored,      ///< all is on the disk; at most a log is left that nobody needs
+  };
+  [[nodiscard]] Closing closing() const;
+
   /// The error of the first write that failed, until resume() succeeds.
   [[nodiscard]] const std::optional<Error>& failure() const;
 
   /// Tries again to write what could not be written, in the order in which it was given. Fails, and stays failed, if it
-  /// still cannot be; and always after a failed sync, for nobody knows what the system dropped then.
+  /// still cannot be; and always after a failed sync of the file, for nobody knows what the system dropped then. (A log
+  /// that cannot be forced to the disk is replaced; if that fails, too, flush() fails from then on, and close() does not.)
   [[nodiscard]] Expected<void> resume();
 
   /// False if the log was moved or deleted while it is in use, as with the recording itself. True without a log.
