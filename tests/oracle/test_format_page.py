@@ -49,6 +49,41 @@ def properties(pairs):
         for key, value in pairs.items())
 
 
+def column(codec, data):
+    return struct.pack("<BBBBI", codec, 0, 0, 0, len(data)), data
+
+
+class HandMade:
+    """A recording made section by section, as the page says."""
+
+    def __init__(self, session):
+        self.content, self.number, self.identity, self.places = b"", 0, hash64(session), []
+
+    def header(self, kind, payload, number, stream=0, flags=0, raw=None, blocks=0, ticks=(0, 0), first_block=0):
+        header = bytes.fromhex("89 53 44 53 5A 0D 0A 1A 02") + struct.pack(
+            "<BHIIIIIQQQQQ", kind, flags, stream, len(payload), len(payload) if raw is None else raw, blocks,
+            number, *ticks, hash64(payload), first_block, self.identity)
+        return header + struct.pack("<Q", hash64(header))
+
+    def add(self, kind, payload, **fields):
+        header = self.header(kind, payload, self.number, **fields)
+        self.places.append([header, len(self.content)])
+        self.content, self.number = self.content + header + payload, self.number + 1
+
+    def close(self):
+        """An index of what stands in `places`, and a footer."""
+        at = len(self.content)
+        self.add(9, struct.pack("<QI", 0, len(self.places))
+                 + b"".join(header + struct.pack("<QII", offset, 0, 0) for header, offset in self.places),
+                 stream=0xFFFFFFFF)
+        self.add(10, struct.pack("<QQ", at, self.number), stream=0xFFFFFFFF)
+
+
+def payload_of(made, number):
+    header, offset = made.places[number]
+    return made.content[offset + len(header) : made.places[number + 1][1]]
+
+
 class FormatPage(Case):
     def pack(self, seed, kib=None):
         """The streams of a random recording, and the .sdsz that sds makes of them."""
@@ -144,19 +179,9 @@ class FormatPage(Case):
                                                              (20, struct.pack("<2h", 100, 101))))
 
     def test_sdskit_reads_a_file_made_by_hand_from_the_page(self):
-        session, content = properties({"tool": b"by hand", "device": b"none"}), b""
-        identity, number = hash64(session), 0
-
-        def add(kind, payload, stream=0, flags=0, raw=None, blocks=0, ticks=(0, 0), first_block=0):
-            nonlocal content, number
-            header = bytes.fromhex("89 53 44 53 5A 0D 0A 1A 02") + struct.pack(
-                "<BHIIIIIQQQQQ", kind, flags, stream, len(payload), len(payload) if raw is None else raw, blocks,
-                number, *ticks, hash64(payload), first_block, identity)
-            content, number = content + header + struct.pack("<Q", hash64(header)) + payload, number + 1
-
-        def column(codec, data):
-            return struct.pack("<BBBBI", codec, 0, 0, 0, len(data)), data
-
+        session = properties({"tool": b"by hand", "device": b"none"})
+        made = HandMade(session)
+        add = made.add
         zstd = zstandard.ZstdCompressor().compress
         yaml = b"sds:\n  name: W\n  content:\n    - {value: t, type: uint16_t}\n"
         add(1, zstd(session), stream=0xFFFFFFFF, flags=1, raw=len(session))
@@ -175,7 +200,7 @@ class FormatPage(Case):
             raw=16, blocks=2, ticks=(2**33 + 9,) * 2, first_block=5)
         add(4, b"ta", ticks=(2**33 + 9,) * 2, first_block=7)
         add(4, b"il", ticks=(2**33 + 9,) * 2, first_block=7)
-        recording = self.agree(content)
+        recording = self.agree(made.content)
         stream = recording.streams[0]
         self.assertEqual((recording.problems, recording.closed, stream.missing), ([], False, [(3, 5)]))
         self.assertEqual([tick for tick, _, _ in stream.blocks.values()], [*ticks, 2**33 + 9, 2**33 + 9])
@@ -183,6 +208,29 @@ class FormatPage(Case):
                                                (9, b""), (9, b"")) + b"tail")
         self.assertEqual((stream.gaps, stream.clocks), ([(5, "by hand")], [(5, 10**18, 77)]))
         self.assertIn("by hand", run("check", self.path("damaged.sdsz"), expect=1)[0])
+
+    def test_an_index_that_lies_costs_no_sound_section(self):
+        session = properties({"tool": b"by hand"})
+        for lie in (2, 50, 2**63):  # the block that the index says section 3 begins with; it has the second
+            made = HandMade(session)
+            made.add(1, session, stream=0xFFFFFFFF)
+            description = {"name": b"W", "label": b"", "layout": b""}
+            made.add(2, properties(description))
+            for block in range(6):
+                columns = [column(1, struct.pack("<I", block)), column(1, struct.pack("<I", 2)), column(0, b"ab")]
+                payload = struct.pack("<II", 3, 0) + b"".join(h for h, _ in columns) + b"".join(d for _, d in columns)
+                made.add(3, payload, raw=10, blocks=1, ticks=(block, block), first_block=block)
+            self.agree(made.content)
+            at = made.places[3][1]
+            made.places[3][0] = made.header(3, payload_of(made, 3), 3, raw=10, blocks=1, ticks=(1, 1), first_block=lie)
+            made.add(2, properties({**description, "blocks": struct.pack("<Q", 6)}))
+            made.close()
+            content = bytearray(made.content)
+            content[at + 40] ^= 1
+            got, said = self.recovered(content)
+            self.assertEqual([tick for tick, _, _ in got.streams[0].blocks.values()], [0, 2, 3, 4, 5], said)
+            self.assertIn("1 block is lost (block 1", said)
+            self.assertNotIn("stand twice", said)
 
     # ---------------------------------------------------------------- damage
 
@@ -326,6 +374,11 @@ class FormatPage(Case):
         for number, stream in whole.streams.items():
             self.assertEqual(list(got.streams[number].blocks.values()),
                              [b for n, b in stream.blocks.items() if (number, n) not in gone])
+        checked, _ = run("check", self.path("broken.sdsz"), expect=1)
+        places = [int(line.split("at byte ")[1].split(":")[0]) for line in checked.splitlines()
+                  if "of another recording" in line]
+        self.assertGreater(len(places), 1)
+        self.assertTrue(all(place < size for place in places), checked)
 
     def test_of_several_recordings_in_one_file_the_one_with_most_sections_counts(self):
         parts, sessions = [], []
