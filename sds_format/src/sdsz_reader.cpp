@@ -142,8 +142,7 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   if (!p) return damaged(p.error().message);
   // The second description, written at the end, knows how many blocks there were.
   if (const auto blocks = p->get("blocks"); blocks && blocks->size() == 8) {
-    stream.end_block =
-        std::max(stream.end_block, std::min(limits::max_blocks, load_le<std::uint64_t>(blocks->data())));
+    stream.end_block = std::max(stream.end_block, std::min(limits::max_blocks, load_le<std::uint64_t>(blocks->data())));
     stream.closed_at = entry.offset;
   }
   if (stream.has_description) return;
@@ -386,7 +385,7 @@ void SdszReader::find_doubts() {
     stream.doubts.push_back({last_tick,
                              has_log_ || being_written_
                                  ? "the recording was not closed: what came after its last flush is not known"
-                                      : "blocks may be lost: the recording has no end: it was cut off",
+                                 : "blocks may be lost: the recording has no end: it was cut off",
                              at_end_of_stream});
   }
 }

@@ -81,7 +81,8 @@ Expected<void> SdszWriter::State::flush_log() {
   if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
   auto synced = wal->sync();
   if (!synced) {
-    // Nobody knows what of it is on the disk: what is open goes into another, or into sections when the writer is closed.
+    // Nobody knows what of it is on the disk: what is open goes into another, or into sections when the writer is
+    // closed.
     if (renew_log()) return {};
     if (!failure) log_failure = synced.error();
     return latch(std::move(synced));

@@ -1,4 +1,5 @@
-// Sessions on a disk that fails: what fails once costs nothing, what fails again ends the recording with all of it told.
+// Sessions on a disk that fails: what fails once costs nothing, what fails again ends the recording with all of it
+// told.
 #include <gtest/gtest.h>
 
 #include <set>

@@ -295,7 +295,7 @@ TEST_F(Recorders, AStopWithoutSpaceForAllKeepsWhatHasItsPlaceAndClosesEveryRecor
 }
 
 // A session that fails in a way that nothing can be made of: there is no memory.
-class NoMemory final : public SessionWriter {
+class NoMemory : public SessionWriter {
  public:
   Expected<void> open_stream(std::uint32_t, const std::string&) override { return {}; }
   Expected<void> write(std::uint32_t, ByteView, const Arrival&) override { throw std::bad_alloc(); }
@@ -349,6 +349,77 @@ TEST(RecorderWithoutMemory, TellsInTheEndWhatItHasToTell) {
   EXPECT_TRUE(shared.first_loss);
   recorder.finish([&] { fails_at_first(finished_calls, finished); });
   while (!finished) std::this_thread::yield();
+}
+
+// A session that fails, and writes down what is asked of it.
+struct FailingSession final : NoMemory {
+  FailingSession(std::string& asked_calls, Error write_error, bool can_end, bool can_close)
+      : calls(asked_calls), error(std::move(write_error)), ends(can_end), closes(can_close) {}
+  Expected<void> write(std::uint32_t, ByteView, const Arrival&) override {
+    calls += "write ";
+    return tl::unexpected<Error>(error);
+  }
+  Expected<void> close_stream(std::uint32_t, const std::string& reason) override {
+    calls += "close(" + reason + ") ";
+    return closes ? Expected<void>{} : tl::unexpected<Error>(error);
+  }
+  bool prepare_end() override {
+    calls += "prepare ";
+    return ends;
+  }
+  Expected<SessionSummary> finish() override {
+    calls += "finish ";
+    return SessionSummary{};
+  }
+  SessionSummary abandon(const std::string& reason) override {
+    calls += "abandon(" + reason + ") ";
+    return {};
+  }
+  std::string& calls;
+  Error error;
+  bool ends;
+  bool closes;
+};
+
+// A recording is closed only where nothing is hidden by that, and nobody needs more what it takes.
+TEST(RecorderOnABrokenDisk, ClosesWhatCanBeClosedAndLeavesTheRestAsAKillDoes) {
+  struct Case {
+    int system_error;
+    bool ends;
+    bool closes;
+    std::string calls;
+  };
+  const std::string closed = "close(recording stopped: it fails) ";
+  const std::string given_up = "abandon(recording stopped: it fails) ";
+  for (const auto& c : {Case{EIO, true, true, "write prepare " + closed + "finish "},
+                        Case{EIO, false, true, "write prepare " + given_up},
+                        Case{EIO, true, false, "write prepare " + closed + given_up},
+                        Case{ENOSPC, true, true, "write " + given_up}, Case{ENOMEM, true, true, "write " + given_up}}) {
+    RecorderShared shared;
+    std::string calls;
+    std::atomic<bool> opened{false};
+    std::atomic<int> errors{0};
+    std::atomic<bool> finished{false};
+    RecorderThread::Options options;
+    options.make_session = [&](const SessionOptions&, const std::string&) -> Expected<std::unique_ptr<SessionWriter>> {
+      return std::make_unique<FailingSession>(calls, Error{ErrorCode::io, "it fails", {}, {}, c.system_error}, c.ends,
+                                              c.closes);
+    };
+    RecorderThread recorder(std::move(options), shared,
+                            {[&](std::uint32_t, const Expected<void>& result) { opened = result.has_value(); }, [] {},
+                             [&](const Error&) { ++errors; }});
+    recorder.open_stream(1, "S", {});
+    while (!opened) std::this_thread::yield();
+    ReceivedBatch batch;
+    batch.bytes.resize(10);
+    batch.slices.push_back({1, 0, 10, false});
+    recorder.push(batch);
+    while (errors == 0) std::this_thread::yield();
+    recorder.finish([&] { finished = true; });
+    while (!finished) std::this_thread::yield();
+    EXPECT_EQ(calls, c.calls);
+    EXPECT_TRUE(shared.first_loss);
+  }
 }
 
 TEST(RecorderWithoutMemory, WakesWhoWasRefusedAllTheSame) {

@@ -291,5 +291,31 @@ TEST(SdszWriter, TogetherWritersHoldNoMoreOpenBlocksThanTheirLimit) {
     }
 }
 
+TEST(SdszWriter, CopiesSectionsAsTheyAreAndRefusesDamagedOnesAndThoseOfAnotherLayout) {
+  const test::TempDir dir;
+  const auto blocks = wave_blocks(40, 10, 3);
+  write_packed(dir / "from.sdsz", blocks, test::int16_metadata(3), {});
+  const auto from = *SdszReader::open(dir / "from.sdsz", {});
+  const SdszStream& stream = from->streams()[0];
+  ASSERT_EQ(stream.data.size(), 1u);
+  const SectionHeader& header = stream.data[0].header;
+  const Bytes payload = *from->payload(stream.data[0]);
+
+  auto writer = SdszWriter::create(dir / "to.sdsz", {}, {});
+  const auto same = *writer->add_stream({"A", "0", false, "", "A.sds.yml", test::int16_metadata(3)});
+  const auto other = *writer->add_stream({"B", "0", false, "", "B.sds.yml", test::int16_metadata(2)});
+  for (std::size_t at = 0; at < payload.size(); at += 37) {
+    Bytes damaged = payload;
+    damaged[at] ^= std::byte{1};
+    ASSERT_EQ(writer->append_section(same, header, stream.layout, damaged).error().code, ErrorCode::bad_input) << at;
+  }
+  ASSERT_EQ(writer->append_section(other, header, stream.layout, payload).error().code, ErrorCode::usage);
+  EXPECT_FALSE(writer->failure());
+  ASSERT_TRUE(writer->append_section(same, header, stream.layout, payload));
+  ASSERT_TRUE(writer->close());
+  EXPECT_EQ(read_blocks(dir / "to.sdsz", 0), blocks);
+  EXPECT_TRUE(read_blocks(dir / "to.sdsz", 1).empty());
+}
+
 }  // namespace
 }  // namespace sds
