@@ -315,6 +315,31 @@ class Serve(Case):
                 self.assertIn(f"it was cut off; what came last stands in its log, {name}.wal, if it had one", out + err)
                 self.assertNotIn("a copy", out + err)
 
+    def test_a_recording_that_grows_is_told_from_one_whose_writer_was_killed(self):
+        for n, durability in enumerate(("none", "process")):
+            recording, copy = self.path(f"recording.{n}.sdsz"), self.path(f"copy{n}.sdsz")
+            with Server(self.folder.name, "--durability", durability, "--flush-interval", "3600000") as server:
+                connection = self.connect(server)
+                handle = open_stream(connection, "A")
+                begun = os.path.getsize(recording)
+                write(connection, handle, plain((1, b"one")))
+                time.sleep(0.1)  # another batch
+                write(connection, handle, plain((2, b"two")))
+                wait_until(lambda: os.path.getsize(recording) > begun, "the clock pair of the first block is in the file")
+                out, _ = run("check", recording)
+                self.assertIn("not closed: it is still being recorded", out)
+                self.assertEqual(out.splitlines()[-1], "sound so far, but not closed")
+                out, _ = run("recover", recording, "-o", copy)
+                self.assertRegex(out.splitlines()[-1], "^not closed: it is still being recorded.*nothing else is missing$")
+                server.stop(signal.SIGKILL)
+            # The pair says that a block had come, and neither the file nor its log has it.
+            out, _ = run("check", recording, expect=1)
+            self.assertIn("1 block is lost (block 0)", out)
+            self.assertNotIn("still being recorded", out)
+            out, err = run("recover", recording, "-o", copy, "-f", expect=3)
+            self.assertIn("1 block is lost (block 0)", out + err)
+            self.assertIn("1 block is lost (block 0)", run("check", copy, expect=1)[0])
+
     def test_after_a_kill_everything_flushed_is_there(self):
         with Server(self.folder.name, "--flush-interval", "50") as server:
             connection = self.connect(server)
