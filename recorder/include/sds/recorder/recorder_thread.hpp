@@ -135,6 +135,9 @@ class RecorderThread {
   [[nodiscard]] bool has_recorded() const { return has_recorded_; }
 
  private:
+  // What a recording, or a stream of one, takes at first.
+  static constexpr std::uint64_t kOpenBytes = std::uint64_t{1} << 16;
+
   struct Work {
     enum class Kind { open, batch, close } kind = Kind::batch;
     ReceivedBatch batch;
