@@ -92,8 +92,8 @@ class SpaceGate {
 /// Says in the log that what failed is tried once more.
 void tell_another_try(const std::string& device, const Error& error);
 
-/// Repeats a write that failed: for want of space as `gate` says (null: not at all); for another reason once, for a disk
-/// that fails once is to cost nothing.
+/// Repeats a write that failed: for want of space as `gate` says (null: not at all); for another reason once, for a
+/// disk that fails once is to cost nothing.
 template <class Again>
 [[nodiscard]] Expected<void> settle(SpaceGate* gate, const std::string& device, Expected<void> done, Again again) {
   if (gate != nullptr) done = gate->settle(std::move(done), again);

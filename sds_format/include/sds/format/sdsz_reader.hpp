@@ -35,12 +35,12 @@ struct SdszStream {
   /// What the write-ahead log holds, ascending in blocks, never twice the same one: a cursor takes from it what no
   /// section holds, or a damaged one did.
   std::vector<WalPiece> log;
-  std::uint64_t end_block = 0;     ///< ordinal behind the last block that is known to have been recorded
-  std::uint64_t told_block = 0;    ///< the same as clock pairs, gaps and torn ends tell: ahead of it while it is written
-  std::uint64_t block_count = 0;   ///< that stand in sections or, where in none, in the log
-  std::uint64_t raw_bytes = 0;     ///< of these as a plain `.sds`
-  std::uint64_t stored_bytes = 0;  ///< in this file
-  bool log_needed = false;         ///< some blocks stand in the log only
+  std::uint64_t end_block = 0;    ///< ordinal behind the last block that is known to have been recorded
+  std::uint64_t told_block = 0;   ///< the same as clock pairs, gaps and torn ends tell: ahead of it while it is written
+  std::uint64_t block_count = 0;  ///< that stand in sections or, where in none, in the log
+  std::uint64_t raw_bytes = 0;    ///< of these as a plain `.sds`
+  std::uint64_t stored_bytes = 0;          ///< in this file
+  bool log_needed = false;                 ///< some blocks stand in the log only
   std::optional<std::uint64_t> closed_at;  ///< offset of its second description, which says where it ends
 };
 

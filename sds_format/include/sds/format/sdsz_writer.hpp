@@ -138,7 +138,8 @@ class SdszWriter {
 
   /// Tries again to write what could not be written, in the order in which it was given. Fails, and stays failed, if it
   /// still cannot be; and always after a failed sync of the file, for nobody knows what the system dropped then. (A log
-  /// that cannot be forced to the disk is replaced; if that fails, too, flush() fails from then on, and close() does not.)
+  /// that cannot be forced to the disk is replaced; if that fails, too, flush() fails from then on, and close() does
+  /// not.)
   [[nodiscard]] Expected<void> resume();
 
   /// False if the log was moved or deleted while it is in use, as with the recording itself. True without a log.
