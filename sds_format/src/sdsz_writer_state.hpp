@@ -85,8 +85,8 @@ struct SdszWriter::State {
   std::optional<Error> log_failure;  // which no resume() helps: nothing can be flushed any more, but the file be closed
   bool saved_in_log = false;         // since the failure
   bool for_good = false;             // no resume() helps
-  bool closing = false;        // close() was called
-  std::size_t close_step = 0;  // how far it came
+  bool closing = false;              // close() was called
+  std::size_t close_step = 0;        // how far it came
   bool closed = false;
 
   std::deque<std::unique_ptr<SectionJob>> jobs;  // in the order of their sections
