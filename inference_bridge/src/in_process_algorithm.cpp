@@ -34,6 +34,8 @@ class InProcessAlgorithm final : public Algorithm {
     return {};
   }
 
+  void poison_outputs(std::uint8_t byte) override { poison_ = std::byte{byte}; }
+
   bool can_submit(std::size_t) const override { return !submitted_; }
 
   Expected<void> submit(const AlgorithmInput& input) override {
@@ -47,7 +49,7 @@ class InProcessAlgorithm final : public Algorithm {
                           input.frequency.denominator};
     std::array<sds_output, SDS_ALGORITHM_MAX_PORTS> outputs;
     for (std::size_t i = 0; i < buffers_.size(); ++i) {
-      std::fill(buffers_[i].begin(), buffers_[i].end(), std::byte{0});
+      std::fill(buffers_[i].begin(), buffers_[i].end(), poison_);
       outputs[i] = {reinterpret_cast<std::uint8_t*>(buffers_[i].data()), outputs_[i].max_bytes, 0};
     }
     const auto start = std::chrono::steady_clock::now();
@@ -80,6 +82,7 @@ class InProcessAlgorithm final : public Algorithm {
   std::int32_t status_ = 0;
   std::chrono::nanoseconds duration_{0};
   bool submitted_ = false;
+  std::byte poison_{0};
 };
 
 }  // namespace

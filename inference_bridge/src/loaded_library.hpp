@@ -30,7 +30,7 @@ class LoadedLibrary {
   [[nodiscard]] const std::vector<std::string>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<Port>& outputs() const { return outputs_; }
   void reset();
-  /// `outputs` has outputs().size() entries, zeroed, with `bytes` 0. The input may be written to by Arm's interface.
+  /// `outputs` has outputs().size() entries, with `bytes` 0. The input may be written to by Arm's interface.
   std::int32_t execute(const sds_block& block, sds_output* outputs);
 
  private:

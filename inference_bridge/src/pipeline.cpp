@@ -111,6 +111,9 @@ class Pipeline final : public Algorithm, private Observer {
     return result;
   }
 
+  void poison_outputs(std::uint8_t byte) override {
+    for (auto& stage : stages_) stage.stage->poison_outputs(byte);
+  }
   void ask_while_waiting(const std::function<Expected<void>()>& ask) override {
     for (auto& stage : stages_) stage.stage->ask_while_waiting(ask);
   }

@@ -138,6 +138,8 @@ class PlanReader {
     options.library = find_algorithm_library(yaml_string(node, "algorithm"), folder_);
     options.configuration = stage.string("config", "");
     options.timeout = options_.timeout;
+    options.memory_limit = options_.memory_limit;
+    options.fill_memory = options_.fill_memory;
     AlgorithmStage made = read_output(stage, options.library.filename().string());
     options.arm_output = {"Out", static_cast<std::uint32_t>(made.output.elements() * size_of(made.output.type)), ""};
     made.start = [options] { return start_process_algorithm(options); };

@@ -83,6 +83,8 @@ class ProcessAlgorithm final : public Algorithm {
     return {};
   }
 
+  void poison_outputs(std::uint8_t byte) override { poison_ = std::byte{byte}; }
+
   bool can_submit(std::size_t bytes) const override {
     const std::size_t on_the_way = waiting_.size() + running_.size() + done_.size();
     if (on_the_way == 0) return true;
@@ -113,8 +115,7 @@ class ProcessAlgorithm final : public Algorithm {
     std::copy(input.data.begin(), input.data.end(), memory_ + host::buffer_end(index, 0) - input.data.size());
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       slot.output_bytes[i] = outputs_[i].max_bytes;
-      std::fill_n(memory_ + host::buffer_end(index, 1 + i) - outputs_[i].max_bytes, outputs_[i].max_bytes,
-                  std::byte{0});
+      std::fill_n(memory_ + host::buffer_end(index, 1 + i) - outputs_[i].max_bytes, outputs_[i].max_bytes, poison_);
     }
     bytes_on_the_way_ += input.data.size();
     waiting_.push_back({static_cast<std::uint8_t>(index), input.data.size()});
@@ -395,6 +396,7 @@ class ProcessAlgorithm final : public Algorithm {
   std::optional<OnTheWay> taken_;
   bool big_is_used_ = false;
   std::size_t bytes_on_the_way_ = 0;
+  std::byte poison_{0};
 };
 
 }  // namespace

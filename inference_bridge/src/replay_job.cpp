@@ -87,7 +87,7 @@ Expected<Started> start_worker(const Recording& recording, const ReplayJob& job)
   return Started{std::move(*algorithm), std::move(*streams)};
 }
 
-Expected<Started> start_model_or_pipeline(const Recording& recording, const ReplayJob& job) {
+Expected<Started> start_model_or_pipeline(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
   const AlgorithmSpec& spec = job.algorithm;
   std::vector<std::string> names{""};
   if (spec.kind == AlgorithmSpec::Kind::pipeline) {
@@ -100,7 +100,7 @@ Expected<Started> start_model_or_pipeline(const Recording& recording, const Repl
   std::vector<const StreamInfo*> layouts;
   for (const std::size_t stream : *streams) layouts.push_back(&recording.streams()[stream]);
   if (spec.kind == AlgorithmSpec::Kind::pipeline) {
-    auto made = make_pipeline(spec.path, layouts, {spec.engine, spec.timeout});
+    auto made = make_pipeline(spec.path, layouts, {spec.engine, spec.timeout, spec.memory_limit, fill_memory});
     if (!made) return fail(made);
     return Started{std::move(*made), std::move(*streams)};
   }
@@ -124,7 +124,7 @@ Expected<Started> start(const Recording& recording, const ReplayJob& job, std::u
     case AlgorithmSpec::Kind::pipeline:
       break;
   }
-  return start_model_or_pipeline(recording, job);
+  return start_model_or_pipeline(recording, job, fill_memory);
 }
 
 Expected<void> take_metadata(StreamDescription& description, const std::filesystem::path& file) {
@@ -212,6 +212,9 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
   return OutputRecorder::create(job.output, streams, session, job.if_exists);
 }
 
+// What output buffers hold before each call in run `number`; different in 256 runs, and 0 in the one that is recorded.
+std::uint8_t poison_of(unsigned number) { return static_cast<std::uint8_t>(number * 0x5Bu); }
+
 void compare_runs(const RunReport& run, const RunReport& first, bool& equal,
                   std::optional<std::uint64_t>& first_different) {
   if (run.input_fingerprint == first.input_fingerprint && run.output_fingerprint == first.output_fingerprint) return;
@@ -271,6 +274,7 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     // From a fresh start each time, over memory with other contents: what was never initialised shows.
     auto started = start(recording, job, static_cast<std::uint8_t>(job.repeat > 1 ? 1 + i % 255 : 0));
     if (!started) return fail(started);
+    started->algorithm->poison_outputs(poison_of(i));
     options.input_streams = started->streams;
     std::optional<OutputRecorder> outputs;
     if (i == 0) {
@@ -294,6 +298,7 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     if (!result.runs.back().ok()) return result;
     compare_runs(result.runs.back(), result.runs.front(), result.identical, result.first_different);
     if (!job.check_reset || i + 1 < job.repeat) continue;
+    started->algorithm->poison_outputs(poison_of(job.repeat));
     auto again = run_replay(recording, *started->algorithm, nullptr, options);
     if (!again) return fail(again);
     compare_runs(*again, result.runs.back(), result.reset_is_clean, result.first_different);

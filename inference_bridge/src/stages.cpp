@@ -328,6 +328,7 @@ class ExecuteStage : public Stage {
     return algorithm_->reset();
   }
   std::uint64_t peak_memory() const override { return algorithm_->peak_memory(); }
+  void poison_outputs(std::uint8_t byte) override { algorithm_->poison_outputs(byte); }
   void ask_while_waiting(const std::function<Expected<void>()>& ask) override { algorithm_->ask_while_waiting(ask); }
 
  protected:

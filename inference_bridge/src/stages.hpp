@@ -40,6 +40,8 @@ class Stage {
   /// Forgets all frames so far.
   virtual Expected<void> reset() = 0;
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
+  /// See Algorithm.
+  virtual void poison_outputs(std::uint8_t /*byte*/) {}
   virtual void ask_while_waiting(const std::function<Expected<void>()>& /*ask*/) {}
 
  protected:

@@ -25,6 +25,19 @@ class ReplayJobTest : public ::testing::Test {
     job.algorithm.arm_output = {"Out", 4, ""};
     return job;
   }
+  // The torture library with this configuration, by itself or as a stage.
+  ReplayJob torture(const std::string& configuration, bool in_pipeline = false) const {
+    const std::string library = std::string(SDSKIT_LIB_DIR) + "/torture_algorithm.so";
+    ReplayJob job;
+    job.algorithm = parse_algorithm(library);
+    job.algorithm.configuration = configuration;
+    if (!in_pipeline) return job;
+    test::write_file(dir_ / "p.yml",
+                     "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 9}\n    - algorithm: " +
+                         library + "\n      config: " + configuration + "\n      output: {type: uint32, count: 2}\n");
+    job.algorithm = parse_algorithm((dir_ / "p.yml").string());
+    return job;
+  }
   Expected<ReplayJobResult> run(const ReplayJob& job) { return run_job(*Recording::open(dir_ / "In.0.sds"), job); }
 
   static constexpr const char* kYaml = "sds:\n  name: In\n  content:\n    - {value: v, type: uint8_t}\n";
@@ -64,6 +77,49 @@ TEST_F(ReplayJobTest, UninitialisedMemoryIsFoundByRepeating) {
   ASSERT_TRUE(result);
   EXPECT_FALSE(result->identical);
   EXPECT_EQ(result->first_different, 0u);
+}
+
+TEST_F(ReplayJobTest, OutputsThatWereNeverWrittenAreFoundByRepeatingOrAfterAReset) {
+  for (const bool in_pipeline : {false, true})
+    for (const bool repeat : {false, true}) {
+      SCOPED_TRACE(in_pipeline ? "in a pipeline" : "alone");
+      auto job = torture("unwritten@123", in_pipeline);
+      job.repeat = repeat ? 2 : 1;
+      job.check_reset = !repeat;
+      const auto result = run(job);
+      ASSERT_TRUE(result) << result.error().to_string();
+      EXPECT_FALSE(result->ok());
+      EXPECT_EQ(result->identical, !repeat);
+      EXPECT_EQ(result->reset_is_clean, repeat);
+      EXPECT_EQ(result->first_different, 123u);
+    }
+  auto here = torture("unwritten@123");
+  here.algorithm.in_process = true;
+  here.repeat = 2;
+  EXPECT_EQ(run(here)->first_different, 123u);
+}
+
+TEST_F(ReplayJobTest, ALibraryInAPipelineIsUnderTheSameLimitAndFillAsAlone) {
+#ifdef SDSKIT_SANITIZED
+  GTEST_SKIP() << "sanitizers have an allocator of their own";
+#endif
+  for (const bool in_pipeline : {false, true}) {
+    SCOPED_TRACE(in_pipeline ? "in a pipeline" : "alone");
+    auto job = torture("allocate@5", in_pipeline);
+    EXPECT_TRUE(run(job)->ok());
+    job.algorithm.memory_limit = std::uint64_t{64} << 20;
+    const auto limited = run(job);
+    ASSERT_EQ(limited->runs.at(0).failure_count, 1u);
+    EXPECT_NE(limited->runs[0].failures[0].reason.find("returned -12"), std::string::npos);
+  }
+  auto job = torture("", true);
+  test::write_file(dir_ / "p.yml",
+                   "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 9}\n"
+                   "    - algorithm: " SDSKIT_LIB_DIR "/bad_uninitialised.so\n      output: {type: uint32}\n");
+  job.repeat = 2;
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_FALSE(result->identical);
 }
 
 TEST_F(ReplayJobTest, AClockIsFoundByRepeating) {

@@ -151,6 +151,11 @@ static int32_t misbehave(const sds_block* block, sds_output* output) {
   }
   if (is("huge-output")) output->bytes = 0xFFFFFFFFu;
   if (is("one-too-many")) output->bytes = output->capacity + 1;
+  if (is("allocate")) {
+    void* much = malloc(300u << 20);
+    if (much == NULL) return -12;
+    memset(much, 1, 300u << 20);
+  }
   if (is("fail")) return -1;
   if (is("fail-far")) return INT32_MIN;
   return 0;
@@ -177,7 +182,7 @@ static int32_t execute(void* instance, const sds_block* block, sds_output* outpu
   (void)instance;
   for (i = 0; i < block->bytes; ++i) values[1] += block->data[i];
   outputs[0].bytes = sizeof values;
-  memcpy(outputs[0].data, values, sizeof values);
+  memcpy(outputs[0].data, values, is("unwritten") && number == bad_block ? 7 : sizeof values);
   if (is("leak")) memset(malloc(10000), 1, 10000);
   if (number == bad_block) status = misbehave(block, outputs);
   ++number;

@@ -316,7 +316,7 @@ void add_replay(CLI::App& app, Run& run) {
       ->check(CLI::Range(1, 86400000))
       ->type_name("TIME")
       ->capture_default_str();
-  command->add_option("--memory", o->memory_mib, "Most memory that a library may allocate, in MiB; 0: any")
+  command->add_option("--memory", o->memory_mib, "Most memory that each library may allocate, in MiB; 0: any")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads that decompress the recording; 0: one for each core")

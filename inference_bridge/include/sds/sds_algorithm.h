@@ -33,7 +33,7 @@ typedef struct {
 
 /* Room for one output of a call. Set `bytes` to what was written; 0 (as it comes) means: no output this time. */
 typedef struct {
-  uint8_t* data; /* zeroed */
+  uint8_t* data; /* holds anything: write all the bytes that you report */
   uint32_t capacity;
   uint32_t bytes;
 } sds_output;

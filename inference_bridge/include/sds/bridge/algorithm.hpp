@@ -68,6 +68,9 @@ class Algorithm {
   [[nodiscard]] virtual Expected<AlgorithmResult> take() = 0;
   /// `ask` is called now and then while a call lasts; an error of it ends the algorithm and is passed on.
   virtual void ask_while_waiting(const std::function<Expected<void>()>& /*ask*/) {}
+  /// From now on output buffers hold this byte before each call (0 at first): outputs that the algorithm reports and
+  /// has not written differ between runs with different bytes. Nothing may be on its way.
+  virtual void poison_outputs(std::uint8_t /*byte*/) {}
   /// Tells of a loss in the input: what the algorithm remembers from before it must not be mixed with what follows.
   /// Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> note_gap() { return {}; }

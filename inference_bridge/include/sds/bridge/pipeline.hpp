@@ -10,6 +10,9 @@ namespace sds {
 struct PipelineOptions {
   std::string engine;  ///< for every model that does not name one; empty: default_engine()
   std::chrono::milliseconds timeout{30000};
+  // Of each compiled algorithm in the pipeline, see LibraryOptions:
+  std::uint64_t memory_limit = std::uint64_t{2} << 30;
+  std::uint8_t fill_memory = 0;
 };
 
 /// Names of the streams that a pipeline file reads, in the order of its inputs.
