@@ -36,6 +36,9 @@ constexpr std::chrono::milliseconds kLookWithoutSocket{1};
 
 using Clock = std::chrono::steady_clock;
 
+// InitAlgorithm may take at least this long.
+constexpr std::chrono::seconds kStart{10};
+
 std::string text_of(const char* characters, std::size_t size) { return {characters, ::strnlen(characters, size)}; }
 
 class ProcessAlgorithm final : public Algorithm {
@@ -64,7 +67,8 @@ class ProcessAlgorithm final : public Algorithm {
     c.memory_limit = options_.memory_limit;
     if (auto spawned = spawn(library); !spawned) return spawned;
     send(host::Call::init);
-    if (!await_answer(1)) return failure();
+    // A process has to be started and a library to be loaded before the call.
+    if (!await_answer(1, std::max<Clock::duration>(options_.timeout, kStart))) return failure();
     if (c.init_failed != 0) return fail(ErrorCode::bad_input, text_of(c.message, sizeof c.message), options_.library);
     return take_ports();
   }
@@ -78,7 +82,7 @@ class ProcessAlgorithm final : public Algorithm {
     if (failure_) return failure();
     executing_ = "ResetAlgorithm";
     send(host::Call::reset);
-    if (!await_answer(1)) return failure();
+    if (!await_answer(1, options_.timeout)) return failure();
     executing_ = "ExecuteAlgorithm";
     return {};
   }
@@ -210,7 +214,7 @@ class ProcessAlgorithm final : public Algorithm {
 
   // Waits for the answer to a request of `calls` calls, each of which may take as long as the time-out says. False if
   // there will be none; then failure_ says why.
-  bool await_answer(std::uint32_t calls) {
+  bool await_answer(std::uint32_t calls, Clock::duration timeout) {
     const host::Control& c = control();
     std::uint32_t begun = 0;
     auto since = Clock::now();  // of the present call, by the clock of this process
@@ -221,12 +225,13 @@ class ProcessAlgorithm final : public Algorithm {
         begun = seen;
         since = now;
       }
-      if (now - since >= options_.timeout) {
+      if (now - since >= timeout) {
         child_.end();
-        fail_with(fmt::format("{} did not return within {} ms", executing_, options_.timeout.count()));
+        fail_with(fmt::format("{} did not return within {} ms", executing_,
+                              std::chrono::floor<std::chrono::milliseconds>(timeout).count()));
         return false;
       }
-      if (wait_a_little(std::chrono::ceil<std::chrono::milliseconds>(options_.timeout - (now - since)))) {
+      if (wait_a_little(std::chrono::ceil<std::chrono::milliseconds>(timeout - (now - since)))) {
         if (!failure_) continue;
         child_.end();
         return false;
@@ -270,7 +275,7 @@ class ProcessAlgorithm final : public Algorithm {
   // Waits for the running batch. Where the child died or hung, what it had completed before still counts.
   void finish_batch() {
     const auto calls = static_cast<std::uint32_t>(running_.size());
-    const bool whole = await_answer(calls);
+    const bool whole = await_answer(calls, options_.timeout);
     const std::uint32_t completed = std::min(calls, control().completed.load(std::memory_order_acquire));
     if (whole && completed < calls) {
       child_.end();

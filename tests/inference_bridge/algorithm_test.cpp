@@ -83,6 +83,13 @@ TEST(ProcessAlgorithm, AnInitThatFailsIsAnError) {
   EXPECT_EQ(run_three(options_for("bad_init_fails")), "InitAlgorithm returned -7");
 }
 
+TEST(ProcessAlgorithm, AnInitMayTakeLongerThanACall) {
+  auto options = options_for("torture_algorithm");
+  options.timeout = std::chrono::milliseconds(1000);
+  options.configuration = "slow-start@1500";
+  EXPECT_EQ(run_three(options), "fine");
+}
+
 TEST(ProcessAlgorithm, LibrariesThatCannotBeUsedAreExplained) {
   const test::TempDir dir;
   EXPECT_EQ(run_three(options_for("bad_no_function")),

@@ -166,6 +166,7 @@ static void* create(const char* configuration, char* error, size_t error_bytes) 
     snprintf(error, error_bytes, "no WAY@BLOCK");
     return NULL;
   }
+  if (is("slow-start")) usleep(1000 * bad_block);
   setjmp(place);
   return way;
 }
