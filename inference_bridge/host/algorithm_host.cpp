@@ -20,6 +20,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "device_buffer.hpp"
 #include "guard.hpp"
 #include "host_protocol.hpp"
 #include "loaded_library.hpp"
@@ -37,6 +38,7 @@ std::uint32_t call_completed = 0;
 Call in_call{};                  // what the algorithm's code is running for; 0: it is not
 std::atomic<unsigned> forks{0};  // calls of fork() by the algorithm
 pid_t host_pid = 0;
+DeviceBuffer device_buffers[max_ports];
 std::atomic<const std::uint32_t*> original{nullptr};  // what it points to is 0 in a copy of this process
 
 [[noreturn]] void end_with(Verdict verdict) {
@@ -50,6 +52,13 @@ bool is_at_stack(std::uintptr_t address, std::uintptr_t stack_pointer) {
   return address + kNear >= stack_pointer && address < stack_pointer + kNear;
 }
 
+void on_trap(int, siginfo_t*, void* context) {
+  for (auto& buffer : device_buffers)
+    if (buffer.take_trap(context)) return;
+  std::signal(SIGTRAP, SIG_DFL);
+  syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGTRAP);
+}
+
 void on_fault(int signal, siginfo_t* info, void* context) {
   Control& c = control();
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
@@ -57,6 +66,11 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   // One that was sent, by raise() for instance, has no address.
   const bool is_real = info->si_code > 0;
   c.fault_offset = is_real && address >= base && address < base + memory_bytes ? address - base : UINT64_MAX;
+  c.fault_behind = 0;
+  for (auto& buffer : device_buffers) {
+    if (is_real && signal == SIGSEGV && buffer.take_fault(address, context)) return;
+    if (const std::size_t behind = is_real ? buffer.behind_end(address) : 0; behind > 0) c.fault_behind = behind;
+  }
   c.fault_is_write = 2;
   c.fault_is_stack = 0;
 #if defined(__x86_64__)
@@ -73,7 +87,8 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   c.begun.store(call_begun, std::memory_order_relaxed);
   c.completed.store(call_completed, std::memory_order_relaxed);
   c.verdict = Verdict::fault;
-  // The handler was installed for one shot. The signal waits until it returns, and its default action ends the process.
+  // The signal waits until this returns; then its default action ends the process.
+  std::signal(signal, SIG_DFL);
   syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
 }
 
@@ -85,8 +100,10 @@ void watch_faults() {
   sigaltstack(&alternative, nullptr);
   struct sigaction action {};
   action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | static_cast<int>(SA_RESETHAND);
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
+  action.sa_sigaction = on_trap;
+  sigaction(SIGTRAP, &action, nullptr);
 }
 
 bool protect_guards() {
@@ -114,6 +131,11 @@ bool open_library(sds::LoadedLibrary& library, const char* path) {
   const std::string failure = library.open(path, c.configuration, {c.arm_output_name, c.arm_output_bytes});
   copy_text(c.message, sizeof c.message, failure);
   if (!failure.empty()) return false;
+  for (std::size_t i = 0; i < library.inputs().size() && c.input_buffer_bytes != 0; ++i)
+    if (!device_buffers[i].create(c.input_buffer_bytes)) {
+      copy_text(c.message, sizeof c.message, "there is no memory for an input buffer of this size");
+      return false;
+    }
   c.input_count = static_cast<std::uint32_t>(library.inputs().size());
   c.output_count = static_cast<std::uint32_t>(library.outputs().size());
   for (std::size_t i = 0; i < library.inputs().size(); ++i)
@@ -152,11 +174,13 @@ void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t numbe
   Control& c = control();
   Slot& slot = c.slots[index];
   const std::size_t capacity = buffer_bytes(index);
-  const sds_block block{slot.input_port, slot.input_bytes, memory + buffer_end(index, 0) - slot.input_bytes,
-                        slot.tick,       slot.numerator,   slot.denominator};
+  sds_block block{slot.input_port, slot.input_bytes, memory + buffer_end(index, 0) - slot.input_bytes,
+                  slot.tick,       slot.numerator,   slot.denominator};
   const std::size_t output_count = library.outputs().size();
   sds_output outputs[max_ports];
   set_canary(memory + buffer_end(index, 0) - block.bytes, block.bytes, capacity);
+  DeviceBuffer& device = device_buffers[block.input % max_ports];
+  if (device.exists()) block.data = device.place(block.data, block.bytes);
   for (std::size_t i = 0; i < output_count; ++i) {
     outputs[i] = {memory + buffer_end(index, 1 + i) - slot.output_bytes[i], slot.output_bytes[i], 0};
     set_canary(outputs[i].data, outputs[i].capacity, capacity);
@@ -183,6 +207,7 @@ void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t numbe
   }
   if (!sound) end_with(Verdict::wrote_before);
   slot.status = status;
+  slot.passed_bytes = device.exists() ? static_cast<std::uint32_t>(device.passed()) : 0;
   slot.duration_ns = static_cast<std::uint64_t>(duration.count());
   call_completed = number + 1;
   c.completed.store(call_completed, std::memory_order_release);
@@ -219,6 +244,8 @@ void serve(sds::LoadedLibrary& library, const char* path) {
         leave(Call::init);
         break;
       case Call::reset:
+        for (auto& buffer : device_buffers)
+          if (buffer.exists()) buffer.clear();
         enter(Call::reset);
         library.reset();
         leave(Call::reset);

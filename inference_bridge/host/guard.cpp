@@ -1,6 +1,7 @@
 #include "guard.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -82,8 +83,11 @@ bool has_ended(pid_t child) {
 }
 
 [[noreturn]] void guard(pid_t child, const sigset_t& signals) {
-  // The child's connection is its own: the other end sees when it is gone.
+  // The child's connection is its own, standard input and output included: the other end sees when it is gone.
   closefrom(3);
+  const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  dup2(nothing, STDIN_FILENO);
+  dup2(nothing, STDOUT_FILENO);
   int status = 0;
   while (!has_ended(child)) {
     siginfo_t info{};

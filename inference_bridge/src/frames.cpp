@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace sds::pipeline {
 
@@ -51,6 +52,43 @@ T nearest(double value) {
   }
 }
 
+__extension__ using Wide = unsigned __int128;
+
+// Seconds: `whole` and a fraction below 1.
+struct ExactTime {
+  Wide whole;
+  Wide numerator;
+  Wide denominator;
+};
+
+ExactTime exact_time(const FrameType& type, const RowTime& time) {
+  const Frequency& f = type.tick_frequency;
+  const Wide rows = static_cast<Wide>(time.row) * type.ticks_numerator;
+  const Wide ticks = time.tick + rows / type.ticks_denominator;
+  const Wide part = rows % type.ticks_denominator;  // of a tick, over ticks_denominator
+  const Wide scaled = ticks * f.denominator;
+  // Everything is below 2^31 but ticks_denominator, which is below 2^62.
+  const Wide above = scaled % f.numerator * type.ticks_denominator + part * f.denominator;
+  const Wide below = static_cast<Wide>(f.numerator) * type.ticks_denominator;
+  return {scaled / f.numerator + above / below, above % below, below};
+}
+
+// Of a/b and c/d, by their continued fractions: their products would need more than 128 bits.
+std::strong_ordering compare_fractions(Wide a, Wide b, Wide c, Wide d) {
+  for (bool upside_down = false;; upside_down = !upside_down) {
+    auto order = a / b <=> c / d;
+    a %= b;
+    c %= d;
+    if (order == std::strong_ordering::equal && a != 0 && c != 0) {
+      std::swap(a, b);
+      std::swap(c, d);
+      continue;
+    }
+    if (order == std::strong_ordering::equal) order = (a != 0) <=> (c != 0);
+    return upside_down ? 0 <=> order : order;
+  }
+}
+
 // The shortest text that reads back as the same number.
 std::string number_text(double value) { return fmt::format("{}", value); }
 
@@ -67,8 +105,30 @@ void store_value(ScalarType type, double value, std::byte* p) {
 }
 
 std::uint64_t FrameType::tick_of(std::uint64_t first, std::size_t row) const {
-  __extension__ using Wide = unsigned __int128;
   return first + static_cast<std::uint64_t>(static_cast<Wide>(row) * ticks_numerator / ticks_denominator);
+}
+
+std::strong_ordering compare_times(const FrameType& a, const RowTime& row_a, const FrameType& b, const RowTime& row_b) {
+  if (a.ticks_denominator == 1 && b.ticks_denominator == 1 && a.tick_frequency == b.tick_frequency)
+    return row_a.tick + static_cast<Wide>(row_a.row) * a.ticks_numerator <=>
+           row_b.tick + static_cast<Wide>(row_b.row) * b.ticks_numerator;
+  const ExactTime x = exact_time(a, row_a);
+  const ExactTime y = exact_time(b, row_b);
+  if (x.whole != y.whole) return x.whole <=> y.whole;
+  return compare_fractions(x.numerator, x.denominator, y.numerator, y.denominator);
+}
+
+bool is_wider_than_float(ScalarType type) {
+  switch (type) {
+    case ScalarType::u32:
+    case ScalarType::i32:
+    case ScalarType::u64:
+    case ScalarType::i64:
+    case ScalarType::f64:
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::string FrameType::to_string() const {

@@ -1,7 +1,9 @@
 // What flows between the stages of a pipeline: rows of numbers of one type, with the time of the last of them.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,7 +25,7 @@ struct FrameType {
   std::uint64_t ticks_denominator = 1;
   Frequency tick_frequency;
 
-  /// The tick of row `row` of a frame, rounded down.
+  /// The tick of the row that lies `row` rows behind tick `first`, rounded down.
   [[nodiscard]] std::uint64_t tick_of(std::uint64_t first, std::size_t row) const;
   [[nodiscard]] std::size_t elements() const { return rows * columns; }
   [[nodiscard]] std::size_t row_bytes() const { return columns * size_of(type); }
@@ -35,15 +37,28 @@ struct FrameType {
   [[nodiscard]] std::string to_yaml(const std::string& name) const;
 };
 
-struct Frame {
-  std::uint64_t tick = 0;  ///< of the first row where rows have times; else of the block that brought it
-  ByteView data;
-  std::uint64_t block = 0;  ///< number of the submitted block that brought it about
+/// The time of a frame's row `at`: `row` rows behind `tick`. That of the rows behind it follows from it.
+struct RowTime {
+  std::size_t at = 0;
+  std::uint64_t tick = 0;
+  std::uint64_t row = 0;
 };
+
+struct Frame {
+  std::uint64_t tick = 0;  ///< what it is stamped with: of a window its last row, rounded down; else of its block
+  ByteView data;
+  std::uint64_t block = 0;         ///< number of the submitted block that brought it about
+  std::span<const RowTime> times;  ///< of its rows, ascending, from row 0; empty: `tick` is that of row 0
+};
+
+/// Compares the times of two rows exactly, before any rounding; types may have different clocks and rates.
+std::strong_ordering compare_times(const FrameType& a, const RowTime& row_a, const FrameType& b, const RowTime& row_b);
 
 /// A stored value as a number, before scale and offset. `p` has size_of(type) bytes.
 double load_value(ScalarType type, const std::byte* p);
 /// The nearest value that the type has: integers are rounded half away from zero and clipped; NaN becomes 0 there.
 void store_value(ScalarType type, double value, std::byte* p);
+/// True if the type has values that a float cannot hold.
+bool is_wider_than_float(ScalarType type);
 
 }  // namespace sds::pipeline

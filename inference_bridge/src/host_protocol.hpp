@@ -63,6 +63,7 @@ struct Slot {
   std::uint32_t input_bytes;
   std::uint32_t output_bytes[max_ports];  // before: capacity, afterwards: what was written
   std::int32_t status;
+  std::uint32_t passed_bytes;  // so far behind the block's end the algorithm went, in the device's buffer
   std::uint64_t duration_ns;
 };
 
@@ -76,15 +77,17 @@ struct Control {
   std::atomic<std::uint32_t> completed;  // ... and that have returned
   std::uint32_t init_failed;             // 1: `message` says why
   Verdict verdict;
-  std::uint32_t fault_is_write;    // 0 no, 1 yes, 2 not known on this machine
-  std::uint32_t fault_is_stack;    // 1: at the stack pointer
-  std::uint64_t fault_offset;      // in the shared memory; max value: outside of it
-  char message[1024];              // why the library could not be used
-  char configuration[32768];       // in: for create()
-  char arm_output_name[64];        // in
-  std::uint32_t arm_output_bytes;  // in
-  std::uint64_t memory_limit;      // in: bytes of data, 0: none
-  std::uint32_t input_count;       // out, with the names
+  std::uint32_t fault_is_write;      // 0 no, 1 yes, 2 not known on this machine
+  std::uint32_t fault_is_stack;      // 1: at the stack pointer
+  std::uint64_t fault_offset;        // in the shared memory; max value: outside of it
+  std::uint64_t fault_behind;        // bytes behind the end of a device's buffer; 0: not there
+  char message[1024];                // why the library could not be used
+  char configuration[32768];         // in: for create()
+  char arm_output_name[64];          // in
+  std::uint32_t arm_output_bytes;    // in
+  std::uint64_t input_buffer_bytes;  // in: of the device's buffer for each input; 0: blocks are all there is
+  std::uint64_t memory_limit;        // in: bytes of data, 0: none
+  std::uint32_t input_count;         // out, with the names
   std::uint32_t output_count;
   char input_names[max_ports][64];
   char output_names[max_ports][64];

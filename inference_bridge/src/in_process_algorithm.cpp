@@ -1,7 +1,10 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 #include "loaded_library.hpp"
 #include "sds/bridge/algorithm.hpp"
@@ -9,6 +12,27 @@
 namespace sds {
 
 namespace {
+
+// While it lives, what is printed to standard output comes out on standard error.
+class StdoutOnStderr {
+ public:
+  StdoutOnStderr() {
+    std::fflush(stdout);
+    before_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
+    ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  }
+  ~StdoutOnStderr() {
+    std::fflush(stdout);
+    if (before_ < 0) return;
+    ::dup2(before_, STDOUT_FILENO);
+    ::close(before_);
+  }
+  StdoutOnStderr(const StdoutOnStderr&) = delete;
+  StdoutOnStderr& operator=(const StdoutOnStderr&) = delete;
+
+ private:
+  int before_ = -1;
+};
 
 class InProcessAlgorithm final : public Algorithm {
  public:
@@ -74,6 +98,7 @@ class InProcessAlgorithm final : public Algorithm {
   }
 
  private:
+  StdoutOnStderr stdout_;  // before the library, whose destructors may print
   LoadedLibrary library_;
   std::vector<OutputPort> outputs_;
   Bytes input_;

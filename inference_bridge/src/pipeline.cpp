@@ -7,6 +7,7 @@
 
 #include "pipeline_file.hpp"
 #include "pipeline_input.hpp"
+#include "stage_clock.hpp"
 
 namespace sds {
 
@@ -19,6 +20,7 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<void> bind(Plan plan, const std::vector<const StreamInfo*>& inputs, const std::filesystem::path& path) {
     inputs_ = plan.inputs;
     stages_ = std::move(plan.stages);
+    clock_.restart(stages_.size() + 2);
     if (stages_.back().record.empty()) stages_.back().record = plan.name;
     for (const auto* stream : inputs) {
       sources_.emplace_back();
@@ -34,7 +36,7 @@ class Pipeline final : public Algorithm, private Observer {
       type = std::move(*joined);
     }
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-      stages_[i].stage->report_to(*this);
+      stages_[i].stage->report_to(*this, i);
       auto bound = stages_[i].stage->bind(type);
       if (!bound) {
         Error error = bound.error();
@@ -59,16 +61,10 @@ class Pipeline final : public Algorithm, private Observer {
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
 
   Expected<void> reset() override {
-    if (failure_) return tl::unexpected<Error>(failure_->error);
-    blocks_.clear();
-    taken_ = false;
-    bytes_on_the_way_ = 0;
-    alignment_.reset();
-    for (auto& stage : stages_)
-      if (auto done = stage.stage->reset(); !done) return done;
-    return {};
+    clock_.restart(stages_.size() + 2);
+    return restart();
   }
-  Expected<void> note_gap() override { return reset(); }
+  Expected<void> note_gap() override { return restart(); }
 
   bool can_submit(std::size_t bytes) const override {
     const std::size_t waiting = blocks_.size() - (taken_ ? 1 : 0);
@@ -78,7 +74,7 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<void> submit(const AlgorithmInput& input) override {
     forget_taken();
     if (failure_ && blocks_.empty()) return tl::unexpected<Error>(failure_->error);
-    const auto start = std::chrono::steady_clock::now();
+    clock_.switch_to(input_account());
     blocks_.emplace_back();
     Block& block = blocks_.back();
     block.number = next_block_++;
@@ -87,16 +83,20 @@ class Pipeline final : public Algorithm, private Observer {
     bytes_on_the_way_ += block.bytes;
     // The results of blocks before the one that it died on are still to be had: take() will tell.
     note_error(push_block(input, block), block.number);
-    blocks_.back().duration += std::chrono::steady_clock::now() - start;
+    clock_.switch_to(StageClock::stopped);
+    block.duration += clock_.close_total(input_account());
     return {};
   }
 
   Expected<AlgorithmResult> take() override {
     forget_taken();
     Block& block = blocks_.front();
+    clock_.switch_to(waiting_account());
     for (std::size_t i = 0; i < stages_.size() && !is_lost(block); ++i)
       note_error(stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); }),
                  block.number);
+    clock_.switch_to(StageClock::stopped);
+    clock_.close_total(waiting_account());
     if (is_lost(block)) return tl::unexpected<Error>(failure_->error);
     taken_ = true;
     AlgorithmResult result;
@@ -104,7 +104,6 @@ class Pipeline final : public Algorithm, private Observer {
     if (block.failed) {
       result.status = -1;
       result.message = block.message;
-      return result;
     }
     for (const auto& p : block.produced)
       result.outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
@@ -116,6 +115,20 @@ class Pipeline final : public Algorithm, private Observer {
   }
   void ask_while_waiting(const std::function<Expected<void>()>& ask) override {
     for (auto& stage : stages_) stage.stage->ask_while_waiting(ask);
+  }
+
+  Expected<void> finish() override {
+    for (auto& stage : stages_)
+      if (auto done = stage.stage->finish(); !done) return done;
+    return {};
+  }
+
+  std::vector<StageTimes> stage_times() const override {
+    std::vector<StageTimes> times{{"input", clock_.total(input_account()), {}}};
+    for (std::size_t i = 0; i < stages_.size(); ++i)
+      times.push_back({stages_[i].name, clock_.total(i), clock_.durations(i)});
+    times.push_back({"waiting", clock_.total(waiting_account()), {}});
+    return times;
   }
 
   std::uint64_t peak_memory() const override {
@@ -132,7 +145,7 @@ class Pipeline final : public Algorithm, private Observer {
     std::uint32_t port;
     std::size_t begin;
     std::size_t bytes;
-    std::uint64_t ticks_later;
+    std::int64_t ticks_later;
   };
 
   // A block whose results are being gathered.
@@ -154,8 +167,24 @@ class Pipeline final : public Algorithm, private Observer {
     if (!block.failed) block.message = message;
     block.failed = true;
   }
-  void note_duration(std::uint64_t number, std::chrono::nanoseconds duration) override {
+  void note_duration(std::size_t stage, std::uint64_t number, std::chrono::nanoseconds duration) override {
     block_of(number).duration += duration;
+    clock_.add(stage, duration);
+  }
+
+  // The clock has an account for each stage and these two.
+  [[nodiscard]] std::size_t input_account() const { return stages_.size(); }
+  [[nodiscard]] std::size_t waiting_account() const { return stages_.size() + 1; }
+
+  Expected<void> restart() {
+    if (failure_) return tl::unexpected<Error>(failure_->error);
+    blocks_.clear();
+    taken_ = false;
+    bytes_on_the_way_ = 0;
+    alignment_.reset();
+    for (auto& stage : stages_)
+      if (auto done = stage.stage->reset(); !done) return done;
+    return {};
   }
 
   void forget_taken() {
@@ -180,20 +209,37 @@ class Pipeline final : public Algorithm, private Observer {
       note_failure(block.number, rows.error().message);
       return {};
     }
-    Frame frame{input.tick, *rows, block.number};
-    if (sources_.size() > 1) frame.data = alignment_.push(input.port, input.tick, *rows, frame.tick);
+    Frame frame{input.tick, *rows, block.number, {}};
+    RowTime first;
+    if (sources_.size() > 1) {
+      auto joined = alignment_.push(input.port, input.tick, *rows);
+      if (!joined) return fail(joined);
+      if (joined->too_old > 0)
+        note_failure(block.number, fmt::format("{} of its samples are older than what others have been joined with",
+                                               joined->too_old));
+      first = joined->first;
+      frame.data = joined->rows;
+      frame.tick = sources_[0].type().tick_of(first.tick, first.row);
+      frame.times = {&first, 1};
+    }
     return frame.data.empty() ? Expected<void>{} : push(0, frame);
   }
 
   Expected<void> push(std::size_t stage, const Frame& frame) {
-    return stages_[stage].stage->push(frame, [&, stage](const Frame& out) { return pass_on(stage, out); });
+    const auto emit = [this, stage](const Frame& out) { return pass_on(stage, out); };
+    const bool works_here = !stages_[stage].stage->works_elsewhere();
+    const std::size_t before = clock_.switch_to(works_here ? stage : waiting_account());
+    auto done = stages_[stage].stage->push(frame, emit);
+    clock_.switch_to(before);
+    if (works_here) block_of(frame.block).duration += clock_.close(stage);
+    return done;
   }
 
   Expected<void> pass_on(std::size_t stage, const Frame& out) {
     if (ports_[stage] >= 0) {
       Block& block = block_of(out.block);
       block.produced.push_back({static_cast<std::uint32_t>(ports_[stage]), block.kept.size(), out.data.size(),
-                                out.tick >= block.tick ? out.tick - block.tick : 0});
+                                static_cast<std::int64_t>(out.tick - block.tick)});
       append_bytes(block.kept, out.data);
     }
     return stage + 1 < stages_.size() ? push(stage + 1, out) : Expected<void>{};
@@ -203,6 +249,7 @@ class Pipeline final : public Algorithm, private Observer {
   std::vector<Source> sources_;
   Alignment alignment_;
   std::vector<PlannedStage> stages_;
+  StageClock clock_;
   std::vector<int> ports_;  // of each stage, or -1
   std::vector<OutputPort> outputs_;
   std::deque<Block> blocks_;  // from the oldest whose results have not been forgotten
@@ -252,12 +299,12 @@ Expected<std::unique_ptr<Algorithm>> make_model_pipeline(const ModelOptions& mod
   // A model of several inputs, or of no whole number of samples, is refused by its stage.
   if (info.inputs.size() == 1 && info.inputs[0].elements() % type->columns == 0) {
     const std::size_t rows = info.inputs[0].elements() / type->columns;
-    plan.stages.push_back({make_window(rows, rows), "", 0});
+    plan.stages.push_back({make_window(rows, rows), "", 0, "window"});
   }
   ModelStage stage;
   stage.options = model;
   stage.started = StartedModel{std::move(*algorithm), info};
-  plan.stages.push_back({pipeline::make_model(std::move(stage)), "", 0});
+  plan.stages.push_back({pipeline::make_model(std::move(stage)), "", 0, "model " + model.model.filename().string()});
   auto made = std::make_unique<Pipeline>();
   if (auto bound = made->bind(std::move(plan), {&input}, model.model); !bound) {
     if (bound.error().code == ErrorCode::bad_input)

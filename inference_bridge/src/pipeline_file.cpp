@@ -65,6 +65,9 @@ class PlanReader {
       if (!what.IsDefined()) continue;
       if (planned.stage != nullptr) yaml_problem(node, "one stage does one thing: this one has two");
       planned.stage = make(kind, what, map);
+      planned.name = kind;
+      if (planned.name == "model" || planned.name == "algorithm")
+        planned.name += " " + std::filesystem::path(what.Scalar()).filename().string();
     }
     map.finish();
     if (planned.stage == nullptr) yaml_problem(node, fmt::format("a stage needs one of: {}", fmt::join(kinds, ", ")));

@@ -10,6 +10,7 @@ struct PlannedStage {
   StagePtr stage;
   std::string record;  // name of the stream that it is recorded as; empty: it is not
   int line = 0;
+  std::string name;  // for people: "window", "model keyword.tflite"
 };
 
 struct Plan {

@@ -8,7 +8,16 @@
 namespace sds::pipeline {
 
 namespace {
-constexpr std::size_t kMaxWaiting = 1u << 20;  // rows of a stream that is ahead of the first one
+constexpr std::size_t kMaxWaitingBytes = std::size_t{64} << 20;  // of a stream that is ahead of the first one
+
+// Whether values of the channel need more than a float.
+bool is_wide(const Channel& channel) {
+  return channel.bits != 0 ? channel.bits > 24 : is_wider_than_float(channel.type);
+}
+
+void keep_one_if_equal(std::vector<double>& values) {
+  if (std::equal(values.begin() + 1, values.end(), values.begin())) values.resize(1);
+}
 }  // namespace
 
 Expected<FrameType> Source::bind(const StreamInfo& stream) {
@@ -22,7 +31,7 @@ Expected<FrameType> Source::bind(const StreamInfo& stream) {
   const auto& channels = metadata_->channels;
   type_.type = channels[0].type;
   for (const auto& channel : channels) {
-    if (channel.type != type_.type || channel.bits != 0 || size_of(channel.type) == 3) as_floats_ = true;
+    if (channel.type != type_.type || channel.bits != 0 || size_of(channel.type) == 3) as_physical_ = true;
     for (std::size_t i = 0; i < channel.count(); ++i) {
       type_.names.push_back(channel.count() == 1 ? channel.name : fmt::format("{}[{}]", channel.name, i));
       type_.scale.push_back(channel.scale);
@@ -32,13 +41,13 @@ Expected<FrameType> Source::bind(const StreamInfo& stream) {
   type_.columns = type_.names.size();
   type_.scale.erase(type_.scale.begin());
   type_.offset.erase(type_.offset.begin());
-  if (as_floats_) {
-    type_.type = ScalarType::f32;
+  if (as_physical_) {
+    type_.type = std::any_of(channels.begin(), channels.end(), is_wide) ? ScalarType::f64 : ScalarType::f32;
     type_.scale = {1.0};
     type_.offset = {0.0};
   }
-  for (auto* values : {&type_.scale, &type_.offset})
-    if (std::equal(values->begin() + 1, values->end(), values->begin())) values->resize(1);
+  keep_one_if_equal(type_.scale);
+  keep_one_if_equal(type_.offset);
   if (metadata_->sample_frequency) {
     const std::uint64_t above =
         std::uint64_t{type_.tick_frequency.numerator} * metadata_->sample_frequency->denominator;
@@ -56,21 +65,31 @@ Expected<ByteView> Source::rows(ByteView block) {
   if (block.size() % metadata_->sample_bytes != 0)
     return fail(ErrorCode::bad_input, fmt::format("a block of {} bytes is no whole number of samples of {} bytes",
                                                   block.size(), metadata_->sample_bytes));
-  if (!as_floats_) return block;
-  floats_.clear();
+  if (!as_physical_) return block;
+  const std::size_t width = size_of(type_.type);
+  physical_.resize(block.size() / metadata_->sample_bytes * type_.row_bytes());
+  std::byte* out = physical_.data();
   for (; !block.empty(); block = block.subspan(metadata_->sample_bytes))
     for (const auto& channel : metadata_->channels)
-      for (std::size_t i = 0; i < channel.count(); ++i)
-        append_le(floats_, static_cast<float>(raw_value(channel, block.data(), i) * channel.scale + channel.offset));
-  return ByteView(floats_);
+      for (std::size_t i = 0; i < channel.count(); ++i, out += width)
+        store_value(type_.type, raw_value(channel, block.data(), i) * channel.scale + channel.offset, out);
+  return ByteView(physical_);
 }
 
 Expected<FrameType> Alignment::bind(const std::vector<Source>& sources) {
+  bool is_wide = false;
+  stored_ = true;
+  for (const auto& source : sources) {
+    is_wide = is_wide || is_wider_than_float(source.type().type);
+    stored_ = stored_ && source.type().type == sources[0].type().type;
+  }
+  stored_ = stored_ && is_wide;
   FrameType out = sources[0].type();
-  out.type = ScalarType::f32;
+  if (!stored_) out.type = is_wide ? ScalarType::f64 : ScalarType::f32;
+  type_ = out.type;
   out.columns = 0;
-  out.scale = {1.0};
-  out.offset = {0.0};
+  out.scale.clear();
+  out.offset.clear();
   out.names.clear();
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const FrameType& in = sources[i].type();
@@ -78,56 +97,92 @@ Expected<FrameType> Alignment::bind(const std::vector<Source>& sources) {
       return fail(ErrorCode::bad_input,
                   "streams can only be joined if their metadata have a sample-frequency: their samples need times");
     out.columns += in.columns;
-    for (std::size_t c = 0; c < in.columns; ++c)
+    for (std::size_t c = 0; c < in.columns; ++c) {
       out.names.push_back(fmt::format("{}.{}", i, c < in.names.size() ? in.names[c] : std::to_string(c)));
+      out.scale.push_back(stored_ ? in.scale_of(c) : 1.0);
+      out.offset.push_back(stored_ ? in.offset_of(c) : 0.0);
+    }
     types_.push_back(in);
   }
-  waiting_.resize(sources.size());
-  newest_.resize(sources.size());
+  keep_one_if_equal(out.scale);
+  keep_one_if_equal(out.offset);
+  others_.resize(sources.size());
   return out;
 }
 
-ByteView Alignment::push(std::size_t port, std::uint64_t tick, ByteView rows, std::uint64_t& first_tick) {
+Expected<Alignment::Joined> Alignment::push(std::size_t port, std::uint64_t tick, ByteView rows) {
   const FrameType& type = types_[port];
-  const std::size_t count = rows.size() / type.row_bytes();
   joined_.clear();
-  for (std::size_t r = 0; r < count; ++r) {
-    std::vector<float> values;
-    for (std::size_t c = 0; c < type.columns; ++c)
-      values.push_back(static_cast<float>(
-          load_value(type.type, rows.data() + r * type.row_bytes() + c * size_of(type.type)) * type.scale_of(c) +
-          type.offset_of(c)));
-    const Instant time{type.tick_of(tick, r), type.tick_frequency};
-    if (port != 0) {
-      waiting_[port].push_back({time, std::move(values)});
-      if (waiting_[port].size() > kMaxWaiting) waiting_[port].pop_front();
-      continue;
-    }
-    if (!catch_up(time)) continue;  // another stream has not begun
-    if (joined_.empty()) first_tick = time.tick;
-    for (const float v : values) append_le(joined_, v);
-    for (std::size_t other = 1; other < newest_.size(); ++other)
-      for (const float v : newest_[other]) append_le(joined_, v);
+  Joined joined;
+  if (port != 0) {
+    // No block to come begins earlier than this one: of what waits, only the newest that is not later is needed.
+    for (std::size_t other = 1; other < others_.size(); ++other) catch_up(other, type, {0, tick, 0});
+    Other& mine = others_[port];
+    mine.waiting.push_back({tick, 0, Bytes(rows.begin(), rows.end())});
+    mine.bytes += rows.size();
+    if (mine.bytes > kMaxWaitingBytes)
+      return fail(ErrorCode::limit,
+                  fmt::format("input {} of the pipeline is more than 64 MiB ahead of its first one", port));
+    return joined;
   }
-  return joined_;
+  const std::size_t count = rows.size() / type.row_bytes();
+  for (std::size_t r = 0; r < count; ++r) {
+    const RowTime time{0, tick, r};
+    bool all = true;
+    bool is_too_old = false;
+    for (std::size_t other = 1; other < others_.size(); ++other) {
+      catch_up(other, type, time);
+      all = all && !others_[other].newest.empty();
+      is_too_old = is_too_old || (!others_[other].newest.empty() &&
+                                  compare_times(types_[other], others_[other].newest_time, type, time) > 0);
+    }
+    if (is_too_old) ++joined.too_old;
+    if (!all || is_too_old) continue;  // or another stream has not begun
+    if (joined_.empty()) joined.first = time;
+    append_row(0, rows.data() + r * type.row_bytes(), joined_);
+    for (std::size_t other = 1; other < others_.size(); ++other) append_bytes(joined_, others_[other].newest);
+  }
+  joined.rows = joined_;
+  return joined;
 }
 
 void Alignment::reset() {
-  for (auto& rows : waiting_) rows.clear();
-  for (auto& row : newest_) row.clear();
+  for (auto& other : others_) other = {};
 }
 
-bool Alignment::catch_up(const Instant& time) {
-  bool all = true;
-  for (std::size_t other = 1; other < waiting_.size(); ++other) {
-    auto& rows = waiting_[other];
-    while (!rows.empty() && compare(rows.front().time, time) != std::strong_ordering::greater) {
-      newest_[other] = std::move(rows.front().values);
-      rows.pop_front();
+void Alignment::catch_up(std::size_t index, const FrameType& type, const RowTime& time) {
+  Other& other = others_[index];
+  const std::size_t row_bytes = types_[index].row_bytes();
+  const std::byte* newest = nullptr;
+  Bytes kept;  // the rows that `newest` lies in
+  while (!other.waiting.empty()) {
+    Waiting& block = other.waiting.front();
+    const std::size_t count = block.rows.size() / row_bytes;
+    for (; block.next < count; ++block.next) {
+      const RowTime row{0, block.tick, block.next};
+      if (compare_times(types_[index], row, type, time) > 0) break;
+      newest = block.rows.data() + block.next * row_bytes;
+      other.newest_time = row;
     }
-    all = all && !newest_[other].empty();
+    if (block.next < count) break;
+    other.bytes -= block.rows.size();
+    if (count > 0) kept = std::move(block.rows);
+    other.waiting.pop_front();
   }
-  return all;
+  if (newest == nullptr) return;
+  other.newest.clear();
+  append_row(index, newest, other.newest);
+}
+
+void Alignment::append_row(std::size_t port, const std::byte* row, Bytes& to) const {
+  const FrameType& type = types_[port];
+  if (stored_) return append_bytes(to, ByteView(row, type.row_bytes()));
+  const std::size_t width = size_of(type_);
+  const std::size_t at = to.size();
+  to.resize(at + type.columns * width);
+  for (std::size_t c = 0; c < type.columns; ++c)
+    store_value(type_, load_value(type.type, row + c * size_of(type.type)) * type.scale_of(c) + type.offset_of(c),
+                to.data() + at + c * width);
 }
 
 }  // namespace sds::pipeline

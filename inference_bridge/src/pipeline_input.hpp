@@ -10,7 +10,8 @@
 
 namespace sds::pipeline {
 
-/// Turns a stream's blocks into rows: as they are where all channels have one type, else as floats of physical values.
+/// Turns a stream's blocks into rows: as they are where all channels have one type, else as physical values: as floats,
+/// or as doubles where a channel has values that a float cannot hold.
 class Source {
  public:
   Expected<FrameType> bind(const StreamInfo& stream);
@@ -21,29 +22,48 @@ class Source {
  private:
   FrameType type_;
   std::optional<Metadata> metadata_;
-  bool as_floats_ = false;
-  Bytes floats_;
+  bool as_physical_ = false;  // in type_.type
+  Bytes physical_;
 };
 
 /// Several streams become one: each row of the first one, and beside it the newest row of every other stream that is
 /// not later than it, among the blocks that have been delivered: what a device would have had in hand at that moment.
+/// "Not later" is decided in exact time. Rows are stored values where all streams have one type that a float cannot
+/// hold, else physical ones, as floats, or as doubles where a stream has such a type.
 class Alignment {
  public:
   Expected<FrameType> bind(const std::vector<Source>& sources);
-  /// Takes rows of stream `port`; those of stream 0 come out joined. The tick of the first that does is set.
-  ByteView push(std::size_t port, std::uint64_t tick, ByteView rows, std::uint64_t& first_tick);
+
+  struct Joined {
+    ByteView rows;              ///< valid until the next call
+    RowTime first;              ///< time of the first of them
+    std::uint64_t too_old = 0;  ///< rows left out: what stands beside their successors is later than they are
+  };
+  /// Takes the rows of a block of stream `port`; those of stream 0 come out joined. Blocks come in the order of their
+  /// ticks, but for those of stream 0 that step back. Fails where a stream is more than 64 MiB ahead of the first.
+  Expected<Joined> push(std::size_t port, std::uint64_t tick, ByteView rows);
   void reset();
 
  private:
-  struct Row {
-    Instant time;
-    std::vector<float> values;
+  // Rows of a block that are later than all of stream 0 so far.
+  struct Waiting {
+    std::uint64_t tick = 0;
+    std::size_t next = 0;  // row
+    Bytes rows;
   };
-  bool catch_up(const Instant& time);
+  struct Other {
+    std::deque<Waiting> waiting;
+    std::size_t bytes = 0;
+    Bytes newest;  // row as it comes out; empty: it has not begun
+    RowTime newest_time;
+  };
+  void catch_up(std::size_t other, const FrameType& type, const RowTime& time);
+  void append_row(std::size_t port, const std::byte* row, Bytes& to) const;
 
   std::vector<FrameType> types_;
-  std::vector<std::deque<Row>> waiting_;
-  std::vector<std::vector<float>> newest_;
+  ScalarType type_ = ScalarType::f32;
+  bool stored_ = false;
+  std::vector<Other> others_;  // the entry of stream 0 is not used
   Bytes joined_;
 };
 

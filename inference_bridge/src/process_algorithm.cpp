@@ -65,6 +65,7 @@ class ProcessAlgorithm final : public Algorithm {
     options_.arm_output.name.copy(c.arm_output_name, sizeof c.arm_output_name - 1);
     c.arm_output_bytes = options_.arm_output.max_bytes;
     c.memory_limit = options_.memory_limit;
+    c.input_buffer_bytes = options_.input_buffer_bytes;
     if (auto spawned = spawn(library); !spawned) return spawned;
     send(host::Call::init);
     // A process has to be started and a library to be loaded before the call.
@@ -102,6 +103,11 @@ class ProcessAlgorithm final : public Algorithm {
     if (failure_) return {};
     if (input.data.size() > host::max_buffer_bytes)
       return fail(ErrorCode::limit, "a block of more than 32 MiB", options_.library);
+    if (options_.input_buffer_bytes > 0 && input.data.size() > options_.input_buffer_bytes)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("a block of {} bytes does not fit an input buffer of {} bytes", input.data.size(),
+                              options_.input_buffer_bytes),
+                  options_.library);
     release_taken();
     const bool big = needs_big_slot(input.data.size());
     const std::size_t index = big ? host::big_slot : free_slots_.back();
@@ -293,6 +299,7 @@ class ProcessAlgorithm final : public Algorithm {
     AlgorithmResult result;
     result.status = slot.status;
     result.duration = std::chrono::nanoseconds(std::min<std::uint64_t>(slot.duration_ns, INT64_MAX));
+    result.passed_bytes = std::min<std::uint64_t>(slot.passed_bytes, options_.input_buffer_bytes);
     for (std::size_t i = 0; i < outputs_.size() && result.status == 0; ++i) {
       const std::uint32_t bytes = slot.output_bytes[i];
       if (bytes > outputs_[i].max_bytes) {
@@ -325,9 +332,13 @@ class ProcessAlgorithm final : public Algorithm {
     const host::Control& c = control();
     const host::Verdict verdict = c.verdict;
     const std::uint64_t offset = c.fault_offset;
+    const std::uint64_t behind = c.fault_behind;
     const bool said = status && WIFSIGNALED(*status) == (verdict == host::Verdict::fault);
     if (verdict == host::Verdict::fault && said && c.fault_is_stack != 0) {
       fail_with(fmt::format("{} overflowed its stack", executing_));
+    } else if (verdict == host::Verdict::fault && said && behind > 0) {
+      fail_with(fmt::format("{} {} past the end of its input buffer of {} bytes (byte {} behind it)", executing_,
+                            verb_of(c.fault_is_write), options_.input_buffer_bytes, behind));
     } else if (verdict == host::Verdict::fault && said && offset < host::memory_bytes) {
       fail_with(fmt::format("{} {}", executing_, describe_fault(offset, c.fault_is_write)));
     } else if (verdict != host::Verdict::none && verdict != host::Verdict::fault && said) {
@@ -350,8 +361,12 @@ class ProcessAlgorithm final : public Algorithm {
     }
   }
 
+  static const char* verb_of(std::uint32_t is_write) {
+    return is_write == 1 ? "wrote" : is_write == 0 ? "read" : "read or wrote";
+  }
+
   [[nodiscard]] std::string describe_fault(std::uint64_t offset, std::uint32_t is_write) const {
-    const char* verb = is_write == 1 ? "wrote" : is_write == 0 ? "read" : "read or wrote";
+    const char* verb = verb_of(is_write);
     for (std::size_t slot = 0; slot <= host::big_slot; ++slot)
       for (std::size_t buffer = 0; buffer <= outputs_.size(); ++buffer) {
         const std::size_t end = host::buffer_end(slot, buffer);

@@ -60,6 +60,7 @@ Expected<Started> start_library(const Recording& recording, const ReplayJob& job
   options.timeout = spec.timeout;
   options.memory_limit = spec.memory_limit;
   options.fill_memory = fill_memory;
+  options.input_buffer_bytes = spec.input_buffer_bytes;
   auto algorithm = spec.in_process ? load_in_process_algorithm(options) : start_process_algorithm(options);
   if (!algorithm) return fail(algorithm);
   const auto& outputs = (*algorithm)->outputs();
@@ -265,6 +266,11 @@ bool ReplayJobResult::ok() const {
 }
 
 Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& job) {
+  const AlgorithmSpec& spec = job.algorithm;
+  if (spec.input_buffer_bytes > 0 && (spec.kind != AlgorithmSpec::Kind::library || spec.in_process))
+    return fail(ErrorCode::usage, "an input buffer is for libraries in a process of their own", spec.path);
+  if (spec.input_buffer_bytes > limits::max_block_bytes)
+    return fail(ErrorCode::usage, "an input buffer has at most 32 MiB", spec.path);
   ReplayJobResult result;
   RunOptions options;
   options.speed = job.speed;

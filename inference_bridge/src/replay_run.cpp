@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <utility>
 
 #include "sds/format/section.hpp"
@@ -23,8 +24,15 @@ struct Pending {
   std::uint32_t timeslot = 0;
   std::uint64_t tick = 0;
   Frequency frequency;
+  std::size_t bytes = 0;
   std::uint64_t blocks = 0;       // delivered up to this one
   std::uint64_t input_bytes = 0;  // of them
+};
+
+// The newest block of an input.
+struct LastBlock {
+  std::uint64_t tick = 0;
+  std::size_t bytes = 0;
 };
 
 class Run {
@@ -43,6 +51,7 @@ class Run {
     if (options_.on_progress) algorithm_.ask_while_waiting([ask = options_.on_progress] { return ask(0); });
     if (auto reset = algorithm_.reset(); !reset) return fail(reset);
     for (const std::size_t stream : options_.input_streams) losses_.emplace_back(recording_, stream);
+    last_blocks_.resize(options_.input_streams.size());
     const auto start = Clock::now();
     for (;;) {
       auto event = player->next();
@@ -53,11 +62,9 @@ class Run {
     }
     if (auto drained = drain(); !drained) return fail(drained);
     if (!ended_)
-      for (auto& losses : losses_) {
-        auto lost = losses.at_end();
-        if (auto torn = losses.torn_end()) lost.push_back(std::move(*torn));
-        if (auto noted = record_gaps(lost); !noted) return fail(noted);
-      }
+      if (auto done = finish(); !done) return fail(done);
+    if (!ended_)
+      if (auto noted = record_losses_at_end(); !noted) return fail(noted);
     report_.finished = !ended_;
     report_.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     // How far the player had run ahead of a crash is a matter of chance.
@@ -65,6 +72,8 @@ class Run {
     report_.output_fingerprint = output_fingerprint_.hex();
     report_.damages = recording_.damages();
     report_.peak_memory = algorithm_.peak_memory();
+    report_.recorded_seconds = recorded_seconds();
+    report_.stages = algorithm_.stage_times();
     return std::move(report_);
   }
 
@@ -73,13 +82,12 @@ class Run {
     const BlockView& block = event.block;
     const std::size_t stream = options_.input_streams[event.stream];
     const Frequency frequency = recording_.streams()[stream].tick_frequency();
-    const double now_seconds = seconds(block.tick, frequency);
-    if (report_.blocks == 0) first_seconds_ = now_seconds;
-    report_.recorded_seconds = now_seconds - first_seconds_;
+    if (report_.blocks == 0) first_seconds_ = seconds(block.tick, frequency);
+    last_blocks_[event.stream] = {block.tick, block.data.size()};
     ++report_.blocks;
     report_.input_bytes += block.data.size();
-    const Pending pending{event.stream, event.ordinal,  block.timeslot,     block.tick,
-                          frequency,    report_.blocks, report_.input_bytes};
+    const Pending pending{event.stream, event.ordinal,     block.timeslot, block.tick,
+                          frequency,    block.data.size(), report_.blocks, report_.input_bytes};
     if (options_.on_progress)
       if (auto go_on = options_.on_progress(block.data.size() + 8); !go_on) return go_on;
     if (const auto lost = losses_[event.stream].before(block); !lost.empty() || block.after_loss) {
@@ -107,11 +115,42 @@ class Run {
     return options_.speed > 0 ? drain() : Expected<void>{};
   }
 
+  // From the first block to the end of the one that ends last, as far as it is known how long its samples take.
+  [[nodiscard]] double recorded_seconds() const {
+    double longest = 0;
+    for (std::size_t i = 0; i < last_blocks_.size(); ++i) {
+      if (!last_blocks_[i]) continue;
+      const StreamInfo& stream = recording_.streams()[options_.input_streams[i]];
+      double end = seconds(last_blocks_[i]->tick, stream.tick_frequency());
+      if (const auto& layout = stream.metadata; layout && layout->sample_frequency && layout->sample_bytes > 0)
+        end += static_cast<double>(last_blocks_[i]->bytes / layout->sample_bytes) / layout->sample_frequency->hz();
+      longest = std::max(longest, end - first_seconds_);
+    }
+    return longest;
+  }
+
   Expected<void> record_gaps(const std::vector<StreamLosses::Loss>& losses) {
     if (outputs_ == nullptr) return {};
     for (const auto& loss : losses)
       if (auto noted = outputs_->add_gap("of the input: " + loss.reason); !noted) return noted;
     return {};
+  }
+
+  Expected<void> record_losses_at_end() {
+    for (auto& losses : losses_) {
+      auto lost = losses.at_end();
+      if (auto torn = losses.torn_end()) lost.push_back(std::move(*torn));
+      if (auto noted = record_gaps(lost); !noted) return noted;
+    }
+    return {};
+  }
+
+  // What the algorithm has too much is told of the last block.
+  Expected<void> finish() {
+    auto finished = algorithm_.finish();
+    if (finished) return {};
+    pending_.push_back(last_);
+    return end_with(finished.error());
   }
 
   Expected<void> drain() {
@@ -123,19 +162,25 @@ class Run {
   Expected<void> take_one() {
     auto result = algorithm_.take();
     if (!result) return end_with(result.error());
-    const Pending block = pending_.front();
+    last_ = pending_.front();
     pending_.pop_front();
+    const Pending& block = last_;
     report_.durations.add(result->duration);
-    if (result->status != 0) return note_failure(block, result->describe_failure());
-    failed_before_ = false;
+    if (result->passed_bytes > 0) {
+      if (report_.passed_blocks++ == 0) report_.first_passed = block.ordinal;
+      report_.passed_bytes = std::max(report_.passed_bytes, result->passed_bytes);
+    }
+    if (result->status != 0)
+      if (auto noted = note_failure(block, result->describe_failure()); !noted) return noted;
+    // Behind outputs, those that are missing next are another gap.
+    if (result->status == 0 || !result->outputs.empty()) failed_before_ = false;
     for (const auto& output : result->outputs) {
-      output_fingerprint_.add(output.port, block.tick + output.ticks_later, block.frequency, output.data);
+      const std::uint64_t tick = block.tick + static_cast<std::uint64_t>(output.ticks_later);
+      output_fingerprint_.add(output.port, tick, block.frequency, output.data);
       ++report_.outputs;
       if (report_.output_hashes.size() < kMaxHashes) report_.output_hashes.push_back(checksum(output.data));
       if (outputs_ != nullptr)
-        if (auto recorded =
-                outputs_->append(output.port, block.tick + output.ticks_later, block.frequency, output.data);
-            !recorded)
+        if (auto recorded = outputs_->append(output.port, tick, block.frequency, output.data); !recorded)
           return recorded;
     }
     return {};
@@ -149,7 +194,8 @@ class Run {
     const Pending& last = pending_.front();
     report_.blocks = last.blocks;
     report_.input_bytes = last.input_bytes;
-    report_.recorded_seconds = seconds(last.tick, last.frequency) - first_seconds_;
+    last_blocks_.assign(last_blocks_.size(), std::nullopt);
+    last_blocks_[last.input] = {last.tick, last.bytes};
     auto noted = note_failure(last, error.message);
     pending_.clear();
     return noted;
@@ -175,7 +221,9 @@ class Run {
   RunReport report_;
   Fingerprint output_fingerprint_;
   std::deque<Pending> pending_;
-  std::vector<StreamLosses> losses_;  // of the inputs
+  Pending last_;                                       // the one whose result came last
+  std::vector<StreamLosses> losses_;                   // of the inputs
+  std::vector<std::optional<LastBlock>> last_blocks_;  // of the inputs
   double first_seconds_ = 0;
   bool ended_ = false;
   bool failed_before_ = false;  // the last block that was executed

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 
 #include "sds/format/limits.hpp"
@@ -25,8 +26,6 @@ class WindowStage final : public Stage {
       return misfit(fmt::format("a window of {} rows of {} bytes is larger than 32 MiB", length_, in.row_bytes()));
     FrameType out = in;
     out.rows = length_;
-    out.ticks_numerator = 0;
-    out.ticks_denominator = 1;
     return out;
   }
 
@@ -43,11 +42,15 @@ class WindowStage final : public Stage {
       }
       const std::size_t missing = length_ - rows_.size() / row_bytes;
       const std::size_t taken = std::min(missing, rows - row);
+      take_times(frame, row, taken);
       append_bytes(rows_, frame.data.subspan(row * row_bytes, taken * row_bytes));
       row += taken;
       if (taken < missing) return {};
-      if (auto emitted = emit({in_.tick_of(frame.tick, row - 1), rows_, frame.block}); !emitted) return emitted;
+      const RowTime& last = times_.back();
+      const std::uint64_t tick = in_.tick_of(last.tick, last.row + (length_ - 1 - last.at));
+      if (auto emitted = emit({tick, rows_, frame.block, times_}); !emitted) return emitted;
       const std::size_t dropped = std::min(stride_, length_);
+      drop_times(dropped);
       rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(dropped * row_bytes));
       skip_ = stride_ - dropped;
     }
@@ -56,15 +59,41 @@ class WindowStage final : public Stage {
 
   Expected<void> reset() override {
     rows_.clear();
+    times_.clear();
     skip_ = 0;
     return {};
   }
 
  private:
+  // Of the frame's rows from `begin` that are about to be appended.
+  void take_times(const Frame& frame, std::size_t begin, std::size_t count) {
+    const std::size_t at = rows_.size() / in_.row_bytes();
+    const RowTime whole{0, frame.tick, 0};
+    const std::span<const RowTime> times = frame.times.empty() ? std::span(&whole, 1) : frame.times;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      if (times[i].at >= begin + count) break;
+      if (i + 1 < times.size() && times[i + 1].at <= begin) continue;
+      const std::size_t first = std::max(times[i].at, begin);
+      times_.push_back({at + first - begin, times[i].tick, times[i].row + (first - times[i].at)});
+    }
+  }
+
+  void drop_times(std::size_t rows) {
+    std::size_t gone = 0;  // entries that are of no row that stays
+    while (gone + 1 < times_.size() && times_[gone + 1].at <= rows) ++gone;
+    if (rows == length_) gone = times_.size();
+    times_.erase(times_.begin(), times_.begin() + static_cast<std::ptrdiff_t>(gone));
+    for (auto& time : times_) {
+      if (time.at < rows) time.row += rows - time.at;
+      time.at -= std::min(time.at, rows);
+    }
+  }
+
   std::size_t length_;
   std::size_t stride_;
   FrameType in_;
   Bytes rows_;
+  std::vector<RowTime> times_;  // of rows_
   std::size_t skip_ = 0;
 };
 
@@ -86,7 +115,12 @@ class StackStage final : public Stage {
     flat.columns *= count_;
     return flat;
   }
-  Expected<void> push(const Frame& frame, const Emit& emit) override { return window_.push(frame, emit); }
+  Expected<void> push(const Frame& frame, const Emit& emit) override {
+    // A frame is a row, and its time that of the frame.
+    return window_.push({frame.tick, frame.data, frame.block, {}}, [&](const Frame& out) {
+      return emit({out.tick, out.data, out.block, {}});
+    });
+  }
   Expected<void> reset() override { return window_.reset(); }
 
  private:
@@ -128,7 +162,7 @@ class SelectStage final : public Stage {
         const ByteView value = frame.data.subspan(r * in_.row_bytes() + c * width, width);
         out = std::copy(value.begin(), value.end(), out);
       }
-    return emit({frame.tick, selected_, frame.block});
+    return emit({frame.tick, selected_, frame.block, frame.times});
   }
 
   Expected<void> reset() override { return {}; }
@@ -162,14 +196,23 @@ class ConvertStage final : public Stage {
       const std::size_t column = i % in_.columns;
       const double physical =
           load_value(in_.type, frame.data.data() + i * from) * in_.scale_of(column) + in_.offset_of(column);
-      store_value(to_.type, (physical * to_.gain + to_.bias) / to_.scale + to_.zero_point, converted_.data() + i * to);
+      store_value(to_.type, stored(physical * to_.gain + to_.bias), converted_.data() + i * to);
     }
-    return emit({frame.tick, converted_, frame.block});
+    return emit({frame.tick, converted_, frame.block, frame.times});
   }
 
   Expected<void> reset() override { return {}; }
 
  private:
+  [[nodiscard]] double stored(double physical) const {
+    if (is_float(to_.type)) return physical / to_.scale + to_.zero_point;
+    // The quotient is rounded, half away from zero, before the zero point is added.
+    if (to_.in_float)
+      return static_cast<double>(std::round(static_cast<float>(physical) / static_cast<float>(to_.scale))) +
+             to_.zero_point;
+    return std::round(physical / to_.scale) + to_.zero_point;
+  }
+
   Conversion to_;
   FrameType in_;
   Bytes converted_;
@@ -190,8 +233,12 @@ class ScoreStage : public Stage {
       scores_[c] = load_value(in_.type, frame.data.data() + c * width) * in_.scale_of(c) + in_.offset_of(c);
     return scores_;
   }
-  static std::size_t leader(const std::vector<double>& scores) {
-    return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  // The largest, the first of equals; what is no number leads nowhere. Nothing if none is a number.
+  static std::optional<std::size_t> leader(const std::vector<double>& scores) {
+    std::optional<std::size_t> best;
+    for (std::size_t c = 0; c < scores.size(); ++c)
+      if (!std::isnan(scores[c]) && (!best || scores[c] > scores[*best])) best = c;
+    return best;
   }
   Expected<FrameType> bind_to_class(const FrameType& in) {
     if (auto bound = bind_scores(in); !bound) return fail(bound);
@@ -212,8 +259,13 @@ class ArgmaxStage final : public ScoreStage {
  public:
   Expected<FrameType> bind(const FrameType& in) override { return bind_to_class(in); }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    const auto best = static_cast<std::byte>(leader(scores(frame)));
-    return emit({frame.tick, ByteView(&best, 1), frame.block});
+    const auto found = leader(scores(frame));
+    if (!found) {
+      observer_->note_failure(frame.block, "argmax: none of the scores is a number");
+      return {};
+    }
+    const auto best = static_cast<std::byte>(*found);
+    return emit({frame.tick, ByteView(&best, 1), frame.block, {}});
   }
   Expected<void> reset() override { return {}; }
 };
@@ -239,7 +291,7 @@ class SmoothStage final : public ScoreStage {
       for (const auto& scores : last_) sum += scores[c];
       store_value(ScalarType::f32, sum / static_cast<double>(last_.size()), mean_.data() + c * sizeof(float));
     }
-    return emit({frame.tick, mean_, frame.block});
+    return emit({frame.tick, mean_, frame.block, {}});
   }
   Expected<void> reset() override {
     last_.clear();
@@ -267,9 +319,10 @@ class DebounceStage final : public ScoreStage {
   }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
     const auto& now = scores(frame);
-    const std::size_t best = leader(now);
-    const bool counts =
-        now[best] >= rule_.threshold && std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
+    const auto leading = leader(now);
+    const std::size_t best = leading.value_or(0);
+    const bool counts = leading && reaches(now[best], rule_.threshold) &&
+                        std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
     in_a_row_ = counts ? (best == candidate_ ? in_a_row_ + 1 : 1) : 0;
     candidate_ = best;
     if (held_ > 0) {
@@ -280,7 +333,7 @@ class DebounceStage final : public ScoreStage {
     held_ = rule_.hold;
     in_a_row_ = 0;
     const auto found = static_cast<std::byte>(best);
-    return emit({frame.tick, ByteView(&found, 1), frame.block});
+    return emit({frame.tick, ByteView(&found, 1), frame.block, {}});
   }
   Expected<void> reset() override {
     in_a_row_ = held_ = candidate_ = 0;
@@ -288,6 +341,12 @@ class DebounceStage final : public ScoreStage {
   }
 
  private:
+  // Scores are floats, or made of integers with a scale that is one: the float 0.7 reaches a threshold of 0.7.
+  [[nodiscard]] bool reaches(double score, double threshold) const {
+    return in_.type == ScalarType::f64 ? score >= threshold
+                                       : static_cast<float>(score) >= static_cast<float>(threshold);
+  }
+
   Debounce rule_;
   std::vector<std::size_t> ignored_;
   std::size_t candidate_ = 0;
@@ -307,7 +366,7 @@ class ExecuteStage : public Stage {
     input.tick = frame.tick;
     input.frequency = out_.tick_frequency;
     input.data = frame.data;
-    on_the_way_.push_back({frame.tick, {}, frame.block});
+    on_the_way_.push_back({frame.tick, {}, frame.block, {}});
     auto submitted = algorithm_->submit(input);
     if (!submitted) on_the_way_.pop_back();
     return submitted;
@@ -319,10 +378,9 @@ class ExecuteStage : public Stage {
     return {};
   }
 
-  std::optional<std::uint64_t> oldest() const override {
-    return on_the_way_.empty() ? std::nullopt : std::optional(on_the_way_.front().block);
-  }
+  bool works_elsewhere() const override { return true; }
 
+  Expected<void> finish() override { return algorithm_->finish(); }
   Expected<void> reset() override {
     on_the_way_.clear();
     return algorithm_->reset();
@@ -345,7 +403,7 @@ class ExecuteStage : public Stage {
     }
     const Frame frame = on_the_way_.front();
     on_the_way_.pop_front();
-    observer_->note_duration(frame.block, result->duration);
+    observer_->note_duration(number_, frame.block, result->duration);
     if (result->status != 0) {
       observer_->note_failure(frame.block, result->describe_failure());
       return {};
@@ -357,7 +415,7 @@ class ExecuteStage : public Stage {
                                                          output.data.size(), out_.to_string()));
         continue;
       }
-      if (auto emitted = emit({frame.tick, output.data, frame.block}); !emitted) return emitted;
+      if (auto emitted = emit({frame.tick, output.data, frame.block, {}}); !emitted) return emitted;
     }
     return {};
   }
@@ -417,6 +475,7 @@ class RunModelStage final : public ExecuteStage {
     if (!is_float(type)) {
       conversion.scale = tensor.scale[0];
       conversion.zero_point = tensor.zero_point[0];
+      conversion.in_float = true;
     }
     convert_ = make_convert(conversion);
     if (auto bound = convert_->bind(in); !bound) return fail(bound);

@@ -21,22 +21,27 @@ struct Observer {
   virtual void note_failure(std::uint64_t block, const std::string& message) = 0;
   /// The stage's algorithm did not survive a block: nothing behind this block can be had.
   virtual void note_end(std::uint64_t block) = 0;
-  /// An algorithm ran so long for a block.
-  virtual void note_duration(std::uint64_t block, std::chrono::nanoseconds duration) = 0;
+  /// The algorithm of this stage ran so long for a frame of a block.
+  virtual void note_duration(std::size_t stage, std::uint64_t block, std::chrono::nanoseconds duration) = 0;
 };
 
 class Stage {
  public:
   virtual ~Stage() = default;
-  void report_to(Observer& observer) { observer_ = &observer; }
+  void report_to(Observer& observer, std::size_t number) {
+    observer_ = &observer;
+    number_ = number;
+  }
   /// Fixes the kind of frames that come in, and says which come out; the message says what does not fit.
   virtual Expected<FrameType> bind(const FrameType& in) = 0;
   /// A stage that runs an algorithm may keep frames on their way to it; it emits them later, in order.
   virtual Expected<void> push(const Frame& frame, const Emit& emit) = 0;
   /// Emits all that is on its way for blocks up to this one.
   virtual Expected<void> drain(std::uint64_t /*block*/, const Emit& /*emit*/) { return {}; }
-  /// The block of the oldest frame that is on its way, if there is one.
-  [[nodiscard]] virtual std::optional<std::uint64_t> oldest() const { return std::nullopt; }
+  /// True if its work is done elsewhere, and told by note_duration(): what it takes here is handing over and waiting.
+  [[nodiscard]] virtual bool works_elsewhere() const { return false; }
+  /// See Algorithm.
+  virtual Expected<void> finish() { return {}; }
   /// Forgets all frames so far.
   virtual Expected<void> reset() = 0;
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
@@ -46,6 +51,7 @@ class Stage {
 
  protected:
   Observer* observer_ = nullptr;
+  std::size_t number_ = 0;  // by which the observer knows it
 };
 
 using StagePtr = std::unique_ptr<Stage>;
@@ -63,9 +69,12 @@ struct Conversion {
   double zero_point = 0.0;
   double gain = 1.0;  ///< the result's physical value = physical value * gain + bias
   double bias = 0.0;
+  /// Divides in single precision, as TensorFlow Lite Micro's Quantize does: ties come out as they do there.
+  bool in_float = false;
 };
 StagePtr make_convert(const Conversion& conversion);
-/// The number of the column with the largest value, the first of equals, as one uint8.
+/// The number of the column with the largest value, the first of equals, as one uint8. NaN is never the largest; a
+/// frame of nothing else fails.
 StagePtr make_argmax();
 /// The mean of the last `count` frames' physical values, as floats; of fewer at the beginning.
 StagePtr make_smooth(std::size_t count);

@@ -76,6 +76,15 @@ class WorkerAlgorithm final : public Algorithm {
     return {};
   }
 
+  // An answer too many is seen when it stands where that to a reset should.
+  Expected<void> finish() override {
+    queue('R', {});
+    auto frame = read_frame("reset", options_.timeout);
+    if (!frame) return fail(frame);
+    if (frame->kind == 'R') return {};
+    return nonsense("it has answered more often than it was asked; some of its answers were taken for those of others");
+  }
+
   bool can_submit(std::size_t bytes) const override {
     return on_the_way_.empty() || (on_the_way_.size() < kMaxOnTheWay && bytes_on_the_way_ + bytes <= kMaxBytesOnTheWay);
   }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -194,6 +196,16 @@ TEST(ProcessAlgorithm, AHangFarAheadIsStoppedAtItsOwnTimeOut) {
   while ((result = (*algorithm)->take())) ++results;
   EXPECT_EQ(results, 40u);
   EXPECT_EQ(result.error().message, "ExecuteAlgorithm did not return within 300 ms");
+}
+
+TEST(InProcessAlgorithm, WhatItPrintsStaysOutOfStandardOutput) {
+  testing::internal::CaptureStdout();
+  {
+    auto here = load_in_process_algorithm(options_for("bad_prints"));
+    ASSERT_TRUE(here);
+  }
+  std::printf("behind it\n");
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "behind it\n");
 }
 
 TEST(TableAlgorithm, HasSeveralInputsAndOutputsAConfigurationAndExactTime) {

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <limits>
+
 #include "sds/bridge/replay_job.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
@@ -130,6 +133,10 @@ TEST_F(PipelineTest, ConversionsRoundClipAndScale) {
             (std::vector<double>{0, 0.5, 1, 1.5, 2}));
   EXPECT_EQ(run("    - window: {length: 5}\n    - convert: {to: uint8, gain: 200, bias: -10}\n")[0].values,
             (std::vector<double>{0, 90, 190, 255, 255}));
+  // Ties are rounded away from zero before the zero point is added, as TensorFlow Lite Micro's Quantize does:
+  // 0, 0.5, 1, 1.5, 2 become 0, 1, 1, 2, 2.
+  EXPECT_EQ(run("    - window: {length: 5}\n    - convert: {to: int8, zero-point: -128}\n")[0].values,
+            (std::vector<double>{0, 1, 1, 2, 2}));
   EXPECT_EQ(run("    - window: {length: 5}\n    - convert: {to: float, gain: 0.5}\n")[0].values,
             (std::vector<double>{0, 0.25, 0.5, 0.75, 1}));
 }
@@ -173,6 +180,115 @@ TEST_F(PipelineTest, StreamsOfDifferentRatesAreJoinedByTheNewestSampleInHand) {
   EXPECT_EQ(out[3], (Out{5000, {2.5, 10}})) << "the block of 4.5 ms came only after the one of 2 ms";
   EXPECT_EQ(out[4], (Out{6000, {3, 20}}));
   EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PipelineTest, ASampleIsJoinedWithNoneThatIsLaterHoweverCoarseTheTicks) {
+  // 16 samples a tick: all of a tick would look simultaneous if times were rounded to ticks.
+  const auto write = [&](const std::string& name, const std::string& frequency, std::uint32_t tick, int count) {
+    std::string data;
+    for (int i = 0; i < count; ++i) data.push_back(static_cast<char>(i));
+    test::write_file(dir_ / (name + ".0.sds"), test::plain({{tick, data}}));
+    test::write_file(dir_ / (name + ".sds.yml"), "sds:\n  name: s\n  tick-frequency: 1000\n  sample-frequency: " +
+                                                     frequency + "\n  content:\n    - {value: a, type: uint8_t}\n");
+  };
+  write("A", "16000", 0, 120);
+  write("S", "4000", 1, 25);
+  const auto out = run("    - window: {length: 1}\n", {"A", "S"}, "[S, A]");
+  ASSERT_EQ(out.size(), 25u);
+  for (std::size_t i = 0; i < 25; ++i)
+    EXPECT_EQ(out[i], (Out{1 + i / 4, {static_cast<double>(i), static_cast<double>(16 + 4 * i)}}));
+  // Sample i of S lies at 1 + i/7 seconds, A's k at k/3: every seventh of S is at the very time of one of A.
+  write("A", "3", 0, 15);
+  write("S", "7", 1000, 28);
+  const auto odd = run("    - window: {length: 1}\n", {"A", "S"}, "[S, A]");
+  ASSERT_EQ(odd.size(), 28u);
+  for (std::size_t i = 0; i < 28; ++i)
+    EXPECT_EQ(odd[i].values, (std::vector<double>{static_cast<double>(i), static_cast<double>(3 + i * 3 / 7)}));
+}
+
+TEST_F(PipelineTest, AStreamThatIsFarAheadLosesNothing) {
+  constexpr int kMany = (1 << 20) + 1000;
+  std::string data;
+  for (int i = 0; i < kMany; ++i) data.push_back(static_cast<char>(i % 251));
+  test::write_file(dir_ / "A.0.sds", test::plain({{0, data}}));
+  test::write_file(dir_ / "A.sds.yml",
+                   "sds:\n  name: t\n  tick-frequency: 1000000\n  sample-frequency: 1000000\n  content:\n"
+                   "    - {value: b, type: uint8_t}\n");
+  write_stream("S", {{1000, 2}, {1048000, 2}});
+  const auto out = run("    - window: {length: 1}\n", {"A", "S"}, "[S, A]");
+  ASSERT_EQ(out.size(), 4u);
+  EXPECT_EQ(out[0], (Out{1000, {1, 1000 % 251}}));
+  EXPECT_EQ(out[1], (Out{2000, {1.5, 2000 % 251}}));
+  EXPECT_EQ(out[2], (Out{1048000, {2, 1048000 % 251}}));
+  EXPECT_EQ(out[3], (Out{1049000, {2.5, 1049000 % 251}}));
+}
+
+TEST_F(PipelineTest, JoinedValuesKeepAllTheirBits) {
+  const auto write = [&](const std::string& name, const std::string& content, const std::string& data,
+                         std::uint32_t tick) {
+    test::write_file(dir_ / (name + ".0.sds"), test::plain({{tick, data}}));
+    test::write_file(dir_ / (name + ".sds.yml"), "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n" + content);
+  };
+  const std::string odd = test::le32(16777217) + test::le32(0x80000001u);
+  write("S", "    - {value: a, type: int32_t}\n", odd, 1);
+  write("A", "    - {value: b, type: int32_t}\n", test::le32(7) + test::le32(2147483647), 0);
+  const auto joined = run("    - window: {length: 1}\n", {"A", "S"}, "[S, A]");
+  ASSERT_EQ(joined.size(), 2u);
+  EXPECT_EQ(joined[0].values, (std::vector<double>{16777217, 2147483647}));
+  EXPECT_EQ(joined[1].values, (std::vector<double>{-2147483647, 2147483647}));
+  write("A", "    - {value: b, type: int16_t}\n", std::string("\x01\0\x02\0", 4), 0);
+  const auto mixed = run("    - window: {length: 1}\n", {"A", "S"}, "[S, A]");
+  ASSERT_EQ(mixed.size(), 2u);
+  EXPECT_EQ(mixed[0].values, (std::vector<double>{16777217, 2}));
+  EXPECT_EQ(mixed[1].values, (std::vector<double>{-2147483647, 2}));
+  write("S", "    - {value: a, type: int32_t}\n    - {value: b, type: int16_t}\n",
+        test::le32(16777217) + std::string("\x05\0", 2), 1);
+  const auto alone = run("    - window: {length: 1}\n");
+  ASSERT_EQ(alone.size(), 1u);
+  EXPECT_EQ(alone[0].values, (std::vector<double>{16777217, 5})) << "channels of different types";
+}
+
+TEST_F(PipelineTest, AWindowOfWindowsCarriesTheTimeOfItsOwnLastSample) {
+  write_stream("S", {{1000, 3}, {10000, 9}});  // 1, 2, 3, 10, 11, ... 18 ms
+  // Rows of the inner windows: 0 1 2 3, 4 5 6 7, 8 9 10 11; the outer ones take three of them at a time.
+  const auto out = run("    - window: {length: 4}\n    - window: {length: 3}\n");
+  EXPECT_EQ(out, (std::vector<Out>{
+                     {3000, {1, 1.5, 2}}, {12000, {2.5, 3, 3.5}}, {15000, {4, 4.5, 5}}, {18000, {5.5, 6, 6.5}}}));
+  const auto overlapping = run("    - window: {length: 4, stride: 2}\n    - window: {length: 3}\n");
+  EXPECT_EQ(overlapping.size(), 6u);
+  EXPECT_EQ(overlapping[1], (Out{10000, {2.5, 2, 2.5}})) << "rows 3, 2, 3";
+}
+
+// Two float scores a sample.
+class ScoreTest : public PipelineTest {
+ protected:
+  void write_scores(const std::vector<std::pair<float, float>>& scores) {
+    std::string data;
+    for (const auto& [a, b] : scores)
+      data += test::le32(std::bit_cast<std::uint32_t>(a)) + test::le32(std::bit_cast<std::uint32_t>(b));
+    test::write_file(dir_ / "S.0.sds", test::plain({{0, data}}));
+    test::write_file(dir_ / "S.sds.yml",
+                     "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n"
+                     "    - {value: a, type: float}\n    - {value: b, type: float}\n");
+  }
+};
+
+TEST_F(ScoreTest, TheFloatOfAThresholdReachesIt) {
+  write_scores({{0.1f, 0.69f}, {0.1f, 0.7f}});
+  EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 0.7}\n"), (std::vector<Out>{{1, {1}}}));
+}
+
+TEST_F(ScoreTest, WhatIsNoNumberNeverLeadsWhereverItStands) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  write_scores({{nan, 0.2f}, {0.2f, nan}, {nan, nan}, {0.1f, 0.2f}});
+  EXPECT_EQ(run("    - window: {length: 1}\n    - argmax: true\n"), (std::vector<Out>{{0, {1}}, {1, {0}}, {3, {1}}}))
+      << "one window without an answer does not take those of its block along";
+  ASSERT_EQ(failures_.size(), 1u);
+  EXPECT_NE(failures_[0].reason.find("none of the scores is a number"), std::string::npos);
+  const auto outputs = Recording::open(dir_ / "out.sdsz");
+  const auto& gaps = outputs->sdsz()->streams()[0].gaps;
+  ASSERT_EQ(gaps.size(), 1u) << "the failure is recorded in front of what its block gave";
+  EXPECT_EQ(gaps[0].before_block, 0u);
 }
 
 TEST_F(PipelineTest, AGapBeginsWindowsAnew) {

@@ -122,6 +122,93 @@ TEST_F(ReplayJobTest, ALibraryInAPipelineIsUnderTheSameLimitAndFillAsAlone) {
   EXPECT_FALSE(result->identical);
 }
 
+TEST_F(ReplayJobTest, TimesOfAPipelineAreThoseOfItsStagesAndCountNothingTwice) {
+  blocks_.resize(5);
+  // Four windows in each block; the algorithm sleeps 10 ms for each.
+  for (auto& block : blocks_) block.data.assign(36, 'x');
+  test::write_file(dir_ / "In.0.sds", test::plain(blocks_));
+  const auto result = run(torture("sleep@10", true));
+  ASSERT_TRUE(result) << result.error().to_string();
+  const RunReport& report = result->runs.at(0);
+  EXPECT_EQ(report.outputs, 20u);
+  EXPECT_EQ(report.durations.count(), 5u);
+  ASSERT_EQ(report.stages.size(), 4u);
+  EXPECT_EQ(report.stages[1].name, "window");
+  EXPECT_EQ(report.stages[2].name, "algorithm torture_algorithm.so");
+  EXPECT_EQ(report.stages[2].durations.count(), 20u);
+  std::chrono::nanoseconds sum{0};
+  for (std::size_t i = 0; i < 3; ++i) sum += report.stages[i].total;
+  EXPECT_EQ(report.durations.total(), sum) << "a block's time is that of its work in all stages";
+  // What the wall clock says: the algorithm is all that takes time, and the rest waits for it.
+  EXPECT_GE(report.durations.total(), std::chrono::milliseconds(200));
+  const double worked = std::chrono::duration<double>(sum).count();
+  EXPECT_LT(worked, report.wall_seconds * 1.05);
+  const double waited = std::chrono::duration<double>(report.stages[3].total).count();
+  EXPECT_EQ(report.stages[3].name, "waiting");
+  EXPECT_LT(waited, report.wall_seconds);
+}
+
+// What an algorithm that sums 20 bytes reads in a static buffer of 32 bytes.
+TEST_F(ReplayJobTest, BehindABlockLiesWhatADevicesInputBufferStillHolds) {
+  test::Random random(3);
+  blocks_.clear();
+  std::string buffer(32, '\0');
+  std::string expected;
+  std::size_t passing = 0;
+  std::size_t farthest = 0;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    std::string data(random.below(32) + 1, '\0');
+    for (auto& c : data) c = static_cast<char>(random.below(256));
+    blocks_.push_back({i, data});
+    std::copy(data.begin(), data.end(), buffer.begin());
+    std::uint32_t sum = 0;
+    for (std::size_t k = 0; k < 20; ++k) sum += static_cast<unsigned char>(buffer[k]);
+    expected += test::le32(i) + test::le32(sum);
+    if (data.size() < 20) {
+      ++passing;
+      farthest = std::max(farthest, 20 - data.size());
+    }
+  }
+  test::write_file(dir_ / "In.0.sds", test::plain(blocks_));
+  auto job = torture("sum@20");
+  EXPECT_FALSE(run(job)->ok()) << "without such a buffer the block is all there is";
+  job.algorithm.input_buffer_bytes = 32;
+  job.output = dir_ / "out.sdsz";
+  job.check_reset = true;
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_TRUE(result->ok()) << "at a reset the buffer is 0 again";
+  std::string outputs;
+  for (const auto& block : test::read_blocks(dir_ / "out.sdsz")) outputs += block.data;
+  EXPECT_TRUE(outputs == expected);
+  const RunReport& report = result->runs.at(0);
+  EXPECT_EQ(report.passed_blocks, passing);
+#if defined(__x86_64__)
+  EXPECT_EQ(report.passed_bytes, farthest);
+#endif
+  EXPECT_EQ(blocks_[report.first_passed].data.size() < 20, true);
+}
+
+TEST_F(ReplayJobTest, BehindADevicesInputBufferAnAlgorithmIsStopped) {
+  auto job = torture("sum@101");
+  job.algorithm.input_buffer_bytes = 100;
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().to_string();
+  ASSERT_EQ(result->runs[0].failures.size(), 1u);
+  EXPECT_EQ(result->runs[0].failures[0].ordinal, 0u);
+  EXPECT_NE(result->runs[0].failures[0].reason.find("past the end of its input buffer of 100 bytes (byte 1 behind it)"),
+            std::string::npos)
+      << result->runs[0].failures[0].reason;
+  job = torture("sum@1");
+  job.algorithm.input_buffer_bytes = 8;
+  EXPECT_EQ(run(job).error().message, "a block of 9 bytes does not fit an input buffer of 8 bytes");
+  job.algorithm.in_process = true;
+  EXPECT_EQ(run(job).error().code, ErrorCode::usage);
+  job = torture("sum@1", true);
+  job.algorithm.input_buffer_bytes = 100;
+  EXPECT_EQ(run(job).error().code, ErrorCode::usage);
+}
+
 TEST_F(ReplayJobTest, AClockIsFoundByRepeating) {
   auto job = job_of("bad_reads_clock");
   job.repeat = 2;

@@ -112,6 +112,27 @@ TEST_F(ReplayRun, AHangFailsTheRun) {
   EXPECT_EQ(report->failures.at(0).reason, "ExecuteAlgorithm did not return within 1000 ms");
 }
 
+TEST_F(ReplayRun, TheRecordedTimeEndsWithTheLastBlock) {
+  test::write_file(dir_ / "In.sds.yml",
+                   "sds:\n  name: In\n  sample-frequency: 100\n  content:\n    - {value: v, type: uint8_t}\n");
+  // Ticks are milliseconds; the last block begins at 50 ms and has 3 samples of 10 ms; the first begins at 10 ms.
+  EXPECT_DOUBLE_EQ(run("bad_prints")->recorded_seconds, 0.07);
+}
+
+TEST(DurationHistogram, InterpolatesBetweenNeighbours) {
+  using std::chrono::milliseconds;
+  DurationHistogram histogram;
+  histogram.add(milliseconds(9));
+  histogram.add(milliseconds(1));
+  EXPECT_EQ(histogram.percentile(0.5), milliseconds(5));
+  EXPECT_EQ(histogram.percentile(0.0), milliseconds(1));
+  EXPECT_EQ(histogram.percentile(1.0), milliseconds(9));
+  histogram.add(milliseconds(2));
+  EXPECT_EQ(histogram.percentile(0.5), milliseconds(2));
+  EXPECT_EQ(histogram.percentile(0.75).count(), 5500000);  // numpy.percentile([1, 2, 9], 75) is 5.5
+  EXPECT_EQ(histogram.total(), milliseconds(12));
+}
+
 TEST(DurationHistogram, GivesPercentilesWithinItsBuckets) {
   DurationHistogram histogram;
   EXPECT_EQ(histogram.percentile(0.5).count(), 0);

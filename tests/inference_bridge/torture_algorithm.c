@@ -184,6 +184,12 @@ static int32_t execute(void* instance, const sds_block* block, sds_output* outpu
   for (i = 0; i < block->bytes; ++i) values[1] += block->data[i];
   outputs[0].bytes = sizeof values;
   memcpy(outputs[0].data, values, is("unwritten") && number == bad_block ? 7 : sizeof values);
+  if (is("sleep")) usleep(1000 * bad_block);
+  if (is("sum")) {
+    /* So many bytes, however many the block has. */
+    for (values[1] = 0, i = 0; i < bad_block; ++i) values[1] += ((const volatile uint8_t*)block->data)[i];
+    memcpy(outputs[0].data, values, sizeof values);
+  }
   if (is("leak")) memset(malloc(10000), 1, 10000);
   if (number == bad_block) status = misbehave(block, outputs);
   ++number;

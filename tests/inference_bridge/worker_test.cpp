@@ -100,6 +100,31 @@ TEST_F(WorkerTest, ManyBlocksMayBeOnTheirWayAndNeitherSideBlocksTheOther) {
   }
 }
 
+TEST_F(WorkerTest, AnAnswerTooManyIsSeenAtTheEndOfARun) {
+  auto worker = start(
+      "import struct\nc, _ = sds_worker.connect()\nn = 0\n"
+      "c.write('H', struct.pack('<I', 1), b'{\"inputs\":[{\"name\":\"a\"}],\"outputs\":[{\"name\":\"b\"}]}')\n"
+      "while True:\n  kind, payload = c.read()\n  if kind == 'R': c.write('R'); continue\n  n += 1\n"
+      "  for i in range(2 if n == 3 else 1): c.write('X', struct.pack('<QI', 1, 1), struct.pack('<I', 1), b'x')\n");
+  ASSERT_TRUE(worker) << worker.error().message;
+  AlgorithmInput input;
+  input.data = as_bytes("data");
+  ASSERT_TRUE((*worker)->reset());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE((*worker)->execute(input));
+  EXPECT_TRUE((*worker)->finish());
+  ASSERT_TRUE((*worker)->reset());
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE((*worker)->execute(input));
+  const auto finished = (*worker)->finish();
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().code, ErrorCode::algorithm);
+  EXPECT_NE(finished.error().message.find("it has answered more often than it was asked"), std::string::npos);
+}
+
+TEST_F(WorkerTest, OneThatClosesItsOutputIsStopped) {
+  EXPECT_EQ(answer_of("  c._out.close(); os.closerange(0, 20); time.sleep(60)\n"),
+            "the worker closed its standard output (at 'execute')");
+}
+
 TEST_F(WorkerTest, AFailureOfOneBlockIsReportedAndTheNextGoesOn) {
   auto worker = start(R"(
 def execute(block):

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sds/bridge/duration_histogram.hpp"
 #include "sds/format/bytes.hpp"
 #include "sds/format/error.hpp"
 #include "sds/format/time.hpp"
@@ -27,15 +28,21 @@ struct AlgorithmInput {
 struct AlgorithmOutput {
   std::uint32_t port = 0;  ///< which of the algorithm's outputs
   ByteView data;
-  std::uint64_t ticks_later = 0;  ///< than the block: what came of a sample inside of it, where samples have times
+  /// Than the block: what came of a sample inside of it, where samples have times; negative where the sample came with
+  /// an earlier block.
+  std::int64_t ticks_later = 0;
 };
 
 /// What an algorithm made of one block.
 struct AlgorithmResult {
-  std::int32_t status = 0;               ///< 0, or the algorithm's own error number: then there are no outputs
+  /// 0, or the algorithm's own error number: then there are no outputs, but for those of other windows of the block.
+  std::int32_t status = 0;
   std::string message;                   ///< what it says about its error; may be empty
   std::vector<AlgorithmOutput> outputs;  ///< in the order in which they came about
-  std::chrono::nanoseconds duration{0};  ///< of the call alone, measured where it ran
+  /// So many bytes behind the block's end the algorithm went, see LibraryOptions::input_buffer_bytes.
+  std::uint64_t passed_bytes = 0;
+  /// Of the work alone, measured where it ran; in a pipeline of all its stages, without waiting for one another.
+  std::chrono::nanoseconds duration{0};
   [[nodiscard]] std::string describe_failure() const;  ///< of a status that is not 0
 };
 
@@ -43,6 +50,13 @@ struct OutputPort {
   std::string name;             ///< of the output stream
   std::uint32_t max_bytes = 0;  ///< of one output block; 0: not known beforehand
   std::string metadata;         ///< YAML of the stream, where the algorithm knows it; else empty
+};
+
+/// What one stage of a pipeline has taken.
+struct StageTimes {
+  std::string name;
+  std::chrono::nanoseconds total{0};
+  DurationHistogram durations;  ///< for each frame; none of "input" and "waiting"
 };
 
 /// Called by one thread. Blocks go in with submit() and their results come out of take() in the same order; several may
@@ -71,11 +85,17 @@ class Algorithm {
   /// From now on output buffers hold this byte before each call (0 at first): outputs that the algorithm reports and
   /// has not written differ between runs with different bytes. Nothing may be on its way.
   virtual void poison_outputs(std::uint8_t /*byte*/) {}
+  /// Behind the last result of a run: an error if the algorithm has more to say than it was asked.
+  [[nodiscard]] virtual Expected<void> finish() { return {}; }
   /// Tells of a loss in the input: what the algorithm remembers from before it must not be mixed with what follows.
   /// Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> note_gap() { return {}; }
   /// Largest resident memory of the algorithm's process so far, in bytes; 0 where it has none of its own.
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
+
+  /// Since the last reset(), where there are stages: what each has worked, in their order; the first is "input", the
+  /// last "waiting": what this process did between the stages (handing over, waiting for the process of one).
+  [[nodiscard]] virtual std::vector<StageTimes> stage_times() const { return {}; }
 
   /// submit() and take() of one block.
   [[nodiscard]] Expected<AlgorithmResult> execute(const AlgorithmInput& input);
@@ -89,6 +109,10 @@ struct LibraryOptions {
   /// Longest time that one call may take; only a child process can be stopped.
   std::chrono::milliseconds timeout{10000};
   std::uint64_t memory_limit = std::uint64_t{2} << 30;  ///< bytes of data in a child process; 0: none
+  /// Not 0: each block is copied to the start of one buffer of this size, as on a device, which is 0 at a reset and
+  /// keeps what earlier blocks left. The algorithm may go behind its block, which is noted, but not behind the buffer.
+  /// Child process only; at most 32 MiB.
+  std::uint64_t input_buffer_bytes = 0;
   /// Not 0: fresh memory is filled with this byte, so that reading it uninitialised shows (child process only).
   std::uint8_t fill_memory = 0;
 };
@@ -105,7 +129,8 @@ std::filesystem::path find_algorithm_library(const std::filesystem::path& name, 
 /// blocks run ahead of the child in shared memory. What the algorithm prints goes to stderr.
 Expected<std::unique_ptr<Algorithm>> start_process_algorithm(const LibraryOptions& options);
 
-/// Loads the library into this process: fastest, and no protection at all.
+/// Loads the library into this process: fastest, and no protection at all. While it lives, what this process prints to
+/// standard output comes out on standard error.
 Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const LibraryOptions& options);
 
 struct WorkerOptions {

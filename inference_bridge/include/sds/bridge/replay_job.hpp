@@ -17,7 +17,8 @@ struct AlgorithmSpec {
   OutputPort arm_output;  ///< of a library with Arm's three functions
   std::chrono::milliseconds timeout{10000};
   std::uint64_t memory_limit = std::uint64_t{2} << 30;
-  bool in_process = false;  ///< libraries only
+  std::uint64_t input_buffer_bytes = 0;  ///< see LibraryOptions; libraries in a child process only
+  bool in_process = false;               ///< libraries only
 
   /// What it is called in reports: the file's name, with the engine if there is one.
   [[nodiscard]] std::string name() const;

@@ -25,9 +25,13 @@ struct RunReport {
   std::string output_fingerprint;
   std::uint64_t blocks = 0;  ///< delivered to the algorithm
   std::uint64_t input_bytes = 0;
-  std::uint64_t outputs = 0;    ///< output blocks of all ports
-  double recorded_seconds = 0;  ///< from the first block's time to the last one's
-  std::uint64_t gaps = 0;       ///< losses in the recording that the algorithm was told of
+  std::uint64_t outputs = 0;  ///< output blocks of all ports
+  /// From the first block's time to the end of the last one; to its time where its sample frequency is not known.
+  double recorded_seconds = 0;
+  std::uint64_t gaps = 0;           ///< losses in the recording that the algorithm was told of
+  std::uint64_t passed_blocks = 0;  ///< in which the algorithm went behind the block's end, in a device's buffer
+  std::uint64_t passed_bytes = 0;   ///< how far, at most
+  std::uint64_t first_passed = 0;   ///< ordinal of the first such block
   std::uint64_t failure_count = 0;
   std::vector<AlgorithmFailure> failures;  ///< the first 100
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
@@ -35,7 +39,8 @@ struct RunReport {
   /// One number for each output block, in order, up to a million: where two runs begin to differ.
   std::vector<std::uint64_t> output_hashes;
   // Measured, and therefore different in every run:
-  DurationHistogram durations;
+  DurationHistogram durations;     ///< of the work for each block
+  std::vector<StageTimes> stages;  ///< of a pipeline, see Algorithm::stage_times()
   double wall_seconds = 0;
   std::uint64_t peak_memory = 0;  ///< of the algorithm's process, in bytes; 0: not known
 
