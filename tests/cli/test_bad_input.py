@@ -182,6 +182,18 @@ class Input(Case):
         self.assertIn("cannot be loaded", run("replay", a, "-a", text, "--out", "O:1", expect=3)[1])
         out, _ = run("replay", a, "-a", MOTION, "--out", "O:9", expect=1)
         self.assertIn("FAILED    block 0 (timeslot 1): the algorithm returned -1", out)
+        many = self.write("M.0.sds", plain(*((i, b"ab") for i in range(200))))
+        out, _ = run("replay", many, "-a", MOTION, "--out", "O:9", expect=1)
+        self.assertEqual(out.count("returned -1"), 1, "what is the same is told once")
+        self.assertIn("and so 99 others: 1, 2, 3, 4, 5 ... 99", out)
+        self.assertIn("FAILED    200 blocks in all", out)
+        self.assertIn("input buffer is for libraries", run("replay", a, "-a", MOTION, "--out", "O:9", "--in-process",
+                                                           "--input-buffer", "100", expect=2)[1])
+        pipeline = self.write("p.yml", b"pipeline:\n  name: O\n  input: A\n  stages:\n    - window: {length: 1}\n"
+                              b"    - argmax: true\n")
+        both = ("replay", a, "--out", "O:9", "--input-buffer", "100", "--a")
+        self.assertIn("input buffer is for libraries", run(*both, pipeline, "--b", pipeline, expect=2)[1])
+        self.assertIn("returned -1", run(*both, MOTION, "--b", pipeline, expect=1)[0])
 
     def test_full_disk(self):
         if not os.path.exists("/dev/full"):

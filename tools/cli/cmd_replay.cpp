@@ -41,6 +41,7 @@ struct Options {
   bool check_reset = false;
   unsigned timeout_ms = 10000;
   std::uint64_t memory_mib = 2048;
+  std::uint64_t input_buffer = 0;
   unsigned threads = 0;
   bool in_process = false;
   std::vector<std::string> tolerances;
@@ -79,6 +80,10 @@ Expected<std::string> read_configuration(const std::string& text) {
   return read_small_file(text.substr(1), limits::max_metadata_bytes);
 }
 
+bool is_library(const std::string& text) {
+  return !text.empty() && parse_algorithm(text).kind == AlgorithmSpec::Kind::library;
+}
+
 Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   AlgorithmSpec spec = parse_algorithm(text);
   if (!o.model.empty() && text == o.model) spec.kind = AlgorithmSpec::Kind::model;
@@ -94,6 +99,8 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   spec.timeout = std::chrono::milliseconds(o.timeout_ms);
   spec.memory_limit = o.memory_mib << 20;
   spec.in_process = o.in_process;
+  // Of --a and --b it is for those that are libraries; it is an error where none is.
+  if (is_library(text) || !(is_library(o.a) || is_library(o.b))) spec.input_buffer_bytes = o.input_buffer;
   auto configuration = read_configuration(o.configuration);
   if (!configuration) return fail(configuration);
   spec.configuration = std::move(*configuration);
@@ -319,6 +326,13 @@ void add_replay(CLI::App& app, Run& run) {
   command->add_option("--memory", o->memory_mib, "Most memory that each library may allocate, in MiB; 0: any")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--input-buffer", o->input_buffer,
+          "Give a library one input buffer of this size, as it has on a device: behind a block lies what earlier "
+          "blocks left there, and reading it is reported, not stopped")
+      ->check(CLI::Range(1, 1 << 25))
+      ->type_name("BYTES");
   command->add_option("--threads", o->threads, "Threads that decompress the recording; 0: one for each core")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();

@@ -1,7 +1,9 @@
 #include "report.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -46,6 +48,54 @@ const char* name_of(ErrorCode code) {
     default:
       return "io";
   }
+}
+
+// What each stage of a pipeline took; the rest of the wall clock's time is reading, writing and, beside stages that
+// work at the same time, nothing.
+void print_stages(const std::vector<StageTimes>& stages) {
+  for (const auto& stage : stages) {
+    const auto us = [&](double fraction) {
+      return static_cast<double>(stage.durations.percentile(fraction).count()) / 1e3;
+    };
+    const double total = std::chrono::duration<double>(stage.total).count();
+    if (stage.durations.count() == 0) {
+      fmt::print("    {:<28} {:>10} in all\n", stage.name, human_seconds(total));
+    } else {
+      fmt::print("    {:<28} {:>10} in all, {} times: p50 {:.1f} us, p99 {:.1f} us, max {:.1f} us\n", stage.name,
+                 human_seconds(total), grouped(stage.durations.count()), us(0.5), us(0.99),
+                 static_cast<double>(stage.durations.max().count()) / 1e3);
+    }
+  }
+}
+
+// Failures for the same reason are told once, with the blocks that they go for.
+void print_failures(const RunReport& r) {
+  std::vector<std::pair<const AlgorithmFailure*, std::vector<std::uint64_t>>> reasons;
+  for (const auto& failure : r.failures) {
+    auto found = std::find_if(reasons.begin(), reasons.end(),
+                              [&](const auto& known) { return known.first->reason == failure.reason; });
+    if (found == reasons.end()) found = reasons.emplace(reasons.end(), &failure, std::vector<std::uint64_t>{});
+    found->second.push_back(failure.ordinal);
+  }
+  constexpr std::size_t kNamed = 5;
+  for (const auto& [first, blocks] : reasons) {
+    fmt::print("  FAILED    block {} (timeslot {}): {}\n", first->ordinal, first->timeslot, first->reason);
+    if (blocks.size() < 2) continue;
+    const std::size_t named = std::min(blocks.size(), kNamed + 1);
+    fmt::print("            and so {} other{}: {}{}\n", blocks.size() - 1, blocks.size() == 2 ? "" : "s",
+               fmt::join(blocks.begin() + 1, blocks.begin() + static_cast<std::ptrdiff_t>(named), ", "),
+               named < blocks.size() ? fmt::format(" ... {}", blocks.back()) : "");
+  }
+  if (r.failure_count > r.failures.size())
+    fmt::print("  FAILED    {} blocks in all; the first {} are told above\n", grouped(r.failure_count),
+               r.failures.size());
+}
+
+nlohmann::json durations_json(const DurationHistogram& durations) {
+  const auto ns = [&](double fraction) { return durations.percentile(fraction).count(); };
+  return {{"count", durations.count()}, {"total_ns", durations.total().count()},
+          {"p50_ns", ns(0.5)},          {"p90_ns", ns(0.9)},
+          {"p99_ns", ns(0.99)},         {"max_ns", durations.max().count()}};
 }
 
 // JSON has no infinity.
@@ -147,14 +197,16 @@ void print_run(const RunReport& r) {
   if (r.durations.count() > 0)
     fmt::print("  execution p50 {:.1f} us, p90 {:.1f} us, p99 {:.1f} us, max {:.1f} us\n", us(0.5), us(0.9), us(0.99),
                static_cast<double>(r.durations.max().count()) / 1e3);
+  print_stages(r.stages);
   if (r.recorded_seconds > 0)
     fmt::print("  time      {} for {} of recording: {:.0f} times real time\n", human_seconds(r.wall_seconds),
                human_seconds(r.recorded_seconds), r.recorded_seconds / r.wall_seconds);
   if (r.peak_memory > 0) fmt::print("  memory    {} at most\n", human_bytes(r.peak_memory));
   if (r.gaps > 0) fmt::print("  gaps      {} in the recording: windows began anew behind them\n", grouped(r.gaps));
-  for (const auto& failure : r.failures)
-    fmt::print("  FAILED    block {} (timeslot {}): {}\n", failure.ordinal, failure.timeslot, failure.reason);
-  if (r.failure_count > r.failures.size()) fmt::print("  FAILED    ... {} blocks in all\n", grouped(r.failure_count));
+  if (r.passed_blocks > 0)
+    fmt::print("  PASSED    the end of {} of {} blocks, by up to {} bytes, first that of block {}\n",
+               grouped(r.passed_blocks), grouped(r.blocks), grouped(r.passed_bytes), r.first_passed);
+  print_failures(r);
   for (const auto& damage : r.damages) fmt::print("  DAMAGE    {}\n", damage_text(damage));
 }
 
@@ -165,25 +217,30 @@ nlohmann::json run_json(const RunReport& r) {
   nlohmann::json damages = nlohmann::json::array();
   for (const auto& damage : r.damages)
     damages.push_back({{"offset", damage.offset}, {"blocks", or_null(damage.blocks)}, {"reason", damage.reason}});
-  const auto ns = [&](double fraction) { return r.durations.percentile(fraction).count(); };
-  return {{"ok", r.ok() && r.damages.empty()},
-          {"input_fingerprint", r.input_fingerprint},
-          {"output_fingerprint", r.output_fingerprint},
-          {"blocks", r.blocks},
-          {"input_bytes", r.input_bytes},
-          {"outputs", r.outputs},
-          {"recorded_seconds", r.recorded_seconds},
-          {"gaps", r.gaps},
-          {"failure_count", r.failure_count},
-          {"failures", failures},
-          {"damages", damages},
-          {"measured",
-           {{"wall_seconds", r.wall_seconds},
-            {"peak_memory", r.peak_memory},
-            {"p50_ns", ns(0.5)},
-            {"p90_ns", ns(0.9)},
-            {"p99_ns", ns(0.99)},
-            {"max_ns", r.durations.max().count()}}}};
+  nlohmann::json measured = durations_json(r.durations);
+  measured["wall_seconds"] = r.wall_seconds;
+  measured["peak_memory"] = r.peak_memory;
+  if (!r.stages.empty()) measured["stages"] = nlohmann::json::array();
+  for (const auto& stage : r.stages) {
+    auto entry = stage.durations.count() > 0 ? durations_json(stage.durations) : nlohmann::json::object();
+    entry["name"] = stage.name;
+    entry["total_ns"] = stage.total.count();
+    measured["stages"].push_back(std::move(entry));
+  }
+  return {
+      {"ok", r.ok() && r.damages.empty()},
+      {"input_fingerprint", r.input_fingerprint},
+      {"output_fingerprint", r.output_fingerprint},
+      {"blocks", r.blocks},
+      {"input_bytes", r.input_bytes},
+      {"outputs", r.outputs},
+      {"recorded_seconds", r.recorded_seconds},
+      {"gaps", r.gaps},
+      {"passed_ends", {{"blocks", r.passed_blocks}, {"max_bytes", r.passed_bytes}, {"first_block", r.first_passed}}},
+      {"failure_count", r.failure_count},
+      {"failures", failures},
+      {"damages", damages},
+      {"measured", measured}};
 }
 
 }  // namespace sds::cli
