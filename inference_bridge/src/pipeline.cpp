@@ -74,7 +74,7 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<void> submit(const AlgorithmInput& input) override {
     forget_taken();
     if (failure_ && blocks_.empty()) return tl::unexpected<Error>(failure_->error);
-    clock_.switch_to(input_account());
+    if (sources_.size() > 1 || sources_[input.port].converts()) clock_.switch_to(input_account());
     blocks_.emplace_back();
     Block& block = blocks_.back();
     block.number = next_block_++;
@@ -91,10 +91,12 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<AlgorithmResult> take() override {
     forget_taken();
     Block& block = blocks_.front();
-    clock_.switch_to(waiting_account());
-    for (std::size_t i = 0; i < stages_.size() && !is_lost(block); ++i)
+    for (std::size_t i = 0; i < stages_.size() && !is_lost(block); ++i) {
+      if (!stages_[i].stage->is_due(block.number)) continue;
+      clock_.switch_to(waiting_account());
       note_error(stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); }),
                  block.number);
+    }
     clock_.switch_to(StageClock::stopped);
     clock_.close_total(waiting_account());
     if (is_lost(block)) return tl::unexpected<Error>(failure_->error);
@@ -230,7 +232,8 @@ class Pipeline final : public Algorithm, private Observer {
     const bool works_here = !stages_[stage].stage->works_elsewhere();
     const std::size_t before = clock_.switch_to(works_here ? stage : waiting_account());
     auto done = stages_[stage].stage->push(frame, emit);
-    clock_.switch_to(before);
+    // Behind the first stage the block is done.
+    clock_.switch_to(stage > 0 ? before : StageClock::stopped);
     if (works_here) block_of(frame.block).duration += clock_.close(stage);
     return done;
   }

@@ -18,6 +18,8 @@ class Source {
   /// The rows of a block; valid until the next call.
   Expected<ByteView> rows(ByteView block);
   [[nodiscard]] const FrameType& type() const { return type_; }
+  /// False if rows are the bytes of their block.
+  [[nodiscard]] bool converts() const { return as_physical_; }
 
  private:
   FrameType type_;

@@ -180,6 +180,7 @@ class ConvertStage final : public Stage {
 
   Expected<FrameType> bind(const FrameType& in) override {
     in_ = in;
+    rounds_quotient_ = !is_float(to_.type) && to_.zero_point != 0;
     FrameType out = in;
     out.type = to_.type;
     out.scale = {to_.scale};
@@ -205,16 +206,15 @@ class ConvertStage final : public Stage {
 
  private:
   [[nodiscard]] double stored(double physical) const {
-    if (is_float(to_.type)) return physical / to_.scale + to_.zero_point;
-    // The quotient is rounded, half away from zero, before the zero point is added.
-    if (to_.in_float)
-      return static_cast<double>(std::round(static_cast<float>(physical) / static_cast<float>(to_.scale))) +
-             to_.zero_point;
-    return std::round(physical / to_.scale) + to_.zero_point;
+    const double quotient =
+        to_.in_float ? static_cast<float>(physical) / static_cast<float>(to_.scale) : physical / to_.scale;
+    return (rounds_quotient_ ? std::round(quotient) : quotient) + to_.zero_point;
   }
 
   Conversion to_;
   FrameType in_;
+  // Half away from zero before the zero point is added; without one, storing rounds.
+  bool rounds_quotient_ = false;
   Bytes converted_;
 };
 
@@ -373,11 +373,12 @@ class ExecuteStage : public Stage {
   }
 
   Expected<void> drain(std::uint64_t block, const Emit& emit) override {
-    while (!on_the_way_.empty() && on_the_way_.front().block <= block)
+    while (is_due(block))
       if (auto taken = take(emit); !taken) return taken;
     return {};
   }
 
+  bool is_due(std::uint64_t block) const override { return !on_the_way_.empty() && on_the_way_.front().block <= block; }
   bool works_elsewhere() const override { return true; }
 
   Expected<void> finish() override { return algorithm_->finish(); }

@@ -38,6 +38,8 @@ class Stage {
   virtual Expected<void> push(const Frame& frame, const Emit& emit) = 0;
   /// Emits all that is on its way for blocks up to this one.
   virtual Expected<void> drain(std::uint64_t /*block*/, const Emit& /*emit*/) { return {}; }
+  /// True if a frame of a block up to this one is on its way.
+  [[nodiscard]] virtual bool is_due(std::uint64_t /*block*/) const { return false; }
   /// True if its work is done elsewhere, and told by note_duration(): what it takes here is handing over and waiting.
   [[nodiscard]] virtual bool works_elsewhere() const { return false; }
   /// See Algorithm.
