@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cstdint>
+
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -103,6 +106,53 @@ TEST_F(CompareTest, NanEqualsNanAndNothingElse) {
   const std::string one("\0\0\x80\x3F", 4);
   EXPECT_TRUE(compare({{1, nan}, {2, one}}, {{1, nan}, {2, one}}, {}, yaml).equal());
   EXPECT_FALSE(compare({{1, nan}}, {{1, one}}, absolute("f", 1e300), yaml).equal());
+}
+
+TEST_F(CompareTest, InfinityEqualsItselfAndNothingElseWithinNoTolerance) {
+  const std::string yaml = "sds:\n  name: T\n  content:\n    - {value: f, type: float}\n";
+  const std::string one = test::le32(0x3F800000u);
+  const std::string inf = test::le32(0x7F800000u);
+  const std::string minus_inf = test::le32(0xFF800000u);
+  const std::string nan = test::le32(0x7FC00000u);
+  for (const auto& options : {CompareOptions{}, relative(1.0), absolute("f", 1e308)})
+    for (const auto& a : {one, inf, minus_inf, nan})
+      for (const auto& b : {one, inf, minus_inf, nan}) {
+        const auto result = compare({{1, a}}, {{1, b}}, options, yaml);
+        EXPECT_EQ(result.equal(), a == b);
+        EXPECT_EQ(result.streams[0].channels[0].different, a == b ? 0u : 1u);
+      }
+}
+
+TEST_F(CompareTest, IntegersOf64BitsAreComparedExactly) {
+  const auto le64 = [](std::uint64_t value) {
+    return test::le32(static_cast<std::uint32_t>(value)) + test::le32(static_cast<std::uint32_t>(value >> 32));
+  };
+  const auto yaml_of = [](const std::string& type) {
+    return "sds:\n  name: T\n  content:\n    - {value: n, type: " + type + "}\n";
+  };
+  constexpr std::uint64_t kBig = std::uint64_t{1} << 60;
+  const auto result = compare({{1, le64(kBig + 1)}}, {{1, le64(kBig)}}, {}, yaml_of("int64_t"));
+  const auto& channel = result.streams[0].channels[0];
+  EXPECT_EQ(channel.different, 1u);
+  EXPECT_EQ(channel.max_difference, 1.0);
+  ASSERT_TRUE(channel.first);
+  EXPECT_EQ(channel.first->exact_a, "1152921504606846977");
+  EXPECT_EQ(channel.first->exact_b, "1152921504606846976");
+  EXPECT_TRUE(compare({{1, le64(kBig + 1)}}, {{1, le64(kBig)}}, absolute("n", 1), yaml_of("int64_t")).equal());
+  EXPECT_FALSE(compare({{1, le64(kBig + 1)}}, {{1, le64(kBig)}}, absolute("n", 0.9), yaml_of("int64_t")).equal());
+  EXPECT_FALSE(compare({{1, le64(UINT64_MAX)}}, {{1, le64(UINT64_MAX - 1)}}, {}, yaml_of("uint64_t")).equal());
+  const auto farthest = compare({{1, le64(std::uint64_t{1} << 63)}}, {{1, le64(INT64_MAX)}}, {}, yaml_of("int64_t"));
+  EXPECT_EQ(farthest.streams[0].channels[0].max_difference, 18446744073709551615.0);
+  const auto scaled = compare({{1, le64(kBig + 3)}}, {{1, le64(kBig)}}, {},
+                              "sds:\n  name: T\n  content:\n    - {value: n, type: int64_t, scale: 0.5}\n");
+  EXPECT_EQ(scaled.streams[0].channels[0].max_difference, 1.5);
+  EXPECT_EQ(scaled.streams[0].channels[0].first->exact_a, "") << "raw values would be misread";
+  // Against a double, which holds 2^60, but not what stands beside it.
+  test::write_file(dir_ / "D.0.sds", test::plain({{1, le64(std::bit_cast<std::uint64_t>(0x1p60))}}));
+  test::write_file(dir_ / "D.sds.yml", yaml_of("double"));
+  test::write_packed(dir_ / "b.sdsz", {{1, le64(kBig + 1)}}, yaml_of("uint64_t"));
+  const auto mixed = compare_recordings(*Recording::open(dir_ / "D.0.sds"), *Recording::open(dir_ / "b.sdsz"), {}, {});
+  EXPECT_EQ(mixed->streams.at(0).channels.at(0).max_difference, 1.0);
 }
 
 TEST_F(CompareTest, EachSideIsReadByItsOwnMetadata) {

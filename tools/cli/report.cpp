@@ -15,16 +15,14 @@ namespace sds::cli {
 
 namespace {
 
-std::string text_of(double value) { return fmt::format("{}", value); }
-
 void print_channel(const ChannelComparison& c) {
   fmt::print("  {:<20} {:>12} {:>12} {:>14} {:>14}\n", c.name, grouped(c.values), grouped(c.different),
              fmt::format("{:.6g}", c.max_difference), fmt::format("{:.6g}", c.mean_difference));
   if (c.first)
     fmt::print("    first difference: tick {} ({} s), sample {}{}: {} against {}\n", c.first->tick,
                seconds_text(c.first->seconds), c.first->sample,
-               c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", text_of(c.first->a),
-               text_of(c.first->b));
+               c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", c.first->text_a(),
+               c.first->text_b());
 }
 
 bool g_reported = false;
@@ -99,8 +97,9 @@ nlohmann::json durations_json(const DurationHistogram& durations) {
 }
 
 // JSON has no infinity.
-nlohmann::json number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(text_of(value));
+nlohmann::json number(double value, const std::string& exact = "") {
+  if (!exact.empty()) return nlohmann::json::parse(exact);
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(fmt::format("{}", value));
 }
 
 }  // namespace
@@ -165,8 +164,12 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
                              {"max_difference", number(c.max_difference)},
                              {"mean_difference", number(c.mean_difference)}};
       if (c.first)
-        channel["first"] = {{"tick", c.first->tick},       {"seconds", c.first->seconds}, {"sample", c.first->sample},
-                            {"element", c.first->element}, {"a", number(c.first->a)},     {"b", number(c.first->b)}};
+        channel["first"] = {{"tick", c.first->tick},
+                            {"seconds", c.first->seconds},
+                            {"sample", c.first->sample},
+                            {"element", c.first->element},
+                            {"a", number(c.first->a, c.first->exact_a)},
+                            {"b", number(c.first->b, c.first->exact_b)}};
       stream["channels"].push_back(channel);
     }
     json["streams"].push_back(stream);

@@ -34,13 +34,56 @@ class Side {
   bool has_ = false;
 };
 
+__extension__ using Wide = __int128;
+
+// Whether a double does not hold all of the channel's values.
+bool is_wide(const Channel& channel) {
+  return channel.bits == 0 && (channel.type == ScalarType::u64 || channel.type == ScalarType::i64);
+}
+
+// The stored value, where it is a whole number of no more than 64 bits.
+std::optional<Wide> whole_value(const Channel& channel, const std::byte* sample, std::size_t i) {
+  const std::byte* p = sample + channel.byte_offset + i * size_of(channel.type);
+  if (is_wide(channel))
+    return channel.type == ScalarType::u64 ? Wide{load_le<std::uint64_t>(p)} : Wide{load_le<std::int64_t>(p)};
+  const double raw = raw_value(channel, sample, i);
+  if (std::trunc(raw) != raw || std::abs(raw) >= 0x1p64) return std::nullopt;
+  return static_cast<Wide>(raw);
+}
+
 // A channel in both recordings: each has its own type, scale and place in a sample.
 struct ChannelPair {
+  ChannelPair(const Channel& in_a, const Channel& in_b)
+      : a(&in_a),
+        b(&in_b),
+        is_exact((is_wide(in_a) || is_wide(in_b)) && in_a.scale == in_b.scale && in_a.offset == in_b.offset) {}
+
   const Channel* a;
   const Channel* b;
+  bool is_exact;  // whole numbers are compared as such
   Tolerance tolerance;
   double sum = 0;  // of differences
 };
+
+// Of physical values; infinite where one is not finite, and the other something else.
+double difference_of(const ChannelPair& pair, const std::byte* a, const std::byte* b, std::size_t i, double physical_a,
+                     double physical_b) {
+  if (pair.is_exact) {
+    const auto whole_a = whole_value(*pair.a, a, i);
+    const auto whole_b = whole_value(*pair.b, b, i);
+    if (whole_a && whole_b)
+      return static_cast<double>(*whole_a > *whole_b ? *whole_a - *whole_b : *whole_b - *whole_a) *
+             std::abs(pair.a->scale);
+  }
+  if (physical_a == physical_b || (std::isnan(physical_a) && std::isnan(physical_b))) return 0;
+  const double difference = std::abs(physical_a - physical_b);
+  return std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+}
+
+// All digits of an integer that a double may not hold.
+std::string digits_of(const Channel& channel, const std::byte* sample, std::size_t i) {
+  return is_wide(channel) && channel.is_raw() ? fmt::format("{}", *whole_value(channel, sample, i)) : std::string();
+}
 
 // Channels of equal names; by position where no name is the same.
 std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, StreamComparison& result) {
@@ -48,12 +91,12 @@ std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, Str
   for (const auto& channel : a.channels)
     for (const auto& other : b.channels)
       if (channel.name == other.name && channel.count() == other.count()) {
-        pairs.push_back({&channel, &other, {}});
+        pairs.emplace_back(channel, other);
         break;
       }
   if (pairs.empty() && a.channels.size() == b.channels.size())
     for (std::size_t c = 0; c < a.channels.size(); ++c)
-      if (a.channels[c].count() == b.channels[c].count()) pairs.push_back({&a.channels[c], &b.channels[c], {}});
+      if (a.channels[c].count() == b.channels[c].count()) pairs.emplace_back(a.channels[c], b.channels[c]);
   if (pairs.size() != a.channels.size() || pairs.size() != b.channels.size())
     result.notes.push_back(fmt::format("A has {} channels, B has {}: the {} in common are compared", a.channels.size(),
                                        b.channels.size(), pairs.size()));
@@ -85,7 +128,8 @@ class ValueComparer {
     for (std::size_t s = 0; s < samples; ++s) {
       const std::byte* in_a = a.data.data() + s * a_.sample_bytes;
       const std::byte* in_b = b.data.data() + s * b_.sample_bytes;
-      for (std::size_t c = 0; c < pairs_.size(); ++c) compare_channel(c, in_a, in_b, {a.tick, time, s, 0, 0, 0});
+      for (std::size_t c = 0; c < pairs_.size(); ++c)
+        compare_channel(c, in_a, in_b, {a.tick, time, s, 0, 0, 0, {}, {}});
       if (argmax_) compare_leaders(in_a, in_b);
     }
     // Bytes behind the last whole sample have no meaning, but must be the same.
@@ -125,19 +169,20 @@ class ValueComparer {
       ++result.values;
       const double va = value(*pair.a, a, i);
       const double vb = value(*pair.b, b, i);
-      if (va == vb || (std::isnan(va) && std::isnan(vb))) continue;
-      const double difference =
-          std::isnan(va) || std::isnan(vb) ? std::numeric_limits<double>::infinity() : std::abs(va - vb);
+      const double difference = difference_of(pair, a, b, i, va, vb);
+      if (difference == 0) continue;
       result.max_difference = std::max(result.max_difference, difference);
       pair.sum += difference;
-      if (difference <= pair.tolerance.absolute ||
-          difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb)))
+      if (std::isfinite(difference) && (difference <= pair.tolerance.absolute ||
+                                        difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb))))
         continue;
       ++result.different;
       if (result.first) continue;
       where.element = i;
       where.a = va;
       where.b = vb;
+      where.exact_a = digits_of(*pair.a, a, i);
+      where.exact_b = digits_of(*pair.b, b, i);
       result.first = where;
     }
   }
@@ -233,6 +278,9 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
 }
 
 }  // namespace
+
+std::string FirstDifference::text_a() const { return exact_a.empty() ? fmt::format("{}", a) : exact_a; }
+std::string FirstDifference::text_b() const { return exact_b.empty() ? fmt::format("{}", b) : exact_b; }
 
 bool StreamComparison::equal() const {
   return only_a == 0 && only_b == 0 && size_mismatches == 0 &&

@@ -12,6 +12,7 @@
 namespace sds {
 
 /// How far two values may lie apart and still count as equal: |a - b| <= absolute, or <= relative * max(|a|, |b|).
+/// Infinities equal themselves, and NaN equals NaN; beside anything else no tolerance is wide enough.
 struct Tolerance {
   double absolute = 0;
   double relative = 0;
@@ -32,13 +33,19 @@ struct FirstDifference {
   std::uint64_t element = 0;  ///< of the channel
   double a = 0;
   double b = 0;
+  // Where the channel has integers of 64 bits without scale, which a double may not hold: all digits; else empty.
+  std::string exact_a;
+  std::string exact_b;
+
+  [[nodiscard]] std::string text_a() const;
+  [[nodiscard]] std::string text_b() const;
 };
 
 struct ChannelComparison {
   std::string name;
   std::uint64_t values = 0;
   std::uint64_t different = 0;  ///< beyond the tolerance
-  double max_difference = 0;    ///< |a - b|; infinite where only one is a number
+  double max_difference = 0;    ///< |a - b|; infinite where one is not finite
   double mean_difference = 0;
   std::optional<FirstDifference> first;
 };
@@ -71,8 +78,9 @@ struct RecordingComparison {
 };
 
 /// Blocks are paired by tick, and among blocks of one tick by order; channels by name, or by position where no name is
-/// the same. Physical values are compared: each recording may store them in a type and scale of its own. Two recordings
-/// of one stream each are compared whatever the streams are called.
+/// the same. Physical values are compared: each recording may store them in a type and scale of its own. They are
+/// doubles, but for integers of 64 bits of one scale and offset, which are compared exactly. Two recordings of one
+/// stream each are compared whatever the streams are called.
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress);
 

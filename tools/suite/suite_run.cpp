@@ -132,7 +132,7 @@ class Judge {
               fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
                           "expected, {} came",
                           s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
-                          c.first->a, c.first->b));
+                          c.first->text_a(), c.first->text_b()));
     }
     return texts;
   }
