@@ -54,7 +54,7 @@ say "6. The same network as a TensorFlow Lite model, in the interpreter that run
 if "$bin/sds-install-engines" tflm; then
   run "$bin/sds" model info data/motion/motion.tflite
   run "$bin/sds" replay "$recording" --in Imu --out ML_Out:9 --a build/release/lib/motion.so --b data/motion.yml \
-    --tolerance 0.34
+    --tolerance 0.34 --channel idle --channel walk --channel shake --channel rotate
 
   say "7. Both as a test suite, with a report"
   run "$bin/sds" test data/motion-suite.yml --html "$data/report.html" --junit "$data/junit.xml"

@@ -52,8 +52,10 @@ class Tflm(Case):
 
     def test_the_twin_decides_as_the_compiled_algorithm_does(self):
         recording = self.record()
-        report = json.loads(run("replay", recording, "--in", "Imu", "--out", "ML_Out:9", "--a", MOTION, "--b", TWIN, "--json",
-                                "--tolerance", "0.34")[0])
+        both = ("replay", recording, "--in", "Imu", "--out", "ML_Out:9", "--a", MOTION, "--b", TWIN, "--tolerance", "0.34")
+        self.assertIn("channel class only in A", run(*both, expect=1)[0])
+        channels = [option for name in ("idle", "walk", "shake", "rotate") for option in ("--channel", name)]
+        report = json.loads(run(*both, *channels, "--json")[0])
         stream = report["comparison"]["streams"][0]
         self.assertEqual(stream["argmax"], {"samples": 200, "agreeing": 200})
         self.assertEqual([c["name"] for c in stream["channels"]], ["idle", "walk", "shake", "rotate"])

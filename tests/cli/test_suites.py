@@ -44,6 +44,18 @@ class Suites(Case):
         self.assertIn("replaced ", out)
         run("test", suite)
 
+    def test_a_channel_that_was_renamed_is_a_difference(self):
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        suite = self.suite(case % "")
+        run("test", suite, "--update")
+        self.write("Sum.sds.yml", YAML.format("Sum", "total", "uint32_t"))
+        self.assertEqual(self.results(suite, expect=1)[0]["reasons"],
+                         ["Sum: channel sum is expected and does not come out", "Sum: channel total comes out and is not expected"])
+        self.assertIn("there is no channel 'sum' in B", self.results(self.suite(case % ", compare-channels: [sum]"), expect=1)[0]["reasons"][0])
+        run("test", self.suite(case % ""), "--update")
+        run("test", suite)
+        run("test", self.suite(case % ", compare-channels: [total]"))
+
     def test_tolerances(self):
         suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n")
         run("test", suite, "--update")

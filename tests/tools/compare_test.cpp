@@ -183,7 +183,48 @@ TEST_F(CompareTest, EachSideIsReadByItsOwnMetadata) {
   EXPECT_EQ(stream.channels[1].different, 0u);
   EXPECT_EQ(stream.decisions, 2u);
   EXPECT_EQ(stream.agreeing, 2u);
-  EXPECT_EQ(stream.notes.size(), 1u) << "that z is only in B";
+  EXPECT_EQ(stream.channels_only_a, std::vector<std::string>{});
+  EXPECT_EQ(stream.channels_only_b, std::vector<std::string>{"z"});
+}
+
+TEST_F(CompareTest, AChannelThatVanishedOrWasRenamedIsADifference) {
+  const auto yaml_of = [](const std::string& names) {
+    std::string yaml = "sds:\n  name: T\n  content:\n";
+    for (const char name : names) yaml += std::string("    - {value: ") + name + ", type: uint8_t}\n";
+    return yaml;
+  };
+  const auto compare_names = [&](const std::string& a, const std::string& b, const CompareOptions& options = {}) {
+    test::write_file(dir_ / "A.sds.yml", yaml_of(a));
+    test::write_file(dir_ / "A.0.sds", test::plain({{1, a}}));
+    test::write_packed(dir_ / "b.sdsz", {{1, b}}, yaml_of(b));
+    return compare_recordings(*Recording::open(dir_ / "A.0.sds"), *Recording::open(dir_ / "b.sdsz"), options, {});
+  };
+  const auto only = [](std::vector<std::pair<std::string, std::string>> channels) {
+    CompareOptions options;
+    options.channels = std::move(channels);
+    return options;
+  };
+  // A value is the letter of its channel: those of one name are equal.
+  EXPECT_TRUE(compare_names("xy", "yx")->equal());
+  for (const auto& [a, b, only_a, only_b] :
+       {std::tuple{"xy", "x", "y", ""}, {"x", "xy", "", "y"}, {"xy", "xz", "y", "z"}, {"x", "y", "x", "y"}}) {
+    const auto result = compare_names(a, b);
+    ASSERT_TRUE(result);
+    EXPECT_FALSE(result->equal()) << a << " " << b;
+    const auto& stream = result->streams.at(0);
+    EXPECT_EQ(stream.channels_only_a, *only_a ? std::vector<std::string>{only_a} : std::vector<std::string>{});
+    EXPECT_EQ(stream.channels_only_b, *only_b ? std::vector<std::string>{only_b} : std::vector<std::string>{});
+  }
+  EXPECT_TRUE(compare_names("xy", "xz", only({{"x", "x"}}))->equal());
+  const auto renamed = compare_names("xy", "xz", only({{"y", "z"}}));
+  EXPECT_EQ(renamed->streams.at(0).channels.at(0).max_difference, 1.0);
+  auto tolerant = only({{"y", "z"}});
+  tolerant.absolute["z"] = 1;
+  EXPECT_TRUE(compare_names("xy", "xz", tolerant)->equal());
+  tolerant.absolute["x"] = 1;
+  EXPECT_EQ(compare_names("xy", "xz", tolerant).error().code, ErrorCode::usage) << "x is not compared";
+  EXPECT_EQ(compare_names("xy", "xz", only({{"y", "y"}})).error().message, "there is no channel 'y' in B");
+  EXPECT_EQ(compare_names("xy", "xz", only({{"z", "z"}})).error().message, "there is no channel 'z' in A");
 }
 
 }  // namespace

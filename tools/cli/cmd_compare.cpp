@@ -19,6 +19,7 @@ struct Options {
   std::filesystem::path metadata;
   std::vector<std::string> tolerances;
   std::vector<std::string> streams;
+  std::vector<std::string> channels;
   double relative = 0;
   bool argmax = false;
   bool json = false;
@@ -29,10 +30,8 @@ Expected<CompareOptions> parse(const Options& o) {
   options.relative = o.relative;
   options.argmax = o.argmax;
   if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail(parsed);
-  for (const auto& text : o.streams) {
-    const std::size_t equals = text.find('=');
-    options.streams.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
-  }
+  options.streams = name_pairs(o.streams);
+  options.channels = name_pairs(o.channels);
   return options;
 }
 
@@ -73,6 +72,10 @@ void add_compare(CLI::App& app, Run& run) {
       ->add_option("-s,--stream", o->streams,
                    "Compare only this stream; ID_A=ID_B where the names differ. May be given several times")
       ->type_name("ID");
+  command
+      ->add_option("--channel", o->channels,
+                   "Compare only this channel; NAME_A=NAME_B where the names differ. May be given several times")
+      ->type_name("NAME");
   command
       ->add_option(
           "--tolerance", o->tolerances,

@@ -44,6 +44,7 @@ struct Options {
   std::uint64_t input_buffer = 0;
   unsigned threads = 0;
   bool in_process = false;
+  std::vector<std::string> channels;
   std::vector<std::string> tolerances;
   double relative = 0;
   bool force = false;
@@ -223,6 +224,7 @@ int replay_both(const Options& o, const Recording& recording) {
   CompareOptions options;
   options.argmax = true;
   options.relative = o.relative;
+  options.channels = name_pairs(o.channels);
   if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail_with(parsed.error());
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
   if (!comparison) return fail_with(comparison.error());
@@ -337,9 +339,14 @@ void add_replay(CLI::App& app, Run& run) {
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   command->add_flag("--in-process", o->in_process, "Run a library in this process: no guard, no time-out");
+  command->add_option("--channel", o->channels, "With --a and --b, as in `sds compare`")
+      ->needs("--a")
+      ->type_name("NAME");
   command->add_option("--tolerance", o->tolerances, "With --a and --b, as in `sds compare`")
+      ->needs("--a")
       ->type_name("[CHANNEL=]ABS");
   command->add_option("--relative", o->relative, "With --a and --b, as in `sds compare`")
+      ->needs("--a")
       ->transform(takes_share())
       ->type_name("R");
   command->add_flag("-f,--force", o->force, "Replace existing outputs");

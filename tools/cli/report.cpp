@@ -124,6 +124,8 @@ void print_comparison(const RecordingComparison& result) {
     fmt::print("stream {}{}: {} compared, {} identical\n", s.a, s.a == s.b ? "" : " against " + s.b,
                counted(s.blocks, "block"), grouped(s.identical));
     for (const auto& note : s.notes) fmt::print("  note: {}\n", note);
+    for (const auto& name : s.channels_only_a) fmt::print("  channel {} only in A\n", name);
+    for (const auto& name : s.channels_only_b) fmt::print("  channel {} only in B\n", name);
     if (s.only_a > 0) fmt::print("  {} only in A, first at tick {}\n", counted(s.only_a, "block"), *s.first_only_a);
     if (s.only_b > 0) fmt::print("  {} only in B, first at tick {}\n", counted(s.only_b, "block"), *s.first_only_b);
     if (s.size_mismatches > 0)
@@ -152,6 +154,8 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
                           {"blocks_only_a", s.only_a},
                           {"blocks_only_b", s.only_b},
                           {"size_mismatches", s.size_mismatches},
+                          {"channels_only_a", s.channels_only_a},
+                          {"channels_only_b", s.channels_only_b},
                           {"notes", s.notes}};
     if (s.decisions > 0) stream["argmax"] = {{"samples", s.decisions}, {"agreeing", s.agreeing}};
     if (s.first_only_a) stream["first_only_a_tick"] = *s.first_only_a;
@@ -175,6 +179,15 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
     json["streams"].push_back(stream);
   }
   return json;
+}
+
+std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const auto& text : texts) {
+    const std::size_t equals = text.find('=');
+    pairs.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
+  }
+  return pairs;
 }
 
 Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options) {

@@ -85,31 +85,50 @@ std::string digits_of(const Channel& channel, const std::byte* sample, std::size
   return is_wide(channel) && channel.is_raw() ? fmt::format("{}", *whole_value(channel, sample, i)) : std::string();
 }
 
-// Channels of equal names; by position where no name is the same.
-std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, StreamComparison& result) {
+const Channel* find_channel(const Metadata& metadata, const std::string& name) {
+  const auto found = std::find_if(metadata.channels.begin(), metadata.channels.end(),
+                                  [&](const Channel& channel) { return channel.name == name; });
+  return found == metadata.channels.end() ? nullptr : &*found;
+}
+
+// Channels of the chosen names, or of equal ones; what is left over goes into the result.
+std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, const CompareOptions& options,
+                                       StreamComparison& result) {
+  const auto fits = [](const Channel* in_a, const Channel* in_b) {
+    return in_a != nullptr && in_b != nullptr && in_a->count() == in_b->count();
+  };
+  auto names = options.channels;
+  if (names.empty()) {
+    for (const auto& channel : a.channels) names.emplace_back(channel.name, channel.name);
+    for (const auto& channel : b.channels)
+      if (find_channel(a, channel.name) == nullptr) names.emplace_back(channel.name, channel.name);
+  }
   std::vector<ChannelPair> pairs;
-  for (const auto& channel : a.channels)
-    for (const auto& other : b.channels)
-      if (channel.name == other.name && channel.count() == other.count()) {
-        pairs.emplace_back(channel, other);
-        break;
-      }
-  if (pairs.empty() && a.channels.size() == b.channels.size())
-    for (std::size_t c = 0; c < a.channels.size(); ++c)
-      if (a.channels[c].count() == b.channels[c].count()) pairs.emplace_back(a.channels[c], b.channels[c]);
-  if (pairs.size() != a.channels.size() || pairs.size() != b.channels.size())
-    result.notes.push_back(fmt::format("A has {} channels, B has {}: the {} in common are compared", a.channels.size(),
-                                       b.channels.size(), pairs.size()));
+  for (const auto& [name_a, name_b] : names) {
+    const Channel* in_a = find_channel(a, name_a);
+    const Channel* in_b = find_channel(b, name_b);
+    if (fits(in_a, in_b)) {
+      pairs.emplace_back(*in_a, *in_b);
+      continue;
+    }
+    const bool both = in_a != nullptr && in_b != nullptr;
+    const auto called = [&](const std::string& name, const Channel& channel) {
+      return both ? fmt::format("{} of {} elements", name, channel.count()) : name;
+    };
+    if (in_a != nullptr) result.channels_only_a.push_back(called(name_a, *in_a));
+    if (in_b != nullptr) result.channels_only_b.push_back(called(name_b, *in_b));
+  }
   return pairs;
 }
 
 class ValueComparer {
  public:
   ValueComparer(const Metadata& a, const Metadata& b, const CompareOptions& options, StreamComparison& result)
-      : a_(a), b_(b), result_(result), pairs_(pair_channels(a, b, result)), argmax_(options.argmax) {
+      : a_(a), b_(b), result_(result), pairs_(pair_channels(a, b, options, result)), argmax_(options.argmax) {
     for (auto& pair : pairs_) {
       result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}});
-      const auto found = options.absolute.find(pair.a->name);
+      auto found = options.absolute.find(pair.a->name);
+      if (found == options.absolute.end()) found = options.absolute.find(pair.b->name);
       pair.tolerance = {found == options.absolute.end() ? options.absolute_all : found->second, options.relative};
       same_ = same_ && pair.a->type == pair.b->type && pair.a->bits == pair.b->bits &&
               pair.a->bit_offset == pair.b->bit_offset && pair.a->byte_offset == pair.b->byte_offset &&
@@ -221,6 +240,12 @@ Metadata bytes_metadata() {
   return metadata;
 }
 
+// Each side's own; where one has none, that of the other.
+std::pair<Metadata, Metadata> layouts_of(const StreamInfo& a, const StreamInfo& b) {
+  const Metadata in_a = a.metadata ? *a.metadata : b.metadata ? *b.metadata : bytes_metadata();
+  return {in_a, b.metadata ? *b.metadata : in_a};
+}
+
 Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, const Recording& rb, std::size_t ib,
                                            const CompareOptions& options, const OnProgress& on_progress) {
   const StreamInfo& sa = ra.streams()[ia];
@@ -234,8 +259,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   if (!cb) return fail(cb);
   Side a(std::move(*ca), sa.tick_frequency());
   Side b(std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
-  const Metadata metadata_a = sa.metadata ? *sa.metadata : sb.metadata ? *sb.metadata : bytes_metadata();
-  const Metadata metadata_b = sb.metadata ? *sb.metadata : metadata_a;
+  const auto [metadata_a, metadata_b] = layouts_of(sa, sb);
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
   ValueComparer values(metadata_a, metadata_b, options, result);
   if (auto ok = a.advance(); !ok) return fail(ok);
@@ -283,7 +307,7 @@ std::string FirstDifference::text_a() const { return exact_a.empty() ? fmt::form
 std::string FirstDifference::text_b() const { return exact_b.empty() ? fmt::format("{}", b) : exact_b; }
 
 bool StreamComparison::equal() const {
-  return only_a == 0 && only_b == 0 && size_mismatches == 0 &&
+  return only_a == 0 && only_b == 0 && size_mismatches == 0 && channels_only_a.empty() && channels_only_b.empty() &&
          std::all_of(channels.begin(), channels.end(), [](const auto& channel) { return channel.different == 0; });
 }
 
@@ -292,9 +316,48 @@ bool RecordingComparison::equal() const {
          std::all_of(streams.begin(), streams.end(), [](const auto& stream) { return stream.equal(); });
 }
 
+namespace {
+
+using StreamPairs = std::vector<std::pair<std::size_t, std::size_t>>;
+
+// What the options name must be there; streams without any of the chosen channels are left out of `pairs`.
+Expected<void> choose_channels(const Recording& a, const Recording& b, const CompareOptions& options,
+                               StreamPairs& pairs) {
+  if (pairs.empty()) return {};
+  std::vector<std::pair<Metadata, Metadata>> layouts;
+  for (const auto& [in_a, in_b] : pairs) layouts.push_back(layouts_of(a.streams()[in_a], b.streams()[in_b]));
+  const auto has = [&](auto side, const std::string& name) {
+    return std::any_of(layouts.begin(), layouts.end(),
+                       [&](const auto& layout) { return find_channel(layout.*side, name) != nullptr; });
+  };
+  using Layout = std::pair<Metadata, Metadata>;
+  for (const auto& [name_a, name_b] : options.channels) {
+    if (!has(&Layout::first, name_a))
+      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' in A", name_a));
+    if (!has(&Layout::second, name_b))
+      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' in B", name_b));
+  }
+  for (const auto& [name, value] : options.absolute) {
+    const auto is_it = [&wanted = name](const auto& pair) { return pair.first == wanted || pair.second == wanted; };
+    if (options.channels.empty() ? !has(&Layout::first, name) && !has(&Layout::second, name)
+                                 : std::none_of(options.channels.begin(), options.channels.end(), is_it))
+      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
+  }
+  if (options.channels.empty()) return {};
+  for (std::size_t i = pairs.size(); i-- > 0;)
+    if (std::none_of(options.channels.begin(), options.channels.end(), [&](const auto& names) {
+          return find_channel(layouts[i].first, names.first) != nullptr ||
+                 find_channel(layouts[i].second, names.second) != nullptr;
+        }))
+      pairs.erase(pairs.begin() + static_cast<std::ptrdiff_t>(i));
+  return {};
+}
+
+}  // namespace
+
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress) {
-  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  StreamPairs pairs;
   RecordingComparison result;
   if (!options.streams.empty()) {
     for (const auto& [id_a, id_b] : options.streams) {
@@ -320,17 +383,7 @@ Expected<RecordingComparison> compare_recordings(const Recording& a, const Recor
       if (std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.second == i; }))
         result.only_b.push_back(b.streams()[i].id);
   }
-  for (const auto& [name, value] : options.absolute) {
-    const auto has_channel = [&, &wanted = name](const StreamInfo& stream) {
-      return stream.metadata && std::any_of(stream.metadata->channels.begin(), stream.metadata->channels.end(),
-                                            [&](const Channel& channel) { return channel.name == wanted; });
-    };
-    const auto knows = [&](const auto& pair) {
-      return has_channel(a.streams()[pair.first]) || has_channel(b.streams()[pair.second]);
-    };
-    if (!pairs.empty() && std::none_of(pairs.begin(), pairs.end(), knows))
-      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
-  }
+  if (auto chosen = choose_channels(a, b, options, pairs); !chosen) return fail(chosen);
   for (const auto& [in_a, in_b] : pairs) {
     auto compared = compare_streams(a, in_a, b, in_b, options, on_progress);
     if (!compared) return fail(compared);

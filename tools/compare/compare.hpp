@@ -24,6 +24,8 @@ struct CompareOptions {
   double relative = 0;                                       ///< for every channel
   bool argmax = false;                                       ///< also count samples with the same largest value
   std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: those of equal names
+  /// Pairs of channels to compare, in the streams that have one of them; empty: all, by name.
+  std::vector<std::pair<std::string, std::string>> channels;
 };
 
 struct FirstDifference {
@@ -61,9 +63,11 @@ struct StreamComparison {
   std::optional<std::uint64_t> first_only_b;
   std::uint64_t size_mismatches = 0;  ///< pairs of different sizes
   std::optional<std::uint64_t> first_size_mismatch;
-  std::vector<ChannelComparison> channels;  ///< one named "bytes" where there is no metadata
-  std::uint64_t decisions = 0;              ///< with CompareOptions::argmax: samples
-  std::uint64_t agreeing = 0;               ///< of them, with the same value the largest in both
+  std::vector<ChannelComparison> channels;   ///< one named "bytes" where there is no metadata
+  std::vector<std::string> channels_only_a;  ///< without a partner of the same name and number of elements
+  std::vector<std::string> channels_only_b;
+  std::uint64_t decisions = 0;  ///< with CompareOptions::argmax: samples
+  std::uint64_t agreeing = 0;   ///< of them, with the same value the largest in both
   std::vector<std::string> notes;
 
   [[nodiscard]] bool equal() const;
@@ -77,10 +81,10 @@ struct RecordingComparison {
   [[nodiscard]] bool equal() const;
 };
 
-/// Blocks are paired by tick, and among blocks of one tick by order; channels by name, or by position where no name is
-/// the same. Physical values are compared: each recording may store them in a type and scale of its own. They are
-/// doubles, but for integers of 64 bits of one scale and offset, which are compared exactly. Two recordings of one
-/// stream each are compared whatever the streams are called.
+/// Blocks are paired by tick, and among blocks of one tick by order; channels by name. Physical values are compared:
+/// each recording may store them in a type and scale of its own. They are doubles, but for integers of 64 bits of one
+/// scale and offset, which are compared exactly. What only one side has is a difference. Two recordings of one stream
+/// each are compared whatever the streams are called.
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress);
 

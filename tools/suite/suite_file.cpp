@@ -60,6 +60,7 @@ class SuiteReader {
     test.job.check_reset = map.flag("check-reset", false);
     const std::string expected = map.string("expected", "");
     for (const auto& id : map.strings("compare")) test.tolerances.streams.emplace_back(id, id);
+    for (const auto& name : map.strings("compare-channels")) test.tolerances.channels.emplace_back(name, name);
     read_tolerances(map, test.tolerances);
     read_label(map, where, test.label);
     read_limits(map, test.limits);

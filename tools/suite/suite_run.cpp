@@ -117,6 +117,10 @@ class Judge {
     for (const auto& id : comparison.only_b)
       texts.push_back(fmt::format("stream {} comes out and is not expected", id));
     for (const auto& s : comparison.streams) {
+      for (const auto& name : s.channels_only_a)
+        texts.push_back(fmt::format("{}: channel {} is expected and does not come out", s.a, name));
+      for (const auto& name : s.channels_only_b)
+        texts.push_back(fmt::format("{}: channel {} comes out and is not expected", s.a, name));
       if (s.only_a > 0)
         texts.push_back(
             fmt::format("{}: {} expected blocks are missing, first at tick {}", s.a, s.only_a, *s.first_only_a));
