@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import struct
 import xml.etree.ElementTree
 
 from harness import BUILD, Case, main, plain, run
@@ -122,6 +123,70 @@ class Suites(Case):
         self.assertRegex(out, r"(?m)^b +1 +- +0\.0 % +1\.0000$")
         run("test", self.suite("    - {name: e, recordings: In.b.sds, label: b, accept: {b: [a, b]}, classes: [a, b]}\n"))
         run("test", self.suite("    - {name: e, recordings: In.b.sds, label: b, classes: [a, b], limits: {accuracy: 0}}\n"))
+
+    def test_classes_that_are_not_there_are_errors_and_unnamed_values_get_their_names(self):
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint8_t}\n    - {value: b, type: uint8_t}\n"
+                                  "    - {value: rest, type: uint16_t}\n")
+        self.write("In.a.sds", plain((1, b"\x09")))
+        case = "    - {name: c, recordings: In.a.sds, label: %s, classes: %s}\n"
+        reasons = self.results(self.suite(case % ("b", "[aa, b, rest]")), expect=1)[0]["reasons"]
+        self.assertEqual(reasons, ["there is no class 'aa' in the output Sum; there is: a, b, rest"])
+        reasons = self.results(self.suite(case % ("x", "[x, y]")), expect=1)[0]["reasons"]
+        self.assertEqual(reasons, ["the output Sum has 3 values, and 'classes' names 2; there is: a, b, rest"])
+        # None of them is a channel: they name the values.
+        run("test", self.suite(case % ("x", "[x, y, z]")))
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: v, type: uint8_t, dim-x: 4}\n")
+        run("test", self.suite(case % ("x", "[x, y, z, w]")))
+        run("test", self.suite(case % ("x", "[x, y, z]")), expect=1)
+
+    def test_scores_that_are_no_numbers_are_failures_that_are_told(self):
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: float}\n    - {value: b, type: float}\n")
+        self.write("nan.yml", "pipeline:\n  name: Scores\n  input: F\n  stages:\n    - window: {length: 1}\n")
+        self.write("F.sds.yml", "sds:\n  name: F\n  sample-frequency: 10\n  content:\n    - {value: a, type: float}\n    - {value: b, type: float}\n")
+        nan, inf = float("nan"), float("inf")
+        for name, scores, expect in (("a", (nan, 1.0), 1), ("b", (nan, 1.0), 0), ("b", (-inf, inf), 0), ("b", (nan, nan), 1)):
+            self.write("F.0.sds", plain((1, struct.pack("<2f", *scores))))
+            suite = self.write("s.yml", "suite:\n  name: t\n  cases:\n    - {name: c, recordings: F.0.sds, pipeline: nan.yml, label: %s}\n" % name)
+            test = self.results(suite, expect=expect)[0]
+            self.assertEqual(test["status"], "failed" if expect else "passed")
+            self.assertEqual(test["decisions"][0]["predicted"], "not a number" if scores[1] != scores[1] else "b")
+
+    def test_what_has_no_effect_is_a_problem_and_limits_are_expectations(self):
+        for key, needed in (("tolerance: 1", "expected"), ("compare: [Sum]", "expected"), ("compare-channels: [sum]", "expected"),
+                            ("classes: [a, b]", "label"), ("judge: Sum", "label"), ("limits: {accuracy: 0.5}", "label")):
+            _, err = run("test", self.suite("    - {name: c, recordings: In.0.sds, %s}\n" % key), expect=3)
+            self.assertIn("line 5: 'accuracy:'" if "limits" in key else f"line 5: '{key.split(':')[0]}:'", err)
+            self.assertIn(f"has no effect without '{needed}", err)
+        self.assertIn("expects nothing", run("test", self.suite("    - {name: c, recordings: In.0.sds}\n"))[1])
+        for key in ("limits: {max-us: 1e9}", "check-reset: true", "repeat: 2"):
+            self.assertNotIn("expects nothing", run("test", self.suite("    - {name: c, recordings: In.0.sds, %s}\n" % key))[1])
+
+    def test_tolerances_need_metadata(self):
+        os.remove(self.path("Sum.sds.yml"))
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        run("test", self.suite(case % ""), "--update")
+        run("test", self.suite(case % ""))
+        for key in ("tolerance: 200", "relative-tolerance: 0.9"):
+            self.assertIn("a tolerance needs metadata", self.results(self.suite(case % (", " + key)), expect=1)[0]["reasons"][0])
+        self.assertIn("no channel 'sum'", self.results(self.suite(case % ", tolerance: {sum: 2}"), expect=1)[0]["reasons"][0])
+        # They can be given, as in sds replay.
+        yaml = self.write("out.yml", YAML.format("Sum", "sum", "uint32_t"))
+        run("test", self.suite(case % f", out-yaml: {yaml}, tolerance: {{sum: 2}}"), "--update")
+        run("test", self.suite(case % f", out-yaml: {yaml}, tolerance: {{sum: 2}}"))
+
+    def test_parts_that_are_missing_are_told(self):
+        suite = self.suite("    - {name: c, recordings: 'In.*.sds', repeat: 2}\n")
+        parts = []
+        for i in range(1, 8):  # more than there are tests
+            parts.append(self.path(f"part{i}.json"))
+            run("test", suite, "--shard", f"{i}/7", "--results", parts[-1])
+        run("test", "merge", *parts)
+        self.assertIn("parts 2, 7 of 7 are missing", run("test", "merge", *(parts[0], *parts[2:6]), expect=3)[1])
+        self.assertIn("part 1 of 7 is missing", run("test", "merge", *parts[1:], expect=3)[1])
+        run("test", suite, "--shard", "1/2", "--results", self.path("other.json"))
+        self.assertIn("is part 1 of 2", run("test", "merge", *parts, self.path("other.json"), expect=3)[1])
+        for args in (("--shard", "1/7"), ("--list",), ()):
+            self.assertIn("no test's name contains 'typo'", run("test", suite, "--filter", "typo", *args, expect=2)[1])
 
     def test_limits(self):
         out, _ = run("test", self.suite("    - {name: c, recordings: In.0.sds, limits: {p50-us: 0.000001, memory-mib: 0.001}}\n"),

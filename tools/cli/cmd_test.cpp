@@ -118,7 +118,8 @@ void print_summary(const std::vector<TestResult>& results) {
   fmt::print("{} passed, {} failed, {} with errors\n", s.passed, s.failed, s.errors);
 }
 
-int report(std::vector<TestResult> results, const Outputs& outputs) {
+// `shard`: what the results are a part of; null: they are whole.
+int report(std::vector<TestResult> results, const Outputs& outputs, const Shard* shard) {
   std::stable_sort(results.begin(), results.end(), [](const auto& a, const auto& b) {
     return std::tie(a.suite, a.index) < std::tie(b.suite, b.index);
   });
@@ -128,10 +129,11 @@ int report(std::vector<TestResult> results, const Outputs& outputs) {
     for (const auto& result : results) print_result(result);
     print_summary(results);
   }
-  for (const auto& [path, text] :
-       {std::pair{outputs.junit, outputs.junit.empty() ? "" : junit_xml(results)},
-        std::pair{outputs.html, outputs.html.empty() ? "" : html_report(results)},
-        std::pair{outputs.results, outputs.results.empty() ? "" : dump(results_to_json(results))}})
+  auto whole = results_to_json(results);
+  if (shard != nullptr) whole["shard"] = {{"number", shard->index + 1}, {"of", shard->of}};
+  for (const auto& [path, text] : {std::pair{outputs.junit, outputs.junit.empty() ? "" : junit_xml(results)},
+                                   std::pair{outputs.html, outputs.html.empty() ? "" : html_report(results)},
+                                   std::pair{outputs.results, outputs.results.empty() ? "" : dump(whole)}})
     if (auto written = path.empty() ? Expected<void>() : write_text_file(path, text, if_exists(outputs.force));
         !written)
       return fail_with(written.error());
@@ -141,13 +143,62 @@ int report(std::vector<TestResult> results, const Outputs& outputs) {
              : 1;
 }
 
-Expected<std::vector<TestResult>> read_results(const std::filesystem::path& path) {
+Expected<nlohmann::json> read_json(const std::filesystem::path& path) {
   auto text = read_small_file(path, std::size_t{1} << 30);
   if (!text) return fail(text);
-  auto results = results_from_json(nlohmann::json::parse(*text, nullptr, false));
+  return nlohmann::json::parse(*text, nullptr, false);
+}
+
+Expected<std::vector<TestResult>> results_of(const nlohmann::json& json, const std::filesystem::path& path) {
+  auto results = results_from_json(json);
   if (!results) results.error().path = path;
   return results;
 }
+
+Expected<std::vector<TestResult>> read_results(const std::filesystem::path& path) {
+  auto json = read_json(path);
+  if (!json) return fail(json);
+  return results_of(*json, path);
+}
+
+// Which parts of a suite have been seen.
+class Parts {
+ public:
+  // Results without a shard are no part of anything.
+  Expected<void> add(const nlohmann::json& results, const std::filesystem::path& path) {
+    const auto shard = results.find("shard");
+    if (shard == results.end()) return {};
+    const auto number = [&](const char* key) {
+      const auto found = shard->find(key);
+      return found != shard->end() && found->is_number_unsigned() ? found->get<std::size_t>() : 0;
+    };
+    const std::size_t of = number("of");
+    if (number("number") == 0 || number("number") > of)
+      return fail(ErrorCode::bad_input, "it does not say which part of a suite it is", path);
+    if (of_ != 0 && of != of_)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("it is part {} of {}, and another one a part of {}", number("number"), of, of_), path);
+    of_ = of;
+    seen_.insert(number("number"));
+    return {};
+  }
+
+  [[nodiscard]] Expected<void> complete() const {
+    constexpr std::size_t kNamed = 20;
+    if (seen_.size() == of_) return {};
+    std::vector<std::size_t> missing;
+    for (std::size_t part = 1; part <= of_ && missing.size() < kNamed; ++part)
+      if (seen_.count(part) == 0) missing.push_back(part);
+    const bool one = of_ - seen_.size() == 1;
+    return fail(ErrorCode::bad_input,
+                fmt::format("part{} {}{} of {} {} missing", one ? "" : "s", fmt::join(missing, ", "),
+                            of_ - seen_.size() > kNamed ? ", ..." : "", of_, one ? "is" : "are"));
+  }
+
+ private:
+  std::size_t of_ = 0;
+  std::set<std::size_t> seen_;
+};
 
 // Runs each test in a process of its own, `jobs` at a time: what one test does cannot reach another.
 class Runner {
@@ -233,27 +284,32 @@ int run_suite(const Options& o) {
   auto shard = parse_shard(o.shard);
   if (!shard) return fail_with(shard.error());
   for (const auto& note : suite->notes) warn(note);
+  const auto fits = [&](const TestSpec& test) { return test.name.find(o.filter) != std::string::npos; };
+  if (std::none_of(suite->tests.begin(), suite->tests.end(), fits))
+    return fail_with({ErrorCode::usage, fmt::format("no test's name contains '{}'", o.filter), o.suite, {}});
   std::vector<std::size_t> chosen;
   for (std::size_t i = 0; i < suite->tests.size(); ++i)
-    if (i % shard->of == shard->index && suite->tests[i].name.find(o.filter) != std::string::npos) chosen.push_back(i);
+    if (i % shard->of == shard->index && fits(suite->tests[i])) chosen.push_back(i);
   if (o.list) {
     for (const std::size_t i : chosen) fmt::print("{}\n", suite->tests[i].name);
     return 0;
   }
-  if (chosen.empty() && shard->of == 1)
-    return fail_with({ErrorCode::usage, fmt::format("no test's name contains '{}'", o.filter), o.suite, {}});
   auto results = Runner(o, *suite, std::move(chosen)).run();
   if (!results) return fail_with(results.error());
-  return report(std::move(*results), o.outputs);
+  return report(std::move(*results), o.outputs, o.shard.empty() ? nullptr : &*shard);
 }
 
 int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& outputs) {
   if (auto ok = refuse_existing(outputs); !ok) return fail_with(ok.error());
   std::vector<TestResult> all;
   std::set<std::pair<std::string, std::size_t>> seen;
+  Parts counted;
   for (const auto& part : parts) {
-    auto results = read_results(part);
+    auto json = read_json(part);
+    if (!json) return fail_with(json.error());
+    auto results = results_of(*json, part);
     if (!results) return fail_with(results.error());
+    if (auto added = counted.add(*json, part); !added) return fail_with(added.error());
     for (auto& result : *results) {
       if (!seen.emplace(result.suite, result.index).second)
         return fail_with(
@@ -261,7 +317,8 @@ int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& ou
       all.push_back(std::move(result));
     }
   }
-  return report(std::move(all), outputs);
+  if (auto whole = counted.complete(); !whole) return fail_with(whole.error());
+  return report(std::move(all), outputs, nullptr);
 }
 
 void add_outputs(CLI::App& command, Outputs& outputs) {

@@ -261,7 +261,9 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   Side b(std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
   const auto [metadata_a, metadata_b] = layouts_of(sa, sb);
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
-  ValueComparer values(metadata_a, metadata_b, options, result);
+  CompareOptions stream_options = options;
+  if (!sa.metadata && !sb.metadata) stream_options.absolute_all = stream_options.relative = 0;
+  ValueComparer values(metadata_a, metadata_b, stream_options, result);
   if (auto ok = a.advance(); !ok) return fail(ok);
   if (auto ok = b.advance(); !ok) return fail(ok);
   std::uint64_t unreported = 0;
@@ -337,6 +339,11 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
     if (!has(&Layout::second, name_b))
       return fail(ErrorCode::usage, fmt::format("there is no channel '{}' in B", name_b));
   }
+  const bool bytes_only = std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
+    return a.streams()[pair.first].metadata || b.streams()[pair.second].metadata;
+  });
+  if (bytes_only && (options.absolute_all > 0 || options.relative > 0))
+    return fail(ErrorCode::usage, "a tolerance needs metadata: without, bytes are compared");
   for (const auto& [name, value] : options.absolute) {
     const auto is_it = [&wanted = name](const auto& pair) { return pair.first == wanted || pair.second == wanted; };
     if (options.channels.empty() ? !has(&Layout::first, name) && !has(&Layout::second, name)

@@ -22,6 +22,8 @@ struct TestLimits {
   std::optional<double> max_us;
   std::optional<double> real_time;   ///< least multiple of real time
   std::optional<double> memory_mib;  ///< most for the algorithm's process
+
+  [[nodiscard]] bool any() const { return accuracy || p50_us || p99_us || max_us || real_time || memory_mib; }
 };
 
 /// How a test is judged by its label.

@@ -66,10 +66,24 @@ class SuiteReader {
     read_limits(map, test.limits);
     test.allow_damage = map.flag("allow-damage", false);
     map.finish();
-    if (expected.empty() && test.label.label.empty() && !test.label.from_file && test.job.repeat == 1)
+    const bool has_label = !test.label.label.empty() || test.label.from_file;
+    if (expected.empty())
+      refuse_idle(where, {"tolerance", "relative-tolerance", "compare", "compare-channels"}, "expected");
+    if (!has_label) {
+      refuse_idle(where, {"judge", "classes", "decide", "accept", "none"}, "label");
+      if (where["limits"].IsDefined()) refuse_idle(where["limits"], {"accuracy"}, "label");
+    }
+    if (expected.empty() && !has_label && test.job.repeat == 1 && !test.job.check_reset && !test.limits.any())
       suite_.notes.push_back(
           fmt::format("case {} expects nothing: it only shows that the algorithm does not fail", test.case_name));
     add_tests(test, patterns, expected, where);
+  }
+
+  // What the case itself says, and not the defaults, must have an effect.
+  static void refuse_idle(const YAML::Node& where, std::initializer_list<const char*> keys, const char* needed) {
+    for (const char* key : keys)
+      if (where[key].IsDefined())
+        yaml_problem(where[key], fmt::format("'{}:' has no effect without '{}:'", key, needed));
   }
 
   void read_algorithm(YamlMap& map, const YAML::Node& where, ReplayJob& job) {
@@ -96,6 +110,7 @@ class SuiteReader {
     job.algorithm.configuration = map.string("config", "");
     job.algorithm.timeout = std::chrono::milliseconds(map.integer("timeout-ms", 10000, 1, 86400000));
     job.algorithm.memory_limit = map.integer("memory-limit-mib", 2048, 0, 1 << 20) << 20;
+    if (const auto yaml = map.string("out-yaml", ""); !yaml.empty()) job.out_metadata = resolve(yaml);
     const YAML::Node out = map.find("out");
     if (!out.IsDefined()) return;
     const std::string text = yaml_string(out, "out");

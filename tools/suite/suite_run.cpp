@@ -1,9 +1,11 @@
 // Runs one test of a suite and judges it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "channel_values.hpp"
 #include "damage_text.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/partial_file.hpp"
@@ -222,19 +224,48 @@ class Judge {
     return {};
   }
 
-  Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
+  struct Scores {
     std::vector<std::string> names;
-    std::vector<const Channel*> channels;
-    for (const auto& channel : metadata.channels) {
-      const auto& wanted = test_.label.classes;
-      // A class list that names channels picks them: an output may hold other things, too.
-      if (channel.count() == 1 && !wanted.empty() &&
-          std::find(wanted.begin(), wanted.end(), channel.name) == wanted.end())
-        continue;
-      for (std::size_t i = 0; i < channel.count(); ++i)
-        names.push_back(channel.count() == 1 ? channel.name : i < wanted.size() ? wanted[i] : std::to_string(i));
-      channels.push_back(&channel);
+    std::vector<ChannelRef> values;
+  };
+
+  // A class list that names channels picks them: an output may hold other things, too. One that names none of them
+  // names all values in turn.
+  [[nodiscard]] Expected<Scores> choose_scores(const Metadata& metadata) const {
+    const auto& wanted = test_.label.classes;
+    Scores all;
+    all.values = all_values(metadata);
+    for (const auto& value : all.values) {
+      const Channel& channel = metadata.channels[value.channel];
+      all.names.push_back(channel.count() == 1 ? channel.name : std::to_string(value.element));
     }
+    if (wanted.empty()) return all;
+    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& name) { return has(all.names, name); })) {
+      if (wanted.size() == all.names.size()) return Scores{wanted, all.values};
+      return fail(ErrorCode::bad_input,
+                  fmt::format("the output {} has {} values, and 'classes' names {}; there is: {}", metadata.name,
+                              all.names.size(), wanted.size(), fmt::join(all.names, ", ")));
+    }
+    for (const auto& name : wanted)
+      if (!has(all.names, name))
+        return fail(ErrorCode::bad_input, fmt::format("there is no class '{}' in the output {}; there is: {}", name,
+                                                      metadata.name, fmt::join(all.names, ", ")));
+    Scores picked;
+    for (std::size_t i = 0; i < all.names.size(); ++i) {
+      if (!has(wanted, all.names[i])) continue;
+      picked.names.push_back(all.names[i]);
+      picked.values.push_back(all.values[i]);
+    }
+    return picked;
+  }
+
+  Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
+    auto chosen = choose_scores(metadata);
+    if (!chosen) return fail(chosen);
+    const auto& [names, values] = *chosen;
     if (names.size() < 2)
       return fail(ErrorCode::bad_input,
                   fmt::format("{} class scores in the output: there must be at least two", names.size()));
@@ -247,9 +278,10 @@ class Judge {
       for (ByteView data = (*block)->data; data.size() >= metadata.sample_bytes;
            data = data.subspan(metadata.sample_bytes)) {
         std::vector<double> scores;
-        for (const Channel* channel : channels)
-          for (std::size_t i = 0; i < channel->count(); ++i)
-            scores.push_back(raw_value(*channel, data.data(), i) * channel->scale + channel->offset);
+        for (const auto& value : values) {
+          const Channel& channel = metadata.channels[value.channel];
+          scores.push_back(raw_value(channel, data.data(), value.element) * channel.scale + channel.offset);
+        }
         ++count;
         if (test_.label.decide == TestLabel::Decide::each) add_scores(label, names, scores);
         for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += scores[i];
@@ -263,10 +295,19 @@ class Judge {
   }
 
   void add_scores(const std::string& label, const std::vector<std::string>& names, const std::vector<double>& scores) {
-    const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
+    // What is no number never leads, and is no score.
+    std::string best = "not a number";
+    double highest = 0;
     std::map<std::string, double> by_class;
-    for (std::size_t i = 0; i < names.size(); ++i) by_class[names[i]] = scores[i];
-    add(label, names[static_cast<std::size_t>(best)], std::move(by_class));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (std::isnan(scores[i])) continue;
+      if (by_class.empty() || scores[i] > highest) {
+        best = names[i];
+        highest = scores[i];
+      }
+      by_class[names[i]] = scores[i];
+    }
+    add(label, best, std::move(by_class));
   }
 
   void add(const std::string& label, const std::string& predicted, std::map<std::string, double> scores) {

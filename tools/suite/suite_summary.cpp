@@ -101,7 +101,16 @@ void report_classes(const std::vector<TestResult>& results, SuiteSummary& summar
 }
 
 json decision_json(const Decision& d) {
-  return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", d.scores}};
+  json scores = json::object();
+  for (const auto& [name, score] : d.scores)
+    scores[name] = std::isfinite(score) ? json(score) : json(score > 0 ? "inf" : "-inf");
+  return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", scores}};
+}
+
+// JSON has no infinity.
+double score_of(const json& score) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return score == "inf" ? kInfinity : score == "-inf" ? -kInfinity : score.get<double>();
 }
 
 }  // namespace
@@ -180,9 +189,10 @@ Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) 
       r.output_fingerprint = t.at("output_fingerprint");
       r.executions = t.at("executions");
       r.recorded_seconds = t.at("recorded_seconds");
-      for (const auto& d : t.at("decisions"))
-        r.decisions.push_back(
-            {d.at("label"), d.at("predicted"), d.at("right"), d.at("scores").get<std::map<std::string, double>>()});
+      for (const auto& d : t.at("decisions")) {
+        r.decisions.push_back({d.at("label"), d.at("predicted"), d.at("right"), {}});
+        for (const auto& [name, score] : d.at("scores").items()) r.decisions.back().scores[name] = score_of(score);
+      }
       const auto& measured = t.at("measured");
       r.wall_seconds = measured.at("wall_seconds");
       r.p50_us = measured.at("p50_us");
