@@ -382,6 +382,11 @@ class Datasets(Case):
         out, _ = run("check", rec, "--profile", self.path("p.yml"), expect=1)
         for expected in ("lasts (s) 10, less than 60", "Imu.x: maximum 5, more than 1", "Imu.x: offset", "dataset: no label of class walk"):
             self.assertIn(expected, out)
+        self.write("p.yml", "quality:\n  channels:\n    x: {max: 100}\n    Imu.z: {max: 1}\n    Imo.x: {max: 1}\n")
+        out, _ = run("check", rec, "--profile", self.path("p.yml"), expect=1)
+        self.assertIn("dataset: no channel Imo.x, which has limits", out)
+        self.assertIn("dataset: no channel Imu.z, which has limits", out)
+        self.assertNotIn("no channel x", out)
         self.write("p.yml", "quality:\n  max-mising: 0\n")
         _, err = run("check", rec, "--profile", self.path("p.yml"), expect=3)
         self.assertIn("p.yml: line 2: ", err)

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
 #include "quality.hpp"
 #include "sds/format/yaml_map.hpp"
@@ -137,6 +138,15 @@ std::vector<std::string> broken_dataset_limits(const QualityProfile& profile,
       classes[name] += time;
       total += time;
     }
+  std::set<std::string> values;
+  for (const auto& recording : recordings)
+    for (const auto& stream : recording.streams)
+      for (const auto& value : stream.values) {
+        values.insert(value.name);
+        values.insert(fmt::format("{}.{}", stream.id, value.name));
+      }
+  for (const auto& [name, limits] : profile.channels)
+    if (values.count(name) == 0) problems.push_back(fmt::format("dataset: no channel {}, which has limits", name));
   for (const auto& name : profile.classes)
     if (classes.count(name) == 0) problems.push_back(fmt::format("dataset: no label of class {}", name));
   Judge judge(problems);
