@@ -1,6 +1,7 @@
 #include "sds/bridge/replay_run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <deque>
@@ -242,6 +243,28 @@ std::optional<std::uint64_t> first_difference(const RunReport& a, const RunRepor
     if (a.output_hashes[i] != b.output_hashes[i]) return i;
   if (a.output_hashes.size() != b.output_hashes.size()) return common;
   return std::nullopt;
+}
+
+std::vector<std::string> failure_lines(const std::vector<AlgorithmFailure>& failures) {
+  std::vector<std::pair<const AlgorithmFailure*, std::vector<std::uint64_t>>> reasons;
+  for (const auto& failure : failures) {
+    auto found = std::find_if(reasons.begin(), reasons.end(),
+                              [&](const auto& known) { return known.first->reason == failure.reason; });
+    if (found == reasons.end()) found = reasons.emplace(reasons.end(), &failure, std::vector<std::uint64_t>{});
+    found->second.push_back(failure.ordinal);
+  }
+  constexpr std::size_t kNamed = 5;
+  std::vector<std::string> lines;
+  for (const auto& [first, blocks] : reasons) {
+    lines.push_back(fmt::format("block {} (timeslot {}): {}", first->ordinal, first->timeslot, first->reason));
+    if (blocks.size() < 2) continue;
+    const std::size_t named = std::min(blocks.size(), kNamed + 1);
+    lines.back() +=
+        fmt::format("; and so {} other{}: {}{}", blocks.size() - 1, blocks.size() == 2 ? "" : "s",
+                    fmt::join(blocks.begin() + 1, blocks.begin() + static_cast<std::ptrdiff_t>(named), ", "),
+                    named < blocks.size() ? fmt::format(" ... {}", blocks.back()) : "");
+  }
+  return lines;
 }
 
 }  // namespace sds

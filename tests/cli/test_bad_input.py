@@ -185,7 +185,7 @@ class Input(Case):
         many = self.write("M.0.sds", plain(*((i, b"ab") for i in range(200))))
         out, _ = run("replay", many, "-a", MOTION, "--out", "O:9", expect=1)
         self.assertEqual(out.count("returned -1"), 1, "what is the same is told once")
-        self.assertIn("and so 99 others: 1, 2, 3, 4, 5 ... 99", out)
+        self.assertIn("returned -1; and so 99 others: 1, 2, 3, 4, 5 ... 99", out)
         self.assertIn("FAILED    200 blocks in all", out)
         self.assertIn("input buffer is for libraries", run("replay", a, "-a", MOTION, "--out", "O:9", "--in-process",
                                                            "--input-buffer", "100", expect=2)[1])

@@ -5,7 +5,7 @@ import re
 import struct
 import xml.etree.ElementTree
 
-from harness import BUILD, Case, main, plain, run
+from harness import BUILD, MOTION, Case, main, plain, run
 
 ECHO = os.path.join(BUILD, "lib", "bad_prints.so")     # the sum of bytes so far, as 4 bytes
 CRASH = os.path.join(BUILD, "lib", "bad_aborts.so")    # the same, but aborts on a block that begins with 3
@@ -107,6 +107,17 @@ class Suites(Case):
         self.assertTrue(page.startswith("<!DOCTYPE html>"))
         self.assertIn("crash/In.9", page)
         self.assertIsNone(re.search(r"(src|href)=", page), "the page needs nothing from elsewhere")
+
+    def test_equal_failures_are_told_once_and_a_devices_input_buffer_is_as_in_replay(self):
+        torture = os.path.join(BUILD, "lib", "torture_algorithm.so")
+        self.write("In.8.sds", plain(*((t, b"ab") for t in range(30))))
+        suite = self.suite("    - {name: c, recordings: In.8.sds}\n", f"algorithm: {MOTION}, out: 'O:9'")
+        self.assertEqual(self.results(suite, expect=1)[0]["reasons"],
+                         ["block 0 (timeslot 0): the algorithm returned -1; and so 29 others: 1, 2, 3, 4, 5 ... 29"])
+        case = "    - {name: c, recordings: In.8.sds, config: 'sum@5'%s}\n"
+        self.assertIn("past the end of its input block", self.results(self.suite(case % "", f"algorithm: {torture}"), expect=1)[0]["reasons"][0])
+        test = self.results(self.suite(case % ", input-buffer-bytes: 8", f"algorithm: {torture}"))[0]
+        self.assertIn("the algorithm passed the end of 30 of 30 blocks, first that of block 0, by up to ", test["notes"][0])
 
     def test_labels_confusion_and_auc(self):
         # Scores are two bytes of the sum: the low one against the high one.

@@ -1,9 +1,7 @@
 #include "report.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -66,24 +64,8 @@ void print_stages(const std::vector<StageTimes>& stages) {
   }
 }
 
-// Failures for the same reason are told once, with the blocks that they go for.
 void print_failures(const RunReport& r) {
-  std::vector<std::pair<const AlgorithmFailure*, std::vector<std::uint64_t>>> reasons;
-  for (const auto& failure : r.failures) {
-    auto found = std::find_if(reasons.begin(), reasons.end(),
-                              [&](const auto& known) { return known.first->reason == failure.reason; });
-    if (found == reasons.end()) found = reasons.emplace(reasons.end(), &failure, std::vector<std::uint64_t>{});
-    found->second.push_back(failure.ordinal);
-  }
-  constexpr std::size_t kNamed = 5;
-  for (const auto& [first, blocks] : reasons) {
-    fmt::print("  FAILED    block {} (timeslot {}): {}\n", first->ordinal, first->timeslot, first->reason);
-    if (blocks.size() < 2) continue;
-    const std::size_t named = std::min(blocks.size(), kNamed + 1);
-    fmt::print("            and so {} other{}: {}{}\n", blocks.size() - 1, blocks.size() == 2 ? "" : "s",
-               fmt::join(blocks.begin() + 1, blocks.begin() + static_cast<std::ptrdiff_t>(named), ", "),
-               named < blocks.size() ? fmt::format(" ... {}", blocks.back()) : "");
-  }
+  for (const auto& line : failure_lines(r.failures)) fmt::print("  FAILED    {}\n", line);
   if (r.failure_count > r.failures.size())
     fmt::print("  FAILED    {} blocks in all; the first {} are told above\n", grouped(r.failure_count),
                r.failures.size());

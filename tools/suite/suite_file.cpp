@@ -110,6 +110,7 @@ class SuiteReader {
     job.algorithm.configuration = map.string("config", "");
     job.algorithm.timeout = std::chrono::milliseconds(map.integer("timeout-ms", 10000, 1, 86400000));
     job.algorithm.memory_limit = map.integer("memory-limit-mib", 2048, 0, 1 << 20) << 20;
+    job.algorithm.input_buffer_bytes = map.integer("input-buffer-bytes", 0, 0, 1 << 25);
     if (const auto yaml = map.string("out-yaml", ""); !yaml.empty()) job.out_metadata = resolve(yaml);
     const YAML::Node out = map.find("out");
     if (!out.IsDefined()) return;

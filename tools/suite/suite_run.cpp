@@ -35,9 +35,12 @@ class Judge {
  private:
   void judge_runs(const ReplayJobResult& job) {
     for (const auto& run : job.runs) {
-      for (const auto& failure : run.failures)
-        if (result_.reasons.size() < 20)
-          fails(fmt::format("block {} (timeslot {}): {}", failure.ordinal, failure.timeslot, failure.reason));
+      for (const auto& line : failure_lines(run.failures))
+        if (result_.reasons.size() < 20) fails(line);
+      if (run.passed_blocks > 0)
+        result_.notes.push_back(
+            fmt::format("the algorithm passed the end of {} of {} blocks, first that of block {}, by up to {} bytes",
+                        run.passed_blocks, run.blocks, run.first_passed, run.passed_bytes));
       if (run.gaps > 0) result_.notes.push_back(fmt::format("the recording has {} gaps", run.gaps));
     }
     const auto at = job.first_different ? fmt::format(", first at output {}", *job.first_different) : std::string();

@@ -66,4 +66,7 @@ Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm,
 /// The first output block in which two runs differ, counted from 0; nothing if none of those that are known differs.
 std::optional<std::uint64_t> first_difference(const RunReport& a, const RunReport& b);
 
+/// Failures for one reason as one line: the first block, the reason, and which other blocks it goes for.
+std::vector<std::string> failure_lines(const std::vector<AlgorithmFailure>& failures);
+
 }  // namespace sds
