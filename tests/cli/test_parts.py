@@ -175,6 +175,35 @@ class Parts(Case):
         self.write("B.0.labels.yml", "labels: {version: 1, intervals: [{class: x}]}\n")
         self.assertIn("B.0.labels.yml: line 1", run("export", "npz", *files, "-o", self.path("o.npz"), "-f", expect=3)[1])
 
+    def test_the_class_of_a_name_counts_beside_label_files_of_others(self):
+        a, b, c = self.stream("A"), self.stream("B", label="walk"), self.stream("C")
+        self.label("A.0.labels.yml", ("sit", 2, 5))
+        walk = ("walk", "B", 0, 10)
+        def told(*paths):
+            return {(l["class"], l["stream"], l["from"], l["to"]) for l in
+                    json.loads(run("label", "list", *paths, "--json")[0])["labels"]}
+        for order, sit in (((a, b, c), ("sit", "", 2, 5)), ((b, a, c), ("sit", "A", 2, 5)), ((c, b, a), ("sit", "A", 2, 5))):
+            with self.subTest(order=order):
+                run("pack", *order, "-o", self.path("p.sdsz"), "-f")
+                run("cut", *order, "-o", self.path("c.sdsz"), "-f")
+                run("merge", *order, "--no-align", "-o", self.path("m.sdsz"), "-f")
+                self.assertEqual(told(self.path("p.sdsz")), {sit, walk})
+                self.assertEqual(told(self.path("c.sdsz")), {sit, walk})
+                self.assertEqual(told(self.path("m.sdsz")), {("sit", "A", 2, 5), walk})
+                self.assertEqual(run("stats", *order, "--label", "walk", "--json")[0].replace(order[0], ""),
+                                 run("stats", self.path("p.sdsz"), "--label", "walk", "--json")[0].replace(self.path("p.sdsz"), ""))
+                shutil.rmtree(self.path("u"), ignore_errors=True)
+                run("unpack", self.path("p.sdsz"), "-o", self.path("u/"))
+                files = [self.path("u", os.path.basename(f)) for f in order]
+                run("pack", *files, "-o", self.path("again.sdsz"), "-f")
+                self.assertEqual(told(self.path("again.sdsz")), {sit, walk})
+                self.assertIn(walk, told(self.path("u", "B.walk.sds")))
+        # A label file beside it says that it is none, be it the only one and empty.
+        os.remove(self.path("A.0.labels.yml"))
+        self.label("B.walk.labels.yml")
+        run("pack", a, b, c, "-o", self.path("p.sdsz"), "-f")
+        self.assertEqual(told(self.path("p.sdsz")), set())
+
     def test_a_label_chooses_time_of_the_stream_that_it_is_about(self):
         both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
         self.label("ab.labels.yml", ("sit", 1, 2, "B"), ("sit", 4, 4.5), ("sit", 6, 7, "A"), ("lie", 8, 9, "B"))

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
+#include "label_file.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -197,16 +199,24 @@ TEST(Pack, LabelsOfAStreamThatIsCalledOtherwiseAmongSeveralAreTold) {
   for (const char* name : {"A.0.sds", "A.1.sds"}) test::write_file(dir / name, test::plain({{1, "abc"}, {2, "def"}}));
   test::write_file(dir / "A.0.labels.yml",
                    "labels:\n  version: 1\n  intervals:\n    - {class: a, from: 0, to: 1, stream: A}\n"
-                   "    - {class: b, from: 0, to: 1}\n");
+                   "    - {class: b, from: 0, to: 1}\n    - {class: c, from: 0, to: 1, stream: Z}\n");
   const std::vector<std::filesystem::path> both{dir / "A.0.sds", dir / "A.1.sds"};
   const auto report = pack(*Recording::open(both, {}), dir / "both.sdsz", {}, {});
   ASSERT_TRUE(report);
   ASSERT_EQ(report->notes.size(), 1u);
   EXPECT_NE(
-      report->notes[0].find("1 label is about the stream 'A', which the recording does not have (there is: A.0, A.1)"),
+      report->notes[0].find("1 label is about the stream 'Z', which the recording does not have (there is: A.0, A.1)"),
       std::string::npos)
       << report->notes[0];
-  EXPECT_TRUE(pack(*Recording::open(dir / "A.0.sds"), dir / "one.sdsz", {}, {})->notes.empty());
+  // By itself the first file's stream is called A.
+  const auto labels = LabelFile::load(dir / "both.labels.yml");
+  ASSERT_TRUE(labels);
+  std::map<std::string, std::string> streams;
+  for (const auto& label : labels->labels) streams[label.name] = label.stream;
+  EXPECT_EQ(streams, (std::map<std::string, std::string>{{"a", "A.0"}, {"b", ""}, {"c", "Z"}}));
+  const auto one = pack(*Recording::open(dir / "A.0.sds"), dir / "one.sdsz", {}, {});
+  EXPECT_EQ(one->notes.size(), 1u);  // of Z
+  EXPECT_EQ(test::read_file(dir / "one.labels.yml"), test::read_file(dir / "A.0.labels.yml"));
 }
 
 }  // namespace

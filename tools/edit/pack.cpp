@@ -175,22 +175,27 @@ Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackRe
   return all;
 }
 
-// Labels beside further plain files come along with those beside the first.
+// What several plain files say together is what the copy says; where that is what is beside the first one, it is copied
+// as it is.
 Expected<void> take_labels_of_all_files(const Recording& input, LabelsAlong& labels, PackReport& report) {
-  for (const auto& file : label_files(input)) {
-    if (file == label_path(input.path())) continue;
-    auto all = labels_of(input);
-    if (!all) {
-      report.notes.push_back(file.string() + " is left behind: " + all.error().to_string());
-      return {};
-    }
-    auto text = all->checked_yaml();
-    if (!text) return fail(text);
-    const auto first = labels_beside(input);
-    if (!labels.write_instead(std::move(*text)) && (!first || first->labels != all->labels))
-      report.notes.push_back(file.string() + " is left behind: the labels beside the first file are those of the copy");
+  const auto files = label_files(input);
+  if (input.sdsz() || input.streams().size() < 2 || files.empty()) return {};
+  auto all = labels_of(input);
+  if (!all) {
+    report.notes.push_back("labels of several files are left behind: " + all.error().to_string());
     return {};
   }
+  const bool beside_first = files.front() == label_path(input.path());
+  const auto first = labels_beside(input);
+  if (beside_first && first && first->labels == all->labels && first->classes == all->classes &&
+      first->tick_frequency == all->tick_frequency)
+    return {};
+  auto text = all->checked_yaml();
+  if (!text) return fail(text);
+  if (!labels.write_instead(std::move(*text)))
+    report.notes.push_back(
+        "labels beside other files, and those of names, are left behind: those beside the first "
+        "file are those of the copy");
   return {};
 }
 
