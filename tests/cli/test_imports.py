@@ -861,6 +861,33 @@ class Imports(Case):
                     self.assertLessEqual(max(abs(slowest - fit[0]), abs(fastest - fit[-1])), 1)
                     self.assertTrue(slowest <= rate <= fastest and slowest <= 1600.1 <= fastest)
 
+    def test_qeexo_of_few_rows_has_a_rate_that_fits_them(self):
+        # The mean rate from the first to the last row is up to a row off, which is much of few rows.
+        self.write("Imu.sds.yml", "sds:\n  name: Imu\n  sample-frequency: 1000\n  content:\n    - {value: x, type: int16_t}\n")
+        for blocks, block in ((40, 60), (40, 70), (9, 130), (5, 75), (2, 60)):
+            begins = [12300 + block * k for k in range(blocks)]
+            self.write("Imu.0.sds", plain(*[(begin, bytes(2 * block)) for begin in begins]))
+            run("export", "qeexo", self.path("Imu.0.sds"), "-o", self.path("q.csv"), "-f")
+            _, err = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+            told = re.search(r"imu: ([\d.]+) Hz; ([\d.]+)(?: to ([\d.]+) Hz| Hz and more) fit the rows", err)
+            with self.subTest(blocks=blocks, block=block):
+                rate, slowest, fastest = (float(hz) if hz else math.inf for hz in told.groups())
+                self.assertEqual(json.loads(run("info", self.path("q.sdsz"), "--json")[0])["recordings"][0]["streams"][0]["sample_frequency_hz"], rate)
+                self.assertTrue(slowest <= rate <= fastest and slowest <= 1000 <= fastest, told[0])
+                # Rows k and m may begin (m - k) rows apart, give or take one.
+                rows = [begin // 50 * 50 for begin in begins]
+                usual = sorted(np.diff(rows))[(blocks - 1) // 2]
+                pairs = [(block * (j - i), rows[j] - rows[i]) for i in range(blocks) for j in range(i + 1, blocks)]
+                self.assertAlmostEqual(slowest / max(1000 * n / (t + usual) for n, t in pairs), 1, delta=1e-3)
+                if fastest < math.inf:
+                    self.assertAlmostEqual(fastest / min(1000 * n / (t - usual) for n, t in pairs if t > usual), 1, delta=1e-3)
+        # Rows that no rate fits, and a single one, are told.
+        for counts in ((10, 500, 10, 10, 10), (10,)):
+            rows = "".join(f'{50 * i},"[{", ".join(["1"] * n)}]"\n' for i, n in enumerate(counts))
+            self.write("q.csv", "timeslot,imu\n" + rows)
+            _, err = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+            self.assertIn("imu: no rate is told by its rows: the samples of each are spread over 0.05 s", err)
+
     def test_bad_qeexo_is_an_error_with_its_line(self):
         for text, expected in (("a,b\n1,2\n", "line 1: no column 'timeslot'"),
                                ("timeslot,accel\n50,[1\n", "line 2: column accel: a list of samples was expected"),

@@ -163,7 +163,7 @@ struct RowTimes {
   double interval_s = kUsualInterval;               // from row to row as a rule
   double longest_s = kUsualInterval;                // without a gap
   std::map<std::size_t, Frequency> rate_of_column;  // where one fits
-  std::vector<std::string> found;                   // where quite other rates fit, too
+  std::vector<std::string> found;                   // where quite other rates fit, too, or none
 };
 
 Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProgress& on_progress) {
@@ -191,13 +191,19 @@ Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProg
     times.interval_s = *median;
   }
   times.longest_s = 2.5 * times.interval_s;  // a row is left out where a block comes late
-  for (const auto& [column, rows] : rates)
-    if (const auto found = rows.rate(times.interval_s)) {
-      times.rate_of_column.emplace(column, found->rate);
-      if (found->fastest_hz - found->slowest_hz > kTellFrom * found->rate.hz())
-        times.found.push_back(fmt::format("{}: {} Hz; {} to {} Hz fit the rows", header[column],
-                                          found->rate.to_string(), rough(found->slowest_hz), rough(found->fastest_hz)));
+  for (const auto& [column, rows] : rates) {
+    const auto found = rows.rate(times.interval_s);
+    if (!found) {
+      times.found.push_back(fmt::format("{}: no rate is told by its rows: the samples of each are spread over {} s",
+                                        header[column], times.interval_s));
+      continue;
     }
+    times.rate_of_column.emplace(column, found->rate);
+    if (found->fastest_hz - found->slowest_hz > kTellFrom * found->rate.hz())
+      times.found.push_back(
+          fmt::format("{}: {} Hz; {}{} fit the rows", header[column], found->rate.to_string(), rough(found->slowest_hz),
+                      std::isinf(found->fastest_hz) ? " Hz and more" : " to " + rough(found->fastest_hz) + " Hz"));
+  }
   return times;
 }
 

@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace sds {
 
 namespace {
 
 constexpr std::size_t kMostRows = 100'000;
-constexpr double kNear = 0.01;         // as far from the mean rate another one may be
 constexpr double kToleranceS = 0.001;  // what is as good as the best one: times of rows are milliseconds
+constexpr double kRounding = 1.001;    // of an interval
 
 // A row without a gap since `run` began: when, and how many samples were before it since then.
 struct Place {
@@ -38,25 +39,37 @@ double spread(const std::vector<Place>& places, double sample_s) {
   return most;
 }
 
-// How long a sample lasts where that is least: the spread is convex in it.
-double best_duration(const std::vector<Place>& places, double mean_s) {
-  double low = mean_s * (1 - kNear);
-  double high = mean_s * (1 + kNear);
-  for (int i = 0; i < 60; ++i) {
-    const double a = low + (high - low) / 3;
-    const double b = high - (high - low) / 3;
-    if (spread(places, a) <= spread(places, b)) {
-      high = b;
-    } else {
-      low = a;
-    }
+struct Durations {
+  double shortest = 0;
+  double longest = std::numeric_limits<double>::infinity();
+};
+
+// How long a sample may last as far as the first and the last row of each run know.
+Durations by_ends_of_runs(const std::vector<Place>& places, double interval_s) {
+  Durations all;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i + 1 < places.size() && places[i + 1].run == places[i].run) continue;
+    all.shortest = std::max(all.shortest, (places[i].after_s - interval_s) / places[i].samples);
+    all.longest = std::min(all.longest, (places[i].after_s + interval_s) / places[i].samples);
   }
-  return (low + high) / 2;
+  return all;
+}
+
+// How long a sample lasts where the spread is least: it is convex in it.
+double best_duration(const std::vector<Place>& places, Durations within) {
+  for (int i = 0; i < 100; ++i) {
+    const double a = within.shortest + (within.longest - within.shortest) / 3;
+    const double b = within.longest - (within.longest - within.shortest) / 3;
+    (spread(places, a) <= spread(places, b) ? within.longest : within.shortest) =
+        spread(places, a) <= spread(places, b) ? b : a;
+  }
+  return (within.shortest + within.longest) / 2;
 }
 
 // How long a sample may last at most, or at least, with which all rows have their samples; `fits` does.
 double last_that_fits(const std::vector<Place>& places, double fits, double beyond, double interval_s) {
-  for (int i = 0; i < 40; ++i) {
+  if (spread(places, beyond) <= interval_s) return beyond;
+  for (int i = 0; i < 60; ++i) {
     const double middle = (fits + beyond) / 2;
     (spread(places, middle) <= interval_s ? fits : beyond) = middle;
   }
@@ -75,10 +88,9 @@ std::optional<RowRate::Found> RowRate::rate(double interval_s) const {
     if (const double step = rows_[i].begin_s - rows_[i - 1].begin_s; step > 0) steps.push_back(step);
   if (steps.empty()) return std::nullopt;
   std::nth_element(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2), steps.end());
-  const double longest = 1.5 * steps[steps.size() / 2] + interval_s * 1.001;  // without a gap
+  const double fits_within = interval_s * kRounding;
+  const double longest = 1.5 * steps[steps.size() / 2] + fits_within;  // without a gap
   std::vector<Place> places;
-  double time = 0;
-  double samples = 0;
   double begin = rows_.front().begin_s;
   Place place{};
   for (std::size_t i = 1; i < rows_.size(); ++i) {
@@ -91,22 +103,23 @@ std::optional<RowRate::Found> RowRate::rate(double interval_s) const {
     place.after_s = rows_[i].begin_s - begin;
     place.samples += static_cast<double>(rows_[i - 1].samples);
     places.push_back(place);
-    samples += static_cast<double>(rows_[i - 1].samples);
-    time += step;
   }
   if (places.empty()) return std::nullopt;
-  const double best = best_duration(places, time / samples);
+  const Durations within = by_ends_of_runs(places, fits_within);
+  if (within.shortest > within.longest) return std::nullopt;
+  const double best = best_duration(places, within);
   const double least = spread(places, best);
-  if (least > interval_s * 1.001) return std::nullopt;
+  if (least > fits_within) return std::nullopt;
   // The number with the fewest digits that is as good.
+  const double as_good = std::min(least + kToleranceS, fits_within);
   for (int exponent = 8; exponent >= -9; --exponent) {
     const double unit = std::pow(10.0, exponent);
     const double digits = std::round(1 / best / unit);
-    if (digits < 1 || spread(places, 1 / (digits * unit)) > least + kToleranceS) continue;
+    if (digits < 1 || spread(places, 1 / (digits * unit)) > as_good) continue;
     auto rate = Frequency::parse(fmt::format("{:.0f}e{}", digits, exponent));
     if (!rate) return std::nullopt;
-    return Found{*rate, 1 / last_that_fits(places, best, 2 * best, interval_s * 1.001),
-                 1 / last_that_fits(places, best, best / 2, interval_s * 1.001)};
+    return Found{*rate, 1 / last_that_fits(places, best, within.longest, fits_within),
+                 1 / last_that_fits(places, best, within.shortest, fits_within)};
   }
   return std::nullopt;
 }

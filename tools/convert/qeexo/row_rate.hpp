@@ -13,8 +13,8 @@ class RowRate {
  public:
   struct Found {
     Frequency rate;
-    double slowest_hz;  ///< with which all rows have their samples, too; of up to half the rate
-    double fastest_hz;  ///< of up to twice the rate
+    double slowest_hz;  ///< with which all rows have their samples, too
+    double fastest_hz;  ///< infinite where two rows are all that there is
   };
 
   /// The next row that has samples of the sensor.
