@@ -1,4 +1,5 @@
 """Imports: files made by the formats' own libraries, our exports on their way back, and files that are wrong."""
+import csv
 import datetime
 import io
 import json
@@ -887,6 +888,33 @@ class Imports(Case):
             self.write("q.csv", "timeslot,imu\n" + rows)
             _, err = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
             self.assertIn("imu: no rate is told by its rows: the samples of each are spread over 0.05 s", err)
+
+    def test_labels_of_qeexo_have_the_samples_of_their_rows(self):
+        # Blocks are longer than rows, or no part of one; each sample has its own number.
+        def stream(name, rate, block, blocks):
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: {rate}\n  content:\n    - {{value: x, type: int32_t}}\n")
+            return self.write(f"{name}.0.sds", plain(*[
+                (12300 + 1000 * block * k // rate, np.arange(block * k, block * (k + 1), dtype="<i4").tobytes()) for k in range(blocks)]))
+        for sensors in ([("imu", 1000, 75, 40)], [("imu", 1000, 7, 400)], [("imu", 1600, 160, 30), ("mic", 16000, 320, 150)]):
+            with self.subTest(sensors=sensors):
+                run("export", "qeexo", *[stream(*sensor) for sensor in sensors], "-o", self.path("q.csv"), "-f")
+                with open(self.path("q.csv"), newline="") as f:
+                    header, *rows = csv.reader(f)
+                classes = ["walk", "run", "", "sit", "sit", "", "", "walk"]
+                for i, row in enumerate(rows):
+                    row[-1] = classes[i // 3 % len(classes)]
+                with open(self.path("q.csv"), "w", newline="") as f:
+                    csv.writer(f).writerows([header, *rows])
+                run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
+                self.assertIn("good", run("label", "check", self.path("q.sdsz"))[0])
+                for column, (name, *_) in enumerate(sensors, 1):
+                    for label in ("walk", "run", "sit"):
+                        said = [x for row in rows if row[-1] == label for x in json.loads(row[column])]
+                        out = self.csv_of(self.path("q.sdsz"), "-s", name, "--label", label)
+                        self.assertEqual([int(line.split(",")[1]) for line in out.splitlines()[1:]], said)
+                labels = json.loads(run("label", "list", self.path("q.sdsz"), "--json")[0])["labels"]
+                # One time does for all sensors, or none is about all.
+                self.assertEqual({label["stream"] for label in labels}, {""} if len(sensors) == 1 else {"imu", "mic"})
 
     def test_bad_qeexo_is_an_error_with_its_line(self):
         for text, expected in (("a,b\n1,2\n", "line 1: no column 'timeslot'"),

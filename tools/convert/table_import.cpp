@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "label_rows.hpp"
 #include "new_recording.hpp"
 #include "rate_fit.hpp"
 #include "sds/format/limits.hpp"
@@ -335,57 +336,6 @@ ScalarType scalar_type(ImportType type) {
                                    : ScalarType::f64;
 }
 
-// The times of the samples at which labels of a table begin and end.
-class RowTimes {
- public:
-  /// `interval_s`: how long a sample lasts that has no later one behind it.
-  RowTimes(const ImportedLabels* labels, const std::string& table, bool first, double interval_s)
-      : interval_s_(interval_s) {
-    if (labels == nullptr) return;
-    for (const auto& label : labels->labels)
-      if (label.rows && (label.table == table || (first && label.table.empty()))) {
-        rows_.push_back(label.rows->first);
-        rows_.push_back(label.rows->second);
-      }
-    std::sort(rows_.begin(), rows_.end());
-    rows_.erase(std::unique(rows_.begin(), rows_.end()), rows_.end());
-  }
-  [[nodiscard]] bool wanted() const { return !rows_.empty(); }
-  /// For each row, if any is wanted.
-  void add(double time, bool is_same_time) {
-    const double end_before = time < last_ ? last_ + interval_s_ : time;
-    if (times_.size() < rows_.size() && rows_[times_.size()] == row_) {
-      times_.push_back({time, end_before});
-      if (is_same_time) ++undecided_;
-    }
-    last_ = time;
-    ++row_;
-  }
-  void end() {
-    while (times_.size() < rows_.size()) times_.push_back({last_, last_ + interval_s_});
-  }
-  [[nodiscard]] double begin_of(std::uint64_t row) const { return at(row).begin; }
-  /// How many of the wanted rows cannot be told from the one before.
-  [[nodiscard]] std::uint64_t undecided() const { return undecided_; }
-  /// Where what was before the row ends.
-  [[nodiscard]] double end_before(std::uint64_t row) const { return at(row).end_before; }
-
- private:
-  struct Time {
-    double begin;
-    double end_before;
-  };
-  [[nodiscard]] const Time& at(std::uint64_t row) const {
-    return times_[static_cast<std::size_t>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin())];
-  }
-  double interval_s_;
-  std::vector<std::uint64_t> rows_;
-  std::vector<Time> times_;
-  std::uint64_t row_ = 0;
-  std::uint64_t undecided_ = 0;
-  double last_ = 0;
-};
-
 // Labels on the clock of a recording that begins at `origin` of the source's seconds.
 Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency& ticks,
                                    const std::vector<Frequency>& of_samples, double source_origin,
@@ -395,7 +345,7 @@ Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency
   std::vector<TimedLabel> timed;
   std::size_t without_stream = 0;
   for (const auto& label : labels.labels) {
-    const double origin = label.rows ? 0 : source_origin;
+    const double origin = label.rows.empty() ? source_origin : 0;
     // What lies before the recording has no ticks in it: of a label that ends within, the rest is kept.
     const double begin = label.end_s > origin ? std::max(0.0, label.begin_s - origin) : label.begin_s - origin;
     const double end = std::max(begin, label.end_s - origin);
@@ -404,18 +354,21 @@ Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency
           fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
       continue;
     }
-    const auto stream = stream_of.find(label.table);
-    if (!label.table.empty() && stream == stream_of.end()) {
-      ++without_stream;
-      continue;
+    std::string stream = label.table;
+    if (!stream.empty() && label.rows.empty()) {
+      const auto named = stream_of.find(label.table);
+      if (named == stream_of.end()) {
+        ++without_stream;
+        continue;
+      }
+      stream = named->second;
     }
     if (timed.size() >= LabelFile::max_labels) {
       report.notes.push_back(fmt::format("more than {} labels: the others are left out", LabelFile::max_labels));
       break;
     }
     timed.push_back(
-        {{label.name, 0, 0, label.table.empty() ? "" : stream->second, label.author, label.note, label.confidence, 0},
-         {begin, end}});
+        {{label.name, 0, 0, std::move(stream), label.author, label.note, label.confidence, 0}, {begin, end}});
   }
   if (without_stream > 0)
     report.notes.push_back(fmt::format("{} label{} left behind, of streams that are not in it", without_stream,
@@ -468,7 +421,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   std::optional<double> earliest;
   bool milliseconds = true;
   const bool labelled = labels != nullptr && std::any_of(labels->labels.begin(), labels->labels.end(),
-                                                         [](const auto& label) { return label.rows.has_value(); });
+                                                         [](const auto& label) { return !label.rows.empty(); });
   std::vector<std::optional<Frequency>> told(tables.size());  // by the times
   std::vector<std::optional<Frequency>> rates(tables.size());
   for (std::size_t t = 0; t < tables.size(); ++t) {
@@ -557,7 +510,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   std::vector<RowTimes> row_times;
   for (std::size_t t = 0; t < tables.size(); ++t) {
     const auto& rate = metadata[t].sample_frequency;
-    row_times.emplace_back(labels, tables[t].name, t == 0, rate ? 1 / rate->hz() : facts[t].mean_step(1 / ticks.hz()));
+    row_times.emplace_back(labels, t, rate ? 1 / rate->hz() : facts[t].mean_step(1 / ticks.hz()));
   }
   std::vector<ImportTable> again;
   auto written =
@@ -598,14 +551,9 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
             "labels has them all",
             metadata[t].name, n, n == 1 ? "" : "s", n == 1 ? "is" : "are"));
     }
-    for (auto& label : timed.labels) {
-      if (!label.rows) continue;
-      const auto named =
-          std::find_if(tables.begin(), tables.end(), [&](const auto& t) { return t.name == label.table; });
-      const RowTimes& times = row_times[named == tables.end() ? 0 : static_cast<std::size_t>(named - tables.begin())];
-      label.begin_s = times.begin_of(label.rows->first);
-      label.end_s = times.end_before(label.rows->second);
-    }
+    std::vector<std::string> streams;
+    for (const auto& m : metadata) streams.push_back(m.name);
+    timed.labels = labels_of_rows(labels->labels, row_times, streams);
     std::vector<Frequency> of_samples;
     for (std::size_t t = 0; t < tables.size(); ++t)
       if (facts[t].rows > 0) add_frequencies(ticks, metadata[t], of_samples);

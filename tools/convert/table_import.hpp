@@ -56,6 +56,13 @@ using OnImportRow =
     std::function<Expected<void>(std::size_t table, double time_s, std::span<const ImportValue> values)>;
 using ForEachRow = std::function<Expected<void>(std::vector<ImportTable>& tables, const OnImportRow& on_row)>;
 
+/// Rows of a table, from the first one on, up to `end`.
+struct ImportedRows {
+  std::size_t table = 0;
+  std::uint64_t first = 0;
+  std::uint64_t end = 0;
+};
+
 /// A label in the source's seconds.
 struct ImportedLabel {
   std::string name;
@@ -65,9 +72,8 @@ struct ImportedLabel {
   std::string table;  ///< name of the table that it is about; empty: the whole recording
   std::string note;
   std::optional<double> confidence;
-  /// Instead of the times: from the first of these rows on, up to the second one, or to the stream's end. Of the first
-  /// table where `table` is empty.
-  std::optional<std::pair<std::uint64_t, std::uint64_t>> rows = std::nullopt;
+  /// Instead of the times: the rows that have it, of a table, or of all there are (labels_of_rows()).
+  std::vector<ImportedRows> rows = {};
 };
 
 struct ImportedLabels {

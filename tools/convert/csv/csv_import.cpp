@@ -204,7 +204,7 @@ class CsvPass {
     if (run.text.empty() || count_ == run.first_row || labels_.size() > LabelFile::max_labels) return;
     const std::string author = runs_.size() > 1 ? columns_->header[run.column] : kTool;
     ImportedLabel made{run.text, 0, 0, author, "", "", {}, {}};
-    made.rows = {run.first_row, count_};
+    made.rows = {{0, run.first_row, count_}};
     labels_.push_back(std::move(made));
   }
 

@@ -155,13 +155,13 @@ Expected<void> for_each_cell(const std::filesystem::path& input, std::vector<std
 // To four digits, and to the whole number.
 std::string rough(double hz) { return hz < 1000 ? fmt::format("{:.4g}", hz) : fmt::format("{:.0f}", hz); }
 
-constexpr double kTellFrom = 1e-3;       // how far rates that fit lie apart, of the rate
-constexpr double kUsualInterval = 0.05;  // of the rows that Arm's sds-convert writes
+constexpr double kTellFrom = 1e-3;              // how far rates that fit lie apart, of the rate
+constexpr std::size_t kMostCounts = 4'000'000;  // of labels, of each sensor
+constexpr double kUsualInterval = 0.05;         // of the rows that Arm's sds-convert writes
 
 // What the rows say of the times in them: nothing but when they begin.
 struct RowTimes {
   double interval_s = kUsualInterval;               // from row to row as a rule
-  double longest_s = kUsualInterval;                // without a gap
   std::map<std::size_t, Frequency> rate_of_column;  // where one fits
   std::vector<std::string> found;                   // where quite other rates fit, too, or none
 };
@@ -190,7 +190,6 @@ Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProg
     std::nth_element(steps.begin(), median, steps.end());
     times.interval_s = *median;
   }
-  times.longest_s = 2.5 * times.interval_s;  // a row is left out where a block comes late
   for (const auto& [column, rows] : rates) {
     const auto found = rows.rate(times.interval_s);
     if (!found) {
@@ -228,13 +227,35 @@ class SamplesInRows {
   std::uint64_t since_ = 0;
 };
 
+// Rows of one class, one after the other: how many samples of each table there were before them, and then.
+struct LabelledRows {
+  std::string name;
+  std::vector<std::uint64_t> begin;
+  std::vector<std::uint64_t> end;
+};
+
+// Without rows where no sample has it.
+ImportedLabel label_of(const LabelledRows& run, std::size_t tables) {
+  const auto count = [](const std::vector<std::uint64_t>& counts, std::size_t t) {
+    return t < counts.size() ? counts[t] : 0;
+  };
+  ImportedLabel label{run.name, 0, 0, kTool, "", "", {}, {}};
+  bool any = false;
+  for (std::size_t t = 0; t < tables; ++t) {
+    label.rows.push_back({t, count(run.begin, t), count(run.end, t)});
+    any = any || count(run.begin, t) < count(run.end, t);
+  }
+  if (!any) label.rows.clear();
+  return label;
+}
+
 }  // namespace
 
 Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const std::filesystem::path& output,
                                     const ImportOptions& options, const OnProgress& on_progress) {
   RowTimes times;
   if (options.interval_s) {
-    times.interval_s = times.longest_s = *options.interval_s;
+    times.interval_s = *options.interval_s;
   } else {
     auto found = look_at_rows(input, on_progress);
     if (!found) return fail(found);
@@ -246,9 +267,11 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
     std::vector<std::string> header;
     std::map<std::size_t, std::size_t> table_of;
     std::map<std::size_t, SamplesInRows> places;
-    labels.clear();
-    std::string before;  // the label of the row before, and when that began
-    double row_before = 0;
+    // Of each table: how many samples there are, and were before the row.
+    std::vector<std::uint64_t> samples_so_far;
+    std::vector<std::uint64_t> before_row;
+    std::vector<LabelledRows> runs;
+    bool goes_on = false;
     Visitor take;
     take.cell = [&](std::size_t c, double begin, std::vector<std::vector<ImportValue>>& samples) -> Expected<void> {
       const auto rate = times.rate_of_column.find(c);
@@ -264,6 +287,7 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
         for (std::size_t v = 0; v < width; ++v)
           table.columns.push_back({width == 1 ? header[c] : width == 3 ? axes[v] : fmt::format("value_{}", v + 1), ""});
         tables.push_back(std::move(table));
+        samples_so_far.push_back(0);
       }
       const std::size_t table = place->second;
       const double first = known ? places[c].first_of(begin, samples.size(), rate->second, times.interval_s) : begin;
@@ -274,21 +298,26 @@ Expected<ImportReport> import_qeexo(const std::filesystem::path& input, const st
                                                         tables[table].columns.size()));
         if (auto taken = on_row(table, first + step * static_cast<double>(k), samples[k]); !taken) return taken;
       }
+      samples_so_far[table] += samples.size();
       return {};
     };
-    take.row = [&](double begin, const std::string& name) -> Expected<void> {
-      const bool goes_on =
-          !name.empty() && name == before && !labels.empty() && begin <= row_before + times.longest_s + 1e-6;
-      before = name;
-      row_before = begin;
-      if (goes_on) {
-        labels.back().end_s = begin + times.interval_s;
-      } else if (!name.empty() && labels.size() < LabelFile::max_labels) {
-        labels.push_back({name, begin, begin + times.interval_s, kTool, "", "", {}});
+    take.row = [&](double, const std::string& name) -> Expected<void> {
+      goes_on = goes_on && name == runs.back().name;
+      if (!goes_on && !name.empty() && runs.size() <= LabelFile::max_labels) {
+        if ((runs.size() + 1) * tables.size() > kMostCounts)
+          return fail(ErrorCode::limit, fmt::format("more than {} labels of {} sensors", runs.size(), tables.size()));
+        runs.push_back({name, before_row, {}});
+        goes_on = true;
       }
+      if (goes_on) runs.back().end = samples_so_far;
+      before_row = samples_so_far;
       return {};
     };
-    return for_each_cell(input, header, take, on_progress);
+    if (auto done = for_each_cell(input, header, take, on_progress); !done) return done;
+    labels.clear();
+    for (const auto& run : runs)
+      if (auto label = label_of(run, tables.size()); !label.rows.empty()) labels.push_back(std::move(label));
+    return {};
   };
   auto report = import_tables(input, output, options, kTool, rows, &imported);
   if (!report && report.error().path.empty()) report.error().path = input;

@@ -1,10 +1,11 @@
 #include "row_rate.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "rate_fit.hpp"
 
 namespace sds {
 
@@ -110,18 +111,15 @@ std::optional<RowRate::Found> RowRate::rate(double interval_s) const {
   const double best = best_duration(places, within);
   const double least = spread(places, best);
   if (least > fits_within) return std::nullopt;
-  // The number with the fewest digits that is as good.
-  const double as_good = std::min(least + kToleranceS, fits_within);
-  for (int exponent = 8; exponent >= -9; --exponent) {
-    const double unit = std::pow(10.0, exponent);
-    const double digits = std::round(1 / best / unit);
-    if (digits < 1 || spread(places, 1 / (digits * unit)) > as_good) continue;
-    auto rate = Frequency::parse(fmt::format("{:.0f}e{}", digits, exponent));
-    if (!rate) return std::nullopt;
-    return Found{*rate, 1 / last_that_fits(places, best, within.longest, fits_within),
-                 1 / last_that_fits(places, best, within.shortest, fits_within)};
-  }
-  return std::nullopt;
+  const auto rates_within = [&](double spread_s) {
+    return std::pair{1 / last_that_fits(places, best, within.longest, spread_s),
+                     1 / last_that_fits(places, best, within.shortest, spread_s)};
+  };
+  const auto as_good = rates_within(std::min(least + kToleranceS, fits_within));
+  const auto rate = simplest_rate(as_good.first, std::min(as_good.second, 2 / best));
+  if (!rate) return std::nullopt;
+  const auto fit = rates_within(fits_within);
+  return Found{*rate, fit.first, fit.second};
 }
 
 }  // namespace sds
