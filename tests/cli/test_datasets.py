@@ -73,6 +73,48 @@ class Datasets(Case):
             self.assertIn("added walk", run(*add, *other)[0])
         self.assertEqual(len(json.loads(run("label", "list", rec, "--json")[0])["labels"]), 5)
 
+    def test_ticks_of_edges_are_those_of_the_recording(self):
+        for name, ticks, rate in (("Imu", 1000, 1600), ("Mic", 32768, 16000)):
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                          "  content:\n    - {value: x, type: int16_t}\n")
+            self.write(f"{name}.0.sds", plain(*[(ticks * k // 10, bytes(2 * rate // 10)) for k in range(50)]))
+        rec = self.path("both.sdsz")
+        run("pack", self.path("Imu.0.sds"), self.path("Mic.0.sds"), "-o", rec)
+        by_tick = ["-c", "x", "--from-tick", 1500, "--to-tick", 2500]
+        run("label", "add", rec, *by_tick)
+        run("label", "add", rec, "-c", "fine", "--from", 1.000625, "--to", 3)  # finer ticks of the file
+        self.assertIn("added nothing: the very same label", run("label", "add", rec, *by_tick)[0])
+        run("label", "add", rec, *by_tick, "-s", "Mic")
+        def told():
+            return {(l["class"], l["stream"]): (l["from"], l["to"]) for l in json.loads(run("label", "list", rec, "--json")[0])["labels"]}
+        self.assertEqual(told(), {("x", ""): (1.5, 2.5), ("fine", ""): (1.000625, 3), ("x", "Mic"): (1500 / 32768, 2500 / 32768)})
+        run("label", "move", rec, "-n", 1, "--to-tick", 32768)  # that of Mic
+        run("label", "move", rec, "-n", 3, "--from-tick", 1200)
+        self.assertEqual(told(), {("x", ""): (1.2, 2.5), ("fine", ""): (1.000625, 3), ("x", "Mic"): (1500 / 32768, 1)})
+
+    def test_labels_that_are_made_end_between_the_samples_of_all_streams(self):
+        # Ten scores, the last of which ends at a third of a second; samples of 44.1 kHz lie on either side of it.
+        self.write("Sc.sds.yml", "sds:\n  name: Sc\n  content:\n    - {value: a, type: int8_t}\n    - {value: b, type: int8_t}\n")
+        self.write("Sc.0.sds", plain(*[(t, bytes([1, 0] if k < 3 else [0, 1])) for k, t in enumerate(
+            (0, 33, 67, 100, 133, 167, 200, 233, 267, 300))]))
+        self.write("M.sds.yml", "sds:\n  name: M\n  sample-frequency: 44100\n  content:\n    - {value: x, type: int16_t}\n")
+        self.write("M.0.sds", plain(*[(100 * k, bytes(2 * 4410)) for k in range(5)]))
+        rec = self.path("rec.sdsz")
+        run("pack", self.path("Sc.0.sds"), self.path("M.0.sds"), "-o", rec)
+        of_m = {"a": Fraction(1, 10), "b": Fraction(1, 3)}
+        for how in (["label", "auto", rec, "--scores", "Sc"], ["label", "auto", rec, "--scores", "Sc", "--scores-from", self.path("Sc.0.sds")]):
+            run(*how)
+            for name, end in of_m.items():
+                rows = run("export", "csv", rec, "-s", "M", "--label", name)[0].splitlines()[1:]
+                begin = Fraction(1, 10) if name == "b" else 0
+                inside = [k for k in range(5 * 4410) if begin <= Fraction(k, 44100) < end]
+                self.assertEqual(len(rows), len(inside))
+                self.assertAlmostEqual(float(rows[-1].split(",")[0]), inside[-1] / 44100, places=9)
+            run("label", "rm", rec, "--all")
+        run("query", rec, "Sc.b > 0", "--add-label", "q")
+        self.assertEqual(len(run("export", "csv", rec, "-s", "M", "--label", "q")[0].splitlines()) - 1,
+                         len([k for k in range(5 * 4410) if Fraction(1, 10) <= Fraction(k, 44100) < of_m["b"]]))
+
     def test_known_classes_stay_known_when_labels_come(self):
         rec = self.recording(rows=wave(1000, loud=((2, 4),)))
         head = "labels:\n  classes: [walk, rest]\n  intervals:\n    - {class: walk, from: 1, to: 2}\n"

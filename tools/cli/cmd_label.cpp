@@ -160,10 +160,18 @@ int run_list(const Options& o) {
   return 0;
 }
 
+// Those that `--from-tick` means: of the stream that the label is about, or of the first one. Those of a label file
+// change with what is in it.
+Frequency ticks_of_edges(const Recording& recording, const Label& label) {
+  for (const auto& stream : recording.streams())
+    if (stream.id == label.stream) return stream.tick_frequency();
+  return recording.streams().empty() ? Frequency{} : recording.streams().front().tick_frequency();
+}
+
 // Where an edge is, in seconds.
-Expected<double> edge(const LabelFile& file, std::optional<std::uint64_t> ticks, std::optional<double> time,
+Expected<double> edge(const Frequency& ticks, std::optional<std::uint64_t> tick, std::optional<double> time,
                       const char* what) {
-  if (ticks) return file.seconds_of(*ticks);
+  if (tick) return seconds(*tick, ticks);
   if (time) return *time;
   return fail(ErrorCode::usage, fmt::format("say where the label {}: --{} S, or --{}-tick N", what,
                                             what[0] == 'b' ? "from" : "to", what[0] == 'b' ? "from" : "to"));
@@ -187,17 +195,18 @@ int run_add(const Options& o) {
   TimedLabel made;
   Label& label = made.label;
   label.name = o.name;
-  auto begin = edge(opened->file, o.from_tick, o.from, "begins");
-  if (!begin) return fail_with(begin.error());
-  auto end = edge(opened->file, o.to_tick, o.to, "ends");
-  if (!end) return fail_with(end.error());
-  if (*end < *begin) return fail_with({ErrorCode::usage, "the label ends before it begins", {}, {}});
-  made.span = {*begin, *end};
   if (!o.stream.empty()) {
     auto stream = opened->recording.find_stream(o.stream);
     if (!stream) return fail_with(stream.error());
     label.stream = opened->recording.streams()[*stream].id;
   }
+  const Frequency ticks = ticks_of_edges(opened->recording, label);
+  auto begin = edge(ticks, o.from_tick, o.from, "begins");
+  if (!begin) return fail_with(begin.error());
+  auto end = edge(ticks, o.to_tick, o.to, "ends");
+  if (!end) return fail_with(end.error());
+  if (*end < *begin) return fail_with({ErrorCode::usage, "the label ends before it begins", {}, {}});
+  made.span = {*begin, *end};
   label.author = o.author;
   label.note = o.note;
   label.confidence = o.confidence;
@@ -282,8 +291,9 @@ int run_move(const Options& o) {
     if (o.by) break;
     const Label& l = file.labels[i];
     TimeSpan span{file.seconds_of(l.begin), file.seconds_of(l.end)};
-    if (o.from || o.from_tick) span.begin = *edge(file, o.from_tick, o.from, "begins");
-    if (o.to || o.to_tick) span.end = *edge(file, o.to_tick, o.to, "ends");
+    const Frequency ticks = ticks_of_edges(opened->recording, l);
+    if (o.from || o.from_tick) span.begin = *edge(ticks, o.from_tick, o.from, "begins");
+    if (o.to || o.to_tick) span.end = *edge(ticks, o.to_tick, o.to, "ends");
     if (span.end < span.begin) return fail_with({ErrorCode::usage, "the label would end before it begins", {}, {}});
     moved.push_back({l, span});
   }
@@ -522,14 +532,14 @@ int run_auto(const Options& o) {
   auto opened = open(o, For::making);
   if (!opened) return fail_with(opened.error());
   std::vector<TimedLabel> made;
-  std::vector<Frequency> of_samples;
+  std::vector<Frequency> of_samples;  // of the scores of another recording
   if (!o.from_scores.empty()) {
     // The scores may stand in another recording: the outputs of a replay.
     auto scores = o.file.empty() ? Expected<Recording>(opened->recording) : open_recording(o.file, {});
     if (!scores) return fail_with(scores.error());
     auto stream = scores->find_stream(o.from_scores);
     if (!stream) return fail_with(stream.error());
-    of_samples = sample_frequencies(*scores, {{*stream}});
+    if (!o.file.empty()) of_samples = sample_frequencies(*scores, {{*stream}});
     Progress progress("labelling", scores->streams()[*stream].raw_bytes);
     if (auto done = label_scores(*scores, *stream, o.scores, made, progress.callback()); !done)
       return fail_with(done.error());
@@ -542,7 +552,6 @@ int run_auto(const Options& o) {
       if (!stream) return fail_with(stream.error());
       index = *stream;
     }
-    of_samples = sample_frequencies(opened->recording, {{index}});
     Progress progress("labelling", opened->recording.streams()[index].raw_bytes);
     auto report = label_activity(opened->recording, index, o.activity, made, progress.callback());
     if (!report) return fail_with(report.error());
@@ -558,6 +567,7 @@ int run_auto(const Options& o) {
   // What takes long is done: others may have changed the labels meanwhile.
   auto changed = open(o, For::changing);
   if (!changed) return fail_with(changed.error());
+  for (const auto& frequency : sample_frequencies(changed->recording)) of_samples.push_back(frequency);
   auto done = add_labels(changed->file, std::move(made), of_samples, false);
   if (!done) return fail_with(done.error());
   warn_of_rounded(done->rounded, changed->file);
@@ -570,8 +580,10 @@ void add_interval(CLI::App& command, Options& o) {
       ->transform(takes_time())
       ->type_name("TIME");
   command.add_option("--to", o.to, "End (not included)")->transform(takes_time())->type_name("TIME");
-  command.add_option("--from-tick", o.from_tick, "Begin, in ticks")->type_name("N")->excludes("--from");
-  command.add_option("--to-tick", o.to_tick, "End (not included), in ticks")->type_name("N")->excludes("--to");
+  command.add_option("--from-tick", o.from_tick, "Begin, in ticks of the label's stream, else of the first one")
+      ->type_name("N")
+      ->excludes("--from");
+  command.add_option("--to-tick", o.to_tick, "End (not included), in such ticks")->type_name("N")->excludes("--to");
 }
 
 // A subcommand with what all of them share.

@@ -120,9 +120,7 @@ int run_query(const Options& o) {
     std::vector<TimedLabel> made;
     for (const auto& range : result->ranges)
       made.push_back({{*o.add_label, 0, 0, "", "sds query", o.condition, {}, 0}, range});
-    auto streams = choose_streams(*recording, result->streams);
-    if (!streams) return fail_with(streams.error());
-    auto done = add_labels(*labels, std::move(made), sample_frequencies(*recording, *streams), false);
+    auto done = add_labels(*labels, std::move(made), sample_frequencies(*recording), false);
     if (!done) return fail_with(done.error());
     warn_of_rounded(done->rounded, *labels);
     if (done->added > 0)
