@@ -115,6 +115,63 @@ class Datasets(Case):
         self.assertEqual(len(run("export", "csv", rec, "-s", "M", "--label", "q")[0].splitlines()) - 1,
                          len([k for k in range(5 * 4410) if Fraction(1, 10) <= Fraction(k, 44100) < of_m["b"]]))
 
+    def three_rates(self, ticks=1000):
+        """Streams whose samples' times no ticks below 2^31 Hz hold; the times of each."""
+        times = {}
+        for name, rate, block, blocks in (("A", "333.3", 20, 20), ("B", "6667.3", 400, 20), ("C", "44100", 4410, 12)):
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                          "  content:\n    - {value: x, type: uint32_t}\n")
+            begins = [int(ticks + Fraction(ticks * block * k) / Fraction(rate)) for k in range(blocks)]
+            self.write(f"{name}.0.sds", plain(*[
+                (begin, struct.pack(f"<{block}I", *range(block * k, block * (k + 1)))) for k, begin in enumerate(begins)]))
+            times[name] = [Fraction(begin, ticks) + k / Fraction(rate) for begin in begins for k in range(block)]
+        run("pack", *[self.path(f"{name}.0.sds") for name in "ABC"], "-o", self.path("abc.sdsz"))
+        return self.path("abc.sdsz"), times
+
+    def test_labels_hold_their_samples_where_no_ticks_hold_all(self):
+        rec, times = self.three_rates()
+        for first in range(3, 300, 37):
+            begin, end = times["A"][first], times["A"][first + 9]
+            for how in (["label", "add", rec, "-c", "q", "--from", repr(float(begin)), "--to", repr(float(end))],
+                        ["query", rec, f"A.x >= {first} and A.x < {first + 9}", "--add-label", "q"]):
+                self.assertNotIn("rounded", run(*how)[1])
+                for name, samples in times.items():
+                    rows = run("export", "csv", rec, "-s", name, "--label", "q")[0].splitlines()[1:]
+                    self.assertEqual([int(row.split(",")[1]) for row in rows],
+                                     [k for k, time in enumerate(samples) if begin <= time < end], (name, how))
+                run("label", "rm", rec, "--all")
+        # What nothing holds is told.
+        err = run("label", "add", rec, "-c", "q", "--from", repr(17 / 13), "--to", 1.5)[1]
+        self.assertIn("1 label is rounded to ticks of 1000000000 Hz: no ticks hold those of the file and the times of samples", err)
+
+    def test_labels_that_were_exported_are_known_where_no_ticks_hold_all(self):
+        rec, _ = self.three_rates(ticks=1000000)
+        for begin, end in ((3.778, 4.3), (2.5, 2.6), (3.001, 3.1)):
+            run("label", "add", rec, "-c", "y", "--from", begin, "--to", end)
+        before = self.read("abc.labels.yml")
+        for options in ([], ["--normalize"]):
+            for form in ("csv", "txt"):
+                out = self.path("l." + form)
+                run("label", "export", rec, "-o", out, *options, *(["-s", "A"] if options else []), "-f")
+                self.assertIn("imported 0, 3 labels in all", run("label", "import", rec, "-i", out, *options)[0])
+                self.assertEqual(self.read("abc.labels.yml"), before)
+        # Nor does a label beside them move them that needs finer ticks.
+        run("label", "export", rec, "-o", self.path("l.csv"), "--normalize", "-f")
+        with open(self.path("l.csv"), "a") as f:
+            f.write("z,0.4000001,0.5,,,,\n")
+        self.assertIn("imported 1, 4 labels in all", run("label", "import", rec, "-i", self.path("l.csv"), "--normalize")[0])
+
+    def test_labels_move_by_the_nearest_time_where_no_ticks_hold_all(self):
+        rec, _ = self.three_rates()
+        run("label", "add", rec, "-c", "y", "--from", 2.5, "--to", 2.6)
+        for by, begin in (("-1ns", 2.499999999), ("1ns", 2.5), ("0.1234567", 2.6234567), ("-0.1234567", 2.5)):
+            self.assertNotIn("rounded", run("label", "move", rec, "--all", f"--by={by}")[1])
+            label = json.loads(run("label", "list", rec, "--json")[0])["labels"][0]
+            self.assertEqual((label["from"], round(label["to"] - label["from"], 12)), (begin, 0.1))
+        for by in ("-0.3ns", "0.3ns"):
+            self.assertIn("1 label is rounded to ticks of 1000000000 Hz", run("label", "move", rec, "--all", f"--by={by}")[1])
+            self.assertEqual(json.loads(run("label", "list", rec, "--json")[0])["labels"][0]["from"], 2.5)
+
     def test_known_classes_stay_known_when_labels_come(self):
         rec = self.recording(rows=wave(1000, loud=((2, 4),)))
         head = "labels:\n  classes: [walk, rest]\n  intervals:\n    - {class: walk, from: 1, to: 2}\n"

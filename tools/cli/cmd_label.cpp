@@ -450,7 +450,7 @@ int run_import(const Options& o) {
       for (auto& timed : *read) timed.label.stream = stream;
   }
   if (!read) return fail_with(read.error());
-  for (auto& [label, span] : *read) {
+  for (auto& [label, span, precision] : *read) {
     if (label.stream.empty()) continue;
     auto about = opened->recording.find_stream(label.stream);
     if (!about)

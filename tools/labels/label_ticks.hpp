@@ -13,6 +13,10 @@ namespace sds {
 /// The slowest ticks that hold all of both; nothing where these are too fast to be told (2^31 Hz and more).
 std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b);
 
+/// 1 GHz, 100 MHz, 10 MHz and 1 MHz, as far as they are finer: where no ticks hold all, the first that hold those of a
+/// file.
+std::vector<Frequency> finer_decimals(const Frequency& ticks);
+
 /// The label with the same times in other ticks, to the nearest.
 Label in_ticks(Label label, const Frequency& from, const Frequency& to);
 
@@ -25,24 +29,27 @@ std::vector<Frequency> sample_frequencies(const Recording& recording);
 struct TimedLabel {
   Label label;
   TimeSpan span;
+  double precision_s = 0;  ///< of text that was cut there
 };
 
 struct PlacedLabels {
   LabelFile file;           ///< in the order they came
-  std::size_t rounded = 0;  ///< that may have lost or won a sample: no ticks hold their edges
+  std::size_t rounded = 0;  ///< that may have lost or won a sample: no ticks hold their edges and those of samples
 };
 
 /// Labels that are to go into a file with these ticks, where they hold all edges; where they do not, in the slowest
 /// ticks that hold those of the file and all times of samples (sample_frequencies()). An edge between two of these is
-/// on the next one: no sample lies before it. Where no ticks hold all, they are no slower than 1 MHz, and an edge is on
-/// the last one that is not behind it, so that a sample at the edge is in a label that begins there, and in none that
-/// ends there. Fails where an edge is no time of a recording.
+/// on the next one: no sample lies before it. Where no ticks hold all samples, they are such that hold the edges, if
+/// any do; else the finest decimal ones, down to 1 ns, and an edge is on the last one that is not behind it, so that a
+/// sample at the edge is in a label that begins there, and in none that ends there. Fails where an edge is no time of a
+/// recording.
 Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Frequency& ticks,
                                     const std::vector<Frequency>& of_samples);
 
 /// Moves the labels of these indices by a time, all by the same number of ticks, in which the file is then: its own,
 /// where the time is a whole number of them (of the decimal number that a person wrote), else as place_labels() chooses
-/// them. Returns how many are rounded. Fails, and changes nothing, where an edge would be no time of a recording.
+/// them, by the nearest number. Returns how many are rounded. Fails, and changes nothing, where an edge would be no
+/// time of a recording.
 Expected<std::size_t> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
                                    const std::vector<Frequency>& of_samples);
 

@@ -21,6 +21,8 @@ namespace sds {
 
 namespace {
 
+constexpr double kAudacityDigits = 1e-9;  // those that a label track has at most
+
 // `l` is one of the file's.
 std::string describe(const LabelFile& file, const Label& l) {
   // By the number that `label list` and `label rm` know it by.
@@ -109,16 +111,16 @@ bool take_ticks(LabelFile& file, const LabelFile& other, const Frequency& of_oth
   return true;
 }
 
-// Gives `file` ticks that hold the labels of both, where its own do not; where there are none, no slower ones than 1
-// MHz, as far as there are such (place_labels()).
+// Gives `file` ticks that hold the labels of both, where its own do not; where there are none, the finest decimal ones
+// (place_labels()).
 void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
   if (std::all_of(other.labels.begin(), other.labels.end(), [&](const Label& label) {
         return same_times(file, in_ticks(label, other.tick_frequency, file.tick_frequency), other, label);
       }))
     return;
   if (take_ticks(file, other, other.tick_frequency)) return;
-  constexpr Frequency kMicroseconds{1000000, 1};
-  if (file.tick_frequency.hz() < kMicroseconds.hz()) take_ticks(file, other, kMicroseconds);
+  for (const auto& decimal : finer_decimals(file.tick_frequency))
+    if (take_ticks(file, other, decimal)) return;
 }
 
 // The tick of `file` that an instant is on, or the last one before: a sample on an edge is in a label that begins
@@ -450,7 +452,8 @@ Expected<std::vector<TimedLabel>> read_audacity(const std::string& text, const I
     label.name = row.substr(second + 1);
     if (label.name.empty()) label.name = "unnamed";
     if (find_invalid_utf8(label.name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
-    if (auto added = add(labels, {std::move(label), *span}); !added) return at_line(line, added.error(), path);
+    if (auto added = add(labels, {std::move(label), *span, kAudacityDigits}); !added)
+      return at_line(line, added.error(), path);
   }
   return labels;
 }

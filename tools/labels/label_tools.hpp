@@ -14,10 +14,10 @@ namespace sds {
 Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording);
 
 /// Adds the labels of `other` to `file`; equal ones once. Where the ticks of `file` do not hold all of them, it gets
-/// the slowest that do; where there are none (a frequency of 2^31 Hz and more), they are at least microseconds, as far
-/// as there are such, and edges are on the last tick before (place_labels()): returns of how many labels. Known classes
-/// of `file` stay known, with those of `other`; where it has labels and knows any class, it still does. With `gap_s`,
-/// labels of the same class, stream and author that touch, overlap or lie at most so far apart become one.
+/// the slowest that do; where there are none (a frequency of 2^31 Hz and more), they are the finest decimal ones, down
+/// to 1 ns, and edges are on the last tick before (place_labels()): returns of how many labels. Known classes of `file`
+/// stay known, with those of `other`; where it has labels and knows any class, it still does. With `gap_s`, labels of
+/// the same class, stream and author that touch, overlap or lie at most so far apart become one.
 Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other);
 void join_labels(LabelFile& file, double gap_s);
 
