@@ -670,6 +670,30 @@ class Exports(Case):
             self.assertEqual(payload["sensors"], [{"name": "x", "units": "G"}, {"name": "y", "units": "N/A"}])
             self.assertEqual(payload["values"], [[i * 0.25, float(np.float32(y))] for i, y in rows])
 
+    def test_an_export_that_fails_leaves_no_folder(self):
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 100\n  content:\n    - {value: a, type: float}\n")
+        self.write("S.0.sds", plain(*[(10 * k, struct.pack("<f", math.nan)) for k in range(50)]))
+        before = sorted(os.listdir(self.folder.name))
+        for out in ("e/", "deep/er/", "e"):
+            for options in ([], ["--multi-label"]):
+                _, err = run("export", "edge-impulse", self.path("S.0.sds"), "-o", self.path(out), *options, expect=3)
+                self.assertIn("50 values are no finite numbers, and Edge Impulse takes none", err)
+                self.assertNotIn("channels", err)
+                self.assertEqual(sorted(os.listdir(self.folder.name)), before)
+        # What was there stays, be it empty.
+        os.makedirs(self.path("there"))
+        run("export", "edge-impulse", self.path("S.0.sds"), "-o", self.path("there"), expect=3)
+        self.assertEqual(os.listdir(self.path("there")), [])
+
+    def test_rows_of_qeexo_are_whole_milliseconds(self):
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 100\n  content:\n    - {value: a, type: float}\n")
+        self.write("S.0.sds", plain(*[(10 * k, struct.pack("<f", k)) for k in range(50)]))
+        for interval in ("33.3ms", "0.0005", "1.5ms"):
+            _, err = run("export", "qeexo", self.path("S.0.sds"), "--interval", interval, "-o", self.path("q.csv"), expect=2)
+            self.assertIn("interval", err)
+        for interval in ("33ms", "0.033", "1ms", "0.07"):
+            run("export", "qeexo", self.path("S.0.sds"), "--interval", interval, "-o", self.path("q.csv"), "-f")
+
     def test_qeexo_rows_are_what_arms_converter_makes(self):
         self.write("Accelerometer.sds.yml", "sds:\n  name: Accelerometer\n  sample-frequency: 20\n  content:\n" +
                    "".join(f"    - {{value: {c}, type: int16_t, scale: 0.1}}\n" for c in "xyz"))

@@ -236,8 +236,10 @@ int run_stats(const Options& o) {
       fmt::print("{:<{}} {:>14} {:>8}\n", name, width, 0, grouped(s.nan_count));
       continue;
     }
-    fmt::print("{:<{}} {:>14} {:>8} {:>13.6g} {:>13.6g} {:>13.6g} {:>13}\n", name, width, grouped(s.count),
-               grouped(s.nan_count), s.min, s.max, s.mean, s.deviation ? fmt::format("{:.6g}", *s.deviation) : "-");
+    // What is not a number has a sign that says nothing.
+    const auto text = [](double value) { return fmt::format("{:.6g}", std::isnan(value) ? std::abs(value) : value); };
+    fmt::print("{:<{}} {:>14} {:>8} {:>13} {:>13} {:>13} {:>13}\n", name, width, grouped(s.count), grouped(s.nan_count),
+               text(s.min), text(s.max), text(s.mean), s.deviation ? text(*s.deviation) : "-");
   }
   for (const auto i : *streams)
     if (const auto why = why_no_samples(recording->streams()[i]))

@@ -27,6 +27,25 @@ std::string known_ending(const std::filesystem::path& path) {
 
 }  // namespace
 
+MadeFolder::MadeFolder(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  for (auto at = folder.has_filename() ? folder : folder.parent_path();
+       !at.empty() && !std::filesystem::exists(std::filesystem::symlink_status(at, ignored)); at = at.parent_path())
+    first_ = at;
+}
+
+MadeFolder::~MadeFolder() {
+  std::error_code ignored;
+  if (first_.empty() || !std::filesystem::is_directory(std::filesystem::symlink_status(first_, ignored))) return;
+  std::vector<std::filesystem::path> folders{first_};
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(first_, ignored))
+    if (std::filesystem::is_directory(entry.symlink_status(ignored))) folders.push_back(entry.path());
+  // From the innermost on; what has something in it stays.
+  std::sort(folders.begin(), folders.end(),
+            [](const auto& a, const auto& b) { return a.native().size() > b.native().size(); });
+  for (const auto& one : folders) std::filesystem::remove(one, ignored);
+}
+
 bool names_folder(const std::filesystem::path& output) {
   std::error_code ignored;
   return output.native().ends_with('/') || std::filesystem::is_directory(output, ignored);

@@ -26,6 +26,18 @@ CLI::Validator names_new_folder();
 /// Whether `output` is a folder that is there, or is named like one: it ends in /.
 bool names_folder(const std::filesystem::path& output);
 
+/// A folder that an export makes, with those above it: what is left empty of them, as where it fails, goes at the end.
+class MadeFolder {
+ public:
+  explicit MadeFolder(const std::filesystem::path& folder);
+  ~MadeFolder();
+  MadeFolder(const MadeFolder&) = delete;
+  MadeFolder& operator=(const MadeFolder&) = delete;
+
+ private:
+  std::filesystem::path first_;  // of those that are not there yet; empty: none
+};
+
 /// What is wrong with the name of a file of a format with these endings (".csv"), whose own ending is that of another
 /// format that is read or written here; "" if nothing is, as of an ending that nobody knows.
 std::string wrong_ending(const std::filesystem::path& file, const std::vector<std::string>& endings);

@@ -567,6 +567,7 @@ int run_export(Options o) {
     return fail_with({ErrorCode::usage, "standard output is not possible here: give a name with -o", {}, {}});
   if (auto wrong = wrong_output(o); !wrong.empty()) return fail_with({ErrorCode::usage, std::move(wrong), {}, {}});
   if (is_folder_of_classes(o)) o.output += '/';
+  const MadeFolder made_folder(o.output);
   if (auto ok = refuse_options_without_effect(o); !ok) return fail_with(ok.error());
   if (!o.window_text.empty()) {
     if (!o.split.empty()) {

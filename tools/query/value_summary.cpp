@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "channel_values.hpp"
 #include "query.hpp"
@@ -44,26 +45,50 @@ std::map<std::uint32_t, std::vector<IndexedStatistics>> statistics_of_all(const 
   return all;
 }
 
-// Sums about the first value, so that an offset does not cost precision.
+// Sums about the first finite value, so that an offset does not cost precision.
 struct Moments {
   std::uint64_t count = 0;
   std::uint64_t nan_count = 0;
-  double first = 0;
+  std::optional<double> first;
   double min = 0;
   double max = 0;
   double sum = 0;
   double squares = 0;
+  long double sum_of_large = 0;  // whose squares a double has no room for
+  long double squares_of_large = 0;
+  std::optional<double> infinite;  // or not a number, of both signs
   void add(double value) {
     if (std::isnan(value)) {
       ++nan_count;
       return;
     }
-    if (count++ == 0) first = min = max = value;
+    if (count++ == 0) min = max = value;
     min = std::min(min, value);
     max = std::max(max, value);
-    const double d = value - first;
-    sum += d;
-    squares += d * d;
+    if (std::isinf(value)) {
+      infinite = infinite.value_or(0) + value;
+      return;
+    }
+    if (!first) first = value;
+    const double d = value - *first;
+    if (std::abs(d) < 1e120) {
+      sum += d;
+      squares += d * d;
+    } else {
+      const long double large = static_cast<long double>(value) - *first;
+      sum_of_large += large;
+      squares_of_large += large * large;
+    }
+  }
+  [[nodiscard]] long double mean_about_first() const { return (sum + sum_of_large) / static_cast<long double>(count); }
+  [[nodiscard]] double mean() const {
+    return infinite ? *infinite : static_cast<double>(mean_about_first() + first.value_or(0));
+  }
+  [[nodiscard]] double deviation() const {
+    if (infinite) return std::numeric_limits<double>::quiet_NaN();
+    const long double about = mean_about_first();
+    return static_cast<double>(
+        std::sqrt(std::max(0.0L, (squares + squares_of_large) / static_cast<long double>(count) - about * about)));
   }
 };
 
@@ -140,10 +165,13 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
                                       : found->sum * channel.scale + channel.offset * static_cast<double>(found->count);
         }
       }
-      for (std::size_t v = 0; v < values.size() && from_index; ++v) {
-        of_stream[v].from_index = true;
+      for (std::size_t v = 0; v < values.size(); ++v)
         if (of_stream[v].count > 0) of_stream[v].mean = sums[v] / static_cast<double>(of_stream[v].count);
-      }
+      // A sum of finite values may be more than a double holds.
+      from_index = from_index && std::none_of(of_stream.begin(), of_stream.end(), [](const ValueSummary& s) {
+                     return !std::isfinite(s.mean) && std::isfinite(s.min) && std::isfinite(s.max);
+                   });
+      for (auto& summary : of_stream) summary.from_index = from_index;
     }
     if (!from_index) {
       SampleOptions options;
@@ -171,9 +199,8 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
         summary.min = m.min;
         summary.max = m.max;
         if (m.count == 0) continue;
-        const auto n = static_cast<double>(m.count);
-        summary.mean = m.first + m.sum / n;
-        summary.deviation = std::sqrt(std::max(0.0, m.squares / n - (m.sum / n) * (m.sum / n)));
+        summary.mean = m.mean();
+        summary.deviation = m.deviation();
       }
     }
     summaries.insert(summaries.end(), of_stream.begin(), of_stream.end());

@@ -192,7 +192,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
     return fail(
         ErrorCode::bad_input,
         not_finite.text(stream.id) +
-            ", and Edge Impulse takes none: export a part without them (--from, --to, --label), or other channels",
+            ", and Edge Impulse takes none: export a part without them (--from, --to, --label), or other streams",
         recording.path());
   document.end_array();
   document.end_map();

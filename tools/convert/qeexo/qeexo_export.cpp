@@ -88,6 +88,9 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   const double interval = std::round(options.interval_s * 1000);
   if (!(interval >= 1)) return fail(ErrorCode::usage, "the interval must be at least 1 ms");
+  if (std::abs(options.interval_s * 1000 - interval) > 1e-9 * interval)
+    return fail(ErrorCode::usage, fmt::format("times of rows are whole milliseconds: an interval of {} ms is none",
+                                              options.interval_s * 1000));
   ExportReport report;
   TextCaches caches;
   std::vector<Sensor> sensors;
