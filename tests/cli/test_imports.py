@@ -1032,6 +1032,26 @@ class Imports(Case):
         self.assertEqual(run("import", "mcap", self.path("a.mcap"), "-o", self.path("a.sdsz"))[1], "")
         self.assertEqual([e["class"] for e in listed("a.sdsz")], ["walk"])
 
+    def test_labels_of_mcap_keep_their_samples(self):
+        # Times of messages are nanoseconds, and the ticks that they get here are not.
+        for rate, ticks in ((52, 32768), ("333.3", 1000)):
+            self.write("B.sds.yml", f"sds:\n  name: B\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                    "  content:\n    - {value: x, type: uint32_t}\n")
+            period = 1 / Fraction(rate)
+            begins = [int(ticks * (4 + 20 * k * period)) for k in range(8)]
+            self.write("B.0.sds", plain(*[(t, np.arange(20 * k, 20 * k + 20, dtype="<u4").tobytes()) for k, t in enumerate(begins)]))
+            run("pack", self.path("B.0.sds"), "-o", self.path("b.sdsz"), "-f")
+            times = [Fraction(t, ticks) + k * period for t in begins for k in range(20)]
+            spans = [(first, first + 7) for first in range(30, 140, 9)]
+            self.write("b.labels.yml", "labels:\n  version: 1\n")
+            for n, (first, last) in enumerate(spans):
+                run("label", "add", self.path("b.sdsz"), "-c", f"c{n}", "--from", repr(float(times[first])), "--to", repr(float(times[last])))
+            run("export", "mcap", self.path("b.sdsz"), "-o", self.path("b.mcap"), "-f")
+            run("import", "mcap", self.path("b.mcap"), "-o", self.path("m.sdsz"), "-f")
+            for n, (first, last) in enumerate(spans):
+                rows = self.csv_of(self.path("m.sdsz"), "--label", f"c{n}").splitlines()[1:]
+                self.assertEqual([int(row.split(",")[1]) for row in rows], list(range(first, last)), (rate, n))
+
     def test_of_a_label_that_began_before_the_recording_the_rest_is_imported(self):
         # A begins at 1 s, and --normalize makes that 0: of a label from 0.5 to 2 s, 0 to 1 s is left.
         self.write("A.sds.yml", "sds:\n  name: A\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

@@ -30,6 +30,13 @@ std::optional<TimeSpan> span_of_all(const std::vector<ImportedRows>& rows, const
   return TimeSpan{begin, end};
 }
 
+// The tables that a label is about, of those that have their edges.
+template <class Visit>
+void for_each_table(const ImportedLabel& label, const std::vector<std::string>& tables, const Visit& visit) {
+  for (std::size_t t = 0; t < tables.size(); ++t)
+    if (label.table.empty() || label.table == tables[t]) visit(t);
+}
+
 }  // namespace
 
 RowTimes::RowTimes(const ImportedLabels* labels, std::size_t table, double interval_s) : interval_s_(interval_s) {
@@ -88,6 +95,61 @@ std::vector<ImportedLabel> labels_of_rows(const std::vector<ImportedLabel>& labe
     }
   }
   return timed;
+}
+
+EdgeTimes::EdgeTimes(std::vector<double> edges) : edges_(std::move(edges)), last_(-kNever) {
+  std::sort(edges_.begin(), edges_.end());
+  edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
+}
+
+void EdgeTimes::add(double source_s, double time_s) {
+  while (beside_.size() < edges_.size() && edges_[beside_.size()] <= source_s) beside_.push_back({last_, time_s});
+  last_ = time_s;
+}
+
+EdgeTimes::Beside EdgeTimes::at(double edge_s) const {
+  const auto i = static_cast<std::size_t>(std::lower_bound(edges_.begin(), edges_.end(), edge_s) - edges_.begin());
+  return i < beside_.size() ? beside_[i] : Beside{last_, kNever};
+}
+
+std::vector<EdgeTimes> edge_times(const ImportedLabels* labels, const std::vector<std::string>& tables) {
+  constexpr std::size_t kMostEdges = 4'000'000;
+  std::vector<std::vector<double>> edges(tables.size());
+  std::size_t count = 0;
+  for (std::size_t i = 0; labels != nullptr && i < labels->labels.size() && count <= kMostEdges; ++i) {
+    const ImportedLabel& label = labels->labels[i];
+    if (!label.rows.empty()) continue;
+    for_each_table(label, tables, [&](std::size_t t) {
+      edges[t].insert(edges[t].end(), {label.begin_s, label.end_s});
+      count += 2;
+    });
+  }
+  std::vector<EdgeTimes> times;
+  if (count > kMostEdges) return times;
+  for (auto& of_table : edges) times.emplace_back(std::move(of_table));
+  return times;
+}
+
+void keep_samples(std::vector<ImportedLabel>& labels, const std::vector<std::string>& tables,
+                  const std::vector<EdgeTimes>& edges, const std::vector<double>& intervals_s, double origin_s) {
+  for (auto& label : labels) {
+    if (!label.rows.empty()) continue;
+    for (double* edge : {&label.begin_s, &label.end_s}) {
+      double before = -kNever;
+      double first = kNever;
+      double behind = -kNever;  // where the last sample ends
+      for_each_table(label, tables, [&](std::size_t t) {
+        if (t >= edges.size()) return;
+        const auto beside = edges[t].at(*edge);
+        before = std::max(before, beside.before);
+        first = std::min(first, beside.first);
+        if (beside.first == kNever) behind = std::max(behind, beside.before + intervals_s[t]);
+      });
+      *edge -= origin_s;
+      const bool is_kept = before < *edge && *edge <= first;
+      if (before < first && !is_kept) *edge = first < kNever ? first : behind;
+    }
+  }
 }
 
 }  // namespace sds

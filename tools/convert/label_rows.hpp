@@ -1,4 +1,5 @@
-// Labels that are told by rows: which samples have them is known, and when these are, once the rows are written.
+// Which samples labels have in the source is known; when these are in the recording, whose times may be a tick off,
+// once they are written.
 #pragma once
 
 #include <cstdint>
@@ -44,5 +45,34 @@ class RowTimes {
 /// any label, each becomes one of each table, and `table` of a label is then called as in `streams`.
 std::vector<ImportedLabel> labels_of_rows(const std::vector<ImportedLabel>& labels, const std::vector<RowTimes>& tables,
                                           const std::vector<std::string>& streams);
+
+/// The samples of a table beside the edges of labels that are told by times.
+class EdgeTimes {
+ public:
+  /// In the source's seconds.
+  explicit EdgeTimes(std::vector<double> edges);
+  /// Of each row: its time in the source, and in the recording.
+  void add(double source_s, double time_s);
+
+  struct Beside {
+    double before;  ///< the last sample in front of the edge; -infinity: none
+    double first;   ///< the first that is not; infinity: none
+  };
+  [[nodiscard]] Beside at(double edge_s) const;
+
+ private:
+  std::vector<double> edges_;
+  std::vector<Beside> beside_;
+  double last_;
+};
+
+/// Of the tables that each label is about, all where it says none; called by their names. None at all where these would
+/// be too many.
+std::vector<EdgeTimes> edge_times(const ImportedLabels* labels, const std::vector<std::string>& tables);
+
+/// Moves the edges of labels that are told by times, on the recording's clock, as far as it takes to have the samples
+/// that they had in the source, where `origin_s` is its zero. `intervals_s`: how long a last sample lasts.
+void keep_samples(std::vector<ImportedLabel>& labels, const std::vector<std::string>& tables,
+                  const std::vector<EdgeTimes>& edges, const std::vector<double>& intervals_s, double origin_s);
 
 }  // namespace sds

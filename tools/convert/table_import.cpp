@@ -336,7 +336,7 @@ ScalarType scalar_type(ImportType type) {
                                    : ScalarType::f64;
 }
 
-// Labels on the clock of a recording that begins at `origin` of the source's seconds.
+// Labels on the clock of a recording, whose zero is at `source_origin` of the source's seconds.
 Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency& ticks,
                                    const std::vector<Frequency>& of_samples, double source_origin,
                                    const std::map<std::string, std::string>& stream_of, ImportReport& report) {
@@ -345,13 +345,12 @@ Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency
   std::vector<TimedLabel> timed;
   std::size_t without_stream = 0;
   for (const auto& label : labels.labels) {
-    const double origin = label.rows.empty() ? source_origin : 0;
     // What lies before the recording has no ticks in it: of a label that ends within, the rest is kept.
-    const double begin = label.end_s > origin ? std::max(0.0, label.begin_s - origin) : label.begin_s - origin;
-    const double end = std::max(begin, label.end_s - origin);
-    if (!file.tick_of(begin) || !file.tick_of(label.end_s - origin)) {
-      report.notes.push_back(
-          fmt::format("label {} at {} s is left out: it lies before the recording", label.name, label.begin_s));
+    const double begin = label.end_s > 0 ? std::max(0.0, label.begin_s) : label.begin_s;
+    const double end = std::max(begin, label.end_s);
+    if (!file.tick_of(begin) || !file.tick_of(label.end_s)) {
+      report.notes.push_back(fmt::format("label {} at {} s is left out: it lies before the recording", label.name,
+                                         label.begin_s + source_origin));
       continue;
     }
     std::string stream = label.table;
@@ -508,10 +507,15 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     makers.emplace_back(writer, ids[t], metadata[t], origin, facts[t].times.unit_s().value_or(0),
                         options.type == ImportType::automatic, labelled, contradicted[t], facts[t].longest_run);
   std::vector<RowTimes> row_times;
+  std::vector<double> intervals_s;
+  std::vector<std::string> names_of_tables;
   for (std::size_t t = 0; t < tables.size(); ++t) {
     const auto& rate = metadata[t].sample_frequency;
-    row_times.emplace_back(labels, t, rate ? 1 / rate->hz() : facts[t].mean_step(1 / ticks.hz()));
+    intervals_s.push_back(rate ? 1 / rate->hz() : facts[t].mean_step(1 / ticks.hz()));
+    row_times.emplace_back(labels, t, intervals_s.back());
+    names_of_tables.push_back(tables[t].name);
   }
+  auto edges = edge_times(labels, names_of_tables);
   std::vector<ImportTable> again;
   auto written =
       for_each_row(again, [&](std::size_t table, double time, std::span<const ImportValue> values) -> Expected<void> {
@@ -520,6 +524,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
         auto added = makers[table].add(time, values);
         if (added && row_times[table].wanted())
           row_times[table].add(makers[table].last_time(), makers[table].is_same_time());
+        if (added && !edges.empty()) edges[table].add(time, makers[table].last_time());
         return added;
       });
   if (!written) return fail(written);
@@ -554,6 +559,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
     std::vector<std::string> streams;
     for (const auto& m : metadata) streams.push_back(m.name);
     timed.labels = labels_of_rows(labels->labels, row_times, streams);
+    keep_samples(timed.labels, names_of_tables, edges, intervals_s, origin);
     std::vector<Frequency> of_samples;
     for (std::size_t t = 0; t < tables.size(); ++t)
       if (facts[t].rows > 0) add_frequencies(ticks, metadata[t], of_samples);
