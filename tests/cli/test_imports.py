@@ -462,6 +462,15 @@ class Imports(Case):
         labels = json.loads(run("label", "list", back, "--json")[0])["labels"]
         self.assertEqual([(e["class"], e["from"], e["to"]) for e in labels], [("a", 1, 1.2), ("b", 1.2, 1.3), ("a", 5, 5.4)])
 
+    def test_labels_of_times_that_go_back_are_told(self):
+        rows = [(k, "a" if k < 20 else "b") for k in (*range(30), *range(10, 40))]
+        text = "time,x,label\n" + "".join(f"{k / 100},{k},{label}\n" for k, label in rows)
+        path = self.write("t.csv", text)
+        _, err = run("import", "csv", path, "-o", self.path("t.sdsz"))
+        self.assertIn("times go back 1 time; they are kept as they are, and labels have all samples of their time, whichever rows they are of", err)
+        _, err = run("import", "csv", path, "--no-labels", "-o", self.path("t.sdsz"), "-f")
+        self.assertIn("times go back 1 time; they are kept as they are\n", err)
+
     def test_whole_numbers_of_64_bits_keep_every_digit(self):
         signed = [2**53 + 1, -2**63, 2**63 - 1, 0, -1]
         unsigned = [2**64 - 1, 2**53 + 1, 0, 1, 2**63]

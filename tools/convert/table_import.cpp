@@ -495,8 +495,11 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
       m.channels.push_back(channel);
     }
     if (facts[t].backwards > 0)
-      report.notes.push_back(
-          fmt::format("{}: times go back {} times; they are kept as they are", m.name, facts[t].backwards));
+      report.notes.push_back(fmt::format("{}: times go back {} time{}; they are kept as they are{}", m.name,
+                                         facts[t].backwards, facts[t].backwards == 1 ? "" : "s",
+                                         labels != nullptr && !labels->labels.empty()
+                                             ? ", and labels have all samples of their time, whichever rows they are of"
+                                             : ""));
     auto id = (*made)->add_stream(m);
     if (!id) return fail(id);
     ids[t] = *id;
