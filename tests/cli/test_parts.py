@@ -204,6 +204,16 @@ class Parts(Case):
         run("pack", a, b, c, "-o", self.path("p.sdsz"), "-f")
         self.assertEqual(told(self.path("p.sdsz")), set())
 
+    def test_labels_of_several_files_that_no_ticks_hold_are_told(self):
+        files = self.stream("A"), self.stream("B")
+        for name, ticks in (("A", 3333000), ("B", 66673000)):
+            self.label(f"{name}.0.labels.yml", ("sit", f"{1 + 1 / ticks:.12f}", 2), head=f"  tick-frequency: {ticks}\n")
+        told = "1 label is rounded to ticks of 66673000 Hz: no ticks hold those of all files"
+        self.assertIn(told, run("pack", *files, "-o", self.path("p.sdsz"))[1])
+        self.assertIn(told, run("cut", *files, "--from", 1, "-o", self.path("c.sdsz"))[1])
+        self.assertIn(told, run("export", "npz", *files, "-o", self.path("o.npz"))[1])
+        self.assertNotIn("rounded", run("label", "list", self.path("p.sdsz"))[1])
+
     def test_a_label_chooses_time_of_the_stream_that_it_is_about(self):
         both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))
         self.label("ab.labels.yml", ("sit", 1, 2, "B"), ("sit", 4, 4.5), ("sit", 6, 7, "A"), ("lie", 8, 9, "B"))

@@ -16,6 +16,7 @@ Expected<ExportedLabels> exported_labels(const Recording& recording, const std::
                                          const StreamTimes& within, bool normalize, std::vector<std::string>& notes) {
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
+  if (auto note = note_of_rounded(*labels)) notes.push_back(std::move(*note));
   ExportedLabels exported{std::move(*labels), {}};
   std::vector<std::size_t> with_values;
   std::vector<std::string> ids;

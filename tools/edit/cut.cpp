@@ -136,6 +136,7 @@ LabelFile labels_of_part(const Recording& recording, const std::vector<std::size
     report.notes.push_back("the labels are left behind: " + labels.error().to_string());
     return {};
   }
+  if (auto note = note_of_rounded(*labels)) report.notes.push_back(std::move(*note));
   LabelFile left;
   left.tick_frequency = labels->tick_frequency;
   left.classes = labels->classes;

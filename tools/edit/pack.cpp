@@ -190,6 +190,7 @@ Expected<void> take_labels_of_all_files(const Recording& input, LabelsAlong& lab
   if (beside_first && first && first->labels == all->labels && first->classes == all->classes &&
       first->tick_frequency == all->tick_frequency)
     return {};
+  if (auto note = note_of_rounded(*all)) report.notes.push_back(std::move(*note));
   auto text = all->checked_yaml();
   if (!text) return fail(text);
   if (!labels.write_instead(std::move(*text)))

@@ -34,6 +34,7 @@ struct LabelFile {
   Frequency tick_frequency;
   std::vector<std::string> classes;  ///< the classes that are known; empty: any
   std::vector<Label> labels;
+  std::size_t rounded = 0;  ///< by labels_of(): no ticks hold them and those of the other files
 
   [[nodiscard]] double seconds_of(std::uint64_t tick) const { return seconds(tick, tick_frequency); }
   /// The tick nearest to a time; fails on negative times and ones beyond 2^53 ticks.
@@ -75,6 +76,8 @@ Expected<LabelFile> labels_beside(const Recording& recording);
 Expected<LabelFile> labels_of(const Recording& recording);
 /// The label files beside a recording, or beside any of its plain files, those that there are.
 std::vector<std::filesystem::path> label_files(const Recording& recording);
+/// "2 labels are rounded to ticks of 66673000 Hz: no ticks hold those of all files"; nothing where none is.
+std::optional<std::string> note_of_rounded(const LabelFile& labels);
 /// What a message about the labels names: the one label file, else the recording.
 std::filesystem::path place_of_labels(const Recording& recording);
 

@@ -1,4 +1,6 @@
 // The labels of a recording, wherever they are: beside it, beside each of its plain files, or in their names.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -99,6 +101,12 @@ std::filesystem::path place_of_labels(const Recording& recording) {
   return files.size() == 1 ? files.front() : recording.path();
 }
 
+std::optional<std::string> note_of_rounded(const LabelFile& labels) {
+  if (labels.rounded == 0) return std::nullopt;
+  return fmt::format("{} label{} rounded to ticks of {} Hz: no ticks hold those of all files", labels.rounded,
+                     labels.rounded == 1 ? " is" : "s are", labels.tick_frequency.to_string());
+}
+
 Expected<LabelFile> labels_of(const Recording& recording) {
   const auto files = label_files(recording);
   if (!files.empty() && (recording.sdsz() || recording.streams().size() == 1)) return LabelFile::load(files.front());
@@ -109,6 +117,7 @@ Expected<LabelFile> labels_of(const Recording& recording) {
   }
   auto all = labels_of_file(recording, 0);
   if (!all) return all;
+  std::size_t rounded = 0;
   for (std::size_t i = 1; i < recording.streams().size(); ++i) {
     auto more = labels_of_file(recording, i);
     if (!more) return more;
@@ -120,10 +129,15 @@ Expected<LabelFile> labels_of(const Recording& recording) {
       const LabelFile coarse = std::exchange(*all, {});
       all->tick_frequency = more->tick_frequency;
       all->classes = coarse.classes;
-      if (auto merged = merge_labels(*all, coarse); !merged) return fail(merged);
+      auto merged = merge_labels(*all, coarse);
+      if (!merged) return fail(merged);
+      rounded += *merged;
     }
-    if (auto merged = merge_labels(*all, *more); !merged) return fail(merged);
+    auto merged = merge_labels(*all, *more);
+    if (!merged) return fail(merged);
+    rounded += *merged;
   }
+  all->rounded = rounded;
   leave_out_what_is_said_of_all(*all);
   return all;
 }
