@@ -182,7 +182,10 @@ class PackedSession final : public SessionWriter {
   Expected<void> flush() override {
     for (auto& [handle, stream] : streams_)
       if (auto added = add_clock_if_due(stream); !added) return added;
-    return repeat([&] { return writer_->flush(); });
+    auto flushed = repeat([&] { return writer_->flush(); });
+    if (const auto replaced = writer_->take_replaced_log())
+      spdlog::warn("record   {}: {}: the log was written anew", options_.device, replaced->to_string());
+    return flushed;
   }
 
   Expected<void> seal() override {
@@ -308,7 +311,7 @@ class PackedSession final : public SessionWriter {
   // What the writer has in hand when it fails it keeps, and writes when it resumes.
   template <class Again>
   Expected<void> settle(Expected<void> done, Again again) {
-    if (done || !writer_->failure()) return done;
+    if (done || !writer_->failure() || !writer_->can_resume()) return done;
     return sds::settle(options_.gate, options_.device, std::move(done), again);
   }
 

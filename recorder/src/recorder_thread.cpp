@@ -315,6 +315,10 @@ Expected<void> RecorderThread::open(const Work& work) {
   known_[work.handle].name = work.text;
   if (!session_) {
     auto made = options_.make_session(work.options, work.text);
+    if (!made && disk_failed(made.error())) {
+      tell_another_try(options_.device, made.error());
+      made = options_.make_session(work.options, work.text);
+    }
     if (!made) return fail(made);
     session_ = std::move(*made);
     close_failed_ = false;

@@ -27,6 +27,8 @@ std::string size_text(std::uint64_t bytes) {
 
 bool lacks_room(const Error& error) { return is_disk_full(error) || error.system_error == ENOMEM; }
 
+bool disk_failed(const Error& error) { return error.system_error == EIO; }
+
 SpaceGate::SpaceGate(Options options) : options_(std::move(options)) {
   if (!options_.free_bytes)
     options_.free_bytes = [directory = options_.directory] {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,10 +45,25 @@ Expected<std::size_t> InputFile::read(std::uint64_t offset, std::span<std::byte>
   return done;
 }
 
+namespace {
+
+// Of the whole file. A lock for writing can only be had by who may write the file, and asking for it takes none.
+struct flock whole_file(short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+}  // namespace
+
 bool InputFile::is_in_use() const {
-  if (::flock(descriptor_, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
-  ::flock(descriptor_, LOCK_UN);
+#ifdef F_OFD_GETLK
+  struct flock lock = whole_file(F_RDLCK);
+  return ::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+#else
   return false;
+#endif
 }
 
 Expected<void> ByteSource::read_exactly(std::uint64_t offset, std::span<std::byte> out) const {
@@ -150,7 +164,12 @@ Expected<void> OutputFile::rename_to(const std::filesystem::path& path) {
   return {};
 }
 
-void OutputFile::mark_in_use() const { ::flock(descriptor_, LOCK_EX | LOCK_NB); }
+void OutputFile::mark_in_use() const {
+#ifdef F_OFD_SETLK
+  struct flock lock = whole_file(F_WRLCK);
+  ::fcntl(descriptor_, F_OFD_SETLK, &lock);
+#endif
+}
 
 bool OutputFile::is_at(const std::filesystem::path& path) const {
   struct stat open {};

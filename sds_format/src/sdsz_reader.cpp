@@ -40,7 +40,10 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
   if (!file) return fail(file);
   // The log is opened before the file is looked at: what it loses from here on stands in the file by then.
   std::vector<std::shared_ptr<const ByteSource>> logs;
-  for (const auto& log_path : {wal_path(path), new_wal_path(path)}) {
+  std::error_code ignored;
+  const bool is_link = std::filesystem::is_symlink(path, ignored);  // the log is beside what it leads to
+  const auto recording = is_link ? std::filesystem::weakly_canonical(path, ignored) : path;
+  for (const auto& log_path : {wal_path(recording), new_wal_path(recording)}) {
     auto log = InputFile::open(log_path);
     if (log) {
       logs.push_back(std::move(*log));
@@ -79,7 +82,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   reader->take_facts();
   if (!reader->has_session_) reader->damage_log_->add(without_blocks({0, 0, "the session section is lost"}));
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
-  if (!reader->complete() && !reader->has_log_ && !reader->being_written_) reader->note_cut_off();
+  if (!reader->complete() && !reader->has_log_) reader->note_cut_off();
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
   reader->find_doubts();
   return std::shared_ptr<const SdszReader>(std::move(reader));
@@ -317,7 +320,9 @@ void SdszReader::note_cut_off() {
     end.reason = "the recording's last sections are damaged or cut off; all streams end before" +
                  (end.reason.empty() ? "" : " (" + end.reason + ")");
   } else {
-    end.reason = "the recording has no end: it was cut off" + (end.reason.empty() ? "" : " (" + end.reason + ")");
+    end.reason = (being_written_ ? std::string("the recording has no end: it is still being recorded")
+                                 : std::string("the recording has no end: it was cut off")) +
+                 (end.reason.empty() ? "" : " (" + end.reason + ")");
     end.reason += foreign_log_ ? "; the log beside it is of another recording, or damaged"
                                // Which nothing in the file tells: see Durability.
                                : fmt::format("; what came last stands in its log, {}, if it had one",
@@ -383,9 +388,8 @@ void SdszReader::find_doubts() {
              at_end_of_stream});
     }
     stream.doubts.push_back({last_tick,
-                             has_log_ || being_written_
-                                 ? "the recording was not closed: what came after its last flush is not known"
-                                 : "blocks may be lost: the recording has no end: it was cut off",
+                             has_log_ ? "the recording was not closed: what came after its last flush is not known"
+                                      : "blocks may be lost: the recording has no end: it was cut off",
                              at_end_of_stream});
   }
 }

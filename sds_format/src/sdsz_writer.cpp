@@ -60,7 +60,7 @@ Expected<void> SdszWriter::State::resume() {
   if (close_step < 5)
     if (!sink->truncate(stored)) return still();
   if (wal && !log_failure && close_step <= 5)
-    if (!wal->repair()) return still();
+    if (auto repaired = wal->repair(); !repaired) log_failure = lasting(std::move(repaired.error()));
   failure.reset();
   // What was full then, and had not the memory to be sealed.
   for (std::uint32_t id = 0; id < streams.size(); ++id) {
@@ -342,8 +342,13 @@ Expected<void> SdszWriter::resume() {
 
 SdszWriter::Closing SdszWriter::closing() const {
   if (state_->close_step < 4) return Closing::unfinished;
-  return state_->close_step < 6 ? Closing::written : Closing::stored;
+  const bool synced = state_->wal ? state_->close_step > 4 : state_->close_step > 5;
+  return synced ? Closing::stored : Closing::written;
 }
+
+bool SdszWriter::can_resume() const { return !state_->for_good; }
+
+std::optional<Error> SdszWriter::take_replaced_log() { return std::exchange(state_->replaced_log, std::nullopt); }
 
 bool SdszWriter::log_is_in_place() const {
   return !state_->wal || state_->close_step > 0 || state_->wal->is_in_place();

@@ -1,5 +1,6 @@
 // The write-ahead log of a recording that is being written.
 #include <algorithm>
+#include <cerrno>
 
 #include "sdsz_writer_state.hpp"
 
@@ -37,6 +38,12 @@ Expected<void> SdszWriter::State::log_open_blocks(WalWriter& log) {
   return write();
 }
 
+// What waiting for space does not help, even if space was what lacked: nobody knows what a sync that failed left.
+Error SdszWriter::State::lasting(Error&& error) {
+  if (is_disk_full(error)) error.system_error = EIO;
+  return std::move(error);
+}
+
 void SdszWriter::State::save_in_log() {
   if (!wal || log_failure || std::exchange(saved_in_log, true) || !wal->repair()) return;
   Expected<void> done;
@@ -48,7 +55,12 @@ void SdszWriter::State::save_in_log() {
   }
   if (done) done = log_open_blocks(*wal);
   if (!done) return (void)wal->repair();
-  if (options.durability == Durability::power && wal->sync()) synced_log_bytes = wal->bytes();
+  if (options.durability != Durability::power) return;
+  if (auto synced = wal->sync(); !synced) {
+    log_failure = lasting(std::move(synced.error()));
+  } else {
+    synced_log_bytes = wal->bytes();
+  }
 }
 
 std::uint64_t SdszWriter::State::tick_behind_log(const OpenStream& stream) {
@@ -69,7 +81,7 @@ bool SdszWriter::State::log_is_due_for_renewal() const {
 }
 
 Expected<void> SdszWriter::State::flush_log() {
-  if (log_failure) return latch(tl::unexpected<Error>(*log_failure));
+  if (log_failure) return replace_log();
   if (wal->bytes() >= renew_at && log_is_due_for_renewal()) {
     auto renewed = renew_log();
     if (renewed || failure) return renewed;
@@ -79,16 +91,22 @@ Expected<void> SdszWriter::State::flush_log() {
   }
   if (auto done = log_open_blocks(*wal); !done) return latch(std::move(done));
   if (options.durability != Durability::power || wal->bytes() == synced_log_bytes) return {};
-  auto synced = wal->sync();
-  if (!synced) {
-    // Nobody knows what of it is on the disk: what is open goes into another, or into sections when the writer is
-    // closed.
-    if (renew_log()) return {};
-    if (!failure) log_failure = synced.error();
-    return latch(std::move(synced));
+  if (auto synced = wal->sync(); !synced) {
+    log_failure = lasting(std::move(synced.error()));
+    return replace_log();
   }
   synced_log_bytes = wal->bytes();
   return {};
+}
+
+// Nobody knows what of the log is on the disk: what is open goes into another, or into sections when the writer is
+// closed.
+Expected<void> SdszWriter::State::replace_log() {
+  if (renew_log()) {
+    replaced_log = std::exchange(log_failure, std::nullopt);
+    return {};
+  }
+  return latch(tl::unexpected<Error>(*log_failure));
 }
 
 Expected<void> SdszWriter::State::renew_log() {

@@ -82,11 +82,12 @@ struct SdszWriter::State {
   std::uint64_t renew_at = 0;          // bytes of the log from which on its renewal may be tried
   std::uint32_t sequence = 0;
   std::optional<Error> failure;
-  std::optional<Error> log_failure;  // which no resume() helps: nothing can be flushed any more, but the file be closed
-  bool saved_in_log = false;         // since the failure
-  bool for_good = false;             // no resume() helps
-  bool closing = false;              // close() was called
-  std::size_t close_step = 0;        // how far it came
+  std::optional<Error> log_failure;   // the log is not to be trusted: nothing is flushed before it is replaced
+  std::optional<Error> replaced_log;  // why it was, and nobody asked yet
+  bool saved_in_log = false;          // since the failure
+  bool for_good = false;              // no resume() helps
+  bool closing = false;               // close() was called
+  std::size_t close_step = 0;         // how far it came
   bool closed = false;
 
   std::deque<std::unique_ptr<SectionJob>> jobs;  // in the order of their sections
@@ -104,7 +105,7 @@ struct SdszWriter::State {
     if (!failure) failure = std::move(error);
   }
   tl::unexpected<Error> latch(Expected<void> failed, Failure kind = Failure::until_resumed) {
-    note_failure(std::move(failed.error()), kind);
+    note_failure(kind == Failure::permanent ? lasting(std::move(failed.error())) : std::move(failed.error()), kind);
     return tl::unexpected<Error>(*failure);
   }
 
@@ -284,6 +285,10 @@ struct SdszWriter::State {
   [[nodiscard]] bool log_is_due_for_renewal() const;
 
   Expected<void> flush_log();
+
+  Expected<void> replace_log();
+
+  static Error lasting(Error&& error);
 
   // Puts a log of what is open in the place of the one that there is, which counts until then. If that fails, it still
   // does, unless the failure latched. Throws only behind that.

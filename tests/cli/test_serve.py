@@ -326,11 +326,23 @@ class Serve(Case):
                 time.sleep(0.1)  # another batch
                 write(connection, handle, plain((2, b"two")))
                 wait_until(lambda: os.path.getsize(recording) > begun, "the clock pair of the first block is in the file")
-                out, _ = run("check", recording)
-                self.assertIn("not closed: it is still being recorded", out)
-                self.assertEqual(out.splitlines()[-1], "sound so far, but not closed")
-                out, _ = run("recover", recording, "-o", copy)
-                self.assertRegex(out.splitlines()[-1], "^not closed: it is still being recorded.*nothing else is missing$")
+                # A link leads to the same log.
+                link = self.path(f"link{n}.sdsz")
+                os.symlink(recording, link)
+                for name in (recording, link):
+                    if durability == "none":  # nothing beside it has what came last
+                        self.assertIn("it is still being recorded", run("check", name, expect=1)[0])
+                        continue
+                    out, _ = run("check", name)
+                    self.assertIn("not closed: it is still being recorded", out)
+                    self.assertEqual(out.splitlines()[-1], "sound so far, but not closed")
+                    out, _ = run("recover", name, "-o", copy, "-f")
+                    self.assertRegex(out.splitlines()[-1],
+                                     "^not closed: it is still being recorded.*nothing else is missing$")
+                before = self.read(recording)
+                run("recover", recording, "-o", self.path("other.sdsz"), "-f", expect=3 if durability == "none" else 0)
+                self.assertIn("is being recorded", run("pack", self.path("other.sdsz"), "-o", recording, "-f", expect=2)[1])
+                self.assertEqual(self.read(recording), before)
                 server.stop(signal.SIGKILL)
             # The pair says that a block had come, and neither the file nor its log has it.
             out, _ = run("check", recording, expect=1)

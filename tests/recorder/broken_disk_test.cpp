@@ -28,26 +28,29 @@ std::vector<TestBlock> numbered_blocks(int count) {
 // Lets calls of one kind fail, those that are numbered in `failing` (from 0), and does well before, between and after.
 class Failing final : public FileSystem {
  public:
-  enum class Call { write, sync, sync_directory, close, unlink };
-  Failing(Call call, std::set<int> failing)
-      : call_(call), failing_(std::move(failing)), before_(replace_file_system(this)) {}
+  enum class Call { open, write, sync, sync_directory, close, unlink };
+  Failing(Call call, std::set<int> failing, int error = EIO)
+      : call_(call), failing_(std::move(failing)), error_(error), before_(replace_file_system(this)) {}
   ~Failing() override { replace_file_system(before_); }
   Failing(const Failing&) = delete;
   Failing& operator=(const Failing&) = delete;
 
-  ssize_t write(int descriptor, ByteView bytes) override {
-    return fails(Call::write) ? -EIO : FileSystem::write(descriptor, bytes);
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    return fails(Call::open) ? -error_ : FileSystem::open(path, flags, mode);
   }
-  int sync(int descriptor) override { return fails(Call::sync) ? -EIO : FileSystem::sync(descriptor); }
+  ssize_t write(int descriptor, ByteView bytes) override {
+    return fails(Call::write) ? -error_ : FileSystem::write(descriptor, bytes);
+  }
+  int sync(int descriptor) override { return fails(Call::sync) ? -error_ : FileSystem::sync(descriptor); }
   int sync_directory(const std::filesystem::path& directory) override {
-    return fails(Call::sync_directory) ? -EIO : FileSystem::sync_directory(directory);
+    return fails(Call::sync_directory) ? -error_ : FileSystem::sync_directory(directory);
   }
   int close(int descriptor) override {
     const int done = FileSystem::close(descriptor);
-    return fails(Call::close) ? -EIO : done;
+    return fails(Call::close) ? -error_ : done;
   }
   int unlink(const std::filesystem::path& path) override {
-    return fails(Call::unlink) ? -EIO : FileSystem::unlink(path);
+    return fails(Call::unlink) ? -error_ : FileSystem::unlink(path);
   }
   [[nodiscard]] bool has_failed() const { return failed_; }
 
@@ -59,8 +62,35 @@ class Failing final : public FileSystem {
 
   Call call_;
   std::set<int> failing_;
+  int error_;
   int calls_ = 0;
   bool failed_ = false;
+  FileSystem* before_;
+};
+
+// Lets a log be neither written nor cut from some moment on; others are well, that which replaces it, too.
+class BrokenLog final : public FileSystem {
+ public:
+  BrokenLog() : before_(replace_file_system(this)) {}
+  ~BrokenLog() override { replace_file_system(before_); }
+  BrokenLog(const BrokenLog&) = delete;
+  BrokenLog& operator=(const BrokenLog&) = delete;
+
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    const int descriptor = FileSystem::open(path, flags, mode);
+    if (path.extension() == ".wal") log_ = descriptor;
+    return descriptor;
+  }
+  ssize_t write(int descriptor, ByteView bytes) override {
+    return broken && descriptor == log_ ? -EIO : FileSystem::write(descriptor, bytes);
+  }
+  int truncate(int descriptor, std::uint64_t size) override {
+    return broken && descriptor == log_ ? -EIO : FileSystem::truncate(descriptor, size);
+  }
+  bool broken = false;
+
+ private:
+  int log_ = -1;
   FileSystem* before_;
 };
 
@@ -221,7 +251,6 @@ TEST(BrokenDisk, ARecordingWhoseLogCannotBeForcedToTheDiskAtAllCanBeClosed) {
     EXPECT_EQ((*session)->flush().error().system_error, EIO);
     EXPECT_FALSE((*session)->flush()) << "what is said to be flushed is on the disk";
   }
-  EXPECT_FALSE((*session)->flush());
   ASSERT_TRUE((*session)->prepare_end());
   ASSERT_TRUE((*session)->close_stream(1, "recording stopped"));
   ASSERT_TRUE((*session)->finish());
@@ -259,7 +288,7 @@ TEST(BrokenDisk, ARecordingThatIsWholeIsNotSaidToBeUnclosed) {
     bool ends;  // all is on the disk
   };
   using Call = Failing::Call;
-  for (const auto& fault : {Fault{Call::sync, false}, Fault{Call::sync_directory, false}, Fault{Call::close, false},
+  for (const auto& fault : {Fault{Call::sync, false}, Fault{Call::sync_directory, false}, Fault{Call::close, true},
                             Fault{Call::unlink, true}}) {
     const test::TempDir dir;
     auto session = make_packed_session(options_for(dir, Durability::process));
@@ -285,6 +314,78 @@ TEST(BrokenDisk, ARecordingThatIsWholeIsNotSaidToBeUnclosed) {
     EXPECT_TRUE((*reader)->complete());
     EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
   }
+}
+
+// Space is not what such a disk lacks: waiting for some would never end.
+TEST(BrokenDisk, AFileThatCannotBeForcedToAFullDiskIsNotWaitedFor) {
+  for (const int error : {ENOSPC, EDQUOT}) {
+    for (const auto& failing : {std::set<int>{0}, std::set<int>{1, 2, 3}}) {  // the recording, or its logs
+      const test::TempDir dir;
+      SpaceGate::Options space;
+      space.on_full = OnFull::wait;
+      space.retry = std::chrono::milliseconds(1);
+      SpaceGate gate(space);
+      SessionOptions options = options_for(dir, Durability::power);
+      options.gate = &gate;
+      auto session = make_packed_session(options);
+      ASSERT_TRUE((*session)->open_stream(1, "A"));
+      ASSERT_TRUE((*session)->write(1, as_bytes(plain(numbered_blocks(7))), kThen));
+      const Failing disk(Failing::Call::sync, failing, error);
+      EXPECT_FALSE((*session)->flush());
+      EXPECT_FALSE(gate.waiting());
+      (void)(*session)->abandon("recording stopped");
+      EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), numbered_blocks(7));
+    }
+  }
+}
+
+TEST(BrokenDisk, ALogThatTakesNothingMoreAndCannotBeCutIsReplaced) {
+  for (const auto durability : {Durability::process, Durability::power}) {
+    const test::TempDir dir;
+    BrokenLog disk;
+    auto session = make_packed_session(options_for(dir, durability));
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    const auto blocks = numbered_blocks(20);
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain(numbered_blocks(7))), kThen));
+    ASSERT_TRUE((*session)->flush());
+    disk.broken = true;
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain({blocks.begin() + 7, blocks.end()})), kThen));
+    ASSERT_TRUE((*session)->flush());
+    EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+    ASSERT_TRUE((*session)->close_stream(1, ""));
+    EXPECT_EQ((*session)->finish()->losses, std::vector<std::string>());
+    EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+  }
+}
+
+TEST(BrokenDisk, SpaceThatLacksBehindAFailureIsWaitedFor) {
+  SpaceGate::Options space;
+  space.on_full = OnFull::wait;
+  space.retry = std::chrono::milliseconds(1);
+  SpaceGate gate(space);
+  const auto failed = [](int error) { return tl::unexpected<Error>(Error{ErrorCode::io, "no", {}, {}, error}); };
+  int tries = 0;
+  EXPECT_TRUE(settle(&gate, "device", failed(EIO), [&]() -> Expected<void> {
+    if (++tries < 4) return failed(ENOSPC);
+    return {};
+  }));
+  EXPECT_EQ(tries, 4);
+  tries = 0;
+  EXPECT_FALSE(settle(&gate, "device", failed(EIO), [&]() -> Expected<void> {
+    ++tries;
+    return failed(EIO);
+  }));
+  EXPECT_EQ(tries, 1);
+}
+
+TEST(BrokenDisk, APlainFileThatCannotBeMadeOnceIsMade) {
+  const test::TempDir dir;
+  auto session = make_plain_session(options_for(dir, Durability::process, false), "A");
+  const Failing disk(Failing::Call::open, {0});
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain(numbered_blocks(3))), kThen));
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  EXPECT_EQ(test::read_blocks(dir / "A.0.sds"), numbered_blocks(3));
 }
 
 }  // namespace

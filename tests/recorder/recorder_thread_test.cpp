@@ -422,6 +422,31 @@ TEST(RecorderOnABrokenDisk, ClosesWhatCanBeClosedAndLeavesTheRestAsAKillDoes) {
   }
 }
 
+TEST(RecorderOnABrokenDisk, ARecordingThatCannotBeMadeOnceIsMade) {
+  for (const int error : {EIO, EACCES}) {
+    RecorderShared shared;
+    const test::TempDir dir;
+    std::atomic<int> opened{0};
+    std::atomic<int> made{0};
+    RecorderThread::Options options;
+    options.make_session = [&](const SessionOptions& session, const std::string& name) {
+      if (++made == 1)
+        return Expected<std::unique_ptr<SessionWriter>>(
+            tl::unexpected<Error>(Error{ErrorCode::io, "it fails", {}, {}, error}));
+      return make_session(session, name);
+    };
+    RecorderThread recorder(
+        std::move(options), shared,
+        {[&](std::uint32_t, const Expected<void>& result) { opened = result ? 1 : 2; }, [] {}, [&](const Error&) {}});
+    SessionOptions session;
+    session.directory = dir.path();
+    recorder.open_stream(1, "S", session);
+    while (opened == 0) std::this_thread::yield();
+    EXPECT_EQ(opened == 1, error == EIO);  // what nobody may write is not tried again
+    EXPECT_EQ(made, error == EIO ? 2 : 1);
+  }
+}
+
 TEST(RecorderWithoutMemory, WakesWhoWasRefusedAllTheSame) {
   RecorderShared shared;
   std::atomic<int> calls{0};

@@ -14,8 +14,8 @@ std::string damage_text(const Damage& damage);
 /// False for a `.sdsz` that has no end: why_not_closed() says why, or the missing end is damage.
 bool is_closed(const Recording& recording);
 
-/// Of a `.sdsz` that has no end, but a log or somebody who writes it: that it was not closed, and what follows from
-/// that. (Else the missing end is damage.)
+/// Of a `.sdsz` that has no end, but a log: that it was not closed, and what follows from that. (Without a log the
+/// missing end is damage.)
 std::optional<std::string> why_not_closed(const Recording& recording);
 
 }  // namespace sds

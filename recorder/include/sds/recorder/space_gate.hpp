@@ -26,6 +26,8 @@ std::optional<DiskSpace> disk_space(const std::filesystem::path& directory);
 std::string size_text(std::uint64_t bytes);
 /// True if disk space or memory is lacking, which others may need more than another try of the same would.
 bool lacks_room(const Error& error);
+/// True if the disk failed (EIO): what nobody can foresee, and may go well another time.
+bool disk_failed(const Error& error);
 
 /// The writer thread asks and waits; release_reserve(), cancel() and waiting() are for any thread.
 class SpaceGate {
@@ -99,7 +101,8 @@ template <class Again>
   if (gate != nullptr) done = gate->settle(std::move(done), again);
   if (done || done.error().code != ErrorCode::io || lacks_room(done.error())) return done;
   tell_another_try(device, done.error());
-  return again();
+  done = again();
+  return gate != nullptr ? gate->settle(std::move(done), again) : done;
 }
 
 }  // namespace sds

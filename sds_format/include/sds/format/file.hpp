@@ -76,8 +76,9 @@ class OutputFile final : public ByteSink {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   /// Gives the file, open as it is, another name; what stands there is replaced. It keeps its name if that fails.
   [[nodiscard]] Expected<void> rename_to(const std::filesystem::path& path);
-  /// Tells readers, until the file is closed or the process ends, that it is being written (by an advisory lock, flock;
-  /// without effect where the file system has none).
+  /// Tells readers, until the file is closed or the process ends, that it is being written: by an advisory lock, which
+  /// only who may write the file can have (an open file description lock of Linux; without effect elsewhere, and where
+  /// the file system has none).
   void mark_in_use() const;
   /// True if `path` leads to this very file. Not after close().
   [[nodiscard]] bool is_at(const std::filesystem::path& path) const;

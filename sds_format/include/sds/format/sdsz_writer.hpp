@@ -137,10 +137,14 @@ class SdszWriter {
   [[nodiscard]] const std::optional<Error>& failure() const;
 
   /// Tries again to write what could not be written, in the order in which it was given. Fails, and stays failed, if it
-  /// still cannot be; and always after a failed sync of the file, for nobody knows what the system dropped then. (A log
-  /// that cannot be forced to the disk is replaced; if that fails, too, flush() fails from then on, and close() does
-  /// not.)
+  /// still cannot be; and always after a failed sync of the file or its directory, for nobody knows what the system
+  /// dropped then. (A log that cannot be forced to the disk, or repaired, is replaced; where that fails, too, flush()
+  /// fails, and close() does not for that.)
   [[nodiscard]] Expected<void> resume();
+  /// False if no resume() will succeed.
+  [[nodiscard]] bool can_resume() const;
+  /// Why a log was replaced since this was asked last.
+  [[nodiscard]] std::optional<Error> take_replaced_log();
 
   /// False if the log was moved or deleted while it is in use, as with the recording itself. True without a log.
   [[nodiscard]] bool log_is_in_place() const;
