@@ -67,14 +67,16 @@ Expected<LabelFile> labels_of_file(const Recording& recording, std::size_t index
   return beside;
 }
 
-// What is said of the whole recording need not be said of one of its streams.
-void leave_out_what_is_said_of_all(LabelFile& file) {
+// What is said of the whole recording in the first file need not be said of the stream of another.
+void leave_out_what_is_said_of_all(LabelFile& file, const std::string& first_stream) {
   using Said = std::tuple<std::string, std::uint64_t, std::uint64_t, std::string, std::string, std::optional<double>>;
   const auto said = [](const Label& l) { return Said{l.name, l.begin, l.end, l.author, l.note, l.confidence}; };
   std::set<Said> of_all;
   for (const auto& label : file.labels)
     if (label.stream.empty()) of_all.insert(said(label));
-  std::erase_if(file.labels, [&](const Label& label) { return !label.stream.empty() && of_all.contains(said(label)); });
+  std::erase_if(file.labels, [&](const Label& label) {
+    return !label.stream.empty() && label.stream != first_stream && of_all.contains(said(label));
+  });
 }
 
 // A file that knows no classes uses those of its labels.
@@ -118,6 +120,7 @@ Expected<LabelFile> labels_of(const Recording& recording) {
   auto all = labels_of_file(recording, 0);
   if (!all) return all;
   std::size_t rounded = 0;
+  bool joined = false;
   for (std::size_t i = 1; i < recording.streams().size(); ++i) {
     auto more = labels_of_file(recording, i);
     if (!more) return more;
@@ -136,9 +139,10 @@ Expected<LabelFile> labels_of(const Recording& recording) {
     auto merged = merge_labels(*all, *more);
     if (!merged) return fail(merged);
     rounded += *merged;
+    joined = true;
   }
   all->rounded = rounded;
-  leave_out_what_is_said_of_all(*all);
+  if (joined) leave_out_what_is_said_of_all(*all, recording.streams().front().id);
   return all;
 }
 
