@@ -85,7 +85,8 @@ std::strong_ordering compare_fractions(Wide a, Wide b, Wide c, Wide d) {
       continue;
     }
     if (order == std::strong_ordering::equal) order = (a != 0) <=> (c != 0);
-    return upside_down ? 0 <=> order : order;
+    if (!upside_down || std::is_eq(order)) return order;
+    return std::is_lt(order) ? std::strong_ordering::greater : std::strong_ordering::less;
   }
 }
 

@@ -134,7 +134,7 @@ Expected<Alignment::Joined> Alignment::push(std::size_t port, std::uint64_t tick
       catch_up(other, type, time);
       all = all && !others_[other].newest.empty();
       is_too_old = is_too_old || (!others_[other].newest.empty() &&
-                                  compare_times(types_[other], others_[other].newest_time, type, time) > 0);
+                                  std::is_gt(compare_times(types_[other], others_[other].newest_time, type, time)));
     }
     if (is_too_old) ++joined.too_old;
     if (!all || is_too_old) continue;  // or another stream has not begun
@@ -160,7 +160,7 @@ void Alignment::catch_up(std::size_t index, const FrameType& type, const RowTime
     const std::size_t count = block.rows.size() / row_bytes;
     for (; block.next < count; ++block.next) {
       const RowTime row{0, block.tick, block.next};
-      if (compare_times(types_[index], row, type, time) > 0) break;
+      if (std::is_gt(compare_times(types_[index], row, type, time))) break;
       newest = block.rows.data() + block.next * row_bytes;
       other.newest_time = row;
     }

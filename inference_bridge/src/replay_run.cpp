@@ -123,8 +123,10 @@ class Run {
       if (!last_blocks_[i]) continue;
       const StreamInfo& stream = recording_.streams()[options_.input_streams[i]];
       double end = seconds(last_blocks_[i]->tick, stream.tick_frequency());
-      if (const auto& layout = stream.metadata; layout && layout->sample_frequency && layout->sample_bytes > 0)
-        end += static_cast<double>(last_blocks_[i]->bytes / layout->sample_bytes) / layout->sample_frequency->hz();
+      if (const auto& layout = stream.metadata; layout && layout->sample_frequency && layout->sample_bytes > 0) {
+        const auto samples = last_blocks_[i]->bytes / layout->sample_bytes;
+        end += static_cast<double>(samples) / layout->sample_frequency->hz();
+      }
       longest = std::max(longest, end - first_seconds_);
     }
     return longest;

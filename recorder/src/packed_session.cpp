@@ -228,8 +228,7 @@ class PackedSession final : public SessionWriter {
     auto closed = repeat([&] { return writer_->close(); });
     if (!closed && writer_->closing() != SdszWriter::Closing::stored) return fail(closed);
     if (!closed)
-      spdlog::warn("record   {}: {}: nothing is in it that the recording lacks", options_.device,
-                   closed.error().to_string());
+      spdlog::warn("record   {}: {}: all that came is in the recording", options_.device, closed.error().to_string());
     for (const auto& stream : closed_) summary.blocks += saved_blocks(stream.id);
     summary.stored_bytes = writer_->stored_bytes();
     return summary;

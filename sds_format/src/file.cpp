@@ -57,13 +57,12 @@ struct flock whole_file(short type) {
 
 }  // namespace
 
-bool InputFile::is_in_use() const {
+ByteSource::InUse InputFile::in_use() const {
 #ifdef F_OFD_GETLK
   struct flock lock = whole_file(F_RDLCK);
-  return ::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
-#else
-  return false;
+  if (::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0) return lock.l_type == F_WRLCK ? InUse::yes : InUse::no;
 #endif
+  return InUse::unknown;
 }
 
 Expected<void> ByteSource::read_exactly(std::uint64_t offset, std::span<std::byte> out) const {

@@ -57,7 +57,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<const ByteSource> file,
                                                              const std::vector<std::shared_ptr<const ByteSource>>& logs,
                                                              const Options& options) {
-  const bool being_written = file->is_in_use();
+  const auto in_use = file->in_use();
   // And measured: what is added to it from here on may follow blocks that only the file has by then.
   std::vector<std::uint64_t> log_sizes;
   for (const auto& log : logs) {
@@ -74,7 +74,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
         file->path(), 0);
   std::shared_ptr<SdszReader> reader(new SdszReader());
   reader->file_ = std::move(file);
-  reader->being_written_ = being_written && !table->complete;
+  if (!reader->complete()) reader->in_use_ = in_use;
   reader->table_ = std::move(*table);
   for (const auto& damage : reader->table_.damages) reader->damage_log_->add(damage);
   for (const auto& entry : reader->table_.entries) reader->take_section(entry);
@@ -254,7 +254,7 @@ void SdszReader::join(std::size_t index) {
   const bool whole = complete() && table_.damages.empty();
   if (!whole && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
   // What had come when the writer ended, as is told of blocks that are not there.
-  if (!complete() && !being_written_) stream.end_block = std::max(stream.end_block, stream.told_block);
+  if (!complete() && in_use_ == ByteSource::InUse::no) stream.end_block = std::max(stream.end_block, stream.told_block);
   std::uint64_t end = 0;
   std::erase_if(stream.data, [&](const IndexEntry& entry) {
     if (entry.header.first_block >= end && entry.header.end_block() >= entry.header.first_block) {
@@ -320,8 +320,8 @@ void SdszReader::note_cut_off() {
     end.reason = "the recording's last sections are damaged or cut off; all streams end before" +
                  (end.reason.empty() ? "" : " (" + end.reason + ")");
   } else {
-    end.reason = (being_written_ ? std::string("the recording has no end: it is still being recorded")
-                                 : std::string("the recording has no end: it was cut off")) +
+    end.reason = (being_written() ? std::string("the recording has no end: it is still being recorded")
+                                  : std::string("the recording has no end: it was cut off")) +
                  (end.reason.empty() ? "" : " (" + end.reason + ")");
     end.reason += foreign_log_ ? "; the log beside it is of another recording, or damaged"
                                // Which nothing in the file tells: see Durability.

@@ -100,12 +100,14 @@ Expected<void> SdszWriter::State::flush_log() {
 }
 
 // Nobody knows what of the log is on the disk: what is open goes into another, or into sections when the writer is
-// closed.
+// closed. Space for that may be waited for.
 Expected<void> SdszWriter::State::replace_log() {
-  if (renew_log()) {
+  auto renewed = renew_log();
+  if (renewed) {
     replaced_log = std::exchange(log_failure, std::nullopt);
     return {};
   }
+  if (!failure && is_disk_full(renewed.error())) return latch(std::move(renewed));
   return latch(tl::unexpected<Error>(*log_failure));
 }
 

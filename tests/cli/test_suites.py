@@ -53,9 +53,25 @@ class Suites(Case):
         self.assertEqual(self.results(suite, expect=1)[0]["reasons"],
                          ["Sum: channel sum is expected and does not come out", "Sum: channel total comes out and is not expected"])
         self.assertIn("there is no channel 'sum' in B", self.results(self.suite(case % ", compare-channels: [sum]"), expect=1)[0]["reasons"][0])
+        # What is named and is not there is an error also with --update, and what is replaced is shown, compared or not.
+        kept = self.read("e.sdsz")
+        run("test", self.suite(case % ", compare-channels: [sum]"), "--update", expect=1)
+        self.assertEqual(self.read("e.sdsz"), kept)
         run("test", self.suite(case % ""), "--update")
         run("test", suite)
         run("test", self.suite(case % ", compare-channels: [total]"))
+
+    def test_what_fails_by_itself_replaces_no_expectation(self):
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        run("test", self.suite(case % ""), "--update")
+        kept = self.read("e.sdsz")
+        self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x03")))
+        limits = self.suite(case % ", limits: {p99-us: 0.000001}")
+        out, _ = run("test", limits, "--update", expect=1)
+        self.assertIn("stays as it is: the test itself fails", out)
+        self.assertEqual(self.read("e.sdsz"), kept)
+        run("test", self.suite(case % ""), "--update")
+        self.assertNotEqual(self.read("e.sdsz"), kept)
 
     def test_tolerances(self):
         suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n")

@@ -316,10 +316,10 @@ TEST(BrokenDisk, ARecordingThatIsWholeIsNotSaidToBeUnclosed) {
   }
 }
 
-// Space is not what such a disk lacks: waiting for some would never end.
-TEST(BrokenDisk, AFileThatCannotBeForcedToAFullDiskIsNotWaitedFor) {
+// Nobody knows what became of the file, and waiting for space would never end. Of the log others are made.
+TEST(BrokenDisk, AFileThatCannotBeForcedToAFullDiskIsNotWaitedForAndItsLogIs) {
   for (const int error : {ENOSPC, EDQUOT}) {
-    for (const auto& failing : {std::set<int>{0}, std::set<int>{1, 2, 3}}) {  // the recording, or its logs
+    for (const auto& failing : {std::set<int>{0}, std::set<int>{1, 2, 3}}) {
       const test::TempDir dir;
       SpaceGate::Options space;
       space.on_full = OnFull::wait;
@@ -331,7 +331,7 @@ TEST(BrokenDisk, AFileThatCannotBeForcedToAFullDiskIsNotWaitedFor) {
       ASSERT_TRUE((*session)->open_stream(1, "A"));
       ASSERT_TRUE((*session)->write(1, as_bytes(plain(numbered_blocks(7))), kThen));
       const Failing disk(Failing::Call::sync, failing, error);
-      EXPECT_FALSE((*session)->flush());
+      EXPECT_EQ((*session)->flush().has_value(), failing.size() > 1);
       EXPECT_FALSE(gate.waiting());
       (void)(*session)->abandon("recording stopped");
       EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), numbered_blocks(7));
@@ -355,6 +355,46 @@ TEST(BrokenDisk, ALogThatTakesNothingMoreAndCannotBeCutIsReplaced) {
     ASSERT_TRUE((*session)->close_stream(1, ""));
     EXPECT_EQ((*session)->finish()->losses, std::vector<std::string>());
     EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
+  }
+}
+
+// The log's sync fails; then there is no space for another log, for a while.
+class FullBehindSync final : public FileSystem {
+ public:
+  FullBehindSync() : before_(replace_file_system(this)) {}
+  ~FullBehindSync() override { replace_file_system(before_); }
+  FullBehindSync(const FullBehindSync&) = delete;
+  FullBehindSync& operator=(const FullBehindSync&) = delete;
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    return synced_ && opens_++ < 3 ? -ENOSPC : FileSystem::open(path, flags, mode);
+  }
+  int sync(int descriptor) override { return std::exchange(synced_, true) ? FileSystem::sync(descriptor) : -EIO; }
+
+ private:
+  bool synced_ = false;
+  int opens_ = 0;
+  FileSystem* before_;
+};
+
+TEST(BrokenDisk, SpaceForAnotherLogIsWaitedFor) {
+  for (const auto on_full : {OnFull::wait, OnFull::stop}) {
+    const test::TempDir dir;
+    SpaceGate::Options space;
+    space.on_full = on_full;
+    space.retry = std::chrono::milliseconds(1);
+    SpaceGate gate(space);
+    SessionOptions options = options_for(dir, Durability::power);
+    options.gate = &gate;
+    auto session = make_packed_session(options);
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    ASSERT_TRUE((*session)->flush());
+    const auto late = Arrival{1000, 1000, false};  // no clock pair, which would be forced to the disk first
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain(numbered_blocks(7))), late));
+    const FullBehindSync disk;
+    const auto flushed = (*session)->flush();
+    EXPECT_EQ(flushed.has_value(), on_full == OnFull::wait);
+    if (!flushed) EXPECT_EQ(flushed.error().system_error, ENOSPC);
+    EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), numbered_blocks(7));
   }
 }
 

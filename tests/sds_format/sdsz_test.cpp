@@ -3,6 +3,7 @@
 
 #include "sds/format/recording.hpp"
 #include "sds/format/sdsz_reader.hpp"
+#include "sds/format/wal.hpp"
 #include "sds/format/worker_pool.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
@@ -315,6 +316,46 @@ TEST(SdszWriter, CopiesSectionsAsTheyAreAndRefusesDamagedOnesAndThoseOfAnotherLa
   ASSERT_TRUE(writer->close());
   EXPECT_EQ(read_blocks(dir / "to.sdsz", 0), blocks);
   EXPECT_TRUE(read_blocks(dir / "to.sdsz", 1).empty());
+}
+
+// A recording that somebody writes, or nobody, or of which that is not known.
+class InUseSource final : public ByteSource {
+ public:
+  InUseSource(std::shared_ptr<const ByteSource> file, InUse in_use) : file_(std::move(file)), in_use_(in_use) {}
+  const std::filesystem::path& path() const override { return file_->path(); }
+  Expected<std::uint64_t> size() const override { return file_->size(); }
+  Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override {
+    return file_->read(offset, out);
+  }
+  InUse in_use() const override { return in_use_; }
+
+ private:
+  std::shared_ptr<const ByteSource> file_;
+  InUse in_use_;
+};
+
+TEST(SdszReader, BlocksThatAreToldAndNotThereAreLostWhereNobodyWritesThem) {
+  const test::TempDir dir;
+  const auto path = dir / "a.sdsz";
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(path, {}, options);
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  for (std::uint32_t i = 0; i < 5; ++i) ASSERT_TRUE(writer->append(id, i, as_bytes("block")));
+  ASSERT_TRUE(writer->add_clock(id, {4, 1, 1}));
+  using InUse = ByteSource::InUse;
+  EXPECT_EQ((*InputFile::open(path))->in_use(), InUse::yes);
+  std::shared_ptr<const ByteSource> log = *InputFile::open(wal_path(path));
+  for (const auto in_use : {InUse::yes, InUse::unknown, InUse::no}) {
+    const auto reader = *SdszReader::open(std::make_shared<InUseSource>(*InputFile::open(path), in_use), {log}, {});
+    EXPECT_EQ(reader->in_use(), in_use);
+    EXPECT_EQ(reader->being_written(), in_use == InUse::yes);
+    const auto damages = reader->damages();
+    ASSERT_EQ(damages.size(), in_use == InUse::no ? 1u : 0u);
+    if (!damages.empty()) EXPECT_EQ(damages[0].blocks, 5u);
+  }
+  ASSERT_TRUE(writer->close());
+  EXPECT_EQ((*InputFile::open(path))->in_use(), InUse::no);
 }
 
 }  // namespace

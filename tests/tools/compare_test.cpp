@@ -227,5 +227,32 @@ TEST_F(CompareTest, AChannelThatVanishedOrWasRenamedIsADifference) {
   EXPECT_EQ(compare_names("xy", "xz", only({{"z", "z"}})).error().message, "there is no channel 'z' in A");
 }
 
+TEST_F(CompareTest, OfSeveralChannelsOfOneNameEachIsCompared) {
+  const std::string channel = "    - {value: v, type: uint8_t}\n";
+  const auto compare_values = [&](const std::string& a, const std::string& b, const CompareOptions& options = {}) {
+    const auto yaml = [&](const std::string& values) {
+      std::string text = "sds:\n  name: T\n  content:\n";
+      for (std::size_t i = 0; i < values.size(); ++i) text += channel;
+      return text;
+    };
+    test::write_packed(dir_ / "a.sdsz", {{1, a}}, yaml(a));
+    test::write_packed(dir_ / "b.sdsz", {{1, b}}, yaml(b));
+    return compare_recordings(*Recording::open(dir_ / "a.sdsz"), *Recording::open(dir_ / "b.sdsz"), options, {});
+  };
+  CompareOptions chosen;
+  chosen.channels = {{"v", "v"}};
+  for (const auto& options : {CompareOptions{}, chosen}) {
+    EXPECT_TRUE(compare_values("12", "12", options)->equal());
+    const auto result = compare_values("12", "14", options);
+    EXPECT_FALSE(result->equal());
+    ASSERT_EQ(result->streams.at(0).channels.size(), 2u);
+    EXPECT_EQ(result->streams[0].channels[0].different, 0u);
+    EXPECT_EQ(result->streams[0].channels[1].max_difference, 2.0);
+    const auto more = compare_values("12", "123", options);
+    EXPECT_FALSE(more->equal());
+    EXPECT_EQ(more->streams.at(0).channels_only_b, std::vector<std::string>{"v"});
+  }
+}
+
 }  // namespace
 }  // namespace sds

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <set>
 
 namespace sds {
 
@@ -91,7 +92,15 @@ const Channel* find_channel(const Metadata& metadata, const std::string& name) {
   return found == metadata.channels.end() ? nullptr : &*found;
 }
 
-// Channels of the chosen names, or of equal ones; what is left over goes into the result.
+std::vector<const Channel*> channels_called(const Metadata& metadata, const std::string& name) {
+  std::vector<const Channel*> called;
+  for (const auto& channel : metadata.channels)
+    if (channel.name == name) called.push_back(&channel);
+  return called;
+}
+
+// Channels of the chosen names, or of equal ones, of several of one name the first with the first; what is left over
+// goes into the result.
 std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, const CompareOptions& options,
                                        StreamComparison& result) {
   const auto fits = [](const Channel* in_a, const Channel* in_b) {
@@ -99,24 +108,29 @@ std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, con
   };
   auto names = options.channels;
   if (names.empty()) {
-    for (const auto& channel : a.channels) names.emplace_back(channel.name, channel.name);
-    for (const auto& channel : b.channels)
-      if (find_channel(a, channel.name) == nullptr) names.emplace_back(channel.name, channel.name);
+    std::set<std::string> known;
+    for (const auto* side : {&a, &b})
+      for (const auto& channel : side->channels)
+        if (known.insert(channel.name).second) names.emplace_back(channel.name, channel.name);
   }
   std::vector<ChannelPair> pairs;
-  for (const auto& [name_a, name_b] : names) {
-    const Channel* in_a = find_channel(a, name_a);
-    const Channel* in_b = find_channel(b, name_b);
-    if (fits(in_a, in_b)) {
-      pairs.emplace_back(*in_a, *in_b);
-      continue;
+  for (const auto& chosen : names) {
+    const auto all_a = channels_called(a, chosen.first);
+    const auto all_b = channels_called(b, chosen.second);
+    for (std::size_t i = 0; i < std::max(all_a.size(), all_b.size()); ++i) {
+      const Channel* in_a = i < all_a.size() ? all_a[i] : nullptr;
+      const Channel* in_b = i < all_b.size() ? all_b[i] : nullptr;
+      if (fits(in_a, in_b)) {
+        pairs.emplace_back(*in_a, *in_b);
+        continue;
+      }
+      const bool both = in_a != nullptr && in_b != nullptr;
+      const auto called = [&](const Channel& channel) {
+        return both ? fmt::format("{} of {} elements", channel.name, channel.count()) : channel.name;
+      };
+      if (in_a != nullptr) result.channels_only_a.push_back(called(*in_a));
+      if (in_b != nullptr) result.channels_only_b.push_back(called(*in_b));
     }
-    const bool both = in_a != nullptr && in_b != nullptr;
-    const auto called = [&](const std::string& name, const Channel& channel) {
-      return both ? fmt::format("{} of {} elements", name, channel.count()) : name;
-    };
-    if (in_a != nullptr) result.channels_only_a.push_back(called(name_a, *in_a));
-    if (in_b != nullptr) result.channels_only_b.push_back(called(name_b, *in_b));
   }
   return pairs;
 }

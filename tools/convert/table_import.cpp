@@ -560,6 +560,7 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
             metadata[t].name, n, n == 1 ? "" : "s", n == 1 ? "is" : "are"));
     }
     std::vector<std::string> streams;
+    streams.reserve(metadata.size());
     for (const auto& m : metadata) streams.push_back(m.name);
     timed.labels = labels_of_rows(labels->labels, row_times, streams);
     keep_samples(timed.labels, names_of_tables, edges, intervals_s, origin);

@@ -14,6 +14,8 @@ std::optional<std::string> why_not_closed(const Recording& recording) {
   if (is_closed(recording)) return std::nullopt;
   const SdszReader& reader = *recording.sdsz();
   if (!reader.has_log()) return std::nullopt;
+  if (reader.in_use() == ByteSource::InUse::unknown)
+    return "not closed: it is still being recorded, or its writer died; what came after the last flush cannot be known";
   if (reader.being_written())
     return "not closed: it is still being recorded; what came after the last flush is not in it yet";
   return "not closed: its writer ended before it could be; what came after the last flush cannot be known";

@@ -24,8 +24,9 @@ class ByteSource {
   /// Reads up to `out.size()` bytes at `offset`; fewer only at the end.
   [[nodiscard]] virtual Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const = 0;
 
-  /// True if somebody is known to write it at this moment.
-  [[nodiscard]] virtual bool is_in_use() const { return false; }
+  /// Whether somebody writes it at this moment.
+  enum class InUse { no, yes, unknown };
+  [[nodiscard]] virtual InUse in_use() const { return InUse::no; }
 
   /// Reads exactly `out.size()` bytes at `offset`; anything less is ErrorCode::bad_input.
   [[nodiscard]] Expected<void> read_exactly(std::uint64_t offset, std::span<std::byte> out) const;

@@ -28,8 +28,8 @@ class InputFile final : public ByteSource {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   [[nodiscard]] Expected<std::uint64_t> size() const override;
   [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override;
-  /// By OutputFile::mark_in_use().
-  [[nodiscard]] bool is_in_use() const override;
+  /// By OutputFile::mark_in_use(); InUse::unknown where there are no locks.
+  [[nodiscard]] InUse in_use() const override;
 
  private:
   explicit InputFile(std::filesystem::path path) : path_(std::move(path)) {}

@@ -68,8 +68,9 @@ class SdszReader {
   [[nodiscard]] const std::shared_ptr<const ByteSource>& file() const { return file_; }
   /// True if a footer closes the recording; false: still growing, or its writer was killed.
   [[nodiscard]] bool complete() const { return table_.complete; }
-  /// True if it was being written when it was opened. False where the file system has no locks.
-  [[nodiscard]] bool being_written() const { return being_written_; }
+  /// Whether it was being written when it was opened; InUse::no if complete().
+  [[nodiscard]] ByteSource::InUse in_use() const { return in_use_; }
+  [[nodiscard]] bool being_written() const { return in_use_ == ByteSource::InUse::yes; }
   /// True if a write-ahead log of this recording stands beside it.
   [[nodiscard]] bool has_log() const { return has_log_; }
 
@@ -105,7 +106,7 @@ class SdszReader {
   SectionTable table_;
   Properties session_;
   bool has_session_ = false;
-  bool being_written_ = false;
+  ByteSource::InUse in_use_ = ByteSource::InUse::no;
   bool has_log_ = false;
   bool foreign_log_ = false;
   std::uint64_t session_key_ = 0;
