@@ -262,7 +262,8 @@ Expected<void> SdszWriter::append_tail(StreamId id, ByteView bytes) {
   };
   const auto write = [&]() -> Expected<void> {
     if (stream.tail.size() >= piece_bytes) state.start_sealing_tail(id);
-    if (first || stream.tail.empty()) return state.commit(0);
+    if (first || stream.tail.empty())
+      if (auto done = state.commit(0); !done) return done;
     if (state.open_bytes > limits::max_open_bytes) return state.seal(state.largest_stream());
     state.account();
     return state.has_too_many() ? state.trim() : Expected<void>{};

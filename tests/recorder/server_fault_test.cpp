@@ -480,8 +480,8 @@ TEST_F(ServerTest, ABrokenDiskEndsThatRecordingAsAKillWould) {
     char byte = 0;
     while (::recv(device.socket(), &byte, 1, 0) > 0) {  // until it is sent away
     }
-    // The log, and then what was to close the recording, each twice.
-    while (disk.refused < 4) std::this_thread::yield();
+    // And until its recording, which is tried to be closed, is left.
+    while ((*InputFile::open(dir_ / "recording.0.sdsz"))->in_use() != ByteSource::InUse::no) std::this_thread::yield();
   }
   other.wait();
   disk.room = 1 << 30;

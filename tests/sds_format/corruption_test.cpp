@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "sds/format/sdsz_reader.hpp"
+#include "support/memory_source.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -168,6 +169,53 @@ TEST_F(Corruption, ALaterFormatVersionIsNamed) {
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().code, ErrorCode::unsupported);
   EXPECT_NE(reader.error().message.find("format version 9"), std::string::npos);
+}
+
+// Fails at one read, and reads well before and after.
+class FailingSource final : public ByteSource {
+ public:
+  FailingSource(std::string bytes, int failing) : source_(std::move(bytes)), failing_(failing) {}
+  const std::filesystem::path& path() const override { return source_.path(); }
+  Expected<std::uint64_t> size() const override { return source_.size(); }
+  Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override {
+    if (reads_++ == failing_) return fail(ErrorCode::io, "cannot read", path(), offset);
+    return source_.read(offset, out);
+  }
+  [[nodiscard]] bool has_failed() const { return reads_ > failing_; }
+
+ private:
+  test::MemorySource source_;
+  int failing_;
+  mutable int reads_ = 0;
+};
+
+TEST_F(Corruption, AReadThatFailsIsAnErrorAndNoDamage) {
+  const IndexEntry& section = data_section(2);
+  const auto flipped = [&](std::uint64_t offset) {
+    std::string broken = original_;
+    broken[offset] = static_cast<char>(broken[offset] ^ 1);
+    return broken;
+  };
+  const std::string whole = original_.substr(section.offset, section.end() - section.offset);
+  std::string twice = original_;
+  twice.insert(section.end(), whole);
+  std::string shorter = original_;  // its payload lacks a byte
+  shorter.erase(section.payload_offset() + 3, 1);
+  for (const auto& bytes : {original_, flipped(section.offset + 20), flipped(section.payload_offset() + 1), twice,
+                            shorter, original_.substr(0, section.end() + 30), flipped(original_.size() - 3)}) {
+    for (const auto& options : {LoadOptions{}, LoadOptions{.walk = true}, LoadOptions{.walk = true, .verify = true},
+                                LoadOptions{.walk = true, .with_index = true, .verify = true}}) {
+      int reads = 0;
+      for (;; ++reads) {
+        const FailingSource source(bytes, reads);
+        const auto table = load_sections(source, options);
+        if (!source.has_failed()) break;
+        ASSERT_FALSE(table) << reads;
+        ASSERT_EQ(table.error().code, ErrorCode::io) << reads << ": " << table.error().to_string();
+      }
+      EXPECT_GT(reads, 2);
+    }
+  }
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // `.sdsz` recordings that nothing bad happened to.
 #include <gtest/gtest.h>
 
+#include "sds/format/limits.hpp"
 #include "sds/format/recording.hpp"
 #include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
 #include "sds/format/worker_pool.hpp"
+#include "support/memory_sink.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 
@@ -313,9 +315,34 @@ TEST(SdszWriter, CopiesSectionsAsTheyAreAndRefusesDamagedOnesAndThoseOfAnotherLa
   ASSERT_EQ(writer->append_section(other, header, stream.layout, payload).error().code, ErrorCode::usage);
   EXPECT_FALSE(writer->failure());
   ASSERT_TRUE(writer->append_section(same, header, stream.layout, payload));
+  // Nothing comes behind an end.
+  const auto torn = *writer->add_stream({"C", "0", false, "", "C.sds.yml", test::int16_metadata(3)});
+  ASSERT_TRUE(writer->append_tail(torn, as_bytes("torn")));
+  EXPECT_EQ(writer->append_section(torn, header, stream.layout, payload).error().code, ErrorCode::usage);
+  ASSERT_TRUE(writer->end_stream(same));
+  EXPECT_EQ(writer->append_section(same, header, stream.layout, payload).error().code, ErrorCode::usage);
   ASSERT_TRUE(writer->close());
   EXPECT_EQ(read_blocks(dir / "to.sdsz", 0), blocks);
   EXPECT_TRUE(read_blocks(dir / "to.sdsz", 1).empty());
+}
+
+TEST(SdszWriter, TornEndsOfManyStreamsTogetherAreBoundedInMemory) {
+  auto disk = std::make_shared<test::Disk>();
+  SdszWriterOptions options;
+  options.section_bytes = limits::max_section_option;
+  auto writer = SdszWriter::create(std::make_unique<test::MemorySink>(disk), {}, options);
+  test::Random random(3);
+  Bytes noise(std::size_t{4} << 20);
+  for (auto& byte : noise) byte = static_cast<std::byte>(random.next() >> 32);
+  std::uint64_t given = 0;
+  for (int i = 0; i < 12; ++i) {
+    const auto id = *writer->add_stream({"S" + std::to_string(i), "0", false, "", "", ""});
+    for (int piece = 0; piece < 2; ++piece) {
+      ASSERT_TRUE(writer->append_tail(id, noise));
+      given += noise.size();
+      ASSERT_LE(given, disk->bytes.size() + limits::max_open_bytes);
+    }
+  }
 }
 
 // A recording that somebody writes, or nobody, or of which that is not known.
