@@ -60,11 +60,7 @@ class PlainSession final : public SessionWriter {
     const auto path =
         options_.directory / SdsFileName{name, std::to_string(options_.label), options_.playback}.to_string();
     if (!descriptors_.take(1)) return fail_errno(EMFILE, "cannot create", path);
-    auto opened = open_file(handle, name, path);
-    if (!opened && disk_failed(opened.error())) {
-      tell_another_try(options_.device, opened.error());
-      opened = open_file(handle, name, path);
-    }
+    auto opened = made_or_tried_again(options_.device, [&] { return open_file(handle, name, path); });
     if (!opened) descriptors_.give(1);
     if (!opened && opened.error().system_error == ENAMETOOLONG)  // what the device asked is wrong, not the disk
       return fail(ErrorCode::bad_input, "the name is too long for the names of its files", path);

@@ -314,11 +314,7 @@ Expected<void> RecorderThread::open(const Work& work) {
   if ((given_up_ || ended_) && !tell_what_is_owed()) return tl::unexpected<Error>(no_memory());
   known_[work.handle].name = work.text;
   if (!session_) {
-    auto made = options_.make_session(work.options, work.text);
-    if (!made && disk_failed(made.error())) {
-      tell_another_try(options_.device, made.error());
-      made = options_.make_session(work.options, work.text);
-    }
+    auto made = made_or_tried_again(options_.device, [&] { return options_.make_session(work.options, work.text); });
     if (!made) return fail(made);
     session_ = std::move(*made);
     close_failed_ = false;

@@ -9,6 +9,7 @@
 #include "sds/recorder/session_writer.hpp"
 #include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -26,14 +27,11 @@ std::vector<TestBlock> numbered_blocks(int count) {
 }
 
 // Lets calls of one kind fail, those that are numbered in `failing` (from 0), and does well before, between and after.
-class Failing final : public FileSystem {
+class Failing final : public test::ReplacedFileSystem {
  public:
   enum class Call { open, write, sync, sync_directory, close, unlink };
   Failing(Call call, std::set<int> failing, int error = EIO)
-      : call_(call), failing_(std::move(failing)), error_(error), before_(replace_file_system(this)) {}
-  ~Failing() override { replace_file_system(before_); }
-  Failing(const Failing&) = delete;
-  Failing& operator=(const Failing&) = delete;
+      : call_(call), failing_(std::move(failing)), error_(error) {}
 
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
     return fails(Call::open) ? -error_ : FileSystem::open(path, flags, mode);
@@ -65,17 +63,11 @@ class Failing final : public FileSystem {
   int error_;
   int calls_ = 0;
   bool failed_ = false;
-  FileSystem* before_;
 };
 
 // Lets a log be neither written nor cut from some moment on; others are well, that which replaces it, too.
-class BrokenLog final : public FileSystem {
+class BrokenLog final : public test::ReplacedFileSystem {
  public:
-  BrokenLog() : before_(replace_file_system(this)) {}
-  ~BrokenLog() override { replace_file_system(before_); }
-  BrokenLog(const BrokenLog&) = delete;
-  BrokenLog& operator=(const BrokenLog&) = delete;
-
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
     const int descriptor = FileSystem::open(path, flags, mode);
     if (path.extension() == ".wal") log_ = descriptor;
@@ -91,7 +83,6 @@ class BrokenLog final : public FileSystem {
 
  private:
   int log_ = -1;
-  FileSystem* before_;
 };
 
 SessionOptions options_for(const test::TempDir& dir, Durability durability, bool packed = true) {
@@ -359,12 +350,8 @@ TEST(BrokenDisk, ALogThatTakesNothingMoreAndCannotBeCutIsReplaced) {
 }
 
 // The log's sync fails; then there is no space for another log, for a while.
-class FullBehindSync final : public FileSystem {
+class FullBehindSync final : public test::ReplacedFileSystem {
  public:
-  FullBehindSync() : before_(replace_file_system(this)) {}
-  ~FullBehindSync() override { replace_file_system(before_); }
-  FullBehindSync(const FullBehindSync&) = delete;
-  FullBehindSync& operator=(const FullBehindSync&) = delete;
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
     return synced_ && opens_++ < 3 ? -ENOSPC : FileSystem::open(path, flags, mode);
   }
@@ -373,7 +360,6 @@ class FullBehindSync final : public FileSystem {
  private:
   bool synced_ = false;
   int opens_ = 0;
-  FileSystem* before_;
 };
 
 TEST(BrokenDisk, SpaceForAnotherLogIsWaitedFor) {

@@ -6,18 +6,14 @@
 #include <cerrno>
 #include <limits>
 
-#include "sds/format/file_system.hpp"
+#include "support/replaced_file_system.hpp"
 
 namespace sds::test {
 
 /// In use while it exists. A write that does not fit is cut short, the next one fails.
-class LimitedDisk final : public FileSystem {
+class LimitedDisk final : public ReplacedFileSystem {
  public:
-  explicit LimitedDisk(std::int64_t bytes_free = std::numeric_limits<std::int64_t>::max())
-      : room(bytes_free), before_(replace_file_system(this)) {}
-  ~LimitedDisk() override { replace_file_system(before_); }
-  LimitedDisk(const LimitedDisk&) = delete;
-  LimitedDisk& operator=(const LimitedDisk&) = delete;
+  explicit LimitedDisk(std::int64_t bytes_free = std::numeric_limits<std::int64_t>::max()) : room(bytes_free) {}
 
   ssize_t write(int descriptor, ByteView bytes) override {
     if (room <= 0) {
@@ -33,9 +29,6 @@ class LimitedDisk final : public FileSystem {
   std::atomic<std::int64_t> room;
   std::atomic<int> error{ENOSPC};
   std::atomic<int> refused{0};  // writes
-
- private:
-  FileSystem* before_;
 };
 
 }  // namespace sds::test

@@ -86,12 +86,6 @@ std::string digits_of(const Channel& channel, const std::byte* sample, std::size
   return is_wide(channel) && channel.is_raw() ? fmt::format("{}", *whole_value(channel, sample, i)) : std::string();
 }
 
-const Channel* find_channel(const Metadata& metadata, const std::string& name) {
-  const auto found = std::find_if(metadata.channels.begin(), metadata.channels.end(),
-                                  [&](const Channel& channel) { return channel.name == name; });
-  return found == metadata.channels.end() ? nullptr : &*found;
-}
-
 std::vector<const Channel*> channels_called(const Metadata& metadata, const std::string& name) {
   std::vector<const Channel*> called;
   for (const auto& channel : metadata.channels)
@@ -344,7 +338,7 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
   for (const auto& [in_a, in_b] : pairs) layouts.push_back(layouts_of(a.streams()[in_a], b.streams()[in_b]));
   const auto has = [&](auto side, const std::string& name) {
     return std::any_of(layouts.begin(), layouts.end(),
-                       [&](const auto& layout) { return find_channel(layout.*side, name) != nullptr; });
+                       [&](const auto& layout) { return !channels_called(layout.*side, name).empty(); });
   };
   using Layout = std::pair<Metadata, Metadata>;
   for (const auto& [name_a, name_b] : options.channels) {
@@ -367,8 +361,8 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
   if (options.channels.empty()) return {};
   for (std::size_t i = pairs.size(); i-- > 0;)
     if (std::none_of(options.channels.begin(), options.channels.end(), [&](const auto& names) {
-          return find_channel(layouts[i].first, names.first) != nullptr ||
-                 find_channel(layouts[i].second, names.second) != nullptr;
+          return !channels_called(layouts[i].first, names.first).empty() ||
+                 !channels_called(layouts[i].second, names.second).empty();
         }))
       pairs.erase(pairs.begin() + static_cast<std::ptrdiff_t>(i));
   return {};

@@ -94,6 +94,15 @@ class SpaceGate {
 /// Says in the log that what failed is tried once more.
 void tell_another_try(const std::string& device, const Error& error);
 
+/// What `make` makes; where the disk failed, of another try.
+template <class Make>
+[[nodiscard]] auto made_or_tried_again(const std::string& device, Make make) {
+  auto made = make();
+  if (made || !disk_failed(made.error())) return made;
+  tell_another_try(device, made.error());
+  return make();
+}
+
 /// Repeats a write that failed: for want of space as `gate` says (null: not at all); for another reason once, for a
 /// disk that fails once is to cost nothing.
 template <class Again>
