@@ -10,6 +10,7 @@
 #include <string>
 
 #include "sds/format/file_system.hpp"
+#include "support/replaced_file_system.hpp"
 
 namespace sds::test {
 
@@ -28,11 +29,10 @@ inline const char* name_of(Fault fault) {
 
 /// In use for as long as it lives. Counts every operation, and makes operation number `at` (from 1 on) fail. Files are
 /// not really synced: that only takes time.
-class FaultyFileSystem final : public FileSystem {
+class FaultyFileSystem final : public ReplacedFileSystem {
  public:
-  FaultyFileSystem(std::size_t at, Fault fault) : at_(at), fault_(fault), before_(replace_file_system(this)) {}
+  FaultyFileSystem(std::size_t at, Fault fault) : at_(at), fault_(fault) {}
   explicit FaultyFileSystem() : FaultyFileSystem(0, Fault::io_error) {}
-  ~FaultyFileSystem() override { replace_file_system(before_); }
 
   [[nodiscard]] std::size_t operations() const { return operations_; }
   /// "write walk.sdsz": the operation that failed first; empty if none did, or if the fault is none of its kind.
@@ -106,7 +106,6 @@ class FaultyFileSystem final : public FileSystem {
 
   std::size_t at_;
   Fault fault_;
-  FileSystem* before_;
   std::size_t operations_ = 0;
   std::string failed_;
   std::map<int, std::filesystem::path> names_;

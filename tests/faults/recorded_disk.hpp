@@ -10,6 +10,7 @@
 
 #include "sds/format/file_system.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 
 namespace sds::test {
 
@@ -23,11 +24,8 @@ struct Operation {
 };
 
 /// In use for as long as it lives. All files stand in one folder.
-class RecordingFileSystem final : public FileSystem {
+class RecordingFileSystem final : public ReplacedFileSystem {
  public:
-  RecordingFileSystem() : before_(replace_file_system(this)) {}
-  ~RecordingFileSystem() override { replace_file_system(before_); }
-
   [[nodiscard]] const std::vector<Operation>& log() const { return log_; }
 
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
@@ -92,7 +90,6 @@ class RecordingFileSystem final : public FileSystem {
     log_.push_back({Operation::Kind::rename, 0, 0, {}, from, to});
   }
 
-  FileSystem* before_;
   std::vector<Operation> log_;
   std::size_t files_ = 0;
   std::map<std::string, std::size_t> numbers_;

@@ -6,6 +6,7 @@
 #include "sds/format/sdsz_reader.hpp"
 #include "support/memory_sink.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -72,12 +73,8 @@ TEST(DiskFull, ACloseThatFailedIsTakenUpAgainAndTakesNothingMore) {
 }
 
 // Refuses some operations.
-class RefusingDisk final : public FileSystem {
+class RefusingDisk final : public test::ReplacedFileSystem {
  public:
-  RefusingDisk() : before_(replace_file_system(this)) {}
-  ~RefusingDisk() override { replace_file_system(before_); }
-  RefusingDisk(const RefusingDisk&) = delete;
-  RefusingDisk& operator=(const RefusingDisk&) = delete;
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
     return path.extension() == no_open ? -EMFILE : FileSystem::open(path, flags, mode);
   }
@@ -89,9 +86,6 @@ class RefusingDisk final : public FileSystem {
   std::string no_open;  // of names with this ending
   bool no_rename = false;
   bool no_unlink = false;
-
- private:
-  FileSystem* before_;
 };
 
 TEST(Refused, ALogThatCannotBeReplacedNorItsSuccessorRemovedStays) {

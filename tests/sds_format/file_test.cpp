@@ -9,16 +9,15 @@
 #include <functional>
 
 #include "sds/format/file.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
 namespace {
 
 // Answers with `fault(call)` where that is not 0; "write" may also be told to store only a part.
-class Faulty : public FileSystem {
+class Faulty : public test::ReplacedFileSystem {
  public:
-  Faulty() : before_(replace_file_system(this)) {}
-  ~Faulty() override { replace_file_system(before_); }
   ssize_t write(int descriptor, ByteView bytes) override {
     if (const int error = fault("write"); error != 0) return error;
     return FileSystem::write(descriptor, bytes.first(std::min(at_most, bytes.size())));
@@ -42,9 +41,6 @@ class Faulty : public FileSystem {
   }
   std::function<int(std::string_view)> fault = [](std::string_view) { return 0; };
   std::size_t at_most = SIZE_MAX;
-
- private:
-  FileSystem* before_;
 };
 
 std::function<int(std::string_view)> once(std::string_view name, int error) {

@@ -8,6 +8,7 @@
 #include "sds/format/sdsz_reader.hpp"
 #include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -247,10 +248,8 @@ TEST_F(WriteAheadLog, AStaleLogOfAnotherRecordingIsIgnored) {
 }
 
 // A process without descriptors to spare: no file can be opened, those that are open work.
-class NoDescriptors final : public FileSystem {
+class NoDescriptors final : public test::ReplacedFileSystem {
  public:
-  NoDescriptors() : before_(replace_file_system(this)) {}
-  ~NoDescriptors() override { replace_file_system(before_); }
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
     if (!exhausted) return FileSystem::open(path, flags, mode);
     ++refused;
@@ -258,9 +257,6 @@ class NoDescriptors final : public FileSystem {
   }
   bool exhausted = false;
   int refused = 0;
-
- private:
-  FileSystem* before_;
 };
 
 TEST_F(WriteAheadLog, GoesOnWhereItsSuccessorCannotBeMade) {
@@ -296,10 +292,9 @@ TEST_F(WriteAheadLog, GoesOnWhereItsSuccessorCannotBeMade) {
 }
 
 // A disk on which the recording cannot grow, and its log can.
-class NoRoomForTheFile final : public FileSystem {
+class NoRoomForTheFile final : public test::ReplacedFileSystem {
  public:
-  explicit NoRoomForTheFile(std::filesystem::path file) : file_(std::move(file)), before_(replace_file_system(this)) {}
-  ~NoRoomForTheFile() override { replace_file_system(before_); }
+  explicit NoRoomForTheFile(std::filesystem::path file) : file_(std::move(file)) {}
   int open(const std::filesystem::path& path, int flags, mode_t mode) override {
     const int descriptor = FileSystem::open(path, flags, mode);
     if (path == file_) descriptor_ = descriptor;
@@ -313,7 +308,6 @@ class NoRoomForTheFile final : public FileSystem {
  private:
   std::filesystem::path file_;
   int descriptor_ = -1;
-  FileSystem* before_;
 };
 
 TEST_F(WriteAheadLog, TakesWhatAFullDiskKeepsOutOfTheFile) {

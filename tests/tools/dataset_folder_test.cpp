@@ -11,6 +11,7 @@
 #include "dataset.hpp"
 #include "sds/format/file_system.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -19,19 +20,14 @@ namespace {
 namespace fs = std::filesystem;
 
 // A system that cannot exchange names, as NFS; `before` hears of each change of a name, and may fail it.
-class NoExchange final : public FileSystem {
+class NoExchange final : public test::ReplacedFileSystem {
  public:
-  NoExchange() : before_(replace_file_system(this)) {}
-  ~NoExchange() override { replace_file_system(before_); }
   int rename_new(const fs::path& from, const fs::path& to) override {
     const int error = before(from, to);
     return error != 0 ? error : FileSystem::rename_new(from, to);
   }
   int exchange(const fs::path& /*a*/, const fs::path& /*b*/) override { return -EINVAL; }
   std::function<int(const fs::path&, const fs::path&)> before = [](const fs::path&, const fs::path&) { return 0; };
-
- private:
-  FileSystem* before_;
 };
 
 struct DatasetFolderTest : testing::Test {
