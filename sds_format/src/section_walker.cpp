@@ -124,19 +124,24 @@ Expected<bool> payload_checks(const ByteSource& file, const IndexEntry& entry) {
   return *got == stored.size() && check_payload(entry.header, stored).has_value();
 }
 
-// Tells sections that a search found from copies of their headers in an index section: no section before has its
-// number, and the payload checks, or the number is higher than that of the section before and another header, or the
-// end of the file, stands behind. What checking reads is bounded by what the file holds, also where hostile headers all
-// claim the rest of it; beyond that none counts.
+// Tells sections that a search found from copies of their headers in an index section: the payload checks, or the
+// number is higher than that of the section before and another header, or the end of the file, stands behind; and one
+// before that has the number is damaged. What checking reads is bounded by what the file holds, also where hostile
+// headers all claim the rest of it; beyond that none counts. Numbers that a section before has, most of them in an
+// index, spend nothing of what there is for others.
 class FoundHeaders {
  public:
   FoundHeaders(const ByteSource& file, std::uint64_t file_bytes)
-      : file_(file), file_bytes_(file_bytes), budget_(file_bytes), last_budget_(file_bytes) {}
+      : file_(file),
+        file_bytes_(file_bytes),
+        budget_(file_bytes),
+        repeats_budget_(file_bytes),
+        last_budget_(file_bytes) {}
 
-  // `before`: the numbers of its recording's sections that were found before it.
-  Expected<bool> is_section(const IndexEntry& entry, const std::vector<std::uint32_t>& before) {
-    const bool later = before.empty() || entry.header.sequence > before.back();
-    if (!later && has_number(before, entry.header.sequence)) return false;
+  // `before`: which of `found`, all sections so far, are of its recording.
+  Expected<bool> is_section(const IndexEntry& entry, const std::vector<IndexEntry>& found,
+                            const std::vector<std::uint32_t>& before) {
+    const bool later = before.empty() || entry.header.sequence > found[before.back()].header.sequence;
     const std::uint64_t size = entry.header.section_bytes();
     if (size >= file_bytes_ - entry.offset && later) return true;
     if (size > file_bytes_ - entry.offset) return false;
@@ -145,9 +150,11 @@ class FoundHeaders {
       if (next) return true;
       if (next.error().code == ErrorCode::io) return fail(next);
     }
-    if (size > budget_) return false;
-    budget_ -= size;
-    return payload_checks(file_, entry);
+    const IndexEntry* same = later ? nullptr : with_number(entry.header.sequence, found, before);
+    auto sound = sound_within(same ? repeats_budget_ : budget_, entry);
+    if (!same || !sound || !*sound) return sound;
+    auto other = sound_within(repeats_budget_, *same);
+    return other ? Expected<bool>(!*other) : other;
   }
 
   // Whether sections may stand within the last one that was found, behind which there is none. Sections that stand one
@@ -162,13 +169,25 @@ class FoundHeaders {
 
  private:
   // Sections stand in the order of their numbers, but for those that somebody moved.
-  static bool has_number(const std::vector<std::uint32_t>& before, std::uint32_t number) {
-    return std::binary_search(before.begin(), before.end(), number);
+  static const IndexEntry* with_number(std::uint32_t number, const std::vector<IndexEntry>& found,
+                                       const std::vector<std::uint32_t>& before) {
+    const auto at = std::lower_bound(before.begin(), before.end(), number, [&](std::uint32_t place, std::uint32_t n) {
+      return found[place].header.sequence < n;
+    });
+    return at != before.end() && found[*at].header.sequence == number ? &found[*at] : nullptr;
+  }
+
+  Expected<bool> sound_within(std::uint64_t& budget, const IndexEntry& entry) {
+    const std::uint64_t size = entry.header.section_bytes();
+    if (size > budget) return false;
+    budget -= size;
+    return payload_checks(file_, entry);
   }
 
   const ByteSource& file_;
   std::uint64_t file_bytes_;
   std::uint64_t budget_;
+  std::uint64_t repeats_budget_;
   std::uint64_t last_budget_;
 };
 
@@ -200,8 +219,13 @@ Expected<void> set_in_order(const ByteSource& file, SectionTable& table, std::ve
       auto sound = payload_checks(file, once.back());
       if (!sound) return fail(sound);
       IndexEntry other = entry;
-      if (!*sound) std::swap(once.back(), other);
+      if (!*sound) {
+        std::swap(once.back(), other);
+        sound = payload_checks(file, once.back());
+        if (!sound) return fail(sound);
+      }
       table.damages.push_back(damage_at(other, fmt::format("section {} stands twice", other.header.sequence)));
+      table.damages.back().harmless = *sound && once.back().header.encode() == other.header.encode();
     } else {
       once.push_back(entry);
     }
@@ -338,7 +362,7 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
                               Census& census) {
   Found result;
   auto& found = result.sections;
-  std::map<std::uint64_t, std::vector<std::uint32_t>> numbers;  // of each recording's sections
+  std::map<std::uint64_t, std::vector<std::uint32_t>> places;  // of each recording's sections among those found
   HeaderSearch search(file, file_bytes);
   FoundHeaders headers(file, file_bytes);
   for (std::uint64_t at = 0; at < file_bytes;) {
@@ -347,7 +371,7 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
     if (header && header->section_bytes() <= file_bytes - at) {
       if (found.size() >= limits::max_sections + 1)
         return fail(ErrorCode::limit, fmt::format("more than {} sections", limits::max_sections), file.path(), at);
-      if (census.add(identity(*header))) numbers[identity(*header)].push_back(header->sequence);
+      if (census.add(identity(*header))) places[identity(*header)].push_back(static_cast<std::uint32_t>(found.size()));
       found.push_back({*header, at});
       at += header->section_bytes();
       result.footer_last = header->kind == SectionKind::footer && at == file_bytes;
@@ -375,11 +399,11 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
     }
     // A payload may hold bytes that look like a header: of another recording's section.
     const std::uint64_t wanted = searched.value_or(census.leader());
-    const std::vector<std::uint32_t>& before = numbers[wanted];
+    const std::vector<std::uint32_t>& before = places[wanted];
     auto next = search.next(from, [&](const IndexEntry& candidate) -> Expected<bool> {
       if (found.empty() && !searched) return true;
       if (identity(candidate.header) != wanted) return false;
-      return headers.is_section(candidate, before);
+      return headers.is_section(candidate, found, before);
     });
     if (!next) return fail(next);
     const std::uint64_t end = next->value_or(file_bytes);

@@ -38,6 +38,16 @@ class Corruption : public ::testing::Test {
     return entries_.front();
   }
 
+  // It is not among entries_: what it lists are the others.
+  [[nodiscard]] IndexEntry index_section() const {
+    for (std::uint64_t at = 0;;) {
+      const auto header = SectionHeader::decode(as_bytes(std::string_view(original_).substr(at)));
+      if (!header) throw std::runtime_error("the recording has no index");
+      if (header->kind == SectionKind::index) return {*header, at};
+      at += header->section_bytes();
+    }
+  }
+
   // Reads what can be read; true if that is the original without the blocks of one section.
   void expect_loss_of_section(const IndexEntry& lost) {
     auto recording = Recording::open(path_);
@@ -85,12 +95,12 @@ TEST_F(Corruption, ALostIndexIsRebuilt) {
 }
 
 TEST_F(Corruption, ADamagedIndexIsRebuilt) {
-  for (const auto& entry : entries_) {
-    if (entry.header.kind != SectionKind::index) continue;
-    damage(entry.offset + SectionHeader::bytes + 3);
+  const auto index = index_section();
+  for (const std::uint64_t offset : {index.payload_offset() + 3, index.offset + 30}) {
+    damage(offset);
     EXPECT_EQ(test::read_blocks(path_), blocks_);
-    damage(entry.offset + 30);
-    EXPECT_EQ(test::read_blocks(path_), blocks_);
+    auto reader = SdszReader::open(path_, {});
+    EXPECT_FALSE((*reader)->sections().from_index);
   }
 }
 
@@ -111,6 +121,41 @@ TEST_F(Corruption, GarbageBetweenSectionsIsSteppedOver) {
   ASSERT_EQ((*reader)->damages().size(), 1u);
   EXPECT_EQ((*reader)->damages()[0].offset, before.offset);
   EXPECT_EQ((*reader)->damages()[0].bytes, 1000u);
+}
+
+// What stands of a section again, whole, behind a damaged piece of it: the whole one counts, and nothing is missing.
+TEST_F(Corruption, AWholeCopyBehindADamagedOneIsFound) {
+  const auto section = data_section(3);
+  const auto piece = [&](const IndexEntry& of) { return original_.substr(of.offset, of.end() - of.offset); };
+  const std::string before = original_.substr(0, section.offset);
+  const std::string rest = original_.substr(section.offset);
+  const std::string cut = rest.substr(0, SectionHeader::bytes + 20);
+  std::string damaged = piece(section);
+  damaged[SectionHeader::bytes + 30] ^= 1;
+  std::string indexes = piece(index_section()).substr(1);  // whose copies of headers are no sections
+  while (indexes.size() < 3 * original_.size()) indexes += indexes;
+  struct Case {
+    const char* name;
+    std::string between;
+    std::size_t damages;
+  };
+  for (const auto& [name, between, damages] :
+       {Case{"nothing", cut, 1}, Case{"junk", cut + std::string(800, 'j'), 1}, Case{"damaged whole", damaged, 1},
+        Case{"an earlier section", cut + piece(data_section(1)) + "J", 1}, Case{"indexes", cut + indexes, 1}}) {
+    test::write_file(path_, before + between + rest);
+    auto recording = Recording::open(path_);
+    ASSERT_TRUE(recording) << name;
+    auto cursor = recording->cursor(0);
+    EXPECT_EQ(test::read_blocks(**cursor), blocks_) << name;
+    std::size_t twice = 0;
+    for (const auto& damage : recording->damages()) {
+      EXPECT_EQ(damage.blocks.value_or(0), 0u) << name << ": " << damage.reason;
+      if (damage.reason.find("stands twice") == std::string::npos) continue;
+      ++twice;
+      EXPECT_TRUE(damage.harmless) << name;
+    }
+    EXPECT_EQ(twice, damages) << name;
+  }
 }
 
 TEST_F(Corruption, TruncatedAnywhereKeepsTheSectionsBefore) {
