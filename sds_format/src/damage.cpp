@@ -20,17 +20,21 @@ void DamageLog::add(const Damage& damage) {
     hash = hash * 0x9E3779B97F4A7C15ull + part + (hash >> 29);
   if (!known_.insert(hash).second) return;
   ++count_;
-  if (damages_.size() < max_kept) return damages_.push_back(damage);
-  if (damage.stream && damage.blocks.value_or(0) > 0)
-    untold_[*damage.stream].push_back({damage.first_block, *damage.blocks});
+  const bool costs_blocks = damage.stream && damage.blocks.value_or(0) > 0;
+  if (damages_.size() < max_kept) {
+    damages_.push_back(damage);
+    if (costs_blocks) losses_[*damage.stream].push_back(damages_.size() - 1);
+    return;
+  }
+  if (costs_blocks) untold_[*damage.stream].push_back({damage.first_block, *damage.blocks});
   untold_blocks_ += damage.blocks.value_or(0);
   untold_unknown_ = untold_unknown_ || !damage.blocks;
   untold_harmless_ = untold_harmless_ && damage.harmless;
 }
 
 std::vector<Damage> DamageLog::all() const {
-  auto all = from(0);
   const std::lock_guard lock(mutex_);
+  auto all = damages_;
   if (count_ <= max_kept) return all;
   Damage rest;
   rest.reason = fmt::format("{} more places are damaged", count_ - max_kept);
@@ -41,9 +45,13 @@ std::vector<Damage> DamageLog::all() const {
   return all;
 }
 
-std::vector<Damage> DamageLog::from(std::size_t begin) const {
+std::vector<Damage> DamageLog::losses(std::size_t stream, std::size_t begin) const {
   const std::lock_guard lock(mutex_);
-  return {damages_.begin() + static_cast<std::ptrdiff_t>(std::min(begin, damages_.size())), damages_.end()};
+  std::vector<Damage> found;
+  const auto places = losses_.find(stream);
+  if (places == losses_.end()) return found;
+  for (std::size_t i = begin; i < places->second.size(); ++i) found.push_back(damages_[places->second[i]]);
+  return found;
 }
 
 std::vector<BlockRange> DamageLog::untold_losses(std::size_t stream, std::size_t begin) const {

@@ -141,8 +141,13 @@ struct PartialFile::State {
     return file->close();
   }
 
+  // What has come to be there meanwhile may be what nothing replaces.
   Expected<void> give_name() {
-    auto done = if_exists == IfExists::overwrite ? rename_file(partial, target) : rename_file_new(partial, target);
+    auto done = rename_file_new(partial, target);
+    if (!done && done.error().code == ErrorCode::exists && if_exists == IfExists::overwrite) {
+      if (auto ok = refuse_what_stays(final_path); !ok) return ok;
+      done = rename_file(partial, target);
+    }
     if (!done) return done.error().code == ErrorCode::exists ? exists_already(final_path) : of_file(final_path, done);
     named_partial = false;
     return {};

@@ -44,17 +44,22 @@ Error SdszWriter::State::lasting(Error&& error) {
   return std::move(error);
 }
 
-void SdszWriter::State::save_in_log() {
-  if (!wal || log_failure || std::exchange(saved_in_log, true) || !wal->repair()) return;
-  Expected<void> done;
+Expected<void> SdszWriter::State::log_all_blocks() {
   for (auto& job : jobs) {
     if (job->logged_blocks == job->run.count()) continue;
     wal->add(job->stream, job->first_block, job->run, job->logged_blocks, job->logged_bytes, job->tick_behind_log);
-    if (!(done = wal->write())) break;
+    if (auto done = wal->write(); !done) return done;
     job->logged_blocks = job->run.count();
   }
-  if (done) done = log_open_blocks(*wal);
-  if (!done) return (void)wal->repair();
+  return log_open_blocks(*wal);
+}
+
+void SdszWriter::State::save_in_log() {
+  if (!wal || log_failure || saved_in_log) return;
+  // A write that fails once costs nothing here either.
+  for (int tries = 0; tries < 2 && !saved_in_log; ++tries)
+    if (wal->repair()) saved_in_log = log_all_blocks().has_value();
+  if (!saved_in_log) return (void)wal->repair();
   if (options.durability != Durability::power) return;
   if (auto synced = wal->sync(); !synced) {
     log_failure = lasting(std::move(synced.error()));

@@ -84,7 +84,7 @@ struct SdszWriter::State {
   std::optional<Error> failure;
   std::optional<Error> log_failure;   // the log is not to be trusted: nothing is flushed before it is replaced
   std::optional<Error> replaced_log;  // why it was, and nobody asked yet
-  bool saved_in_log = false;          // since the failure
+  bool saved_in_log = false;          // since the failure, successfully
   bool for_good = false;              // no resume() helps
   bool closing = false;               // close() was called
   std::size_t close_step = 0;         // how far it came
@@ -265,6 +265,9 @@ struct SdszWriter::State {
 
   // Writes what is open into `log`; what is written is marked in the streams.
   Expected<void> log_open_blocks(WalWriter& log);
+
+  // The same of jobs, too, into the log that there is.
+  Expected<void> log_all_blocks();
 
   // Where the file takes no more, what came since the last flush goes into the log, as far as that takes it.
   void save_in_log();

@@ -54,10 +54,9 @@ void StreamLosses::take_gaps(std::uint64_t before_block, std::vector<Loss>& loss
 }
 
 void StreamLosses::take_damages(std::uint64_t before_block, std::vector<Loss>& losses) {
-  const std::vector<Damage> fresh = recording_.damage_log()->from(seen_);
+  const std::vector<Damage> fresh = recording_.damage_log()->losses(stream_, seen_);
   seen_ += fresh.size();
-  for (const auto& damage : fresh)
-    if (damage.stream == stream_ && damage.blocks.value_or(0) > 0) waiting_.push_back(damage);
+  waiting_.insert(waiting_.end(), fresh.begin(), fresh.end());
   // What was found on opening may come later in the stream than what the cursor has met.
   if (!fresh.empty())
     std::stable_sort(waiting_.begin(), waiting_.end(),

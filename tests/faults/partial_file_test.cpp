@@ -65,6 +65,42 @@ TEST(PartialFile, LeavesAloneWhatAppearsMeanwhile) {
   EXPECT_EQ(read_file(dir / "a.csv"), "theirs");
 }
 
+// What nothing replaces is not replaced either if it came while the file was made.
+TEST(PartialFile, LeavesAloneARecordingThatBeginsMeanwhile) {
+  for (const auto durability : {Durability::none, Durability::process}) {
+    for (const bool replaces : {false, true}) {
+      const test::TempDir dir;
+      const auto path = dir / "a.sdsz";
+      if (replaces) write_file(path, "what was to be replaced");
+      auto file = PartialFile::create(path, IfExists::overwrite).value();
+      ASSERT_TRUE(file.sink().append(as_bytes("ours")));
+      std::filesystem::remove(path);
+      SdszWriterOptions options;
+      options.durability = durability;
+      auto writer = SdszWriter::create(path, {}, options);
+      ASSERT_TRUE(writer->add_stream({"A", "0", false, "", "", ""}));
+      ASSERT_TRUE(writer->append(0, 7, as_bytes("block")));
+      const auto kept = file.keep();
+      ASSERT_FALSE(kept);
+      EXPECT_EQ(kept.error().code, ErrorCode::usage);
+      EXPECT_NE(kept.error().message.find("is being recorded"), std::string::npos) << kept.error().message;
+      EXPECT_EQ(kept.error().path, path);
+      ASSERT_TRUE(writer->close());
+      EXPECT_EQ(test::read_blocks(path).size(), 1u);
+    }
+  }
+}
+
+TEST(PartialFile, ReplacesWhatAppearsMeanwhileIfItMayReplace) {
+  const test::TempDir dir;
+  auto file = PartialFile::create(dir / "a.csv", IfExists::overwrite).value();
+  ASSERT_TRUE(file.sink().append(as_bytes("ours")));
+  write_file(dir / "a.csv", "theirs");
+  ASSERT_TRUE(file.keep());
+  EXPECT_EQ(read_file(dir / "a.csv"), "ours");
+  EXPECT_EQ(files_in(dir.path()), 1u);
+}
+
 TEST(PartialFile, LeavesAloneWhatExists) {
   const test::TempDir dir;
   write_file(dir / "a.csv", "theirs");

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <map>
 
 #include "sds/format/sdsz_reader.hpp"
 #include "support/memory_sink.hpp"
@@ -127,6 +128,48 @@ TEST(Refused, ACreationThatFailsLeavesWhatWasThereAndNothingNew) {
   disk.no_open = ".wal";
   EXPECT_FALSE(SdszWriter::create(dir / "b.sdsz", {}, options));
   EXPECT_FALSE(std::filesystem::exists(dir / "b.sdsz"));
+}
+
+// The recording's sync fails, and then one write of its log.
+class BrokenSyncDisk final : public test::ReplacedFileSystem {
+ public:
+  int open(const std::filesystem::path& path, int flags, mode_t mode) override {
+    const int descriptor = FileSystem::open(path, flags, mode);
+    names[descriptor] = path.extension();
+    return descriptor;
+  }
+  int sync(int descriptor) override {
+    if (!broken || names[descriptor] != ".sdsz") return FileSystem::sync(descriptor);
+    failing_writes = 1;
+    return -EIO;
+  }
+  ssize_t write(int descriptor, ByteView bytes) override {
+    if (names[descriptor] != ".wal" || failing_writes == 0) return FileSystem::write(descriptor, bytes);
+    --failing_writes;
+    return -EIO;
+  }
+
+  std::map<int, std::string> names;
+  bool broken = false;
+  int failing_writes = 0;
+};
+
+TEST(Refused, WhatTheRecordingDoesNotTakeGoesIntoItsLogAlsoIfThatFailsOnce) {
+  const test::TempDir dir;
+  BrokenSyncDisk disk;
+  SdszWriterOptions options;
+  options.durability = Durability::power;
+  options.section_bytes = 4096;
+  {
+    auto writer = SdszWriter::create(dir / "a.sdsz", {}, options);
+    ASSERT_TRUE(writer->add_stream({"A", "0", false, "", "", ""}));
+    const Bytes block(1000);  // five blocks are a section, two more stay open
+    for (std::uint32_t i = 0; i < 7; ++i) ASSERT_TRUE(writer->append(0, i, block));
+    disk.broken = true;
+    EXPECT_FALSE(writer->flush());
+    EXPECT_EQ(disk.failing_writes, 0);
+  }
+  EXPECT_EQ(test::read_blocks(dir / "a.sdsz").size(), 7u);
 }
 
 TEST(DiskFull, APlainWriterReportsItAtTheLatestWhenClosed) {

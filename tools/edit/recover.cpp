@@ -52,12 +52,20 @@ struct Written {
 
 class StreamRecovery {
  public:
-  StreamRecovery(const Recording& recording, std::size_t index, SdszWriter& writer, RecoverReport& report)
+  // Where sections are decoded, for one stream at a time.
+  struct Decoder {
+    DataSectionCoder coder;
+    BlockRun run;
+  };
+
+  StreamRecovery(const Recording& recording, std::size_t index, SdszWriter& writer, Decoder& decoder,
+                 RecoverReport& report)
       : recording_(recording),
         reader_(*recording.sdsz()),
         stream_(reader_.streams()[index]),
         index_(index),
         writer_(writer),
+        decoder_(decoder),
         report_(report),
         losses_(recording, index) {}
 
@@ -155,16 +163,17 @@ class StreamRecovery {
 
   // Decodes a section that cannot be copied.
   Expected<void> take_blocks(const IndexEntry& entry, ByteView payload) {
-    if (auto decoded = coder_.decode(entry.header, payload, stream_.layout, run_); !decoded)
+    if (auto decoded = decoder_.coder.decode(entry.header, payload, stream_.layout, decoder_.run); !decoded)
       return lose(entry, decoded.error().message);
-    TickUnwrapper ticks(run_.first_tick);
+    const BlockRun& run = decoder_.run;
+    TickUnwrapper ticks(run.first_tick);
     std::size_t jump = 0;
     std::size_t at = 0;
-    for (std::size_t i = 0; i < run_.count(); ++i) {
-      if (jump < run_.jumps.size() && run_.jumps[jump].block == i) ticks = TickUnwrapper(run_.jumps[jump++].tick);
-      const BlockView block{run_.timeslots[i], false, ticks.next(run_.timeslots[i]),
-                            ByteView(run_.bytes).subspan(at, run_.sizes[i]), entry.header.first_block + i};
-      at += run_.sizes[i];
+    for (std::size_t i = 0; i < run.count(); ++i) {
+      if (jump < run.jumps.size() && run.jumps[jump].block == i) ticks = TickUnwrapper(run.jumps[jump++].tick);
+      const BlockView block{run.timeslots[i], false, ticks.next(run.timeslots[i]),
+                            ByteView(run.bytes).subspan(at, run.sizes[i]), entry.header.first_block + i};
+      at += run.sizes[i];
       if (auto done = take_block(block); !done) return done;
     }
     return {};
@@ -195,6 +204,7 @@ class StreamRecovery {
   const SdszStream& stream_;
   std::size_t index_;
   SdszWriter& writer_;
+  Decoder& decoder_;
   RecoverReport& report_;
   StreamLosses losses_;
   SdszWriter::StreamId id_ = 0;
@@ -204,8 +214,6 @@ class StreamRecovery {
   std::size_t next_section_ = 0;
   std::uint64_t expected_ = 0;  // ordinal of the next block
   std::size_t damages_seen_ = 0;
-  DataSectionCoder coder_;
-  BlockRun run_;
 };
 
 tl::unexpected<Error> differs(const std::filesystem::path& path, const std::string& what) {
@@ -312,6 +320,7 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   auto writer = SdszWriter::create(file->borrow_sink(), session, options);
   if (!writer) return fail(writer);
   RecoverReport report;
+  StreamRecovery::Decoder decoder;
   std::vector<std::unique_ptr<StreamRecovery>> streams;
   struct Turn {
     std::uint64_t offset;
@@ -324,7 +333,7 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
     listed.id = recording->streams()[i].id;
     listed.tick_frequency = recording->streams()[i].tick_frequency();
     report.stream_list.push_back(std::move(listed));
-    streams.push_back(std::make_unique<StreamRecovery>(*recording, i, *writer, report));
+    streams.push_back(std::make_unique<StreamRecovery>(*recording, i, *writer, decoder, report));
     if (auto done = streams.back()->begin(); !done) return fail(done);
     if (!reader.streams()[i].has_description) continue;  // nobody can tell what its sections are
     for (const auto& entry : reader.streams()[i].data)

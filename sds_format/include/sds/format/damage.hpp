@@ -48,8 +48,8 @@ class DamageLog {
   void add(const Damage& damage);
   /// With one more for all that were not kept, which has the number of their blocks.
   [[nodiscard]] std::vector<Damage> all() const;
-  /// Those that were kept after the first `begin`.
-  [[nodiscard]] std::vector<Damage> from(std::size_t begin) const;
+  /// Of those that were kept, what has cost blocks of a stream: what was found after the first `begin` of that.
+  [[nodiscard]] std::vector<Damage> losses(std::size_t stream, std::size_t begin) const;
   [[nodiscard]] std::size_t count() const;
   /// Of the damage that was not kept, what blocks of a stream it has cost: those that were found after the first
   /// `begin`.
@@ -58,7 +58,8 @@ class DamageLog {
  private:
   mutable std::mutex mutex_;
   std::vector<Damage> damages_;
-  std::unordered_set<std::size_t> known_;  // hashes of what was added
+  std::unordered_map<std::size_t, std::vector<std::size_t>> losses_;  // of each stream, among them
+  std::unordered_set<std::size_t> known_;                             // hashes of what was added
   std::size_t count_ = 0;
   std::uint64_t untold_blocks_ = 0;                                  // of those that were not kept
   bool untold_unknown_ = false;                                      // one of them does not know how many

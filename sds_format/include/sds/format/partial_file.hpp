@@ -22,7 +22,7 @@ std::string partial_name(const std::filesystem::path& final_path);
 class PartialFile {
  public:
   /// IfExists::fail: fails if `final_path` exists (ErrorCode::exists), now or when keep() is called. What this process
-  /// reads (file_in_use.hpp) is never replaced (ErrorCode::usage).
+  /// reads (file_in_use.hpp) and recordings that grow are never replaced (ErrorCode::usage), now or then.
   static Expected<PartialFile> create(const std::filesystem::path& final_path, IfExists if_exists);
   ~PartialFile();
   PartialFile(PartialFile&&) noexcept;

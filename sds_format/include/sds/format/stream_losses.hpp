@@ -42,7 +42,7 @@ class StreamLosses {
   std::size_t stream_;
   std::size_t next_gap_ = 0;
   std::size_t next_doubt_ = 0;
-  std::size_t seen_ = 0;                   // of the recording's damage log
+  std::size_t seen_ = 0;                   // of this stream's in the damage log
   std::deque<Damage> waiting_;             // of this stream, ascending in blocks
   std::size_t untold_seen_ = 0;            // of what the log does not tell one by one
   std::deque<BlockRange> waiting_untold_;  // the same
