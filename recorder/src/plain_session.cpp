@@ -73,6 +73,7 @@ class PlainSession final : public SessionWriter {
     auto sink = create_keeping_what_exists(path, options_.device);
     if (!sink) return fail(sink);
     made.made();
+    sink->get()->mark_in_use();
     if (options_.durability == Durability::power)
       if (auto synced = sync_directory(options_.directory); !synced) return synced;
     WatchedFile file(path);

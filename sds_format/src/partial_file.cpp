@@ -35,7 +35,8 @@ Expected<void> refuse_what_stays(const std::filesystem::path& path) {
   const auto name = path.filename().string();
   if (name.ends_with(".sdsz.wal") || name.ends_with(".sdsz.wal.new"))
     return fail(ErrorCode::usage, "is the name of a recording's log: choose another one", path);
-  if (std::filesystem::weakly_canonical(path, ignored).extension() == ".sdsz")
+  const auto kind = std::filesystem::weakly_canonical(path, ignored).extension();
+  if (kind == ".sdsz" || kind == ".sds")
     if (const auto there = InputFile::open(path); there && (*there)->in_use() == ByteSource::InUse::yes)
       return fail(ErrorCode::usage, "is being recorded: choose another name", path);
   for (const auto& recording : {path, std::filesystem::weakly_canonical(path, ignored)})

@@ -16,10 +16,12 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 PlainReader::PlainReader(std::shared_ptr<const ByteSource> file, std::uint64_t bytes)
     : file_(std::move(file)), file_bytes_(bytes) {}
 
-Expected<PlainReader> PlainReader::open(const std::filesystem::path& path) {
+Expected<PlainReader> PlainReader::open(const std::filesystem::path& path, std::uint64_t most_bytes) {
   auto file = InputFile::open(path);
   if (!file) return fail(file);
-  return open(std::shared_ptr<const ByteSource>(std::move(*file)));
+  auto reader = open(std::shared_ptr<const ByteSource>(std::move(*file)));
+  if (reader) reader->file_bytes_ = std::min(reader->file_bytes_, most_bytes);
+  return reader;
 }
 
 Expected<PlainReader> PlainReader::open(std::shared_ptr<const ByteSource> source) {

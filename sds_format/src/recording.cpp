@@ -20,7 +20,8 @@ namespace {
 // sizes, four times the mean counts as one: the largest may be the one with the wrong size.
 class TornEnd {
  public:
-  TornEnd(std::shared_ptr<DamageLog> log, std::size_t stream) : log_(std::move(log)), stream_(stream) {}
+  TornEnd(std::shared_ptr<DamageLog> log, std::size_t stream, bool grows = false)
+      : log_(std::move(log)), stream_(stream), grows_(grows) {}
   void saw(const BlockView& block) { add(1, block.data.size(), block.data.size()); }
   void saw(const SectionHeader& header) {
     if (header.block_count == 0) return;
@@ -38,7 +39,7 @@ class TornEnd {
     damage.stream = stream_;
     const std::uint64_t mean = blocks_ > 0 ? bytes_ / blocks_ : 0;
     const std::uint64_t four = 8 + 4 * mean;
-    damage.harmless = tail->bytes <= 8 + mean || (tail->bytes <= four && (!equal_ || sizes_differ()));
+    damage.harmless = grows_ || tail->bytes <= 8 + mean || (tail->bytes <= four && (!equal_ || sizes_differ()));
     damage.torn_end = true;
     damage.reason = "a torn end: " + tail->reason;
     log_->add(damage);
@@ -54,6 +55,7 @@ class TornEnd {
 
   std::shared_ptr<DamageLog> log_;
   std::size_t stream_;
+  bool grows_;              // then the rest of the block is still to come
   std::uint64_t size_ = 0;  // of the first blocks
   std::uint64_t blocks_ = 0;
   std::uint64_t bytes_ = 0;
@@ -163,6 +165,7 @@ Expected<StreamInfo> open_plain(const std::filesystem::path& path, const Recordi
   StreamInfo stream;
   stream.path = path;
   stream.raw_bytes = reader->file_bytes();
+  stream.being_written = reader->file()->in_use() == ByteSource::InUse::yes;
   SdsFileName name = parse_sds_file_name(path);
   auto metadata = options.metadata ? options.metadata : find_metadata(path, name);
   stream.description.name = to_stream_name(name.stream);
@@ -294,9 +297,11 @@ Expected<std::size_t> Recording::find_stream(const std::string& id) const {
 Expected<std::unique_ptr<BlockCursor>> Recording::cursor(std::size_t stream, Executor* executor,
                                                          SectionFilter wanted) const {
   if (sdsz_) return std::make_unique<PackedCursor>(sdsz_, stream, executor, std::move(wanted));
-  auto reader = PlainReader::open(streams_[stream].path);
+  // Whoever reads it again finds the same.
+  auto reader = PlainReader::open(streams_[stream].path, streams_[stream].raw_bytes);
   if (!reader) return fail(reader);
-  return std::make_unique<PlainCursor>(std::move(*reader), TornEnd(damage_log_, stream));
+  return std::make_unique<PlainCursor>(std::move(*reader),
+                                       TornEnd(damage_log_, stream, streams_[stream].being_written));
 }
 
 }  // namespace sds

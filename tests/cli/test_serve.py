@@ -315,6 +315,26 @@ class Serve(Case):
                 self.assertIn(f"it was cut off; what came last stands in its log, {name}.wal, if it had one", out + err)
                 self.assertNotIn("a copy", out + err)
 
+    def test_a_plain_file_that_grows_is_read_as_far_as_it_came_and_never_replaced(self):
+        with Server(self.folder.name, "--format", "sds", "--flush-interval", "20") as server:
+            connection = self.connect(server)
+            write(connection, open_stream(connection, "A"), plain((1, b"one"), (2, b"two")) + plain((3, b"x" * 100))[:60])
+            name = self.path("A.0.sds")
+            wait_until(lambda: os.path.getsize(name) == 2 * (8 + 3) + 60, "all is written")
+            before = self.read(name)
+            out, _ = run("check", name)
+            self.assertIn("not closed: it is still being recorded", out)
+            self.assertEqual(out.splitlines()[-1], "sound so far, but not closed")
+            out, err = run("info", name)
+            self.assertIn("2 blocks", out)
+            self.assertIn("it is still being recorded", out + err)
+            os.mkdir(self.path("other"))
+            run("pack", self.write("other/A.0.sds", plain((7, b"other"))), "-o", self.path("other.sdsz"))
+            self.assertIn("is being recorded", run("unpack", self.path("other.sdsz"), "-d", self.folder.name, "-f", expect=2)[1])
+            self.assertEqual(self.read(name), before)
+            server.stop(signal.SIGINT)
+        self.assertNotIn("still being recorded", run("check", name, expect=1)[0])
+
     def test_a_recording_that_grows_is_told_from_one_whose_writer_was_killed(self):
         for n, durability in enumerate(("none", "process")):
             recording, copy = self.path(f"recording.{n}.sdsz"), self.path(f"copy{n}.sdsz")

@@ -145,7 +145,7 @@ TEST(BrokenDisk, AStreamThatCannotBeOpenedCostsTheOthersNothing) {
     ASSERT_TRUE((*session)->open_stream(1, "A"));
     ASSERT_TRUE((*session)->write(1, as_bytes(plain(blocks)), kThen));
     {
-      const Failing disk(Failing::Call::write, {0, 1, 2});
+      const Failing disk(Failing::Call::write, {0, 1, 2, 3, 4, 5, 6, 7});
       EXPECT_FALSE((*session)->open_stream(2, "B"));
     }
     ASSERT_TRUE((*session)->close_stream(1, ""));

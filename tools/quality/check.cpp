@@ -79,7 +79,7 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
       if (auto go_on = report(on_progress, std::exchange(unreported, 0)); !go_on) return fail(go_on);
     }
     auto stream = checker.finish();
-    stream.tail = (*cursor)->tail();
+    if (!recording.streams()[i].being_written) stream.tail = (*cursor)->tail();  // else more of it is to come
     if (recording.sdsz())
       for (const auto& gap : recording.sdsz()->streams()[i].gaps) stream.recorded_losses.push_back(gap.reason);
     result.streams.push_back(std::move(stream));

@@ -2,22 +2,35 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace sds {
+
+namespace {
+
+constexpr const char* kStillRecorded =
+    "not closed: it is still being recorded; what came after the last flush is not in it yet";
+
+}  // namespace
 
 std::string damage_text(const Damage& damage) {
   return damage.bytes > 0 ? fmt::format("at byte {}: {}", damage.offset, damage.reason) : damage.reason;
 }
 
-bool is_closed(const Recording& recording) { return !recording.sdsz() || recording.sdsz()->complete(); }
+bool is_closed(const Recording& recording) {
+  if (recording.sdsz()) return recording.sdsz()->complete();
+  return std::none_of(recording.streams().begin(), recording.streams().end(),
+                      [](const StreamInfo& stream) { return stream.being_written; });
+}
 
 std::optional<std::string> why_not_closed(const Recording& recording) {
   if (is_closed(recording)) return std::nullopt;
+  if (!recording.sdsz()) return kStillRecorded;
   const SdszReader& reader = *recording.sdsz();
   if (!reader.has_log()) return std::nullopt;
   if (reader.in_use() == ByteSource::InUse::unknown)
     return "not closed: it is still being recorded, or its writer died; what came after the last flush cannot be known";
-  if (reader.being_written())
-    return "not closed: it is still being recorded; what came after the last flush is not in it yet";
+  if (reader.being_written()) return kStillRecorded;
   return "not closed: its writer ended before it could be; what came after the last flush cannot be known";
 }
 

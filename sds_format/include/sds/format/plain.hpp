@@ -24,7 +24,9 @@ struct Tail {
 /// A damaged end is no error here: reading stops before it and tail() describes it.
 class PlainReader {
  public:
-  static Expected<PlainReader> open(const std::filesystem::path& path);
+  /// Of a file that grows, not more than the first `most_bytes`.
+  static Expected<PlainReader> open(const std::filesystem::path& path,
+                                    std::uint64_t most_bytes = std::numeric_limits<std::uint64_t>::max());
   static Expected<PlainReader> open(std::shared_ptr<const ByteSource> source);
 
   /// The next block, or nothing at the end. The block's data stays valid until the next call.

@@ -25,6 +25,7 @@ struct StreamInfo {
   std::filesystem::path path;                ///< the file that holds it
   std::uint64_t raw_bytes = 0;               ///< as a plain `.sds`
   std::optional<std::uint64_t> block_count;  ///< known without reading only in `.sdsz`
+  bool being_written = false;  ///< a plain `.sds` that is still being recorded: `raw_bytes` of it are read
 
   [[nodiscard]] Frequency tick_frequency() const { return metadata ? metadata->tick_frequency : Frequency{}; }
   /// The name of its `.sds` as the recording has it: not to be taken for a path (stream_files.hpp).
