@@ -60,6 +60,16 @@ class Words(Case):
         self.assertEqual([e["code"] for e in errors], ["usage"])
         self.assertIn("has no option --nothing", errors[0]["message"])
 
+    def test_help_of_what_is_not_there(self):
+        self.refused("help", "nosuch", said="sds has no 'nosuch'; there are serve, info")
+        self.refused("nosuch", "--help", said="sds has no 'nosuch'")
+        self.refused("help", "export", "cvs", said="sds export has no 'cvs': is it csv?")
+        self.refused("info", self.rec, "--jsn", "--help", said="sds info has no option --jsn")
+
+    def test_a_flag_takes_no_value(self):
+        for word in ("--json=5", "--json=false"):
+            self.refused("info", word, self.rec, said="--json takes no value")
+
     def test_help_of_a_command(self):
         self.assertEqual(run("help", "label", "add")[0], run("label", "add", "--help")[0])
         self.assertEqual(run("help")[0], run("--help")[0])

@@ -86,11 +86,15 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // help and the version
+    const auto unknown = app.remaining(true);
+    const bool is_asked = error.get_exit_code() == 0;  // help and the version
+    if (is_asked && unknown.empty()) {
       app.exit(error);
       return with_output_written(0);
     }
-    sds::cli::fail_with({sds::ErrorCode::usage, sds::cli::what_is_wrong(app, error, words), {}, {}});
+    const auto wrong = is_asked ? sds::cli::what_is_wrong(app, CLI::ExtrasError(unknown), words)
+                                : sds::cli::what_is_wrong(app, error, words);
+    sds::cli::fail_with({sds::ErrorCode::usage, wrong, {}, {}});
     sds::cli::tell("`{} --help` lists what it takes\n", sds::cli::command_reached(app));
     // What was not understood may stand in front of the option.
     if (std::find(words.begin(), words.end(), "--json") != words.end()) sds::cli::print_json_errors();

@@ -132,6 +132,8 @@ std::string reworded(const CLI::App& command, const std::string& text) {
                        text.substr(text.rfind(' ') + 1));
   if (const std::string value = between(": 1 required ", " missing"); !value.empty())
     return fmt::format("{} needs a value: {}", name, value);
+  if (const std::size_t at = text.find(" was given a disallowed flag override"); at != std::string::npos)
+    return fmt::format("--{} takes no value", text.substr(0, at));
   if (text.starts_with("Could not convert: ")) {
     const std::size_t equals = text.find(" = ");
     if (equals != std::string::npos)
@@ -149,7 +151,10 @@ void set_help(CLI::App& app) {
 
 void one_value_each(CLI::App& app) {
   for (auto* option : app.get_options())
-    if (!option->get_positional()) option->allow_extra_args(false);
+    if (!option->get_positional()) {
+      option->allow_extra_args(false);
+      if (option->get_items_expected_max() == 0) option->disable_flag_override();
+    }
   for (auto* command : app.get_subcommands(any_command)) one_value_each(*command);
 }
 
