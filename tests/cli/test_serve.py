@@ -67,6 +67,21 @@ class Serve(Case):
         self.addCleanup(connection.close)
         return connection
 
+    def test_a_folder_that_cannot_be_written_is_told_at_once(self):
+        folder = self.path("locked")
+        os.mkdir(folder)
+        os.chmod(folder, 0o555)
+        os.chmod(self.folder.name, 0o755)
+        user = {"user": 65534} if os.geteuid() == 0 else {}  # root may write anywhere
+        if subprocess.run(["sh", "-c", f"cd '{folder}' && test -x '{SDS}'"], stderr=subprocess.DEVNULL, cwd="/", **user).returncode:
+            self.skipTest("another user than root cannot get at the program or the folder")
+        with Server(self.folder.name, "--workdir", folder, **user) as server:
+            server.stop()
+            self.assertIn(f"{folder}: cannot be written (Permission denied): nothing can be recorded in it", server.log_text())
+        with Server(self.folder.name) as server:
+            server.stop()
+            self.assertNotIn("cannot be written", server.log_text())
+
     def test_it_says_where_it_listens_and_how_to_let_a_board_in(self):
         with Server(self.folder.name) as server:
             self.assertIn("127.0.0.1", server.first_line)

@@ -59,6 +59,13 @@ void say(const std::string& text) {
   }
 }
 
+// It may be meant for playback alone.
+void tell_if_read_only(const std::filesystem::path& directory) {
+  if (::access(directory.c_str(), W_OK | X_OK) == 0 || (errno != EACCES && errno != EROFS)) return;
+  spdlog::warn("{}: cannot be written ({}): nothing can be recorded in it", directory.string(),
+               std::generic_category().message(errno));
+}
+
 // Settles --keep-free, and says if the disk has no more than that.
 Expected<void> check_space(ServerOptions& options, bool given) {
   const auto space = disk_space(options.directory);
@@ -252,6 +259,7 @@ int run_serve(const Options& o) {
   StopOnSignal signals;
   const LogWriter log;
   if (auto room = check_space(options, o.keep_free_given); !room) return fail_with(room.error());
+  tell_if_read_only(options.directory);
   auto server = Server::create(options);
   if (!server) return fail_with(server.error());
   print_where(options, o.given, (*server)->port());
