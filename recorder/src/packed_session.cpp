@@ -169,6 +169,9 @@ class PackedSession final : public SessionWriter {
       loss += fmt::format("{}the last block is incomplete ({} bytes of it came)", loss.empty() ? "" : "; ",
                           stream.parser.rest_bytes());
     if (!loss.empty()) summary_.losses.push_back(stream.name + ": " + loss);
+    if (const auto early = clock_.blocks_before_zero(stream.clock); early > 0)
+      spdlog::warn("time     {}: {}: {} blocks are from before the session's tick 0, and have too high a tick",
+                   options_.device, stream.name, early);
     if (auto added = add_last_clock(stream); !added) return added;
     if (!loss.empty())
       if (auto added = give([&] { return writer_->add_gap(stream.id, loss); }); !added) return added;

@@ -10,6 +10,7 @@ namespace {
 constexpr std::int64_t kRange = std::int64_t{1} << 32;
 constexpr std::int64_t kDrift = 64;               // the part of a time by which a counter may be wrong
 constexpr std::int64_t kAhead = kRange / 16;      // of the counter, at most
+constexpr std::int64_t kLate = kRange / 4;        // the first block of all, as the next of its stream shows it
 constexpr std::int64_t kPrompt = kRange / 8;      // behind it, at most
 constexpr std::int64_t kBackwards = kRange / 16;  // within a stream
 constexpr std::int64_t kSteady = kRange / 16;
@@ -59,8 +60,9 @@ std::int64_t SessionClock::read(const Domain& domain, const Stream& stream, std:
   const std::int64_t latest = at.counter + std::min(kRange / 2, kAhead + at.uncertainty);
   const std::int64_t late = last_up_to(latest - ahead, timeslot);
   if (!stream.last) return arrival.prompt ? late : std::min(late, nearest(domain.newest, timeslot));
-  const std::int64_t next = std::min(late, first_from(*stream.last - kBackwards, timeslot));
+  const std::int64_t next = first_from(*stream.last - kBackwards, timeslot);
   if (next == late) return next;
+  if (next > late) return next + ahead - at.counter <= kLate + at.uncertainty ? next : late;
   const std::int64_t step = next - *stream.last;
   if (step >= 0 && stream.usual_step > 0 && stream.usual_step < kSteady &&
       static_cast<std::uint64_t>(step) <= kLikeBefore * stream.usual_step)
@@ -115,7 +117,9 @@ std::uint64_t SessionClock::tick(StreamId id, std::uint32_t timeslot, const Arri
   }
   stream.last = tick;
   follow(domain, tick, arrival);
-  return static_cast<std::uint64_t>(tick < 0 ? tick + kRange : tick);
+  if (tick >= 0) return static_cast<std::uint64_t>(tick);
+  ++stream.before_zero;
+  return timeslot;
 }
 
 }  // namespace sds

@@ -146,7 +146,8 @@ struct PartialFile::State {
   Expected<void> give_name() {
     auto done = rename_file_new(partial, target);
     if (!done && done.error().code == ErrorCode::exists && if_exists == IfExists::overwrite) {
-      if (auto ok = refuse_what_stays(final_path); !ok) return ok;
+      for (const auto& path : {final_path, target})  // a link may lead elsewhere by now
+        if (auto ok = refuse_what_stays(path); !ok) return ok;
       done = rename_file(partial, target);
     }
     if (!done) return done.error().code == ErrorCode::exists ? exists_already(final_path) : of_file(final_path, done);

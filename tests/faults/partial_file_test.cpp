@@ -91,6 +91,28 @@ TEST(PartialFile, LeavesAloneARecordingThatBeginsMeanwhile) {
   }
 }
 
+TEST(PartialFile, LeavesAloneARecordingThatBeginsWhereALinkLed) {
+  const test::TempDir dir;
+  const auto path = dir / "a.sdsz";
+  const auto link = dir / "link.sdsz";
+  write_file(path, "what was to be replaced");
+  for (const bool elsewhere : {false, true}) {
+    std::filesystem::create_symlink(path, link);
+    auto file = PartialFile::create(link, IfExists::overwrite).value();
+    ASSERT_TRUE(file.sink().append(as_bytes("ours")));
+    std::filesystem::remove(link);
+    std::filesystem::remove(path);
+    if (elsewhere) std::filesystem::create_symlink(dir / "nowhere", link);
+    auto writer = SdszWriter::create(path, {}, {});
+    const auto kept = file.keep();
+    ASSERT_FALSE(kept);
+    EXPECT_EQ(kept.error().code, ErrorCode::usage);
+    ASSERT_TRUE(writer->close());
+    EXPECT_TRUE(Recording::open(path)) << "it is the one that was recorded";
+    std::filesystem::remove(link);
+  }
+}
+
 TEST(PartialFile, ReplacesWhatAppearsMeanwhileIfItMayReplace) {
   const test::TempDir dir;
   auto file = PartialFile::create(dir / "a.csv", IfExists::overwrite).value();

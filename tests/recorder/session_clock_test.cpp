@@ -92,6 +92,38 @@ TEST(SessionClock, NothingStandsBeforeZero) {
   EXPECT_EQ(clock.tick(ms, 6, at(0)), 6u);  // and moves nothing
 }
 
+TEST(SessionClock, AFirstBlockThatCameLateMovesNobodyBack) {
+  for (const double delay : {0.0, 0.3, 0.5, 0.9}) {  // the range is 4.29 s
+    SessionClock clock;
+    const auto a = clock.add_stream({1000000000, 1});
+    const std::uint64_t first = 123456789;
+    EXPECT_EQ(clock.tick(a, static_cast<std::uint32_t>(first), at(delay)), first);
+    for (std::uint64_t i = 1; i < 10; ++i) {
+      const std::uint64_t tick = first + i * 2 * kSecond;
+      EXPECT_EQ(clock.tick(a, static_cast<std::uint32_t>(tick), at(2.0 * static_cast<double>(i) + 0.002)), tick)
+          << delay;
+    }
+  }
+}
+
+// Six blocks of ten seconds, with a range of 25.6 s, that the device kept until after the session's first one.
+TEST(SessionClock, WhatIsFromLongBeforeZeroHasItsTimeslotAndIsCounted) {
+  SessionClock clock;
+  const std::int64_t second = 168000000;
+  const auto a = clock.add_stream({168000000, 1});
+  const auto b = clock.add_stream({168000000, 1});
+  EXPECT_EQ(clock.tick(a, 5 * 168000000u, at(0)), 5 * 168000000u);
+  std::vector<std::uint32_t> timeslots;
+  for (std::int64_t k = 5; k >= 0; --k) timeslots.push_back(static_cast<std::uint32_t>((5 - 10 * k) * second));
+  ASSERT_TRUE(clock.in_doubt(b, at(0.1)));
+  clock.expect(b, timeslots, at(0.1));
+  for (const auto timeslot : timeslots) EXPECT_EQ(clock.tick(b, timeslot, at(0.1)), timeslot);
+  EXPECT_EQ(clock.blocks_before_zero(b), 5u);
+  EXPECT_EQ(clock.tick(b, 15 * 168000000u, at(10)), 15 * 168000000u);
+  EXPECT_EQ(clock.tick(a, 15 * 168000000u, at(10)), 15 * 168000000u);
+  EXPECT_EQ(clock.blocks_before_zero(a), 0u);
+}
+
 // A device, a network and the server's reads, with the true ticks known.
 struct SimStream {
   double period = 0.01;  ///< seconds between blocks

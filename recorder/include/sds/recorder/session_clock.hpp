@@ -21,6 +21,8 @@ namespace sds {
 ///    is not more than 1/16 of the range (and what 1/64 makes) ahead of it.
 /// 2. A stream goes on where it was. Its next reading is the first one behind its last block (1/16 of the range before
 ///    that counts as behind). Where both are the same, and that is wherever less than the range has passed, that is it.
+///    Where the late reading is before it, the stream would step back: its next reading stands if it is not more than
+///    1/4 of the range (and what 1/64 makes) ahead of the counter, for the blocks so far had come late.
 /// 3. Where they differ, a stream of steady steps (below 1/16 of the range) whose next reading is a step like those
 ///    before (at most four times as long) was held up, and goes on. Else, if the late reading is at most 1/8 of the
 ///    range (and what 1/64 makes) behind the counter, the block came promptly after a silence. Else it goes on.
@@ -45,6 +47,9 @@ class SessionClock {
   /// The tick of the next block that was received.
   std::uint64_t tick(StreamId stream, std::uint32_t timeslot, const Arrival& arrival);
 
+  /// How many blocks of the stream stand before tick 0, and so have too high a tick.
+  [[nodiscard]] std::uint64_t blocks_before_zero(StreamId stream) const { return streams_[stream].before_zero; }
+
  private:
   struct Domain {
     Frequency frequency;
@@ -57,6 +62,7 @@ class SessionClock {
   struct Stream {
     std::size_t domain = 0;
     std::optional<std::int64_t> last;
+    std::uint64_t before_zero = 0;   // blocks that stand there
     std::uint64_t usual_step = 0;    // about the longest of those before
     std::int64_t expected = 0;       // the first of the blocks that were announced
     std::size_t expected_count = 0;  // of them that are to come
