@@ -3,6 +3,7 @@ import json
 import os
 import re
 import struct
+import tempfile
 import xml.etree.ElementTree
 
 from harness import BUILD, MOTION, Case, main, plain, run
@@ -99,7 +100,7 @@ class Suites(Case):
             run("test", suite, "--shard", f"{i}/3", "--results", parts[-1])
         merged = json.loads(run("test", "merge", *parts, "--json")[0])["tests"]
         self.assertEqual(stable(merged), everything)
-        self.assertIn("is in another part, too", run("test", "merge", parts[0], parts[0], expect=3)[1])
+        self.assertIn("part 3 of 3 is there twice", run("test", "merge", parts[0], parts[0], expect=2)[1])
         listed = run("test", suite, "--list", "--shard", "2/3")[0].split()
         self.assertEqual(listed, ["b/In.1", "a/In.2"])
         self.assertEqual(run("test", suite, "--list", "--filter", "a/In.3")[0], "a/In.3\n")
@@ -201,19 +202,71 @@ class Suites(Case):
         run("test", self.suite(case % f", out-yaml: {yaml}, tolerance: {{sum: 2}}"), "--update")
         run("test", self.suite(case % f", out-yaml: {yaml}, tolerance: {{sum: 2}}"))
 
+    def parts(self, suite, count, *options):
+        folder = tempfile.mkdtemp(dir=self.folder.name)
+        names = [os.path.join(folder, f"part{i}.json") for i in range(1, count + 1)]
+        for i, name in enumerate(names, 1):
+            run("test", suite, "--shard", f"{i}/{count}", *options, "--results", name)
+        return names
+
     def test_parts_that_are_missing_are_told(self):
         suite = self.suite("    - {name: c, recordings: 'In.*.sds', repeat: 2}\n")
-        parts = []
-        for i in range(1, 8):  # more than there are tests
-            parts.append(self.path(f"part{i}.json"))
-            run("test", suite, "--shard", f"{i}/7", "--results", parts[-1])
+        parts = self.parts(suite, 5)
         run("test", "merge", *parts)
-        self.assertIn("parts 2, 7 of 7 are missing", run("test", "merge", *(parts[0], *parts[2:6]), expect=3)[1])
-        self.assertIn("part 1 of 7 is missing", run("test", "merge", *parts[1:], expect=3)[1])
-        run("test", suite, "--shard", "1/2", "--results", self.path("other.json"))
-        self.assertIn("is part 1 of 2", run("test", "merge", *parts, self.path("other.json"), expect=3)[1])
+        self.assertIn("parts 2, 5 of 5 are missing", run("test", "merge", *(parts[0], *parts[2:4]), expect=2)[1])
+        self.assertIn("part 1 of 5 is missing", run("test", "merge", *parts[1:], expect=2)[1])
+        other = self.parts(suite, 2)
+        self.assertIn("it is part 1 of 2, and", run("test", "merge", *parts, other[0], expect=2)[1])
         for args in (("--shard", "1/7"), ("--list",), ()):
             self.assertIn("no test's name contains 'typo'", run("test", suite, "--filter", "typo", *args, expect=2)[1])
+
+    def test_parts_of_different_wholes_are_no_whole(self):
+        case = "    - {name: %s, recordings: 'In.*.sds', repeat: 2}\n"
+        suite = self.suite(case % "c")
+        parts = self.parts(suite, 2)
+        run("test", "merge", *parts)
+        filtered = self.parts(suite, 2, "--filter", "c/")
+        self.assertIn("other tests were chosen: --filter 'c/', and", run("test", "merge", parts[0], filtered[1], expect=2)[1])
+        changed = self.suite(case % "c" + "    # a comment\n")
+        self.assertIn("the suite t had other contents", run("test", "merge", parts[0], self.parts(changed, 2)[1], expect=2)[1])
+        # Recordings that one machine lacks.
+        suite = self.suite(case % "c")
+        parts = self.parts(suite, 2)
+        os.rename(self.path("In.4.sds"), self.path("In.5.sds"))
+        last = self.path("last.json")
+        run("test", suite, "--shard", "2/2", "--results", last)
+        self.assertIn("the suite t had other contents", run("test", "merge", parts[0], last, expect=2)[1])
+        # Another suite.
+        other = self.write("other.yml", f"suite:\n  name: u\n  defaults: {{algorithm: {ECHO}, out: 'Sum:4'}}\n  cases:\n" + case % "c")
+        self.assertIn("it is of the suite u, and", run("test", "merge", parts[0], self.parts(other, 2)[1], expect=2)[1])
+
+    def test_only_parts_with_their_tests_are_joined(self):
+        suite = self.suite("    - {name: c, recordings: 'In.*.sds', repeat: 2}\n")
+        whole = self.path("whole.json")
+        out, _ = run("test", suite, "--results", whole, "--json")
+        self.assertNotIn("shard", json.loads(out))
+        self.assertIn("no part of a suite", run("test", "merge", whole, expect=2)[1])
+        part = self.parts(suite, 1)[0]
+        run("test", "merge", part)
+        results = json.loads(self.read(part))
+        out, _ = run("test", suite, "--shard", "1/1", "--json")
+        self.assertEqual(json.loads(out)["shard"], results["shard"])
+        self.assertEqual(results["shard"]["test_count"], 5)
+        for tests, message in (([], "it has no tests"), (results["tests"][1:], "4 of 5 tests are there"),
+                               (results["tests"] + results["tests"][:1], "the test c/In.0 is there twice")):
+            broken = self.write("broken.json", json.dumps({**results, "tests": tests}))
+            self.assertIn(message, run("test", "merge", broken, expect=2)[1])
+        results["tests"][0]["suite"] = "u"
+        broken = self.write("broken.json", json.dumps(results))
+        self.assertIn("the test c/In.0 is of the suite u", run("test", "merge", broken, expect=2)[1])
+
+    def test_a_part_has_tests(self):
+        suite = self.suite("    - {name: c, recordings: 'In.*.sds', repeat: 2}\n")
+        self.assertIn("part 6 of 6 has no tests: there are 5", run("test", suite, "--shard", "6/6", expect=2)[1])
+        # Every n-th of those that were chosen.
+        self.assertEqual(run("test", suite, "--list", "--shard", "1/1", "--filter", "In.3")[0], "c/In.3\n")
+        for shard in ("1/99999999999999999999", "99999999999999999999/1", "0/1", "1/", "/1", "1/2x"):
+            self.assertIn("is not i/n", run("test", suite, "--shard", shard, expect=2)[1])
 
     def test_limits(self):
         out, _ = run("test", self.suite("    - {name: c, recordings: In.0.sds, limits: {p50-us: 0.000001, memory-mib: 0.001}}\n"),

@@ -18,6 +18,7 @@
 #include "sds/format/file.hpp"
 #include "sds/format/partial_file.hpp"
 #include "suite.hpp"
+#include "suite_part.hpp"
 
 namespace sds::cli {
 
@@ -51,10 +52,14 @@ struct Shard {
 Expected<Shard> parse_shard(const std::string& text) {
   Shard shard;
   if (text.empty()) return shard;
-  const char* end = text.data() + text.size();
-  const auto [slash, error] = std::from_chars(text.data(), end, shard.index);
-  if (error != std::errc{} || slash == end || *slash != '/' || std::from_chars(slash + 1, end, shard.of).ptr != end ||
-      shard.index == 0 || shard.index > shard.of)
+  const auto is_number = [](std::string_view digits, std::size_t& number) {
+    const char* end = digits.data() + digits.size();
+    const auto read = std::from_chars(digits.data(), end, number);
+    return read.ec == std::errc{} && read.ptr == end;
+  };
+  const std::size_t slash = std::min(text.find('/'), text.size() - 1);
+  if (!is_number(std::string_view(text).substr(0, slash), shard.index) ||
+      !is_number(std::string_view(text).substr(slash + 1), shard.of) || shard.index == 0 || shard.index > shard.of)
     return fail(ErrorCode::usage, fmt::format("--shard '{}' is not i/n with i from 1 to n", text));
   --shard.index;
   return shard;
@@ -118,19 +123,17 @@ void print_summary(const std::vector<TestResult>& results) {
   fmt::print("{} passed, {} failed, {} with errors\n", s.passed, s.failed, s.errors);
 }
 
-// `shard`: what the results are a part of; null: they are whole.
-int report(std::vector<TestResult> results, const Outputs& outputs, const Shard* shard) {
-  std::stable_sort(results.begin(), results.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.suite, a.index) < std::tie(b.suite, b.index);
-  });
+// `part`: what the results are a part of; null: they are whole.
+int report(std::vector<TestResult> results, const Outputs& outputs, const SuitePart* part) {
+  std::stable_sort(results.begin(), results.end(), [](const auto& a, const auto& b) { return a.index < b.index; });
+  auto whole = results_to_json(results);
+  if (part != nullptr) whole["shard"] = part_to_json(*part);
   if (outputs.json) {
-    fmt::print("{}", dump(results_to_json(results)));
+    fmt::print("{}", dump(whole));
   } else {
     for (const auto& result : results) print_result(result);
     print_summary(results);
   }
-  auto whole = results_to_json(results);
-  if (shard != nullptr) whole["shard"] = {{"number", shard->index + 1}, {"of", shard->of}};
   for (const auto& [path, text] : {std::pair{outputs.junit, outputs.junit.empty() ? "" : junit_xml(results)},
                                    std::pair{outputs.html, outputs.html.empty() ? "" : html_report(results)},
                                    std::pair{outputs.results, outputs.results.empty() ? "" : dump(whole)}})
@@ -149,56 +152,13 @@ Expected<nlohmann::json> read_json(const std::filesystem::path& path) {
   return nlohmann::json::parse(*text, nullptr, false);
 }
 
-Expected<std::vector<TestResult>> results_of(const nlohmann::json& json, const std::filesystem::path& path) {
-  auto results = results_from_json(json);
-  if (!results) results.error().path = path;
-  return results;
-}
-
 Expected<std::vector<TestResult>> read_results(const std::filesystem::path& path) {
   auto json = read_json(path);
   if (!json) return fail(json);
-  return results_of(*json, path);
+  auto results = results_from_json(*json);
+  if (!results) results.error().path = path;
+  return results;
 }
-
-// Which parts of a suite have been seen.
-class Parts {
- public:
-  // Results without a shard are no part of anything.
-  Expected<void> add(const nlohmann::json& results, const std::filesystem::path& path) {
-    const auto shard = results.find("shard");
-    if (shard == results.end()) return {};
-    const auto number = [&](const char* key) {
-      const auto found = shard->find(key);
-      return found != shard->end() && found->is_number_unsigned() ? found->get<std::size_t>() : 0;
-    };
-    const std::size_t of = number("of");
-    if (number("number") == 0 || number("number") > of)
-      return fail(ErrorCode::bad_input, "it does not say which part of a suite it is", path);
-    if (of_ != 0 && of != of_)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("it is part {} of {}, and another one a part of {}", number("number"), of, of_), path);
-    of_ = of;
-    seen_.insert(number("number"));
-    return {};
-  }
-
-  [[nodiscard]] Expected<void> complete() const {
-    constexpr std::size_t kNamed = 20;
-    if (seen_.size() == of_) return {};
-    std::vector<std::size_t> missing;
-    for (std::size_t part = 1; part <= of_ && missing.size() < kNamed; ++part)
-      if (seen_.count(part) == 0) missing.push_back(part);
-    const bool one = of_ - seen_.size() == 1;
-    return fail(ErrorCode::bad_input,
-                fmt::format("part{} {}{} of {} {} missing", one ? "" : "s", fmt::join(missing, ", "),
-                            of_ - seen_.size() > kNamed ? ", ..." : "", of_, one ? "is" : "are"));
-  }
-
- private:
-  std::size_t of_ = 0;
-  std::set<std::size_t> seen_;
-};
 
 // Runs each test in a process of its own, `jobs` at a time: what one test does cannot reach another.
 class Runner {
@@ -287,38 +247,35 @@ int run_suite(const Options& o) {
   const auto fits = [&](const TestSpec& test) { return test.name.find(o.filter) != std::string::npos; };
   if (std::none_of(suite->tests.begin(), suite->tests.end(), fits))
     return fail_with({ErrorCode::usage, fmt::format("no test's name contains '{}'", o.filter), o.suite, {}});
+  SuitePart part{suite->name, suite->digest, o.filter, 0, shard->index + 1, shard->of};
   std::vector<std::size_t> chosen;
   for (std::size_t i = 0; i < suite->tests.size(); ++i)
-    if (i % shard->of == shard->index && fits(suite->tests[i])) chosen.push_back(i);
+    if (fits(suite->tests[i]) && part.test_count++ % shard->of == shard->index) chosen.push_back(i);
+  if (chosen.empty())
+    return fail_with({ErrorCode::usage,
+                      fmt::format("part {} of {} has no tests: there are {}", part.number, part.of, part.test_count),
+                      o.suite,
+                      {}});
   if (o.list) {
     for (const std::size_t i : chosen) fmt::print("{}\n", suite->tests[i].name);
     return 0;
   }
   auto results = Runner(o, *suite, std::move(chosen)).run();
   if (!results) return fail_with(results.error());
-  return report(std::move(*results), o.outputs, o.shard.empty() ? nullptr : &*shard);
+  return report(std::move(*results), o.outputs, o.shard.empty() ? nullptr : &part);
 }
 
 int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& outputs) {
   if (auto ok = refuse_existing(outputs); !ok) return fail_with(ok.error());
-  std::vector<TestResult> all;
-  std::set<std::pair<std::string, std::size_t>> seen;
-  Parts counted;
+  PartsOfSuite joined;
   for (const auto& part : parts) {
     auto json = read_json(part);
     if (!json) return fail_with(json.error());
-    auto results = results_of(*json, part);
-    if (!results) return fail_with(results.error());
-    if (auto added = counted.add(*json, part); !added) return fail_with(added.error());
-    for (auto& result : *results) {
-      if (!seen.emplace(result.suite, result.index).second)
-        return fail_with(
-            {ErrorCode::bad_input, fmt::format("the test {} is in another part, too", result.name), part, {}});
-      all.push_back(std::move(result));
-    }
+    if (auto added = joined.add(*json, part); !added) return fail_with(added.error());
   }
-  if (auto whole = counted.complete(); !whole) return fail_with(whole.error());
-  return report(std::move(all), outputs, nullptr);
+  auto whole = joined.whole();
+  if (!whole) return fail_with(whole.error());
+  return report(std::move(*whole), outputs, nullptr);
 }
 
 void add_outputs(CLI::App& command, Outputs& outputs) {
@@ -344,7 +301,7 @@ void add_test(CLI::App& app, Run& run) {
   command->add_option("-j,--jobs", o->jobs, "Tests at the same time; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command->add_option("--shard", o->shard, "Run only part i of n: every n-th test")->type_name("i/n");
+  command->add_option("--shard", o->shard, "Run only part i of n: every n-th of the tests")->type_name("i/n");
   command->add_option("--filter", o->filter, "Run only tests whose name contains this")->type_name("TEXT");
   command->add_flag("--update", o->update, "Replace the expected outputs by what comes out now, and show what changes");
   command->add_flag("--list", o->list, "List the tests and do not run them");

@@ -55,6 +55,7 @@ struct TestSpec {
 
 struct Suite {
   std::string name;
+  std::string digest;           ///< of the file's contents and of its tests' names
   std::vector<TestSpec> tests;  ///< in a stable order: that of the file, recordings by name
   std::vector<std::string> notes;
 };

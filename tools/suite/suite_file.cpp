@@ -5,8 +5,11 @@
 
 #include <algorithm>
 
+#include "sds/format/file.hpp"
+#include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/yaml_map.hpp"
+#include "sds/player/fingerprint.hpp"
 #include "suite.hpp"
 
 namespace sds {
@@ -230,6 +233,12 @@ Expected<Suite> load_suite(const std::filesystem::path& path) {
   Suite suite;
   auto read = read_yaml_file(path, [&](const YAML::Node& root) { suite = SuiteReader(path).read(root); });
   if (!read) return fail(read);
+  auto text = read_small_file(path, limits::max_metadata_bytes);
+  if (!text) return fail(text);
+  Fingerprint contents;
+  contents.add(0, 0, {}, as_bytes(*text));
+  for (const auto& test : suite.tests) contents.add(1, 0, {}, as_bytes(test.name));
+  suite.digest = contents.hex();
   return suite;
 }
 
