@@ -74,6 +74,25 @@ class Suites(Case):
         run("test", self.suite(case % ""), "--update")
         self.assertNotEqual(self.read("e.sdsz"), kept)
 
+    def test_an_update_replaces_no_file_for_two_tests_and_no_recording(self):
+        case = "    - {name: c, recordings: ['In.1.sds', 'In.2.sds'], expected: %s}\n"
+        suite = self.suite(case % "e.sdsz")
+        self.assertIn("c/In.1 and c/In.2 expect the same file", run("test", suite, "--update", expect=2)[1])
+        self.assertFalse(os.path.exists(self.path("e.sdsz")))
+        # One of them may record it, and both be compared with it.
+        run("test", suite, "--update", "--filter", "In.1")
+        self.assertEqual([t["status"] for t in self.results(suite, expect=1)], ["passed", "failed"])
+        os.symlink("e.sdsz", self.path("link.sdsz"))
+        two = self.suite("    - {name: a, recordings: In.1.sds, expected: e.sdsz}\n    - {name: b, recordings: In.2.sds, expected: link.sdsz}\n")
+        kept = self.read("e.sdsz")
+        self.assertIn("a/In.1 and b/In.2 expect the same file", run("test", two, "--update", "--shard", "2/2", expect=2)[1])
+        self.assertEqual(self.read("e.sdsz"), kept)
+        run("pack", self.path("In.1.sds"), "-o", self.path("r.sdsz"))
+        kept = self.read("r.sdsz")
+        suite = self.suite("    - {name: c, recordings: r.sdsz, expected: '{recording}.sdsz'}\n")
+        self.assertIn("would replace a recording of the suite", run("test", suite, "--update", expect=2)[1])
+        self.assertEqual(self.read("r.sdsz"), kept)
+
     def test_tolerances(self):
         suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n")
         run("test", suite, "--update")

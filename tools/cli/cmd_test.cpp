@@ -6,8 +6,10 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "command.hpp"
@@ -227,6 +229,33 @@ class Runner {
   std::atomic<std::size_t> next_{0};
 };
 
+// --update replaces a file by what one test put out: no recording of the suite, and of no other test.
+Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>& chosen) {
+  const auto canonical = [](const std::filesystem::path& path) {
+    std::error_code error;
+    return std::filesystem::weakly_canonical(path, error);
+  };
+  std::set<std::filesystem::path> recordings;
+  for (const auto& test : suite.tests) recordings.insert(canonical(test.recording));
+  std::map<std::filesystem::path, std::string> updated;
+  for (const std::size_t i : chosen) {
+    const TestSpec& test = suite.tests[i];
+    if (test.expected.empty()) continue;
+    const auto path = canonical(test.expected);
+    if (recordings.contains(path))
+      return fail(ErrorCode::usage,
+                  fmt::format("--update would replace a recording of the suite, what {} expects", test.name), path);
+    const auto [first, is_new] = updated.emplace(path, test.name);
+    if (!is_new)
+      return fail(ErrorCode::usage,
+                  fmt::format("{} and {} expect the same file: --update needs one for each ({{case}} and {{recording}} "
+                              "in 'expected:'), or --filter for one of the tests",
+                              first->second, test.name),
+                  path);
+  }
+  return {};
+}
+
 int run_suite(const Options& o) {
   auto suite = load_suite(o.suite);
   if (!suite) return fail_with(suite.error());
@@ -248,9 +277,14 @@ int run_suite(const Options& o) {
   if (std::none_of(suite->tests.begin(), suite->tests.end(), fits))
     return fail_with({ErrorCode::usage, fmt::format("no test's name contains '{}'", o.filter), o.suite, {}});
   SuitePart part{suite->name, suite->digest, o.filter, 0, shard->index + 1, shard->of};
+  std::vector<std::size_t> all;
   std::vector<std::size_t> chosen;
-  for (std::size_t i = 0; i < suite->tests.size(); ++i)
-    if (fits(suite->tests[i]) && part.test_count++ % shard->of == shard->index) chosen.push_back(i);
+  for (std::size_t i = 0; i < suite->tests.size(); ++i) {
+    if (!fits(suite->tests[i])) continue;
+    if (all.size() % shard->of == shard->index) chosen.push_back(i);
+    all.push_back(i);
+  }
+  part.test_count = all.size();
   if (chosen.empty())
     return fail_with({ErrorCode::usage,
                       fmt::format("part {} of {} has no tests: there are {}", part.number, part.of, part.test_count),
@@ -260,6 +294,8 @@ int run_suite(const Options& o) {
     for (const std::size_t i : chosen) fmt::print("{}\n", suite->tests[i].name);
     return 0;
   }
+  if (o.update)
+    if (auto ok = refuse_shared(*suite, all); !ok) return fail_with(ok.error());
   auto results = Runner(o, *suite, std::move(chosen)).run();
   if (!results) return fail_with(results.error());
   return report(std::move(*results), o.outputs, o.shard.empty() ? nullptr : &part);
