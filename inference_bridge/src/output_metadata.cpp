@@ -1,9 +1,9 @@
 #include "output_metadata.hpp"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include "sds/format/metadata.hpp"
+#include "sds/format/yaml_map.hpp"
 
 namespace sds {
 
@@ -23,7 +23,7 @@ std::size_t begin_of_line(const std::string& text, int line) {
 std::optional<std::string> with_tick_frequency(const std::string& yaml, const Frequency& frequency) {
   std::string text = yaml;
   try {
-    const YAML::Node sds = YAML::Load(yaml)["sds"];
+    const YAML::Node sds = load_yaml(yaml)["sds"];
     if (sds["tick-frequency"].IsDefined() || frequency == Frequency{}) return yaml;
     const auto line = begin_of_line(text, sds.Mark().line);
     if (line == std::string::npos) return std::nullopt;

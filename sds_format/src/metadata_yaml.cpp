@@ -1,6 +1,5 @@
 // Parsing of `.sds.yml`: Arm's schema 3.1 (schema/sds.schema.json, documentation/theory.md) and its older forms.
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 
 #include "sds/format/limits.hpp"
 #include "sds/format/metadata.hpp"
+#include "sds/format/yaml_map.hpp"
 
 namespace sds {
 
@@ -264,11 +264,11 @@ std::string quote_reserved(std::string_view yaml, std::vector<std::string>& note
 
 YAML::Node load(std::string_view yaml, Metadata& metadata) {
   try {
-    return YAML::Load(std::string(yaml));
+    return load_yaml(std::string(yaml));
   } catch (const YAML::Exception&) {
     const std::string repaired = quote_reserved(yaml, metadata.notes);
     if (metadata.notes.empty()) throw;
-    return YAML::Load(repaired);
+    return load_yaml(repaired);
   }
 }
 

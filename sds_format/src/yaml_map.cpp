@@ -2,15 +2,76 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
 
 #include <charconv>
 #include <cmath>
+#include <map>
+#include <sstream>
 
 #include "sds/format/file.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/metadata.hpp"
 
 namespace sds {
+
+namespace {
+
+// Looks at the keys of all mappings of a document, as they are read.
+class KeyChecker final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { take(mark, "~"); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto scalar = scalars_.find(anchor);
+    take(mark, scalar == scalars_.end() ? std::nullopt : std::optional(scalar->second));
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, const std::string& value) override {
+    if (anchor != 0) scalars_[anchor] = value;
+    take(mark, value);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    take(mark, std::nullopt);
+    open_.push_back({false, false, {}});
+  }
+  void OnSequenceEnd() override { open_.pop_back(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    take(mark, std::nullopt);
+    open_.push_back({true, false, {}});
+  }
+  void OnMapEnd() override { open_.pop_back(); }
+
+ private:
+  struct Collection {
+    bool is_map;
+    bool has_key;  // what comes next is the value of a key
+    std::set<std::string> keys;
+  };
+
+  // A node begins; `scalar` is its text if it has one.
+  void take(const YAML::Mark& mark, const std::optional<std::string>& scalar) {
+    if (open_.empty() || !open_.back().is_map) return;
+    Collection& map = open_.back();
+    map.has_key = !map.has_key;
+    if (map.has_key && scalar && !map.keys.insert(*scalar).second)
+      throw YAML::ParserException(mark, fmt::format("the key '{}' is there twice", scalar->substr(0, 40)));
+  }
+
+  std::vector<Collection> open_;
+  std::map<YAML::anchor_t, std::string> scalars_;
+};
+
+}  // namespace
+
+YAML::Node load_yaml(const std::string& text) {
+  {
+    std::istringstream stream(text);
+    KeyChecker checker;
+    YAML::Parser(stream).HandleNextDocument(checker);
+  }
+  return YAML::Load(text);
+}
 
 void yaml_problem(const YAML::Node& where, std::string message) {
   throw YamlProblem{where.IsDefined() ? where.Mark().line + 1 : 0, std::move(message)};
@@ -98,8 +159,10 @@ bool YamlMap::flag(const std::string& key, bool otherwise) {
 }
 
 void YamlMap::finish() const {
+  std::set<std::string> seen;
   for (const auto& item : node_) {
     const std::string key = item.first.IsScalar() ? item.first.Scalar() : "(not a name)";
+    if (!seen.insert(key).second) yaml_problem(item.first, fmt::format("the key '{}' is there twice", key));
     if (!known_.contains(key))
       yaml_problem(item.first, fmt::format("{} has no key '{}'; it has: {}", what_, key, fmt::join(known_, ", ")));
   }
@@ -110,7 +173,7 @@ Expected<void> read_yaml_file(const std::filesystem::path& path, const std::func
   if (!text) return fail(text);
   if (const auto bad = find_invalid_utf8(*text)) return fail(ErrorCode::bad_input, "not valid UTF-8", path, *bad);
   try {
-    parse(YAML::Load(*text));
+    parse(load_yaml(*text));
   } catch (const YamlProblem& p) {
     return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message,
                 path);

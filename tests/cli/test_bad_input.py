@@ -150,6 +150,33 @@ class Input(Case):
         run("unpack", self.path("a.sdsz"), "-d", self.path("out"))
         self.assertEqual(self.read("out", "T.sds.yml"), self.read("T.sds.yml"))
 
+    def test_a_key_that_stands_twice_is_an_error(self):
+        self.write("T.sds.yml", YAML)
+        a = self.write("T.0.sds", plain((1, b"ab")))
+        run("label", "add", a, "-c", "x", "--from", "0", "--to", "1", "--labels", self.path("good.labels.yml"))
+        labels = self.read("good.labels.yml").decode()
+        motion = f"algorithm: {MOTION}, out: 'O:9'"
+        cases = (
+            ("suite.yml", f"suite:\n  name: t\n  cases:\n    - {{name: c, recordings: T.0.sds, {motion},\n       limits: {{p99-us: 1, p99-us: 2}}}}\n",
+             "line 5: the key 'p99-us' is there twice", lambda f: run("test", f, expect=3)),
+            ("anchor.yml", f"suite:\n  name: t\n  cases:\n    - {{&n name: c, recordings: T.0.sds, {motion},\n       *n : d}}\n",
+             "line 5: the key 'name' is there twice", lambda f: run("test", f, expect=3)),
+            ("p.yml", "pipeline:\n  name: P\n  input: T\n  stages:\n    - window: {length: 1}\n      record: A\n      record: B\n",
+             "line 7: the key 'record' is there twice", lambda f: run("replay", a, "--pipeline", f, expect=3)),
+            ("profile.yml", "profile:\n  streams:\n    T: {channels: {}}\n    T: {channels: {}}\n",
+             "line 4: the key 'T' is there twice", lambda f: run("check", a, "--profile", f, expect=3)),
+            ("x.labels.yml", labels.replace("class: x", "class: x, class: y"),
+             "the key 'class' is there twice", lambda f: run("label", "list", a, "--labels", f, expect=3)),
+            ("m.yml", YAML + "      scale: 2\n      scale: 3\n",
+             "line 7: the key 'scale' is there twice", lambda f: run("export", "csv", a, "-y", f, expect=3)),
+            ("map.yml", "columns:\n  a: {type: int8}\n  a: {type: int16}\n",
+             "line 3: the key 'a' is there twice",
+             lambda f: run("import", "csv", self.write("t.csv", "time,a\n0,1\n"), "--map", f, "-o", self.path("t.sdsz"), expect=3)),
+        )
+        for name, text, message, command in cases:
+            with self.subTest(name):
+                self.assertIn(message, command(self.write(name, text))[1])
+
     def test_non_utf8(self):
         self.write("T.sds.yml", b"sds:\n  name: caf\xe9\n")
         a = self.write("T.0.sds", plain((1, b"ab")))

@@ -87,6 +87,8 @@ TEST(Metadata, WrongYamlGivesOneErrorWithItsLine) {
                 .find("line 5: 'type: int12_t' is unknown"),
             std::string::npos);
   EXPECT_NE(error_of("sds: [1, 2").find("Test.sds.yml: line"), std::string::npos);
+  EXPECT_EQ(error_of("sds:\n  name: x\n  content:\n    - {value: a, type: float}\n  name: y\n"),
+            "Test.sds.yml: line 5: the key 'name' is there twice");
   EXPECT_NE(error_of("").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(error_of("just text").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(

@@ -5,7 +5,6 @@
 #include <linux/stat.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sds/format/yaml_map.hpp"
 
 namespace sds {
 
@@ -66,7 +66,7 @@ std::set<std::string> listed_files(const fs::path& folder) {
   auto text = read_small_file(folder / kManifest, kMaxManifestBytes);
   if (!text) return {};
   try {
-    const YAML::Node dataset = YAML::Load(*text)["dataset"];
+    const YAML::Node dataset = load_yaml(*text)["dataset"];
     const bool ours = dataset.IsMap() && dataset["version"].as<int>(0) == 1 && dataset["format"].IsScalar() &&
                       dataset["seed"].IsScalar() && dataset["split-by"].IsScalar() && dataset["shares"].IsSequence() &&
                       dataset["shares"].size() == 3 && dataset["parts"].IsMap() && dataset["recordings"].IsSequence() &&

@@ -134,12 +134,13 @@ bool parse_by_line(const std::string& yaml, LabelFile& file) {
   const auto first = intervals_by_line(yaml);
   if (!first) return false;
   try {
-    parse_root(YAML::Load(yaml.substr(0, *first)), file);
+    parse_root(load_yaml(yaml.substr(0, *first)), file);
     auto line = static_cast<int>(std::count(yaml.begin(), yaml.begin() + static_cast<std::ptrdiff_t>(*first), '\n'));
     for (std::size_t at = *first; at < yaml.size();) {
       std::size_t end = at;
       std::size_t lines = 0;
       for (; lines < kLines && end < yaml.size(); ++lines) end = yaml.find('\n', end) + 1;
+      // A label is one mapping, whose keys YamlMap looks at.
       const YAML::Node some = YAML::Load(yaml.substr(at, end - at));
       if (!some.IsSequence() || some.size() != lines || file.labels.size() + lines > LabelFile::max_labels)
         return false;
@@ -228,7 +229,7 @@ Expected<LabelFile> LabelFile::parse(const std::string& yaml, const std::filesys
   if (parse_by_line(yaml, file)) return file;
   file = {};
   try {
-    parse_root(YAML::Load(yaml), file);
+    parse_root(load_yaml(yaml), file);
   } catch (const YamlProblem& p) {
     return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message,
                 path);

@@ -47,7 +47,7 @@ class YamlMap {
   [[nodiscard]] std::vector<std::string> strings(const std::string& key);
   [[nodiscard]] bool flag(const std::string& key, bool otherwise);
   [[nodiscard]] const YAML::Node& node() const { return node_; }
-  /// A problem if there is a key that nobody asked for.
+  /// A problem if there is a key that nobody asked for, or one twice.
   void finish() const;
 
  private:
@@ -56,6 +56,10 @@ class YamlMap {
   std::string what_;
   std::set<std::string> known_;
 };
+
+/// The first document of the text, as YAML::Load has it. A key that stands twice in a mapping, of which YAML::Load drops
+/// one, is a YAML::Exception with its line, too.
+YAML::Node load_yaml(const std::string& text);
 
 /// Reads a YAML file (at most 1 MiB) and hands its root to `parse`; problems become errors that name file and line.
 Expected<void> read_yaml_file(const std::filesystem::path& path, const std::function<void(const YAML::Node&)>& parse);
