@@ -294,6 +294,20 @@ class Suites(Case):
         self.assertIn("above the limit", out)
         self.assertIn("memory is ", out)
 
+    def test_a_case_adds_to_the_defaults_key_by_key(self):
+        defaults = f"algorithm: {ECHO}, out: 'Sum:4', limits: {{p50-us: 0.000001, p99-us: 1e9}}"
+        case = "    - {name: c, recordings: In.0.sds, limits: %s}\n"
+        for own, above in (("{max-us: 1e9}", True), ("{}", True), ("{p50-us: 1e9}", False)):
+            reasons = self.results(self.suite(case % own, defaults), expect=1 if above else 0)[0]["reasons"]
+            self.assertEqual([r.split(" is ")[0] for r in reasons], ["p50"] if above else [])
+        run("test", self.suite("    - {name: c, recordings: In.0.sds, expected: e.sdsz}\n"), "--update")
+        self.write("In.0.sds", plain((1, b"\x09")))
+        defaults = f"algorithm: {ECHO}, out: 'Sum:4', expected: e.sdsz, tolerance: {{none: 1}}"
+        test = self.results(self.suite("    - {name: c, recordings: In.0.sds, tolerance: {sum: 9}}\n", defaults), expect=1)[0]
+        self.assertIn("there is no channel 'none' for the tolerance given", test["reasons"][0])
+        endless = "&a {name: *a, limits: *a}"
+        run("test", self.write("s.yml", f"suite:\n  name: t\n  defaults: {endless}\n  cases:\n    - {endless}\n".replace("- &a", "- &b")), expect=3)
+
     def test_problems_of_a_suite_name_their_line(self):
         for cases, message in (
                 ("    - {recordings: In.0.sds}\n", "line 5: a case needs 'name:'"),

@@ -36,16 +36,27 @@ class SuiteReader {
     std::set<std::string> names;
     for (const auto& node : cases) {
       if (!node.IsMap()) yaml_problem(node, "a case must be a mapping of keys to values");
-      YAML::Node merged(YAML::NodeType::Map);
-      for (const auto& item : node) merged[item.first] = item.second;
-      for (const auto& item : defaults)
-        if (!node[item.first.Scalar()].IsDefined()) merged[item.first.Scalar()] = item.second;
-      read_case(merged, node, names);
+      read_case(with_defaults(node, defaults, true), node, names);
     }
     return std::move(suite_);
   }
 
  private:
+  // What the case does not say, the defaults do: `by_key` also within a mapping that both have, such as limits.
+  static YAML::Node with_defaults(const YAML::Node& own, const YAML::Node& defaults, bool by_key) {
+    YAML::Node merged(YAML::NodeType::Map);
+    for (const auto& item : own) merged[item.first] = item.second;
+    for (const auto& item : defaults) {
+      const YAML::Node mine = own[item.first.Scalar()];
+      if (!mine.IsDefined()) {
+        merged[item.first.Scalar()] = item.second;
+      } else if (by_key && mine.IsMap() && item.second.IsMap()) {
+        merged[item.first.Scalar()] = with_defaults(mine, item.second, false);
+      }
+    }
+    return merged;
+  }
+
   void read_case(const YAML::Node& node, const YAML::Node& where, std::set<std::string>& names) {
     YamlMap map(node, "a case", where);
     TestSpec test;
