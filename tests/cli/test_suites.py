@@ -62,6 +62,33 @@ class Suites(Case):
         run("test", suite)
         run("test", self.suite(case % ", compare-channels: [total]"))
 
+    def test_a_stream_that_was_renamed_is_a_difference(self):
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        run("test", self.suite(case % ""), "--update")
+        self.write("Total.sds.yml", YAML.format("Total", "sum", "uint32_t"))
+        renamed = f"algorithm: {ECHO}, out: 'Total:4'"
+        self.assertEqual(self.results(self.suite(case % "", renamed), expect=1)[0]["reasons"],
+                         ["stream Sum is expected and does not come out", "stream Total comes out and is not expected"])
+        run("test", self.suite(case % ", compare: 'Sum=Total'", renamed))
+        run("compare", self.path("e.sdsz"), self.path("e.sdsz"), "-s", "Sum=Sum")
+        self.write("Sum.sds.yml", YAML.format("Sum", "total", "uint32_t"))
+        run("test", self.suite(case % ", compare-channels: 'sum=total'"))
+
+    def test_losses_that_are_not_expected_are_differences(self):
+        whole = plain(*((t, bytes([1 + t])) for t in range(1, 4)))
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, allow-damage: true}\n")
+        run("test", suite, "--update")
+        run("test", suite)
+        # The outputs are the same, and say that the input ends with half a block.
+        self.write("In.1.sds", whole + b"\x04\0\0")
+        reasons = self.results(suite, expect=1)[0]["reasons"]
+        self.assertEqual(len(reasons), 1)
+        self.assertIn("Sum: 1 losses are not expected, the first behind tick 3 (of the input: ", reasons[0])
+        run("test", suite, "--update")
+        run("test", suite)
+        self.write("In.1.sds", whole)
+        self.assertIn("Sum: 1 expected losses are missing, the first behind tick 3", self.results(suite, expect=1)[0]["reasons"][0])
+
     def test_what_fails_by_itself_replaces_no_expectation(self):
         case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
         run("test", self.suite(case % ""), "--update")

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <set>
 
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
@@ -32,10 +33,10 @@ class CompareTest : public ::testing::Test {
  protected:
   RecordingComparison compare(const std::vector<TestBlock>& a, const std::vector<TestBlock>& b,
                               CompareOptions options = {}, const std::string& yaml = kYaml) {
-    if (!yaml.empty()) test::write_file(dir_ / "A.sds.yml", yaml);
-    test::write_file(dir_ / "A.0.sds", test::plain(a));
+    if (!yaml.empty()) test::write_file(dir_ / "Test.sds.yml", yaml);
+    test::write_file(dir_ / "Test.0.sds", test::plain(a));
     test::write_packed(dir_ / "b.sdsz", b, yaml);
-    auto ra = Recording::open(dir_ / "A.0.sds");
+    auto ra = Recording::open(dir_ / "Test.0.sds");
     auto rb = Recording::open(dir_ / "b.sdsz");
     auto result = compare_recordings(*ra, *rb, options, {});
     EXPECT_TRUE(result);
@@ -148,17 +149,19 @@ TEST_F(CompareTest, IntegersOf64BitsAreComparedExactly) {
   EXPECT_EQ(scaled.streams[0].channels[0].max_difference, 1.5);
   EXPECT_EQ(scaled.streams[0].channels[0].first->exact_a, "") << "raw values would be misread";
   // Against a double, which holds 2^60, but not what stands beside it.
-  test::write_file(dir_ / "D.0.sds", test::plain({{1, le64(std::bit_cast<std::uint64_t>(0x1p60))}}));
-  test::write_file(dir_ / "D.sds.yml", yaml_of("double"));
+  test::write_file(dir_ / "Test.0.sds", test::plain({{1, le64(std::bit_cast<std::uint64_t>(0x1p60))}}));
+  test::write_file(dir_ / "Test.sds.yml", yaml_of("double"));
   test::write_packed(dir_ / "b.sdsz", {{1, le64(kBig + 1)}}, yaml_of("uint64_t"));
-  const auto mixed = compare_recordings(*Recording::open(dir_ / "D.0.sds"), *Recording::open(dir_ / "b.sdsz"), {}, {});
+  const auto mixed =
+      compare_recordings(*Recording::open(dir_ / "Test.0.sds"), *Recording::open(dir_ / "b.sdsz"), {}, {});
   EXPECT_EQ(mixed->streams.at(0).channels.at(0).max_difference, 1.0);
 }
 
 TEST_F(CompareTest, EachSideIsReadByItsOwnMetadata) {
   // The same physical values: bytes at a scale of 0.5 on one side, floats under other places on the other.
-  test::write_file(dir_ / "A.0.sds", test::plain({{1, std::string("\x02\x07", 2)}, {2, std::string("\xFE\x01", 2)}}));
-  test::write_file(dir_ / "A.sds.yml", kYaml);
+  test::write_file(dir_ / "Test.0.sds",
+                   test::plain({{1, std::string("\x02\x07", 2)}, {2, std::string("\xFE\x01", 2)}}));
+  test::write_file(dir_ / "Test.sds.yml", kYaml);
   const auto floats = [](float y, float z, float x) {
     std::string bytes;
     for (const float f : {y, z, x}) bytes.append(reinterpret_cast<const char*>(&f), 4);
@@ -168,7 +171,7 @@ TEST_F(CompareTest, EachSideIsReadByItsOwnMetadata) {
       "sds:\n  name: B\n  content:\n    - {value: y, type: float}\n    - {value: z, type: float}\n"
       "    - {value: x, type: float}\n";
   test::write_packed(dir_ / "b.sdsz", {{1, floats(7, 99, 1)}, {2, floats(1, 99, -1.25)}}, yaml);
-  auto ra = Recording::open(dir_ / "A.0.sds");
+  auto ra = Recording::open(dir_ / "Test.0.sds");
   auto rb = Recording::open(dir_ / "b.sdsz");
   CompareOptions options;
   options.argmax = true;
@@ -194,10 +197,10 @@ TEST_F(CompareTest, AChannelThatVanishedOrWasRenamedIsADifference) {
     return yaml;
   };
   const auto compare_names = [&](const std::string& a, const std::string& b, const CompareOptions& options = {}) {
-    test::write_file(dir_ / "A.sds.yml", yaml_of(a));
-    test::write_file(dir_ / "A.0.sds", test::plain({{1, a}}));
+    test::write_file(dir_ / "Test.sds.yml", yaml_of(a));
+    test::write_file(dir_ / "Test.0.sds", test::plain({{1, a}}));
     test::write_packed(dir_ / "b.sdsz", {{1, b}}, yaml_of(b));
-    return compare_recordings(*Recording::open(dir_ / "A.0.sds"), *Recording::open(dir_ / "b.sdsz"), options, {});
+    return compare_recordings(*Recording::open(dir_ / "Test.0.sds"), *Recording::open(dir_ / "b.sdsz"), options, {});
   };
   const auto only = [](std::vector<std::pair<std::string, std::string>> channels) {
     CompareOptions options;
@@ -225,6 +228,79 @@ TEST_F(CompareTest, AChannelThatVanishedOrWasRenamedIsADifference) {
   EXPECT_EQ(compare_names("xy", "xz", tolerant).error().code, ErrorCode::usage) << "x is not compared";
   EXPECT_EQ(compare_names("xy", "xz", only({{"y", "y"}})).error().message, "there is no channel 'y' in B");
   EXPECT_EQ(compare_names("xy", "xz", only({{"z", "z"}})).error().message, "there is no channel 'z' in A");
+}
+
+TEST_F(CompareTest, AStreamThatWasRenamedIsADifferenceUnlessItIsNamed) {
+  test::write_packed(dir_ / "a.sdsz", {{1, "ab"}}, kYaml);
+  test::write_file(dir_ / "Other.0.sds", test::plain({{1, "ab"}}));
+  test::write_file(dir_ / "Other.sds.yml", kYaml);
+  auto a = Recording::open(dir_ / "a.sdsz");
+  auto b = Recording::open(dir_ / "Other.0.sds");
+  const auto result = compare_recordings(*a, *b, {}, {});
+  ASSERT_TRUE(result);
+  EXPECT_FALSE(result->equal());
+  EXPECT_EQ(result->only_a, std::vector<std::string>{"Test"});
+  EXPECT_EQ(result->only_b, std::vector<std::string>{"Other"});
+  CompareOptions renamed;
+  renamed.streams = name_pairs({"Test=Other"});
+  EXPECT_TRUE(compare_recordings(*a, *b, renamed, {})->equal());
+}
+
+// Writes blocks of ticks from 1 on, with a gap before those of `gaps`; 0: at the end.
+void write_with_gaps(const std::filesystem::path& path, std::uint32_t blocks, const std::set<std::uint32_t>& gaps,
+                     std::uint32_t without = 0) {
+  SdszWriterOptions options;
+  options.if_exists = IfExists::overwrite;
+  auto writer = SdszWriter::create(path, Properties{}, options);
+  ASSERT_TRUE(writer);
+  StreamDescription stream;
+  stream.name = "Test";
+  const auto id = *writer->add_stream(stream);
+  for (std::uint32_t tick = 1; tick <= blocks; ++tick) {
+    if (gaps.contains(tick)) ASSERT_TRUE(writer->add_gap(id, "the disk was full"));
+    if (tick != without) ASSERT_TRUE(writer->append(id, tick, as_bytes("ab")));
+  }
+  if (gaps.contains(0)) ASSERT_TRUE(writer->add_gap(id, "the device vanished"));
+  ASSERT_TRUE(writer->close());
+}
+
+TEST_F(CompareTest, LossesThatOnlyOneSideStatesAreDifferences) {
+  const auto compare_gaps = [&](const std::set<std::uint32_t>& a, const std::set<std::uint32_t>& b) {
+    write_with_gaps(dir_ / "a.sdsz", 5, a);
+    write_with_gaps(dir_ / "b.sdsz", 5, b);
+    return compare_recordings(*Recording::open(dir_ / "a.sdsz"), *Recording::open(dir_ / "b.sdsz"), {}, {})
+        ->streams.at(0);
+  };
+  for (const auto& both : {std::set<std::uint32_t>{}, {3}, {1, 4, 0}}) EXPECT_TRUE(compare_gaps(both, both).equal());
+  const auto only_a = compare_gaps({3, 5}, {});
+  EXPECT_FALSE(only_a.equal());
+  EXPECT_EQ(only_a.losses_only_a, 2u);
+  EXPECT_EQ(only_a.losses_only_b, 0u);
+  EXPECT_EQ(only_a.first_loss_only_a->text(), "between the ticks 2 and 3 (the disk was full)");
+  const auto only_b = compare_gaps({2}, {1, 2, 0});
+  EXPECT_FALSE(only_b.equal());
+  EXPECT_EQ(only_b.losses_only_b, 2u);
+  EXPECT_EQ(only_b.first_loss_only_b->text(), "before tick 1 (the disk was full)");
+  EXPECT_EQ(compare_gaps({0}, {}).first_loss_only_a->text(), "behind tick 5 (the device vanished)");
+  const auto elsewhere = compare_gaps({2}, {3});
+  EXPECT_EQ(elsewhere.losses_only_a + elsewhere.losses_only_b, 2u);
+}
+
+TEST_F(CompareTest, ALossIsTheSameWhereABlockBehindItIsMissing) {
+  write_with_gaps(dir_ / "a.sdsz", 5, {3});
+  write_with_gaps(dir_ / "b.sdsz", 5, {3}, 3);  // stands before block 4 now
+  const auto result = compare_recordings(*Recording::open(dir_ / "a.sdsz"), *Recording::open(dir_ / "b.sdsz"), {}, {});
+  EXPECT_EQ(result->streams.at(0).only_a, 1u);
+  EXPECT_EQ(result->streams.at(0).losses_only_a + result->streams.at(0).losses_only_b, 0u);
+}
+
+TEST_F(CompareTest, APlainFileStatesNoLosses) {
+  write_with_gaps(dir_ / "a.sdsz", 2, {2});
+  test::write_file(dir_ / "Test.0.sds", test::plain({{1, "ab"}, {2, "ab"}}));
+  const auto result =
+      compare_recordings(*Recording::open(dir_ / "a.sdsz"), *Recording::open(dir_ / "Test.0.sds"), {}, {});
+  EXPECT_TRUE(result->equal());
+  EXPECT_EQ(result->streams.at(0).notes.back(), "losses are not compared: a plain .sds states none");
 }
 
 TEST_F(CompareTest, OfSeveralChannelsOfOneNameEachIsCompared) {

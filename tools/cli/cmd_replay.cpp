@@ -226,6 +226,9 @@ int replay_both(const Options& o, const Recording& recording) {
   options.relative = o.relative;
   options.channels = name_pairs(o.channels);
   if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail_with(parsed.error());
+  // What an algorithm's only output is called says nothing of it.
+  if (outputs[0].streams().size() == 1 && outputs[1].streams().size() == 1)
+    options.streams.emplace_back(outputs[0].streams()[0].id, outputs[1].streams()[0].id);
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
   if (!comparison) return fail_with(comparison.error());
   if (o.json) {
@@ -271,9 +274,9 @@ void add_what(CLI::App& command, Options& o) {
       ->type_name("COMMAND")
       ->group(group);
   command
-      .add_option(
-          "--a", o.a,
-          "Replay into A and B and compare their outputs; FILE is as for --algorithm, MODEL@ENGINE names an engine")
+      .add_option("--a", o.a,
+                  "Replay into A and B and compare their outputs, only ones whatever they are called; FILE is as for "
+                  "--algorithm, MODEL@ENGINE names an engine")
       ->type_name("FILE")
       ->group(group);
   command.add_option("--b", o.b, "See --a")->type_name("FILE")->group(group);

@@ -113,6 +113,12 @@ void print_comparison(const RecordingComparison& result) {
     if (s.size_mismatches > 0)
       fmt::print("  {} of different sizes or odd bytes, first at tick {}\n", counted(s.size_mismatches, "block"),
                  *s.first_size_mismatch);
+    if (s.losses_only_a > 0)
+      fmt::print("  losses stated only in A: {}, the first {}\n", grouped(s.losses_only_a),
+                 s.first_loss_only_a->text());
+    if (s.losses_only_b > 0)
+      fmt::print("  losses stated only in B: {}, the first {}\n", grouped(s.losses_only_b),
+                 s.first_loss_only_b->text());
     fmt::print("  {:<20} {:>12} {:>12} {:>14} {:>14}\n", "channel", "values", "different", "max |A-B|", "mean |A-B|");
     for (const auto& channel : s.channels) print_channel(channel);
     if (s.decisions > 0)
@@ -121,8 +127,21 @@ void print_comparison(const RecordingComparison& result) {
   }
   for (const auto& id : result.only_a) fmt::print("stream {} only in A\n", id);
   for (const auto& id : result.only_b) fmt::print("stream {} only in B\n", id);
+  if (result.only_a.size() == 1 && result.only_b.size() == 1)
+    fmt::print("  (-s {}={} compares these)\n", result.only_a[0], result.only_b[0]);
   fmt::print("{}\n", result.equal() ? "equal" : "DIFFERENT");
 }
+
+namespace {
+
+nlohmann::json loss_json(const StatedLoss& loss) {
+  nlohmann::json json{{"reason", loss.reason}, {"after_tick", nullptr}, {"before_tick", nullptr}};
+  if (loss.after_tick) json["after_tick"] = *loss.after_tick;
+  if (loss.before_tick) json["before_tick"] = *loss.before_tick;
+  return json;
+}
+
+}  // namespace
 
 nlohmann::json comparison_json(const RecordingComparison& result) {
   nlohmann::json json{{"equal", result.equal()}, {"only_a", result.only_a}, {"only_b", result.only_b}};
@@ -136,12 +155,16 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
                           {"blocks_only_a", s.only_a},
                           {"blocks_only_b", s.only_b},
                           {"size_mismatches", s.size_mismatches},
+                          {"losses_only_a", s.losses_only_a},
+                          {"losses_only_b", s.losses_only_b},
                           {"channels_only_a", s.channels_only_a},
                           {"channels_only_b", s.channels_only_b},
                           {"notes", s.notes}};
     if (s.decisions > 0) stream["argmax"] = {{"samples", s.decisions}, {"agreeing", s.agreeing}};
     if (s.first_only_a) stream["first_only_a_tick"] = *s.first_only_a;
     if (s.first_only_b) stream["first_only_b_tick"] = *s.first_only_b;
+    if (s.first_loss_only_a) stream["first_loss_only_a"] = loss_json(*s.first_loss_only_a);
+    if (s.first_loss_only_b) stream["first_loss_only_b"] = loss_json(*s.first_loss_only_b);
     stream["channels"] = nlohmann::json::array();
     for (const auto& c : s.channels) {
       nlohmann::json channel{{"name", c.name},
@@ -163,23 +186,14 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
   return json;
 }
 
-std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts) {
-  std::vector<std::pair<std::string, std::string>> pairs;
-  for (const auto& text : texts) {
-    const std::size_t equals = text.find('=');
-    pairs.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
-  }
-  return pairs;
-}
-
 Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options) {
   for (const auto& text : texts) {
     const std::size_t equals = text.rfind('=');
     const std::size_t number_at = equals == std::string::npos ? 0 : equals + 1;
     double value = 0;
     const char* end = text.data() + text.size();
-    if (equals == 0 || number_at == text.size() || std::from_chars(text.data() + number_at, end, value).ptr != end ||
-        !(value >= 0))
+    const auto read = std::from_chars(text.data() + number_at, end, value);
+    if (equals == 0 || read.ec != std::errc{} || read.ptr != end || !(value >= 0) || std::isinf(value))
       return fail(ErrorCode::usage, fmt::format("--tolerance '{}' is not CHANNEL=ABS", text));
     (equals == std::string::npos ? options.absolute_all : options.absolute[text.substr(0, equals)]) = value;
   }

@@ -31,8 +31,6 @@ void print_json_errors();
 void print_comparison(const RecordingComparison& result);
 nlohmann::json comparison_json(const RecordingComparison& result);
 
-/// "A=B", or "A" for one name on both sides.
-std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts);
 /// "CHANNEL=ABS", or "ABS" for all channels.
 Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options);
 

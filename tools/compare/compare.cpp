@@ -7,32 +7,52 @@
 #include <cstring>
 #include <limits>
 #include <set>
+#include <utility>
+
+#include "sds/format/stream_losses.hpp"
 
 namespace sds {
 
 namespace {
 
-// Blocks of a stream, one in hand.
+// Blocks of a stream, one in hand, and what is lost between them.
 class Side {
  public:
-  Side(std::unique_ptr<BlockCursor> cursor, Frequency frequency) : cursor_(std::move(cursor)), frequency_(frequency) {}
+  Side(const Recording& recording, std::size_t stream, std::unique_ptr<BlockCursor> cursor, Frequency frequency)
+      : cursor_(std::move(cursor)),
+        frequency_(frequency),
+        losses_(recording, stream),
+        states_losses_(recording.sdsz() != nullptr) {}
   Expected<void> advance() {
+    if (has_) last_tick_ = block_.tick;
     auto block = cursor_->next();
     if (!block) return fail(block);
     has_ = block->has_value();
     if (has_) block_ = **block;
+    note_losses();
     return {};
   }
+  [[nodiscard]] bool states_losses() const { return states_losses_; }
+  // The first loss since the last call.
+  std::optional<StatedLoss> take_loss() { return std::exchange(loss_, std::nullopt); }
   [[nodiscard]] bool has() const { return has_; }
   [[nodiscard]] const BlockView& block() const { return block_; }
   [[nodiscard]] Instant instant() const { return {block_.tick, frequency_}; }
-  [[nodiscard]] const BlockCursor& cursor() const { return *cursor_; }
 
  private:
+  void note_losses() {
+    for (const auto& lost : has_ ? losses_.before(block_) : losses_.at_end())
+      if (lost.known && !loss_) loss_ = {last_tick_, has_ ? std::optional(block_.tick) : std::nullopt, lost.reason};
+  }
+
   std::unique_ptr<BlockCursor> cursor_;
   Frequency frequency_;
+  StreamLosses losses_;
+  bool states_losses_;
   BlockView block_;
   bool has_ = false;
+  std::optional<std::uint64_t> last_tick_;
+  std::optional<StatedLoss> loss_;
 };
 
 __extension__ using Wide = __int128;
@@ -254,6 +274,20 @@ std::pair<Metadata, Metadata> layouts_of(const StreamInfo& a, const StreamInfo& 
   return {in_a, b.metadata ? *b.metadata : in_a};
 }
 
+// Between two common blocks a loss of one side must be one of the other.
+void compare_losses(Side& a, Side& b, StreamComparison& result) {
+  auto in_a = a.take_loss();
+  auto in_b = b.take_loss();
+  if (in_a.has_value() == in_b.has_value()) return;
+  if (!a.states_losses() || !b.states_losses()) {
+    const std::string note = "losses are not compared: a plain .sds states none";
+    if (std::count(result.notes.begin(), result.notes.end(), note) == 0) result.notes.push_back(note);
+    return;
+  }
+  if (in_a && result.losses_only_a++ == 0) result.first_loss_only_a = std::move(in_a);
+  if (in_b && result.losses_only_b++ == 0) result.first_loss_only_b = std::move(in_b);
+}
+
 Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, const Recording& rb, std::size_t ib,
                                            const CompareOptions& options, const OnProgress& on_progress) {
   const StreamInfo& sa = ra.streams()[ia];
@@ -265,8 +299,8 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   if (!ca) return fail(ca);
   auto cb = rb.cursor(ib);
   if (!cb) return fail(cb);
-  Side a(std::move(*ca), sa.tick_frequency());
-  Side b(std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
+  Side a(ra, ia, std::move(*ca), sa.tick_frequency());
+  Side b(rb, ib, std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
   const auto [metadata_a, metadata_b] = layouts_of(sa, sb);
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
   CompareOptions stream_options = options;
@@ -291,6 +325,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
       continue;
     }
     ++result.blocks;
+    compare_losses(a, b, result);
     const ByteView da = a.block().data;
     const ByteView db = b.block().data;
     if (values.same_layout() && da.size() != db.size()) {
@@ -307,6 +342,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
     if (unreported < (1u << 18)) continue;
     if (auto go_on = report(on_progress, std::exchange(unreported, 0)); !go_on) return fail(go_on);
   }
+  compare_losses(a, b, result);
   values.finish();
   return result;
 }
@@ -316,8 +352,27 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
 std::string FirstDifference::text_a() const { return exact_a.empty() ? fmt::format("{}", a) : exact_a; }
 std::string FirstDifference::text_b() const { return exact_b.empty() ? fmt::format("{}", b) : exact_b; }
 
+std::string StatedLoss::text() const {
+  const std::string where = after_tick && before_tick
+                                ? fmt::format("between the ticks {} and {}", *after_tick, *before_tick)
+                            : after_tick  ? fmt::format("behind tick {}", *after_tick)
+                            : before_tick ? fmt::format("before tick {}", *before_tick)
+                                          : std::string("of the whole stream");
+  return fmt::format("{} ({})", where, reason);
+}
+
+std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const auto& text : texts) {
+    const std::size_t equals = text.find('=');
+    pairs.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
+  }
+  return pairs;
+}
+
 bool StreamComparison::equal() const {
-  return only_a == 0 && only_b == 0 && size_mismatches == 0 && channels_only_a.empty() && channels_only_b.empty() &&
+  return only_a == 0 && only_b == 0 && size_mismatches == 0 && losses_only_a == 0 && losses_only_b == 0 &&
+         channels_only_a.empty() && channels_only_b.empty() &&
          std::all_of(channels.begin(), channels.end(), [](const auto& channel) { return channel.different == 0; });
 }
 
@@ -382,8 +437,6 @@ Expected<RecordingComparison> compare_recordings(const Recording& a, const Recor
       if (!in_b) return fail(in_b);
       pairs.emplace_back(*in_a, *in_b);
     }
-  } else if (a.streams().size() == 1 && b.streams().size() == 1) {
-    pairs.emplace_back(0, 0);
   } else {
     for (std::size_t i = 0; i < a.streams().size(); ++i) {
       const auto match = std::find_if(b.streams().begin(), b.streams().end(),

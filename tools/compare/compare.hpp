@@ -23,7 +23,7 @@ struct CompareOptions {
   double absolute_all = 0;                                   ///< for channels that `absolute` does not name
   double relative = 0;                                       ///< for every channel
   bool argmax = false;                                       ///< also count samples with the same largest value
-  std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: those of equal names
+  std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: all, by id
   /// Pairs of channels to compare, in the streams that have one of them; empty: all, by name.
   std::vector<std::pair<std::string, std::string>> channels;
 };
@@ -52,6 +52,16 @@ struct ChannelComparison {
   std::optional<FirstDifference> first;
 };
 
+/// Something that a recording states to be missing: between two blocks, as far as there are any.
+struct StatedLoss {
+  std::optional<std::uint64_t> after_tick;
+  std::optional<std::uint64_t> before_tick;
+  std::string reason;
+
+  /// "between the ticks 5 and 9 (the disk was full)"
+  [[nodiscard]] std::string text() const;
+};
+
 struct StreamComparison {
   std::string a;  ///< ids
   std::string b;
@@ -63,6 +73,10 @@ struct StreamComparison {
   std::optional<std::uint64_t> first_only_b;
   std::uint64_t size_mismatches = 0;  ///< pairs of different sizes
   std::optional<std::uint64_t> first_size_mismatch;
+  std::uint64_t losses_only_a = 0;  ///< stated between two common blocks, where the other side states none
+  std::uint64_t losses_only_b = 0;
+  std::optional<StatedLoss> first_loss_only_a;
+  std::optional<StatedLoss> first_loss_only_b;
   std::vector<ChannelComparison> channels;   ///< one named "bytes" where there is no metadata
   std::vector<std::string> channels_only_a;  ///< without a partner of the same name and number of elements
   std::vector<std::string> channels_only_b;
@@ -81,10 +95,13 @@ struct RecordingComparison {
   [[nodiscard]] bool equal() const;
 };
 
+/// "A=B", or "A" for one name on both sides.
+std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts);
+
 /// Blocks are paired by tick, and among blocks of one tick by order; channels by name. Physical values are compared:
 /// each recording may store them in a type and scale of its own. They are doubles, but for integers of 64 bits of one
-/// scale and offset, which are compared exactly. What only one side has is a difference. Two recordings of one stream
-/// each are compared whatever the streams are called.
+/// scale and offset, which are compared exactly. What only one side has is a difference: streams, channels, blocks, and
+/// losses, unless the other side is a plain `.sds`, which cannot state any.
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress);
 

@@ -73,8 +73,8 @@ class SuiteReader {
     test.job.repeat = static_cast<unsigned>(map.integer("repeat", 1, 1, 100));
     test.job.check_reset = map.flag("check-reset", false);
     const std::string expected = map.string("expected", "");
-    for (const auto& id : map.strings("compare")) test.tolerances.streams.emplace_back(id, id);
-    for (const auto& name : map.strings("compare-channels")) test.tolerances.channels.emplace_back(name, name);
+    test.tolerances.streams = name_pairs(map.strings("compare"));
+    test.tolerances.channels = name_pairs(map.strings("compare-channels"));
     read_tolerances(map, test.tolerances);
     read_label(map, where, test.label);
     read_limits(map, test.limits);

@@ -110,6 +110,8 @@ class Judge {
       result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
     for (const auto& damage : a->damages())
       fails(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
+    for (const auto& stream : comparison->streams)
+      for (const auto& note : stream.notes) result_.notes.push_back(fmt::format("{}: {}", stream.a, note));
     if (comparison->equal()) return true;
     for (const auto& text : differences(*comparison)) {
       if (update) {
@@ -147,6 +149,12 @@ class Judge {
       if (s.size_mismatches > 0)
         texts.push_back(fmt::format("{}: {} blocks have other sizes, first at tick {}", s.a, s.size_mismatches,
                                     *s.first_size_mismatch));
+      if (s.losses_only_a > 0)
+        texts.push_back(fmt::format("{}: {} expected losses are missing, the first {}", s.a, s.losses_only_a,
+                                    s.first_loss_only_a->text()));
+      if (s.losses_only_b > 0)
+        texts.push_back(fmt::format("{}: {} losses are not expected, the first {}", s.a, s.losses_only_b,
+                                    s.first_loss_only_b->text()));
       for (const auto& c : s.channels)
         if (c.first)
           texts.push_back(
