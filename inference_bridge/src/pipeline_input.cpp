@@ -21,6 +21,7 @@ void keep_one_if_equal(std::vector<double>& values) {
 }  // namespace
 
 Expected<FrameType> Source::bind(const StreamInfo& stream) {
+  id_ = stream.id;
   type_.tick_frequency = stream.tick_frequency();
   if (!stream.metadata) {
     // Without metadata a block is a row of bytes of any number.
@@ -103,6 +104,7 @@ Expected<FrameType> Alignment::bind(const std::vector<Source>& sources) {
       out.offset.push_back(stored_ ? in.offset_of(c) : 0.0);
     }
     types_.push_back(in);
+    ids_.push_back(sources[i].id());
   }
   keep_one_if_equal(out.scale);
   keep_one_if_equal(out.offset);
@@ -114,15 +116,17 @@ Expected<Alignment::Joined> Alignment::push(std::size_t port, std::uint64_t tick
   const FrameType& type = types_[port];
   joined_.clear();
   Joined joined;
+  // No block to come begins earlier than this one.
+  forget_before(type, tick);
   if (port != 0) {
-    // No block to come begins earlier than this one: of what waits, only the newest that is not later is needed.
-    for (std::size_t other = 1; other < others_.size(); ++other) catch_up(other, type, {0, tick, 0});
     Other& mine = others_[port];
-    mine.waiting.push_back({tick, 0, Bytes(rows.begin(), rows.end())});
+    const auto behind = std::find_if(mine.blocks.rbegin(), mine.blocks.rend(),
+                                     [tick](const Block& block) { return block.tick <= tick; });
+    mine.blocks.insert(behind.base(), Block{tick, 0, 0, Bytes(rows.begin(), rows.end())});
     mine.bytes += rows.size();
     if (mine.bytes > kMaxWaitingBytes)
-      return fail(ErrorCode::limit,
-                  fmt::format("input {} of the pipeline is more than 64 MiB ahead of its first one", port));
+      return fail(ErrorCode::limit, fmt::format("stream {} is more than 64 MiB ahead of {}, the pipeline's first input",
+                                                ids_[port], ids_[0]));
     return joined;
   }
   const std::size_t count = rows.size() / type.row_bytes();
@@ -131,16 +135,17 @@ Expected<Alignment::Joined> Alignment::push(std::size_t port, std::uint64_t tick
     bool all = true;
     bool is_too_old = false;
     for (std::size_t other = 1; other < others_.size(); ++other) {
-      catch_up(other, type, time);
-      all = all && !others_[other].newest.empty();
-      is_too_old = is_too_old || (!others_[other].newest.empty() &&
-                                  std::is_gt(compare_times(types_[other], others_[other].newest_time, type, time)));
+      advance(other, type, time);
+      const Row& newest = others_[other].newest;
+      all = all && !newest.bytes.empty();
+      is_too_old =
+          is_too_old || (!newest.bytes.empty() && std::is_gt(compare_times(types_[other], newest.time, type, time)));
     }
     if (is_too_old) ++joined.too_old;
     if (!all || is_too_old) continue;  // or another stream has not begun
     if (joined_.empty()) joined.first = time;
     append_row(0, rows.data() + r * type.row_bytes(), joined_);
-    for (std::size_t other = 1; other < others_.size(); ++other) append_bytes(joined_, others_[other].newest);
+    for (std::size_t other = 1; other < others_.size(); ++other) append_bytes(joined_, others_[other].newest.bytes);
   }
   joined.rows = joined_;
   return joined;
@@ -150,28 +155,44 @@ void Alignment::reset() {
   for (auto& other : others_) other = {};
 }
 
-void Alignment::catch_up(std::size_t index, const FrameType& type, const RowTime& time) {
+void Alignment::advance(std::size_t index, const FrameType& type, const RowTime& time) {
   Other& other = others_[index];
   const std::size_t row_bytes = types_[index].row_bytes();
   const std::byte* newest = nullptr;
-  Bytes kept;  // the rows that `newest` lies in
-  while (!other.waiting.empty()) {
-    Waiting& block = other.waiting.front();
+  for (auto& block : other.blocks) {
+    if (std::is_gt(compare_times(types_[index], {0, block.tick, 0}, type, time))) break;
     const std::size_t count = block.rows.size() / row_bytes;
-    for (; block.next < count; ++block.next) {
-      const RowTime row{0, block.tick, block.next};
-      if (std::is_gt(compare_times(types_[index], row, type, time))) break;
-      newest = block.rows.data() + block.next * row_bytes;
-      other.newest_time = row;
-    }
-    if (block.next < count) break;
-    other.bytes -= block.rows.size();
-    if (count > 0) kept = std::move(block.rows);
-    other.waiting.pop_front();
+    const std::size_t before = block.next;
+    while (block.next < count && std::is_lteq(compare_times(types_[index], {0, block.tick, block.next}, type, time)))
+      ++block.next;
+    if (block.next == before) continue;
+    const RowTime last{0, block.tick, block.next - 1};
+    const bool has_one = newest != nullptr || !other.newest.bytes.empty();
+    if (has_one && std::is_lt(compare_times(types_[index], last, types_[index], other.newest.time))) continue;
+    newest = block.rows.data() + last.row * row_bytes;
+    other.newest.time = last;
   }
   if (newest == nullptr) return;
-  other.newest.clear();
-  append_row(index, newest, other.newest);
+  other.newest.bytes.clear();
+  append_row(index, newest, other.newest.bytes);
+}
+
+// Of the rows up to this time only the newest is needed from now on.
+void Alignment::forget_before(const FrameType& type, std::uint64_t tick) {
+  for (std::size_t index = 1; index < others_.size(); ++index) {
+    Other& other = others_[index];
+    for (auto& block : other.blocks) block.next = block.begin;
+    other.newest = other.oldest;
+    advance(index, type, {0, tick, 0});
+    other.oldest = other.newest;
+    for (auto& block : other.blocks) block.begin = block.next;
+    const auto is_over = [&](const Block& block) {
+      return block.begin == block.rows.size() / types_[index].row_bytes();
+    };
+    for (const auto& block : other.blocks)
+      if (is_over(block)) other.bytes -= block.rows.size();
+    std::erase_if(other.blocks, is_over);
+  }
 }
 
 void Alignment::append_row(std::size_t port, const std::byte* row, Bytes& to) const {

@@ -18,10 +18,12 @@ class Source {
   /// The rows of a block; valid until the next call.
   Expected<ByteView> rows(ByteView block);
   [[nodiscard]] const FrameType& type() const { return type_; }
+  [[nodiscard]] const std::string& id() const { return id_; }
   /// False if rows are the bytes of their block.
   [[nodiscard]] bool converts() const { return as_physical_; }
 
  private:
+  std::string id_;
   FrameType type_;
   std::optional<Metadata> metadata_;
   bool as_physical_ = false;  // in type_.type
@@ -47,21 +49,31 @@ class Alignment {
   void reset();
 
  private:
-  // Rows of a block that are later than all of stream 0 so far.
-  struct Waiting {
+  // Rows of a block from `begin` on, which are later than where the first stream's next block can begin. Before `next`
+  // they are not later than the first stream's row at hand.
+  struct Block {
     std::uint64_t tick = 0;
-    std::size_t next = 0;  // row
+    std::size_t begin = 0;
+    std::size_t next = 0;
     Bytes rows;
   };
-  struct Other {
-    std::deque<Waiting> waiting;
-    std::size_t bytes = 0;
-    Bytes newest;  // row as it comes out; empty: it has not begun
-    RowTime newest_time;
+  // A row as it comes out; it is none while the stream has not begun.
+  struct Row {
+    Bytes bytes;
+    RowTime time;
   };
-  void catch_up(std::size_t other, const FrameType& type, const RowTime& time);
+  // Blocks overlap where a sensor runs fast: the newest row is looked for in all of them.
+  struct Other {
+    std::deque<Block> blocks;  // ascending in ticks
+    std::size_t bytes = 0;
+    Row oldest;  // the newest of the rows that are gone
+    Row newest;  // not later than the first stream's row at hand
+  };
+  void advance(std::size_t other, const FrameType& type, const RowTime& time);
+  void forget_before(const FrameType& type, std::uint64_t tick);
   void append_row(std::size_t port, const std::byte* row, Bytes& to) const;
 
+  std::vector<std::string> ids_;
   std::vector<FrameType> types_;
   ScalarType type_ = ScalarType::f32;
   bool stored_ = false;

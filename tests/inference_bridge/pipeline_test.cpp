@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
 #include <limits>
+#include <optional>
 
 #include "sds/bridge/replay_job.hpp"
 #include "support/recordings.hpp"
@@ -204,6 +206,47 @@ TEST_F(PipelineTest, ASampleIsJoinedWithNoneThatIsLaterHoweverCoarseTheTicks) {
   ASSERT_EQ(odd.size(), 28u);
   for (std::size_t i = 0; i < 28; ++i)
     EXPECT_EQ(odd[i].values, (std::vector<double>{static_cast<double>(i), static_cast<double>(3 + i * 3 / 7)}));
+}
+
+// Of two streams whose sensors run at other than the nominal rate, so that their blocks overlap or lie apart: looked up
+// among all samples that were delivered, in whole microseconds.
+std::vector<Out> joined_by_hand(const std::vector<std::pair<std::uint32_t, int>>& s,
+                                const std::vector<std::pair<std::uint32_t, int>>& a) {
+  std::vector<Out> all;
+  int s_first = 0;
+  for (const auto& [tick, size] : s) {
+    for (int i = 0; i < size; ++i) {
+      const std::uint32_t time = tick + 1000 * i;
+      std::optional<std::pair<std::uint32_t, int>> newest;  // time, number
+      int a_first = 0;
+      for (const auto& [a_tick, a_size] : a) {
+        for (int k = 0; a_tick < tick && k < a_size && a_tick + 1000 * k <= time; ++k)
+          if (!newest || a_tick + 1000 * k >= newest->first) newest = {a_tick + 1000 * k, a_first + k};
+        a_first += a_size;
+      }
+      if (newest) all.push_back({time, {(s_first + i) * 0.5 + 1, newest->second * 0.5 + 1}});
+    }
+    s_first += size;
+  }
+  return all;
+}
+
+TEST_F(PipelineTest, SamplesAreJoinedByTheirTimesWhereBlocksOverlapByDrift) {
+  for (const double s_rate : {1010.0, 990.0, 1000.0})
+    for (const double a_rate : {1010.0, 990.0, 1050.0, 970.0}) {
+      const auto blocks = [](double rate, int size, int count, std::uint32_t begin) {
+        std::vector<std::pair<std::uint32_t, int>> all;
+        for (int k = 0; k < count; ++k)
+          all.emplace_back(begin + static_cast<std::uint32_t>(std::lround(k * size * 1e6 / rate)), size);
+        return all;
+      };
+      const auto s = blocks(s_rate, 200, 30, 700);
+      const auto a = blocks(a_rate, 170, 35, 300);
+      write_stream("S", s);
+      write_stream("A", a);
+      EXPECT_EQ(run("    - window: {length: 1}\n", {"S", "A"}, "[S, A]"), joined_by_hand(s, a));
+      EXPECT_TRUE(failures_.empty()) << s_rate << " " << a_rate;
+    }
 }
 
 TEST_F(PipelineTest, AStreamThatIsFarAheadLosesNothing) {
