@@ -21,6 +21,7 @@ class Pipeline final : public Algorithm, private Observer {
     inputs_ = plan.inputs;
     stages_ = std::move(plan.stages);
     clock_.restart(stages_.size() + 2);
+    is_broken_.resize(stages_.size());
     if (stages_.back().record.empty()) stages_.back().record = plan.name;
     for (const auto* stream : inputs) {
       sources_.emplace_back();
@@ -62,9 +63,13 @@ class Pipeline final : public Algorithm, private Observer {
 
   Expected<void> reset() override {
     clock_.restart(stages_.size() + 2);
+    alignment_.reset();
+    restarts_ = 0;
     return restart();
   }
+  // What others have in hand stays: samples hold until the next one, also across a gap.
   Expected<void> note_gap() override { return restart(); }
+  std::uint64_t restarts() const override { return restarts_; }
 
   bool can_submit(std::size_t bytes) const override {
     const std::size_t waiting = blocks_.size() - (taken_ ? 1 : 0);
@@ -164,7 +169,11 @@ class Pipeline final : public Algorithm, private Observer {
 
   Block& block_of(std::uint64_t number) { return blocks_[number - blocks_.front().number]; }
 
-  void note_failure(std::uint64_t number, const std::string& message) override {
+  void note_failure(std::size_t stage, std::uint64_t number, const std::string& message) override {
+    fail_block(number, message);
+    if (stage + 1 < stages_.size()) is_broken_[stage + 1] = true;
+  }
+  void fail_block(std::uint64_t number, const std::string& message) {
     Block& block = block_of(number);
     if (!block.failed) block.message = message;
     block.failed = true;
@@ -183,7 +192,7 @@ class Pipeline final : public Algorithm, private Observer {
     blocks_.clear();
     taken_ = false;
     bytes_on_the_way_ = 0;
-    alignment_.reset();
+    is_broken_.assign(stages_.size(), false);
     for (auto& stage : stages_)
       if (auto done = stage.stage->reset(); !done) return done;
     return {};
@@ -208,7 +217,8 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<void> push_block(const AlgorithmInput& input, Block& block) {
     auto rows = sources_[input.port].rows(input.data);
     if (!rows) {
-      note_failure(block.number, rows.error().message);
+      fail_block(block.number, rows.error().message);
+      is_broken_[0] = true;
       return {};
     }
     Frame frame{input.tick, *rows, block.number, {}};
@@ -216,9 +226,11 @@ class Pipeline final : public Algorithm, private Observer {
     if (sources_.size() > 1) {
       auto joined = alignment_.push(input.port, input.tick, *rows);
       if (!joined) return fail(joined);
-      if (joined->too_old > 0)
-        note_failure(block.number, fmt::format("{} of its samples are older than what others have been joined with",
-                                               joined->too_old));
+      if (joined->too_old > 0) {
+        fail_block(block.number,
+                   fmt::format("{} of its samples are older than what others have been joined with", joined->too_old));
+        is_broken_[0] = true;
+      }
       first = joined->first;
       frame.data = joined->rows;
       frame.tick = sources_[0].type().tick_of(first.tick, first.row);
@@ -227,7 +239,22 @@ class Pipeline final : public Algorithm, private Observer {
     return frame.data.empty() ? Expected<void>{} : push(0, frame);
   }
 
+  // Frames before this one failed: from the stage on everything begins anew, behind what is on its way there.
+  Expected<void> begin_anew(std::size_t from, std::uint64_t block) {
+    is_broken_[from] = false;
+    ++restarts_;
+    for (std::size_t i = from; i < stages_.size(); ++i) {
+      auto drained = stages_[i].stage->drain(block, [this, i](const Frame& out) { return pass_on(i, out); });
+      if (!drained) return drained;
+      if (auto done = stages_[i].stage->reset(); !done) return done;
+      is_broken_[i] = false;
+    }
+    return {};
+  }
+
   Expected<void> push(std::size_t stage, const Frame& frame) {
+    if (is_broken_[stage])
+      if (auto anew = begin_anew(stage, frame.block); !anew) return anew;
     const auto emit = [this, stage](const Frame& out) { return pass_on(stage, out); };
     const bool works_here = !stages_[stage].stage->works_elsewhere();
     const std::size_t before = clock_.switch_to(works_here ? stage : waiting_account());
@@ -258,7 +285,9 @@ class Pipeline final : public Algorithm, private Observer {
   std::deque<Block> blocks_;  // from the oldest whose results have not been forgotten
   std::uint64_t next_block_ = 0;
   std::size_t bytes_on_the_way_ = 0;
-  bool taken_ = false;  // the results of the oldest block have been handed out
+  bool taken_ = false;           // the results of the oldest block have been handed out
+  std::vector<bool> is_broken_;  // stages before which frames are missing
+  std::uint64_t restarts_ = 0;
   // The first block whose results cannot be had. There may be an earlier one yet: stages fail independently.
   struct Failure {
     std::uint64_t block;

@@ -213,6 +213,21 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
   return OutputRecorder::create(job.output, streams, session, job.if_exists);
 }
 
+// Where pipelines begin anew. A library gets blocks as on a device, where nobody tells it.
+Expected<std::vector<BreakFinder>> find_breaks(const Recording& recording, const ReplayJob& job,
+                                               const std::vector<std::size_t>& streams) {
+  std::vector<BreakFinder> breaks;
+  if (job.algorithm.kind != AlgorithmSpec::Kind::model && job.algorithm.kind != AlgorithmSpec::Kind::pipeline)
+    return breaks;
+  const auto ask = [&job](std::uint64_t) { return report(job.on_progress, 0); };
+  for (const std::size_t stream : streams) {
+    auto found = BreakFinder::of(recording, stream, ask, job.executor);
+    if (!found) return fail(found);
+    breaks.push_back(std::move(*found));
+  }
+  return breaks;
+}
+
 // What output buffers hold before each call in run `number`; different in 256 runs, and 0 in the one that is recorded.
 std::uint8_t poison_of(unsigned number) { return static_cast<std::uint8_t>(number * 0x5Bu); }
 
@@ -286,6 +301,9 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     if (i == 0) {
       for (const std::size_t stream : started->streams) result.inputs.push_back(recording.streams()[stream].id);
       result.outputs = started->algorithm->outputs();
+      auto breaks = find_breaks(recording, job, started->streams);
+      if (!breaks) return fail(breaks);
+      options.breaks = std::move(*breaks);
     }
     if (i == 0 && !job.output.empty()) {
       auto created = record_outputs(recording, job, *started, result.notes);

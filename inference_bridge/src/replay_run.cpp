@@ -52,6 +52,7 @@ class Run {
     if (options_.on_progress) algorithm_.ask_while_waiting([ask = options_.on_progress] { return ask(0); });
     if (auto reset = algorithm_.reset(); !reset) return fail(reset);
     for (const std::size_t stream : options_.input_streams) losses_.emplace_back(recording_, stream);
+    breaks_ = options_.breaks;
     last_blocks_.resize(options_.input_streams.size());
     const auto start = Clock::now();
     for (;;) {
@@ -75,6 +76,7 @@ class Run {
     report_.peak_memory = algorithm_.peak_memory();
     report_.recorded_seconds = recorded_seconds();
     report_.stages = algorithm_.stage_times();
+    report_.restarts = algorithm_.restarts();
     return std::move(report_);
   }
 
@@ -91,8 +93,11 @@ class Run {
                           frequency,    block.data.size(), report_.blocks, report_.input_bytes};
     if (options_.on_progress)
       if (auto go_on = options_.on_progress(block.data.size() + 8); !go_on) return go_on;
-    if (const auto lost = losses_[event.stream].before(block); !lost.empty() || block.after_loss) {
-      ++report_.gaps;
+    const auto lost = losses_[event.stream].before(block);
+    const bool is_lost = !lost.empty() || block.after_loss;
+    const bool goes_on = breaks_.empty() || !breaks_[event.stream].before(block, is_lost);
+    if (is_lost || !goes_on) {
+      ++(is_lost ? report_.gaps : report_.gaps_in_time);
       if (auto drained = drain(); !drained || ended_) return drained;
       if (auto noted = record_gaps(lost); !noted) return noted;
       if (auto noted = algorithm_.note_gap(); !noted) {
@@ -226,6 +231,7 @@ class Run {
   std::deque<Pending> pending_;
   Pending last_;                                       // the one whose result came last
   std::vector<StreamLosses> losses_;                   // of the inputs
+  std::vector<BreakFinder> breaks_;                    // the same, or none
   std::vector<std::optional<LastBlock>> last_blocks_;  // of the inputs
   double first_seconds_ = 0;
   bool ended_ = false;

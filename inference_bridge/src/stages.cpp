@@ -261,7 +261,7 @@ class ArgmaxStage final : public ScoreStage {
   Expected<void> push(const Frame& frame, const Emit& emit) override {
     const auto found = leader(scores(frame));
     if (!found) {
-      observer_->note_failure(frame.block, "argmax: none of the scores is a number");
+      observer_->note_failure(number_, frame.block, "argmax: none of the scores is a number");
       return {};
     }
     const auto best = static_cast<std::byte>(*found);
@@ -384,7 +384,7 @@ class ExecuteStage : public Stage {
   Expected<void> finish() override { return algorithm_->finish(); }
   Expected<void> reset() override {
     on_the_way_.clear();
-    return algorithm_->reset();
+    return has_ended_ ? Expected<void>{} : algorithm_->reset();
   }
   std::uint64_t peak_memory() const override { return algorithm_->peak_memory(); }
   void poison_outputs(std::uint8_t byte) override { algorithm_->poison_outputs(byte); }
@@ -406,14 +406,15 @@ class ExecuteStage : public Stage {
     on_the_way_.pop_front();
     observer_->note_duration(number_, frame.block, result->duration);
     if (result->status != 0) {
-      observer_->note_failure(frame.block, result->describe_failure());
+      observer_->note_failure(number_, frame.block, result->describe_failure());
       return {};
     }
     for (const auto& output : result->outputs) {
       if (output.port != port_) continue;
       if (out_.rows != 0 && output.data.size() != out_.elements() * size_of(out_.type)) {
-        observer_->note_failure(frame.block, fmt::format("an output of {} bytes, where {} was expected",
-                                                         output.data.size(), out_.to_string()));
+        observer_->note_failure(
+            number_, frame.block,
+            fmt::format("an output of {} bytes, where {} was expected", output.data.size(), out_.to_string()));
         continue;
       }
       if (auto emitted = emit({frame.tick, output.data, frame.block, {}}); !emitted) return emitted;

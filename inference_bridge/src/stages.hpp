@@ -17,8 +17,8 @@ using Emit = std::function<Expected<void>(const Frame&)>;
 /// Where stages report what does not go on to the next one.
 struct Observer {
   virtual ~Observer() = default;
-  /// Part of a block could not be worked on; the run goes on.
-  virtual void note_failure(std::uint64_t block, const std::string& message) = 0;
+  /// The stage could not work on a frame of a block: what comes out of it next does not follow what came before.
+  virtual void note_failure(std::size_t stage, std::uint64_t block, const std::string& message) = 0;
   /// The stage's algorithm did not survive a block: nothing behind this block can be had.
   virtual void note_end(std::uint64_t block) = 0;
   /// The algorithm of this stage ran so long for a frame of a block.

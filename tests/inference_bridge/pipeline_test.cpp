@@ -73,6 +73,8 @@ class PipelineTest : public ::testing::Test {
     }
     failures_ = result->runs[0].failures;
     gaps_ = result->runs[0].gaps;
+    gaps_in_time_ = result->runs[0].gaps_in_time;
+    restarts_ = result->runs[0].restarts;
     return read(id);
   }
 
@@ -104,6 +106,8 @@ class PipelineTest : public ::testing::Test {
   test::TempDir dir_;
   std::vector<AlgorithmFailure> failures_;
   std::uint64_t gaps_ = 0;
+  std::uint64_t gaps_in_time_ = 0;
+  std::uint64_t restarts_ = 0;
 };
 
 TEST_F(PipelineTest, WindowsAreCutAcrossBlocksAndCarryTheTimeOfTheirLastSample) {
@@ -292,14 +296,14 @@ TEST_F(PipelineTest, JoinedValuesKeepAllTheirBits) {
 }
 
 TEST_F(PipelineTest, AWindowOfWindowsCarriesTheTimeOfItsOwnLastSample) {
-  write_stream("S", {{1000, 3}, {10000, 9}});  // 1, 2, 3, 10, 11, ... 18 ms
+  write_stream("S", {{1000, 3}, {4400, 9}});  // 1, 2, 3, 4.4, 5.4, ... 12.4 ms
   // Rows of the inner windows: 0 1 2 3, 4 5 6 7, 8 9 10 11; the outer ones take three of them at a time.
   const auto out = run("    - window: {length: 4}\n    - window: {length: 3}\n");
   EXPECT_EQ(out, (std::vector<Out>{
-                     {3000, {1, 1.5, 2}}, {12000, {2.5, 3, 3.5}}, {15000, {4, 4.5, 5}}, {18000, {5.5, 6, 6.5}}}));
+                     {3000, {1, 1.5, 2}}, {6400, {2.5, 3, 3.5}}, {9400, {4, 4.5, 5}}, {12400, {5.5, 6, 6.5}}}));
   const auto overlapping = run("    - window: {length: 4, stride: 2}\n    - window: {length: 3}\n");
   EXPECT_EQ(overlapping.size(), 6u);
-  EXPECT_EQ(overlapping[1], (Out{10000, {2.5, 2, 2.5}})) << "rows 3, 2, 3";
+  EXPECT_EQ(overlapping[1], (Out{4400, {2.5, 2, 2.5}})) << "rows 3, 2, 3";
 }
 
 // Two float scores a sample.
@@ -349,6 +353,33 @@ TEST_F(PipelineTest, AGapBeginsWindowsAnew) {
   ASSERT_TRUE(result) << result.error().to_string();
   EXPECT_EQ(result->runs[0].gaps, 1u);
   EXPECT_EQ(read(""), (std::vector<Out>{{1, {'a', 'b'}}, {11, {'d', 'e'}}, {13, {'f', 'g'}}}));
+}
+
+TEST_F(PipelineTest, AGapInTimeAndAStepBackBeginWindowsAnew) {
+  // Blocks of 4 ms; jitter of 1 ms is none, 3 ms too late is a gap.
+  write_stream("S", {{0, 4}, {4000, 4}, {9000, 4}, {16000, 4}, {20000, 4}, {10000, 4}, {14000, 4}});
+  std::vector<std::uint64_t> ticks;
+  for (const auto& out : run("    - window: {length: 6}\n")) ticks.push_back(out.tick);
+  EXPECT_EQ(ticks, (std::vector<std::uint64_t>{5000, 12000, 21000, 15000}));
+  EXPECT_EQ(gaps_in_time_, 2u);
+  EXPECT_EQ(gaps_, 0u);
+  // What a slow stream holds stays in hand across a gap of the other one.
+  write_stream("T", {{0, 1}, {8000, 1}}, 100);
+  const auto joined = run("    - window: {length: 2}\n", {"S", "T"}, "[S, T]");
+  ASSERT_GT(joined.size(), 5u);
+  EXPECT_EQ(joined.at(4), (Out{17000, {1 + 12 * 0.5, 1 + 101 * 0.5, 1 + 13 * 0.5, 1 + 101 * 0.5}}));
+}
+
+TEST_F(PipelineTest, WhatFollowsAFrameThatFailedBeginsAnew) {
+  test::write_file(dir_ / "S.0.sds", test::plain({{0, std::string("\1\2", 2) + "3" + std::string("\4\5\6", 3)}}));
+  test::write_file(dir_ / "S.sds.yml",
+                   "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n    - {value: a, type: uint8_t}\n");
+  // Sums of the bytes so far; that of "3", which is 51, fails.
+  const auto out = run("    - window: {length: 1}\n    - algorithm: " SDSKIT_LIB_DIR
+                       "/bad_returns_error.so\n      output: {type: uint32, labels: [sum]}\n    - stack: {count: 2}\n");
+  EXPECT_EQ(out, (std::vector<Out>{{1, {1, 3}}, {4, {58, 63}}, {5, {63, 69}}}));
+  EXPECT_EQ(restarts_, 1u);
+  EXPECT_EQ(failures_.size(), 1u);
 }
 
 TEST_F(PipelineTest, ABlockOfOddBytesFailsAloneAndIsNamed) {

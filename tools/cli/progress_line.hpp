@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "progress.hpp"
+#include "sds/format/progress.hpp"
 
 namespace sds::cli {
 

@@ -215,6 +215,10 @@ void print_run(const RunReport& r) {
                human_seconds(r.recorded_seconds), r.recorded_seconds / r.wall_seconds);
   if (r.peak_memory > 0) fmt::print("  memory    {} at most\n", human_bytes(r.peak_memory));
   if (r.gaps > 0) fmt::print("  gaps      {} in the recording: windows began anew behind them\n", grouped(r.gaps));
+  if (r.gaps_in_time > 0)
+    fmt::print("  gaps      {} in time, or steps back: windows began anew behind them\n", grouped(r.gaps_in_time));
+  if (r.restarts > 0)
+    fmt::print("  restarts  {} behind frames that failed: what follows began anew\n", grouped(r.restarts));
   if (r.passed_blocks > 0)
     fmt::print("  PASSED    the end of {} of {} blocks, by up to {} bytes, first that of block {}\n",
                grouped(r.passed_blocks), grouped(r.blocks), grouped(r.passed_bytes), r.first_passed);
@@ -248,6 +252,8 @@ nlohmann::json run_json(const RunReport& r) {
       {"outputs", r.outputs},
       {"recorded_seconds", r.recorded_seconds},
       {"gaps", r.gaps},
+      {"gaps_in_time", r.gaps_in_time},
+      {"restarts", r.restarts},
       {"passed_ends", {{"blocks", r.passed_blocks}, {"max_bytes", r.passed_bytes}, {"first_block", r.first_passed}}},
       {"failure_count", r.failure_count},
       {"failures", failures},

@@ -10,7 +10,7 @@
 
 #include "sample_reader.hpp"
 #include "sds/format/recording.hpp"
-#include "steps.hpp"
+#include "sds/format/steps.hpp"
 
 namespace sds {
 

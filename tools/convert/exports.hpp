@@ -10,7 +10,7 @@
 
 #include "edge_impulse_labels.hpp"
 #include "sample_reader.hpp"
-#include "steps.hpp"
+#include "sds/format/steps.hpp"
 
 namespace sds {
 

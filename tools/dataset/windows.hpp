@@ -8,8 +8,8 @@
 #include "channel_values.hpp"
 #include "dataset.hpp"
 #include "label_file.hpp"
+#include "sds/format/steps.hpp"
 #include "sds/format/stream_losses.hpp"
-#include "steps.hpp"
 
 namespace sds {
 

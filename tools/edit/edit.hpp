@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "progress.hpp"
 #include "sample_reader.hpp"
+#include "sds/format/progress.hpp"
 #include "sds/format/recording.hpp"
 
 namespace sds {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "progress.hpp"
+#include "sds/format/progress.hpp"
 #include "sds/format/recording.hpp"
 
 namespace sds {

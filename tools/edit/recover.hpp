@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "progress.hpp"
+#include "sds/format/progress.hpp"
 #include "sds/format/recording.hpp"
 
 namespace sds {

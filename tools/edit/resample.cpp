@@ -15,8 +15,8 @@
 #include "new_recording.hpp"
 #include "not_finite.hpp"
 #include "sds/format/source_fingerprint.hpp"
+#include "sds/format/steps.hpp"
 #include "session_ids.hpp"
-#include "steps.hpp"
 #include "stream_copy.hpp"
 
 namespace sds {

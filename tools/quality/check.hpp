@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "progress.hpp"
+#include "sds/format/progress.hpp"
 #include "sds/format/recording.hpp"
-#include "steps.hpp"
+#include "sds/format/steps.hpp"
 #include "time_ranges.hpp"
 
 namespace sds {

@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 #include "sds/format/block.hpp"
-#include "steps.hpp"
+#include "sds/format/steps.hpp"
 #include "time_span.hpp"
 
 namespace sds {

@@ -6,9 +6,9 @@
 #include <span>
 #include <string_view>
 
-#include "progress.hpp"
 #include "sds/format/error.hpp"
 #include "sds/format/file.hpp"
+#include "sds/format/progress.hpp"
 
 namespace sds {
 

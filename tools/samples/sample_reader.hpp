@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "progress.hpp"
+#include "sds/format/progress.hpp"
 #include "sds/format/recording.hpp"
 #include "time_ranges.hpp"
 

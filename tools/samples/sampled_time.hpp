@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "sds/format/steps.hpp"
 #include "sds/format/stream_losses.hpp"
-#include "steps.hpp"
 #include "time_span.hpp"
 
 namespace sds {

@@ -41,6 +41,11 @@ class Judge {
         result_.notes.push_back(
             fmt::format("the algorithm passed the end of {} of {} blocks, first that of block {}, by up to {} bytes",
                         run.passed_blocks, run.blocks, run.first_passed, run.passed_bytes));
+      if (run.gaps_in_time > 0)
+        result_.notes.push_back(
+            fmt::format("windows began anew at {} gaps in time, or steps back, of the recording", run.gaps_in_time));
+      if (run.restarts > 0)
+        result_.notes.push_back(fmt::format("what follows began anew behind {} frames that failed", run.restarts));
       if (run.gaps > 0) result_.notes.push_back(fmt::format("the recording has {} gaps", run.gaps));
     }
     const auto at = job.first_different ? fmt::format(", first at output {}", *job.first_different) : std::string();

@@ -87,9 +87,11 @@ class Algorithm {
   virtual void poison_outputs(std::uint8_t /*byte*/) {}
   /// Behind the last result of a run: an error if the algorithm has more to say than it was asked.
   [[nodiscard]] virtual Expected<void> finish() { return {}; }
-  /// Tells of a loss in the input: what the algorithm remembers from before it must not be mixed with what follows.
-  /// Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
+  /// Tells of a loss, or a gap in time, in the input: what the algorithm remembers from before it must not be mixed
+  /// with what follows. Compiled algorithms cannot know; pipelines begin their windows anew. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> note_gap() { return {}; }
+  /// Since the last reset(): how often what stands behind a stage of a pipeline began anew because frames had failed.
+  [[nodiscard]] virtual std::uint64_t restarts() const { return 0; }
   /// Largest resident memory of the algorithm's process so far, in bytes; 0 where it has none of its own.
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
 

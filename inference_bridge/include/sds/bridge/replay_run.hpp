@@ -8,6 +8,7 @@
 #include "sds/bridge/algorithm.hpp"
 #include "sds/bridge/duration_histogram.hpp"
 #include "sds/bridge/output_recorder.hpp"
+#include "sds/format/steps.hpp"
 #include "sds/player/player.hpp"
 
 namespace sds {
@@ -29,6 +30,8 @@ struct RunReport {
   /// From the first block's time to the end of the last one; to its time where its sample frequency is not known.
   double recorded_seconds = 0;
   std::uint64_t gaps = 0;           ///< losses in the recording that the algorithm was told of
+  std::uint64_t gaps_in_time = 0;   ///< the same of gaps in time and steps back, see RunOptions::breaks
+  std::uint64_t restarts = 0;       ///< see Algorithm::restarts()
   std::uint64_t passed_blocks = 0;  ///< in which the algorithm went behind the block's end, in a device's buffer
   std::uint64_t passed_bytes = 0;   ///< how far, at most
   std::uint64_t first_passed = 0;   ///< ordinal of the first such block
@@ -49,9 +52,10 @@ struct RunReport {
 };
 
 struct RunOptions {
-  std::vector<std::size_t> input_streams{0};                       ///< of the recording, for the algorithm's inputs
-  double speed = 0;                                                ///< see Player::Options
-  Executor* executor = nullptr;                                    ///< decodes ahead
+  std::vector<std::size_t> input_streams{0};  ///< of the recording, for the algorithm's inputs
+  std::vector<BreakFinder> breaks;            ///< of the input streams; empty: only losses are told
+  double speed = 0;                           ///< see Player::Options
+  Executor* executor = nullptr;               ///< decodes ahead
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;  ///< an error stops the run
 };
 

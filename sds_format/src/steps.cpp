@@ -1,11 +1,9 @@
-#include "steps.hpp"
+#include "sds/format/steps.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-
-#include "damage_text.hpp"
 
 namespace sds {
 
@@ -136,10 +134,11 @@ Finding StepCounter::gaps() const {
   return gaps;
 }
 
-Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
+                              Executor* executor) {
   const auto& metadata = recording.streams()[stream].metadata;
   const std::size_t sample_bytes = metadata && metadata->sample_frequency ? metadata->sample_bytes : 0;
-  auto cursor = recording.cursor(stream);
+  auto cursor = recording.cursor(stream, executor);
   if (!cursor) return fail(cursor);
   StepCounter steps(nominal_ticks(recording.streams()[stream].tick_frequency(), metadata));
   std::uint64_t blocks = 0;
@@ -162,8 +161,9 @@ Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, co
   return rule;
 }
 
-Expected<BreakFinder> BreakFinder::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
-  auto gaps = GapRule::of(recording, stream, on_progress);
+Expected<BreakFinder> BreakFinder::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
+                                      Executor* executor) {
+  auto gaps = GapRule::of(recording, stream, on_progress, executor);
   if (!gaps) return fail(gaps);
   const auto& metadata = recording.streams()[stream].metadata;
   return BreakFinder(std::move(*gaps), metadata && metadata->sample_frequency ? metadata->sample_bytes : 0);

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "progress.hpp"
 #include "sds/format/block.hpp"
+#include "sds/format/progress.hpp"
 #include "sds/format/recording.hpp"
 
 namespace sds {
@@ -93,8 +93,9 @@ double nominal_ticks(const Frequency& ticks, const std::optional<Metadata>& meta
 /// Which steps of a stream are gaps, by all of its blocks: what a part of it does not tell.
 class GapRule {
  public:
-  /// Reads the stream.
-  static Expected<GapRule> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  /// Reads the stream; `executor` decodes ahead.
+  static Expected<GapRule> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
+                              Executor* executor = nullptr);
   /// A step of so many ticks behind a block of so many samples (1, where the stream has no sample frequency).
   [[nodiscard]] bool is_gap(std::uint64_t ticks, std::uint64_t samples) const {
     return gaps_.contains({ticks, samples});
@@ -108,8 +109,9 @@ class GapRule {
 /// losses, and where the clock steps back.
 class BreakFinder {
  public:
-  /// Reads the stream, to know its gaps. `recording` must outlive this.
-  static Expected<BreakFinder> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+  /// Reads the stream, to know its gaps.
+  static Expected<BreakFinder> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
+                                  Executor* executor = nullptr);
   /// For every block, in order: whether it does not go on where the one before it ended. `lost`: there is a loss.
   [[nodiscard]] bool before(const BlockView& block, bool lost);
 
