@@ -101,6 +101,12 @@ double load_value(ScalarType type, const std::byte* p) {
   return value;
 }
 
+long double load_exact(ScalarType type, const std::byte* p) {
+  long double value = 0;
+  with_type(type, [&](auto t) { value = static_cast<long double>(load_le<decltype(t)>(p)); });
+  return value;
+}
+
 void store_value(ScalarType type, double value, std::byte* p) {
   with_type(type, [&](auto t) { store_le(p, nearest<decltype(t)>(value)); });
 }

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 
+#include "sds/format/exact_value.hpp"
 #include "sds/format/limits.hpp"
 
 namespace sds::pipeline {
@@ -233,11 +235,20 @@ class ScoreStage : public Stage {
       scores_[c] = load_value(in_.type, frame.data.data() + c * width) * in_.scale_of(c) + in_.offset_of(c);
     return scores_;
   }
+  [[nodiscard]] StoredValue stored(const Frame& frame, std::size_t column) const {
+    return {load_exact(in_.type, frame.data.data() + column * size_of(in_.type)), in_.scale_of(column),
+            in_.offset_of(column)};
+  }
   // The largest, the first of equals; what is no number leads nowhere. Nothing if none is a number.
-  static std::optional<std::size_t> leader(const std::vector<double>& scores) {
+  [[nodiscard]] std::optional<std::size_t> leader(const Frame& frame) const {
     std::optional<std::size_t> best;
-    for (std::size_t c = 0; c < scores.size(); ++c)
-      if (!std::isnan(scores[c]) && (!best || scores[c] > scores[*best])) best = c;
+    StoredValue largest;
+    for (std::size_t c = 0; c < in_.columns; ++c) {
+      const StoredValue value = stored(frame, c);
+      if (std::isnan(value.physical()) || (best && !is_above(value, largest))) continue;
+      best = c;
+      largest = value;
+    }
     return best;
   }
   Expected<FrameType> bind_to_class(const FrameType& in) {
@@ -259,7 +270,7 @@ class ArgmaxStage final : public ScoreStage {
  public:
   Expected<FrameType> bind(const FrameType& in) override { return bind_to_class(in); }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    const auto found = leader(scores(frame));
+    const auto found = leader(frame);
     if (!found) {
       observer_->note_failure(number_, frame.block, "argmax: none of the scores is a number");
       return {};
@@ -318,11 +329,10 @@ class DebounceStage final : public ScoreStage {
     return bind_to_class(in);
   }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    const auto& now = scores(frame);
-    const auto leading = leader(now);
+    const auto leading = leader(frame);
     const std::size_t best = leading.value_or(0);
-    const bool counts = leading && reaches(now[best], rule_.threshold) &&
-                        std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
+    const bool counts =
+        leading && reaches(stored(frame, best)) && std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
     in_a_row_ = counts ? (best == candidate_ ? in_a_row_ + 1 : 1) : 0;
     candidate_ = best;
     if (held_ > 0) {
@@ -341,10 +351,17 @@ class DebounceStage final : public ScoreStage {
   }
 
  private:
-  // Scores are floats, or made of integers with a scale that is one: the float 0.7 reaches a threshold of 0.7.
-  [[nodiscard]] bool reaches(double score, double threshold) const {
-    return in_.type == ScalarType::f64 ? score >= threshold
-                                       : static_cast<float>(score) >= static_cast<float>(threshold);
+  // Scores are floats, or made of integers with a scale that is one: the float 0.7 reaches a threshold of 0.7. Not
+  // where a float does not tell them from their neighbours, such as large counts.
+  [[nodiscard]] bool reaches(const StoredValue& score) const {
+    if (is_told_by_float(score)) return static_cast<float>(score.physical()) >= static_cast<float>(rule_.threshold);
+    if (score.scale == 1 && score.offset == 0) return score.raw >= static_cast<long double>(rule_.threshold);
+    return score.physical() >= rule_.threshold;
+  }
+  [[nodiscard]] bool is_told_by_float(const StoredValue& score) const {
+    if (is_float(in_.type)) return in_.type == ScalarType::f32 && score.offset == 0;
+    const double largest = std::max(std::abs(score.physical()), std::abs(rule_.threshold));
+    return std::abs(score.scale) > largest * std::numeric_limits<float>::epsilon();
   }
 
   Debounce rule_;

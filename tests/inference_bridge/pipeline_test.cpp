@@ -299,8 +299,8 @@ TEST_F(PipelineTest, AWindowOfWindowsCarriesTheTimeOfItsOwnLastSample) {
   write_stream("S", {{1000, 3}, {4400, 9}});  // 1, 2, 3, 4.4, 5.4, ... 12.4 ms
   // Rows of the inner windows: 0 1 2 3, 4 5 6 7, 8 9 10 11; the outer ones take three of them at a time.
   const auto out = run("    - window: {length: 4}\n    - window: {length: 3}\n");
-  EXPECT_EQ(out, (std::vector<Out>{
-                     {3000, {1, 1.5, 2}}, {6400, {2.5, 3, 3.5}}, {9400, {4, 4.5, 5}}, {12400, {5.5, 6, 6.5}}}));
+  EXPECT_EQ(
+      out, (std::vector<Out>{{3000, {1, 1.5, 2}}, {6400, {2.5, 3, 3.5}}, {9400, {4, 4.5, 5}}, {12400, {5.5, 6, 6.5}}}));
   const auto overlapping = run("    - window: {length: 4, stride: 2}\n    - window: {length: 3}\n");
   EXPECT_EQ(overlapping.size(), 6u);
   EXPECT_EQ(overlapping[1], (Out{4400, {2.5, 2, 2.5}})) << "rows 3, 2, 3";
@@ -323,6 +323,28 @@ class ScoreTest : public PipelineTest {
 TEST_F(ScoreTest, TheFloatOfAThresholdReachesIt) {
   write_scores({{0.1f, 0.69f}, {0.1f, 0.7f}});
   EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 0.7}\n"), (std::vector<Out>{{1, {1}}}));
+}
+
+TEST_F(ScoreTest, LargeIntegersAreToldFromTheirNeighbours) {
+  const auto write = [&](const std::string& type, const std::string& data) {
+    test::write_file(dir_ / "S.0.sds", test::plain({{0, data}}));
+    test::write_file(dir_ / "S.sds.yml",
+                     "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n    - {value: a, type: " + type +
+                         "}\n    - {value: b, type: " + type + "}\n");
+  };
+  const std::string high = test::le32(1u << 29);  // upper half of 2^61
+  const std::string big = test::le32(0) + high;
+  const std::string one_more = test::le32(1) + high;
+  for (const std::string type : {"int64_t", "uint64_t"}) {
+    write(type, big + one_more + one_more + big);
+    EXPECT_EQ(run("    - window: {length: 1}\n    - argmax: true\n"), (std::vector<Out>{{0, {1}}, {1, {0}}}));
+    // 2^61 + 512, the next double, is not reached by 2^61 + 1.
+    EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 2305843009213694464}\n"), std::vector<Out>{});
+  }
+  const std::string low = test::le32(7);
+  write("uint32_t", test::le32(16777216) + low + test::le32(16777217) + low + low + test::le32(16777218));
+  EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 16777217}\n"),
+            (std::vector<Out>{{1, {0}}, {2, {1}}}));
 }
 
 TEST_F(ScoreTest, WhatIsNoNumberNeverLeadsWhereverItStands) {

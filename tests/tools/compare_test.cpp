@@ -303,6 +303,30 @@ TEST_F(CompareTest, APlainFileStatesNoLosses) {
   EXPECT_EQ(result->streams.at(0).notes.back(), "losses are not compared: a plain .sds states none");
 }
 
+TEST_F(CompareTest, TheLargestValueIsFoundAsPipelinesFindIt) {
+  CompareOptions options;
+  options.argmax = true;
+  const auto agree = [&](const std::string& type, const std::string& a, const std::string& b) {
+    const auto result = compare(
+        {{1, a}}, {{1, b}}, options,
+        "sds:\n  name: T\n  content:\n    - {value: x, type: " + type + "}\n    - {value: y, type: " + type + "}\n");
+    return result.streams.at(0).agreeing == 1;
+  };
+  const std::string nan = test::le32(0x7FC00000u);
+  const std::string one = test::le32(0x3F800000u);
+  const std::string minus_inf = test::le32(0xFF800000u);
+  EXPECT_TRUE(agree("float", nan + one, minus_inf + one));
+  EXPECT_FALSE(agree("float", nan + one, one + one)) << "the first of equals";
+  EXPECT_FALSE(agree("float", nan + minus_inf, minus_inf + minus_inf)) << "a NaN does not lead";
+  EXPECT_TRUE(agree("float", nan + minus_inf, nan + one));
+  EXPECT_FALSE(agree("float", nan + nan, one + nan)) << "nothing leads";
+  const std::string zeros = test::le32(0);
+  const std::string big = test::le32(1) + test::le32(1u << 29);  // 2^61 + 1
+  const std::string less = zeros + test::le32(1u << 29);
+  EXPECT_FALSE(agree("int64_t", big + less, less + big));
+  EXPECT_TRUE(agree("uint64_t", less + big, zeros + zeros + big));
+}
+
 TEST_F(CompareTest, OfSeveralChannelsOfOneNameEachIsCompared) {
   const std::string channel = "    - {value: v, type: uint8_t}\n";
   const auto compare_values = [&](const std::string& a, const std::string& b, const CompareOptions& options = {}) {

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "sds/format/exact_value.hpp"
 #include "sds/format/stream_losses.hpp"
 
 namespace sds {
@@ -234,20 +235,31 @@ class ValueComparer {
     }
   }
 
-  // Which of all values is the largest: the class that scores decide for.
+  // Which of all values is the largest: the class that scores decide for. As the stage `argmax` of pipelines has it:
+  // the first of equals, and never what is no number.
+  struct Leader {
+    std::optional<std::size_t> position;
+    StoredValue largest;
+    void look_at(std::size_t at, const Channel& channel, const std::byte* sample, std::size_t i) {
+      const StoredValue value{is_wide(channel) ? static_cast<long double>(*whole_value(channel, sample, i))
+                                               : static_cast<long double>(raw_value(channel, sample, i)),
+                              channel.scale, channel.offset};
+      if (std::isnan(value.physical()) || (position && !is_above(value, largest))) return;
+      position = at;
+      largest = value;
+    }
+  };
   void compare_leaders(const std::byte* a, const std::byte* b) {
     std::size_t position = 0;
-    std::size_t leader_a = 0;
-    std::size_t leader_b = 0;
-    double best_a = -std::numeric_limits<double>::infinity();
-    double best_b = best_a;
+    Leader in_a;
+    Leader in_b;
     for (const auto& pair : pairs_)
       for (std::size_t i = 0; i < pair.a->count(); ++i, ++position) {
-        if (const double va = value(*pair.a, a, i); va > best_a) best_a = va, leader_a = position;
-        if (const double vb = value(*pair.b, b, i); vb > best_b) best_b = vb, leader_b = position;
+        in_a.look_at(position, *pair.a, a, i);
+        in_b.look_at(position, *pair.b, b, i);
       }
     ++result_.decisions;
-    result_.agreeing += leader_a == leader_b ? 1 : 0;
+    result_.agreeing += in_a.position == in_b.position ? 1 : 0;
   }
 
   const Metadata& a_;
