@@ -18,12 +18,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <initializer_list>
 
 #include "device_buffer.hpp"
 #include "guard.hpp"
 #include "host_protocol.hpp"
 #include "loaded_library.hpp"
+#include "own_handlers.hpp"
 
 namespace {
 
@@ -67,9 +67,11 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   const bool is_real = info->si_code > 0;
   c.fault_offset = is_real && address >= base && address < base + memory_bytes ? address - base : UINT64_MAX;
   c.fault_behind = 0;
+  c.fault_before = 0;
   for (auto& buffer : device_buffers) {
     if (is_real && signal == SIGSEGV && buffer.take_fault(address, context)) return;
     if (const std::size_t behind = is_real ? buffer.behind_end(address) : 0; behind > 0) c.fault_behind = behind;
+    if (const std::size_t before = is_real ? buffer.before_start(address) : 0; before > 0) c.fault_before = before;
   }
   c.fault_is_write = 2;
   c.fault_is_stack = 0;
@@ -98,12 +100,7 @@ void watch_faults() {
   alternative.ss_sp = stack;
   alternative.ss_size = sizeof stack;
   sigaltstack(&alternative, nullptr);
-  struct sigaction action {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
-  action.sa_sigaction = on_trap;
-  sigaction(SIGTRAP, &action, nullptr);
+  set_own_handlers(on_fault, on_trap);
 }
 
 bool protect_guards() {
@@ -170,7 +167,8 @@ bool canary_lives(const std::uint8_t* buffer, std::size_t bytes, std::size_t cap
   return bytes + canary_bytes > capacity || std::memcmp(buffer - canary_bytes, expected, canary_bytes) == 0;
 }
 
-void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t number) {
+// `is_last`: of its request.
+void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t number, bool is_last) {
   Control& c = control();
   Slot& slot = c.slots[index];
   const std::size_t capacity = buffer_bytes(index);
@@ -199,7 +197,9 @@ void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t numbe
     c.completed.store(call_completed, std::memory_order_relaxed);
     end_with(Verdict::wrote_records);
   }
-  bool sound = canary_lives(memory + buffer_end(index, 0) - block.bytes, block.bytes, capacity);
+  if (others_were_set() || (is_last && !own_handlers_are_set())) end_with(Verdict::set_handler);
+  bool sound = (!device.exists() || device.front_lives()) &&
+               canary_lives(memory + buffer_end(index, 0) - block.bytes, block.bytes, capacity);
   for (std::size_t i = 0; i < output_count; ++i) {
     const std::size_t room = library.outputs()[i].max_bytes;
     sound = sound && canary_lives(memory + buffer_end(index, 1 + i) - room, room, capacity);
@@ -242,6 +242,7 @@ void serve(sds::LoadedLibrary& library, const char* path) {
         enter(Call::init);
         c.init_failed = open_library(library, path) ? 0 : 1;
         leave(Call::init);
+        put_back_own_handlers();
         break;
       case Call::reset:
         for (auto& buffer : device_buffers)
@@ -249,9 +250,10 @@ void serve(sds::LoadedLibrary& library, const char* path) {
         enter(Call::reset);
         library.reset();
         leave(Call::reset);
+        put_back_own_handlers();
         break;
       case Call::execute:
-        for (std::uint32_t i = 0; i < request.count; ++i) execute(library, request.slots[i], i);
+        for (std::uint32_t i = 0; i < request.count; ++i) execute(library, request.slots[i], i, i + 1 == request.count);
         break;
     }
     std::fflush(stdout);

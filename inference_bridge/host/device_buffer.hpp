@@ -20,6 +20,8 @@ class DeviceBuffer {
   /// instruction touches one byte, else to the first that it touches there. On machines other than x86_64 that is not
   /// the last touch but the first.
   [[nodiscard]] std::size_t passed() const { return passed_; }
+  /// False if bytes before the buffer's start were written since place().
+  [[nodiscard]] bool front_lives() const;
   /// All 0 again.
   void clear();
 
@@ -27,14 +29,18 @@ class DeviceBuffer {
   bool take_fault(std::uintptr_t address, void* context);
   /// For the handler of SIGTRAP: true if it was the end of an access that went on.
   bool take_trap(void* context);
+  /// How far an address lies before the guard in front of the buffer ends, counted from the start: 0 if it is not
+  /// there.
+  [[nodiscard]] std::size_t before_start(std::uintptr_t address) const;
   /// How far an address lies behind the buffer's end: 0 if it is not there.
   [[nodiscard]] std::size_t behind_end(std::uintptr_t address) const;
 
  private:
+  [[nodiscard]] std::size_t front_bytes() const;
   void watch(bool on);
   [[nodiscard]] std::uint8_t* tail() const { return start_ + block_bytes_; }
 
-  std::uint8_t* region_ = nullptr;
+  std::uint8_t* region_ = nullptr;  // a guard lies in front of it
   std::size_t region_bytes_ = 0;
   std::size_t page_ = 0;
   std::uint8_t* start_ = nullptr;  // of the buffer: where a block ends, a page ends

@@ -52,6 +52,7 @@ enum class Verdict : std::uint32_t {
   forked,          // it called fork(): a copy of it would go on as if it were the original
   wrote_records,   // what lies in the control record was written over
   wrote_before,    // bytes before the start of a buffer were written over
+  set_handler,     // it set a handler for the signals by which accesses past a buffer show
   did_not_return,  // it left a call by other ways than returning
 };
 
@@ -80,6 +81,7 @@ struct Control {
   std::uint32_t fault_is_write;      // 0 no, 1 yes, 2 not known on this machine
   std::uint32_t fault_is_stack;      // 1: at the stack pointer
   std::uint64_t fault_offset;        // in the shared memory; max value: outside of it
+  std::uint64_t fault_before;        // bytes before the start of a device's buffer; 0: not there
   std::uint64_t fault_behind;        // bytes behind the end of a device's buffer; 0: not there
   char message[1024];                // why the library could not be used
   char configuration[32768];         // in: for create()

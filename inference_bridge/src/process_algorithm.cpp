@@ -333,12 +333,16 @@ class ProcessAlgorithm final : public Algorithm {
     const host::Verdict verdict = c.verdict;
     const std::uint64_t offset = c.fault_offset;
     const std::uint64_t behind = c.fault_behind;
+    const std::uint64_t before = c.fault_before;
     const bool said = status && WIFSIGNALED(*status) == (verdict == host::Verdict::fault);
     if (verdict == host::Verdict::fault && said && c.fault_is_stack != 0) {
       fail_with(fmt::format("{} overflowed its stack", executing_));
     } else if (verdict == host::Verdict::fault && said && behind > 0) {
       fail_with(fmt::format("{} {} past the end of its input buffer of {} bytes (byte {} behind it)", executing_,
                             verb_of(c.fault_is_write), options_.input_buffer_bytes, behind));
+    } else if (verdict == host::Verdict::fault && said && before > 0) {
+      fail_with(fmt::format("{} {} before the start of its input buffer (byte {} before it)", executing_,
+                            verb_of(c.fault_is_write), before));
     } else if (verdict == host::Verdict::fault && said && offset < host::memory_bytes) {
       fail_with(fmt::format("{} {}", executing_, describe_fault(offset, c.fault_is_write)));
     } else if (verdict != host::Verdict::none && verdict != host::Verdict::fault && said) {
@@ -356,6 +360,11 @@ class ProcessAlgorithm final : public Algorithm {
         return fmt::format("{} wrote over memory that is not its own (sdskit's records of its calls)", executing_);
       case host::Verdict::wrote_before:
         return fmt::format("{} wrote before the start of a buffer", executing_);
+      case host::Verdict::set_handler:
+        return fmt::format(
+            "{} set a signal handler of its own (for SIGSEGV, SIGBUS or SIGTRAP), which would hide "
+            "accesses past its buffers",
+            executing_);
       default:
         return fmt::format("{} was left without returning (longjmp)", executing_);
     }

@@ -209,6 +209,24 @@ TEST_F(ReplayJobTest, BehindADevicesInputBufferAnAlgorithmIsStopped) {
   EXPECT_EQ(run(job).error().code, ErrorCode::usage);
 }
 
+TEST_F(ReplayJobTest, AWriteInFrontOfADevicesInputBufferIsFound) {
+  // In front of blocks of these sizes there is room in their page, little room, and none.
+  for (const auto& [size, reason] : {std::pair{16u, "wrote before the start of a buffer"},
+                                     {4094u, "wrote before the start of a buffer"},
+                                     {4096u, "before the start of its input buffer (byte 1 before it)"}}) {
+    blocks_.clear();
+    for (std::uint32_t i = 0; i < 300; ++i) blocks_.push_back({i, std::string(size, 'x')});
+    test::write_file(dir_ / "In.0.sds", test::plain(blocks_));
+    auto job = torture("under-write-input@200");
+    job.algorithm.input_buffer_bytes = 5000;
+    const auto result = run(job);
+    ASSERT_TRUE(result) << result.error().to_string();
+    ASSERT_EQ(result->runs[0].failures.size(), 1u);
+    EXPECT_EQ(result->runs[0].failures[0].ordinal, 200u);
+    EXPECT_NE(result->runs[0].failures[0].reason.find(reason), std::string::npos) << result->runs[0].failures[0].reason;
+  }
+}
+
 TEST_F(ReplayJobTest, AClockIsFoundByRepeating) {
   auto job = job_of("bad_reads_clock");
   job.repeat = 2;

@@ -65,6 +65,24 @@ static void write_over_records(int byte) {
   if (maps != NULL) fclose(maps);
 }
 
+static sigjmp_buf recovery;
+
+static void recover(int number) {
+  (void)number;
+  siglongjmp(recovery, 1);
+}
+
+/* As the kernel takes it: where there is no flag for it, the kernel calls no function to return. */
+static void set_handler_by_system_call(void) {
+  struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask;
+  } action = {recover, 0x04000000 /* SA_RESTORER */, hang, 0};
+  syscall(SYS_rt_sigaction, SIGSEGV, &action, NULL, 8);
+}
+
 static int is(const char* name) { return strcmp(way, name) == 0; }
 
 /* Ends the process, or hangs, or goes on. */
@@ -135,6 +153,17 @@ static int32_t misbehave(const sds_block* block, sds_output* output) {
   if (is("over-read")) zero = ((const volatile uint8_t*)block->data)[block->bytes];
   if (is("over-write")) data[output->capacity] = 1;
   if (is("under-write")) data[-1] = 1;
+  if (is("own-handler") || is("own-handler-raw")) {
+    /* Without it the byte behind the block stops the algorithm. */
+    if (is("own-handler")) signal(SIGSEGV, recover);
+    if (is("own-handler-raw")) set_handler_by_system_call();
+    if (sigsetjmp(recovery, 1) == 0) zero = ((const volatile uint8_t*)block->data)[block->bytes];
+    zero = 0;
+  }
+  if (is("own-handler-in-passing")) {
+    signal(SIGBUS, recover);
+    signal(SIGBUS, SIG_DFL);
+  }
   if (is("under-write-input")) ((volatile uint8_t*)block->data)[-1] = 1;
   if (is("write-over-records")) write_over_records(0x7F);
   if (is("write-over-records-and-crash")) {

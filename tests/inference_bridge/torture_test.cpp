@@ -61,6 +61,8 @@ const Way kWays[] = {
     {"over-write", End::dies, "past the end of its output buffer (byte 1 behind it)"},
     {"under-write", End::dies, "wrote before the start of a buffer"},
     {"under-write-input", End::dies, "wrote before the start of a buffer"},
+    {"own-handler", End::dies, "set a signal handler of its own"},
+    {"own-handler-in-passing", End::dies, "set a signal handler of its own"},
     {"write-over-records", End::dies, "wrote over memory that is not its own"},
     {"write-over-records-and-crash", End::dies, "crashed: Segmentation fault"},
     {"clear-records-and-crash", End::dies, "crashed: Segmentation fault"},
@@ -193,6 +195,17 @@ TEST_P(Torture, InAPipelineTheBlockIsNamedAndAllBeforeItIsKept) {
   }
 }
 
+// Also by a system call of its own, though not in which of the blocks that run ahead.
+class OwnHandlers : public Torture {};
+
+TEST_P(OwnHandlers, AreFound) {
+  const auto result = run_job(*Recording::open(dir_ / "In.0.sds"), alone(fmt::format("{}@37", GetParam().name)));
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->runs.at(0).failures.size(), 1u);
+  EXPECT_NE(result->runs[0].failures[0].reason.find(GetParam().reason), std::string::npos)
+      << result->runs[0].failures[0].reason;
+}
+
 std::string name_of(const ::testing::TestParamInfo<Way>& way) {
   std::string name = way.param.name;
   std::replace(name.begin(), name.end(), '-', '_');
@@ -200,6 +213,10 @@ std::string name_of(const ::testing::TestParamInfo<Way>& way) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, Torture, ::testing::ValuesIn(kWays), name_of);
+
+INSTANTIATE_TEST_SUITE_P(Ways, OwnHandlers,
+                         ::testing::Values(Way{"own-handler-raw", End::dies, "set a signal handler of its own"}),
+                         name_of);
 
 // What is left of an algorithm that has forked into another session, when the replaying process is killed.
 class Orphans : public Torture {};
