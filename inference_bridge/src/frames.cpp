@@ -112,6 +112,8 @@ void store_value(ScalarType type, double value, std::byte* p) {
 }
 
 std::uint64_t FrameType::tick_of(std::uint64_t first, std::size_t row) const {
+  if (row == 0 || ticks_denominator == 1) return first + row * ticks_numerator;
+  if (row <= UINT32_MAX && ticks_numerator <= UINT32_MAX) return first + row * ticks_numerator / ticks_denominator;
   return first + static_cast<std::uint64_t>(static_cast<Wide>(row) * ticks_numerator / ticks_denominator);
 }
 

@@ -38,6 +38,8 @@ class Pipeline final : public Algorithm, private Observer {
     }
     for (std::size_t i = 0; i < stages_.size(); ++i) {
       stages_[i].stage->report_to(*this, i);
+      works_here_.push_back(stages_[i].stage->works_elsewhere() ? 0 : 1);
+      emits_.emplace_back([this, i](const Frame& out) { return pass_on(i, out); });
       auto bound = stages_[i].stage->bind(type);
       if (!bound) {
         Error error = bound.error();
@@ -79,7 +81,8 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<void> submit(const AlgorithmInput& input) override {
     forget_taken();
     if (failure_ && blocks_.empty()) return tl::unexpected<Error>(failure_->error);
-    if (sources_.size() > 1 || sources_[input.port].converts()) clock_.switch_to(input_account());
+    if (sources_.size() > 1 || sources_[input.port].converts() || (!times_by_stage_ && works_here_[0] != 0))
+      clock_.switch_to(input_account());
     blocks_.emplace_back();
     Block& block = blocks_.back();
     block.number = next_block_++;
@@ -99,11 +102,10 @@ class Pipeline final : public Algorithm, private Observer {
     for (std::size_t i = 0; i < stages_.size() && !is_lost(block); ++i) {
       if (!stages_[i].stage->is_due(block.number)) continue;
       clock_.switch_to(waiting_account());
-      note_error(stages_[i].stage->drain(block.number, [&, i](const Frame& out) { return pass_on(i, out); }),
-                 block.number);
+      note_error(stages_[i].stage->drain(block.number, emits_[i]), block.number);
     }
     clock_.switch_to(StageClock::stopped);
-    clock_.close_total(waiting_account());
+    if (times_by_stage_) clock_.close_total(waiting_account());
     if (is_lost(block)) return tl::unexpected<Error>(failure_->error);
     taken_ = true;
     AlgorithmResult result;
@@ -130,7 +132,9 @@ class Pipeline final : public Algorithm, private Observer {
     return {};
   }
 
+  void time_stages() override { times_by_stage_ = true; }
   std::vector<StageTimes> stage_times() const override {
+    if (!times_by_stage_) return {};
     std::vector<StageTimes> times{{"input", clock_.total(input_account()), {}}};
     for (std::size_t i = 0; i < stages_.size(); ++i)
       times.push_back({stages_[i].name, clock_.total(i), clock_.durations(i)});
@@ -171,7 +175,7 @@ class Pipeline final : public Algorithm, private Observer {
 
   void note_failure(std::size_t stage, std::uint64_t number, const std::string& message) override {
     fail_block(number, message);
-    if (stage + 1 < stages_.size()) is_broken_[stage + 1] = true;
+    if (stage + 1 < stages_.size()) is_broken_[stage + 1] = 1;
   }
   void fail_block(std::uint64_t number, const std::string& message) {
     Block& block = block_of(number);
@@ -180,19 +184,28 @@ class Pipeline final : public Algorithm, private Observer {
   }
   void note_duration(std::size_t stage, std::uint64_t number, std::chrono::nanoseconds duration) override {
     block_of(number).duration += duration;
-    clock_.add(stage, duration);
+    if (times_by_stage_) clock_.add(stage, duration);
   }
+  std::size_t pause(std::uint64_t number) override {
+    const std::size_t running = clock_.switch_to(waiting_account());
+    if (running == input_account()) block_of(number).duration += clock_.close_total(running);
+    return running;
+  }
+  void resume(std::size_t paused) override { clock_.switch_to(paused); }
 
-  // The clock has an account for each stage and these two.
+  // The clock has an account for each stage and these two. Without times by stage all work here is on that of the
+  // input, and waiting on none.
   [[nodiscard]] std::size_t input_account() const { return stages_.size(); }
-  [[nodiscard]] std::size_t waiting_account() const { return stages_.size() + 1; }
+  [[nodiscard]] std::size_t waiting_account() const {
+    return times_by_stage_ ? stages_.size() + 1 : StageClock::stopped;
+  }
 
   Expected<void> restart() {
     if (failure_) return tl::unexpected<Error>(failure_->error);
     blocks_.clear();
     taken_ = false;
     bytes_on_the_way_ = 0;
-    is_broken_.assign(stages_.size(), false);
+    is_broken_.assign(stages_.size(), 0);
     for (auto& stage : stages_)
       if (auto done = stage.stage->reset(); !done) return done;
     return {};
@@ -218,7 +231,7 @@ class Pipeline final : public Algorithm, private Observer {
     auto rows = sources_[input.port].rows(input.data);
     if (!rows) {
       fail_block(block.number, rows.error().message);
-      is_broken_[0] = true;
+      is_broken_[0] = 1;
       return {};
     }
     Frame frame{input.tick, *rows, block.number, {}};
@@ -229,7 +242,7 @@ class Pipeline final : public Algorithm, private Observer {
       if (joined->too_old > 0) {
         fail_block(block.number,
                    fmt::format("{} of its samples are older than what others have been joined with", joined->too_old));
-        is_broken_[0] = true;
+        is_broken_[0] = 1;
       }
       first = joined->first;
       frame.data = joined->rows;
@@ -241,27 +254,42 @@ class Pipeline final : public Algorithm, private Observer {
 
   // Frames before this one failed: from the stage on everything begins anew, behind what is on its way there.
   Expected<void> begin_anew(std::size_t from, std::uint64_t block) {
-    is_broken_[from] = false;
+    is_broken_[from] = 0;
     ++restarts_;
+    const std::size_t paused = pause(block);
     for (std::size_t i = from; i < stages_.size(); ++i) {
-      auto drained = stages_[i].stage->drain(block, [this, i](const Frame& out) { return pass_on(i, out); });
-      if (!drained) return drained;
+      if (auto drained = stages_[i].stage->drain(block, emits_[i]); !drained) return drained;
       if (auto done = stages_[i].stage->reset(); !done) return done;
-      is_broken_[i] = false;
+      is_broken_[i] = 0;
     }
+    resume(paused);
     return {};
   }
 
   Expected<void> push(std::size_t stage, const Frame& frame) {
-    if (is_broken_[stage])
+    if (is_broken_[stage] != 0)
       if (auto anew = begin_anew(stage, frame.block); !anew) return anew;
-    const auto emit = [this, stage](const Frame& out) { return pass_on(stage, out); };
-    const bool works_here = !stages_[stage].stage->works_elsewhere();
+    if (times_by_stage_) return push_timed(stage, frame);
+    // The clock runs while there is work here; handing over to what works elsewhere is not worth reading it.
+    if (clock_.running() == StageClock::stopped && works_here_[stage] != 0) return push_from_elsewhere(stage, frame);
+    return stages_[stage].stage->push(frame, emits_[stage]);
+  }
+
+  Expected<void> push_timed(std::size_t stage, const Frame& frame) {
+    const bool works_here = works_here_[stage] != 0;
     const std::size_t before = clock_.switch_to(works_here ? stage : waiting_account());
-    auto done = stages_[stage].stage->push(frame, emit);
+    auto done = stages_[stage].stage->push(frame, emits_[stage]);
     // Behind the first stage the block is done.
     clock_.switch_to(stage > 0 ? before : StageClock::stopped);
     if (works_here) block_of(frame.block).duration += clock_.close(stage);
+    return done;
+  }
+
+  Expected<void> push_from_elsewhere(std::size_t stage, const Frame& frame) {
+    clock_.switch_to(input_account());
+    auto done = stages_[stage].stage->push(frame, emits_[stage]);
+    clock_.switch_to(StageClock::stopped);
+    block_of(frame.block).duration += clock_.close_total(input_account());
     return done;
   }
 
@@ -279,6 +307,9 @@ class Pipeline final : public Algorithm, private Observer {
   std::vector<Source> sources_;
   Alignment alignment_;
   std::vector<PlannedStage> stages_;
+  std::vector<Emit> emits_;       // of each stage: takes its frames on
+  std::vector<char> works_here_;  // 1: in this process
+  bool times_by_stage_ = false;
   StageClock clock_;
   std::vector<int> ports_;  // of each stage, or -1
   std::vector<OutputPort> outputs_;
@@ -286,7 +317,7 @@ class Pipeline final : public Algorithm, private Observer {
   std::uint64_t next_block_ = 0;
   std::size_t bytes_on_the_way_ = 0;
   bool taken_ = false;           // the results of the oldest block have been handed out
-  std::vector<bool> is_broken_;  // stages before which frames are missing
+  std::vector<char> is_broken_;  // stages before which frames are missing
   std::uint64_t restarts_ = 0;
   // The first block whose results cannot be had. There may be an earlier one yet: stages fail independently.
   struct Failure {

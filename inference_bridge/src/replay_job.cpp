@@ -286,6 +286,8 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     return fail(ErrorCode::usage, "an input buffer is for libraries in a process of their own", spec.path);
   if (spec.input_buffer_bytes > limits::max_block_bytes)
     return fail(ErrorCode::usage, "an input buffer has at most 32 MiB", spec.path);
+  const bool has_stages = spec.kind == AlgorithmSpec::Kind::model || spec.kind == AlgorithmSpec::Kind::pipeline;
+  if (job.stage_times && !has_stages) return fail(ErrorCode::usage, "only pipelines and models have stages", spec.path);
   ReplayJobResult result;
   RunOptions options;
   options.speed = job.speed;
@@ -296,6 +298,7 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     auto started = start(recording, job, static_cast<std::uint8_t>(job.repeat > 1 ? 1 + i % 255 : 0));
     if (!started) return fail(started);
     started->algorithm->poison_outputs(poison_of(i));
+    if (job.stage_times) started->algorithm->time_stages();
     options.input_streams = started->streams;
     std::optional<OutputRecorder> outputs;
     if (i == 0) {

@@ -24,6 +24,7 @@ class StageClock {
     since_ = now;
     return std::exchange(running_, account);
   }
+  [[nodiscard]] std::size_t running() const { return running_; }
   /// What a stage has gathered since the last call: one entry of its durations.
   std::chrono::nanoseconds close(std::size_t account) {
     const auto taken = close_total(account);

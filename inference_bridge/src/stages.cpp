@@ -51,10 +51,14 @@ class WindowStage final : public Stage {
       const RowTime& last = times_.back();
       const std::uint64_t tick = in_.tick_of(last.tick, last.row + (length_ - 1 - last.at));
       if (auto emitted = emit({tick, rows_, frame.block, times_}); !emitted) return emitted;
-      const std::size_t dropped = std::min(stride_, length_);
-      drop_times(dropped);
-      rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(dropped * row_bytes));
-      skip_ = stride_ - dropped;
+      if (stride_ >= length_) {
+        rows_.clear();
+        times_.clear();
+        skip_ = stride_ - length_;
+        continue;
+      }
+      drop_times(stride_);
+      rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(stride_ * row_bytes));
     }
     return {};
   }
@@ -80,10 +84,10 @@ class WindowStage final : public Stage {
     }
   }
 
+  // Of the first rows; others stay.
   void drop_times(std::size_t rows) {
     std::size_t gone = 0;  // entries that are of no row that stays
     while (gone + 1 < times_.size() && times_[gone + 1].at <= rows) ++gone;
-    if (rows == length_) gone = times_.size();
     times_.erase(times_.begin(), times_.begin() + static_cast<std::ptrdiff_t>(gone));
     for (auto& time : times_) {
       if (time.at < rows) time.row += rows - time.at;
@@ -239,13 +243,24 @@ class ScoreStage : public Stage {
     return {load_exact(in_.type, frame.data.data() + column * size_of(in_.type)), in_.scale_of(column),
             in_.offset_of(column)};
   }
-  // The largest, the first of equals; what is no number leads nowhere. Nothing if none is a number.
-  [[nodiscard]] std::optional<std::size_t> leader(const Frame& frame) const {
-    std::optional<std::size_t> best;
-    StoredValue largest;
-    for (std::size_t c = 0; c < in_.columns; ++c) {
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  // The largest, the first of equals; what is no number leads nowhere: `none` if none is a number. (An optional of it
+  // costs as much as all of the rest.)
+  [[nodiscard]] std::size_t leader(const Frame& frame) {
+    if (in_.type == ScalarType::u64 || in_.type == ScalarType::i64) return exact_leader(frame);
+    std::size_t best = none;
+    const auto& values = scores(frame);
+    for (std::size_t c = 0; c < values.size(); ++c)
+      if (!std::isnan(values[c]) && (best == none || values[c] > values[best])) best = c;
+    return best;
+  }
+  // Of integers that doubles do not tell apart.
+  [[nodiscard]] std::size_t exact_leader(const Frame& frame) const {
+    std::size_t best = 0;
+    StoredValue largest = stored(frame, 0);
+    for (std::size_t c = 1; c < in_.columns; ++c) {
       const StoredValue value = stored(frame, c);
-      if (std::isnan(value.physical()) || (best && !is_above(value, largest))) continue;
+      if (!is_above(value, largest)) continue;
       best = c;
       largest = value;
     }
@@ -270,12 +285,12 @@ class ArgmaxStage final : public ScoreStage {
  public:
   Expected<FrameType> bind(const FrameType& in) override { return bind_to_class(in); }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    const auto found = leader(frame);
-    if (!found) {
+    const std::size_t found = leader(frame);
+    if (found == none) {
       observer_->note_failure(number_, frame.block, "argmax: none of the scores is a number");
       return {};
     }
-    const auto best = static_cast<std::byte>(*found);
+    const auto best = static_cast<std::byte>(found);
     return emit({frame.tick, ByteView(&best, 1), frame.block, {}});
   }
   Expected<void> reset() override { return {}; }
@@ -329,10 +344,10 @@ class DebounceStage final : public ScoreStage {
     return bind_to_class(in);
   }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    const auto leading = leader(frame);
-    const std::size_t best = leading.value_or(0);
-    const bool counts =
-        leading && reaches(stored(frame, best)) && std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
+    const std::size_t leading = leader(frame);
+    const std::size_t best = leading == none ? 0 : leading;
+    const bool counts = leading != none && reaches(stored(frame, best)) &&
+                        std::find(ignored_.begin(), ignored_.end(), best) == ignored_.end();
     in_a_row_ = counts ? (best == candidate_ ? in_a_row_ + 1 : 1) : 0;
     candidate_ = best;
     if (held_ > 0) {
@@ -376,8 +391,8 @@ class DebounceStage final : public ScoreStage {
 class ExecuteStage : public Stage {
  public:
   Expected<void> push(const Frame& frame, const Emit& emit) override {
-    while (!has_ended_ && !algorithm_->can_submit(frame.data.size()))
-      if (auto taken = take(emit); !taken) return taken;
+    if (!has_ended_ && !algorithm_->can_submit(frame.data.size()))
+      if (auto made = make_room(frame, emit); !made) return made;
     if (has_ended_) return {};  // what comes behind its end is not asked for
     AlgorithmInput input;
     input.tick = frame.tick;
@@ -413,6 +428,14 @@ class ExecuteStage : public Stage {
   FrameType out_;
 
  private:
+  Expected<void> make_room(const Frame& frame, const Emit& emit) {
+    const std::size_t paused = observer_->pause(frame.block);
+    Expected<void> taken;
+    while (taken && !has_ended_ && !algorithm_->can_submit(frame.data.size())) taken = take(emit);
+    observer_->resume(paused);
+    return taken;
+  }
+
   Expected<void> take(const Emit& emit) {
     auto result = algorithm_->take();
     if (!result) {

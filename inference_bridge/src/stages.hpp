@@ -21,6 +21,10 @@ struct Observer {
   virtual void note_failure(std::size_t stage, std::uint64_t block, const std::string& message) = 0;
   /// The stage's algorithm did not survive a block: nothing behind this block can be had.
   virtual void note_end(std::uint64_t block) = 0;
+  /// The stage is about to wait, for the sake of a block; what is returned goes into resume() when it does not any
+  /// more.
+  virtual std::size_t pause(std::uint64_t block) = 0;
+  virtual void resume(std::size_t paused) = 0;
   /// The algorithm of this stage ran so long for a frame of a block.
   virtual void note_duration(std::size_t stage, std::uint64_t block, std::chrono::nanoseconds duration) = 0;
 };

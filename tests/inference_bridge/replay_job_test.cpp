@@ -127,7 +127,14 @@ TEST_F(ReplayJobTest, TimesOfAPipelineAreThoseOfItsStagesAndCountNothingTwice) {
   // Four windows in each block; the algorithm sleeps 10 ms for each.
   for (auto& block : blocks_) block.data.assign(36, 'x');
   test::write_file(dir_ / "In.0.sds", test::plain(blocks_));
-  const auto result = run(torture("sleep@10", true));
+  auto job = torture("sleep@10", true);
+  const auto without = run(job);
+  ASSERT_TRUE(without) << without.error().to_string();
+  EXPECT_TRUE(without->runs.at(0).stages.empty()) << "nobody asked for them";
+  EXPECT_EQ(without->runs[0].durations.count(), 5u);
+  EXPECT_GE(without->runs[0].durations.total(), std::chrono::milliseconds(200));
+  job.stage_times = true;
+  const auto result = run(job);
   ASSERT_TRUE(result) << result.error().to_string();
   const RunReport& report = result->runs.at(0);
   EXPECT_EQ(report.outputs, 20u);
@@ -145,6 +152,9 @@ TEST_F(ReplayJobTest, TimesOfAPipelineAreThoseOfItsStagesAndCountNothingTwice) {
   EXPECT_LT(worked, report.wall_seconds * 1.05);
   const double waited = std::chrono::duration<double>(report.stages[3].total).count();
   EXPECT_EQ(report.stages[3].name, "waiting");
+  job = torture("sleep@10");
+  job.stage_times = true;
+  EXPECT_EQ(run(job).error().message, "only pipelines and models have stages");
   EXPECT_LT(waited, report.wall_seconds);
 }
 

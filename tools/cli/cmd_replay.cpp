@@ -39,6 +39,7 @@ struct Options {
   unsigned repeat = 1;
   bool require_identical = false;
   bool check_reset = false;
+  bool stage_times = false;
   unsigned timeout_ms = 10000;
   std::uint64_t memory_mib = 2048;
   std::uint64_t input_buffer = 0;
@@ -125,6 +126,12 @@ Expected<ReplayJob> make_job(const Options& o, const std::string& algorithm) {
   job.if_exists = o.force ? IfExists::overwrite : IfExists::fail;
   job.repeat = std::max(o.repeat, o.require_identical ? 2u : 1u);
   job.check_reset = o.check_reset;
+  // As with input buffers: of --a and --b for those that have stages, and an error where none has.
+  const auto has_stages = [](const AlgorithmSpec& s) {
+    return s.kind == AlgorithmSpec::Kind::model || s.kind == AlgorithmSpec::Kind::pipeline;
+  };
+  const bool one_has = !o.a.empty() && (has_stages(parse_algorithm(o.a)) || has_stages(parse_algorithm(o.b)));
+  job.stage_times = o.stage_times && (has_stages(job.algorithm) || !one_has);
   return job;
 }
 
@@ -338,6 +345,8 @@ void add_replay(CLI::App& app, Run& run) {
           "blocks left there, and reading it is reported, not stopped")
       ->check(CLI::Range(1, 1 << 25))
       ->type_name("BYTES");
+  command->add_flag("--stage-times", o->stage_times,
+                    "Also tell what each stage of a pipeline took; a little slower where frames are tiny");
   command->add_option("--threads", o->threads, "Threads that decompress the recording; 0: one for each core")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();

@@ -95,7 +95,9 @@ class Algorithm {
   /// Largest resident memory of the algorithm's process so far, in bytes; 0 where it has none of its own.
   [[nodiscard]] virtual std::uint64_t peak_memory() const { return 0; }
 
-  /// Since the last reset(), where there are stages: what each has worked, in their order; the first is "input", the
+  /// From now on there are stage_times(), which cost two readings of the clock for each frame of a stage.
+  virtual void time_stages() {}
+  /// Since the last reset(), where there are stages and time_stages() was called: what each has worked, in their order; the first is "input", the
   /// last "waiting": what this process did between the stages (handing over, waiting for the process of one).
   [[nodiscard]] virtual std::vector<StageTimes> stage_times() const { return {}; }
 

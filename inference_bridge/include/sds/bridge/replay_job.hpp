@@ -41,6 +41,7 @@ struct ReplayJob {
   IfExists if_exists = IfExists::fail;
   unsigned repeat = 1;       ///< runs, each from a fresh start
   bool check_reset = false;  ///< one more run on the same instance after a reset: it must be equal
+  bool stage_times = false;  ///< RunReport::stages; of models and pipelines only
   double speed = 0;
   Executor* executor = nullptr;
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;
