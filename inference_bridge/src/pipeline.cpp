@@ -111,7 +111,7 @@ class Pipeline final : public Algorithm, private Observer {
     AlgorithmResult result;
     result.duration = block.duration;
     if (block.failed) {
-      result.status = -1;
+      result.status = INT32_MIN;  // the message says it all
       result.message = block.message;
     }
     for (const auto& p : block.produced)

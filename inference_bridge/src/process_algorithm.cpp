@@ -298,7 +298,8 @@ class ProcessAlgorithm final : public Algorithm {
     const host::Slot& slot = control().slots[index];
     AlgorithmResult result;
     result.status = slot.status;
-    result.duration = std::chrono::nanoseconds(std::min<std::uint64_t>(slot.duration_ns, INT64_MAX));
+    const std::chrono::nanoseconds most = options_.timeout;
+    result.duration = std::chrono::nanoseconds(std::min(slot.duration_ns, static_cast<std::uint64_t>(most.count())));
     result.passed_bytes = std::min<std::uint64_t>(slot.passed_bytes, options_.input_buffer_bytes);
     for (std::size_t i = 0; i < outputs_.size() && result.status == 0; ++i) {
       const std::uint32_t bytes = slot.output_bytes[i];

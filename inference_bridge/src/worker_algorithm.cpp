@@ -170,7 +170,9 @@ class WorkerAlgorithm final : public Algorithm {
     const auto count = reader.number<std::uint32_t>();
     if (!count || *count > outputs_.size())
       return nonsense(fmt::format("it answers with {} outputs and has {}", count.value_or(0), outputs_.size()));
-    result.duration = std::chrono::nanoseconds(std::min<std::uint64_t>(*duration, INT64_MAX));
+    // It cannot have taken longer than it was waited for.
+    const std::chrono::nanoseconds most = options_.timeout;
+    result.duration = std::chrono::nanoseconds(std::min(*duration, static_cast<std::uint64_t>(most.count())));
     for (std::uint32_t i = 0; i < *count; ++i) {
       const auto bytes = reader.number<std::uint32_t>();
       const auto data = bytes ? reader.take(*bytes) : std::nullopt;

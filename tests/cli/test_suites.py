@@ -235,12 +235,30 @@ class Suites(Case):
         for key in ("limits: {max-us: 1e9}", "check-reset: true", "repeat: 2"):
             self.assertNotIn("expects nothing", run("test", self.suite("    - {name: c, recordings: In.0.sds, %s}\n" % key))[1])
 
+    def test_what_cannot_be_meant_is_a_problem(self):
+        pipeline = self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        case = "    - {name: c, recordings: In.1.sds, %s}\n"
+        for keys, message in (("label: a, classes: [a, b, a]", "'classes:' names one twice"),
+                              ("expected: e.sdsz, relative-tolerance: 2", "is a share from 0 to 1"),
+                              ("expected: e.sdsz, tolerance: -1", "'tolerance: -1' is below 0"),
+                              ("engine: tflm", "'engine:' has no effect without 'model:' or 'pipeline:'"),
+                              ("label: a, none: x", "'none:' has no effect without 'decide: event'")):
+            self.assertIn(message, run("test", self.suite(case % keys), expect=3)[1])
+        for keys, message in (("config: x", "'config:' has no effect without 'algorithm:' or 'worker:'"),
+                              ("out: 'O:4'", "'out:' has no effect without 'algorithm:'")):
+            self.assertIn(message, run("test", self.suite(case % keys, f"pipeline: {pipeline}"), expect=3)[1])
+        test = self.results(self.suite(case % "limits: {memory-mib: 1}", f"pipeline: {pipeline}"), expect=1)[0]
+        self.assertIn("its memory is not known", test["reasons"][0])
+        self.write("In.1.sds", b"")
+        self.assertEqual(self.results(self.suite(case % "repeat: 2"), expect=1)[0]["reasons"],
+                         ["the recording has no data for it: nothing was tested"])
+
     def test_tolerances_need_metadata(self):
         os.remove(self.path("Sum.sds.yml"))
         case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
         run("test", self.suite(case % ""), "--update")
         run("test", self.suite(case % ""))
-        for key in ("tolerance: 200", "relative-tolerance: 0.9"):
+        for key in ("tolerance: 200", "relative-tolerance: 0.9", "tolerance: {bytes: 200}"):
             self.assertIn("a tolerance needs metadata", self.results(self.suite(case % (", " + key)), expect=1)[0]["reasons"][0])
         self.assertIn("no channel 'sum'", self.results(self.suite(case % ", tolerance: {sum: 2}"), expect=1)[0]["reasons"][0])
         # They can be given, as in sds replay.

@@ -294,6 +294,16 @@ TEST_F(CompareTest, ALossIsTheSameWhereABlockBehindItIsMissing) {
   EXPECT_EQ(result->streams.at(0).losses_only_a + result->streams.at(0).losses_only_b, 0u);
 }
 
+TEST_F(CompareTest, TicksOfASideWithoutMetadataAreThoseOfTheOther) {
+  const std::string yaml = "sds:\n  name: T\n  tick-frequency: 32768\n  content:\n    - {value: x, type: int8_t}\n";
+  test::write_packed(dir_ / "with.sdsz", {{0, "a"}, {100, "b"}}, yaml);
+  test::write_packed(dir_ / "without.sdsz", {{0, "a"}, {100, "b"}}, "");
+  auto with = Recording::open(dir_ / "with.sdsz");
+  auto without = Recording::open(dir_ / "without.sdsz");
+  EXPECT_TRUE(compare_recordings(*with, *without, {}, {})->equal());
+  EXPECT_TRUE(compare_recordings(*without, *with, {}, {})->equal());
+}
+
 TEST_F(CompareTest, APlainFileStatesNoLosses) {
   write_with_gaps(dir_ / "a.sdsz", 2, {2});
   test::write_file(dir_ / "Test.0.sds", test::plain({{1, "ab"}, {2, "ab"}}));

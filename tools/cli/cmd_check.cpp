@@ -135,6 +135,8 @@ int run_check(const Options& o) {
     auto loaded = QualityProfile::load(o.profile);
     if (!loaded) return fail_with(loaded.error());
     profile = std::move(*loaded);
+    if ((profile.max_psi || profile.max_ks) && o.against.empty())
+      return fail_with({ErrorCode::usage, "'max-psi' and 'max-ks' have no effect without --against", o.profile, {}});
   }
   int exit_code = 0;
   nlohmann::json report;

@@ -106,6 +106,15 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   auto configuration = read_configuration(o.configuration);
   if (!configuration) return fail(configuration);
   spec.configuration = std::move(*configuration);
+  if (o.a.empty()) {
+    const bool has_stages = spec.kind == AlgorithmSpec::Kind::model || spec.kind == AlgorithmSpec::Kind::pipeline;
+    const char* idle = has_stages && !o.configuration.empty()                               ? "--config"
+                       : !has_stages && !o.engine.empty()                                   ? "--engine"
+                       : spec.kind != AlgorithmSpec::Kind::library && !o.out_stream.empty() ? "--out"
+                                                                                            : nullptr;
+    if (idle != nullptr)
+      return fail(ErrorCode::usage, fmt::format("{} has no effect on what runs here", idle), spec.path);
+  }
   if (o.out_stream.empty()) return spec;
   auto output = parse_output_port(o.out_stream);
   if (!output) return fail(ErrorCode::usage, fmt::format("--out '{}' {}", o.out_stream, output.error().message));

@@ -305,14 +305,16 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   const StreamInfo& sa = ra.streams()[ia];
   const StreamInfo& sb = rb.streams()[ib];
   StreamComparison result;
+  // Each side's own; where one has no metadata, that of the other.
+  const Frequency frequency = sa.metadata || !sb.metadata ? sa.tick_frequency() : sb.tick_frequency();
   result.a = sa.id;
   result.b = sb.id;
   auto ca = ra.cursor(ia);
   if (!ca) return fail(ca);
   auto cb = rb.cursor(ib);
   if (!cb) return fail(cb);
-  Side a(ra, ia, std::move(*ca), sa.tick_frequency());
-  Side b(rb, ib, std::move(*cb), sb.metadata ? sb.tick_frequency() : sa.tick_frequency());
+  Side a(ra, ia, std::move(*ca), frequency);
+  Side b(rb, ib, std::move(*cb), sb.metadata ? sb.tick_frequency() : frequency);
   const auto [metadata_a, metadata_b] = layouts_of(sa, sb);
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
   CompareOptions stream_options = options;
@@ -346,7 +348,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
       ++result.identical;
       values.count_identical(a.block());
     } else {
-      values.compare(a.block(), b.block(), seconds(a.block().tick, sa.tick_frequency()));
+      values.compare(a.block(), b.block(), seconds(a.block().tick, frequency));
     }
     unreported += da.size() + 8;
     if (auto ok = a.advance(); !ok) return fail(ok);
@@ -417,7 +419,7 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
   const bool bytes_only = std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
     return a.streams()[pair.first].metadata || b.streams()[pair.second].metadata;
   });
-  if (bytes_only && (options.absolute_all > 0 || options.relative > 0))
+  if (bytes_only && (options.absolute_all > 0 || options.relative > 0 || options.absolute.contains("bytes")))
     return fail(ErrorCode::usage, "a tolerance needs metadata: without, bytes are compared");
   for (const auto& [name, value] : options.absolute) {
     const auto is_it = [&wanted = name](const auto& pair) { return pair.first == wanted || pair.second == wanted; };

@@ -80,6 +80,9 @@ class SuiteReader {
     read_limits(map, test.limits);
     test.allow_damage = map.flag("allow-damage", false);
     map.finish();
+    refuse_of_other_kinds(where, test.job.algorithm.kind);
+    if (test.label.decide != TestLabel::Decide::event && where["none"].IsDefined())
+      yaml_problem(where["none"], "'none:' has no effect without 'decide: event'");
     const bool has_label = !test.label.label.empty() || test.label.from_file;
     if (expected.empty())
       refuse_idle(where, {"tolerance", "relative-tolerance", "compare", "compare-channels"}, "expected");
@@ -98,6 +101,16 @@ class SuiteReader {
     for (const char* key : keys)
       if (where[key].IsDefined())
         yaml_problem(where[key], fmt::format("'{}:' has no effect without '{}:'", key, needed));
+  }
+
+  static void refuse_of_other_kinds(const YAML::Node& where, AlgorithmSpec::Kind kind) {
+    using Kind = AlgorithmSpec::Kind;
+    const bool has_stages = kind == Kind::model || kind == Kind::pipeline;
+    if (has_stages) refuse_idle(where, {"config"}, "algorithm:' or 'worker");
+    if (!has_stages) refuse_idle(where, {"engine"}, "model:' or 'pipeline");
+    if (kind != Kind::library) refuse_idle(where, {"out"}, "algorithm");
+    if (kind == Kind::model || kind == Kind::worker)
+      refuse_idle(where, {"memory-limit-mib"}, "algorithm:' or 'pipeline");
   }
 
   void read_algorithm(YamlMap& map, const YAML::Node& where, ReplayJob& job) {
@@ -138,11 +151,20 @@ class SuiteReader {
     const YAML::Node tolerance = map.find("tolerance");
     if (tolerance.IsDefined() && tolerance.IsMap()) {
       for (const auto& item : tolerance)
-        options.absolute[yaml_string(item.first, "tolerance")] = yaml_number(item.second, item.first.Scalar());
+        options.absolute[yaml_string(item.first, "tolerance")] = not_negative(item.second, item.first.Scalar());
     } else if (tolerance.IsDefined()) {
-      options.absolute_all = yaml_number(tolerance, "tolerance");
+      options.absolute_all = not_negative(tolerance, "tolerance");
     }
-    options.relative = map.number("relative-tolerance", 0.0);
+    const YAML::Node relative = map.find("relative-tolerance");
+    if (!relative.IsDefined()) return;
+    options.relative = not_negative(relative, "relative-tolerance");
+    if (options.relative > 1) yaml_problem(relative, "'relative-tolerance:' is a share from 0 to 1");
+  }
+
+  static double not_negative(const YAML::Node& node, const std::string& key) {
+    const double value = yaml_number(node, key);
+    if (value < 0) yaml_problem(node, fmt::format("'{}: {}' is below 0", key, value));
+    return value;
   }
 
   static void read_label(YamlMap& map, const YAML::Node& where, TestLabel& label) {
@@ -158,6 +180,8 @@ class SuiteReader {
     }
     label.output = map.string("judge", "");
     label.classes = map.strings("classes");
+    if (std::set<std::string>(label.classes.begin(), label.classes.end()).size() < label.classes.size())
+      yaml_problem(map.find("classes"), "'classes:' names one twice");
     label.none = map.string("none", "none");
     const YAML::Node decide = map.find("decide");
     if (!decide.IsDefined()) return;

@@ -48,6 +48,8 @@ class Judge {
         result_.notes.push_back(fmt::format("what follows began anew behind {} frames that failed", run.restarts));
       if (run.gaps > 0) result_.notes.push_back(fmt::format("the recording has {} gaps", run.gaps));
     }
+    if (job.runs.front().finished && job.runs.front().durations.count() == 0)
+      fails("the recording has no data for it: nothing was tested");
     const auto at = job.first_different ? fmt::format(", first at output {}", *job.first_different) : std::string();
     if (!job.identical) fails("repeated runs differ: the algorithm is not deterministic" + at);
     if (!job.reset_is_clean) fails("a run after a reset differs: the algorithm keeps state" + at);
@@ -76,6 +78,8 @@ class Judge {
     most("p50", test_.limits.p50_us, result_.p50_us, "us");
     most("p99", test_.limits.p99_us, result_.p99_us, "us");
     most("the longest execution", test_.limits.max_us, result_.max_us, "us");
+    if (test_.limits.memory_mib && run.peak_memory == 0)
+      fails("its memory is not known, for nothing of it runs in a process of its own: 'memory-mib' has no effect");
     most("memory", test_.limits.memory_mib, result_.memory_mib, "MiB");
     const double speed = run.wall_seconds > 0 ? run.recorded_seconds / run.wall_seconds : 0;
     if (test_.limits.real_time && speed < *test_.limits.real_time)
