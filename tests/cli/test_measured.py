@@ -222,16 +222,57 @@ class Measured(Case):
                     self.assertEqual(self.ticks_of(name), ("1000", [(begin + ticks, end + ticks) for begin, end in edges]))
 
     def test_labels_that_are_moved_by_parts_of_ticks_keep_their_length_and_choose_their_samples(self):
-        # 1600 Hz and ticks of 1 ms: 8000 Hz hold both. 0.0003 s are 2.4 of them, and the next is the third.
+        # 0.0003 s are 3 ticks of 10 kHz, which hold those of 1 ms.
         one, _ = self.bursts("P", 1600, 1000, 1)
         self.write("P.0.labels.yml", "labels:\n  intervals:\n    - {class: w, begin: 300, end: 400}\n    - {class: x, begin: 500, end: 600}\n")
         everything = self.exported(one)
         run("label", "move", one, "-n", 1, "--by", "0.0003")
-        self.assertEqual(self.ticks_of("P.0.labels.yml"), ("8000", [(2403, 3203), (4000, 4800)]))
+        self.assertEqual(self.ticks_of("P.0.labels.yml"), ("10000", [(3003, 4003), (5000, 6000)]))
         chosen = self.is_chosen(everything[:, 0], [(0.3003, 0.4003)])
         np.testing.assert_array_equal(self.exported(one, "--label", "w"), everything[chosen])
         run("label", "move", one, "-n", 1, "--by", "-0.4", expect=2)
-        self.assertEqual(self.ticks_of("P.0.labels.yml"), ("8000", [(2403, 3203), (4000, 4800)]))
+        self.assertEqual(self.ticks_of("P.0.labels.yml"), ("10000", [(3003, 4003), (5000, 6000)]))
+
+    def test_labels_that_are_moved_forth_and_back_are_where_they_were(self):
+        one, _ = self.bursts("F", 1600, 1000, 1)
+        # 0.1234567 s are whole in ticks of 10 MHz, which hold 8000 Hz; 66.673 MHz and 10 MHz have none below
+        # 2^31 Hz in common, but 533.384 MHz hold 66.673 MHz and 8 kHz.
+        for head, edges, by, told in (("8000", (805, 2005), "0.1234567", None),
+                                      ("66673000", (8_000_001, 9_000_001), "0.1234567", round(0.1234567 * 533_384_000))):
+            self.write("F.0.labels.yml", f"labels:\n  tick-frequency: {head}\n  intervals:\n    - {{class: w, begin: {edges[0]}, end: {edges[1]}}}\n")
+            for _ in range(3):
+                for sign in ("", "-"):
+                    with self.subTest(head=head, sign=sign):
+                        _, err = run("label", "move", one, "--all", f"--by={sign}{by}")
+                        if told:
+                            self.assertIn(f"moved by {sign}{told / 533_384_000} s", err)
+                        else:
+                            self.assertNotIn("moved by", err)
+            ticks, labels = self.ticks_of("F.0.labels.yml")
+            self.assertEqual([Fraction(edge, int(ticks)) for edge in labels[0]], [Fraction(edge, int(head)) for edge in edges])
+
+    def test_labels_of_clocks_that_ran_for_days_choose_their_samples(self):
+        # No ticks hold the times of 44,100 Hz and ticks of 1 ms, and of 333.3 Hz and ticks of 1/32,768 s.
+        for begin_s in (0, 43_200, 86_399, 100_000, 118_784):
+            plains, times = [], {}
+            for name, rate, ticks, per in (("A", 44_100, 1000, 200), ("B", 333.3, 32_768, 20)):
+                self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                              "  content:\n    - {value: v, type: int32_t}\n")
+                exact = Fraction(str(rate))
+                begins = [begin_s * ticks + int(ticks * k / exact) for k in range(0, 2000, per)]
+                plains.append(self.write(f"{name}.0.sds", plain(*(
+                    (begin, np.arange(per * k, per * k + per, dtype="<i4").tobytes()) for k, begin in enumerate(begins)))))
+                times[name] = [Fraction(begins[i // per], ticks) + (i % per) / exact for i in range(2000)]
+            run("pack", *plains, "-o", self.path("days.sdsz"), "-f")
+            for at in range(103, 1901, 300):
+                self.write("days.labels.yml", "labels:\n  tick-frequency: 32768\n  intervals: []\n")
+                edges = [float(times["A"][at]), float(times["A"][at + 50])]
+                run("label", "add", self.path("days.sdsz"), "-c", "w", "-s", "B", "--from", repr(float(times["B"][7])),
+                    "--to", repr(float(times["B"][50])))
+                run("label", "add", self.path("days.sdsz"), "-c", "w", "-s", "A", "--from", repr(edges[0]), "--to", repr(edges[1]))
+                with self.subTest(begin_s=begin_s, at=at):
+                    self.assert_chooses({"A": [i for i, time in enumerate(times["A"]) if times["A"][at] <= time < times["A"][at + 50]],
+                                         "B": list(range(7, 50))}, self.path("days.sdsz"))
 
     def test_times_with_units_are_those_without(self):
         # 10 kHz: sample k is at k / 10,000 s, which the decimal number is nearest to.
@@ -283,6 +324,32 @@ class Measured(Case):
                 run("label", "merge", self.path("packed.sdsz"), *(
                     word for name in self.SENSORS for word in ("--with", self.path(f"{name}.0.labels.yml"))))
                 self.assert_chooses(chosen, self.path("packed.sdsz"))
+
+    def test_labels_of_recordings_that_are_aligned_stay_on_their_samples(self):
+        # Each begins a second behind the first one; rows 37 apart change their label.
+        said = [("walk", "run")[i // 37 % 2] for i in range(1000)]
+        rates = {"A": 333.3, "B": 44_100, "C": 26, "D": 1600}
+        for name, rate in rates.items():
+            begin = 1_717_000_000 + (name != "A")
+            self.write(f"{name}.csv", f"timestamp_ns,{name.lower()},label\n" + "".join(
+                f"{begin * 10**9 + round(Fraction(i * 10**9) / Fraction(str(rate)))},{i},{said[i]}\n" for i in range(1000)))
+            run("import", "csv", self.path(f"{name}.csv"), "-o", self.path(f"{name}.sdsz"), "--tick-frequency", 1000)
+        for pair in ("AB", "AC", "AD", "BD", "DB", "CD", "DC", "ABD", "ADB"):
+            _, err = run("merge", *(self.path(f"{name}.sdsz") for name in pair), "-o", self.path(f"{pair}.sdsz"))
+            self.assertEqual("rounded" in err, len(pair) > 2)  # 3.333 MHz, 441 kHz and 8 kHz: 3.9 GHz
+            for name in pair:
+                for word in ("walk", "run"):
+                    with self.subTest(pair=pair, name=name, word=word):
+                        got = self.exported(self.path(f"{pair}.sdsz"), "-s", name, "--label", word)[:, 1]
+                        np.testing.assert_array_equal(got, [i for i in range(1000) if said[i] == word])
+        for one, other in (("BD", "DB"), ("CD", "DC"), ("ABD", "ADB")):
+            self.assertEqual(self.ticks_of(f"{one}.labels.yml")[0], self.ticks_of(f"{other}.labels.yml")[0])
+        # 66.673 MHz and 3.333 MHz have no ticks below 2^31 Hz in common.
+        for name, ticks in (("B", 66_673_000), ("D", 3_333_000)):
+            self.write(f"{name}.labels.yml", f"labels:\n  tick-frequency: {ticks}\n  intervals:\n    - {{class: x, begin: 20001, end: 3000001}}\n")
+        for order in ("BD", "DB"):
+            _, err = run("merge", *(self.path(f"{name}.sdsz") for name in order), "-o", self.path("both.sdsz"), "-f")
+            self.assertRegex(err, r"1 label is rounded to ticks of 66673000 Hz: no ticks hold those of all recordings")
 
     def test_values_that_a_filter_would_make_infinite_are_not_resampled(self):
         values = np.arange(2000.0)

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <functional>
 #include <numbers>
+#include <set>
 
 #include "check.hpp"
 #include "dataset.hpp"
 #include "exports.hpp"
+#include "label_file.hpp"
 #include "pack.hpp"
 #include "recover.hpp"
 #include "sds/player/player.hpp"
@@ -435,6 +437,39 @@ TEST_F(EditTest, MergeSaysHowFarTheBlocksThatAreThereWereMoved) {
   // The first recording has 8 pairs, 5 s apart, which are taken to scatter by 1 ms: 1.96 ms / sqrt(1050 s^2) = 60.5
   // ppm, of 582.5 s 35.2 ms; and 1.96 * 1.25 ms / sqrt(8) = 0.9 ms for the offset.
   EXPECT_NEAR(clock.moved_uncertainty_s, 0.0361, 0.0003);
+}
+
+TEST_F(EditTest, MergeMovesLabelsByTheTicksOfTheirBlocks) {
+  // A clock 50 ppm fast: blocks are moved by one tick less every 20 s. Labels from each block to the next but one, and
+  // from 40 ms behind it on: where the blocks are then.
+  const auto other = dir_ / "other.sdsz";
+  auto writer = SdszWriter::create(other, {}, {});
+  const auto id = writer->add_stream({"Other", "0", false, "", "Other.sds.yml", kYaml});
+  constexpr std::uint64_t kUp = 360'000'000;
+  const auto tick_of = [](std::uint64_t i) { return kUp + 10'000 * i + i / 2; };
+  LabelFile labels;
+  for (std::uint64_t i = 0; i <= 60; ++i) {
+    ASSERT_TRUE(writer->append_at(*id, tick_of(i), as_bytes("ab")));
+    ASSERT_TRUE(writer->add_clock(*id, {tick_of(i), kUtc + 10'000'000'000 * i, 7 + 10'000'000'000 * i}));
+    if (i < 59) labels.labels.push_back({"block", tick_of(i), tick_of(i + 2), "", "", "", {}, 0});
+    labels.labels.push_back({"behind", tick_of(i) + 40, tick_of(i) + 50, "Other", "", "", {}, 0});
+  }
+  ASSERT_TRUE(writer->close());
+  ASSERT_TRUE(labels.save(label_path(other)));
+  ASSERT_TRUE(merge(inputs_with(other), true, dir_ / "out.sdsz", {}, {}));
+  const auto moved = read_all(open(dir_ / "out.sdsz"), 1);
+  const auto merged = LabelFile::load(dir_ / "out.labels.yml");
+  ASSERT_TRUE(merged);
+  EXPECT_EQ(merged->tick_frequency, Frequency());
+  std::set<std::pair<std::uint64_t, std::uint64_t>> blocks;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> behind;
+  for (const auto& label : merged->labels) (label.name == "block" ? blocks : behind).emplace(label.begin, label.end);
+  ASSERT_EQ(blocks.size(), 59u);
+  ASSERT_EQ(behind.size(), 61u);
+  for (std::size_t i = 0; i <= 60; ++i) {
+    EXPECT_TRUE(i >= 59 || blocks.contains({moved[i].tick, moved[i + 2].tick})) << i;
+    EXPECT_TRUE(behind.contains({moved[i].tick + 40, moved[i].tick + 50})) << i;
+  }
 }
 
 TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {

@@ -298,10 +298,18 @@ int run_move(const Options& o) {
     moved.push_back({l, span});
   }
   const auto of_samples = sample_frequencies(opened->recording);
-  auto done = o.by ? shift_labels(file, *indices, *o.by, of_samples)
-                   : move_labels(file, *indices, std::move(moved), of_samples);
-  if (!done) return fail_with(done.error());
-  warn_of_rounded(*done, file);
+  if (o.by) {
+    auto done = shift_labels(file, *indices, *o.by, of_samples);
+    if (!done) return fail_with(done.error());
+    if (done->rounded > 0)
+      warn(fmt::format("{} moved by {} s: ticks of {} Hz do not hold {} s, and none do that hold the labels, too",
+                       done->rounded == 1 ? "the label is" : "the labels are", done->by_s,
+                       file.tick_frequency.to_string(), *o.by));
+  } else {
+    auto done = move_labels(file, *indices, std::move(moved), of_samples);
+    if (!done) return fail_with(done.error());
+    warn_of_rounded(*done, file);
+  }
   warn_of_problems(*opened);
   return saved(o, *opened, fmt::format("moved {}", indices->size()), {{"moved", indices->size()}});
 }
@@ -450,7 +458,8 @@ int run_import(const Options& o) {
       for (auto& timed : *read) timed.label.stream = stream;
   }
   if (!read) return fail_with(read.error());
-  for (auto& [label, span, precision] : *read) {
+  for (auto& timed : *read) {
+    Label& label = timed.label;
     if (label.stream.empty()) continue;
     auto about = opened->recording.find_stream(label.stream);
     if (!about)

@@ -366,8 +366,10 @@ Expected<LabelFile> place_imported(const ImportedLabels& labels, const Frequency
       report.notes.push_back(fmt::format("more than {} labels: the others are left out", LabelFile::max_labels));
       break;
     }
-    timed.push_back(
-        {{label.name, 0, 0, std::move(stream), label.author, label.note, label.confidence, 0}, {begin, end}});
+    timed.push_back({{label.name, 0, 0, std::move(stream), label.author, label.note, label.confidence, 0},
+                     {begin, end},
+                     0,
+                     sum_error({begin, end})});
   }
   if (without_stream > 0)
     report.notes.push_back(fmt::format("{} label{} left behind, of streams that are not in it", without_stream,

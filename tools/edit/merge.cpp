@@ -10,6 +10,7 @@
 #include "clock_fit.hpp"
 #include "edit.hpp"
 #include "label_tools.hpp"
+#include "moved_labels.hpp"
 #include "new_recording.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/source_fingerprint.hpp"
@@ -84,9 +85,12 @@ class Merger {
 
   Expected<void> copy_all(const OnProgress& on_progress) {
     for (std::size_t r = 0; r < inputs_.size(); ++r) {
+      if (auto done = find_labels(r); !done) return done;
       for (std::size_t s = 0; s < inputs_[r].recording.streams().size(); ++s)
         if (auto done = copy_stream(r, s, on_progress); !done) return done;
       if (align_) report_clock(r);
+      if (auto done = move_with_blocks(all_labels_.back(), shifts_); !done)
+        return fail(done.error().code, done.error().message, inputs_[r].recording.path());
     }
     // What streams are called in the result is known when all are there.
     const auto ids = ids_of_streams(all_names_);
@@ -94,9 +98,10 @@ class Merger {
     for (std::size_t r = 0; r < inputs_.size(); ++r) {
       std::map<std::string, std::string> renamed;
       for (const auto& stream : inputs_[r].recording.streams()) renamed.emplace(stream.id, *id++);
-      if (auto done = take_labels(r, renamed); !done) return done;
+      for (auto& label : all_labels_[r].labels)
+        if (const auto to = renamed.find(label.stream); to != renamed.end()) label.stream = to->second;
     }
-    return {};
+    return join_all_labels();
   }
 
   // Where names of streams say no class, for they are those of recordings, or give way to labels, there are labels, be
@@ -211,6 +216,7 @@ class Merger {
     auto cursor = recording.cursor(s);
     if (!cursor) return fail(cursor);
     StreamLosses losses(recording, s);
+    const auto shifts = shifts_.find(stream.id);
     for (;;) {
       auto block = (*cursor)->next();
       if (!block) return fail(block);
@@ -220,6 +226,7 @@ class Merger {
       if (!tick) return fail(tick);
       if (auto done = writer_.append_at(*id, *tick, (*block)->data); !done) return done;
       take_ends(r, {(*block)->tick, *tick, stream.tick_frequency()});
+      if (shifts != shifts_.end()) shifts->second.add((*block)->tick, *tick);
       ++report_.blocks;
       if (auto go_on = sds::report(on_progress, (*block)->data.size() + 8); !go_on) return go_on;
     }
@@ -239,58 +246,54 @@ class Merger {
         inputs_.begin(), inputs_.end(), [](const MergeInput& input) { return !input.recording.streams().empty(); }));
   }
 
-  Expected<void> take_labels(std::size_t r, const std::map<std::string, std::string>& renamed) {
-    auto labels = labels_of(inputs_[r].recording);
-    if (!labels) {
-      report_.notes.push_back("labels are left behind: " + labels.error().to_string());
-      return {};
-    }
-    names_give_way_ = names_give_way_ || names_give_way(inputs_[r].recording);
-    if (labels->labels.empty() && labels->classes.empty()) return {};
-    know_classes(*labels);
+  // The labels of a recording, which are going to be moved with its blocks.
+  Expected<void> find_labels(std::size_t r) {
+    const Recording& recording = inputs_[r].recording;
+    shifts_.clear();
+    auto labels = labels_of(recording);
+    if (!labels) report_.notes.push_back("labels are left behind: " + labels.error().to_string());
+    all_labels_.push_back(labels ? std::move(*labels) : LabelFile{});
+    if (!labels) return {};
+    LabelFile& file = all_labels_.back();
+    names_give_way_ = names_give_way_ || names_give_way(recording);
+    know_classes(file);
     // A label of a whole recording says nothing of the other recordings' streams.
     if (inputs_with_streams() > 1) {
       std::vector<std::string> streams;
-      for (const auto& stream : inputs_[r].recording.streams()) streams.push_back(stream.id);
-      divide_by_stream(*labels, streams);
+      for (const auto& stream : recording.streams()) streams.push_back(stream.id);
+      divide_by_stream(file, streams);
     }
-    if (!labels_) {
-      labels_.emplace();
-      labels_->tick_frequency = labels->tick_frequency;
-      labels_->classes = labels->classes;
-    } else if (labels->tick_frequency.hz() > labels_->tick_frequency.hz()) {
-      // The finest ticks of all, and finer ones where these do not hold the others': coarser ones would move labels.
-      LabelFile finer;
-      finer.tick_frequency = labels->tick_frequency;
-      if (auto done = merged(finer, *labels_); !done) return done;
-      finer.classes = labels_->classes;
-      *labels_ = std::move(finer);
-    }
-    if (align_ && r > 0) {
-      for (auto& label : labels->labels) {
-        const Frequency ticks = ticks_of_label(inputs_[r].recording, *labels, label);
+    if (!align_ || r == 0 || file.labels.empty()) return {};
+    for (const auto& label : file.labels) {
+      auto shifts = shifts_.find(label.stream);
+      if (shifts == shifts_.end()) {
+        const Frequency ticks = ticks_of_label(recording, file, label);
         const ClockMap map = map_of(r, ticks);
-        const double hz = ticks.hz();
-        const auto moved = [&](double at) { return at + static_cast<double>(map.moved_by(at * hz)) / hz; };
-        auto begin = labels_->tick_of(moved(labels->seconds_of(label.begin)));
-        auto end = labels_->tick_of(moved(labels->seconds_of(label.end)));
-        if (!begin || !end) return fail(begin ? end : begin);
-        label.begin = *begin;
-        label.end = *end;
+        const auto shift = std::llround(std::clamp(map.moved_by(map.about), -9.0e18L, 9.0e18L));
+        shifts = shifts_.try_emplace(label.stream, ticks, shift).first;
       }
-      labels->tick_frequency = labels_->tick_frequency;
+      shifts->second.follow({label.begin, file.tick_frequency});
+      shifts->second.follow({label.end, file.tick_frequency});
     }
-    for (auto& label : labels->labels)
-      if (const auto to = renamed.find(label.stream); to != renamed.end()) label.stream = to->second;
-    return merged(*labels_, *labels);
+    for (auto& [stream, shifts] : shifts_) shifts.begin();
+    return {};
   }
 
-  Expected<void> merged(LabelFile& file, const LabelFile& other) {
-    auto rounded = merge_labels(file, other);
-    if (!rounded) return fail(rounded);
-    if (*rounded > 0)
+  Expected<void> join_all_labels() {
+    std::vector<LabelFile> some = std::move(all_labels_);
+    std::erase_if(some, [](const LabelFile& file) { return file.labels.empty() && file.classes.empty(); });
+    if (some.empty()) return {};
+    labels_.emplace();
+    labels_->tick_frequency = ticks_of_files(some);
+    std::size_t count = 0;
+    for (const auto& file : some) {
+      auto rounded = take_labels(*labels_, file);
+      if (!rounded) return fail(rounded);
+      count += std::max(*rounded, file.rounded);
+    }
+    if (count > 0)
       report_.notes.push_back(fmt::format("{} label{} rounded to ticks of {} Hz: no ticks hold those of all recordings",
-                                          *rounded, *rounded == 1 ? " is" : "s are", file.tick_frequency.to_string()));
+                                          count, count == 1 ? " is" : "s are", labels_->tick_frequency.to_string()));
     return {};
   }
 
@@ -303,11 +306,13 @@ class Merger {
   std::vector<std::optional<End>> first_;                                                      // by recording
   std::vector<std::optional<End>> last_;
   std::set<std::string> names_;
-  std::vector<SdsFileName> all_names_;  // of the result's streams
-  std::optional<LabelFile> labels_;
-  std::vector<std::string> classes_;  // that any input knows
-  bool any_list_ = false;             // as a list of its own
-  bool names_give_way_ = false;       // those of some streams say no class
+  std::vector<SdsFileName> all_names_;        // of the result's streams
+  std::map<std::string, EdgeShifts> shifts_;  // of the recording that is copied, where its labels move; by stream
+  std::vector<LabelFile> all_labels_;         // by recording
+  std::optional<LabelFile> labels_;           // of the result
+  std::vector<std::string> classes_;          // that any input knows
+  bool any_list_ = false;                     // as a list of its own
+  bool names_give_way_ = false;               // those of some streams say no class
 };
 
 }  // namespace

@@ -13,11 +13,13 @@ namespace {
 constexpr Frequency kMicroseconds{1'000'000, 1};
 constexpr double kMostTicks = 0x1p52;  // that a number of seconds tells apart
 
-// Sums of exact times are off by an ulp or two. What was cut is on no tick by accident: by far these lie farther apart.
-bool holds(const LabelFile& file, double time_s, double precision_s) {
+// Exactly, to the double that samples are told with: near 2^52 ticks these are an ulp or two. What was cut, and what is
+// a sum, is on no tick by accident, where ticks lie far enough apart.
+bool holds(const LabelFile& file, double time_s, const TimedLabel& label) {
   const auto tick = file.tick_of(time_s);
+  const double tick_s = 1 / file.tick_frequency.hz();
   return tick && std::abs(file.seconds_of(*tick) - time_s) <=
-                     std::max(std::abs(time_s) * 1e-15, std::min(precision_s, 0.01 / file.tick_frequency.hz()));
+                     std::max(std::min(label.precision_s, 0.01 * tick_s), std::min(label.error_s, 0.25 * tick_s));
 }
 
 struct Ticks {
@@ -43,10 +45,7 @@ std::vector<Frequency> sums_of_two(const std::vector<Frequency>& all) {
 template <class HoldsEdges>
 Ticks ticks_of_all(const Frequency& ticks, const std::vector<Frequency>& of_samples, double latest_s,
                    const HoldsEdges& holds_edges) {
-  const auto with = [&](const Frequency& all, const Frequency& one) {
-    const auto common = common_ticks(all, one);
-    return common && latest_s * common->hz() < kMostTicks ? common : std::nullopt;
-  };
+  const auto with = [&](const Frequency& all, const Frequency& one) { return common_until(latest_s, all, one); };
   std::optional<Frequency> all = ticks;
   for (const auto& frequency : of_samples) all = all ? with(*all, frequency) : all;
   if (all) return {*all, true};
@@ -58,9 +57,9 @@ Ticks ticks_of_all(const Frequency& ticks, const std::vector<Frequency>& of_samp
   return {ticks, false};
 }
 
-Expected<std::uint64_t> tick_of_edge(const LabelFile& file, double time_s, double precision_s, bool hold_samples) {
+Expected<std::uint64_t> tick_of_edge(const LabelFile& file, double time_s, const TimedLabel& label, bool hold_samples) {
   auto tick = file.tick_of(time_s);
-  if (!tick || holds(file, time_s, precision_s)) return tick;
+  if (!tick || holds(file, time_s, label)) return tick;
   const double at = file.seconds_of(*tick);
   if (hold_samples) return at < time_s ? *tick + 1 : *tick;
   return at > time_s && *tick > 0 ? *tick - 1 : *tick;
@@ -71,8 +70,6 @@ struct Step {
   explicit Step(double time_s, const Frequency& frequency)
       : exact(static_cast<long double>(time_s) * frequency.numerator / frequency.denominator),
         is_whole(std::abs(exact - std::round(exact)) <= 1e-9L + std::abs(exact) * 0x1p-53L) {}
-  // `up`: to the next one; else to the nearest.
-  [[nodiscard]] long double ticks(bool up) const { return up && !is_whole ? std::ceil(exact) : std::round(exact); }
   long double exact;
   bool is_whole;
 };
@@ -86,10 +83,31 @@ std::vector<Frequency> finer_decimals(const Frequency& ticks) {
   return finer;
 }
 
+std::optional<Frequency> decimal_ticks(double time_s) {
+  std::uint32_t power = 1;
+  for (int digits = 0; digits <= 9; ++digits, power *= 10) {
+    const double number = std::round(std::abs(time_s) * power);
+    if (!(number < 0x1p53)) break;
+    if (number / power != std::abs(time_s)) continue;
+    return Frequency{power / static_cast<std::uint32_t>(std::gcd(static_cast<std::uint64_t>(number), power)), 1};
+  }
+  return std::nullopt;
+}
+
 std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b) {
   const std::uint64_t numerator = std::lcm(std::uint64_t{a.numerator}, std::uint64_t{b.numerator});
   if (numerator >= std::uint64_t{1} << 31) return std::nullopt;
   return Frequency{static_cast<std::uint32_t>(numerator), std::gcd(a.denominator, b.denominator)};
+}
+
+std::optional<Frequency> common_until(double latest_s, const Frequency& a, const Frequency& b) {
+  const auto common = common_ticks(a, b);
+  return common && latest_s * common->hz() < kMostTicks ? common : std::nullopt;
+}
+
+std::uint64_t last_tick_until(const Instant& instant, const Frequency& ticks) {
+  const std::uint64_t tick = convert_tick(instant.tick, instant.frequency, ticks);
+  return std::is_gt(compare({tick, ticks}, instant)) ? tick - 1 : tick;
 }
 
 Label in_ticks(Label label, const Frequency& from, const Frequency& to) {
@@ -122,7 +140,7 @@ Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Freque
   LabelFile& file = placed.file;
   file.tick_frequency = ticks;
   const auto is_held = [](const LabelFile& in, const TimedLabel& label) {
-    return holds(in, label.span.begin, label.precision_s) && holds(in, label.span.end, label.precision_s);
+    return holds(in, label.span.begin, label) && holds(in, label.span.end, label);
   };
   const auto all_are_held = [&](const Frequency& in) {
     LabelFile with;
@@ -138,9 +156,9 @@ Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Freque
     hold_samples = all.hold_samples;
   }
   for (auto& label : labels) {
-    auto begin = tick_of_edge(file, label.span.begin, label.precision_s, hold_samples);
+    auto begin = tick_of_edge(file, label.span.begin, label, hold_samples);
     if (!begin) return fail(begin);
-    auto end = tick_of_edge(file, label.span.end, label.precision_s, hold_samples);
+    auto end = tick_of_edge(file, label.span.end, label, hold_samples);
     if (!end) return fail(end);
     if (!hold_samples && !is_held(file, label)) ++placed.rounded;
     label.label.begin = *begin;
@@ -150,20 +168,24 @@ Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Freque
   return placed;
 }
 
-Expected<std::size_t> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
-                                   const std::vector<Frequency>& of_samples) {
-  Ticks all{file.tick_frequency};
-  if (!Step(by_s, all.frequency).is_whole) {
-    double latest_s = 0;
-    for (const auto& label : file.labels) latest_s = std::max(latest_s, file.seconds_of(label.end));
-    all = ticks_of_all(all.frequency, of_samples, latest_s + std::max(0.0, by_s),
-                       [&](const Frequency& ticks) { return Step(by_s, ticks).is_whole; });
+Expected<ShiftedLabels> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
+                                     const std::vector<Frequency>& of_samples) {
+  Frequency ticks = file.tick_frequency;
+  if (!Step(by_s, ticks).is_whole) {
+    double latest_s = std::max(0.0, by_s);
+    for (const auto& label : file.labels)
+      latest_s = std::max(latest_s, file.seconds_of(label.end) + std::max(0.0, by_s));
+    const auto decimal = decimal_ticks(by_s);
+    const auto holds_step = decimal ? common_until(latest_s, ticks, *decimal) : std::nullopt;
+    ticks = holds_step ? *holds_step : ticks_of_all(ticks, of_samples, latest_s, [&](const Frequency& all) {
+                                         return Step(by_s, all).is_whole;
+                                       }).frequency;
   }
-  const Step step(by_s, all.frequency);
-  const auto shift = step.ticks(all.hold_samples);
+  const Step step(by_s, ticks);
+  const auto shift = std::round(step.exact);
   LabelFile shifted = file;
-  shifted.tick_frequency = all.frequency;
-  for (auto& label : shifted.labels) label = in_ticks(std::move(label), file.tick_frequency, all.frequency);
+  shifted.tick_frequency = ticks;
+  for (auto& label : shifted.labels) label = in_ticks(std::move(label), file.tick_frequency, ticks);
   for (const std::size_t i : indices)
     for (std::uint64_t* edge : {&shifted.labels[i].begin, &shifted.labels[i].end}) {
       const auto tick = static_cast<long double>(*edge) + shift;
@@ -173,7 +195,8 @@ Expected<std::size_t> shift_labels(LabelFile& file, const std::vector<std::size_
     }
   shifted.sort();
   file = std::move(shifted);
-  return !all.hold_samples && !step.is_whole ? indices.size() : 0;
+  return ShiftedLabels{step.is_whole ? 0 : indices.size(),
+                       static_cast<double>(shift * ticks.denominator / ticks.numerator)};
 }
 
 }  // namespace sds

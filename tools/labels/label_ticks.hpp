@@ -2,6 +2,8 @@
 // that makes labels of times places them here.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <vector>
@@ -12,6 +14,17 @@ namespace sds {
 
 /// The slowest ticks that hold all of both; nothing where these are too fast to be told (2^31 Hz and more).
 std::optional<Frequency> common_ticks(const Frequency& a, const Frequency& b);
+
+/// The same, where a number of seconds tells these ticks apart up to that time.
+std::optional<Frequency> common_until(double latest_s, const Frequency& a, const Frequency& b);
+
+/// The tick that an instant is on, or the last one before: a sample on an edge is in a label that begins there, and in
+/// none that ends there.
+std::uint64_t last_tick_until(const Instant& instant, const Frequency& ticks);
+
+/// The slowest whole ticks that hold a decimal number of seconds with up to nine digits behind the point; nothing of
+/// others.
+std::optional<Frequency> decimal_ticks(double time_s);
 
 /// 1 GHz, 100 MHz, 10 MHz and 1 MHz, as far as they are finer: where no ticks hold all, the first that hold those of a
 /// file.
@@ -25,11 +38,15 @@ void add_frequencies(const Frequency& ticks, const std::optional<Metadata>& meta
 std::vector<Frequency> sample_frequencies(const Recording& recording, std::span<const std::size_t> streams);
 std::vector<Frequency> sample_frequencies(const Recording& recording);
 
+/// By how much the sum of two times that are doubles, and of the exact ones that these stand for, may differ.
+inline double sum_error(const TimeSpan& span) { return std::max(std::abs(span.begin), std::abs(span.end)) * 0x1p-51; }
+
 /// A label whose edges are times, in seconds; its ticks say nothing yet.
 struct TimedLabel {
   Label label;
   TimeSpan span;
   double precision_s = 0;  ///< of text that was cut there
+  double error_s = 0;      ///< of times that are sums, and so may be off by an ulp or two: sum_error()
 };
 
 struct PlacedLabels {
@@ -46,11 +63,16 @@ struct PlacedLabels {
 Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Frequency& ticks,
                                     const std::vector<Frequency>& of_samples);
 
+struct ShiftedLabels {
+  std::size_t rounded = 0;  ///< all or none
+  double by_s = 0;          ///< by how much they were moved
+};
+
 /// Moves the labels of these indices by a time, all by the same number of ticks, in which the file is then: its own,
-/// where the time is a whole number of them (of the decimal number that a person wrote), else as place_labels() chooses
-/// them, by the nearest number. Returns how many are rounded. Fails, and changes nothing, where an edge would be no
-/// time of a recording.
-Expected<std::size_t> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
-                                   const std::vector<Frequency>& of_samples);
+/// where the time is a whole number of them (of the decimal number that a person wrote), else those that hold it, too.
+/// Where there are none it is as place_labels() chooses them, by the nearest number, which is the same forth and back.
+/// Fails, and changes nothing, where an edge would be no time of a recording.
+Expected<ShiftedLabels> shift_labels(LabelFile& file, const std::vector<std::size_t>& indices, double by_s,
+                                     const std::vector<Frequency>& of_samples);
 
 }  // namespace sds

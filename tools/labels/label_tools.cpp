@@ -80,15 +80,8 @@ Frequency ticks_that_hold(double time_s, const Frequency& ticks) {
   LabelFile file;
   file.tick_frequency = ticks;
   if (const auto tick = file.tick_of(time_s); !tick || file.seconds_of(*tick) == time_s) return ticks;
-  std::uint32_t power = 1;
-  for (int digits = 0; digits <= 9; ++digits, power *= 10) {
-    const double number = std::round(time_s * power);
-    if (number >= 0x1p53) break;
-    if (number / power != time_s) continue;
-    const auto common = std::gcd(static_cast<std::uint64_t>(number), std::uint64_t{power});
-    return common_ticks(ticks, {static_cast<std::uint32_t>(power / common), 1}).value_or(ticks);
-  }
-  return ticks;
+  const auto decimal = decimal_ticks(time_s);
+  return decimal ? common_ticks(ticks, *decimal).value_or(ticks) : ticks;
 }
 
 // The tick that a time is on, else the one before or behind it.
@@ -99,13 +92,25 @@ std::uint64_t tick_beside(const LabelFile& file, double time_s, bool behind) {
   return at > time_s && tick > 0 ? tick - 1 : tick;
 }
 
+bool fits(const LabelFile& file, const Frequency& ticks) {
+  return std::all_of(file.labels.begin(), file.labels.end(), [&](const Label& label) {
+    return check_label(in_ticks(label, file.tick_frequency, ticks)).has_value();  // not beyond the largest tick
+  });
+}
+
+bool holds(const Frequency& ticks, const LabelFile& file) {
+  LabelFile with;
+  with.tick_frequency = ticks;
+  return std::all_of(file.labels.begin(), file.labels.end(), [&](const Label& label) {
+    return same_times(with, in_ticks(label, file.tick_frequency, ticks), file, label);
+  });
+}
+
 // Gives `file` ticks that hold its own labels and times of others, unless these are too fast for any label of both.
 bool take_ticks(LabelFile& file, const LabelFile& other, const Frequency& of_others) {
   const auto ticks = common_ticks(file.tick_frequency, of_others);
   if (!ticks) return false;
-  for (const LabelFile* each : {static_cast<const LabelFile*>(&file), &other})
-    for (const auto& label : each->labels)
-      if (!check_label(in_ticks(label, each->tick_frequency, *ticks))) return false;  // beyond the largest tick
+  if (!fits(file, *ticks) || !fits(other, *ticks)) return false;
   for (auto& label : file.labels) label = in_ticks(label, file.tick_frequency, *ticks);
   file.tick_frequency = *ticks;
   return true;
@@ -114,20 +119,10 @@ bool take_ticks(LabelFile& file, const LabelFile& other, const Frequency& of_oth
 // Gives `file` ticks that hold the labels of both, where its own do not; where there are none, the finest decimal ones
 // (place_labels()).
 void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
-  if (std::all_of(other.labels.begin(), other.labels.end(), [&](const Label& label) {
-        return same_times(file, in_ticks(label, other.tick_frequency, file.tick_frequency), other, label);
-      }))
-    return;
+  if (holds(file.tick_frequency, other)) return;
   if (take_ticks(file, other, other.tick_frequency)) return;
   for (const auto& decimal : finer_decimals(file.tick_frequency))
     if (take_ticks(file, other, decimal)) return;
-}
-
-// The tick of `file` that an instant is on, or the last one before: a sample on an edge is in a label that begins
-// there, and in none that ends there.
-std::uint64_t last_tick_until(const LabelFile& file, const Instant& instant) {
-  const std::uint64_t tick = convert_tick(instant.tick, instant.frequency, file.tick_frequency);
-  return std::is_gt(compare({tick, file.tick_frequency}, instant)) ? tick - 1 : tick;
 }
 
 // Which of the stretches between gaps and losses the samples so far lie in.
@@ -203,8 +198,31 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
   return problems;
 }
 
+Frequency ticks_of_files(std::span<const LabelFile> files) {
+  if (files.empty()) return {};
+  const Frequency finest = std::max_element(files.begin(), files.end(), [](const LabelFile& a, const LabelFile& b) {
+                             return a.tick_frequency.hz() < b.tick_frequency.hz();
+                           })->tick_frequency;
+  const auto all_fit = [&](const Frequency& ticks) {
+    return std::all_of(files.begin(), files.end(), [&](const LabelFile& file) { return fits(file, ticks); });
+  };
+  if (std::all_of(files.begin(), files.end(), [&](const LabelFile& file) { return holds(finest, file); }) &&
+      all_fit(finest))
+    return finest;
+  std::optional<Frequency> all = finest;
+  for (const auto& file : files) all = all ? common_ticks(*all, file.tick_frequency) : all;
+  if (all && all_fit(*all)) return *all;
+  for (const auto& decimal : finer_decimals(finest))
+    if (const auto common = common_ticks(finest, decimal); common && all_fit(*common)) return *common;
+  return finest;
+}
+
 Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
   take_ticks_of_both(file, other);
+  return take_labels(file, other);
+}
+
+Expected<std::size_t> take_labels(LabelFile& file, const LabelFile& other) {
   std::size_t rounded = 0;
   const bool nothing_yet = file.labels.empty() && file.classes.empty();
   const auto key = [](const Label& l) {
@@ -217,8 +235,8 @@ Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other) {
   for (Label label : other.labels) {
     if (!(other.tick_frequency == file.tick_frequency)) {
       const Label exact = label;
-      label.begin = last_tick_until(file, {label.begin, other.tick_frequency});
-      label.end = last_tick_until(file, {label.end, other.tick_frequency});
+      label.begin = last_tick_until({label.begin, other.tick_frequency}, file.tick_frequency);
+      label.end = last_tick_until({label.end, other.tick_frequency}, file.tick_frequency);
       if (auto good = check_label(label); !good) return fail(good);
       if (!same_times(file, label, other, exact)) ++rounded;
     }
@@ -452,7 +470,8 @@ Expected<std::vector<TimedLabel>> read_audacity(const std::string& text, const I
     label.name = row.substr(second + 1);
     if (label.name.empty()) label.name = "unnamed";
     if (find_invalid_utf8(label.name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
-    if (auto added = add(labels, {std::move(label), *span, kAudacityDigits}); !added)
+    const double error = origin.tick == 0 ? 0 : sum_error(*span);
+    if (auto added = add(labels, {std::move(label), *span, kAudacityDigits, error}); !added)
       return at_line(line, added.error(), path);
   }
   return labels;
@@ -556,7 +575,9 @@ Expected<std::vector<TimedLabel>> read_label_csv(const std::string& text, const 
     }
     for (const auto* words : {&label.name, &label.stream, &label.author, &label.note})
       if (find_invalid_utf8(*words)) return at_line(row.line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
-    if (auto added = add(labels, {std::move(label), *span}); !added) return at_line(row.line, added.error(), path);
+    const double error = origin->tick == 0 ? 0 : sum_error(*span);
+    if (auto added = add(labels, {std::move(label), *span, 0, error}); !added)
+      return at_line(row.line, added.error(), path);
     return true;
   });
   if (!done) return fail(done);

@@ -19,6 +19,12 @@ Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Rec
 /// stay known, with those of `other`; where it has labels and knows any class, it still does. With `gap_s`, labels of
 /// the same class, stream and author that touch, overlap or lie at most so far apart become one.
 Expected<std::size_t> merge_labels(LabelFile& file, const LabelFile& other);
+/// The same in the ticks of `file`, whatever those of `other` are.
+Expected<std::size_t> take_labels(LabelFile& file, const LabelFile& other);
+/// The ticks in which labels of several files are brought together, in whatever order these come: those of the file
+/// with the finest, where they hold all labels, else the slowest that hold all; where there are none, those that hold
+/// the finest ones and decimals, as merge_labels() chooses them.
+Frequency ticks_of_files(std::span<const LabelFile> files);
 void join_labels(LabelFile& file, double gap_s);
 
 /// Puts labels on ticks that choose their samples (place_labels()) and adds them (merge_labels()): the file gets finer

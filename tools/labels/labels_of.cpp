@@ -117,32 +117,22 @@ Expected<LabelFile> labels_of(const Recording& recording) {
     std::iota(all.begin(), all.end(), std::size_t{0});
     return classes_in_names(recording, all);
   }
-  auto all = labels_of_file(recording, 0);
-  if (!all) return all;
-  std::size_t rounded = 0;
-  bool joined = false;
-  for (std::size_t i = 1; i < recording.streams().size(); ++i) {
-    auto more = labels_of_file(recording, i);
-    if (!more) return more;
-    if (more->labels.empty() && more->classes.empty()) continue;
-    if (more->classes.empty() && !all->classes.empty()) know_classes_of(*more);
-    // Where no ticks hold both, the finer ones do best.
-    if (!common_ticks(all->tick_frequency, more->tick_frequency) &&
-        more->tick_frequency.hz() > all->tick_frequency.hz()) {
-      const LabelFile coarse = std::exchange(*all, {});
-      all->tick_frequency = more->tick_frequency;
-      all->classes = coarse.classes;
-      auto merged = merge_labels(*all, coarse);
-      if (!merged) return fail(merged);
-      rounded += *merged;
-    }
-    auto merged = merge_labels(*all, *more);
-    if (!merged) return fail(merged);
-    rounded += *merged;
-    joined = true;
+  std::vector<LabelFile> some;  // of the files that say something
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    auto one = labels_of_file(recording, i);
+    if (!one) return one;
+    if (i == 0 || !one->labels.empty() || !one->classes.empty()) some.push_back(std::move(*one));
   }
-  all->rounded = rounded;
-  if (joined) leave_out_what_is_said_of_all(*all, recording.streams().front().id);
+  if (some.size() == 1) return std::move(some.front());
+  LabelFile all;
+  all.tick_frequency = ticks_of_files(some);
+  for (auto& one : some) {
+    if (one.classes.empty() && !all.classes.empty()) know_classes_of(one);
+    const auto rounded = take_labels(all, one);
+    if (!rounded) return fail(rounded);
+    all.rounded += *rounded;
+  }
+  leave_out_what_is_said_of_all(all, recording.streams().front().id);
   return all;
 }
 

@@ -34,13 +34,13 @@ TimeRanges SampledTime::ranges() const {
   std::set<std::pair<std::uint64_t, std::uint64_t>> gaps;
   for (const auto& step : steps_.steps())
     if (step.gap) gaps.emplace(step.ticks, step.samples);
-  const double usual_s = seconds(steps_.median(), ticks);
+  const std::uint64_t usual = steps_.median();
   std::vector<TimeSpan> missing;
   for (const Break& b : breaks_) {
     if (!b.lost && !gaps.contains({b.to_tick - b.from_tick, b.samples})) continue;
-    const double from = seconds(b.from_tick, ticks);
-    const double held = nominal_ticks_ > 0 ? nominal_ticks_ / ticks.hz() * static_cast<double>(b.samples) : usual_s;
-    if (const double to = seconds(b.to_tick, ticks); from + held < to) missing.push_back({from + held, to});
+    const double from = nominal_ticks_ > 0 ? seconds(b.from_tick, ticks, b.samples, *stream_.metadata->sample_frequency)
+                                           : seconds(b.from_tick + usual, ticks);
+    if (const double to = seconds(b.to_tick, ticks); from < to) missing.push_back({from, to});
   }
   return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
 }
