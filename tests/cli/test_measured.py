@@ -274,6 +274,27 @@ class Measured(Case):
                     self.assert_chooses({"A": [i for i, time in enumerate(times["A"]) if times["A"][at] <= time < times["A"][at + 50]],
                                          "B": list(range(7, 50))}, self.path("days.sdsz"))
 
+    def test_labels_of_activity_share_no_sample(self):
+        # Blocks whose ticks are cut begin before the samples in front of them are over.
+        for rate, per, ticks, off in ((44_100, 100, 1000, 1), (333.3, 7, 100, 1), (1600, 10, 1000, 1.01), (6667.3, 16, 1000, 0.99)):
+            count = int(rate * 2) // per * per
+            values = np.array([(100 if i % 2 else -100) if i * 14 // count % 2 else i % 3 for i in range(count)], dtype="<i2")
+            self.write("O.sds.yml", f"sds:\n  name: O\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
+                                    "  content:\n    - {value: v, type: int16_t}\n")
+            one = self.write("O.0.sds", plain(*((int(ticks * k / (rate * off)), values[k:k + per].tobytes()) for k in range(0, count, per))))
+            everything = self.exported(one)
+            for frame in ("7ms", "13ms", "20ms", "50ms", "100ms"):
+                if os.path.exists(self.path("O.0.labels.yml")):
+                    os.remove(self.path("O.0.labels.yml"))
+                run("label", "auto", one, "--active", "act", "--silent", "sil", "--threshold", 20, "--frame", frame,
+                    "--min-active", "20ms", "--min-silent", "20ms")
+                with self.subTest(rate=rate, frame=frame):
+                    run("label", "check", one)
+                    labels = self.said("label", "list", one)["labels"]
+                    self.assertEqual([l["to"] for l in labels[:-1]], [l["from"] for l in labels[1:]])
+                    both = sum(len(self.exported(one, "--label", name)) for name in ("act", "sil"))
+                    self.assertEqual(both, len(everything))
+
     def test_times_with_units_are_those_without(self):
         # 10 kHz: sample k is at k / 10,000 s, which the decimal number is nearest to.
         one = self.stream("U", np.arange(400), 10_000)

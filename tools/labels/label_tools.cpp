@@ -142,13 +142,16 @@ class StretchFinder {
   std::size_t index_ = 0;
 };
 
-// Runs of frames or samples of one class become labels.
+// Runs of frames or samples of one class become labels. Where times cross, or the clock steps back, a label begins where
+// the one before it ends: each sample is in one.
 class RunLabeller {
  public:
   RunLabeller(std::vector<TimedLabel>& labels, std::string stream) : labels_(labels), stream_(std::move(stream)) {}
-  Expected<void> put(const std::string& name, const TimeSpan& span, double confidence_sum, std::uint64_t count,
+  Expected<void> put(const std::string& name, TimeSpan span, double confidence_sum, std::uint64_t count,
                      bool with_confidence) {
+    span.begin = std::max(span.begin, end_);
     if (name.empty() || span.end <= span.begin) return {};
+    end_ = span.end;
     Label label;
     label.name = name;
     label.stream = stream_;
@@ -161,6 +164,7 @@ class RunLabeller {
  private:
   std::vector<TimedLabel>& labels_;
   std::string stream_;
+  double end_ = -std::numeric_limits<double>::infinity();  // of the last one
 };
 
 }  // namespace
@@ -650,7 +654,9 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     for (std::size_t k = 0; k < samples.count; ++k) {
       const double time = samples.times[k];
       const bool enters = stretch.enters(time);
-      if (count > 0 && (enters || time >= frame_begin + options.frame_s - 1e-9 || time < frame_begin)) close();
+      // The first samples of a block may be earlier than the last ones of the block before: they are of one frame.
+      const bool is_behind = time >= frame_begin + options.frame_s - 1e-9;
+      if (count > 0 && (enters || is_behind || time < frame_begin - options.frame_s)) close();
       if (count == 0) {
         frame_stretch = static_cast<std::uint32_t>(stretch.index());
         if (frames.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
@@ -659,6 +665,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
         std::fill(squares.begin(), squares.end(), 0);
         std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(k * values->size()), values->size(), first.begin());
       }
+      frame_begin = std::min(frame_begin, time);
       for (std::size_t v = 0; v < values->size(); ++v) {
         const double d = rows[k * values->size() + v] - first[v];
         if (!std::isfinite(d)) continue;
