@@ -99,6 +99,21 @@ class Words(Case):
         self.refused("import", "csv", "x", "-o", "y.sdsz", "--skip-lines", "abc", said="--skip-lines: 'abc' is no number that it takes")
         self.refused("label", "auto", self.rec, "--factor", "1,5", said="numbers have a decimal point: 1.5")
 
+    def test_whole_numbers_are_not_negative_nor_octal(self):
+        for bad, why in (("-5", ": none is negative"), ("18446744073709551616", ": it is too large"), ("1.5", ""), ("0x10", ""), ("abc", "")):
+            for args in (["label", "add", self.rec, "-c", "a", "--to-tick", 5000, "--from-tick"],
+                         ["label", "add", self.rec, "-c", "a", "--from", 1, "--to-tick"],
+                         ["label", "move", self.rec, "-n", 1, "--to-tick"], ["label", "rm", self.rec, "--number"],
+                         ["export", "csv", self.rec, "-o", self.path("o/"), "--seed"], ["export", "csv", self.rec, "--jobs"],
+                         ["import", "csv", "x", "-o", "y.sdsz", "--skip-lines"], ["pack", self.rec, "--threads"],
+                         ["plot", self.rec, "--width"], ["serve", "socket", "--max-devices"]):
+                with self.subTest(args=args, bad=bad):
+                    self.refused(*args[:-1], f"{args[-1]}={bad}", said=f"{args[-1]}: '{bad}' is no number that it takes{why}")
+        self.refused("label", "add", self.rec, "-c", "a", "--from", 1, "--to-tick", 2**64 - 1, said="is no time of a recording")
+        run("label", "add", self.rec, "-c", "a", "--from-tick", "010", "--to-tick", "0100")
+        label = json.loads(run("label", "list", self.rec, "--json")[0])["labels"][0]
+        self.assertEqual((label["from"], label["to"]), (0.01, 0.1))
+
     def test_frequencies_and_shares_have_units(self):
         out = self.path("r.sdsz")
         rate = lambda: json.loads(run("info", out, "--json")[0])["recordings"][0]["streams"][0]

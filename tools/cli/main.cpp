@@ -81,7 +81,7 @@ int run_command(int argc, char** argv) {
   sds::cli::add_export(app, run);
   sds::cli::add_import(app, run);
   sds::cli::add_bench(app, run);
-  sds::cli::one_value_each(app);
+  sds::cli::take_values(app);
   const auto words = sds::cli::words_of(argc, argv);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 #include <regex>
 
@@ -142,6 +143,26 @@ std::string reworded(const CLI::App& command, const std::string& text) {
   return text;
 }
 
+// Digits only: CLI11 takes negative numbers for large ones, too large ones for the largest, and "010" for 8.
+CLI::Validator takes_whole_number() {
+  return {[](std::string& text) {
+            const std::string refused = "'" + text + "' is no number that it takes";
+            if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos)
+              return text.starts_with('-') ? refused + ": none is negative" : refused;
+            std::uint64_t number = 0;
+            if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc())
+              return refused + ": it is too large";
+            text = std::to_string(number);
+            return std::string();
+          },
+          "", "takes_whole_number"};
+}
+
+bool is_whole_number(const CLI::Option& option) {
+  const std::string type = option.get_type_name().substr(0, option.get_type_name().find(':'));
+  return type == "N" || type == "UINT" || type == "INT";
+}
+
 }  // namespace
 
 void set_help(CLI::App& app) {
@@ -149,13 +170,14 @@ void set_help(CLI::App& app) {
   app.get_formatter()->column_width(36);
 }
 
-void one_value_each(CLI::App& app) {
-  for (auto* option : app.get_options())
-    if (!option->get_positional()) {
-      option->allow_extra_args(false);
-      if (option->get_items_expected_max() == 0) option->disable_flag_override();
-    }
-  for (auto* command : app.get_subcommands(any_command)) one_value_each(*command);
+void take_values(CLI::App& app) {
+  for (auto* option : app.get_options()) {
+    if (option->get_positional()) continue;
+    option->allow_extra_args(false);
+    if (option->get_items_expected_max() == 0) option->disable_flag_override();
+    if (is_whole_number(*option)) option->transform(takes_whole_number());
+  }
+  for (auto* command : app.get_subcommands(any_command)) take_values(*command);
 }
 
 std::vector<std::string> words_of(int argc, char** argv) {

@@ -11,8 +11,9 @@ namespace sds::cli {
 /// Help pages. Before commands are added: they inherit it.
 void set_help(CLI::App& app);
 
-/// Every option takes one value; those that may be given several times are repeated. After all commands are added.
-void one_value_each(CLI::App& app);
+/// Every option takes one value; those that may be given several times are repeated. Whole numbers are that, and none
+/// is negative. After all commands are added.
+void take_values(CLI::App& app);
 
 /// The words behind the program's name; "help info" is "info --help".
 std::vector<std::string> words_of(int argc, char** argv);
