@@ -386,6 +386,54 @@ class Measured(Case):
     def listed(self, recording):
         return [(l["class"], l["from"], l["to"]) for l in self.said("label", "list", recording)["labels"]]
 
+    def summaries(self, name, values, scale=1.0, offset=0.0, kind="double", block=100):
+        """A packed stream of these values, and what `info`, `stats` and `stats --exact` say of them: text, dict, dict."""
+        values = np.asarray(values, dtype={"double": "<f8", "int16_t": "<i2"}[kind])
+        self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: 100\n"
+                                      f"  content:\n    - {{value: v, type: {kind}, scale: {scale!r}, offset: {offset!r}}}\n")
+        one = self.write(f"{name}.0.sds", plain(*((10 * k, values[k:k + block].tobytes()) for k in range(0, len(values), block))))
+        run("pack", one, "-o", self.path(f"{name}.sdsz"))
+        row = next(line for line in run("info", self.path(f"{name}.sdsz"))[0].splitlines() if line.startswith("    v "))
+        return row, *(self.said("stats", self.path(f"{name}.sdsz"), *how)["channels"][0] for how in ([], ["--exact"]))
+
+    def test_extremes_and_means_are_the_same_by_index_and_by_samples(self):
+        inf = float("inf")
+        number = lambda x: None if x is None or np.isnan(x) else x if np.isfinite(x) else "inf" if x > 0 else "-inf"
+        for case, (raw, scale, offset, kind) in enumerate((
+                ([1e308, 1.5e308] * 500, 1, 0, "double"), ([1, 2, inf], 1, 0, "double"), ([1, -inf, 2], 1, 0, "double"),
+                ([inf, -inf, 3], 1, 0, "double"), ([inf] * 4, -1, 0, "double"), ([1, inf, 2, -inf, np.nan], 0, 3, "double"),
+                ([inf, inf], 0, 1, "double"), ([1e308, -1e308], 10, 0, "double"), (range(-100, 201), -1, 7, "int16_t"),
+                ([1e300, 3e300], -1e-3, 1e297, "double"))):
+            with np.errstate(all="ignore"):
+                values = np.asarray(raw, dtype="f8") * scale + offset
+                values = values[~np.isnan(values)]
+                least, most = (np.min(values), np.max(values)) if len(values) else (None, None)
+                mean = float(np.sum(values.astype(np.longdouble)) / len(values)) if len(values) else None
+            row, indexed, exact = self.summaries(f"E{case}", raw, scale, offset, kind)
+            with self.subTest(case=case):
+                for found in (indexed, exact):
+                    self.assertEqual((found["count"], found["nan"]), (len(values), len(raw) - len(values)))
+                    self.assertEqual((found["min"], found["max"]), (number(least), number(most)))
+                    if number(mean) is None or isinstance(number(mean), str):
+                        self.assertEqual(found["mean"], number(mean))
+                    else:
+                        np.testing.assert_allclose(found["mean"], mean, rtol=1e-14)
+                if len(values):
+                    told = re.search(r"(\S+) to (\S+), mean ([^,\s]+)", row)
+                    np.testing.assert_allclose([float(t) for t in told.groups()], [least, most, mean], rtol=1e-5)
+                    self.assertNotIn("-nan", row)
+
+    def test_deviations_of_values_of_any_size(self):
+        for power in (-310, -170, -150, 0, 150, 300):
+            unit = float(f"1e{power}")
+            _, _, exact = self.summaries("D", [unit, 3 * unit] * 200)
+            os.remove(self.path("D.sdsz"))
+            quality = self.said("check", self.path("D.0.sds"), "--quality")
+            with self.subTest(power=power):
+                np.testing.assert_allclose(exact["deviation"], unit, rtol=1e-6)
+                np.testing.assert_allclose(self.found(quality, "deviation"), unit, rtol=1e-6)
+                np.testing.assert_allclose(self.found(quality, "noise"), unit, rtol=1e-6)
+
     def test_no_frame_of_activity_has_samples_of_both_sides_of_a_gap(self):
         # 100 Hz, blocks of 10. 0 up to 1.2 s, a gap of 0.2 s, then 1000: both sides are silent, and so is every frame of 0.5 s.
         self.write("G.sds.yml", "sds:\n  name: G\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

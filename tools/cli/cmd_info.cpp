@@ -12,6 +12,7 @@
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress_line.hpp"
+#include "query.hpp"
 #include "report.hpp"
 #include "sds/format/sdsz_index.hpp"
 #include "time_span.hpp"
@@ -44,6 +45,7 @@ struct StreamFacts {
   std::uint64_t last_block = 0;
   std::vector<ColumnFacts> columns;  // by the layout's columns; empty for plain files
   Layout layout;
+  std::vector<ValueSummary> read;  // where the index does not tell what a channel's values are
 };
 
 std::string utc_text(const std::string& utc_ns) {
@@ -51,16 +53,6 @@ std::string utc_text(const std::string& utc_ns) {
   if (std::from_chars(utc_ns.data(), utc_ns.data() + utc_ns.size(), ns).ec != std::errc{}) return utc_ns;
   const auto t = static_cast<std::time_t>(ns / 1'000'000'000);
   return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03} UTC", fmt::gmtime(t), ns / 1'000'000 % 1000);
-}
-
-void merge(ColumnStatistics& into, const ColumnStatistics& s) {
-  if (s.count > 0) {
-    into.min = into.count == 0 ? s.min : std::min(into.min, s.min);
-    into.max = into.count == 0 ? s.max : std::max(into.max, s.max);
-  }
-  into.count += s.count;
-  into.nan_count += s.nan_count;
-  into.sum += s.sum;
 }
 
 // What the index says of each stream's columns; the index is read once, however many streams there are.
@@ -80,7 +72,7 @@ std::vector<IndexedColumns> read_statistics(const SdszReader& reader) {
         if (stream.sections++ == 0) stream.columns.resize(statistics.size());
         if (statistics.empty() || statistics.size() != stream.columns.size()) stream.whole = false;
         for (std::size_t c = 0; c < std::min(statistics.size(), stream.columns.size()); ++c)
-          merge(stream.columns[c], statistics[c]);
+          add_statistics(stream.columns[c], statistics[c]);
       });
   return done ? streams : std::vector<IndexedColumns>();
 }
@@ -105,6 +97,19 @@ void take_tick(std::uint64_t ordinal, std::uint64_t tick, StreamFacts& facts) {
     facts.last_block = ordinal;
     facts.last_tick = tick;
   }
+}
+
+// The column that holds a channel by itself, if there is one: bit-fields share theirs, arrays have several.
+const ColumnFacts* column_of(const Channel& channel, const StreamFacts& facts) {
+  for (std::size_t c = 0; c < facts.columns.size(); ++c)
+    if (facts.layout.columns[c].byte_offset == channel.byte_offset && channel.bits == 0) return &facts.columns[c];
+  return nullptr;
+}
+
+// Whether what `range_text()` tells of a channel has to be read.
+bool is_undecided(const Channel& channel, const StreamFacts& facts) {
+  const ColumnFacts* column = column_of(channel, facts);
+  return column != nullptr && column->known && channel.count() == 1 && !physical_summary(channel, column->statistics);
 }
 
 // What only the log has. With it the cursor comes to the section `damaged`, if there is one, and notes what is lost.
@@ -142,7 +147,7 @@ void take_statistics(const SdszStream& stream, const IndexedColumns& known, Stre
 }
 
 Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t index,
-                                      const std::vector<IndexedColumns>& indexed) {
+                                      const std::vector<IndexedColumns>& indexed, const OnProgress& on_progress) {
   const SdszReader& reader = *recording.sdsz();
   const SdszStream& stream = reader.streams()[index];
   const StreamInfo& info = recording.streams()[index];
@@ -158,6 +163,15 @@ Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t in
   }
   facts.columns.resize(stream.layout.columns.size());
   if (index < indexed.size()) take_statistics(stream, indexed[index], facts);
+  if (info.metadata && std::any_of(info.metadata->channels.begin(), info.metadata->channels.end(),
+                                   [&](const Channel& channel) { return is_undecided(channel, facts); })) {
+    auto read = summarize_values(recording, {index}, true, {}, on_progress);
+    if (read) {
+      facts.read = std::move(*read);
+    } else if (read.error().code != ErrorCode::limit) {
+      return fail(read);
+    }
+  }
   if (info.metadata && info.metadata->sample_bytes > 0) {
     // Blocks may hold bytes that are no whole sample: where the index counts the samples, it is right.
     const auto counted = std::find_if(facts.columns.begin(), facts.columns.end(), [](const ColumnFacts& c) {
@@ -209,20 +223,20 @@ std::string type_text(const Channel& channel) {
   return text;
 }
 
-// The column that holds a channel by itself, if there is one: bit-fields share theirs, arrays have several.
-const ColumnFacts* column_of(const Channel& channel, const StreamFacts& facts) {
-  for (std::size_t c = 0; c < facts.columns.size(); ++c)
-    if (facts.layout.columns[c].byte_offset == channel.byte_offset && channel.bits == 0) return &facts.columns[c];
-  return nullptr;
-}
-
-std::string range_text(const Channel& channel, const ColumnFacts* column) {
+std::string range_text(const Metadata& metadata, const Channel& channel, const StreamFacts& facts) {
+  const ColumnFacts* column = column_of(channel, facts);
   if (column == nullptr || !column->known || column->statistics.count == 0 || channel.count() != 1) return "";
-  const auto physical = [&](double raw) { return raw * channel.scale + channel.offset; };
-  const auto& s = column->statistics;
-  std::string text = fmt::format("{:.6g} to {:.6g}, mean {:.6g}", physical(s.min), physical(s.max),
-                                 physical(s.sum / static_cast<double>(s.count)));
-  if (s.nan_count > 0) text += fmt::format(", {} NaN", s.nan_count);
+  auto summary = physical_summary(channel, column->statistics);
+  if (!summary && !facts.read.empty()) {
+    std::size_t value = 0;  // the channel's, of all
+    for (const Channel* before = metadata.channels.data(); before != &channel; ++before) value += before->count();
+    summary = facts.read[value];
+  }
+  if (!summary) return "";
+  std::string text = summary->count == 0
+                         ? ""
+                         : fmt::format("{:.6g} to {:.6g}, mean {:.6g}", summary->min, summary->max, summary->mean);
+  if (summary->nan_count > 0) text += fmt::format("{}{} NaN", text.empty() ? "" : ", ", summary->nan_count);
   return text;
 }
 
@@ -268,7 +282,8 @@ void print_stream(const StreamInfo& info, const StreamFacts& facts) {
         channel.offset == 0 ? fmt::format("{}", channel.scale) : fmt::format("{} + {}", channel.scale, channel.offset);
     std::string row =
         fmt::format("    {:<16} {:<12} {:<16} {:<16}", channel.name, type_text(channel), scale, channel.unit);
-    if (column != nullptr) row += fmt::format("{:<23} {}", column->pipeline, range_text(channel, column));
+    if (column != nullptr)
+      row += fmt::format("{:<23} {}", column->pipeline, range_text(*info.metadata, channel, facts));
     row.erase(row.find_last_not_of(' ') + 1);
     fmt::print("{}\n", row);
   }
@@ -338,7 +353,11 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
       if (column->known && column->statistics.count > 0 && channel.count() == 1) {
         c["raw_min"] = column->statistics.min;
         c["raw_max"] = column->statistics.max;
-        c["raw_mean"] = column->statistics.sum / static_cast<double>(column->statistics.count);
+        Channel raw = channel;
+        raw.scale = 1;
+        raw.offset = 0;
+        const auto summary = physical_summary(raw, column->statistics);
+        c["raw_mean"] = summary ? nlohmann::json(summary->mean) : nlohmann::json(nullptr);
         c["nan_count"] = column->statistics.nan_count;
       }
     }
@@ -351,7 +370,8 @@ Expected<std::vector<StreamFacts>> facts_of(const Recording& recording, const On
   std::vector<StreamFacts> all;
   const auto indexed = recording.sdsz() ? read_statistics(*recording.sdsz()) : std::vector<IndexedColumns>();
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    auto facts = recording.sdsz() ? facts_of_packed(recording, i, indexed) : facts_of_plain(recording, i, on_progress);
+    auto facts = recording.sdsz() ? facts_of_packed(recording, i, indexed, on_progress)
+                                  : facts_of_plain(recording, i, on_progress);
     if (!facts) return fail(facts);
     all.push_back(std::move(*facts));
   }

@@ -9,6 +9,7 @@
 #include "channel_values.hpp"
 #include "class_cover.hpp"
 #include "label_file.hpp"
+#include "moments.hpp"
 #include "sampled_time.hpp"
 #include "session_ids.hpp"
 #include "stream_checker.hpp"
@@ -108,9 +109,8 @@ class ValueAssessor {
   ValueQuality finish(double end) {
     if (run_ > 0) end_run(end);
     if (result_.count > 0) {
-      const auto n = static_cast<double>(result_.count);
-      result_.mean = first_ + sum_ / n;
-      result_.deviation = std::sqrt(std::max(0.0, squares_ / n - (sum_ / n) * (sum_ / n)));
+      result_.mean = moments_.mean();
+      result_.deviation = moments_.deviation();
     }
     if (limits_ && !flags_) {
       const auto raw = [&](double physical) { return (physical - channel_.offset) / channel_.scale; };
@@ -137,15 +137,10 @@ class ValueAssessor {
       ++result_.infinite;
       return;
     }
-    if (result_.count++ == 0) {
-      first_ = value;
-      result_.min = result_.max = value;
-    }
+    if (result_.count++ == 0) result_.min = result_.max = value;
     result_.min = std::min(result_.min, value);
     result_.max = std::max(result_.max, value);
-    const double d = value - first_;
-    sum_ += d;
-    squares_ += d * d;
+    moments_.add(value);
     kept_.add(static_cast<float>(value));
     if (limits_) {
       // The limits are compared in raw units, which are whole numbers.
@@ -163,15 +158,11 @@ class ValueAssessor {
       run_begin_ = time;
     }
     // About the window's own first value: whatever the stream began with costs no precision.
-    if (window_ == 0) window_first_ = value;
-    window_sum_ += value - window_first_;
-    window_squares_ += (value - window_first_) * (value - window_first_);
-    if (++window_ == 256) {
-      const double power = window_squares_ / 256 - (window_sum_ / 256) * (window_sum_ / 256);
+    window_.add(value);
+    if (window_.count() == 256) {
       // Below what the sums can resolve, all values were equal.
-      if (power > 1e-14 * (window_squares_ / 256)) noise_ = std::min(noise_, std::sqrt(power));
-      window_ = 0;
-      window_sum_ = window_squares_ = 0;
+      if (window_.variance() > 1e-14L * window_.square_about_first()) noise_ = std::min(noise_, window_.deviation());
+      window_ = {};
     }
   }
 
@@ -189,19 +180,14 @@ class ValueAssessor {
   ValueQuality result_;
   std::optional<std::pair<double, double>> limits_;
   bool flags_ = false;
-  double first_ = 0;
-  double sum_ = 0;
-  double squares_ = 0;
+  Moments moments_;
   std::uint64_t at_limits_ = 0;
   FlatTop top_{1};
   FlatTop bottom_{-1};
   std::uint64_t run_ = 0;
   double run_value_ = 0;
   double run_begin_ = 0;
-  std::size_t window_ = 0;
-  double window_first_ = 0;
-  double window_sum_ = 0;
-  double window_squares_ = 0;
+  Moments window_;  // of up to 256 values
   double noise_ = std::numeric_limits<double>::infinity();
   EvenSample<float> kept_{ValueQuality::max_kept};
 };

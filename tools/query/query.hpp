@@ -56,6 +56,12 @@ struct ValueSummary {
   bool from_index = false;
 };
 
+/// Statistics of several sections together.
+void add_statistics(ColumnStatistics& all, const ColumnStatistics& more);
+/// What they say of a channel of one element, in its physical units; nothing where they do not tell: a sum that is more
+/// than a double holds, values that a scale of 0 makes no numbers of.
+std::optional<ValueSummary> physical_summary(const Channel& channel, const ColumnStatistics& statistics);
+
 /// Of every value of the chosen streams: from the index's statistics where that is enough, by reading where it is not
 /// (plain files, open recordings, wide arrays, bit-fields) or where `exact` asks for the deviation. `within`: of the
 /// samples of each stream at these times, which are read.

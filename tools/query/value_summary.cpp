@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "channel_values.hpp"
+#include "moments.hpp"
 #include "query.hpp"
 #include "sample_reader.hpp"
 
@@ -45,51 +46,43 @@ std::map<std::uint32_t, std::vector<IndexedStatistics>> statistics_of_all(const 
   return all;
 }
 
-// Sums about the first finite value, so that an offset does not cost precision.
-struct Moments {
-  std::uint64_t count = 0;
-  std::uint64_t nan_count = 0;
-  std::optional<double> first;
-  double min = 0;
-  double max = 0;
-  double sum = 0;
-  double squares = 0;
-  long double sum_of_large = 0;  // whose squares a double has no room for
-  long double squares_of_large = 0;
-  std::optional<double> infinite;  // or not a number, of both signs
+// Infinite where values are, and not a number where these are of both signs; of one sign of NaN, whatever a machine
+// makes of it.
+double sum_of_infinite(double a, double b) {
+  const double sum = (std::isinf(a) ? a : 0) + (std::isinf(b) ? b : 0);
+  return std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN() : sum;
+}
+
+// Of values that are read.
+class ReadValues {
+ public:
   void add(double value) {
     if (std::isnan(value)) {
-      ++nan_count;
+      ++nan_count_;
       return;
     }
-    if (count++ == 0) min = max = value;
-    min = std::min(min, value);
-    max = std::max(max, value);
-    if (std::isinf(value)) {
-      infinite = infinite.value_or(0) + value;
-      return;
-    }
-    if (!first) first = value;
-    const double d = value - *first;
-    if (std::abs(d) < 1e120) {
-      sum += d;
-      squares += d * d;
-    } else {
-      const long double large = static_cast<long double>(value) - *first;
-      sum_of_large += large;
-      squares_of_large += large * large;
-    }
+    if (count_++ == 0) min_ = max_ = value;
+    min_ = std::min(min_, value);
+    max_ = std::max(max_, value);
+    if (std::isfinite(value)) finite_.add(value);
   }
-  [[nodiscard]] long double mean_about_first() const { return (sum + sum_of_large) / static_cast<long double>(count); }
-  [[nodiscard]] double mean() const {
-    return infinite ? *infinite : static_cast<double>(mean_about_first() + first.value_or(0));
+  void tell(ValueSummary& summary) const {
+    summary.count = count_;
+    summary.nan_count = nan_count_;
+    summary.min = min_;
+    summary.max = max_;
+    if (count_ == 0) return;
+    const bool all_finite = finite_.count() == count_;
+    summary.mean = all_finite ? finite_.mean() : sum_of_infinite(min_, max_);
+    summary.deviation = all_finite ? finite_.deviation() : std::numeric_limits<double>::quiet_NaN();
   }
-  [[nodiscard]] double deviation() const {
-    if (infinite) return std::numeric_limits<double>::quiet_NaN();
-    const long double about = mean_about_first();
-    return static_cast<double>(
-        std::sqrt(std::max(0.0L, (squares + squares_of_large) / static_cast<long double>(count) - about * about)));
-  }
+
+ private:
+  std::uint64_t count_ = 0;
+  std::uint64_t nan_count_ = 0;
+  double min_ = 0;
+  double max_ = 0;
+  Moments finite_;
 };
 
 }  // namespace
@@ -112,6 +105,37 @@ std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout
     if (!std::isnan(a) && !std::isnan(b)) ranges[v] = {std::min(a, b), std::max(a, b), s->nan_count > 0};
   }
   return ranges;
+}
+
+void add_statistics(ColumnStatistics& all, const ColumnStatistics& more) {
+  if (more.count > 0) {
+    all.min = all.count == 0 ? more.min : std::min(all.min, more.min);
+    all.max = all.count == 0 ? more.max : std::max(all.max, more.max);
+  }
+  all.count += more.count;
+  all.nan_count += more.nan_count;
+  all.sum += more.sum;
+}
+
+std::optional<ValueSummary> physical_summary(const Channel& channel, const ColumnStatistics& statistics) {
+  ValueSummary summary;
+  summary.count = statistics.count;
+  summary.nan_count = statistics.nan_count;
+  if (statistics.count == 0) return summary;
+  const double a = channel.is_raw() ? statistics.min : statistics.min * channel.scale + channel.offset;
+  const double b = channel.is_raw() ? statistics.max : statistics.max * channel.scale + channel.offset;
+  if (std::isnan(a) || std::isnan(b)) return std::nullopt;  // how many are is not known
+  summary.min = std::min(a, b);
+  summary.max = std::max(a, b);
+  if (!std::isfinite(a) || !std::isfinite(b)) {
+    summary.mean = sum_of_infinite(a, b);
+    return summary;
+  }
+  const auto count = static_cast<double>(statistics.count);
+  const double sum = channel.is_raw() ? statistics.sum : statistics.sum * channel.scale + channel.offset * count;
+  if (!std::isfinite(sum)) return std::nullopt;  // more than a double holds
+  summary.mean = sum / count;
+  return summary;
 }
 
 Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
@@ -143,34 +167,24 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
       const auto& statistics = indexed[static_cast<std::uint32_t>(index)];
       const SdszStream& packed = recording.sdsz()->streams()[index];
       from_index = statistics.size() == packed.data.size();
-      std::vector<double> sums(values.size());
-      for (std::size_t i = 0; from_index && i < statistics.size(); ++i) {
-        const auto& entry = statistics[i];
-        const auto ranges = ranges_of_section(metadata, packed.layout, entry.statistics, values);
+      std::vector<ColumnStatistics> all(values.size());
+      for (std::size_t i = 0; from_index && i < statistics.size(); ++i)
         for (std::size_t v = 0; v < values.size() && from_index; ++v) {
-          const Channel& channel = metadata.channels[values[v].channel];
-          const ColumnStatistics* found =
-              statistics_of_value(channel, values[v].element, packed.layout, entry.statistics);
-          if (found == nullptr) {
-            from_index = false;
-            break;
-          }
-          ValueSummary& summary = of_stream[v];
-          summary.nan_count += found->nan_count;
-          if (found->count == 0) continue;
-          summary.min = summary.count == 0 ? ranges[v].low : std::min(summary.min, ranges[v].low);
-          summary.max = summary.count == 0 ? ranges[v].high : std::max(summary.max, ranges[v].high);
-          summary.count += found->count;
-          sums[v] += channel.is_raw() ? found->sum
-                                      : found->sum * channel.scale + channel.offset * static_cast<double>(found->count);
+          const ColumnStatistics* found = statistics_of_value(metadata.channels[values[v].channel], values[v].element,
+                                                              packed.layout, statistics[i].statistics);
+          from_index = found != nullptr;
+          if (from_index) add_statistics(all[v], *found);
         }
+      for (std::size_t v = 0; v < values.size() && from_index; ++v) {
+        const auto summary = physical_summary(metadata.channels[values[v].channel], all[v]);
+        from_index = summary.has_value();
+        if (!from_index) break;
+        of_stream[v].count = summary->count;
+        of_stream[v].nan_count = summary->nan_count;
+        of_stream[v].min = summary->min;
+        of_stream[v].max = summary->max;
+        of_stream[v].mean = summary->mean;
       }
-      for (std::size_t v = 0; v < values.size(); ++v)
-        if (of_stream[v].count > 0) of_stream[v].mean = sums[v] / static_cast<double>(of_stream[v].count);
-      // A sum of finite values may be more than a double holds.
-      from_index = from_index && std::none_of(of_stream.begin(), of_stream.end(), [](const ValueSummary& s) {
-                     return !std::isfinite(s.mean) && std::isfinite(s.min) && std::isfinite(s.max);
-                   });
       for (auto& summary : of_stream) summary.from_index = from_index;
     }
     if (!from_index) {
@@ -178,7 +192,7 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
       options.within = within.of(index);
       auto reader = SampleReader::open(recording, index, options, on_progress);
       if (!reader) return fail(reader);
-      std::vector<Moments> moments(values.size());
+      std::vector<ReadValues> read(values.size());
       std::vector<double> column;
       for (;;) {
         auto run = reader->next();
@@ -188,20 +202,10 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
         for (std::size_t v = 0; v < values.size(); ++v) {
           physical_values(metadata.channels[values[v].channel], values[v].element, (*run)->data, (*run)->count,
                           metadata.sample_bytes, column.data());
-          for (const double value : column) moments[v].add(value);
+          for (const double value : column) read[v].add(value);
         }
       }
-      for (std::size_t v = 0; v < values.size(); ++v) {
-        const Moments& m = moments[v];
-        ValueSummary& summary = of_stream[v];
-        summary.count = m.count;
-        summary.nan_count = m.nan_count;
-        summary.min = m.min;
-        summary.max = m.max;
-        if (m.count == 0) continue;
-        summary.mean = m.mean();
-        summary.deviation = m.deviation();
-      }
+      for (std::size_t v = 0; v < values.size(); ++v) read[v].tell(of_stream[v]);
     }
     summaries.insert(summaries.end(), of_stream.begin(), of_stream.end());
   }
