@@ -434,6 +434,15 @@ class Measured(Case):
                 np.testing.assert_allclose(self.found(quality, "deviation"), unit, rtol=1e-6)
                 np.testing.assert_allclose(self.found(quality, "noise"), unit, rtol=1e-6)
 
+    def test_what_is_no_number_and_what_is_infinite_are_told_alike(self):
+        # JSON has neither: NaN is null, infinities are texts.
+        one, other = self.stream("S", [1, np.nan, 3], kind="double"), self.stream("T", [1, 2, np.inf], kind="double")
+        found = self.said("compare", one, other, "-s", "S=T")["streams"][0]["channels"][0]
+        self.assertEqual((found["different"], found["max_difference"]), (2, "inf"))
+        self.assertEqual((found["first"]["a"], found["first"]["b"]), (None, 2))
+        found = self.said("stats", other)["channels"][0]
+        self.assertEqual((found["max"], found["mean"], found["deviation"]), ("inf", "inf", None))
+
     def test_no_frame_of_activity_has_samples_of_both_sides_of_a_gap(self):
         # 100 Hz, blocks of 10. 0 up to 1.2 s, a gap of 0.2 s, then 1000: both sides are silent, and so is every frame of 0.5 s.
         self.write("G.sds.yml", "sds:\n  name: G\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

@@ -380,7 +380,7 @@ int run_compare(const Options& o) {
     print_json(nlohmann::json{{"streams", result.streams},
                               {"compared_s", result.compared_s},
                               {"agreed_s", result.agreed_s},
-                              {"kappa", std::isfinite(result.kappa) ? nlohmann::json(result.kappa) : nullptr},
+                              {"kappa", result.kappa},
                               {"table", table}});
     return 0;
   }

@@ -55,8 +55,6 @@ void print_stream(const StreamQuality& s) {
   }
 }
 
-nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
-
 struct Tally {
   double total_s = 0;
   std::map<std::string, double> classes;  // labelled seconds
@@ -106,11 +104,11 @@ nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<s
                                     {"count", v.count},
                                     {"nan", v.nan},
                                     {"infinite", v.infinite},
-                                    {"min", number(v.min)},
-                                    {"max", number(v.max)},
-                                    {"mean", number(v.mean)},
-                                    {"deviation", number(v.deviation)},
-                                    {"noise", number(v.noise)},
+                                    {"min", v.min},
+                                    {"max", v.max},
+                                    {"mean", v.mean},
+                                    {"deviation", v.deviation},
+                                    {"noise", v.noise},
                                     {"clipped", v.clipped},
                                     {"longest_run", v.longest_run},
                                     {"longest_run_s", v.longest_run_s},

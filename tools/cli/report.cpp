@@ -78,10 +78,18 @@ nlohmann::json durations_json(const DurationHistogram& durations) {
           {"p99_ns", ns(0.99)},         {"max_ns", durations.max().count()}};
 }
 
-// JSON has no infinity.
-nlohmann::json number(double value, const std::string& exact = "") {
-  if (!exact.empty()) return nlohmann::json::parse(exact);
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(fmt::format("{}", value));
+nlohmann::json number(double value, const std::string& exact) {
+  return exact.empty() ? nlohmann::json(value) : nlohmann::json::parse(exact);
+}
+
+// JSON has no numbers for what is none, or infinite.
+void tell_not_finite(nlohmann::json& json) {
+  if (json.is_structured()) {
+    for (auto& part : json) tell_not_finite(part);
+  } else if (json.is_number_float() && !std::isfinite(json.get<double>())) {
+    const auto value = json.get<double>();
+    json = std::isnan(value) ? nlohmann::json(nullptr) : nlohmann::json(value > 0 ? "inf" : "-inf");
+  }
 }
 
 }  // namespace
@@ -89,6 +97,7 @@ nlohmann::json number(double value, const std::string& exact = "") {
 void print_json(const nlohmann::json& report, std::FILE* to) {
   g_reported = true;
   auto whole = report;
+  tell_not_finite(whole);
   if (whole.contains("damages") && !whole.contains("not_closed")) whole["not_closed"] = not_closed_json();
   for (const auto& error : errors_told())
     whole["errors"].push_back(
@@ -170,8 +179,8 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
       nlohmann::json channel{{"name", c.name},
                              {"values", c.values},
                              {"different", c.different},
-                             {"max_difference", number(c.max_difference)},
-                             {"mean_difference", number(c.mean_difference)}};
+                             {"max_difference", c.max_difference},
+                             {"mean_difference", c.mean_difference}};
       if (c.first)
         channel["first"] = {{"tick", c.first->tick},
                             {"seconds", c.first->seconds},
