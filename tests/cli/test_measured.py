@@ -443,6 +443,17 @@ class Measured(Case):
         found = self.said("stats", other)["channels"][0]
         self.assertEqual((found["max"], found["mean"], found["deviation"]), ("inf", "inf", None))
 
+    def test_integers_of_64_bits_are_compared_with_doubles_exactly(self):
+        for number, (a, b, difference) in enumerate(((2**64 - 1, 2.0**64, 1), (2**64 - 1, 2.0**64 - 2048, 2047), (2**63, 2.0**63, 0),
+                                                     (2**53 + 1, 2.0**53, 1), (2**64 - 1, 2.0**65, 2**64 + 1))):
+            for name, kind, data in (("A", "uint64_t", np.uint64(a)), ("B", "double", np.float64(b))):
+                self.write(f"{name}{number}.sds.yml", f"sds:\n  name: {name}{number}\n  sample-frequency: 100\n"
+                                                      f"  content:\n    - {{value: v, type: {kind}}}\n")
+                self.write(f"{name}{number}.0.sds", plain((0, data.tobytes())))
+            found = self.said("compare", self.path(f"A{number}.0.sds"), self.path(f"B{number}.0.sds"))["streams"][0]["channels"][0]
+            with self.subTest(a=a, b=b):
+                self.assertEqual((found["different"], found["max_difference"]), (int(difference != 0), float(difference)))
+
     def test_no_frame_of_activity_has_samples_of_both_sides_of_a_gap(self):
         # 100 Hz, blocks of 10. 0 up to 1.2 s, a gap of 0.2 s, then 1000: both sides are silent, and so is every frame of 0.5 s.
         self.write("G.sds.yml", "sds:\n  name: G\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")

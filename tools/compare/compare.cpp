@@ -63,13 +63,13 @@ bool is_wide(const Channel& channel) {
   return channel.bits == 0 && (channel.type == ScalarType::u64 || channel.type == ScalarType::i64);
 }
 
-// The stored value, where it is a whole number of no more than 64 bits.
+// The stored value, where it is a whole number that is not beyond all comparison with integers of 64 bits.
 std::optional<Wide> whole_value(const Channel& channel, const std::byte* sample, std::size_t i) {
   const std::byte* p = sample + channel.byte_offset + i * size_of(channel.type);
   if (is_wide(channel))
     return channel.type == ScalarType::u64 ? Wide{load_le<std::uint64_t>(p)} : Wide{load_le<std::int64_t>(p)};
   const double raw = raw_value(channel, sample, i);
-  if (std::trunc(raw) != raw || std::abs(raw) >= 0x1p64) return std::nullopt;
+  if (std::trunc(raw) != raw || std::abs(raw) >= 0x1p100) return std::nullopt;
   return static_cast<Wide>(raw);
 }
 
