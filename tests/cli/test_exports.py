@@ -690,7 +690,7 @@ class Exports(Case):
         self.write("S.0.sds", plain(*[(10 * k, struct.pack("<f", k)) for k in range(50)]))
         for interval in ("33.3ms", "0.0005", "1.5ms"):
             _, err = run("export", "qeexo", self.path("S.0.sds"), "--interval", interval, "-o", self.path("q.csv"), expect=2)
-            self.assertIn("interval", err)
+            self.assertIn(f"--interval: '{interval}' is no whole number of milliseconds", err)
         for interval in ("33ms", "0.033", "1ms", "0.07"):
             run("export", "qeexo", self.path("S.0.sds"), "--interval", interval, "-o", self.path("q.csv"), "-f")
 

@@ -102,7 +102,7 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   if (info.format == Format::npz) command->add_flag("--compress", o->exports.compress, "Deflate the arrays");
   if (info.format == Format::qeexo) {
     command->add_option("--interval", o->exports.interval_s, "Length of a row (default 50ms; a number alone: seconds)")
-        ->transform(takes_time())
+        ->transform(takes_time_of_milliseconds())
         ->type_name("TIME");
     command->add_option("--class", o->exports.label, "The label of every row (default: the recording's labels)")
         ->type_name("NAME");

@@ -18,17 +18,37 @@ CLI::Validator takes_time() {
           "", "takes_time"};
 }
 
+namespace {
+
+Expected<double> parse_milliseconds(const std::string& text, int bare_exponent) {
+  const auto time = parse_time(text, bare_exponent);
+  if (!time) return time;
+  const double ms = std::round(*time * 1e3);
+  if (!(std::abs(ms) < 1e15) || std::abs(*time * 1e3 - ms) > 1e-9 * std::max(1.0, std::abs(ms)))
+    return fail(ErrorCode::usage, fmt::format("'{}' is no whole number of milliseconds", text));
+  return ms;
+}
+
+}  // namespace
+
 CLI::Validator takes_milliseconds() {
   return {[](std::string& text) {
-            const auto time = parse_time(text, -3);
-            if (!time) return time.error().message;
-            const double ms = std::round(*time * 1e3);
-            if (!(std::abs(ms) < 1e15) || std::abs(*time * 1e3 - ms) > 1e-6)
-              return fmt::format("'{}' is no whole number of milliseconds", text);
-            text = fmt::format("{:.0f}", ms);
+            const auto ms = parse_milliseconds(text, -3);
+            if (!ms) return ms.error().message;
+            text = fmt::format("{:.0f}", *ms);
             return std::string();
           },
           "", "takes_milliseconds"};
+}
+
+CLI::Validator takes_time_of_milliseconds() {
+  return {[](std::string& text) {
+            const auto ms = parse_milliseconds(text, 0);
+            if (!ms) return ms.error().message;
+            text = fmt::format("{}", *ms / 1e3);
+            return std::string();
+          },
+          "", "takes_time_of_milliseconds"};
 }
 
 CLI::Validator takes_frequency() {

@@ -11,8 +11,10 @@ namespace sds::cli {
 
 /// A time or a duration, with its unit or in seconds; the option's number is in seconds.
 CLI::Validator takes_time();
-/// The same in whole milliseconds.
+/// The same in whole milliseconds; a number alone and the option's number are milliseconds, too.
 CLI::Validator takes_milliseconds();
+/// A time like takes_time(), of whole milliseconds.
+CLI::Validator takes_time_of_milliseconds();
 /// "1600", "1600Hz", "16kHz"; in Hz.
 CLI::Validator takes_frequency();
 /// "0.5" or "50%"; from 0 to 1.

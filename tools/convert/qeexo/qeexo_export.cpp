@@ -89,8 +89,8 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   const double interval = std::round(options.interval_s * 1000);
   if (!(interval >= 1)) return fail(ErrorCode::usage, "the interval must be at least 1 ms");
   if (std::abs(options.interval_s * 1000 - interval) > 1e-9 * interval)
-    return fail(ErrorCode::usage, fmt::format("times of rows are whole milliseconds: an interval of {} ms is none",
-                                              options.interval_s * 1000));
+    return fail(ErrorCode::usage,
+                fmt::format("times of rows are whole milliseconds: an interval of {} s is none", options.interval_s));
   ExportReport report;
   TextCaches caches;
   std::vector<Sensor> sensors;
