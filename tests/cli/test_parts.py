@@ -213,6 +213,13 @@ class Parts(Case):
         self.assertIn(told, run("cut", *files, "--from", 1, "-o", self.path("c.sdsz"))[1])
         self.assertIn(told, run("export", "npz", *files, "-o", self.path("o.npz"))[1])
         self.assertNotIn("rounded", run("label", "list", self.path("p.sdsz"))[1])
+        for command in (["export", "csv", "--label", "sit", "-o", self.path("csv/")], ["export", "npz", "--label", "sit", "-o", self.path("l.npz")],
+                        ["export", "wav", "--label", "sit", "-o", self.path("wav/")], ["export", "qeexo", "-o", self.path("q.csv")],
+                        ["export", "edge-impulse", "-o", self.path("e/")], ["export", "edge-impulse", "--multi-label", "-o", self.path("m/")],
+                        ["stats", "--label", "sit"], ["plot", "-o", self.path("p.html")]):
+            with self.subTest(command=command):
+                self.assertEqual(run(*command, *files)[1].count(told), 1)
+        self.assertNotIn(told, run("stats", *files)[1])
 
     def test_a_label_chooses_time_of_the_stream_that_it_is_about(self):
         both = self.pack("ab.sdsz", self.stream("A"), self.stream("B"))

@@ -173,6 +173,7 @@ int run_stats(const Options& o) {
   const bool part = *within != StreamTimes();
   if (o.exact && part) return fail_with({ErrorCode::usage, "--exact: a part of the time is always read", {}, {}});
   tell_only_within(*recording, *within);
+  warn_of_rounded(*recording, o.part);
   std::vector<std::string> left_out;  // of several streams, those of which nothing was asked for
   if (streams->size() > 1 && !within->of_any().empty())
     std::erase_if(*streams, [&](std::size_t i) {

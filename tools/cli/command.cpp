@@ -169,6 +169,13 @@ void warn_of_rounded(std::size_t labels, const LabelFile& file) {
                      counted(labels, "label"), labels == 1 ? "is" : "are", file.tick_frequency.to_string()));
 }
 
+void warn_of_rounded(const Recording& recording, const PartOptions& part) {
+  if (part.labels.empty()) return;
+  const auto labels = labels_of(recording);
+  const auto note = labels ? note_of_rounded(*labels) : std::nullopt;
+  if (note) warn(*note);
+}
+
 std::string human_bytes(std::uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (value < 1e3) return fmt::format("{} B", bytes);

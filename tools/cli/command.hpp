@@ -105,6 +105,8 @@ std::string only_about_others(const std::string& name);
 
 /// Says that so many labels were put on ticks of the file that may not choose their samples (add_labels()).
 void warn_of_rounded(std::size_t labels, const LabelFile& file);
+/// Of a part that is chosen by labels: that those of several files are rounded (note_of_rounded()), where they are.
+void warn_of_rounded(const Recording& recording, const PartOptions& part);
 
 /// "12.3 MB"
 std::string human_bytes(std::uint64_t bytes);

@@ -48,12 +48,17 @@ Error nothing_within(const Recording& recording, const std::vector<std::size_t>&
           {}};
 }
 
+void tell_rounded(const LabelFile& labels, PlannedExport& plan) {
+  if (auto note = note_of_rounded(labels)) plan.notes.push_back(std::move(*note));
+}
+
 // Where the labels are that were asked for, within the rest of what was: of each stream those that are about it, or
 // about the whole recording.
 Expected<StreamTimes> labelled(const Recording& recording, const PartOptions& part,
                                const std::vector<std::size_t>& streams, LookedAt& looked) {
   auto file = labels_of(recording);
   if (!file) return fail(file);
+  tell_rounded(*file, looked.plan);
   std::set<std::string> missing(part.labels.begin(), part.labels.end());
   std::set<std::string> classes;
   for (const auto& label : file->labels) {
@@ -215,6 +220,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
   if (files && request.file_an_event) {
     auto labels = labels_of(recording);
     if (!labels) return fail(labels);
+    tell_rounded(*labels, plan);
     any_events = std::any_of(streams->begin(), streams->end(), [&](std::size_t s) {
       return !events_of(*labels, recording.streams()[s].id, {}, all_time).empty();
     });
@@ -249,6 +255,7 @@ Expected<void> plan(const Recording& recording, const ExportRequest& request, co
     if (!files && request.file_an_event && (request.class_name.empty() || !request.part.labels.empty())) {
       auto labels = labels_of(recording);
       if (!labels) return fail(labels);
+      tell_rounded(*labels, plan);
       const auto events = events_of(*labels, info.id, request.part, *times_asked_for);
       if (events.empty() && !request.part.labels.empty()) {
         looked.nothing = Error{ErrorCode::usage, "has no label in the time that was asked for", plan.paths.front(), {}};

@@ -231,8 +231,10 @@ int fail_shown(const Options& o, Error error) {
 
 void print_files(const ExportReport& report, const Options& o, nlohmann::json& all) {
   std::set<std::string> told;
+  std::vector<std::string> notes;
   for (const auto& note : report.notes)
-    if (told.insert(note).second) warn(note);
+    if (told.insert(note).second) notes.push_back(note);
+  for (const auto& note : notes) warn(note);
   std::uint64_t bytes = 0;
   std::error_code ignored;
   for (const auto& file : report.files) {
@@ -246,7 +248,7 @@ void print_files(const ExportReport& report, const Options& o, nlohmann::json& a
                    {"samples", report.samples},
                    {"bytes", bytes},
                    {"values_not_written", report.values_not_written},
-                   {"notes", report.notes}});
+                   {"notes", notes}});
   } else if (report.files.size() == 1 && report.streams == 0) {
     fmt::print("{}: {}\n", shown(o, report.files.front()).string(), human_bytes(bytes));
   } else if (report.files.size() == 1) {

@@ -468,6 +468,7 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
   if (plot.panels.empty()) return fail(ErrorCode::bad_input, "there is no stream of values to draw", recording.path());
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
+  if (auto note = note_of_rounded(*labels)) plot.notes.push_back(std::move(*note));
   for (const auto& label : labels->labels) {
     const PlotLabel drawn{label.name, std::max(plot.begin, labels->seconds_of(label.begin)),
                           std::min(plot.end, labels->seconds_of(label.end))};

@@ -93,9 +93,10 @@ class Document {
 
 // What is the class of a stream's samples, from labels of these classes (none: of all).
 Expected<ClassRuns> runs_of(const Recording& recording, const StreamInfo& stream,
-                            const std::vector<std::string>& classes) {
+                            const std::vector<std::string>& classes, std::vector<std::string>& notes) {
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
+  if (auto note = note_of_rounded(*labels)) notes.push_back(std::move(*note));
   if (!classes.empty())
     std::erase_if(labels->labels, [&](const Label& label) {
       return std::find(classes.begin(), classes.end(), label.name) == classes.end();
@@ -120,11 +121,11 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   if (!rate)
     return fail(ErrorCode::usage, fmt::format("stream {} has no sample-frequency, which this format needs", stream.id),
                 stream.path);
-  auto runs = options.multi_label ? runs_of(recording, stream, options.label_classes) : ClassRuns({});
+  ExportReport report;
+  auto runs = options.multi_label ? runs_of(recording, stream, options.label_classes, report.notes) : ClassRuns({});
   if (!runs) return fail(runs);
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
-  ExportReport report;
   Document document(file->sink(), cbor);
   const auto values = all_values(metadata);
   document.begin_map();
@@ -202,7 +203,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   auto notes_of_closed = closed.notes(*reader, "the format has none", on_progress);
   if (!notes_of_closed) return fail(notes_of_closed);
   if (auto kept = file->keep(); !kept) return fail(kept);
-  report.notes = reader->notes();
+  for (auto& note : reader->notes()) report.notes.push_back(std::move(note));
   for (auto& note : *notes_of_closed) report.notes.push_back(std::move(note));
   report.streams = 1;
   report.files.push_back(output);

@@ -132,6 +132,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   }
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
+  if (auto note = note_of_rounded(*labels)) report.notes.push_back(std::move(*note));
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
   std::string text = header + ",label\r\n";
