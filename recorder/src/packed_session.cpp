@@ -123,6 +123,19 @@ class PackedSession final : public SessionWriter {
     return {};
   }
 
+  // After a long silence of the stream.
+  bool wants_announcement(std::uint32_t handle, const Arrival& arrival) const override {
+    const PackedStream& stream = streams_.at(handle);
+    return !stream.tail_only && stream.parser.rest_bytes() <= kLookAheadBytes && clock_.in_doubt(stream.clock, arrival);
+  }
+
+  void announce(std::uint32_t handle, std::span<const ByteView> pieces, const Arrival& arrival) override {
+    (void)with_memory([&]() -> Expected<void> {
+      look_ahead(streams_.at(handle), pieces, arrival);
+      return {};
+    });
+  }
+
   Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
     PackedStream& stream = streams_.at(handle);
     if (!stream.tail_only) stream.came.push(bytes);  // also what comes behind a failure
@@ -130,7 +143,8 @@ class PackedSession final : public SessionWriter {
       // Another batch has begun: what is newest is the last block of the one before.
       if (stream.newest && stream.newest->arrival != arrival)
         if (auto added = add_clock_if_due(stream); !added) return added;
-      look_ahead(stream, bytes, arrival);
+      if (!clock_.expects(stream.clock) && wants_announcement(handle, arrival))
+        look_ahead(stream, {&bytes, 1}, arrival);
       return {};
     });
     const auto on_block = [&](std::uint32_t timeslot, ByteView data) {
@@ -352,16 +366,15 @@ class PackedSession final : public SessionWriter {
     return settle(call(), again);
   }
 
-  // Tells the clock what comes, where that helps it: after a long silence of the stream.
-  void look_ahead(const PackedStream& stream, ByteView bytes, const Arrival& arrival) {
-    if (stream.tail_only || stream.parser.rest_bytes() > kLookAheadBytes || !clock_.in_doubt(stream.clock, arrival))
-      return;
+  // Tells the clock what comes.
+  void look_ahead(const PackedStream& stream, std::span<const ByteView> pieces, const Arrival& arrival) {
     std::vector<std::uint32_t> timeslots;
     BlockParser parser = stream.parser;
-    (void)parser.push(bytes, [&](std::uint32_t timeslot, ByteView) {
-      timeslots.push_back(timeslot);
-      return Expected<void>{};
-    });
+    for (const auto bytes : pieces)
+      (void)parser.push(bytes, [&](std::uint32_t timeslot, ByteView) {
+        timeslots.push_back(timeslot);
+        return Expected<void>{};
+      });
     clock_.expect(stream.clock, timeslots, arrival);
   }
 

@@ -329,14 +329,29 @@ Expected<void> RecorderThread::open(const Work& work) {
   return opened;
 }
 
+void RecorderThread::announce(const ReceivedBatch& batch, std::size_t first) {
+  const std::uint32_t handle = batch.slices[first].handle;
+  if (!session_->wants_announcement(handle, batch.arrival)) return;
+  std::vector<ByteView> pieces;
+  for (std::size_t i = first; i < batch.slices.size(); ++i) {
+    const auto& slice = batch.slices[i];
+    if (slice.handle != handle) continue;
+    if (slice.close) break;
+    pieces.push_back(ByteView(batch.bytes).subspan(slice.begin, slice.size));
+  }
+  session_->announce(handle, pieces, batch.arrival);
+}
+
 void RecorderThread::write(const ReceivedBatch& batch) {
+  ++batches_;
   largest_batch_ = std::max<std::uint64_t>(largest_batch_, batch.data_bytes());
   guarded([&] {
     if (session_) make_room(batch.data_bytes());
   });
   bool whole = false;  // it has its place, all of it
   guarded([&] { whole = session_ && !losing_ && gate_.cancelled() && claim_if_it_fits(batch.data_bytes()); });
-  for (const auto& slice : batch.slices) {
+  for (std::size_t i = 0; i < batch.slices.size(); ++i) {
+    const auto& slice = batch.slices[i];
     // Whatever fails, here or before: every slice is written or counted.
     const auto known = known_.find(slice.handle);
     if (known == known_.end()) continue;  // no stream was opened under it
@@ -354,6 +369,7 @@ void RecorderThread::write(const ReceivedBatch& batch) {
       dirty_ = true;
       sealed_ = cannot_seal_ = seal_failed_ = false;
       guarded([&] {
+        if (std::exchange(known->second.last_batch, batches_) != batches_) announce(batch, i);
         if (auto done =
                 session_->write(slice.handle, ByteView(batch.bytes).subspan(slice.begin, slice.size), batch.arrival);
             !done)

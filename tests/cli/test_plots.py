@@ -3,9 +3,13 @@ labels, and clock times."""
 import base64
 import json
 import math
+import os
 import re
 import shutil
+import signal
 import struct
+import subprocess
+import time
 import unittest
 
 import peers
@@ -14,7 +18,7 @@ peers.use("numpy")
 
 import numpy as np
 
-from harness import Case, main, plain, run
+from harness import SDS, Case, main, plain, run
 
 NONE, NAN = None, math.nan
 
@@ -194,6 +198,33 @@ class Plots(Case):
         top = min(at for text, at in y.items() if re.fullmatch(r"[\d.]+", text) and at > 0)
         self.assertLess(y["\u25A0 x"], top)
         self.assertEqual(y["\u25A0 x"], y["A"])
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
+    def test_times_that_no_clock_tells_are_seconds(self):
+        self.write("A.sds.yml", "sds:\n  name: A\n  frequency: 0.000001\n  tick-frequency: 0.000001\n"
+                                "  content:\n    - {value: x, type: float}\n")
+        for end in (3e9, 4e15):
+            rec = self.write("A.0.sds", plain(*[(round(end / 1e6 / 3 * k), struct.pack("<f", k)) for k in range(4)]))
+            run("plot", rec, "-o", self.path("p.svg"), "-f")
+            texts = re.findall(r"<text>\s*([^<]*?)\s*</text>", self.read("p.svg").decode())
+            self.assertIn("seconds", texts)
+            self.assertTrue(any(re.fullmatch(r"[\d.]+e\+\d+", t) and float(t) <= end for t in texts), texts)
+            run("plot", rec, "-o", self.path("p.html"), "-f")
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
+    def test_a_picture_that_takes_long_can_be_interrupted(self):
+        os.mkdir(self.path("bin"))
+        with open(self.path("bin", "gnuplot"), "w") as f:
+            f.write("#!/bin/sh\nexec sleep 1000\n")
+        os.chmod(self.path("bin", "gnuplot"), 0o755)
+        environment = dict(os.environ, PATH=self.path("bin") + ":" + os.environ["PATH"])
+        rec = self.stream("A", np.arange(100))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            plot = subprocess.Popen([SDS, "plot", rec, "-o", self.path("p.png")], env=environment, stderr=subprocess.DEVNULL)
+            time.sleep(0.5)
+            plot.send_signal(number)
+            self.assertEqual(plot.wait(timeout=30), 130)
+            self.assertFalse(os.path.exists(self.path("p.png")))
 
     @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
     def test_pictures_name_every_class_and_long_ones_have_clock_times(self):

@@ -133,6 +133,31 @@ class Recorders : public ::testing::Test {
 // Both have 100 kB in the log: 140 kB each, at most, close them, and 40 kB take what A has sent, in log and section.
 // Devices that are there may have four times 100 kB in hand: that keeps both waiting, but not what A had sent when it
 // left.
+// After a silence of almost a range blocks come that span another one: the last of them says which range is meant,
+// also where each has a message of its own.
+TEST_F(Recorders, BlocksThatCameTogetherAreReadTogether) {
+  constexpr double kRange = 4294967296.0;  // 4.29 s
+  test::write_file(dir_ / "S.sds.yml",
+                   "sds:\n  name: S\n  frequency: 1\n  tick-frequency: 1000000000\n  content:\n"
+                   "  - value: v\n    type: uint8_t\n");
+  auto recorder = record({{7, "a"}});
+  ReceivedBatch batch;
+  batch.arrival.monotonic_ns = static_cast<std::uint64_t>(2.0 * kRange);
+  batch.arrival.prompt = true;
+  std::vector<std::uint64_t> ticks{7};
+  for (const double ranges : {0.95, 1.3, 1.6, 1.97}) {
+    ticks.push_back(7 + static_cast<std::uint64_t>(ranges * kRange));
+    const std::string bytes = plain({{static_cast<std::uint32_t>(ticks.back()), "b"}});
+    batch.slices.push_back({1, batch.bytes.size(), bytes.size(), false});
+    append_bytes(batch.bytes, as_bytes(bytes));
+  }
+  recorder->thread->push(batch);
+  leave_and_end(*recorder);
+  const auto recording = Recording::open(file(0));
+  auto cursor = *recording->cursor(0);
+  for (const auto tick : ticks) EXPECT_EQ((**cursor->next()).tick, tick);
+}
+
 TEST_F(Recorders, WhatADeviceHadSentWhenItLeftIsWrittenWhereThereIsSpaceForThat) {
   auto a = record({noise(1, 100'000)});
   auto b = record({noise(1, 100'000)});

@@ -46,14 +46,12 @@ int run_plot(Options o) {
   o.plot.columns = extension == ".html" ? 4 * std::size_t{o.width} : o.width;
   o.plot.spectrogram = !o.no_spectrogram;
   o.plot.sound = extension == ".html" && !o.no_sound;
-  auto plot = [&] {
-    Progress progress("reading", total_bytes(*recording));
-    return collect_plot(*recording, below, with, o.plot, progress.callback());
-  }();
+  Progress progress("reading", total_bytes(*recording));
+  auto plot = collect_plot(*recording, below, with, o.plot, progress.callback());
   if (!plot) return fail_with(plot.error());
   for (const auto& note : plot->notes) warn(note);
   auto done = extension == ".html" ? write_plot_page(*plot, o.output, o.force)
-                                   : draw_with_gnuplot(*plot, o.output, o.width, o.force);
+                                   : draw_with_gnuplot(*plot, o.output, o.width, o.force, progress.callback());
   if (!done) return fail_with(done.error());
   std::error_code ignored;
   const auto bytes = std::filesystem::file_size(o.output, ignored);

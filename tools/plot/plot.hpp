@@ -73,8 +73,9 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
                             const std::vector<Recording>& with, const PlotOptions& options,
                             const OnProgress& on_progress);
 
-/// Draws with gnuplot; the file's name says png or svg. `width` in pixels.
-Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& output, unsigned width, bool force);
+/// Draws with gnuplot; the file's name says png or svg. `width` in pixels. `on_progress` is asked now and then.
+Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& output, unsigned width, bool force,
+                                 const OnProgress& on_progress);
 
 /// One self-contained page.
 Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& output, bool force);

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 namespace sds {
 
 namespace {
+
+constexpr int kLookMs = 100;  // for who wants to interrupt
 
 // In gnuplot's single quotes only the quote itself is special; ours come from recordings.
 std::string gnuplot_text(const std::string& text) {
@@ -76,9 +79,9 @@ std::string what_gnuplot_said(const std::string& log) {
   return (colon == std::string::npos ? last : last.substr(colon + 2)).substr(0, 200);
 }
 
-// What gnuplot draws comes through a pipe: it does not look whether its own writing succeeds.
+// What gnuplot draws comes through a pipe: it does not look whether its own writing succeeds. It ends with this.
 Expected<void> run_gnuplot(const std::filesystem::path& script, const std::filesystem::path& log_path,
-                           ByteSink& picture) {
+                           ByteSink& picture, const OnProgress& on_progress) {
   const Descriptor log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (log.get() < 0) return fail_errno(errno, "cannot create", log_path);
   int ends[2];
@@ -94,6 +97,9 @@ Expected<void> run_gnuplot(const std::filesystem::path& script, const std::files
   Bytes piece(std::size_t{1} << 16);
   bool anything = false;
   for (;;) {
+    if (auto go_on = report(on_progress, 0); !go_on) return go_on;
+    pollfd readable{from.get(), POLLIN, 0};
+    if (::poll(&readable, 1, kLookMs) <= 0) continue;
     const ssize_t got = ::read(from.get(), piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno(errno, "cannot read from gnuplot", {});
@@ -244,7 +250,7 @@ std::string label_bars(const Plot& plot, const std::vector<PlacedLabel>& placed,
 
 // Where the ticks of the time axis are: seconds by gnuplot's own choice, of longer times hours, minutes and seconds.
 std::string time_ticks(const Plot& plot) {
-  if (plot.end - plot.begin < kClockFrom_s) return "";
+  if (!tells_clock(plot.begin, plot.end)) return "";
   double step = kClockSteps_s.back();
   while (step * 12 < plot.end - plot.begin) step *= 2;
   for (const double each : kClockSteps_s)
@@ -257,7 +263,7 @@ std::string time_ticks(const Plot& plot) {
 
 // The texts beneath the last of them.
 std::string time_axis(const Plot& plot) {
-  const bool clock = plot.end - plot.begin >= kClockFrom_s;
+  const bool clock = tells_clock(plot.begin, plot.end);
   // Of late times as many digits as tell them apart.
   const double late = std::max(std::abs(plot.begin), std::abs(plot.end)) / (plot.end - plot.begin);
   const int digits = std::clamp(static_cast<int>(std::log10(std::max(1.0, late))) + 4, 6, 15);
@@ -268,7 +274,8 @@ std::string time_axis(const Plot& plot) {
 
 }  // namespace
 
-Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& output, unsigned width, bool force) {
+Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& output, unsigned width, bool force,
+                                 const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, force); !ok) return ok;
   auto scratch = ScratchFolder::create();
   if (!scratch) return fail(scratch);
@@ -368,7 +375,8 @@ Expected<void> draw_with_gnuplot(const Plot& plot, const std::filesystem::path& 
   script += "unset multiplot\n";
   const auto script_path = scratch->path() / "plot.gp";
   if (auto done = write_scratch_file(script_path, script); !done) return done;
-  if (auto drawn_into = run_gnuplot(script_path, scratch->path() / "gnuplot.log", file->sink()); !drawn_into)
+  if (auto drawn_into = run_gnuplot(script_path, scratch->path() / "gnuplot.log", file->sink(), on_progress);
+      !drawn_into)
     return drawn_into;
   return file->keep();
 }

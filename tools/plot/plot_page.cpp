@@ -120,7 +120,7 @@ constexpr const char* kScript = R"js(
 (function () {
   "use strict";
   var charts = [], syncing = false, pad = 56;
-  var clock = P.end - P.begin >= P.clockFrom;
+  var clock = P.end - P.begin >= P.clockFrom && Math.max(Math.abs(P.begin), Math.abs(P.end)) <= P.clockUpTo;
   function hms(s) {
     var t = Math.round(s * 1000), two = function (n) { return (n < 10 ? "0" : "") + n; };
     var text = Math.floor(t / 3600000) + ":" + two(Math.floor(t / 60000) % 60) + ":" + two(Math.floor(t / 1000) % 60);
@@ -331,9 +331,9 @@ Expected<void> write_plot_page(const Plot& plot, const std::filesystem::path& ou
   }
   page += "<script>" + *library + "</script>\n<script>var P={begin:" + number(plot.begin) + ",end:" + number(plot.end) +
           ",wavBegin:" + number(plot.wav_begin) + ",clockFrom:" + number(kClockFrom_s) +
-          fmt::format(",clockSteps:[{}]", fmt::join(kClockSteps_s, ",")) + ",labels:[" + labels +
-          fmt::format("],labelRows:{}", rows_of(placed)) + ",spectrograms:[" + spectrograms + "],panels:[" + panels +
-          "]};" + kScript + "</script>\n</body></html>\n";
+          ",clockUpTo:" + number(kClockUpTo_s) + fmt::format(",clockSteps:[{}]", fmt::join(kClockSteps_s, ",")) +
+          ",labels:[" + labels + fmt::format("],labelRows:{}", rows_of(placed)) + ",spectrograms:[" + spectrograms +
+          "],panels:[" + panels + "]};" + kScript + "</script>\n</body></html>\n";
   return write_text_file(output, page, if_exists(force));
 }
 

@@ -184,6 +184,8 @@ class RecorderThread {
   void finish_stream(std::uint32_t handle, const std::string& reason);
   void end_session();
   void abandon_session(const std::string& reason);
+  // Shows the session what a batch has of a stream, from its slice `first` on.
+  void announce(const ReceivedBatch& batch, std::size_t first);
   [[nodiscard]] bool can_be_closed(const Error& error);
   void give_up(const Error& error);
   void log_end(SessionSummary summary);
@@ -232,10 +234,12 @@ class RecorderThread {
   bool sealed_ = false;               // nothing came since the session was sealed
   struct KnownStream {
     std::string name;
-    std::uint64_t lost = 0;  // bytes that came, of what the session loses
-    std::uint64_t late = 0;  // bytes that came when the recording had been given up
+    std::uint64_t lost = 0;        // bytes that came, of what the session loses
+    std::uint64_t late = 0;        // bytes that came when the recording had been given up
+    std::uint64_t last_batch = 0;  // the number of the last one that had something of it
   };
   std::map<std::uint32_t, KnownStream> known_;  // by handle, of all that may still come
+  std::uint64_t batches_ = 0;                   // that came
   std::vector<std::string> missing_;            // files of the session that are not where they were
 
   std::thread thread_;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ class SessionWriter {
   [[nodiscard]] virtual Expected<void> open_stream(std::uint32_t handle, const std::string& name) = 0;
   /// Takes the next bytes of a stream: the contents of its `.sds` file, cut anywhere.
   [[nodiscard]] virtual Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) = 0;
+  /// True if it helps the next blocks of a stream to get their ticks to announce() first what came together with them.
+  [[nodiscard]] virtual bool wants_announcement(std::uint32_t, const Arrival&) const { return false; }
+  /// What write() is going to be called with for a stream, piece by piece, all of one arrival.
+  virtual void announce(std::uint32_t, std::span<const ByteView>, const Arrival&) {}
   /// `reason` is empty for a CLOSE by the device; else why the stream ended without one.
   [[nodiscard]] virtual Expected<void> close_stream(std::uint32_t handle, const std::string& reason) = 0;
   /// Makes what came so far visible to readers, and as safe as SessionOptions::durability says.
