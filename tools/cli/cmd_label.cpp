@@ -302,9 +302,9 @@ int run_move(const Options& o) {
     auto done = shift_labels(file, *indices, *o.by, of_samples);
     if (!done) return fail_with(done.error());
     if (done->rounded > 0)
-      warn(fmt::format("{} moved by {} s: ticks of {} Hz do not hold {} s, and none do that hold the labels, too",
-                       done->rounded == 1 ? "the label is" : "the labels are", done->by_s,
-                       file.tick_frequency.to_string(), *o.by));
+      warn(fmt::format("{} {} rounded to ticks of {} Hz: no ticks hold {} s, moved by {} s",
+                       counted(done->rounded, "label"), done->rounded == 1 ? "is" : "are",
+                       file.tick_frequency.to_string(), *o.by, done->by_s));
   } else {
     auto done = move_labels(file, *indices, std::move(moved), of_samples);
     if (!done) return fail_with(done.error());

@@ -196,7 +196,7 @@ Expected<ShiftedLabels> shift_labels(LabelFile& file, const std::vector<std::siz
   shifted.sort();
   file = std::move(shifted);
   return ShiftedLabels{step.is_whole ? 0 : indices.size(),
-                       static_cast<double>(shift * ticks.denominator / ticks.numerator)};
+                       static_cast<double>(shift * ticks.denominator / ticks.numerator) + 0.0};
 }
 
 }  // namespace sds

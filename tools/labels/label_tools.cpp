@@ -142,8 +142,8 @@ class StretchFinder {
   std::size_t index_ = 0;
 };
 
-// Runs of frames or samples of one class become labels. Where times cross, or the clock steps back, a label begins where
-// the one before it ends: each sample is in one.
+// Runs of frames or samples of one class become labels. Where times cross, or the clock steps back, a label begins
+// where the one before it ends: each sample is in one.
 class RunLabeller {
  public:
   RunLabeller(std::vector<TimedLabel>& labels, std::string stream) : labels_(labels), stream_(std::move(stream)) {}
@@ -406,13 +406,13 @@ void join_labels(LabelFile& file, double gap_s) {
 Agreement agreement(const LabelFile& a, const LabelFile& b) {
   Agreement result;
   std::set<std::string> streams;
-  std::set<double> times;
+  std::map<double, Instant> times;  // exactly, for differences of long times
   for (const auto* file : {&a, &b}) {
     for (const auto& label : file->labels) {
       if (label.end == label.begin) continue;
       if (!label.stream.empty()) streams.insert(label.stream);
-      times.insert(file->seconds_of(label.begin));
-      times.insert(file->seconds_of(label.end));
+      for (const std::uint64_t tick : {label.begin, label.end})
+        times.try_emplace(file->seconds_of(tick), Instant{tick, file->tick_frequency});
     }
   }
   result.streams.assign(streams.begin(), streams.end());
@@ -429,9 +429,9 @@ Agreement agreement(const LabelFile& a, const LabelFile& b) {
     for (auto t = times.begin(); t != times.end(); ++t) {
       const auto end = std::next(t);
       if (end == times.end()) break;
-      const double span = *end - *t;
-      const std::string x = class_at(left, *t);
-      const std::string y = class_at(right, *t);
+      const double span = seconds_since(t->second, end->second);
+      const std::string x = class_at(left, t->first);
+      const std::string y = class_at(right, t->first);
       result.table[{x, y}] += span;
       of_a[x] += span;
       of_b[y] += span;

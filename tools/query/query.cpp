@@ -240,15 +240,23 @@ class Evaluation {
     std::vector<std::uint8_t> hits;
     std::optional<double> open;  // a run of matching samples began here
     double last_time = 0;
-    double last_block = 0;  // the time of its block
+    double last_block = 0;         // the time of its block
+    std::uint64_t last_tick = 0;   // and its tick
+    std::uint64_t last_index = 0;  // of the sample in it
     double step = 0;
     bool any = false;
+    // Where the sample at `last_time` is over: the double that a sample there would have for its time.
+    const auto over = [&] {
+      if (!metadata.sample_frequency) return last_time + step;
+      return seconds(last_tick, recording_.streams()[stream].tick_frequency(), last_index + 1,
+                     *metadata.sample_frequency);
+    };
     // When what was true at `last_time` ends by a section behind its block that was not read: where that begins, or,
     // where the sensor is so fast that this was before `last_time`, as at any step back.
     const auto next_start = [&] {
       const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_block);
       if (start == sections.starts.end()) return infinity;
-      return *start < last_time ? last_time + step : *start;
+      return *start < last_time ? over() : *start;
     };
     // Where what was true at `last_time` ends: at the next sample, or there.
     const auto end_before = [&](double next) { return std::min(next, next_start()); };
@@ -258,7 +266,6 @@ class Evaluation {
       const auto start = std::lower_bound(sections.starts.begin(), sections.starts.end(), section.end);
       return start == sections.starts.end() ? next : std::min(next, *start);
     };
-    if (metadata.sample_frequency) step = 1 / metadata.sample_frequency->hz();
     const auto close = [&](double end) -> Expected<void> {
       spans.push_back({*open, end});
       open.reset();
@@ -293,7 +300,7 @@ class Evaluation {
           if (open && (hits[k] == 0 || held < time))
             if (auto closed = close(held); !closed) return fail(closed);
         } else if (any && time < last_time && open) {
-          if (auto closed = close(end_before(last_time + step)); !closed) return fail(closed);
+          if (auto closed = close(end_before(over())); !closed) return fail(closed);
         } else if (any && time == last_time && open && hits[k] == 0) {
           // Samples of one time: the last one of them holds.
           if (*open < time)
@@ -306,6 +313,8 @@ class Evaluation {
         }
         last_time = time;
         last_block = samples.times[0];
+        last_tick = samples.tick;
+        last_index = samples.first + k;
         any = true;
       }
     }
@@ -318,7 +327,7 @@ class Evaluation {
       if (std::isinf(end)) {
         auto span = time_span(recording_, stream);
         if (!span) return fail(span);
-        end = metadata.sample_frequency || !*span ? last_time + step : std::max(last_time, (*span)->end);
+        end = metadata.sample_frequency || !*span ? over() : std::max(last_time, (*span)->end);
       }
       if (auto closed = close(end); !closed) return fail(closed);
     }
