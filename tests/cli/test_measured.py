@@ -450,7 +450,8 @@ class Measured(Case):
                 self.write(f"{name}{number}.sds.yml", f"sds:\n  name: {name}{number}\n  sample-frequency: 100\n"
                                                       f"  content:\n    - {{value: v, type: {kind}}}\n")
                 self.write(f"{name}{number}.0.sds", plain((0, data.tobytes())))
-            found = self.said("compare", self.path(f"A{number}.0.sds"), self.path(f"B{number}.0.sds"))["streams"][0]["channels"][0]
+            found = self.said("compare", self.path(f"A{number}.0.sds"), self.path(f"B{number}.0.sds"), "-s",
+                              f"A{number}=B{number}")["streams"][0]["channels"][0]
             with self.subTest(a=a, b=b):
                 self.assertEqual((found["different"], found["max_difference"]), (int(difference != 0), float(difference)))
 

@@ -11,7 +11,8 @@ namespace sds {
 /// "at byte 1234: <reason>"; the reason alone where no place in the file is known.
 std::string damage_text(const Damage& damage);
 
-/// False for a `.sdsz` that has no end, and a plain `.sds` that is being recorded: why_not_closed() says why, or the missing end is damage.
+/// False for a `.sdsz` that has no end, and a plain `.sds` that is being recorded: why_not_closed() says why, or the
+/// missing end is damage.
 bool is_closed(const Recording& recording);
 
 /// Of a `.sdsz` that has no end, but a log: that it was not closed, and what follows from that. (Without a log the

@@ -97,8 +97,9 @@ class Algorithm {
 
   /// From now on there are stage_times(), which cost two readings of the clock for each frame of a stage.
   virtual void time_stages() {}
-  /// Since the last reset(), where there are stages and time_stages() was called: what each has worked, in their order; the first is "input", the
-  /// last "waiting": what this process did between the stages (handing over, waiting for the process of one).
+  /// Since the last reset(), where there are stages and time_stages() was called: what each has worked, in their order;
+  /// the first is "input", the last "waiting": what this process did between the stages (handing over, waiting for the
+  /// process of one).
   [[nodiscard]] virtual std::vector<StageTimes> stage_times() const { return {}; }
 
   /// submit() and take() of one block.
