@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 
 #include "sds/format/limits.hpp"
@@ -133,12 +134,17 @@ Expected<void> SdszCursor::start_decoding() {
       decoding->finished = true;
       continue;
     }
-    executor_->run([decoding, reader = reader_, index = stream_, finished = finished_] {
-      decoding->decode(*reader, reader->streams()[index].layout);
-      const std::lock_guard lock(finished->mutex);
+    try {
+      executor_->run([decoding, reader = reader_, index = stream_, finished = finished_] {
+        decoding->decode(*reader, reader->streams()[index].layout);
+        const std::lock_guard lock(finished->mutex);
+        decoding->finished = true;
+        finished->changed.notify_all();
+      });
+    } catch (const std::exception&) {  // no memory for a task: then it is done here
+      decoding->decode(*reader_, stream.layout);
       decoding->finished = true;
-      finished->changed.notify_all();
-    });
+    }
   }
   return {};
 }

@@ -102,6 +102,18 @@ class Damaged(Case):
             result = json.dumps(json.loads(run("check", self.path("copy.sdsz"), "--json", expect=1)[0]))
             self.assertIn(f"{1000 * 28} bytes were left out, a torn end: ", result, command)
 
+    @unittest.skipUnless(os.path.exists(ECHO), "the example algorithm is not built")
+    def test_ok_is_what_the_exit_code_says(self):
+        whole = self.read("T.0.sds")
+        harmful = bytearray(whole)
+        harmful[1000 * 28 + 4 + 2] ^= 0x40  # the size of block 1000
+        self.write("W.sds.yml", YAML)
+        for content, code in ((whole, 0), (whole[:-5], 0), (bytes(harmful), 3)):
+            rec = self.write("W.0.sds", content)
+            report = json.loads(run("replay", rec, "-a", ECHO, "--out", "O:4", "--json", expect=code)[0])
+            self.assertEqual(report["ok"], code == 0)
+            self.assertTrue(all(r["ok"] == (code == 0) for r in report["runs"]))
+
     def test_a_torn_end_that_recover_keeps_is_not_missing(self):
         whole = bytearray(self.read("T.0.sds"))
         whole[1000 * 28 + 4 + 2] ^= 0x40  # the size of block 1000

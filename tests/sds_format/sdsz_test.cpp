@@ -33,6 +33,26 @@ TEST(Sdsz, RoundTripsBlocksOfWholeSamples) {
   expect_round_trip(wave_blocks(500, 20, 6), test::int16_metadata(6), 1u << 16);
 }
 
+// Has no memory for any work.
+class FullExecutor final : public Executor {
+ public:
+  void run(std::function<void()>) override { throw std::bad_alloc(); }
+  bool help() override { return false; }
+  [[nodiscard]] unsigned concurrency() const override { return 3; }
+};
+
+TEST(Sdsz, IsReadWithoutHelpWhereNoneCanBeHad) {
+  const test::TempDir dir;
+  const auto blocks = wave_blocks(500, 20, 6);
+  SdszWriterOptions options;
+  options.section_bytes = 4096;
+  write_packed(dir / "a.sdsz", blocks, test::int16_metadata(6), options);
+  const auto recording = Recording::open(dir / "a.sdsz");
+  FullExecutor executor;
+  auto cursor = *recording->cursor(0, &executor);
+  EXPECT_EQ(test::read_blocks(*cursor), blocks);
+}
+
 TEST(Sdsz, RoundTripsWithoutMetadata) { expect_round_trip(wave_blocks(100, 20, 3), "", 1u << 16); }
 
 TEST(Sdsz, RoundTripsWithMetadataThatCannotBeRead) { expect_round_trip(wave_blocks(10, 5, 1), "sds: [", 1u << 16); }

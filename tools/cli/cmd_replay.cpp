@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "damage_text.hpp"
 #include "opened.hpp"
 #include "option_values.hpp"
 #include "outputs.hpp"
@@ -167,7 +168,7 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
   nlohmann::json json{{"recording", recording.path().string()},
                       {"streams", result.inputs},
                       {"algorithm", name},
-                      {"ok", result.ok() && recording.damages().empty()},
+                      {"ok", result.ok() && nothing_is_lost(recording.damages())},
                       {"outputs", nlohmann::json::array()},
                       {"files", nlohmann::json::array()},
                       {"notes", result.notes},

@@ -253,7 +253,7 @@ nlohmann::json run_json(const RunReport& r) {
     measured["stages"].push_back(std::move(entry));
   }
   return {
-      {"ok", r.ok() && r.damages.empty()},
+      {"ok", r.ok() && nothing_is_lost(r.damages)},
       {"input_fingerprint", r.input_fingerprint},
       {"output_fingerprint", r.output_fingerprint},
       {"blocks", r.blocks},

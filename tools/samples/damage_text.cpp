@@ -17,6 +17,10 @@ std::string damage_text(const Damage& damage) {
   return damage.bytes > 0 ? fmt::format("at byte {}: {}", damage.offset, damage.reason) : damage.reason;
 }
 
+bool nothing_is_lost(const std::vector<Damage>& damages) {
+  return std::all_of(damages.begin(), damages.end(), [](const Damage& damage) { return damage.harmless; });
+}
+
 bool is_closed(const Recording& recording) {
   if (recording.sdsz()) return recording.sdsz()->complete();
   return std::none_of(recording.streams().begin(), recording.streams().end(),

@@ -11,6 +11,9 @@ namespace sds {
 /// "at byte 1234: <reason>"; the reason alone where no place in the file is known.
 std::string damage_text(const Damage& damage);
 
+/// True if all of it is known to have cost nothing, as the exit code says it.
+bool nothing_is_lost(const std::vector<Damage>& damages);
+
 /// False for a `.sdsz` that has no end, and a plain `.sds` that is being recorded: why_not_closed() says why, or the
 /// missing end is damage.
 bool is_closed(const Recording& recording);
