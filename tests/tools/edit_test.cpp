@@ -472,6 +472,40 @@ TEST_F(EditTest, MergeMovesLabelsByTheTicksOfTheirBlocks) {
   }
 }
 
+// The same clock, a block each 10 ms: where one is moved by a tick less, a label on the last sample before stays on it.
+TEST_F(EditTest, MergeKeepsShortLabelsThatEndWithABlock) {
+  const auto other = dir_ / "other.sdsz";
+  auto writer = SdszWriter::create(other, {}, {});
+  const auto id = writer->add_stream({"Other", "0", false, "", "Other.sds.yml", kYaml});
+  constexpr std::uint64_t kUp = 500;
+  LabelFile labels;
+  labels.tick_frequency = {10000, 1};  // tenths of the blocks' ticks
+  for (std::uint64_t i = 0; i < 12'000; ++i) {
+    ASSERT_TRUE(writer->append_at(*id, kUp + 10 * i, as_bytes("ab")));
+    if (i % 100 == 0)  // the clock says 200 ppm less than its ticks
+      ASSERT_TRUE(
+          writer->add_clock(*id, {kUp + 10 * i, kUtc + 10'000'000 * i - 2'000 * i, 7 + 10'000'000 * i - 2'000 * i}));
+    const std::uint64_t begin = 10 * (kUp + 10 * i);
+    if (i > 0)
+      labels.labels.push_back(
+          {i % 2 == 0 ? "tenth" : "tick", begin - (i % 2 == 0 ? 6 : 10), begin, "Other", "", "", {}, 0});
+  }
+  ASSERT_TRUE(writer->close());
+  ASSERT_TRUE(labels.save(label_path(other)));
+  const auto report = merge(inputs_with(other), true, dir_ / "out.sdsz", {}, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  const auto merged = LabelFile::load(dir_ / "out.labels.yml");
+  ASSERT_TRUE(merged);
+  ASSERT_EQ(merged->labels.size(), 11'999u);
+  const auto moved = read_all(open(dir_ / "out.sdsz"), 1);
+  std::size_t steps = 0;
+  for (std::size_t i = 1; i < moved.size(); ++i) steps += moved[i].tick - moved[i - 1].tick == 9 ? 1 : 0;
+  EXPECT_EQ(steps, 24u);  // 200 ppm of 120,000 ticks
+  const auto in_label_ticks = [&](std::uint64_t ticks) { return ticks * merged->tick_frequency.numerator / 1000; };
+  for (const auto& label : merged->labels)
+    EXPECT_GE(label.end, label.begin + (label.name == "tick" ? in_label_ticks(1) : 1));
+}
+
 TEST_F(EditTest, ResamplingKeepsGapsClocksAndTicks) {
   const SectionHeader lost = damage_payload(250);
   const auto input = open(path_);

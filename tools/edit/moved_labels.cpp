@@ -71,6 +71,7 @@ Expected<void> move_with_blocks(LabelFile& file, const std::map<std::string, Edg
     if (shift_of(shifts, edge, ticks).is_whole) return;
     if (const auto common = common_until(latest_s, ticks, shifts.frequency())) ticks = *common;
   });
+  const std::vector<Label> labels = file.labels;
   std::vector<bool> is_rounded(file.labels.size());
   bool fits = true;
   for_each_edge([&](const EdgeShifts& shifts, std::uint64_t& edge, std::size_t label) {
@@ -80,6 +81,14 @@ Expected<void> move_with_blocks(LabelFile& file, const std::map<std::string, Edg
     fits = fits && moved >= 0 && moved <= Wide{1} << 53;
     edge = static_cast<std::uint64_t>(moved);
   });
+  // Where a block is moved by less than the one before, a short label that ends with it would end before it begins: it
+  // goes with the block that it begins in.
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    Label& label = file.labels[i];
+    if (label.end > label.begin || labels[i].end <= labels[i].begin || !by_stream.contains(label.stream)) continue;
+    label.end = label.begin + convert_tick(labels[i].end, before, ticks) - convert_tick(labels[i].begin, before, ticks);
+    is_rounded[i] = true;
+  }
   if (!fits) return fail(ErrorCode::usage, "a label would lie before the clock began: name this recording first");
   for (auto& label : file.labels)
     if (by_stream.find(label.stream) == by_stream.end()) label = in_ticks(std::move(label), before, ticks);

@@ -36,7 +36,9 @@ class EdgeShifts {
 };
 
 /// Moves the labels about these streams, in ticks that hold where they are then; where there are none, an edge is on
-/// the last tick before, and `file.rounded` counts the label. Fails where an edge would be no time of a recording.
+/// the last tick before, and `file.rounded` counts the label; so it does those that would be empty, because they end
+/// with a block that is moved by less than the one before, and go with that one. Fails where an edge would be no time
+/// of a recording.
 Expected<void> move_with_blocks(LabelFile& file, const std::map<std::string, EdgeShifts>& by_stream);
 
 }  // namespace sds
