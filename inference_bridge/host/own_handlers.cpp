@@ -32,6 +32,12 @@ void note(int number) {
   if (number == SIGSEGV || number == SIGBUS || number == SIGTRAP) touched = true;
 }
 
+sighandler_t set_as(const char* function, int number, sighandler_t handler) {
+  note(number);
+  const auto real = reinterpret_cast<SetHandler>(dlsym(RTLD_NEXT, function));
+  return real != nullptr ? real(number, handler) : SIG_ERR;
+}
+
 }  // namespace
 
 void set_own_handlers(SignalHandler on_fault, SignalHandler on_trap) {
@@ -57,7 +63,9 @@ bool own_handlers_are_set() {
     real_sigaction()(number, nullptr, &now);
     if (now.sa_sigaction != fault_action.sa_sigaction) return false;
   }
-  return true;
+  struct sigaction now {};
+  real_sigaction()(SIGTRAP, nullptr, &now);
+  return now.sa_sigaction == trap_action.sa_sigaction;
 }
 
 }  // namespace sds::host
@@ -74,5 +82,20 @@ sighandler_t signal(int number, sighandler_t handler) noexcept {
   sds::host::note(number);
   return sds::host::real_signal()(number, handler);
 }
+
+// Its older names: `-std=c99` makes the first one of signal().
+sighandler_t __sysv_signal(int number, sighandler_t handler) noexcept {
+  return sds::host::set_as("__sysv_signal", number, handler);
+}
+sighandler_t sysv_signal(int number, sighandler_t handler) noexcept {
+  return sds::host::set_as("sysv_signal", number, handler);
+}
+sighandler_t bsd_signal(int number, sighandler_t handler) noexcept {
+  return sds::host::set_as("bsd_signal", number, handler);
+}
+sighandler_t ssignal(int number, sighandler_t handler) noexcept {
+  return sds::host::set_as("ssignal", number, handler);
+}
+sighandler_t sigset(int number, sighandler_t handler) noexcept { return sds::host::set_as("sigset", number, handler); }
 
 }  // extern "C"

@@ -20,7 +20,7 @@ namespace {
 // Looks at the keys of all mappings of a document, as they are read.
 class KeyChecker final : public YAML::EventHandler {
  public:
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark&) override { ++documents_; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { take(mark, "~"); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -51,6 +51,7 @@ class KeyChecker final : public YAML::EventHandler {
 
   // A node begins; `scalar` is its text if it has one.
   void take(const YAML::Mark& mark, const std::optional<std::string>& scalar) {
+    if (documents_ > 1 && scalar != "~") throw YAML::ParserException(mark, "a second document: one is read");
     if (open_.empty() || !open_.back().is_map) return;
     Collection& map = open_.back();
     map.has_key = !map.has_key;
@@ -58,6 +59,7 @@ class KeyChecker final : public YAML::EventHandler {
       throw YAML::ParserException(mark, fmt::format("the key '{}' is there twice", scalar->substr(0, 40)));
   }
 
+  int documents_ = 0;
   std::vector<Collection> open_;
   std::map<YAML::anchor_t, std::string> scalars_;
 };
@@ -68,7 +70,9 @@ YAML::Node load_yaml(const std::string& text) {
   {
     std::istringstream stream(text);
     KeyChecker checker;
-    YAML::Parser(stream).HandleNextDocument(checker);
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(checker)) {
+    }
   }
   return YAML::Load(text);
 }

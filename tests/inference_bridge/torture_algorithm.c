@@ -164,6 +164,11 @@ static int32_t misbehave(const sds_block* block, sds_output* output) {
     signal(SIGBUS, recover);
     signal(SIGBUS, SIG_DFL);
   }
+  if (is("own-handler-by-an-old-name")) {
+    extern void (*__sysv_signal(int number, void (*handler)(int)))(int);
+    __sysv_signal(SIGSEGV, recover);
+    __sysv_signal(SIGSEGV, SIG_DFL);
+  }
   if (is("under-write-input")) ((volatile uint8_t*)block->data)[-1] = 1;
   if (is("write-over-records")) write_over_records(0x7F);
   if (is("write-over-records-and-crash")) {

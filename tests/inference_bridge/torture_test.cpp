@@ -63,6 +63,7 @@ const Way kWays[] = {
     {"under-write-input", End::dies, "wrote before the start of a buffer"},
     {"own-handler", End::dies, "set a signal handler of its own"},
     {"own-handler-in-passing", End::dies, "set a signal handler of its own"},
+    {"own-handler-by-an-old-name", End::dies, "set a signal handler of its own"},
     {"write-over-records", End::dies, "wrote over memory that is not its own"},
     {"write-over-records-and-crash", End::dies, "crashed: Segmentation fault"},
     {"clear-records-and-crash", End::dies, "crashed: Segmentation fault"},

@@ -89,6 +89,9 @@ TEST(Metadata, WrongYamlGivesOneErrorWithItsLine) {
   EXPECT_NE(error_of("sds: [1, 2").find("Test.sds.yml: line"), std::string::npos);
   EXPECT_EQ(error_of("sds:\n  name: x\n  content:\n    - {value: a, type: float}\n  name: y\n"),
             "Test.sds.yml: line 5: the key 'name' is there twice");
+  const auto two = Metadata::parse("sds:\n  name: A\n---\nsds:\n  name: B\n", "Test.sds.yml");
+  ASSERT_FALSE(two);
+  EXPECT_EQ(two.error().to_string(), "Test.sds.yml: line 4: a second document: one is read");
   EXPECT_NE(error_of("").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(error_of("just text").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(

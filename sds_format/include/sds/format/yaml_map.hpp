@@ -57,8 +57,8 @@ class YamlMap {
   std::set<std::string> known_;
 };
 
-/// The first document of the text, as YAML::Load has it. A key that stands twice in a mapping, of which YAML::Load
-/// drops one, is a YAML::Exception with its line, too.
+/// The document of the text, as YAML::Load has it. A key that stands twice in a mapping, of which YAML::Load drops one,
+/// and another document behind it, which it does not read, are a YAML::Exception with their line, too.
 YAML::Node load_yaml(const std::string& text);
 
 /// Reads a YAML file (at most 1 MiB) and hands its root to `parse`; problems become errors that name file and line.
