@@ -151,6 +151,31 @@ class Suites(Case):
         self.assertEqual(listed, ["b/In.1", "a/In.2"])
         self.assertEqual(run("test", suite, "--list", "--filter", "a/In.3")[0], "a/In.3\n")
 
+    def test_only_tests_that_ran_have_results_where_files_appear_meanwhile(self):
+        # The first test adds a recording, which the pattern finds from then on in front of others.
+        self.write("new", self.read("In.1.sds"))
+        suite = self.suite(f"    - {{name: first, recordings: In.0.sds, worker: [cp, {self.path('new')}, {self.path('In.00.sds')}]}}\n"
+                           f"    - {{name: c, recordings: 'In.*.sds', algorithm: {ECHO}, out: 'Sum:4', repeat: 2}}\n", "")
+        tests = self.results(suite, "--jobs", 1, expect=1)
+        self.assertEqual([t["name"] for t in tests], ["first/In.0", *(f"c/In.{i}" for i in range(5))])
+        self.assertEqual([t["case"] for t in tests], ["first"] + 5 * ["c"])
+        self.assertEqual([t["status"] for t in tests], 6 * ["error"])
+        for test in tests[1:]:
+            self.assertEqual(test["reasons"],
+                             ["it was not run: the suite, or what its patterns find, changed since the tests began"])
+        # The same names, of other files.
+        os.remove(self.path("In.00.sds"))
+        self.write("In.7.sds", self.read("In.1.sds"))
+        suite = self.suite(f"    - {{name: first, recordings: In.0.sds, worker: [mv, {self.path('In.7.sds')}, {self.path('In.7.sdsx')}]}}\n"
+                           f"    - {{name: c, recordings: 'In.7.*', algorithm: {ECHO}, out: 'Sum:4', repeat: 2}}\n", "")
+        self.assertIn("it was not run", self.results(suite, "--jobs", 1, expect=1)[1]["reasons"][0])
+
+    def test_names_that_are_no_text_are_names(self):
+        with open(os.fsencode(self.path("In.")) + b"\xff.sds", "wb") as f:
+            f.write(plain((1, b"a")))
+        names = [t["name"] for t in self.results(self.suite("    - {name: c, recordings: 'In.[!0-9].sds', repeat: 2}\n"))]
+        self.assertEqual(names, ["c/In.\ufffd"])
+
     def test_crashes_and_missing_things_are_results_and_the_rest_goes_on(self):
         self.write("In.9.sds", plain((1, b"1"), (2, b"3")))
         self.write("broken.sds", plain((1, b"1"))[:6])
@@ -320,6 +345,9 @@ class Suites(Case):
                                (results["tests"] + results["tests"][:1], "the test c/In.0 is there twice")):
             broken = self.write("broken.json", json.dumps({**results, "tests": tests}))
             self.assertIn(message, run("test", "merge", broken, expect=2)[1])
+        renamed = [{**test, "name": "c/In.0"} for test in results["tests"]]
+        broken = self.write("broken.json", json.dumps({**results, "tests": renamed}))
+        self.assertIn("the test c/In.0 is there twice", run("test", "merge", broken, expect=2)[1])
         results["tests"][0]["suite"] = "u"
         broken = self.write("broken.json", json.dumps(results))
         self.assertIn("the test c/In.0 is of the suite u", run("test", "merge", broken, expect=2)[1])

@@ -42,7 +42,10 @@ struct Options {
   bool list = false;
   std::string filter;
   Outputs outputs;
-  std::size_t run_index = 0;  // hidden: a child process runs one test
+  // Hidden: a child process runs one test, the very one that its parent means.
+  std::string run_name;
+  std::filesystem::path run_recording;
+  std::string run_digest;  // of the suite
   std::filesystem::path run_result;
 };
 
@@ -191,9 +194,15 @@ class Runner {
   }
 
   TestResult run_one(std::size_t index) {
+    const TestSpec& test = suite_.tests[index];
     const auto file = folder_ / std::to_string(index);
-    std::vector<std::string> command{
-        program_, "test", options_.suite.string(), "--run-one", std::to_string(index), "--run-result", file.string()};
+    std::vector<std::string> command{program_,
+                                     "test",
+                                     options_.suite.string(),
+                                     "--run-one=" + test.name,
+                                     "--run-recording=" + test.recording.string(),
+                                     "--run-digest=" + suite_.digest,
+                                     "--run-result=" + file.string()};
     if (options_.update) command.emplace_back("--update");
     ChildProcess child;
     std::string problem;
@@ -208,15 +217,24 @@ class Runner {
     }
     if (problem.empty()) {
       auto results = read_results(file);
-      if (results && results->size() == 1) return std::move(results->front());
-      problem = results ? "the process of the test left no result" : results.error().to_string();
+      // Names as JSON has them: a file's name may be no text.
+      if (results && results->size() == 1 && dump(results->front().name) == dump(test.name))
+        return of_test(std::move(results->front()), index);
+      problem = !results               ? results.error().to_string()
+                : results->size() == 1 ? "its process ran another test: " + results->front().name
+                                       : "the process of the test left no result";
     }
     TestResult result;
-    result.suite = suite_.name;
-    result.case_name = suite_.tests[index].case_name;
-    result.name = suite_.tests[index].name;
-    result.index = index;
     result.reasons = {problem};
+    return of_test(std::move(result), index);
+  }
+
+  TestResult of_test(TestResult result, std::size_t index) const {
+    const TestSpec& test = suite_.tests[index];
+    result.suite = suite_.name;
+    result.case_name = test.case_name;
+    result.name = test.name;
+    result.index = index;
     return result;
   }
 
@@ -256,15 +274,29 @@ Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>&
   return {};
 }
 
+// The suite is read anew here: what its patterns find may be something else by now.
+TestResult run_child_test(const Options& o) {
+  const auto suite = load_suite(o.suite);
+  if (suite && suite->digest == o.run_digest)
+    for (std::size_t i = 0; i < suite->tests.size(); ++i)
+      if (const auto& test = suite->tests[i]; test.name == o.run_name && test.recording == o.run_recording)
+        return run_test(test, i, {o.update});
+  TestResult result;
+  result.name = o.run_name;
+  result.reasons = {"it was not run: the suite, or what its patterns find, changed since the tests began" +
+                    (suite ? "" : ": " + suite.error().to_string())};
+  return result;
+}
+
+int run_child(const Options& o) {
+  auto written = write_scratch_file(o.run_result, dump(results_to_json({run_child_test(o)})));
+  return written ? 0 : fail_with(written.error());
+}
+
 int run_suite(const Options& o) {
+  if (!o.run_result.empty()) return run_child(o);
   auto suite = load_suite(o.suite);
   if (!suite) return fail_with(suite.error());
-  if (!o.run_result.empty()) {
-    if (o.run_index >= suite->tests.size()) return fail_with({ErrorCode::usage, "no such test", o.suite, {}});
-    const TestResult result = run_test(suite->tests[o.run_index], o.run_index, {o.update});
-    auto written = write_scratch_file(o.run_result, dump(results_to_json({result})));
-    return written ? 0 : fail_with(written.error());
-  }
   for (const auto& test : suite->tests) {
     for (const auto& path : {test.recording, test.expected, test.job.algorithm.path}) reads(path);
     if (test.metadata) reads(*test.metadata);
@@ -342,7 +374,9 @@ void add_test(CLI::App& app, Run& run) {
   command->add_flag("--update", o->update, "Replace the expected outputs by what comes out now, and show what changes");
   command->add_flag("--list", o->list, "List the tests and do not run them");
   add_outputs(*command, o->outputs);
-  command->add_option("--run-one", o->run_index)->group("");
+  command->add_option("--run-one", o->run_name)->group("");
+  command->add_option("--run-recording", o->run_recording)->group("");
+  command->add_option("--run-digest", o->run_digest)->group("");
   command->add_option("--run-result", o->run_result)->group("");
   command->footer(
       "Results come in the order of the suite, whatever --jobs. Exit code 0 if all passed, 1 if not.\n\n"

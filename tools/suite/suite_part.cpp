@@ -46,7 +46,7 @@ Expected<void> PartsOfSuite::add(const nlohmann::json& json, const std::filesyst
   for (auto& result : *results) {
     if (result.suite != part->suite)
       return misfit(fmt::format("the test {} is of the suite {}", result.name, result.suite), path);
-    if (!tests_.insert(result.index).second)
+    if (!tests_.insert(result.index).second || !names_.insert(result.name).second)
       return misfit(fmt::format("the test {} is there twice", result.name), path);
     results_.push_back(std::move(result));
   }

@@ -37,6 +37,7 @@ class PartsOfSuite {
 
   std::map<std::size_t, SuitePart> parts_;  // by number
   std::set<std::size_t> tests_;             // by index
+  std::set<std::string> names_;             // of the tests
   std::vector<TestResult> results_;
 };
 
