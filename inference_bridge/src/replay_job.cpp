@@ -31,8 +31,7 @@ Expected<std::vector<std::size_t>> find_streams(const Recording& recording, cons
   return streams;
 }
 
-// The streams for inputs of these names (empty: the algorithm does not name it).
-Expected<std::vector<std::size_t>> streams_for(const Recording& recording, const ReplayJob& job,
+Expected<std::vector<std::size_t>> find_inputs(const Recording& recording, const ReplayJob& job,
                                                const std::vector<std::string>& names) {
   if (!job.inputs.empty()) {
     if (job.inputs.size() != names.size())
@@ -49,6 +48,17 @@ Expected<std::vector<std::size_t>> streams_for(const Recording& recording, const
     return fail(ErrorCode::usage, "the recording has several streams: choose the algorithm's input with --in",
                 recording.path());
   return find_streams(recording, names);
+}
+
+// The streams for inputs of these names (empty: the algorithm does not name it). Metadata that cannot be read are no
+// reason to take bytes for something else than they are.
+Expected<std::vector<std::size_t>> streams_for(const Recording& recording, const ReplayJob& job,
+                                               const std::vector<std::string>& names) {
+  auto streams = find_inputs(recording, job, names);
+  if (!streams) return fail(streams);
+  for (const std::size_t stream : *streams)
+    if (const auto& error = recording.streams()[stream].metadata_error) return tl::unexpected<Error>(*error);
+  return streams;
 }
 
 Expected<Started> start_library(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
@@ -137,14 +147,18 @@ Expected<void> take_metadata(StreamDescription& description, const std::filesyst
   return {};
 }
 
-// An output's metadata: what the algorithm says, else that of a stream of its name in the recording (what the device
-// recorded live), else that of a file of its name beside the recording, else none.
-Expected<StreamDescription> describe_output(const OutputPort& port, const Recording& recording,
-                                            const StreamInfo& input) {
+// An output's metadata: `given`, else what the algorithm says, else that of a stream of its name in the recording (what
+// the device recorded live), else that of a file of its name beside the recording, else none.
+Expected<StreamDescription> describe_output(const OutputPort& port, const Recording& recording, const StreamInfo& input,
+                                            const std::filesystem::path& given) {
   StreamDescription description;
   description.name = port.name;
   description.label = input.description.label.empty() ? "0" : input.description.label;
   description.playback = true;
+  if (!given.empty()) {
+    if (auto taken = take_metadata(description, given); !taken) return fail(taken);
+    return description;
+  }
   if (!port.metadata.empty()) {
     if (auto parsed = Metadata::parse(port.metadata, port.name + ".sds.yml"); !parsed) return fail(parsed);
     description.metadata_text = port.metadata;
@@ -153,6 +167,7 @@ Expected<StreamDescription> describe_output(const OutputPort& port, const Record
   }
   for (const auto& stream : recording.streams()) {
     if (stream.description.name != port.name || stream.description.metadata_file_name.empty()) continue;
+    if (stream.metadata_error) return tl::unexpected<Error>(*stream.metadata_error);
     description.metadata_text = stream.description.metadata_text;
     description.metadata_file_name = port.name + ".sds.yml";
     return description;
@@ -198,12 +213,10 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
       ok.error().message = "the algorithm's output cannot be recorded: " + ok.error().message;
       return fail(ok);
     }
-    auto description = describe_output(port, recording, input);
+    auto description = describe_output(port, recording, input, streams.empty() ? job.out_metadata : "");
     if (!description) return fail(description);
     streams.push_back(std::move(*description));
   }
-  if (!job.out_metadata.empty() && !streams.empty())
-    if (auto taken = take_metadata(streams[0], job.out_metadata); !taken) return fail(taken);
   for (auto& stream : streams) tell_frequency(stream, input.tick_frequency(), notes);
   Properties session;
   session.set("tool", "sdskit replay");

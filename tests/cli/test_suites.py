@@ -151,6 +151,39 @@ class Suites(Case):
         self.assertEqual(listed, ["b/In.1", "a/In.2"])
         self.assertEqual(run("test", suite, "--list", "--filter", "a/In.3")[0], "a/In.3\n")
 
+    def test_metadata_that_cannot_be_read_are_an_error(self):
+        good, bad = YAML.format("B", "v", "uint8_t"), YAML.format("B", "v", "uint8_t, scale: 2, scale: 3")
+        self.write("A.0.sds", plain((1, b"ab")))
+        self.write("A.sds.yml", YAML.format("A", "v", "uint8_t"))
+        self.write("B.0.sds", plain((1, b"ab")))
+        # The second stream of either side, in both formats.
+        for name, text in (("good", good), ("bad", bad)):
+            self.write("B.sds.yml", text)
+            run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path(name + ".sdsz"))
+        for a, b in (("good", "bad"), ("bad", "good"), ("bad", "bad")):
+            _, err = run("compare", self.path(a + ".sdsz"), self.path(b + ".sdsz"), expect=3)
+            self.assertRegex(err, r"bad.sdsz/B.sds.yml: line 4: .*scale")
+            run("compare", self.path(a + ".sdsz"), self.path(b + ".sdsz"), "-s", "A")
+        self.assertIn("B.sds.yml: line 4", run("compare", self.path("A.0.sds"), self.path("B.0.sds"), "-s", "A=B", expect=3)[1])
+        # Inputs, and outputs: of a name that the recording has, given by --out-yaml, or beside.
+        echo = ("-a", ECHO, "--out", "Sum:4")
+        self.assertIn("B.sds.yml: line 4", run("replay", self.path("B.0.sds"), *echo, expect=3)[1])
+        run("replay", self.path("bad.sdsz"), *echo, "-i", "A")
+        self.assertIn("line 4", run("replay", self.path("bad.sdsz"), *echo, "-i", "B", expect=3)[1])
+        live = ("replay", self.path("bad.sdsz"), "-i", "A", "-a", ECHO, "--out", "B:4", "-o", self.path("o.sdsz"))
+        self.assertIn("line 4", run(*live, expect=3)[1])
+        run(*live, "--out-yaml", self.path("Sum.sds.yml"))
+        one = ("replay", self.path("A.0.sds"), *echo)
+        self.assertIn("line 4", run(*one, "--out-yaml", self.path("B.sds.yml"), "-o", self.path("p.sdsz"), expect=3)[1])
+        self.assertIn("no effect without -o", run(*one, "--out-yaml", self.path("B.sds.yml"), expect=2)[1])
+        # Suites: the recording, its `yaml`, the outputs, what is expected.
+        for case, status in ((", recordings: B.0.sds", "error"), (", recordings: A.0.sds, yaml: B.sds.yml", "error"),
+                             (", recordings: A.0.sds, out-yaml: B.sds.yml", "error"),
+                             (", recordings: good.sdsz, in: A, out: 'B:4', expected: bad.sdsz, compare: B", "failed")):
+            test = self.results(self.suite("    - {name: c%s, repeat: 2}\n" % case), expect=1)[0]
+            self.assertEqual(test["status"], status)
+            self.assertIn("B.sds.yml: line 4", test["reasons"][0])
+
     def test_only_tests_that_ran_have_results_where_files_appear_meanwhile(self):
         # The first test adds a recording, which the pattern finds from then on in front of others.
         self.write("new", self.read("In.1.sds"))

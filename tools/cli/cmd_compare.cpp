@@ -47,10 +47,6 @@ int run_compare(const Options& o) {
   Progress progress("comparing", total_bytes(*a));
   auto result = compare_recordings(*a, *b, *options, progress.callback());
   if (!result) return fail_with(result.error());
-  for (const auto& stream : result->streams)
-    for (const auto& recording : {&*a, &*b})
-      if (recording->streams()[0].metadata_error && stream.a == recording->streams()[0].id)
-        warn(recording->streams()[0].metadata_error->to_string());
   if (o.json) {
     auto json = comparison_json(*result);
     json["damages"] = damages_json();

@@ -183,6 +183,8 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
 }
 
 int replay_one(const Options& o, const std::string& algorithm, const Recording& recording) {
+  if (!o.out_metadata.empty() && o.output.empty())
+    return fail_with({ErrorCode::usage, "--out-yaml has no effect without -o: no output is recorded", {}, {}});
   auto job = make_job(o, algorithm);
   if (!job) return fail_with(job.error());
   const auto pool = make_worker_pool(o.threads);

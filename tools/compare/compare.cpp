@@ -399,6 +399,14 @@ namespace {
 
 using StreamPairs = std::vector<std::pair<std::size_t, std::size_t>>;
 
+// Metadata that are there and cannot be read say what the bytes mean: bytes alone are not what is compared.
+Expected<void> refuse_unreadable(const Recording& a, const Recording& b, const StreamPairs& pairs) {
+  for (const auto& [in_a, in_b] : pairs)
+    for (const StreamInfo* stream : {&a.streams()[in_a], &b.streams()[in_b]})
+      if (stream->metadata_error) return tl::unexpected<Error>(*stream->metadata_error);
+  return {};
+}
+
 // What the options name must be there; streams without any of the chosen channels are left out of `pairs`.
 Expected<void> choose_channels(const Recording& a, const Recording& b, const CompareOptions& options,
                                StreamPairs& pairs) {
@@ -465,6 +473,7 @@ Expected<RecordingComparison> compare_recordings(const Recording& a, const Recor
       if (std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.second == i; }))
         result.only_b.push_back(b.streams()[i].id);
   }
+  if (auto readable = refuse_unreadable(a, b, pairs); !readable) return fail(readable);
   if (auto chosen = choose_channels(a, b, options, pairs); !chosen) return fail(chosen);
   for (const auto& [in_a, in_b] : pairs) {
     auto compared = compare_streams(a, in_a, b, in_b, options, on_progress);
