@@ -217,7 +217,8 @@ class Run {
               fmt::format("block {} of the input (timeslot {}) failed: {}", block.ordinal, block.timeslot, reason));
           !noted)
         return noted;
-    if (report_.failures.size() < kMaxListedFailures)
+    // The one that ended the run is told behind however many.
+    if (ended_ || report_.failures.size() < kMaxListedFailures)
       report_.failures.push_back({block.input, block.ordinal, block.timeslot, std::move(reason)});
     return {};
   }

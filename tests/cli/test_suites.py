@@ -240,6 +240,21 @@ class Suites(Case):
         test = self.results(self.suite(case % ", input-buffer-bytes: 8", f"algorithm: {torture}"))[0]
         self.assertIn("the algorithm passed the end of 30 of 30 blocks, first that of block 0, by up to ", test["notes"][0])
 
+    def test_the_failure_that_ended_a_run_is_told_behind_many(self):
+        self.write("Odd.0.sds", plain(*((t, b"abc") for t in range(150)), (150, b"3\0"), (151, b"ab")))
+        self.write("Odd.sds.yml", YAML.format("Odd", "v", "int16_t"))
+        pipeline = self.write("p.yml", "pipeline:\n  name: P\n  input: Odd\n  stages:\n    - window: {length: 1}\n"
+                              f"    - algorithm: {CRASH}\n      output: {{type: uint32, labels: [sum]}}\n")
+        out, _ = run("replay", self.path("Odd.0.sds"), "-p", pipeline, expect=1)
+        self.assertRegex(out, r"FAILED    block 150 \(timeslot 150\): .*Aborted \(signal 6\)")
+        self.assertIn("151 blocks in all; the first 100, and the last one, are told above", out)
+        told = json.loads(run("replay", self.path("Odd.0.sds"), "-p", pipeline, "--json", expect=1)[0])["runs"][0]
+        self.assertEqual([f["block"] for f in told["failures"]], [*range(100), 150])
+        self.assertEqual(told["failure_count"], 151)
+        reasons = self.results(self.suite("    - {name: c, recordings: Odd.0.sds, pipeline: p.yml, repeat: 2}\n", ""), expect=1)[0]["reasons"]
+        self.assertRegex(reasons[1], r"^block 150 \(timeslot 150\): .*Aborted \(signal 6\)")
+        self.assertEqual(reasons[2], "151 blocks failed in all")
+
     def test_labels_confusion_and_auc(self):
         # Scores are two bytes of the sum: the low one against the high one.
         self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint8_t}\n    - {value: b, type: uint8_t}\n"

@@ -67,8 +67,8 @@ void print_stages(const std::vector<StageTimes>& stages) {
 void print_failures(const RunReport& r) {
   for (const auto& line : failure_lines(r.failures)) fmt::print("  FAILED    {}\n", line);
   if (r.failure_count > r.failures.size())
-    fmt::print("  FAILED    {} blocks in all; the first {} are told above\n", grouped(r.failure_count),
-               r.failures.size());
+    fmt::print("  FAILED    {} blocks in all; the first {}{} are told above\n", grouped(r.failure_count),
+               r.failures.size() - (r.finished ? 0 : 1), r.finished ? "" : ", and the last one,");
 }
 
 nlohmann::json durations_json(const DurationHistogram& durations) {

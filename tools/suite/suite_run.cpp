@@ -16,6 +16,7 @@ namespace sds {
 namespace {
 
 constexpr std::size_t kMaxDecisions = 100000;  // of one test
+constexpr std::size_t kMaxTold = 20;           // reasons why blocks failed
 
 class Judge {
  public:
@@ -35,8 +36,12 @@ class Judge {
  private:
   void judge_runs(const ReplayJobResult& job) {
     for (const auto& run : job.runs) {
-      for (const auto& line : failure_lines(run.failures))
-        if (result_.reasons.size() < 20) fails(line);
+      // Of many the first ones, and the last one, which may have ended the run.
+      const auto lines = failure_lines(run.failures);
+      for (std::size_t i = 0; i < lines.size(); ++i)
+        if (i < kMaxTold || i + 1 == lines.size()) fails(lines[i]);
+      if (run.failure_count > run.failures.size() || lines.size() > kMaxTold + 1)
+        fails(fmt::format("{} blocks failed in all", run.failure_count));
       if (run.passed_blocks > 0)
         result_.notes.push_back(
             fmt::format("the algorithm passed the end of {} of {} blocks, first that of block {}, by up to {} bytes",

@@ -36,7 +36,7 @@ struct RunReport {
   std::uint64_t passed_bytes = 0;   ///< how far, at most
   std::uint64_t first_passed = 0;   ///< ordinal of the first such block
   std::uint64_t failure_count = 0;
-  std::vector<AlgorithmFailure> failures;  ///< the first 100
+  std::vector<AlgorithmFailure> failures;  ///< the first 100, and the one that ended the run
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
   std::vector<Damage> damages;             ///< of the recording: what of it could not be read
   /// One number for each output block, in order, up to a million: where two runs begin to differ.
