@@ -98,6 +98,12 @@ class Suites(Case):
         out, _ = run("test", limits, "--update", expect=1)
         self.assertIn("stays as it is: the test itself fails", out)
         self.assertEqual(self.read("e.sdsz"), kept)
+        # A label that is not met is a failure like others: the sums 2 and 5, as two scores, are a's.
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint16_t}\n    - {value: b, type: uint16_t}\n")
+        out, _ = run("test", self.suite(case % ", label: b"), "--update", expect=1)
+        self.assertIn("it is b and was taken for a", out)
+        self.assertIn("stays as it is: the test itself fails", out)
+        self.assertEqual(self.read("e.sdsz"), kept)
         run("test", self.suite(case % ""), "--update")
         self.assertNotEqual(self.read("e.sdsz"), kept)
 

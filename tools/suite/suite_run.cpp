@@ -27,8 +27,9 @@ class Judge {
     judge_runs(job);
     judge_damage(recording);
     judge_limits(job.runs.front());
-    if (!test_.expected.empty()) judge_expected(outputs, update);
     if (!test_.label.label.empty() || test_.label.from_file) judge_label(outputs, recording, job);
+    // Last: what fails by itself replaces no expectation.
+    if (!test_.expected.empty()) judge_expected(outputs, update);
   }
 
   void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
