@@ -101,8 +101,8 @@ std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<st
 /// Blocks are paired by tick, and among blocks of one tick by order; channels by name. Physical values are compared:
 /// each recording may store them in a type and scale of its own. They are doubles, but for integers of 64 bits of one
 /// scale and offset, which are compared exactly. What only one side has is a difference: streams, channels, blocks, and
-/// losses, unless the other side is a plain `.sds`, which cannot state any. Metadata of a compared stream that cannot be
-/// read are an error.
+/// losses, unless the other side is a plain `.sds`, which cannot state any. Metadata of a compared stream that cannot
+/// be read are an error.
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress);
 
