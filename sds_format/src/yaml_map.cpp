@@ -71,8 +71,8 @@ YAML::Node load_yaml(const std::string& text) {
     std::istringstream stream(text);
     KeyChecker checker;
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(checker)) {
-    }
+    // Of the second one what it begins with is enough; behind what it cannot read the parser finds documents for ever.
+    if (parser.HandleNextDocument(checker)) parser.HandleNextDocument(checker);
   }
   return YAML::Load(text);
 }

@@ -92,6 +92,7 @@ TEST(Metadata, WrongYamlGivesOneErrorWithItsLine) {
   const auto two = Metadata::parse("sds:\n  name: A\n---\nsds:\n  name: B\n", "Test.sds.yml");
   ASSERT_FALSE(two);
   EXPECT_EQ(two.error().to_string(), "Test.sds.yml: line 4: a second document: one is read");
+  EXPECT_FALSE(Metadata::parse(",s[", "Test.sds.yml")) << "behind which the parser finds documents for ever";
   EXPECT_NE(error_of("").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(error_of("just text").find("no 'sds:'"), std::string::npos);
   EXPECT_NE(
