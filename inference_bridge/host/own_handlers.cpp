@@ -58,14 +58,12 @@ void put_back_own_handlers() {
 bool others_were_set() { return touched.load(std::memory_order_relaxed); }
 
 bool own_handlers_are_set() {
-  for (const int number : {SIGSEGV, SIGBUS}) {
+  const auto is_set = [](int number, const struct sigaction& own) {
     struct sigaction now {};
     real_sigaction()(number, nullptr, &now);
-    if (now.sa_sigaction != fault_action.sa_sigaction) return false;
-  }
-  struct sigaction now {};
-  real_sigaction()(SIGTRAP, nullptr, &now);
-  return now.sa_sigaction == trap_action.sa_sigaction;
+    return now.sa_sigaction == own.sa_sigaction;
+  };
+  return is_set(SIGSEGV, fault_action) && is_set(SIGBUS, fault_action) && is_set(SIGTRAP, trap_action);
 }
 
 }  // namespace sds::host

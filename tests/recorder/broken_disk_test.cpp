@@ -85,6 +85,14 @@ class BrokenLog final : public test::ReplacedFileSystem {
   int log_ = -1;
 };
 
+// Of a gate that looks for space again without waiting long.
+SpaceGate::Options at_once(OnFull on_full) {
+  SpaceGate::Options space;
+  space.on_full = on_full;
+  space.retry = std::chrono::milliseconds(1);
+  return space;
+}
+
 SessionOptions options_for(const test::TempDir& dir, Durability durability, bool packed = true) {
   SessionOptions options;
   options.directory = dir.path();
@@ -312,10 +320,7 @@ TEST(BrokenDisk, AFileThatCannotBeForcedToAFullDiskIsNotWaitedForAndItsLogIs) {
   for (const int error : {ENOSPC, EDQUOT}) {
     for (const auto& failing : {std::set<int>{0}, std::set<int>{1, 2, 3}}) {
       const test::TempDir dir;
-      SpaceGate::Options space;
-      space.on_full = OnFull::wait;
-      space.retry = std::chrono::milliseconds(1);
-      SpaceGate gate(space);
+      SpaceGate gate(at_once(OnFull::wait));
       SessionOptions options = options_for(dir, Durability::power);
       options.gate = &gate;
       auto session = make_packed_session(options);
@@ -365,10 +370,7 @@ class FullBehindSync final : public test::ReplacedFileSystem {
 TEST(BrokenDisk, SpaceForAnotherLogIsWaitedFor) {
   for (const auto on_full : {OnFull::wait, OnFull::stop}) {
     const test::TempDir dir;
-    SpaceGate::Options space;
-    space.on_full = on_full;
-    space.retry = std::chrono::milliseconds(1);
-    SpaceGate gate(space);
+    SpaceGate gate(at_once(on_full));
     SessionOptions options = options_for(dir, Durability::power);
     options.gate = &gate;
     auto session = make_packed_session(options);
@@ -385,10 +387,7 @@ TEST(BrokenDisk, SpaceForAnotherLogIsWaitedFor) {
 }
 
 TEST(BrokenDisk, SpaceThatLacksBehindAFailureIsWaitedFor) {
-  SpaceGate::Options space;
-  space.on_full = OnFull::wait;
-  space.retry = std::chrono::milliseconds(1);
-  SpaceGate gate(space);
+  SpaceGate gate(at_once(OnFull::wait));
   const auto failed = [](int error) { return tl::unexpected<Error>(Error{ErrorCode::io, "no", {}, {}, error}); };
   int tries = 0;
   EXPECT_TRUE(settle(&gate, "device", failed(EIO), [&]() -> Expected<void> {

@@ -6,6 +6,7 @@
 #include "sds/format/sdsz_reader.hpp"
 #include "support/memory_source.hpp"
 #include "support/recordings.hpp"
+#include "support/sections.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -39,14 +40,7 @@ class Corruption : public ::testing::Test {
   }
 
   // It is not among entries_: what it lists are the others.
-  [[nodiscard]] IndexEntry index_section() const {
-    for (std::uint64_t at = 0;;) {
-      const auto header = SectionHeader::decode(as_bytes(std::string_view(original_).substr(at)));
-      if (!header) throw std::runtime_error("the recording has no index");
-      if (header->kind == SectionKind::index) return {*header, at};
-      at += header->section_bytes();
-    }
-  }
+  [[nodiscard]] IndexEntry index_section() const { return test::sections_of(original_, SectionKind::index).at(0); }
 
   // Reads what can be read; true if that is the original without the blocks of one section.
   void expect_loss_of_section(const IndexEntry& lost) {

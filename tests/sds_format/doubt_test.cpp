@@ -4,6 +4,7 @@
 
 #include "sds/format/stream_losses.hpp"
 #include "support/recordings.hpp"
+#include "support/sections.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -35,16 +36,10 @@ class Doubt : public ::testing::Test {
     if (close) ASSERT_TRUE(writer->close());
   }
 
-  // The offsets of all sections of a kind, by their headers' layout in FORMAT.md.
+  // The offsets of all sections of a kind.
   [[nodiscard]] std::vector<std::size_t> sections(SectionKind kind) const {
-    const std::string file = test::read_file(path_);
     std::vector<std::size_t> found;
-    for (std::size_t at = 0; at < file.size();) {
-      const auto header = SectionHeader::decode(as_bytes(file).subspan(at));
-      if (!header) break;
-      if (header->kind == kind) found.push_back(at);
-      at += header->section_bytes();
-    }
+    for (const auto& section : test::sections_of(test::read_file(path_), kind)) found.push_back(section.offset);
     return found;
   }
 

@@ -11,6 +11,7 @@
 #include "pack.hpp"
 #include "sds/format/limits.hpp"
 #include "support/recordings.hpp"
+#include "support/sections.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -100,12 +101,11 @@ class RecoverTest : public ::testing::Test {
 TEST_F(RecoverTest, AStreamThatNobodyCanDecodeIsMissedInTheResult) {
   record(Durability::none, true);
   std::string file = test::read_file(path_);
-  for (std::size_t at = 0; at < file.size();) {
-    const auto header = SectionHeader::decode(as_bytes(file).subspan(at));
-    ASSERT_TRUE(header);
-    if (header->kind == SectionKind::stream && header->stream == 1) file[at + SectionHeader::bytes + 1] ^= 1;
-    at += header->section_bytes();
-  }
+  const auto sections = test::sections_of(file);
+  ASSERT_EQ(sections.back().end(), file.size());
+  for (const auto& section : sections)
+    if (section.header.kind == SectionKind::stream && section.header.stream == 1)
+      file[section.payload_offset() + 1] ^= 1;
   test::write_file(path_, file);
   const auto report = run();
   ASSERT_TRUE(report);
