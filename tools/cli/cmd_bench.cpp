@@ -66,16 +66,16 @@ int run_bench(const Options& o) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Run& run) {
+void add_bench(Command& app, Run& run) {
   auto* command =
       app.add_subcommand("bench", "Measure on your own recordings what the compression levels cost and give");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "Recordings, each by itself (.sds or .sdsz)", true);
   command->add_option("--max-mib", o->max_mib, "Use the first so many MiB of each recording")
-      ->check(CLI::Range(1, 4096))
+      ->check(in_range(1, 4096))
       ->capture_default_str();
   command->add_option("--rounds", o->rounds, "Rounds; medians are shown")
-      ->check(CLI::Range(1, 100))
+      ->check(in_range(1, 100))
       ->capture_default_str();
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer("Example: sds bench walk.sdsz");

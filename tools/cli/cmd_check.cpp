@@ -209,7 +209,7 @@ int run_check(const Options& o) {
 
 }  // namespace
 
-void add_check(CLI::App& app, Run& run) {
+void add_check(Command& app, Run& run) {
   auto* command = app.add_subcommand("check", "Check whether recordings are sound: structure, checksums, time, sizes");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "Recordings to check, each by itself (.sds or .sdsz)", true);

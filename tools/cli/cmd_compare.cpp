@@ -59,7 +59,7 @@ int run_compare(const Options& o) {
 
 }  // namespace
 
-void add_compare(CLI::App& app, Run& run) {
+void add_compare(Command& app, Run& run) {
   auto* command = app.add_subcommand("compare", "Compare two recordings value by value, aligned by tick");
   auto o = std::make_shared<Options>();
   command->add_option("recordings", o->paths, "A and B (.sds or .sdsz)")->required()->expected(2)->type_name("A B");

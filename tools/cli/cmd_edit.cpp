@@ -144,7 +144,7 @@ int run_resample(const Options& o) {
   return print_report(report, o);
 }
 
-void add_output(CLI::App& command, Options& o) {
+void add_output(Command& command, Options& o) {
   command.add_option("-o,--output", o.output, "The .sdsz to write")
       ->required()
       ->check(names_recording())
@@ -155,7 +155,7 @@ void add_output(CLI::App& command, Options& o) {
 
 }  // namespace
 
-void add_edit(CLI::App& app, Run& run) {
+void add_edit(Command& app, Run& run) {
   auto o = std::make_shared<Options>();
   auto* cutter = app.add_subcommand("cut", "A part of a recording as a recording of its own, labels included");
   o->input.add_to(*cutter, "The recording (.sds files or one .sdsz)", true);

@@ -54,7 +54,7 @@ constexpr std::array kFormats{
                "Example: sds export images camera.sdsz -o frames"},
 };
 
-void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
+void add_format(Command& exporter, const FormatInfo& info, Run& run) {
   auto* command = exporter.add_subcommand(info.name, info.description);
   auto o = std::make_shared<ExportCommand>();
   o->format = info.format;
@@ -98,7 +98,7 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
     command->add_flag("--physical", o->exports.physical, "Scaled values as floats instead of raw ones");
   if (info.format == Format::hdf5)
     command->add_option("--deflate", o->exports.deflate, "Compression level, 0 (none) to 12 (default 1)")
-        ->check(CLI::Range(0, 12));
+        ->check(in_range(0, 12));
   if (info.format == Format::npz) command->add_flag("--compress", o->exports.compress, "Deflate the arrays");
   if (info.format == Format::qeexo) {
     command->add_option("--interval", o->exports.interval_s, "Length of a row (default 50ms; a number alone: seconds)")
@@ -167,18 +167,17 @@ void add_format(CLI::App& exporter, const FormatInfo& info, Run& run) {
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(info.footer);
   command->callback([o, command, &run] {
-    if (std::string(command->get_name()) == "audio" && !std::filesystem::path(o->output).extension().empty())
+    if (o->format == Format::audio && !std::filesystem::path(o->output).extension().empty())
       o->extension = std::filesystem::path(o->output).extension().string().substr(1);
     if (o->cbor) o->extension = "cbor";
-    for (const auto* option : command->get_options())
-      if (option->count() > 0) o->given.insert(option->get_name());
+    for (const auto& option : command->given()) o->given.insert(option.name);
     run = [o] { return run_export(*o); };
   });
 }
 
 }  // namespace
 
-void add_export(CLI::App& app, Run& run) {
+void add_export(Command& app, Run& run) {
   auto* exporter = app.add_subcommand("export", "Export streams and datasets in formats that other tools read");
   exporter->require_subcommand(1);
   exporter->footer("docs/exports.md tells what each format keeps, and has the layouts.");

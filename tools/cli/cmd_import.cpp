@@ -117,8 +117,8 @@ int run_import(Options o, Function function) {
   return exit_code;
 }
 
-CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char* description, const char* footer,
-                     const std::shared_ptr<Options>& o, Function function) {
+Command* add_format(Command& importer, Run& run, const char* name, const char* description, const char* footer,
+                    const std::shared_ptr<Options>& o, Function function) {
   auto* command = importer.add_subcommand(name, description);
   names_inputs(*command->add_option("input", o->input, "The file to read")->required());
   command->add_option("-o,--output", o->output, "The .sdsz to write")
@@ -132,7 +132,7 @@ CLI::App* add_format(CLI::App& importer, Run& run, const char* name, const char*
   return command;
 }
 
-void add_numbers(CLI::App& command, Options& o) {
+void add_numbers(Command& command, Options& o) {
   const std::map<std::string, ImportType> types{{"auto", ImportType::automatic}, {"int16", ImportType::i16},
                                                 {"int32", ImportType::i32},      {"int64", ImportType::i64},
                                                 {"uint64", ImportType::u64},     {"float", ImportType::f32},
@@ -155,7 +155,7 @@ void add_numbers(CLI::App& command, Options& o) {
 
 }  // namespace
 
-void add_import(CLI::App& app, Run& run) {
+void add_import(Command& app, Run& run) {
   auto* importer = app.add_subcommand("import", "Make recordings of other tools' files");
   importer->require_subcommand(1);
   importer->footer("docs/imports.md tells what each format brings along, and what is not kept.");
@@ -171,7 +171,7 @@ void add_import(CLI::App& app, Run& run) {
       ->type_name("COLUMN");
   csv->add_option("--time-unit", o->import.time_unit,
                   "Unit of the times (default: a word of the column's name, else s)")
-      ->check(CLI::IsMember({"s", "ms", "us", "ns", "min", "h"}));
+      ->check(one_of({"s", "ms", "us", "ns", "min", "h"}));
   auto* date = csv->add_option("--date", o->import.date_column,
                                "The column with the days of times of day (default: date, if it has days)")
                    ->type_name("COLUMN");
@@ -199,7 +199,7 @@ void add_import(CLI::App& app, Run& run) {
       })
       ->type_name("CHAR|tab");
   csv->add_option("--decimal", o->decimal, "Numbers have a decimal point or comma (default: as the first one has it)")
-      ->check(CLI::IsMember({"point", "comma"}));
+      ->check(one_of({"point", "comma"}));
   csv->add_option("--skip-lines", o->import.skip_lines, "Lines in front of the header that are none of the table")
       ->type_name("N");
   csv->add_flag("--no-header", o->no_header, "There is no header: columns are called column_1, column_2, ...");
@@ -229,7 +229,7 @@ void add_import(CLI::App& app, Run& run) {
                    "How long the samples of a row last (default: what fits all rows; a number alone: seconds)")
       ->transform(takes_time())
       ->type_name("TIME")
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   add_numbers(*qeexo, *o);
 
   o = options();

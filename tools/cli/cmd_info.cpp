@@ -432,7 +432,7 @@ int run_info(const Options& o) {
 
 }  // namespace
 
-void add_info(CLI::App& app, Run& run) {
+void add_info(Command& app, Run& run) {
   auto* command = app.add_subcommand("info", "Show what is in recordings: streams, channels, rates, sizes, statistics");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "Recordings, each by itself (.sds or .sdsz)", true);

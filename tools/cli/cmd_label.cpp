@@ -584,7 +584,7 @@ int run_auto(const Options& o) {
                {{"made", done->placed}, {"added", done->added}});
 }
 
-void add_interval(CLI::App& command, Options& o) {
+void add_interval(Command& command, Options& o) {
   command.add_option("--from", o.from, "Begin, of the recording's clock: 12.5 (seconds), 500ms, 1:02")
       ->transform(takes_time())
       ->type_name("TIME");
@@ -596,8 +596,8 @@ void add_interval(CLI::App& command, Options& o) {
 }
 
 // A subcommand with what all of them share.
-CLI::App* add_command(CLI::App& parent, Run& run, const char* name, const char* description,
-                      const std::shared_ptr<Options>& o, int (*function)(const Options&), bool many = false) {
+Command* add_command(Command& parent, Run& run, const char* name, const char* description,
+                     const std::shared_ptr<Options>& o, int (*function)(const Options&), bool many = false) {
   auto* command = parent.add_subcommand(name, description);
   o->input.add_to(*command, many ? "Recordings" : "The recording (a .sds file or one .sdsz)", many);
   command->add_option("--labels", o->labels, "The label file, instead of <recording>.labels.yml")->type_name("FILE");
@@ -608,7 +608,7 @@ CLI::App* add_command(CLI::App& parent, Run& run, const char* name, const char* 
 
 }  // namespace
 
-void add_label(CLI::App& app, Run& run) {
+void add_label(Command& app, Run& run) {
   auto* label = app.add_subcommand("label", "Say what happens when in a recording: <recording>.labels.yml");
   label->require_subcommand(1);
   label->footer("The file is described in docs/labels.md; it is text, made to be read, edited and kept in git.");
@@ -668,9 +668,9 @@ void add_label(CLI::App& app, Run& run) {
   compare->add_flag("--json", o->json, "Report as JSON");
   compare->callback([o, &run] { run = [o] { return run_compare(*o); }; });
 
-  const auto add_exchange = [](CLI::App& command, Options& e) {
+  const auto add_exchange = [](Command& command, Options& e) {
     command.add_option("--format", e.format, "audacity (a label track) or csv; default by the file's name")
-        ->check(CLI::IsMember({"audacity", "csv"}));
+        ->check(one_of({"audacity", "csv"}));
     command.add_flag("--normalize", e.normalize, "The file's times count from the first block of the stream");
   };
   o = options();

@@ -105,7 +105,7 @@ int run_info(const Options& o) {
 
 }  // namespace
 
-void add_model(CLI::App& app, Run& run) {
+void add_model(Command& app, Run& run) {
   auto* command = app.add_subcommand("model", "Look at models");
   command->require_subcommand(1);
   auto* info = command->add_subcommand("info", "Inputs, outputs, quantisation, operators and memory of a model");
@@ -113,9 +113,9 @@ void add_model(CLI::App& app, Run& run) {
   info->add_option("model", o->model, "The model (.tflite or .onnx)")->required()->type_name("FILE");
   info->add_option("--engine", o->engine, "tflm (default), litert, litert-ref or onnx")->type_name("ENGINE");
   info->add_option("--npu", o->npu, "Also estimate cycles and memory on this Arm NPU, for example ethos-u55-128")
-      ->check(CLI::IsMember({"ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256",
-                             "ethos-u65-512", "ethos-u85-128", "ethos-u85-256", "ethos-u85-512", "ethos-u85-1024",
-                             "ethos-u85-2048"}))
+      ->check(
+          one_of({"ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512",
+                  "ethos-u85-128", "ethos-u85-256", "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048"}))
       ->type_name("NPU");
   info->add_flag("--json", o->json, "Report as JSON");
   info->footer(

@@ -56,7 +56,7 @@ int run_pack(const Options& o) {
 
 }  // namespace
 
-void add_pack(CLI::App& app, Run& run) {
+void add_pack(Command& app, Run& run) {
   auto* command = app.add_subcommand("pack", "Pack .sds files into one compressed .sdsz recording");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sds files to pack as the streams of one recording, or a .sdsz to repack", true);
@@ -64,16 +64,14 @@ void add_pack(CLI::App& app, Run& run) {
       ->required()
       ->check(names_recording())
       ->type_name("FILE");
-  command->add_option("-l,--level", o->level, "0 store, 1 fast, 2 dense")
-      ->check(CLI::Range(0, 2))
-      ->capture_default_str();
+  command->add_option("-l,--level", o->level, "0 store, 1 fast, 2 dense")->check(in_range(0, 2))->capture_default_str();
   command
       ->add_option("--threads", o->threads,
                    "Threads that compress; 0: one for each core. The bytes written are the same for any number")
-      ->check(CLI::Range(0, 256))
+      ->check(in_range(0, 256))
       ->capture_default_str();
   command->add_option("--section-kib", o->section_kib, "Size of a section in KiB of plain .sds")
-      ->check(CLI::Range(16, 16384))
+      ->check(in_range(16, 16384))
       ->capture_default_str();
   command->add_flag("-f,--force", o->force, "Replace an existing output");
   command->add_flag("--json", o->json, "Report as JSON");

@@ -75,7 +75,7 @@ int run_plot(Options o) {
 
 }  // namespace
 
-void add_plot(CLI::App& app, Run& run) {
+void add_plot(Command& app, Run& run) {
   auto* command = app.add_subcommand("plot", "Draw a recording: PNG, SVG, or a page to zoom into");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
@@ -93,7 +93,7 @@ void add_plot(CLI::App& app, Run& run) {
   command->add_option("--below", o->below, "Another recording, beneath: the outputs of a replay")->type_name("FILE");
   command->add_option("--with", o->with, "Another recording, into the panels of the same streams: to compare")
       ->type_name("FILE");
-  command->add_option("--width", o->width, "Width in pixels (default 1600)")->check(CLI::Range(200, 20000));
+  command->add_option("--width", o->width, "Width in pixels (default 1600)")->check(in_range(200, 20000));
   command->add_flag("--no-spectrogram", o->no_spectrogram, "Audio without spectrograms");
   command->add_flag("--no-sound", o->no_sound, "Pages without the sound");
   command->add_flag("-f,--force", o->force, "Replace an existing output");

@@ -251,7 +251,7 @@ int run_stats(const Options& o) {
 
 }  // namespace
 
-void add_query(CLI::App& app, Run& run) {
+void add_query(Command& app, Run& run) {
   auto* command = app.add_subcommand("query", "Find when a condition on channels was true");
   auto o = std::make_shared<Options>();
   command->add_option("recording", o->path, "The recording: a .sdsz file is searched by its statistics")->required();
@@ -261,11 +261,11 @@ void add_query(CLI::App& app, Run& run) {
   command->add_option("--merge-gap", o->merge_gap, "Matches at most so far apart are one")
       ->transform(takes_time())
       ->type_name("TIME")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   command->add_option("--min-duration", o->min_duration, "Leave out shorter matches (after --merge-gap)")
       ->transform(takes_time())
       ->type_name("TIME")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   command->add_flag("--count", o->count, "Only how many, and how long");
   auto* rows = command->add_flag("--rows", o->rows, "The samples in the intervals, as CSV");
   command->add_option("-s,--stream", o->stream, "The stream that --rows prints")->type_name("ID")->needs(rows);

@@ -127,7 +127,7 @@ int run_recover(const Options& o) {
 
 }  // namespace
 
-void add_recover(CLI::App& app, Run& run) {
+void add_recover(Command& app, Run& run) {
   auto* command =
       app.add_subcommand("recover", "What can be had of a damaged or unfinished .sdsz, as a closed recording");
   auto o = std::make_shared<Options>();

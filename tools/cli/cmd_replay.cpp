@@ -276,7 +276,7 @@ int run_replay_command(const Options& o) {
                     {}});
 }
 
-void add_what(CLI::App& command, Options& o) {
+void add_what(Command& command, Options& o) {
   const std::string group = "What runs (one of these, or --a and --b)";
   command
       .add_option(
@@ -308,7 +308,7 @@ void add_what(CLI::App& command, Options& o) {
 
 }  // namespace
 
-void add_replay(CLI::App& app, Run& run) {
+void add_replay(Command& app, Run& run) {
   auto* command = app.add_subcommand("replay", "Replay a recording into an algorithm and record its outputs");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
@@ -335,7 +335,7 @@ void add_replay(CLI::App& app, Run& run) {
       ->check(named_like({".sdsz"}))
       ->type_name("OUT");
   command->add_option("--repeat", o->repeat, "Run this often and demand equal fingerprints")
-      ->check(CLI::Range(1, 1000))
+      ->check(in_range(1, 1000))
       ->capture_default_str();
   command->add_flag("--require-identical", o->require_identical, "Same as --repeat 2, if there is no --repeat");
   command->add_flag("--check-reset", o->check_reset, "Also demand that a run after a reset gives the same");
@@ -344,23 +344,23 @@ void add_replay(CLI::App& app, Run& run) {
       ->add_option("--timeout", o->timeout_ms,
                    "Longest time for one call of the algorithm: 500ms, 10s; a number alone: ms")
       ->transform(takes_milliseconds())
-      ->check(CLI::Range(1, 86400000))
+      ->check(in_range(1, 86400000))
       ->type_name("TIME")
       ->capture_default_str();
   command->add_option("--memory", o->memory_mib, "Most memory that each library may allocate, in MiB; 0: any")
-      ->check(CLI::Range(0, 1 << 20))
+      ->check(in_range(0, 1 << 20))
       ->capture_default_str();
   command
       ->add_option(
           "--input-buffer", o->input_buffer,
           "Give a library one input buffer of this size, as it has on a device: behind a block lies what earlier "
           "blocks left there, and reading it is reported, not stopped")
-      ->check(CLI::Range(1, 1 << 25))
+      ->check(in_range(1, 1 << 25))
       ->type_name("BYTES");
   command->add_flag("--stage-times", o->stage_times,
                     "Also tell what each stage of a pipeline took; a little slower where frames are tiny");
   command->add_option("--threads", o->threads, "Threads that decompress the recording; 0: one for each core")
-      ->check(CLI::Range(0, 256))
+      ->check(in_range(0, 256))
       ->capture_default_str();
   command->add_flag("--in-process", o->in_process, "Run a library in this process: no guard, no time-out");
   command->add_option("--channel", o->channels, "With --a and --b, as in `sds compare`")

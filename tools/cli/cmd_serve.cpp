@@ -199,14 +199,12 @@ std::string quoted(const std::string& word) {
 }
 
 // The options that were given, but for those that say where to listen.
-std::string given_options(const CLI::App& app) {
+std::string given_options(const Command& command) {
   std::string text;
-  for (const auto* option : app.get_options()) {
-    if (option->count() == 0 || option->get_lnames().empty()) continue;
-    const std::string name = "--" + option->get_lnames().front();
-    if (name == "--ipaddr" || name == "--netif" || name == "--port") continue;
-    text += " " + name;
-    if (option->get_items_expected_max() > 0) text += " " + quoted(option->results().back());
+  for (const auto& option : command.given()) {
+    if (option.name == "--ipaddr" || option.name == "--netif" || option.name == "--port") continue;
+    text += " " + option.name;
+    if (option.has_value) text += " " + quoted(option.value);
   }
   return text;
 }
@@ -284,7 +282,7 @@ int run_serve(const Options& o) {
 
 }  // namespace
 
-void add_serve(CLI::App& app, Run& run) {
+void add_serve(Command& app, Run& run) {
   auto* serve = app.add_subcommand("serve", "Record from devices, and play back to them, over the SDSIO protocol");
   serve->require_subcommand(1);
   auto* socket = serve->add_subcommand("socket", "SDSIO over TCP");
@@ -296,7 +294,7 @@ void add_serve(CLI::App& app, Run& run) {
       ->type_name("NAME")
       ->excludes(address);
   socket->add_option("--port", o->server.port, "TCP port; 0: any free one")
-      ->check(CLI::Range(0, 65535))
+      ->check(in_range(0, 65535))
       ->type_name("N")
       ->capture_default_str();
   socket->add_option("--workdir", o->server.directory, "Directory of recordings and their <stream>.sds.yml files")
@@ -305,32 +303,32 @@ void add_serve(CLI::App& app, Run& run) {
   socket
       ->add_option("--format", o->format,
                    "sdsz: recording.<n>.sdsz for each session; sds: <stream>.<n>.sds as Arm's server writes them")
-      ->check(CLI::IsMember({"sds", "sdsz"}))
+      ->check(one_of({"sds", "sdsz"}))
       ->capture_default_str();
   socket->add_option("-l,--level", o->level, "Compression: 0 store, 1 fast, 2 dense")
-      ->check(CLI::Range(0, 2))
+      ->check(in_range(0, 2))
       ->capture_default_str();
   socket->add_option("--threads", o->server.threads, "Threads that compress; 0: one for each core")
-      ->check(CLI::Range(0, 256))
+      ->check(in_range(0, 256))
       ->capture_default_str();
   socket
       ->add_option("--flush-interval", o->flush_ms,
                    "How often what came is made as safe as --durability says: 200ms, 2s; a number alone: ms")
       ->transform(takes_milliseconds())
-      ->check(CLI::Range(1, 3600000))
+      ->check(in_range(1, 3600000))
       ->type_name("TIME")
       ->capture_default_str();
   auto* durability = socket
                          ->add_option("--durability", o->durability,
                                       "What came until the last flush survives: none: a clean end only; process: a "
                                       "kill of this process; power: a power cut, too")
-                         ->check(CLI::IsMember({"none", "process", "power"}))
+                         ->check(one_of({"none", "process", "power"}))
                          ->capture_default_str();
   socket->add_flag("--sync", o->sync, "--durability power")->group("");
   socket
       ->add_option("--on-full", o->on_full,
                    "When the disk is full: wait: hold the device back until there is space; stop: end its recording")
-      ->check(CLI::IsMember({"wait", "stop"}))
+      ->check(one_of({"wait", "stop"}))
       ->capture_default_str();
   o->server.keep_free = kKeepFree;
   socket
@@ -338,15 +336,14 @@ void add_serve(CLI::App& app, Run& run) {
           "--keep-free", o->server.keep_free,
           "The disk counts as full when less than this is free: 500M, 2GiB; 0: what closing the recordings takes")
       ->type_name("SIZE")
-      ->transform(CLI::AsSizeValue(true))
-      ->transform(CLI::Validator(
-          [](std::string& text) { return text.find('-') == std::string::npos ? "" : text + " is less than nothing"; },
-          ""))
+      ->transform(takes_size())
+      ->transform(ValueRule(
+          [](std::string& text) { return text.find('-') == std::string::npos ? "" : text + " is less than nothing"; }))
       ->each([raw = o.get()](const std::string&) { raw->keep_free_given = true; })
       ->default_str("64M, or a tenth of a small disk");
   socket->add_option("--max-devices", o->server.max_devices, "Devices at a time; more are sent away")
       ->type_name("N")
-      ->check(CLI::Range(1, 10000))
+      ->check(in_range(1, 10000))
       ->capture_default_str();
   socket->add_flag("-p,--playback", o->server.playback,
                    "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
@@ -371,8 +368,7 @@ void add_serve(CLI::App& app, Run& run) {
       "Example: sds serve socket --netif eth0 --workdir recordings");
   socket->callback([o, socket, durability, &run] {
     o->given = given_options(*socket);
-    if (o->sync && durability->count() > 0)
-      throw CLI::ValidationError("--sync", "is --durability power: give one of the two");
+    if (o->sync && durability->count() > 0) refuse_option("--sync", "is --durability power: give one of the two");
     run = [o] { return run_serve(*o); };
   });
 }

@@ -346,7 +346,7 @@ int run_merge(const std::vector<std::filesystem::path>& parts, const Outputs& ou
   return report(std::move(*whole), outputs, nullptr);
 }
 
-void add_outputs(CLI::App& command, Outputs& outputs) {
+void add_outputs(Command& command, Outputs& outputs) {
   command.add_option("--junit", outputs.junit, "Write JUnit XML for the CI system")
       ->check(named_like({".xml"}))
       ->type_name("FILE");
@@ -362,12 +362,12 @@ void add_outputs(CLI::App& command, Outputs& outputs) {
 
 }  // namespace
 
-void add_test(CLI::App& app, Run& run) {
+void add_test(Command& app, Run& run) {
   auto* command = app.add_subcommand("test", "Run a suite of recordings, algorithms and expectations");
   auto o = std::make_shared<Options>();
   names_inputs(*command->add_option("suite", o->suite, "The suite (docs/suites.md)")->type_name("FILE"));
   command->add_option("-j,--jobs", o->jobs, "Tests at the same time; 0: one for each core")
-      ->check(CLI::Range(0, 1024))
+      ->check(in_range(0, 1024))
       ->capture_default_str();
   command->add_option("--shard", o->shard, "Run only part i of n: every n-th of the tests")->type_name("i/n");
   command->add_option("--filter", o->filter, "Run only tests whose name contains this")->type_name("TEXT");

@@ -51,7 +51,7 @@ int run_unpack(const Options& o) {
 
 }  // namespace
 
-void add_unpack(CLI::App& app, Run& run) {
+void add_unpack(Command& app, Run& run) {
   auto* command = app.add_subcommand("unpack", "Unpack a .sdsz recording into plain .sds files and their metadata");
   auto o = std::make_shared<Options>();
   o->input.add_to(*command, "The .sdsz recording", false);
@@ -60,7 +60,7 @@ void add_unpack(CLI::App& app, Run& run) {
       ->type_name("DIR")
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads that decompress; 0: one for each core")
-      ->check(CLI::Range(0, 256))
+      ->check(in_range(0, 256))
       ->capture_default_str();
   command->add_flag("-f,--force", o->force, "Replace existing files");
   command->add_flag("--json", o->json, "Report as JSON");

@@ -55,11 +55,11 @@ void reads(const std::filesystem::path& path) {
   files.emplace_back(path);
 }
 
-void names_inputs(CLI::Option& option) {
+void names_inputs(Option& option) {
   option.each([](const std::string& name) { reads(name); });
 }
 
-void InputOptions::add_to(CLI::App& command, const std::string& description, bool many) {
+void InputOptions::add_to(Command& command, const std::string& description, bool many) {
   auto* option = command.add_option("recording", paths, description)->required();
   if (!many) option->expected(1);
   names_inputs(*option);
@@ -82,7 +82,7 @@ Expected<Recording> InputOptions::open_one(const std::filesystem::path& path) co
   return open_recording(path, options());
 }
 
-void PartOptions::add_to(CLI::App& command) {
+void PartOptions::add_to(Command& command) {
   command.add_option("--from", from, "Only from this time on, of the recording's clock: 12.5 (seconds), 500ms, 1:02")
       ->transform(takes_time())
       ->type_name("TIME");

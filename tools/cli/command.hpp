@@ -2,7 +2,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "duration_text.hpp"
+#include "options.hpp"
 #include "sds/format/recording.hpp"
 #include "time_ranges.hpp"
 
@@ -24,23 +24,23 @@ namespace sds::cli {
 /// A parsed command line, ready to run; the value is the exit code.
 using Run = std::function<int()>;
 
-void add_bench(CLI::App& app, Run& run);
-void add_check(CLI::App& app, Run& run);
-void add_compare(CLI::App& app, Run& run);
-void add_edit(CLI::App& app, Run& run);
-void add_export(CLI::App& app, Run& run);
-void add_import(CLI::App& app, Run& run);
-void add_info(CLI::App& app, Run& run);
-void add_label(CLI::App& app, Run& run);
-void add_model(CLI::App& app, Run& run);
-void add_pack(CLI::App& app, Run& run);
-void add_plot(CLI::App& app, Run& run);
-void add_query(CLI::App& app, Run& run);
-void add_recover(CLI::App& app, Run& run);
-void add_replay(CLI::App& app, Run& run);
-void add_test(CLI::App& app, Run& run);
-void add_serve(CLI::App& app, Run& run);
-void add_unpack(CLI::App& app, Run& run);
+void add_bench(Command& app, Run& run);
+void add_check(Command& app, Run& run);
+void add_compare(Command& app, Run& run);
+void add_edit(Command& app, Run& run);
+void add_export(Command& app, Run& run);
+void add_import(Command& app, Run& run);
+void add_info(Command& app, Run& run);
+void add_label(Command& app, Run& run);
+void add_model(Command& app, Run& run);
+void add_pack(Command& app, Run& run);
+void add_plot(Command& app, Run& run);
+void add_query(Command& app, Run& run);
+void add_recover(Command& app, Run& run);
+void add_replay(Command& app, Run& run);
+void add_test(Command& app, Run& run);
+void add_serve(Command& app, Run& run);
+void add_unpack(Command& app, Run& run);
 
 /// Says something on stderr. That nobody can hear it is no error: what a command does, and its exit code, stay the
 /// same.
@@ -62,13 +62,13 @@ void note(const std::string& message);
 /// From now on no output of this command replaces `path` (file_in_use.hpp), --force or not.
 void reads(const std::filesystem::path& path);
 /// The same for every file that an option will name.
-void names_inputs(CLI::Option& option);
+void names_inputs(Option& option);
 
 /// The options of every command that reads a recording.
 struct InputOptions {
   std::vector<std::filesystem::path> paths;
   std::filesystem::path metadata;
-  void add_to(CLI::App& command, const std::string& description, bool many);
+  void add_to(Command& command, const std::string& description, bool many);
   [[nodiscard]] Expected<Recording> open() const;
   /// Each path as a recording of its own.
   [[nodiscard]] Expected<Recording> open_one(const std::filesystem::path& path) const;
@@ -80,7 +80,7 @@ struct PartOptions {
   std::optional<double> from;
   std::optional<double> to;
   std::vector<std::string> labels;
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   /// Seconds of the recording's clock; labels come from the file beside the recording.
   [[nodiscard]] Expected<TimeRanges> ranges(const Recording& recording) const;
   /// The same of these streams: labels about other ones choose nothing.

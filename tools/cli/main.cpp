@@ -2,6 +2,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -63,24 +64,25 @@ int run_command(int argc, char** argv) {
       "with what a damaged recording has left; 4 I/O or system error; 130 interrupted.  `sds help COMMAND` and\n"
       "`sds COMMAND --help` explain a command.");
   sds::cli::set_help(app);
+  sds::cli::Command commands(app);
   sds::cli::Run run;
-  sds::cli::add_serve(app, run);
-  sds::cli::add_info(app, run);
-  sds::cli::add_check(app, run);
-  sds::cli::add_pack(app, run);
-  sds::cli::add_unpack(app, run);
-  sds::cli::add_recover(app, run);
-  sds::cli::add_replay(app, run);
-  sds::cli::add_test(app, run);
-  sds::cli::add_model(app, run);
-  sds::cli::add_compare(app, run);
-  sds::cli::add_label(app, run);
-  sds::cli::add_plot(app, run);
-  sds::cli::add_query(app, run);
-  sds::cli::add_edit(app, run);
-  sds::cli::add_export(app, run);
-  sds::cli::add_import(app, run);
-  sds::cli::add_bench(app, run);
+  sds::cli::add_serve(commands, run);
+  sds::cli::add_info(commands, run);
+  sds::cli::add_check(commands, run);
+  sds::cli::add_pack(commands, run);
+  sds::cli::add_unpack(commands, run);
+  sds::cli::add_recover(commands, run);
+  sds::cli::add_replay(commands, run);
+  sds::cli::add_test(commands, run);
+  sds::cli::add_model(commands, run);
+  sds::cli::add_compare(commands, run);
+  sds::cli::add_label(commands, run);
+  sds::cli::add_plot(commands, run);
+  sds::cli::add_query(commands, run);
+  sds::cli::add_edit(commands, run);
+  sds::cli::add_export(commands, run);
+  sds::cli::add_import(commands, run);
+  sds::cli::add_bench(commands, run);
   sds::cli::take_values(app);
   const auto words = sds::cli::words_of(argc, argv);
   try {

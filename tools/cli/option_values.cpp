@@ -8,14 +8,13 @@
 
 namespace sds::cli {
 
-CLI::Validator takes_time() {
-  return {[](std::string& text) {
-            const auto time = parse_time(text);
-            if (!time) return time.error().message;
-            text = fmt::format("{}", *time);
-            return std::string();
-          },
-          "", "takes_time"};
+ValueRule takes_time() {
+  return ValueRule([](std::string& text) {
+    const auto time = parse_time(text);
+    if (!time) return time.error().message;
+    text = fmt::format("{}", *time);
+    return std::string();
+  });
 }
 
 namespace {
@@ -31,45 +30,41 @@ Expected<double> parse_milliseconds(const std::string& text, int bare_exponent) 
 
 }  // namespace
 
-CLI::Validator takes_milliseconds() {
-  return {[](std::string& text) {
-            const auto ms = parse_milliseconds(text, -3);
-            if (!ms) return ms.error().message;
-            text = fmt::format("{:.0f}", *ms);
-            return std::string();
-          },
-          "", "takes_milliseconds"};
+ValueRule takes_milliseconds() {
+  return ValueRule([](std::string& text) {
+    const auto ms = parse_milliseconds(text, -3);
+    if (!ms) return ms.error().message;
+    text = fmt::format("{:.0f}", *ms);
+    return std::string();
+  });
 }
 
-CLI::Validator takes_time_of_milliseconds() {
-  return {[](std::string& text) {
-            const auto ms = parse_milliseconds(text, 0);
-            if (!ms) return ms.error().message;
-            text = fmt::format("{}", *ms / 1e3);
-            return std::string();
-          },
-          "", "takes_time_of_milliseconds"};
+ValueRule takes_time_of_milliseconds() {
+  return ValueRule([](std::string& text) {
+    const auto ms = parse_milliseconds(text, 0);
+    if (!ms) return ms.error().message;
+    text = fmt::format("{}", *ms / 1e3);
+    return std::string();
+  });
 }
 
-CLI::Validator takes_frequency() {
-  return {[](std::string& text) {
-            const auto hertz = in_hertz(text);
-            if (!hertz) return hertz.error().message;
-            text = *hertz;
-            return std::string();
-          },
-          "", "takes_frequency"};
+ValueRule takes_frequency() {
+  return ValueRule([](std::string& text) {
+    const auto hertz = in_hertz(text);
+    if (!hertz) return hertz.error().message;
+    text = *hertz;
+    return std::string();
+  });
 }
 
-CLI::Validator takes_share() {
-  return {[](std::string& text) {
-            const auto share = parse_share(text);
-            if (!share) return share.error().message;
-            if (!(*share >= 0 && *share <= 1)) return fmt::format("'{}' is not within 0 and 1 (100%)", text);
-            text = fmt::format("{}", *share);
-            return std::string();
-          },
-          "", "takes_share"};
+ValueRule takes_share() {
+  return ValueRule([](std::string& text) {
+    const auto share = parse_share(text);
+    if (!share) return share.error().message;
+    if (!(*share >= 0 && *share <= 1)) return fmt::format("'{}' is not within 0 and 1 (100%)", text);
+    text = fmt::format("{}", *share);
+    return std::string();
+  });
 }
 
 }  // namespace sds::cli

@@ -64,36 +64,32 @@ std::string names_file(const std::filesystem::path& folder) {
   return folder.string() + " is the name of a file, and what is made is a directory (one may end in /)";
 }
 
-CLI::Validator no_standard_output() {
-  return {[](std::string& name) {
-            return name == "-" ? std::string("standard output is not possible here: give a name") : std::string();
-          },
-          "", "no_standard_output"};
+ValueRule no_standard_output() {
+  return ValueRule([](std::string& name) {
+    return name == "-" ? std::string("standard output is not possible here: give a name") : std::string();
+  });
 }
 
-CLI::Validator named_like(std::vector<std::string> endings) {
-  return {[endings = std::move(endings)](std::string& name) {
-            if (name == "-") return std::string("standard output is not possible here: give a name");
-            return names_folder(name) ? "" : wrong_ending(name, endings);
-          },
-          "", "named_like"};
+ValueRule named_like(std::vector<std::string> endings) {
+  return ValueRule([endings = std::move(endings)](std::string& name) {
+    if (name == "-") return std::string("standard output is not possible here: give a name");
+    return names_folder(name) ? "" : wrong_ending(name, endings);
+  });
 }
 
-CLI::Validator names_recording() {
-  return {[](std::string& name) {
-            if (name == "-") return std::string("standard output is not possible here: give a name");
-            if (std::filesystem::path(name).extension() == ".sds")
-              return name + " is the name of a plain recording: call it .sdsz";
-            return names_folder(name) ? "" : wrong_ending(name, {".sdsz"});
-          },
-          "", "names_recording"};
+ValueRule names_recording() {
+  return ValueRule([](std::string& name) {
+    if (name == "-") return std::string("standard output is not possible here: give a name");
+    if (std::filesystem::path(name).extension() == ".sds")
+      return name + " is the name of a plain recording: call it .sdsz";
+    return names_folder(name) ? "" : wrong_ending(name, {".sdsz"});
+  });
 }
 
-CLI::Validator names_new_folder() {
-  return {[](std::string& name) {
-            return name == "-" ? std::string("standard output is not possible here: give a name") : names_file(name);
-          },
-          "", "names_new_folder"};
+ValueRule names_new_folder() {
+  return ValueRule([](std::string& name) {
+    return name == "-" ? std::string("standard output is not possible here: give a name") : names_file(name);
+  });
 }
 
 Expected<FolderLock> lock_labels(const std::filesystem::path& path) {

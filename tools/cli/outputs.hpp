@@ -1,27 +1,27 @@
 // What commands that make files or change labels share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "folder_lock.hpp"
+#include "options.hpp"
 
 namespace sds::cli {
 
 /// For options that name an output: `-` is an error, where a command cannot write to standard output.
-CLI::Validator no_standard_output();
+ValueRule no_standard_output();
 
 /// For options that name a file to write: no_standard_output(), and names that end like another format (wrong_ending())
 /// are errors.
-CLI::Validator named_like(std::vector<std::string> endings);
+ValueRule named_like(std::vector<std::string> endings);
 
 /// The same of a .sdsz: nobody could read it by the name of a plain recording.
-CLI::Validator names_recording();
+ValueRule names_recording();
 
 /// For options that name a folder to make: no_standard_output(), and names of files are errors (names_file()).
-CLI::Validator names_new_folder();
+ValueRule names_new_folder();
 
 /// Whether `output` is a folder that is there, or is named like one: it ends in /.
 bool names_folder(const std::filesystem::path& output);

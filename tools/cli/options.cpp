@@ -1,0 +1,170 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+
+namespace sds::cli {
+
+ValueRule::ValueRule(std::function<std::string(std::string&)> apply)
+    : validator_(std::make_shared<CLI::Validator>(std::move(apply), "")) {}
+ValueRule::ValueRule(const CLI::Validator& validator) : validator_(std::make_shared<CLI::Validator>(validator)) {}
+
+ValueRule in_range(int lowest, int highest) { return ValueRule(CLI::Range(lowest, highest)); }
+ValueRule one_of(std::vector<std::string> words) { return ValueRule(CLI::IsMember(std::move(words))); }
+ValueRule positive_number() { return ValueRule(CLI::PositiveNumber); }
+ValueRule not_negative() { return ValueRule(CLI::NonNegativeNumber); }
+ValueRule takes_size() { return ValueRule(CLI::AsSizeValue(true)); }
+
+ValueRule takes_text_of(std::map<std::string, std::string> words) {
+  return ValueRule([words = std::move(words)](std::string& text) {
+    const auto found = words.find(text);
+    if (found != words.end()) {
+      text = found->second;
+      return std::string();
+    }
+    std::string there;
+    for (const auto& [word, value] : words) there += (there.empty() ? "" : ", ") + word;
+    return "'" + text + "' is none of " + there;
+  });
+}
+
+Option* Option::required() {
+  option_->required();
+  return this;
+}
+
+Option* Option::type_name(const std::string& name) {
+  option_->type_name(name);
+  return this;
+}
+
+Option* Option::check(const ValueRule& rule) {
+  option_->check(rule.validator());
+  return this;
+}
+
+Option* Option::check(const std::function<std::string(const std::string&)>& wrong) {
+  option_->check(wrong);
+  return this;
+}
+
+Option* Option::transform(const ValueRule& rule) {
+  option_->transform(rule.validator());
+  return this;
+}
+
+Option* Option::each(const std::function<void(const std::string&)>& function) {
+  option_->each(function);
+  return this;
+}
+
+Option* Option::expected(int values) {
+  option_->expected(values);
+  return this;
+}
+
+Option* Option::excludes(const std::string& name) {
+  option_->excludes(name);
+  return this;
+}
+
+Option* Option::excludes(const Option* other) {
+  option_->excludes(other->option_);
+  return this;
+}
+
+Option* Option::needs(const std::string& name) {
+  option_->needs(name);
+  return this;
+}
+
+Option* Option::needs(const Option* other) {
+  option_->needs(other->option_);
+  return this;
+}
+
+Option* Option::group(const std::string& name) {
+  option_->group(name);
+  return this;
+}
+
+Option* Option::capture_default_str() {
+  option_->capture_default_str();
+  return this;
+}
+
+Option* Option::default_str(const std::string& text) {
+  option_->default_str(text);
+  return this;
+}
+
+std::size_t Option::count() const { return option_->count(); }
+
+Command* Command::add_subcommand(const std::string& name, const std::string& description) {
+  return commands_.emplace_back(std::make_unique<Command>(*app_->add_subcommand(name, description))).get();
+}
+
+void Command::require_subcommand(int count) { app_->require_subcommand(count); }
+void Command::footer(const std::string& text) { app_->footer(text); }
+void Command::callback(std::function<void()> function) { app_->callback(std::move(function)); }
+
+Option* Command::keep(CLI::Option* option) { return options_.emplace_back(std::make_unique<Option>(option)).get(); }
+
+template <class Value>
+requires(!std::is_enum_v<Value>) Option* Command::add_option(const std::string& names, Value& value,
+                                                             const std::string& description) {
+  return keep(app_->add_option(names, value, description));
+}
+
+#define SDS_OPTION_OF(...) \
+  template Option* Command::add_option(const std::string& names, __VA_ARGS__& value, const std::string& description)
+SDS_OPTION_OF(bool);
+SDS_OPTION_OF(int);
+SDS_OPTION_OF(unsigned);
+SDS_OPTION_OF(std::uint16_t);
+SDS_OPTION_OF(std::uint64_t);
+SDS_OPTION_OF(double);
+SDS_OPTION_OF(std::string);
+SDS_OPTION_OF(std::filesystem::path);
+SDS_OPTION_OF(std::optional<unsigned>);
+SDS_OPTION_OF(std::optional<std::uint64_t>);
+SDS_OPTION_OF(std::optional<double>);
+SDS_OPTION_OF(std::optional<std::string>);
+SDS_OPTION_OF(std::vector<std::string>);
+SDS_OPTION_OF(std::vector<std::size_t>);
+SDS_OPTION_OF(std::vector<std::filesystem::path>);
+#undef SDS_OPTION_OF
+
+Option* Command::add_number(const std::string& names, const std::function<void(std::int64_t)>& set,
+                            const std::string& description) {
+  return keep(app_->add_option_function<std::int64_t>(names, set, description));
+}
+
+Option* Command::add_flag(const std::string& names, bool& value, const std::string& description) {
+  return keep(app_->add_flag(names, value, description));
+}
+
+Option* Command::get_option(const std::string& name) const {
+  const CLI::Option* option = app_->get_option(name);
+  for (const auto& one : options_)
+    if (one->option_ == option) return one.get();
+  throw std::logic_error("an option of another command: " + name);
+}
+
+std::vector<GivenOption> Command::given() const {
+  std::vector<GivenOption> given;
+  for (const auto& option : options_) {
+    if (option->count() == 0) continue;
+    const bool has_value = option->option_->get_items_expected_max() > 0;
+    given.push_back({option->option_->get_name(), has_value ? option->option_->results().back() : "", has_value});
+  }
+  return given;
+}
+
+bool Command::parsed() const { return app_->parsed(); }
+
+void refuse_option(const std::string& option, const std::string& why) { throw CLI::ValidationError(option, why); }
+
+}  // namespace sds::cli
