@@ -13,7 +13,7 @@ peers.use()
 
 import numpy as np
 
-from harness import Case, SDS, main, plain, run
+from harness import Case, SDS, main, plain, run, sample_of
 
 
 class Measured(Case):
@@ -51,7 +51,7 @@ class Measured(Case):
 
     def test_sensors_of_any_speed_are_asked_the_same_packed_or_not(self):
         rng = random.Random(5)
-        for case in range(12):
+        for case in sample_of(range(12)):
             block = rng.choice((1, 10, 100, 1000))
             values = np.zeros(20_000)
             for _ in range(6):
@@ -253,7 +253,7 @@ class Measured(Case):
 
     def test_labels_of_clocks_that_ran_for_days_choose_their_samples(self):
         # No ticks hold the times of 44,100 Hz and ticks of 1 ms, and of 333.3 Hz and ticks of 1/32,768 s.
-        for begin_s in (0, 43_200, 86_399, 100_000, 118_784):
+        for begin_s in sample_of((0, 43_200, 86_399, 100_000, 118_784)):
             plains, times = [], {}
             for name, rate, ticks, per in (("A", 44_100, 1000, 200), ("B", 333.3, 32_768, 20)):
                 self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  tick-frequency: {ticks}\n  sample-frequency: {rate}\n"
@@ -283,7 +283,7 @@ class Measured(Case):
                                     "  content:\n    - {value: v, type: int16_t}\n")
             one = self.write("O.0.sds", plain(*((int(ticks * k / (rate * off)), values[k:k + per].tobytes()) for k in range(0, count, per))))
             everything = self.exported(one)
-            for frame in ("7ms", "13ms", "20ms", "50ms", "100ms"):
+            for frame in sample_of(("7ms", "13ms", "20ms", "50ms", "100ms")):
                 if os.path.exists(self.path("O.0.labels.yml")):
                     os.remove(self.path("O.0.labels.yml"))
                 run("label", "auto", one, "--active", "act", "--silent", "sil", "--threshold", 20, "--frame", frame,
@@ -298,7 +298,7 @@ class Measured(Case):
     def test_times_with_units_are_those_without(self):
         # 10 kHz: sample k is at k / 10,000 s, which the decimal number is nearest to.
         one = self.stream("U", np.arange(400), 10_000)
-        for k in range(1, 400, 7):
+        for k in sample_of(range(1, 400, 7)):
             for begin in (f"{k / 10:.1f}ms", f"{k * 100}us", f"0.{k:04}"):
                 self.assertEqual(self.exported(one, "--from", begin)[0, 1], k, begin)
 
@@ -330,7 +330,7 @@ class Measured(Case):
 
     def test_labels_of_several_files_choose_the_samples_that_each_chooses_by_itself(self):
         # 8000 Hz hold the times of A, 3.333 MHz those of B, 44,100 Hz those of C: no ticks hold all.
-        for seed in range(8):
+        for seed in sample_of(range(8)):
             with self.subTest(seed=seed):
                 plains, chosen = self.sensors_with_labels(seed)
                 for one, name in zip(plains, self.SENSORS):

@@ -167,7 +167,7 @@ void add_format(Command& exporter, const FormatInfo& info, Run& run) {
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(info.footer);
   command->callback([o, command, &run] {
-    if (o->format == Format::audio && !std::filesystem::path(o->output).extension().empty())
+    if (o->format_name == "audio" && !std::filesystem::path(o->output).extension().empty())
       o->extension = std::filesystem::path(o->output).extension().string().substr(1);
     if (o->cbor) o->extension = "cbor";
     for (const auto& option : command->given()) o->given.insert(option.name);
