@@ -131,7 +131,15 @@ class PackedSession final : public SessionWriter {
 
   void announce(std::uint32_t handle, std::span<const ByteView> pieces, const Arrival& arrival) override {
     (void)with_memory([&]() -> Expected<void> {
-      look_ahead(streams_.at(handle), pieces, arrival);
+      const PackedStream& stream = streams_.at(handle);
+      std::vector<std::uint32_t> timeslots;
+      BlockParser parser = stream.parser;
+      for (const auto bytes : pieces)
+        (void)parser.push(bytes, [&](std::uint32_t timeslot, ByteView) {
+          timeslots.push_back(timeslot);
+          return Expected<void>{};
+        });
+      clock_.expect(stream.clock, timeslots, arrival);
       return {};
     });
   }
@@ -141,10 +149,7 @@ class PackedSession final : public SessionWriter {
     if (!stream.tail_only) stream.came.push(bytes);  // also what comes behind a failure
     Expected<void> done = with_memory([&]() -> Expected<void> {
       // Another batch has begun: what is newest is the last block of the one before.
-      if (stream.newest && stream.newest->arrival != arrival)
-        if (auto added = add_clock_if_due(stream); !added) return added;
-      if (!clock_.expects(stream.clock) && wants_announcement(handle, arrival))
-        look_ahead(stream, {&bytes, 1}, arrival);
+      if (stream.newest && stream.newest->arrival != arrival) return add_clock_if_due(stream);
       return {};
     });
     const auto on_block = [&](std::uint32_t timeslot, ByteView data) {
@@ -364,18 +369,6 @@ class PackedSession final : public SessionWriter {
       return resumed ? call() : resumed;
     };
     return settle(call(), again);
-  }
-
-  // Tells the clock what comes.
-  void look_ahead(const PackedStream& stream, std::span<const ByteView> pieces, const Arrival& arrival) {
-    std::vector<std::uint32_t> timeslots;
-    BlockParser parser = stream.parser;
-    for (const auto bytes : pieces)
-      (void)parser.push(bytes, [&](std::uint32_t timeslot, ByteView) {
-        timeslots.push_back(timeslot);
-        return Expected<void>{};
-      });
-    clock_.expect(stream.clock, timeslots, arrival);
   }
 
   // Accounts for the block that `stream` has under way.

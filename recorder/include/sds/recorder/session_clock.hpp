@@ -44,9 +44,6 @@ class SessionClock {
   /// first. The next calls of tick() are for these.
   void expect(StreamId stream, std::span<const std::uint32_t> timeslots, const Arrival& arrival);
 
-  /// True while blocks that were announced are to come.
-  [[nodiscard]] bool expects(StreamId stream) const { return streams_[stream].expected_count > 0; }
-
   /// The tick of the next block that was received.
   std::uint64_t tick(StreamId stream, std::uint32_t timeslot, const Arrival& arrival);
 
