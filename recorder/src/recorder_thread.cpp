@@ -442,10 +442,12 @@ void RecorderThread::abandon_session(const std::string& reason) {
   log_end(std::move(summary));
 }
 
-// Space and memory are not tried for once more: whoever else needs them goes first. And where a stream could not be
+// Memory is not tried for once more, nor space by who waited for it: whoever else needs them goes first. Who stops on a
+// full disk has its part of the reserve, and is closed where that does. And where a stream could not be
 // closed, what was to be recorded with it may be missing: a closed recording would hide that.
 bool RecorderThread::can_be_closed(const Error& error) {
-  return session_ && !close_failed_ && !lacks_room(error) && session_->prepare_end();
+  const bool may_try = !lacks_room(error) || (is_disk_full(error) && gate_.on_full() == OnFull::stop);
+  return session_ && !close_failed_ && may_try && session_->prepare_end();
 }
 
 void RecorderThread::give_up(const Error& error) {

@@ -413,19 +413,24 @@ TEST(RecorderOnABrokenDisk, ClosesWhatCanBeClosedAndLeavesTheRestAsAKillDoes) {
     bool ends;
     bool closes;
     std::string calls;
+    OnFull on_full = OnFull::wait;
   };
   const std::string closed = "close(recording stopped: it fails) ";
   const std::string given_up = "abandon(recording stopped: it fails) ";
   for (const auto& c : {Case{EIO, true, true, "write prepare " + closed + "finish "},
                         Case{EIO, false, true, "write prepare " + given_up},
                         Case{EIO, true, false, "write prepare " + closed + given_up},
-                        Case{ENOSPC, true, true, "write " + given_up}, Case{ENOMEM, true, true, "write " + given_up}}) {
+                        Case{ENOSPC, true, true, "write " + given_up}, Case{ENOMEM, true, true, "write " + given_up},
+                        Case{ENOSPC, true, true, "write prepare " + closed + "finish ", OnFull::stop},
+                        Case{ENOSPC, false, true, "write prepare " + given_up, OnFull::stop},
+                        Case{ENOSPC, true, false, "write prepare " + closed + given_up, OnFull::stop}}) {
     RecorderShared shared;
     std::string calls;
     std::atomic<bool> opened{false};
     std::atomic<int> errors{0};
     std::atomic<bool> finished{false};
     RecorderThread::Options options;
+    options.space.on_full = c.on_full;
     options.make_session = [&](const SessionOptions&, const std::string&) -> Expected<std::unique_ptr<SessionWriter>> {
       return std::make_unique<FailingSession>(calls, Error{ErrorCode::io, "it fails", {}, {}, c.system_error}, c.ends,
                                               c.closes);
