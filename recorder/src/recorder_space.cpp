@@ -95,6 +95,7 @@ void RecorderThread::seal_if_wanted() {
     if (!sealed && !is_disk_full(sealed.error())) return give_up(sealed.error());
     sealed_ = sealed.has_value();
     cannot_seal_ = seal_failed_ = !sealed_;  // what it has it keeps
+    tell_missing_files();
   }
   dirty_ = dirty_ && !sealed_;
   account();
@@ -134,6 +135,7 @@ bool RecorderThread::claim(std::uint64_t bytes) {
       return true;  // the bytes come too late
     }
     sealed_ = true;
+    tell_missing_files();
     account();
     lock.lock();
     let_others_look_again();

@@ -179,7 +179,10 @@ Expected<void> WalWriter::remove() {
   // Where the recording was moved away, the name may be another's by now.
   if (!*ours_) return {};
   // One that was about to replace it may be left of a failure.
-  if (auto removed = remove_file(new_wal_path(recording_)); !removed) return removed;
+  const auto successor = new_wal_path(recording_);
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::symlink_status(successor, ignored)))
+    if (auto removed = remove_file(successor); !removed) return removed;
   return remove_file(wal_path(recording_));
 }
 
