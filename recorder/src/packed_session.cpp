@@ -58,6 +58,7 @@ struct ClosedStream {
   bool open = false;
   std::uint64_t unfinished_bytes = 0;
   std::uint64_t saved_blocks = 0;
+  std::uint64_t forced_blocks = 0;  // of them, to the disk
   std::uint64_t saved_tail_bytes = 0;
 };
 
@@ -268,7 +269,10 @@ class PackedSession final : public SessionWriter {
     const bool written = writer_ && writer_->closing() == SdszWriter::Closing::written;
     if (writer_) {
       note_sizes();
-      for (auto& stream : closed_) stream.saved_blocks = saved_blocks(stream.id);
+      for (auto& stream : closed_) {
+        stream.saved_blocks = saved_blocks(stream.id);
+        stream.forced_blocks = writer_->forced_blocks(stream.id);
+      }
       writer_.reset();
     }
     bool looked = true;
@@ -284,7 +288,10 @@ class PackedSession final : public SessionWriter {
       summary.blocks += stream.saved_blocks;
       const auto lost = stream.blocks - stream.saved_blocks;
       const auto lost_tail = stream.tail_bytes - stream.saved_tail_bytes + stream.unfinished_bytes;
-      if (!stream.open && lost == 0 && lost_tail == 0) continue;
+      // What power cuts were to spare. (Of one that is whole that is said once.)
+      const bool forces = options_.durability == Durability::power && !written;
+      const auto unforced = forces ? stream.saved_blocks - std::min(stream.saved_blocks, stream.forced_blocks) : 0;
+      if (!stream.open && lost == 0 && lost_tail == 0 && unforced == 0) continue;
       std::string what;
       if (lost > 0) {
         what = fmt::format("{} of the {} blocks that came {} in the recording", lost, stream.blocks, are_not);
@@ -298,6 +305,9 @@ class PackedSession final : public SessionWriter {
                                            : looked  ? "nor are"
                                                      : "nor",
                                            lost_tail);
+      if (unforced > 0)
+        what +=
+            fmt::format("{}{} blocks of it would perhaps not survive a power cut", what.empty() ? "" : ", ", unforced);
       summary.losses.push_back(fmt::format("{}: {}; {}", stream.name, reason, what));
       told = true;
     }
@@ -479,6 +489,7 @@ Expected<std::unique_ptr<SessionWriter>> make_packed_session(const SessionOption
     if (!writer) return fail(writer);
     recording.made();
     log.made();
+    warn_if_not_marked(options.device, writer->not_marked());
     auto made = std::make_unique<PackedSession>(options, path, std::move(*writer));
     recording.keep();
     log.keep();

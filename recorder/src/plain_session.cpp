@@ -38,7 +38,7 @@ Expected<std::unique_ptr<OutputFile>> create_keeping_what_exists(const std::file
   if (std::filesystem::exists(std::filesystem::symlink_status(labels, ignored)))
     if (auto kept = keep_as_backup(labels, device); !kept) return fail(kept);
   for (;;) {
-    auto file = OutputFile::create(path, IfExists::fail);
+    auto file = OutputFile::create_marked(path, IfExists::fail);
     if (file || file.error().code != ErrorCode::exists) return file;
     if (auto kept = keep_as_backup(path, device); !kept) return fail(kept);
   }
@@ -73,7 +73,7 @@ class PlainSession final : public SessionWriter {
     auto sink = create_keeping_what_exists(path, options_.device);
     if (!sink) return fail(sink);
     made.made();
-    sink->get()->mark_in_use();
+    warn_if_not_marked(options_.device, sink->get()->not_marked());
     if (options_.durability == Durability::power)
       if (auto synced = sync_directory(options_.directory); !synced) return synced;
     WatchedFile file(path);

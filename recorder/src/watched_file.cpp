@@ -1,6 +1,7 @@
 #include "watched_file.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -11,6 +12,11 @@ std::filesystem::path backup_name(const std::filesystem::path& path, std::uint32
   auto backup = path;
   backup += number == 0 ? std::string(".bak") : fmt::format(".bak.{}", number);
   return backup;
+}
+
+void warn_if_not_marked(const std::string& device, const std::optional<Error>& not_marked) {
+  if (!not_marked) return;
+  spdlog::warn("record   {}: {}: commands cannot tell that it is being recorded", device, not_marked->to_string());
 }
 
 Expected<std::optional<WatchedFile::Identity>> WatchedFile::identity_of(const std::filesystem::path& path) {

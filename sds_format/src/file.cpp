@@ -45,21 +45,12 @@ Expected<std::size_t> InputFile::read(std::uint64_t offset, std::span<std::byte>
   return done;
 }
 
-namespace {
-
-// Of the whole file. A lock for writing can only be had by who may write the file, and asking for it takes none.
-struct flock whole_file(short type) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  return lock;
-}
-
-}  // namespace
-
+// A lock for writing can only be had by who may write the file, and asking for it takes none.
 ByteSource::InUse InputFile::in_use() const {
 #ifdef F_OFD_GETLK
-  struct flock lock = whole_file(F_RDLCK);
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
   if (::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0) return lock.l_type == F_WRLCK ? InUse::yes : InUse::no;
 #endif
   return InUse::unknown;
@@ -87,12 +78,28 @@ tl::unexpected<Error> cannot_create(int error, const std::filesystem::path& path
 
 }  // namespace
 
-Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::path& path, IfExists if_exists) {
+Expected<std::unique_ptr<OutputFile>> OutputFile::open(const std::filesystem::path& path, int flags) {
   std::unique_ptr<OutputFile> file(new OutputFile(path, -1, true));
-  const int flags = O_WRONLY | O_CREAT | (if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
-  const int descriptor = retry([&] { return file_system().open(path, flags, 0666); });
+  const int descriptor = retry([&] { return file_system().open(path, O_WRONLY | O_CREAT | flags, 0666); });
   if (descriptor < 0) return cannot_create(-descriptor, path);
   file->descriptor_ = descriptor;
+  return file;
+}
+
+Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::path& path, IfExists if_exists) {
+  return open(path, if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
+}
+
+Expected<std::unique_ptr<OutputFile>> OutputFile::create_marked(const std::filesystem::path& path, IfExists if_exists) {
+  auto file = open(path, if_exists == IfExists::fail ? O_EXCL : 0);
+  if (!file) return file;
+  const int marked = retry([&] { return file_system().lock((*file)->descriptor_); });
+  const bool is_new = if_exists == IfExists::fail;  // then nobody else can have marked it
+  if (!is_new && (marked == -EAGAIN || marked == -EACCES))
+    return fail(ErrorCode::usage, "is being recorded: choose another name", path);
+  if (marked < 0) (*file)->not_marked_ = -marked;
+  if (!is_new)
+    if (auto emptied = (*file)->truncate(0); !emptied) return fail(emptied);
   return file;
 }
 
@@ -163,11 +170,9 @@ Expected<void> OutputFile::rename_to(const std::filesystem::path& path) {
   return {};
 }
 
-void OutputFile::mark_in_use() const {
-#ifdef F_OFD_SETLK
-  struct flock lock = whole_file(F_WRLCK);
-  ::fcntl(descriptor_, F_OFD_SETLK, &lock);
-#endif
+std::optional<Error> OutputFile::not_marked() const {
+  if (not_marked_ == 0) return std::nullopt;
+  return fail_errno(not_marked_, "cannot be locked", path_).value();
 }
 
 bool OutputFile::is_at(const std::filesystem::path& path) const {

@@ -49,6 +49,18 @@ int FileSystem::truncate(int descriptor, std::uint64_t size) {
 
 int FileSystem::sync(int descriptor) { return result(::fdatasync(descriptor)); }
 
+int FileSystem::lock(int descriptor) {
+#ifdef F_OFD_SETLK
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return result(::fcntl(descriptor, F_OFD_SETLK, &lock));
+#else
+  (void)descriptor;
+  return -ENOSYS;
+#endif
+}
+
 int FileSystem::close(int descriptor) { return result(::close(descriptor)); }
 
 int FileSystem::rename(const std::filesystem::path& from, const std::filesystem::path& to) {

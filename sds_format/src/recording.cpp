@@ -106,27 +106,35 @@ std::optional<Tail> tail_of(const SdszStream& stream) {
   return tail;
 }
 
-// Whether a section's blocks differ in size, by the codec of that column; a section that cannot be read says nothing.
-bool sizes_differ(const SdszReader& reader, const IndexEntry& section) {
+// Whether a section's blocks differ in size, by the codec of that column; a section that is cut off says nothing.
+Expected<bool> sizes_differ(const SdszReader& reader, const IndexEntry& section) {
   constexpr std::size_t kCodecOfSizes = 8 + 8;  // behind two counts and the header of the timeslots' column
   if (section.header.block_count < 2) return false;
   std::array<std::byte, kCodecOfSizes + 1> head{};
   if (section.header.stored_bytes < head.size()) return false;
-  if (!reader.file()->read_exactly(section.payload_offset(), head)) return false;
+  if (auto read = reader.file()->read_exactly(section.payload_offset(), head); !read) {
+    if (read.error().code == ErrorCode::io) return fail(read);
+    return false;
+  }
   return static_cast<ColumnCodec>(head.back()) != ColumnCodec::constant;
 }
 
 // The torn ends of a `.sdsz` stand in its index: they are known without reading, as a rule.
-void tell_torn_ends(const SdszReader& reader) {
+Expected<void> tell_torn_ends(const SdszReader& reader) {
+  Expected<void> read;
   for (std::size_t i = 0; i < reader.streams().size(); ++i) {
     const SdszStream& stream = reader.streams()[i];
     TornEnd torn_end(reader.damage_log(), i);
     for (const auto& entry : stream.data) torn_end.saw(entry.header);
     torn_end.tell(tail_of(stream), [&] {
-      return std::any_of(stream.data.begin(), stream.data.end(),
-                         [&](const IndexEntry& section) { return sizes_differ(reader, section); });
+      return std::any_of(stream.data.begin(), stream.data.end(), [&](const IndexEntry& section) {
+        auto differ = sizes_differ(reader, section);
+        if (!differ) read = fail(differ);
+        return differ.value_or(true);
+      });
     });
   }
+  return read;
 }
 
 class PackedCursor final : public BlockCursor {
@@ -248,7 +256,7 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
     if (!reader) return fail(reader);
     recording.sdsz_ = std::move(*reader);
     recording.damage_log_ = recording.sdsz_->damage_log();
-    tell_torn_ends(*recording.sdsz_);
+    if (auto told = tell_torn_ends(*recording.sdsz_); !told) return fail(told);
     for (const auto& packed : recording.sdsz_->streams()) {
       StreamInfo stream;
       stream.description = packed.description;

@@ -65,9 +65,13 @@ SdszCursor::SdszCursor(std::shared_ptr<const SdszReader> reader, std::size_t str
 SdszCursor::~SdszCursor() { reader_->decoded_bytes() -= reserved_; }
 
 Expected<std::optional<BlockView>> SdszCursor::next() {
+  if (error_) return tl::unexpected<Error>(*error_);
   while (next_block_ == run_.count()) {
     auto loaded = load_next();
-    if (!loaded) return fail(loaded);
+    if (!loaded) {
+      if (loaded.error().code == ErrorCode::io) error_ = loaded.error();
+      return fail(loaded);
+    }
     if (!*loaded) return std::nullopt;
   }
   const std::size_t i = next_block_++;

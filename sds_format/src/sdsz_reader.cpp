@@ -74,13 +74,17 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
         file->path(), 0);
   std::shared_ptr<SdszReader> reader(new SdszReader());
   reader->file_ = std::move(file);
-  if (!reader->complete()) reader->in_use_ = in_use;
   reader->table_ = std::move(*table);
   for (const auto& damage : reader->table_.damages) reader->damage_log_->add(damage);
-  for (const auto& entry : reader->table_.entries) reader->take_section(entry);
+  for (const auto& entry : reader->table_.entries)
+    if (auto taken = reader->take_section(entry); !taken) return fail(taken);
   reader->note_damaged_descriptions();
   reader->take_facts();
   if (!reader->has_session_) reader->damage_log_->add(without_blocks({0, 0, "the session section is lost"}));
+  if (!reader->complete()) {
+    const bool cannot_tell = in_use == ByteSource::InUse::no && reader->session_.get("lock") == "none";
+    reader->in_use_ = cannot_tell ? ByteSource::InUse::unknown : in_use;
+  }
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
   if (!reader->complete() && !reader->has_log_) reader->note_cut_off();
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
@@ -88,27 +92,29 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   return std::shared_ptr<const SdszReader>(std::move(reader));
 }
 
-void SdszReader::take_session(const IndexEntry& entry) {
-  if (has_session_) return;
+Expected<void> SdszReader::take_session(const IndexEntry& entry) {
+  if (has_session_) return {};
   auto bytes = payload(entry);
+  if (!bytes && bytes.error().code == ErrorCode::io) return fail(bytes);
   auto session = bytes ? Properties::decode(*bytes) : fail(bytes);
   if (!session) {
     damage_log_->add(without_blocks({entry.offset, entry.header.section_bytes(), session.error().message}));
-    return;
+    return {};
   }
   session_ = std::move(*session);
   has_session_ = true;
   session_key_ = recording_id(*bytes);
+  return {};
 }
 
-void SdszReader::take_section(const IndexEntry& entry) {
+Expected<void> SdszReader::take_section(const IndexEntry& entry) {
   const SectionHeader& header = entry.header;
   if (header.kind == SectionKind::session) return take_session(entry);
-  if (header.stream == SectionHeader::no_stream) return;
+  if (header.stream == SectionHeader::no_stream) return {};
   if (header.stream >= limits::max_streams) {
     damage_log_->add(
         {entry.offset, header.section_bytes(), fmt::format("stream number {} is out of range", header.stream)});
-    return;
+    return {};
   }
   if (header.stream >= streams_.size()) streams_.resize(header.stream + 1);
   SdszStream& stream = streams_[header.stream];
@@ -119,28 +125,30 @@ void SdszReader::take_section(const IndexEntry& entry) {
       stream.data.push_back(entry);
       if (header.version == 1) stream.data.back().header.first_block = stream.end_block;
       stream.end_block = std::max(stream.end_block, stream.data.back().header.end_block());
-      return;
+      return {};
     case SectionKind::tail:
       stream.tail.push_back(entry);
       if (header.version > 1) stream.told_block = std::max(stream.told_block, header.first_block);
       stream.raw_bytes += header.raw_bytes;
       stream.stored_bytes += header.section_bytes();
-      return;
+      return {};
     default:
-      return;  // labels, attachments and kinds of later versions
+      return {};  // labels, attachments and kinds of later versions
   }
 }
 
-void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
+Expected<void> SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
   const SectionHeader& header = entry.header;
-  const auto damaged = [&](std::string reason) {
+  const auto damaged = [&](std::string reason) -> Expected<void> {
     Damage damage = without_blocks({entry.offset, header.section_bytes(), std::move(reason)});
     damage.stream = header.stream;
     damaged_descriptions_.push_back(std::move(damage));
+    return {};
   };
   if (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes)
     return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
   auto bytes = payload(entry);
+  if (!bytes && bytes.error().code == ErrorCode::io) return fail(bytes);
   auto p = bytes ? Properties::decode(*bytes) : fail(bytes);
   if (!p) return damaged(p.error().message);
   // The second description, written at the end, knows how many blocks there were.
@@ -148,7 +156,7 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
     stream.end_block = std::max(stream.end_block, std::min(limits::max_blocks, load_le<std::uint64_t>(blocks->data())));
     stream.closed_at = entry.offset;
   }
-  if (stream.has_description) return;
+  if (stream.has_description) return {};
   auto layout = Layout::decode(as_bytes(p->get("layout").value_or("")));
   if (!layout) return damaged(layout.error().message);
   described_bytes_ += header.raw_bytes;
@@ -158,9 +166,10 @@ void SdszReader::take_stream(const IndexEntry& entry, SdszStream& stream) {
       p->get("file").value_or(""), p->get("metadata-file").value_or(""), p->get("metadata").value_or("")};
   stream.has_description = true;
   if (auto ok = check_stream_name(stream.description.name); !ok) {
-    damaged(ok.error().message);
+    (void)damaged(ok.error().message);
     stream.description.name = fmt::format("unnamed_{}", header.stream);
   }
+  return {};
 }
 
 // Of the two descriptions of a stream one is enough where the index says how far it goes.

@@ -49,7 +49,11 @@ Expected<void> SdszWriter::State::flush() {
     }
     synced_bytes = stored;
   }
-  return wal ? flush_log() : Expected<void>{};
+  if (wal)
+    if (auto done = flush_log(); !done) return done;
+  if (options.durability == Durability::power)
+    for (auto& stream : streams) stream.forced_blocks = stream.blocks();
+  return {};
 }
 
 Expected<void> SdszWriter::State::resume() {
@@ -146,16 +150,19 @@ Expected<SdszWriter> SdszWriter::create_file(const std::filesystem::path& path, 
   for (const auto& log : logs)
     if (options.if_exists == IfExists::fail && is_there(log)) return fail(ErrorCode::exists, "exists already", log);
   const bool is_new = options.if_exists == IfExists::fail || !is_there(path);
-  auto sink = OutputFile::create(path, options.if_exists);
+  auto sink = OutputFile::create_marked(path, options.if_exists);
   if (!sink) return fail(sink);
   if (is_new) recording.made();
-  (*sink)->mark_in_use();
+  const auto not_marked = (*sink)->not_marked();
+  Properties told = session;
+  if (not_marked) told.set("lock", "none");
   for (const auto& log : logs)
     if (is_there(log))
       if (auto removed = remove_file(log); !removed) return fail(removed);
   SdszWriterOptions without_log = options;
   without_log.durability = Durability::none;
-  auto writer = begin(std::move(*sink), session, without_log);
+  auto writer = begin(std::move(*sink), told, without_log);
+  if (writer) writer->state_->not_marked = not_marked;
   if (writer && options.durability != Durability::none) {
     State& state = *writer->state_;
     state.options.durability = options.durability;
@@ -343,8 +350,7 @@ Expected<void> SdszWriter::resume() {
 
 SdszWriter::Closing SdszWriter::closing() const {
   if (state_->close_step < 4) return Closing::unfinished;
-  const bool synced = state_->wal ? state_->close_step > 4 : state_->close_step > 5;
-  return synced ? Closing::stored : Closing::written;
+  return state_->wal && state_->close_step > 4 ? Closing::stored : Closing::written;
 }
 
 bool SdszWriter::can_resume() const { return !state_->for_good; }
@@ -355,6 +361,8 @@ bool SdszWriter::log_is_in_place() const {
   return !state_->wal || state_->close_step > 0 || state_->wal->is_in_place();
 }
 
+const std::optional<Error>& SdszWriter::not_marked() const { return state_->not_marked; }
+
 std::uint64_t SdszWriter::stored_bytes() const { return state_->stored; }
 
 std::uint64_t SdszWriter::raw_bytes() const { return state_->raw + state_->open_bytes; }
@@ -364,6 +372,8 @@ std::uint64_t SdszWriter::unwritten_bytes() const { return state_->unwritten_byt
 std::uint64_t SdszWriter::unlogged_bytes() const { return state_->unlogged_bytes(); }
 
 std::uint64_t SdszWriter::taken_blocks(StreamId id) const { return state_->streams[id].blocks(); }
+
+std::uint64_t SdszWriter::forced_blocks(StreamId id) const { return state_->streams[id].forced_blocks; }
 
 std::uint64_t SdszWriter::unsaved_blocks(StreamId id) const {
   const OpenStream& stream = state_->streams[id];

@@ -31,6 +31,7 @@ struct OpenStream {
   BlockRun run;                     // blocks not yet given to the encoder
   std::uint64_t sealed_blocks = 0;  // blocks before run's first
   std::uint64_t filed_blocks = 0;   // of them, in sections that stand in the file
+  std::uint64_t forced_blocks = 0;  // of all, that a flush forced to the disk
   LoggedPart logged;                // of run
   std::uint64_t last_tick = 0;
   Bytes tail;         // of the torn end: in no section yet, and in no log
@@ -84,6 +85,7 @@ struct SdszWriter::State {
   std::optional<Error> failure;
   std::optional<Error> log_failure;   // the log is not to be trusted: nothing is flushed before it is replaced
   std::optional<Error> replaced_log;  // why it was, and nobody asked yet
+  std::optional<Error> not_marked;    // why the file could not be
   bool saved_in_log = false;          // since the failure, successfully
   bool for_good = false;              // no resume() helps
   bool closing = false;               // close() was called

@@ -1,13 +1,17 @@
 // `.sdsz` recordings that nothing bad happened to.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "sds/format/limits.hpp"
+#include "sds/format/partial_file.hpp"
 #include "sds/format/recording.hpp"
 #include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
 #include "sds/format/worker_pool.hpp"
 #include "support/memory_sink.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -403,6 +407,159 @@ TEST(SdszReader, BlocksThatAreToldAndNotThereAreLostWhereNobodyWritesThem) {
   }
   ASSERT_TRUE(writer->close());
   EXPECT_EQ((*InputFile::open(path))->in_use(), InUse::no);
+}
+
+TEST(SdszWriter, LeavesARecordingThatAnotherWriterHolds) {
+  const test::TempDir dir;
+  const auto path = dir / "a.sdsz";
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  options.if_exists = IfExists::overwrite;
+  auto first = SdszWriter::create(path, {}, options);
+  const auto id = *first->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(first->append(id, 1, as_bytes("block")));
+  ASSERT_TRUE(first->flush());
+  auto second = SdszWriter::create(path, {}, options);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::usage);
+  EXPECT_EQ(second.error().message, "is being recorded: choose another name");
+  ASSERT_TRUE(first->append(id, 2, as_bytes("block")));
+  ASSERT_TRUE(first->flush());
+  EXPECT_EQ(test::read_blocks(path).size(), 2u);
+  ASSERT_TRUE(first->close());
+  EXPECT_EQ(test::read_blocks(path).size(), 2u);
+  EXPECT_TRUE(SdszWriter::create(path, {}, options));
+}
+
+class NoLocks final : public test::ReplacedFileSystem {
+ public:
+  int lock(int) override { return -ENOLCK; }
+};
+
+TEST(SdszWriter, SaysWhereItCannotBeMarkedAsInUse) {
+  for (const auto durability : {Durability::none, Durability::process}) {
+    const test::TempDir dir;
+    const auto path = dir / "a.sdsz";
+    const NoLocks disk;
+    SdszWriterOptions options;
+    options.durability = durability;
+    auto writer = SdszWriter::create(path, {}, options);
+    ASSERT_TRUE(writer);
+    ASSERT_TRUE(writer->not_marked());
+    EXPECT_EQ(writer->not_marked()->system_error, ENOLCK);
+    EXPECT_EQ((*SdszReader::open(path, {}))->in_use(), ByteSource::InUse::unknown);
+    EXPECT_EQ(refuse_existing(path, true).error().code, ErrorCode::usage);
+    ASSERT_TRUE(writer->close());
+    EXPECT_EQ((*SdszReader::open(path, {}))->in_use(), ByteSource::InUse::no);
+    EXPECT_TRUE(refuse_existing(path, true));
+  }
+}
+
+class NothingIsDeleted final : public test::ReplacedFileSystem {
+ public:
+  int unlink(const std::filesystem::path&) override { return -EROFS; }
+};
+
+TEST(SdszWriter, NamesTheLogThatCannotBeDeleted) {
+  const test::TempDir dir;
+  SdszWriterOptions options;
+  options.durability = Durability::process;
+  auto writer = SdszWriter::create(dir / "a.sdsz", {}, options);
+  const NothingIsDeleted disk;
+  auto closed = writer->close();
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error().path, wal_path(dir / "a.sdsz"));
+}
+
+TEST(SdszWriter, WithoutALogNothingIsSaidToBeOnTheDisk) {
+  const test::TempDir dir;
+  for (const auto durability : {Durability::none, Durability::process, Durability::power}) {
+    SdszWriterOptions options;
+    options.durability = durability;
+    options.if_exists = IfExists::overwrite;
+    auto writer = SdszWriter::create(dir / "a.sdsz", {}, options);
+    ASSERT_TRUE(writer->close());
+    const bool forced = durability != Durability::none;
+    EXPECT_EQ(writer->closing(), forced ? SdszWriter::Closing::stored : SdszWriter::Closing::written);
+  }
+}
+
+// A disk on which one read fails, and no other.
+class FailingSource final : public ByteSource {
+ public:
+  FailingSource(std::shared_ptr<const ByteSource> file, std::shared_ptr<int> reads_left)
+      : file_(std::move(file)), reads_left_(std::move(reads_left)) {}
+  const std::filesystem::path& path() const override { return file_->path(); }
+  Expected<std::uint64_t> size() const override { return file_->size(); }
+  Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override {
+    if ((*reads_left_)-- == 0) return fail_errno(EIO, "cannot read", path());
+    return file_->read(offset, out);
+  }
+
+ private:
+  std::shared_ptr<const ByteSource> file_;
+  std::shared_ptr<int> reads_left_;
+};
+
+// Of two streams, closed or with what came last in the log. Returns how many reads there were.
+int expect_that_a_failed_read_is_no_damage(const std::filesystem::path& path, bool walk, int at) {
+  const auto left = std::make_shared<int>(at);
+  std::vector<std::shared_ptr<const ByteSource>> logs;
+  if (auto log = InputFile::open(wal_path(path)); log) logs.push_back(std::make_shared<FailingSource>(*log, left));
+  const auto source = std::make_shared<FailingSource>(*InputFile::open(path), left);
+  auto reader = SdszReader::open(source, logs, {.walk = walk, .with_index = walk});
+  if (!reader) {
+    EXPECT_EQ(reader.error().system_error, EIO) << at;
+    EXPECT_LT(*left, 0) << at;
+    return at - *left;
+  }
+  const auto known = (*reader)->damages();
+  bool failed = *left < 0;
+  for (std::size_t i = 0; i < (*reader)->streams().size(); ++i) {
+    SdszCursor cursor(*reader, i);
+    std::uint64_t blocks = 0;
+    for (;;) {
+      auto block = cursor.next();
+      if (block && !*block) break;
+      if (block) {
+        ++blocks;
+        continue;
+      }
+      EXPECT_EQ(block.error().system_error, EIO) << at;
+      failed = true;
+      auto again = cursor.next();
+      EXPECT_TRUE(!again && again.error().system_error == EIO) << at << ": a later call must not hide it";
+      break;
+    }
+    if (*left >= 0) EXPECT_EQ(blocks, (*reader)->streams()[i].block_count);
+  }
+  EXPECT_EQ(failed, *left < 0) << at;
+  EXPECT_EQ((*reader)->damages(), known) << at;
+  return at - *left;
+}
+
+TEST(SdszReader, AReadThatFailsIsAnErrorAndNoDamage) {
+  for (const bool closed : {true, false}) {
+    const test::TempDir dir;
+    const auto path = dir / "a.sdsz";
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    options.section_bytes = 200;
+    auto writer = SdszWriter::create(path, {}, options);
+    for (const char* name : {"A", "B"}) {
+      const auto id = *writer->add_stream({name, "0", false, "", "", ""});
+      for (std::uint32_t i = 0; i < 30; ++i) ASSERT_TRUE(writer->append(id, i, as_bytes("a block")));
+      ASSERT_TRUE(writer->add_gap(id, "a gap"));
+      ASSERT_TRUE(writer->append(id, 40, as_bytes("the last")));
+      ASSERT_TRUE(writer->add_clock(id, {40, 1, 1}));
+    }
+    ASSERT_TRUE(closed ? writer->close() : writer->flush());
+    for (const bool walk : {false, true}) {
+      const int reads = expect_that_a_failed_read_is_no_damage(path, walk, 1'000'000);
+      ASSERT_GT(reads, 10);
+      for (int at = 0; at < reads; ++at) (void)expect_that_a_failed_read_is_no_damage(path, walk, at);
+    }
+  }
 }
 
 }  // namespace

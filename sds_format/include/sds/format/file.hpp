@@ -28,7 +28,7 @@ class InputFile final : public ByteSource {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   [[nodiscard]] Expected<std::uint64_t> size() const override;
   [[nodiscard]] Expected<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override;
-  /// By OutputFile::mark_in_use(); InUse::unknown where there are no locks.
+  /// By OutputFile::create_marked(); InUse::unknown where there are no locks.
   [[nodiscard]] InUse in_use() const override;
 
  private:
@@ -63,6 +63,10 @@ class OutputFile final : public ByteSink {
  public:
   /// IfExists::fail: a file (or link) of that name is left alone, ErrorCode::exists.
   static Expected<std::unique_ptr<OutputFile>> create(const std::filesystem::path& path, IfExists if_exists);
+  /// The same, and tells readers, until the file is closed or the process ends, that it is being written: by an
+  /// advisory lock, which only who may write the file can have. What another has marked is left as it is:
+  /// ErrorCode::usage. Where there can be no lock (not_marked() says why) the file is made all the same.
+  static Expected<std::unique_ptr<OutputFile>> create_marked(const std::filesystem::path& path, IfExists if_exists);
   /// Wraps standard output; sync() does nothing, truncate() is an error.
   static std::unique_ptr<OutputFile> standard_output();
   ~OutputFile() override;
@@ -76,10 +80,8 @@ class OutputFile final : public ByteSink {
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   /// Gives the file, open as it is, another name; what stands there is replaced. It keeps its name if that fails.
   [[nodiscard]] Expected<void> rename_to(const std::filesystem::path& path);
-  /// Tells readers, until the file is closed or the process ends, that it is being written: by an advisory lock, which
-  /// only who may write the file can have (an open file description lock of Linux; without effect elsewhere, and where
-  /// the file system has none).
-  void mark_in_use() const;
+  /// Why create_marked() could not mark it; nothing if it did.
+  [[nodiscard]] std::optional<Error> not_marked() const;
   /// True if `path` leads to this very file. Not after close().
   [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
 
@@ -87,6 +89,7 @@ class OutputFile final : public ByteSink {
   enum class Latch { open, until_truncate, for_good };
   OutputFile(std::filesystem::path path, int descriptor, bool owned)
       : path_(std::move(path)), descriptor_(descriptor), owned_(owned) {}
+  static Expected<std::unique_ptr<OutputFile>> open(const std::filesystem::path& path, int flags);
   Expected<void> failure() const;
   tl::unexpected<Error> latch(Latch latch, int errno_value, const char* what);
 
@@ -97,6 +100,7 @@ class OutputFile final : public ByteSink {
   Latch latch_ = Latch::open;
   int error_ = 0;
   const char* failed_ = "";
+  int not_marked_ = 0;  // the error
 };
 
 /// Reads a whole small file; fails with ErrorCode::limit if it is larger than `max_bytes`.

@@ -26,6 +26,9 @@ class FileSystem {
   virtual int truncate(int descriptor, std::uint64_t size);
   /// fdatasync.
   virtual int sync(int descriptor);
+  /// Takes a lock for writing on the whole file, which goes with its descriptor: an open file description lock of
+  /// Linux. EAGAIN or EACCES where another has one; ENOSYS where the system has none.
+  virtual int lock(int descriptor);
   /// The descriptor is free afterwards, also after an error.
   virtual int close(int descriptor);
   /// Replaces `to`.

@@ -28,8 +28,9 @@ class SdszCursor {
   SdszCursor(const SdszCursor&) = delete;
   SdszCursor& operator=(const SdszCursor&) = delete;
 
-  /// The next block, or nothing at the end; its data stays valid until the next call. Fails with ErrorCode::io, and
-  /// with ErrorCode::limit where the cursors of a reader would hold more than limits::max_decoded_bytes.
+  /// The next block, or nothing at the end; its data stays valid until the next call. Fails with ErrorCode::io, from
+  /// then on always, for what cannot be read at this moment is no damage of the recording; and with ErrorCode::limit
+  /// where the cursors of a reader would hold more than limits::max_decoded_bytes.
   [[nodiscard]] Expected<std::optional<BlockView>> next();
   /// What of this stream was found to be missing so far.
   [[nodiscard]] const std::vector<Damage>& damages() const { return damages_; }
@@ -81,6 +82,7 @@ class SdszCursor {
   std::uint64_t last_tick_ = 0;
   bool any_block_ = false;
   bool after_loss_ = false;
+  std::optional<Error> error_;  ///< of a read that failed
   std::uint64_t reserved_ = 0;  ///< of the reader's decoded bytes
   std::vector<Damage> damages_;
 };

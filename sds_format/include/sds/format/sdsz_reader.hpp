@@ -68,7 +68,8 @@ class SdszReader {
   [[nodiscard]] const std::shared_ptr<const ByteSource>& file() const { return file_; }
   /// True if a footer closes the recording; false: still growing, or its writer was killed.
   [[nodiscard]] bool complete() const { return table_.complete; }
-  /// Whether it was being written when it was opened; InUse::no if complete().
+  /// Whether it was being written when it was opened; InUse::no if complete(), InUse::unknown where its writer could
+  /// hold no lock, or nothing tells of locks.
   [[nodiscard]] ByteSource::InUse in_use() const { return in_use_; }
   [[nodiscard]] bool being_written() const { return in_use_ == ByteSource::InUse::yes; }
   /// True if a write-ahead log of this recording stands beside it.
@@ -89,9 +90,9 @@ class SdszReader {
     std::uint64_t offset = 0;
   };
   SdszReader() = default;
-  void take_session(const IndexEntry& entry);
-  void take_section(const IndexEntry& entry);
-  void take_stream(const IndexEntry& entry, SdszStream& stream);
+  Expected<void> take_session(const IndexEntry& entry);
+  Expected<void> take_section(const IndexEntry& entry);
+  Expected<void> take_stream(const IndexEntry& entry, SdszStream& stream);
   void note_damaged_descriptions();
   void take_facts();
   Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,

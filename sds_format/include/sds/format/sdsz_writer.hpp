@@ -63,7 +63,8 @@ class SdszWriter {
   using StreamId = std::uint32_t;
 
   /// Makes the file, and its log, and writes the session section. With IfExists::fail it fails with ErrorCode::exists
-  /// if the file or a log beside it is there already. What it made is removed if it then fails.
+  /// if the file or a log beside it is there already; with IfExists::overwrite a recording that another writer holds is
+  /// left as it is, ErrorCode::usage. What it made is removed if it then fails.
   static Expected<SdszWriter> create(const std::filesystem::path& path, const Properties& session,
                                      const SdszWriterOptions& options);
   /// Writes to any sink; Durability::none only.
@@ -129,7 +130,7 @@ class SdszWriter {
   enum class Closing {
     unfinished,  ///< a reader finds a recording that was not closed
     written,     ///< a reader finds all, if the power does not fail
-    stored,      ///< all is on the disk; at most a log is left that nobody needs
+    stored,      ///< all is on the disk; at most a log is left that nobody needs. Never with Durability::none
   };
   [[nodiscard]] Closing closing() const;
 
@@ -149,6 +150,10 @@ class SdszWriter {
   /// False if the log was moved or deleted while it is in use, as with the recording itself. True without a log.
   [[nodiscard]] bool log_is_in_place() const;
 
+  /// Why readers cannot be told that the file is being written (OutputFile::create_marked()): the recording says so in
+  /// its session. Nothing if they can.
+  [[nodiscard]] const std::optional<Error>& not_marked() const;
+
   /// Bytes written to the file so far, and bytes that the same blocks take as plain `.sds`.
   [[nodiscard]] std::uint64_t stored_bytes() const;
   [[nodiscard]] std::uint64_t raw_bytes() const;
@@ -162,6 +167,8 @@ class SdszWriter {
   [[nodiscard]] std::uint64_t taken_blocks(StreamId stream) const;
   /// Of them, those that are neither in the file nor in its log.
   [[nodiscard]] std::uint64_t unsaved_blocks(StreamId stream) const;
+  /// With Durability::power, those that the last flush() forced to the disk; 0 with another one.
+  [[nodiscard]] std::uint64_t forced_blocks(StreamId stream) const;
 
  private:
   struct State;
