@@ -27,6 +27,8 @@ constexpr std::size_t kLookAheadBytes = std::size_t{1} << 16;
 // has no more than a few thousand of a stream.
 constexpr std::uint64_t kClockIntervalNs = 10'000'000'000;
 constexpr std::uint64_t kClockPairsOfAnInterval = 128;
+// What is told of UTC.
+constexpr std::int64_t kUtcStepNs = 500'000'000;
 
 // A block and when the bytes that completed it came.
 struct ReceivedBlock {
@@ -148,6 +150,7 @@ class PackedSession final : public SessionWriter {
   Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
     PackedStream& stream = streams_.at(handle);
     if (!stream.tail_only) stream.came.push(bytes);  // also what comes behind a failure
+    tell_utc_step(arrival);
     Expected<void> done = with_memory([&]() -> Expected<void> {
       // Another batch has begun: what is newest is the last block of the one before.
       if (stream.newest && stream.newest->arrival != arrival) return add_clock_if_due(stream);
@@ -381,6 +384,17 @@ class PackedSession final : public SessionWriter {
     return settle(call(), again);
   }
 
+  // The monotonic clock is what rates are told by; UTC, which somebody may set, is what tells when it was.
+  void tell_utc_step(const Arrival& arrival) {
+    const std::uint64_t ahead_ns = arrival.utc_ns - arrival.monotonic_ns;
+    const auto step_ns = static_cast<std::int64_t>(ahead_ns - utc_ahead_ns_.value_or(ahead_ns));  // two's complement
+    if (!utc_ahead_ns_) utc_ahead_ns_ = ahead_ns;
+    if (step_ns >= -kUtcStepNs && step_ns <= kUtcStepNs) return;
+    utc_ahead_ns_ = ahead_ns;
+    spdlog::warn("time     {}: UTC went {:+.3f} s against the monotonic clock: it was set, or this machine slept",
+                 options_.device, 1e-9 * static_cast<double>(step_ns));
+  }
+
   // Accounts for the block that `stream` has under way.
   Expected<void> hold(PackedStream& stream) {
     const std::uint64_t now = stream.parser.rest_bytes();
@@ -448,7 +462,8 @@ class PackedSession final : public SessionWriter {
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
   TotalShare unfinished_;
   bool any_stream_ = false;
-  bool seal_failed_ = false;  // which need not have been: what comes next begins with another try
+  std::optional<std::uint64_t> utc_ahead_ns_;  // of the monotonic clock
+  bool seal_failed_ = false;                   // which need not have been: what comes next begins with another try
   SessionSummary summary_;
 };
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "clock_fit.hpp"
 #include "command.hpp"
 #include "opened.hpp"
 #include "progress_line.hpp"
@@ -313,6 +314,7 @@ void print_session(const Recording& recording, std::uint64_t raw) {
   for (const auto& [key, value] : reader->session().items())
     fmt::print("  {:<14} {}\n", key == "start-utc-ns" ? "start" : key, key == "start-utc-ns" ? utc_text(value) : value);
   if (const auto open = tell_not_closed(recording)) fmt::print("  {}\n", *open);
+  for (const auto& text : utc_steps(recording)) fmt::print("  clock          {}\n", text);
   const auto ids = stream_ids(recording);
   for (std::size_t i = 0; i < ids.size(); ++i)
     for (const auto& gap : reader->streams()[i].gaps)
@@ -391,6 +393,7 @@ nlohmann::json to_json(const Recording& recording, const std::vector<StreamFacts
   json["session"] = nlohmann::json::object();
   for (const auto& [key, value] : recording.sdsz()->session().items()) json["session"][key] = value;
   json["complete"] = recording.sdsz()->complete();
+  json["utc_steps"] = utc_steps(recording);
   return json;
 }
 

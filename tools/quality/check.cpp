@@ -86,6 +86,7 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
   }
   for (const auto& damage : recording.damages()) {
     if (damage.torn_end) continue;  // told by itself
+  for (const auto& text : utc_steps(recording)) result.notes.push_back(text);
     const bool of_stream = damage.stream && *damage.stream < result.streams.size();
     (of_stream ? result.streams[*damage.stream].damages : result.damages).push_back(damage);
   }

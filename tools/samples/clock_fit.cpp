@@ -266,4 +266,51 @@ std::vector<std::string> clocks_apart(const Recording& recording) {
   return texts;
 }
 
+namespace {
+
+constexpr double kUtcStepS = 0.5;
+constexpr std::size_t kMostUtcSteps = 20;  // told: a hostile recording has a million
+// The same step, as two streams have it: stamps of one moment are a microsecond apart.
+constexpr double kSameStepS = 0.1;
+
+struct UtcStep {
+  double seconds = 0;
+  double after_s = 0;  // on the device's clock
+  double before_s = 0;
+};
+
+}  // namespace
+
+std::vector<std::string> utc_steps(const Recording& recording) {
+  std::vector<UtcStep> steps;
+  for (std::size_t i = 0; recording.sdsz() && i < recording.streams().size(); ++i) {
+    const auto& pairs = recording.sdsz()->streams()[i].clocks;
+    const double hz = recording.streams()[i].tick_frequency().hz();
+    for (std::size_t k = 1; k < pairs.size() && steps.size() <= kMostUtcSteps; ++k) {
+      const ClockPair& a = pairs[k - 1];
+      const ClockPair& b = pairs[k];
+      if (a.monotonic_ns == 0 || b.monotonic_ns == 0) continue;
+      const std::uint64_t step_ns = (b.utc_ns - a.utc_ns) - (b.monotonic_ns - a.monotonic_ns);  // as two's complement
+      const UtcStep step{1e-9 * static_cast<double>(static_cast<std::int64_t>(step_ns)),
+                         static_cast<double>(a.tick) / hz, static_cast<double>(b.tick) / hz};
+      if (std::abs(step.seconds) <= kUtcStepS) continue;
+      const bool known = std::any_of(steps.begin(), steps.end(), [&](const UtcStep& other) {
+        return std::abs(other.seconds - step.seconds) < kSameStepS && other.after_s < step.before_s &&
+               step.after_s < other.before_s;
+      });
+      if (!known) steps.push_back(step);
+    }
+  }
+  std::vector<std::string> texts;
+  const bool more = steps.size() > kMostUtcSteps;
+  if (more) steps.resize(kMostUtcSteps);
+  for (const auto& step : steps)
+    texts.push_back(
+        fmt::format("UTC went {:+.3f} s against the monotonic clock between {:.3f} s and {:.3f} s: it was set, or the "
+                    "server's machine slept",
+                    step.seconds, step.after_s, step.before_s));
+  if (more) texts.push_back("UTC stepped more often than is told");
+  return texts;
+}
+
 }  // namespace sds
