@@ -58,9 +58,16 @@ int when_never_true(const Recording& recording, const QueryResult& result, const
     const std::string& id = recording.streams()[stream].id;
     return std::find(result.streams.begin(), result.streams.end(), id) != result.streams.end();
   };
-  for (std::size_t i = 0; recording.sdsz() && i < recording.streams().size(); ++i)
-    for (const auto& gap : recording.sdsz()->streams()[i].gaps)
-      if (is_asked_for(i) && losses.concern(recording, i, gap)) return 3;
+  const auto concern = [&](std::size_t stream, const std::vector<Gap>& gaps) {
+    return std::any_of(gaps.begin(), gaps.end(),
+                       [&](const Gap& gap) { return losses.concern(recording, stream, gap); });
+  };
+  for (std::size_t i = 0; recording.sdsz() && i < recording.streams().size(); ++i) {
+    const SdszStream& stream = recording.sdsz()->streams()[i];
+    // What may be missing where nobody writes any more is a gap in each copy.
+    const bool may_be_missing = !recording.sdsz()->being_written() && concern(i, stream.doubts);
+    if (is_asked_for(i) && (may_be_missing || concern(i, stream.gaps))) return 3;
+  }
   for (const auto& damage : recording.damages()) {
     if (damage.harmless || damage.blocks == 0 || !losses.concern(damage)) continue;
     if (!damage.stream || is_asked_for(*damage.stream)) return 3;

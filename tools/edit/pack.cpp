@@ -112,9 +112,11 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
   StreamLosses losses(input, index);
   PlainTicks ticks;
   std::size_t lost = 0;
+  // What may be missing where nobody writes any more is a loss of a copy, too.
+  const bool grows = input.sdsz() && input.sdsz()->being_written();
   const auto count = [&](const std::vector<StreamLosses::Loss>& found) {
     for (const auto& loss : found) {
-      if (loss.known) {
+      if (loss.known || !grows) {
         ++lost;
       } else {
         report.notes.push_back(input.streams()[index].file_name() + ": " + loss.reason);

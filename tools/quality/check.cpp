@@ -60,7 +60,13 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
 Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& options, const OnProgress& on_progress) {
   RecordingCheck result;
   result.closed = is_closed(recording);
-  if (const auto open = why_not_closed(recording)) result.notes.push_back(*open);
+  if (const auto open = why_not_closed(recording)) {
+    // Of what nobody writes any more nothing is to come: its end is as unknown as that of a copy, which has a gap
+    // there.
+    const bool grows = !recording.sdsz() || recording.sdsz()->being_written();
+    if (grows) result.notes.push_back(*open);
+    if (!grows) result.damages.push_back(costs_no_block({0, 0, *open}));
+  }
   for (const auto& text : clocks_apart(recording)) result.notes.push_back(text);
   if (recording.sdsz())
     if (auto done = check_container(*recording.sdsz(), result, on_progress); !done) return fail(done);
