@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "stream_checker.hpp"
 #include "support/recordings.hpp"
+#include "support/sections.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -144,6 +146,50 @@ TEST_F(CheckTest, ARecordedLossIsNotSound) {
   const auto result = run(dir_ / "a.sdsz");
   EXPECT_FALSE(result.sound());
   EXPECT_EQ(result.streams[0].problems().at(0), "recorded loss: cable pulled");
+}
+
+// Of one size each, so that they can change places.
+TEST_F(CheckTest, AnIndexThatTellsOfOtherSectionsThanThereAreIsTold) {
+  SdszWriterOptions options;
+  options.section_bytes = 64;
+  options.level = Level::store;
+  auto writer = SdszWriter::create(dir_ / "a.sdsz", {}, options);
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  for (std::uint32_t i = 0; i < 4; ++i) ASSERT_TRUE(writer->append(id, i, as_bytes(std::string(100, "abcd"[i]))));
+  ASSERT_TRUE(writer->close());
+  EXPECT_TRUE(run(dir_ / "a.sdsz").sound());
+  const std::string file = test::read_file(dir_ / "a.sdsz");
+  const auto data = test::sections_of(file, SectionKind::data);
+  ASSERT_EQ(data.size(), 4u);
+  const auto size = data[0].header.section_bytes();
+  ASSERT_EQ(data[1].header.section_bytes(), size);
+  const auto text = [&](std::size_t i) { return file.substr(data[i].offset, size); };
+  test::write_file(dir_ / "a.sdsz", std::string(file).replace(data[0].offset, 2 * size, text(1) + text(0)));
+  const auto result = run(dir_ / "a.sdsz");
+  EXPECT_FALSE(result.sound());
+  EXPECT_TRUE(std::any_of(result.damages.begin(), result.damages.end(), [](const Damage& damage) {
+    return damage.reason.find("the index tells of 2 sections that stand elsewhere or otherwise") == 0;
+  }));
+}
+
+TEST_F(CheckTest, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
+  constexpr std::uint64_t second = 1'000'000'000;
+  auto writer = SdszWriter::create(dir_ / "a.sdsz", {}, {});
+  for (const char* name : {"A", "B"}) {
+    const auto id = *writer->add_stream({name, "0", false, "", "", ""});
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      ASSERT_TRUE(writer->append(id, static_cast<std::uint32_t>(10'000 * i), as_bytes("x")));
+      // UTC is slow by 0.4 s in 10 s, and set by an hour between 20 and 30 s.
+      const std::uint64_t utc = 1'800'000'000 * second + i * 96 * second / 10 + (i > 2 ? 3600 * second : 0);
+      ASSERT_TRUE(writer->add_clock(id, {10'000 * i, utc, (1 + 10 * i) * second}));
+    }
+  }
+  ASSERT_TRUE(writer->close());
+  const auto result = run(dir_ / "a.sdsz");
+  EXPECT_TRUE(result.sound());
+  EXPECT_EQ(result.notes, std::vector<std::string>{
+                              "UTC went +3599.600 s against the monotonic clock between 20.000 s and 30.000 s: it "
+                              "was set, or the server's machine slept"});
 }
 
 TEST(DeviationFinder, FindsWhatTwoPassesWouldFind) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "clock_fit.hpp"
@@ -16,6 +17,16 @@ namespace {
 Damage costs_no_block(Damage damage) {
   damage.blocks = 0;
   return damage;
+}
+
+// How many sections the index tells of that do not stand there so.
+std::size_t count_differing(const std::vector<IndexEntry>& indexed, const std::vector<IndexEntry>& there) {
+  std::map<std::uint64_t, const SectionHeader*> headers;
+  for (const auto& entry : there) headers.emplace(entry.offset, &entry.header);
+  return static_cast<std::size_t>(std::count_if(indexed.begin(), indexed.end(), [&](const IndexEntry& entry) {
+    const auto found = headers.find(entry.offset);
+    return found == headers.end() || found->second->encode() != entry.header.encode();
+  }));
 }
 
 // Looks at every section as it stands in the file, not as the index says: headers, checksums, sequence. Data sections
@@ -34,6 +45,13 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
   for (const auto& damage : walked->damages)
     if (damage.offset < end) add(damage);
   result.sections = walked->sections;
+  if (reader.sections().from_index)
+    if (const auto differing = count_differing(reader.sections().entries, walked->entries); differing > 0)
+      add(costs_no_block(
+          {0, 0,
+           fmt::format("the index tells of {} section{} that stand{} elsewhere or otherwise in the file; "
+                       "sds recover goes by what stands there",
+                       differing, differing == 1 ? "" : "s", differing == 1 ? "s" : "")}));
   for (const auto& entry : walked->entries) {
     if (entry.header.kind == SectionKind::data || entry.end() > end) continue;
     auto payload = reader.payload(entry);
@@ -68,6 +86,7 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
     if (!grows) result.damages.push_back(costs_no_block({0, 0, *open}));
   }
   for (const auto& text : clocks_apart(recording)) result.notes.push_back(text);
+  for (const auto& text : utc_steps(recording)) result.notes.push_back(text);
   if (recording.sdsz())
     if (auto done = check_container(*recording.sdsz(), result, on_progress); !done) return fail(done);
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
@@ -92,7 +111,6 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
   }
   for (const auto& damage : recording.damages()) {
     if (damage.torn_end) continue;  // told by itself
-  for (const auto& text : utc_steps(recording)) result.notes.push_back(text);
     const bool of_stream = damage.stream && *damage.stream < result.streams.size();
     (of_stream ? result.streams[*damage.stream].damages : result.damages).push_back(damage);
   }
