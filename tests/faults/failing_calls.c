@@ -1,8 +1,8 @@
 /* A library to preload: makes one file-changing system call on files in one folder fail, the n-th of a program and all
  * of its children. Environment: FAULT_FOLDER (absolute), FAULT_STATE (a file of 8 bytes, the counter that all processes
  * share), FAULT_AT (n from 1 on; 0: none, only count), FAULT_KIND (eio, enospc, full, eintr, short; fat: a file system
- * without links and RENAME_NOREPLACE; hang: the call never returns), FAULT_LOG (gets a line for each call: its number,
- * its name, the file, and "!" if it was made to fail). */
+ * without links and RENAME_NOREPLACE; hang: the call never returns; read: reads fail with EIO, and nothing else),
+ * FAULT_LOG (gets a line for each call: its number, its name, the file, and "!" if it was made to fail). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -77,6 +77,7 @@ static int fails(const char* call, const char* name, int needs_space, int can_be
     errno = flags ? EINVAL : EPERM;
     return flags || strcmp(call, "link") == 0;
   }
+  if ((strcmp(kind, "read") == 0) != (strcmp(call, "pread") == 0)) return 0;
   const unsigned long n = atomic_fetch_add(counter, 1) + 1;
   const int full = strcmp(kind, "full") == 0 && fail_at != 0 && n > fail_at && needs_space;
   int chosen = n == fail_at || full;
@@ -88,7 +89,8 @@ static int fails(const char* call, const char* name, int needs_space, int can_be
     syscall(SYS_write, log_file, line, (size_t)bytes);
   }
   while (chosen == 1 && strcmp(kind, "hang") == 0) pause();
-  if (chosen == 1) errno = strcmp(kind, "eintr") == 0 ? EINTR : strcmp(kind, "eio") == 0 ? EIO : ENOSPC;
+  if (chosen == 1)
+    errno = strcmp(kind, "eintr") == 0 ? EINTR : strcmp(kind, "eio") == 0 || strcmp(kind, "read") == 0 ? EIO : ENOSPC;
   return chosen;
 }
 
@@ -212,3 +214,16 @@ ON_PATH(renameat2, (int, const char*, int, const char*, unsigned),
 ON_PATH(link, (const char*, const char*), (const char* from, const char* to), (from, to), to, AT_FDCWD, 1)
 ON_PATH(unlink, (const char*), (const char* path), (path), path, AT_FDCWD, 0)
 ON_PATH(mkdir, (const char*, mode_t), (const char* path, mode_t mode), (path, mode), path, AT_FDCWD, 1)
+
+#define READING(symbol)                                                                       \
+  ssize_t symbol(int fd, void* data, size_t bytes, off_t offset) {                            \
+    static ssize_t (*real)(int, void*, size_t, off_t);                                        \
+    if (real == NULL) *(void**)&real = next_of(#symbol);                                      \
+    char link[64];                                                                            \
+    char path[PATH_MAX + 1] = "";                                                             \
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);                                      \
+    const char* name = readlink(link, path, PATH_MAX) > 0 ? in_folder(AT_FDCWD, path) : NULL; \
+    return name != NULL && fails("pread", name, 0, 0) ? -1 : real(fd, data, bytes, offset);   \
+  }
+READING(pread)
+READING(pread64)

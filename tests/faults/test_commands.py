@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -256,6 +257,33 @@ class Commands(Case):
         arguments = ("replay", self.input("In.0.sds"), "-a", ECHO, "--out", "Sum:4")
         self.check(*arguments, "-o", "OUT/sum.sdsz")
         self.check(*arguments, "-o", "OUT/sums", names=["sums"])
+
+    def test_a_read_that_fails_is_an_error_and_no_damage(self):
+        copied = lambda out: shutil.copy(self.imu, os.path.join(out, "imu.sdsz"))
+        rec = "OUT/imu.sdsz"
+        for arguments, may_do_without in (
+                (("info", rec), False), (("check", rec), False), (("export", "csv", rec, "-o", "OUT/o.csv"), False),
+                (("unpack", rec, "-d", "OUT/plain"), False),
+                # The fingerprint of what a copy was made of is of what can be read.
+                (("pack", rec, "-o", "OUT/o.sdsz"), True), (("cut", rec, "--from", 1, "-o", "OUT/o.sdsz"), True),
+                (("recover", rec, "-o", "OUT/o.sdsz"), True),
+                # Without the index all is read.
+                (("query", rec, "x > 0"), True)):
+            same = lambda text: re.sub(r"sdskit-fault-\w+", "", text)
+            code, answer, *_ = self.attempt(arguments, copied, 0, "read")
+            self.assertEqual(code, 0, answer)
+            for at in range(1, 25):
+                code, output, _, _, calls = self.attempt(arguments, copied, at, "read")
+                if not any(call.endswith(" !") for call in calls):
+                    break
+                what = f"{arguments}, read {at}: exit code {code}\n{output}"
+                if may_do_without and code == 0:
+                    self.assertEqual(same(output), same(answer), what)
+                    continue
+                self.assertEqual(code, 4, what)
+                self.assertIn("Input/output error", output, what)
+                self.assertNotIn("damage", output, what)
+            self.assertGreater(at, 5, arguments)
 
     def test_a_server_on_a_disk_that_hangs_is_ended_by_a_later_sigterm(self):
         with tempfile.TemporaryDirectory(prefix="sdskit-fault-") as base:

@@ -63,9 +63,10 @@ struct IndexedColumns {
   std::vector<ColumnStatistics> columns;
 };
 
-std::vector<IndexedColumns> read_statistics(const SdszReader& reader) {
+// None where the index has them not; a read that fails is an error.
+Expected<std::vector<IndexedColumns>> read_statistics(const SdszReader& reader) {
   std::vector<IndexedColumns> streams(reader.streams().size());
-  if (!reader.complete()) return {};
+  if (!reader.complete()) return std::vector<IndexedColumns>();
   auto done =
       for_each_statistics(*reader.file(), [&](const IndexEntry& section, std::span<const ColumnStatistics> statistics) {
         if (section.header.stream >= streams.size()) return;
@@ -75,13 +76,16 @@ std::vector<IndexedColumns> read_statistics(const SdszReader& reader) {
         for (std::size_t c = 0; c < std::min(statistics.size(), stream.columns.size()); ++c)
           add_statistics(stream.columns[c], statistics[c]);
       });
-  return done ? streams : std::vector<IndexedColumns>();
+  if (done) return streams;
+  if (done.error().code == ErrorCode::io) return fail(done);
+  return std::vector<IndexedColumns>();
 }
 
-// What the first section of each column is stored as; false if it cannot be read.
-bool take_pipelines(const SdszReader& reader, const IndexEntry& first, StreamFacts& facts) {
+// What the first section of each column is stored as; false if it is damaged.
+Expected<bool> take_pipelines(const SdszReader& reader, const IndexEntry& first, StreamFacts& facts) {
   auto payload = reader.payload(first);
   auto summary = payload ? summarize(*payload) : fail(payload);
+  if (!summary && summary.error().code == ErrorCode::io) return fail(summary);
   if (!summary) return false;
   for (std::size_t c = 0; c < facts.columns.size() && c + 3 < summary->columns.size(); ++c)
     facts.columns[c].pipeline = describe(summary->columns[c + 3]);
@@ -183,7 +187,12 @@ Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t in
                         : (facts.raw_bytes - std::min(facts.raw_bytes, 8 * facts.blocks)) / info.metadata->sample_bytes;
   }
   const IndexEntry* first = stream.data.empty() ? nullptr : &stream.data.front();
-  const bool damaged = first != nullptr && !take_pipelines(reader, *first, facts);
+  bool damaged = false;
+  if (first != nullptr) {
+    const auto taken = take_pipelines(reader, *first, facts);
+    if (!taken) return fail(taken);
+    damaged = !*taken;
+  }
   if (damaged || stream.log_needed)
     if (auto done = take_log(recording, index, damaged ? first : nullptr, facts); !done) return fail(done);
   for (const auto& entry : stream.tail) facts.raw_bytes += entry.header.raw_bytes;
@@ -370,9 +379,10 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
 
 Expected<std::vector<StreamFacts>> facts_of(const Recording& recording, const OnProgress& on_progress) {
   std::vector<StreamFacts> all;
-  const auto indexed = recording.sdsz() ? read_statistics(*recording.sdsz()) : std::vector<IndexedColumns>();
+  const auto indexed = recording.sdsz() ? read_statistics(*recording.sdsz()) : Expected<std::vector<IndexedColumns>>();
+  if (!indexed) return fail(indexed);
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
-    auto facts = recording.sdsz() ? facts_of_packed(recording, i, indexed, on_progress)
+    auto facts = recording.sdsz() ? facts_of_packed(recording, i, *indexed, on_progress)
                                   : facts_of_plain(recording, i, on_progress);
     if (!facts) return fail(facts);
     all.push_back(std::move(*facts));
