@@ -6,27 +6,13 @@ import struct
 import tempfile
 import xml.etree.ElementTree
 
-from harness import BUILD, MOTION, Case, main, plain, run
+from harness import BUILD, MOTION, main, plain, run
+from suite_case import ECHO, YAML, SuiteCase
 
-ECHO = os.path.join(BUILD, "lib", "bad_prints.so")     # the sum of bytes so far, as 4 bytes
 CRASH = os.path.join(BUILD, "lib", "bad_aborts.so")    # the same, but aborts on a block that begins with 3
-YAML = "sds:\n  name: {0}\n  content:\n    - {{value: {1}, type: {2}}}\n"
 
 
-class Suites(Case):
-    def setUp(self):
-        super().setUp()
-        for i in range(5):
-            self.write(f"In.{i}.sds", plain(*((t, bytes([i + t])) for t in range(1, 4))))
-        self.write("In.sds.yml", YAML.format("In", "v", "uint8_t"))
-        self.write("Sum.sds.yml", YAML.format("Sum", "sum", "uint32_t"))
-
-    def suite(self, cases, defaults=f"algorithm: {ECHO}, out: 'Sum:4'"):
-        return self.write("suite.yml", f"suite:\n  name: t\n  defaults: {{{defaults}}}\n  cases:\n" + cases)
-
-    def results(self, *args, expect=0):
-        return json.loads(run("test", *args, "--json", expect=expect)[0])["tests"]
-
+class Suites(SuiteCase):
     def test_expectations_are_recorded_compared_and_updated(self):
         suite = self.suite("    - {name: sums, recordings: 'In.*.sds', expected: 'expected/{case}-{recording}.sdsz'}\n")
         out, _ = run("test", suite, expect=1)

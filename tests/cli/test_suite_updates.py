@@ -1,0 +1,50 @@
+"""sds test --update: what is replaced is what was shown, and the next run passes."""
+import os
+import shutil
+
+from harness import main, plain, run
+from suite_case import ECHO, YAML, SuiteCase
+
+
+class SuiteUpdates(SuiteCase):
+    def test_what_is_replaced_is_told_beyond_and_within_the_tolerance(self):
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint8_t}\n    - {value: b, type: uint8_t}\n"
+                                  "    - {value: rest, type: uint16_t}\n")
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, tolerance: {a: 5}}\n")
+        self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x03")))       # sums 2, 5
+        run("test", suite, "--update")
+        kept = self.read("e.sdsz")
+        # Within: nothing is replaced.
+        self.write("In.1.sds", plain((1, b"\x04"), (2, b"\x03")))       # sums 4, 7
+        out, _ = run("test", suite, "--update")
+        self.assertNotIn("replaced", out)
+        self.assertEqual(self.read("e.sdsz"), kept)
+        # Beyond in one channel (b: 1 instead of 0): what differs less in another one is replaced, too, and told.
+        self.write("In.1.sds", plain((1, b"\x04"), (2, b"\xff\x01")))   # sums 4, 260: a is 4 and b is 1
+        out, _ = run("test", suite, "--update")
+        self.assertIn("Sum.a: 2 of 2 values differ by up to 2 (mean 1.5), first at tick 1: 2 expected, 4 came", out)
+        self.assertIn("Sum.b: 1 of 2 values differ by up to 1", out)
+        self.assertIn("replaced ", out)
+        run("test", suite)
+
+    def test_what_the_next_run_would_refuse_is_not_recorded(self):
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        run("test", self.suite(case % ""), "--update")
+        kept = self.read("e.sdsz")
+        self.write("Total.sds.yml", YAML.format("Total", "sum", "uint32_t"))
+        renamed = self.suite(case % ", compare: 'Sum=Total'", f"algorithm: {ECHO}, out: 'Total:4'")
+        run("test", renamed, "--update")  # equal: nothing is replaced
+        self.assertEqual(self.read("e.sdsz"), kept)
+        self.write("In.1.sds", plain((1, b"\x09"), (2, b"\x03"), (3, b"\x06")))
+        out, _ = run("test", renamed, "--update", expect=1)
+        self.assertRegex(out, r"e\.sdsz stays as it is: the next run could not be compared with what came: .*'Sum'")
+        self.assertEqual(self.read("e.sdsz"), kept)
+        # Neither is what is recorded for the first time.
+        os.remove(self.path("e.sdsz"))
+        for key in (", compare: 'Sum=Total'", ", compare-channels: 'sum=total'", ", tolerance: {none: 1}"):
+            out, _ = run("test", self.suite(case % key), "--update", expect=1)
+            self.assertIn("e.sdsz is not recorded: the next run could not be compared with what came: ", out)
+            self.assertFalse(os.path.exists(self.path("e.sdsz")))
+
+
+main()
