@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "sds/format/names.hpp"
 #include "sds/format/yaml_map.hpp"
@@ -102,7 +104,9 @@ class PlanReader {
       made = make_convert(c);
     } else {
       Debounce d;
-      d.threshold = yaml_number(map.need("threshold"), "threshold");
+      const YAML::Node threshold = map.need("threshold");
+      d.threshold = yaml_number(threshold, "threshold");
+      d.exact_threshold = exact_number(threshold.Scalar(), d.threshold);
       d.count = map.integer("count", 1, 1, 100000);
       d.hold = map.integer("hold", 0, 0, 1000000);
       d.ignore = map.strings("ignore");
@@ -110,6 +114,14 @@ class PlanReader {
     }
     map.finish();
     return made;
+  }
+
+  // The number that is written, which is about `value`: 0.7 as the double is, for so are scores, but large ones with
+  // all their digits.
+  static long double exact_number(const std::string& text, double value) {
+    long double exact = value;
+    if (std::abs(value) >= 0x1p52) std::from_chars(text.data(), text.data() + text.size(), exact);
+    return exact;
   }
 
   static StagePtr make_argmax_of(const YAML::Node& node) {

@@ -370,7 +370,7 @@ class DebounceStage final : public ScoreStage {
   // where a float does not tell them from their neighbours, such as large counts.
   [[nodiscard]] bool reaches(const StoredValue& score) const {
     if (is_told_by_float(score)) return static_cast<float>(score.physical()) >= static_cast<float>(rule_.threshold);
-    if (score.scale == 1 && score.offset == 0) return score.raw >= static_cast<long double>(rule_.threshold);
+    if (!is_float(in_.type) && score.scale == 1 && score.offset == 0) return score.raw >= rule_.exact_threshold;
     return score.physical() >= rule_.threshold;
   }
   [[nodiscard]] bool is_told_by_float(const StoredValue& score) const {

@@ -340,6 +340,10 @@ TEST_F(ScoreTest, LargeIntegersAreToldFromTheirNeighbours) {
     EXPECT_EQ(run("    - window: {length: 1}\n    - argmax: true\n"), (std::vector<Out>{{0, {1}}, {1, {0}}}));
     // 2^61 + 512, the next double, is not reached by 2^61 + 1.
     EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 2305843009213694464}\n"), std::vector<Out>{});
+    // Thresholds have all their digits: 2^61 + 1 is reached, and 2^61 + 2 is not.
+    EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 2305843009213693953}\n"),
+              (std::vector<Out>{{0, {1}}, {1, {0}}}));
+    EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 2305843009213693954}\n"), std::vector<Out>{});
   }
   const std::string low = test::le32(7);
   write("uint32_t", test::le32(16777216) + low + test::le32(16777217) + low + low + test::le32(16777218));

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "channel_values.hpp"
 #include "sds/format/exact_value.hpp"
 #include "sds/format/stream_losses.hpp"
 
@@ -55,23 +56,6 @@ class Side {
   std::optional<std::uint64_t> last_tick_;
   std::optional<StatedLoss> loss_;
 };
-
-__extension__ using Wide = __int128;
-
-// Whether a double does not hold all of the channel's values.
-bool is_wide(const Channel& channel) {
-  return channel.bits == 0 && (channel.type == ScalarType::u64 || channel.type == ScalarType::i64);
-}
-
-// The stored value, where it is a whole number that is not beyond all comparison with integers of 64 bits.
-std::optional<Wide> whole_value(const Channel& channel, const std::byte* sample, std::size_t i) {
-  const std::byte* p = sample + channel.byte_offset + i * size_of(channel.type);
-  if (is_wide(channel))
-    return channel.type == ScalarType::u64 ? Wide{load_le<std::uint64_t>(p)} : Wide{load_le<std::int64_t>(p)};
-  const double raw = raw_value(channel, sample, i);
-  if (std::trunc(raw) != raw || std::abs(raw) >= 0x1p100) return std::nullopt;
-  return static_cast<Wide>(raw);
-}
 
 // A channel in both recordings: each has its own type, scale and place in a sample.
 struct ChannelPair {

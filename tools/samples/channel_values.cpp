@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "sds/format/bytes.hpp"
 
@@ -32,6 +33,20 @@ std::string ChannelRef::name(const Metadata& metadata) const {
   if (c.count() == 1) return c.name;
   if (c.dim_y == 1) return fmt::format("{}[{}]", c.name, element);
   return fmt::format("{}[{}][{}]", c.name, element / c.dim_x, element % c.dim_x);
+}
+
+bool is_wide(const Channel& channel) {
+  return channel.bits == 0 && (channel.type == ScalarType::u64 || channel.type == ScalarType::i64);
+}
+
+std::optional<WholeNumber> whole_value(const Channel& channel, const std::byte* sample, std::size_t element) {
+  const std::byte* p = sample + channel.byte_offset + element * size_of(channel.type);
+  if (is_wide(channel))
+    return channel.type == ScalarType::u64 ? WholeNumber{load_le<std::uint64_t>(p)}
+                                           : WholeNumber{load_le<std::int64_t>(p)};
+  const double raw = raw_value(channel, sample, element);
+  if (std::trunc(raw) != raw || std::abs(raw) >= 0x1p100) return std::nullopt;
+  return static_cast<WholeNumber>(raw);
 }
 
 std::vector<ChannelRef> all_values(const Metadata& metadata) {

@@ -28,6 +28,15 @@ std::vector<ChannelRef> find_values(const Metadata& metadata, const std::string&
 /// Values called `names`, or all; a name that the stream does not have is an error that lists those it has.
 Expected<std::vector<ChannelRef>> choose_values(const Metadata& metadata, const std::vector<std::string>& names);
 
+/// Holds all integers of 64 bits, and sums of many of them.
+__extension__ using WholeNumber = __int128;
+
+/// Whether a double does not hold all of the channel's values: integers of 64 bits.
+bool is_wide(const Channel& channel);
+
+/// The stored value, where it is a whole number that is not beyond all comparison with integers of 64 bits.
+std::optional<WholeNumber> whole_value(const Channel& channel, const std::byte* sample, std::size_t element);
+
 /// Writes raw * scale + offset of one value of `count` samples, `stride` bytes apart, to `out`.
 void physical_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
                      std::size_t stride, double* out);

@@ -68,7 +68,7 @@ struct Decision {
   std::string label;
   std::string predicted;
   bool right = false;
-  std::map<std::string, double> scores;  ///< by class; empty for events
+  std::map<std::string, long double> scores;  ///< by class; empty for events
 };
 
 struct TestResult {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "channel_values.hpp"
+#include "class_scores.hpp"
 #include "damage_text.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/partial_file.hpp"
@@ -249,6 +250,14 @@ class Judge {
                                                           : decide_by_scores(**cursor, *stream.metadata, label);
   }
 
+  [[nodiscard]] std::string class_of(const Channel& channel, const std::byte* sample) const {
+    const auto& classes = test_.label.classes;
+    const auto number = whole_value(channel, sample, 0);
+    if (!number) return fmt::format("class {}", raw_value(channel, sample, 0));
+    const bool has_name = *number >= 0 && *number < static_cast<WholeNumber>(classes.size());
+    return has_name ? classes[static_cast<std::size_t>(*number)] : fmt::format("class {}", *number);
+  }
+
   // Each output is the number of a class; a recording without any is `none`.
   Expected<void> decide_by_events(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
     std::vector<std::string> seen;
@@ -257,104 +266,36 @@ class Judge {
       if (!block) return fail(block);
       if (!*block) break;
       if ((*block)->data.size() < metadata.sample_bytes) continue;
-      const double number = raw_value(metadata.channels[0], (*block)->data.data(), 0);
-      const auto& classes = test_.label.classes;
-      seen.push_back(number >= 0 && number < static_cast<double>(classes.size())
-                         ? classes[static_cast<std::size_t>(number)]
-                         : fmt::format("class {}", number));
+      seen.push_back(class_of(metadata.channels[0], (*block)->data.data()));
     }
     if (seen.empty()) seen.push_back(test_.label.none);
     for (const auto& predicted : seen) add(label, predicted, {});
     return {};
   }
 
-  struct Scores {
-    std::vector<std::string> names;
-    std::vector<ChannelRef> values;
-  };
-
-  // A class list that names channels picks them: an output may hold other things, too. One that names none of them
-  // names all values in turn.
-  [[nodiscard]] Expected<Scores> choose_scores(const Metadata& metadata) const {
-    const auto& wanted = test_.label.classes;
-    Scores all;
-    all.values = all_values(metadata);
-    for (const auto& value : all.values) {
-      const Channel& channel = metadata.channels[value.channel];
-      all.names.push_back(channel.count() == 1 ? channel.name : std::to_string(value.element));
-    }
-    if (wanted.empty()) return all;
-    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
-      return std::find(names.begin(), names.end(), name) != names.end();
-    };
-    if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& name) { return has(all.names, name); })) {
-      if (wanted.size() == all.names.size()) return Scores{wanted, all.values};
-      return fail(ErrorCode::bad_input,
-                  fmt::format("the output {} has {} values, and 'classes' names {}; there is: {}", metadata.name,
-                              all.names.size(), wanted.size(), fmt::join(all.names, ", ")));
-    }
-    for (const auto& name : wanted)
-      if (!has(all.names, name))
-        return fail(ErrorCode::bad_input, fmt::format("there is no class '{}' in the output {}; there is: {}", name,
-                                                      metadata.name, fmt::join(all.names, ", ")));
-    Scores picked;
-    for (std::size_t i = 0; i < all.names.size(); ++i) {
-      if (!has(wanted, all.names[i])) continue;
-      picked.names.push_back(all.names[i]);
-      picked.values.push_back(all.values[i]);
-    }
-    return picked;
-  }
-
   Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
-    auto chosen = choose_scores(metadata);
-    if (!chosen) return fail(chosen);
-    const auto& [names, values] = *chosen;
-    if (names.size() < 2)
+    auto scores = ClassScores::of(metadata, test_.label.classes);
+    if (!scores) return fail(scores);
+    if (scores->names().size() < 2)
       return fail(ErrorCode::bad_input,
-                  fmt::format("{} class scores in the output: there must be at least two", names.size()));
-    std::vector<double> sums(names.size());
-    std::uint64_t count = 0;
+                  fmt::format("{} class scores in the output: there must be at least two", scores->names().size()));
     for (;;) {
       auto block = cursor.next();
       if (!block) return fail(block);
       if (!*block) break;
       for (ByteView data = (*block)->data; data.size() >= metadata.sample_bytes;
            data = data.subspan(metadata.sample_bytes)) {
-        std::vector<double> scores;
-        for (const auto& value : values) {
-          const Channel& channel = metadata.channels[value.channel];
-          scores.push_back(raw_value(channel, data.data(), value.element) * channel.scale + channel.offset);
-        }
-        ++count;
-        if (test_.label.decide == TestLabel::Decide::each) add_scores(label, names, scores);
-        for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += scores[i];
+        scores->add(data.data());
+        if (test_.label.decide != TestLabel::Decide::each) continue;
+        add(label, scores->leader(), scores->means());
+        scores->clear();
       }
     }
-    if (test_.label.decide == TestLabel::Decide::mean && count > 0) {
-      for (auto& sum : sums) sum /= static_cast<double>(count);
-      add_scores(label, names, sums);
-    }
+    if (scores->samples() > 0) add(label, scores->leader(), scores->means());
     return {};
   }
 
-  void add_scores(const std::string& label, const std::vector<std::string>& names, const std::vector<double>& scores) {
-    // What is no number never leads, and is no score.
-    std::string best = "not a number";
-    double highest = 0;
-    std::map<std::string, double> by_class;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (std::isnan(scores[i])) continue;
-      if (by_class.empty() || scores[i] > highest) {
-        best = names[i];
-        highest = scores[i];
-      }
-      by_class[names[i]] = scores[i];
-    }
-    add(label, best, std::move(by_class));
-  }
-
-  void add(const std::string& label, const std::string& predicted, std::map<std::string, double> scores) {
+  void add(const std::string& label, const std::string& predicted, std::map<std::string, long double> scores) {
     if (result_.decisions.size() == kMaxDecisions) {
       if (!full_) result_.notes.push_back(fmt::format("only the first {} decisions are judged", kMaxDecisions));
       full_ = true;

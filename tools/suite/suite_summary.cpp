@@ -23,7 +23,7 @@ double median(std::vector<double> values) {
 }
 
 // Area under the ROC curve: the share of pairs of a right and a wrong one in which the right one scores higher.
-double area_under_curve(std::vector<std::pair<double, bool>> scored) {
+double area_under_curve(std::vector<std::pair<long double, bool>> scored) {
   std::sort(scored.begin(), scored.end());
   double rank_sum = 0;
   double positives = 0;
@@ -90,7 +90,7 @@ void report_classes(const std::vector<TestResult>& results, SuiteSummary& summar
       for (const auto count : summary.right_of[row]) right += static_cast<double>(count);
     }
     report.recall = ratio(right, static_cast<double>(report.count));
-    std::vector<std::pair<double, bool>> scored;
+    std::vector<std::pair<long double, bool>> scored;
     for (const auto& result : results)
       for (const auto& decision : result.decisions)
         if (const auto score = decision.scores.find(report.name); score != decision.scores.end())
@@ -100,17 +100,26 @@ void report_classes(const std::vector<TestResult>& results, SuiteSummary& summar
   }
 }
 
-json decision_json(const Decision& d) {
-  json scores = json::object();
-  for (const auto& [name, score] : d.scores)
-    scores[name] = std::isfinite(score) ? json(score) : json(score > 0 ? "inf" : "-inf");
-  return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", scores}};
+// JSON has no infinity. Whole numbers that a double may not hold keep all their digits.
+json score_json(long double score) {
+  if (!std::isfinite(score)) return score > 0 ? "inf" : "-inf";
+  const bool is_large_whole = std::abs(score) >= 0x1p53L && std::trunc(score) == score;
+  if (is_large_whole && score >= -0x1p63L && score < 0x1p63L) return static_cast<std::int64_t>(score);
+  if (is_large_whole && score > 0 && score < 0x1p64L) return static_cast<std::uint64_t>(score);
+  return static_cast<double>(score);
 }
 
-// JSON has no infinity.
-double score_of(const json& score) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+long double score_of(const json& score) {
+  constexpr long double kInfinity = std::numeric_limits<long double>::infinity();
+  if (score.is_number_unsigned()) return static_cast<long double>(score.get<std::uint64_t>());
+  if (score.is_number_integer()) return static_cast<long double>(score.get<std::int64_t>());
   return score == "inf" ? kInfinity : score == "-inf" ? -kInfinity : score.get<double>();
+}
+
+json decision_json(const Decision& d) {
+  json scores = json::object();
+  for (const auto& [name, score] : d.scores) scores[name] = score_json(score);
+  return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", scores}};
 }
 
 }  // namespace
