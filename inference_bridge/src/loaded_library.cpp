@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "own_symbols.hpp"
+
 namespace sds {
 
 namespace {
@@ -11,6 +13,15 @@ namespace {
 template <class Function>
 Function find(void* library, const char* name) {
   return reinterpret_cast<Function>(dlsym(library, name));
+}
+
+// A library's own names go before ours where they are the same. Not for all libraries: the host would no longer be
+// asked for handlers of signals. The run-time libraries of sanitizers refuse it.
+int own_names_first([[maybe_unused]] const char* path) {
+#if defined(RTLD_DEEPBIND) && !defined(SDSKIT_SANITIZED)
+  if (has_names_of_others(path)) return RTLD_DEEPBIND;
+#endif
+  return 0;
 }
 
 }  // namespace
@@ -21,7 +32,7 @@ LoadedLibrary::~LoadedLibrary() {
 }
 
 std::string LoadedLibrary::open(const char* path, const char* configuration, const Port& arm_output) {
-  library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL | own_names_first(path));
   if (library_ == nullptr) return std::string("cannot be loaded: ") + dlerror();
   if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr)
     return open_table(make_table(SDS_ALGORITHM_VERSION), configuration);

@@ -164,6 +164,24 @@ TEST(Algorithm, EveryWayOfRunningGivesTheSameOutputsWhateverTheSizes) {
   EXPECT_EQ(sums_of(**child, blocks), expected) << "after a reset";
 }
 
+TEST(Algorithm, ALibrarysOwnNamesGoBeforeThoseOfTheCLibrary) {
+#ifdef SDSKIT_SANITIZED
+  GTEST_SKIP() << "the run-time libraries of sanitizers do not let a library's own names go first";
+#endif
+  for (auto* make : {&start_process_algorithm, &load_in_process_algorithm}) {
+    auto algorithm = (*make)(options_for("named_like_others"));
+    ASSERT_TRUE(algorithm.has_value()) << algorithm.error().to_string();
+    ASSERT_TRUE((*algorithm)->reset().has_value());
+    auto result = execute(**algorithm, "1");
+    ASSERT_TRUE(result.has_value()) << result.error().message;
+    ASSERT_EQ(result->status, 0);
+    const std::vector<int> expected{42 + 77, 2, '1' + 1, '1', 3};
+    std::vector<int> came;
+    for (const auto byte : result->outputs.at(0).data) came.push_back(std::to_integer<int>(byte));
+    EXPECT_EQ(came, expected);
+  }
+}
+
 TEST(ProcessAlgorithm, ACrashFarAheadStillNamesItsBlockAndKeepsTheResultsBefore) {
   auto algorithm = start_process_algorithm(options_for("bad_aborts"));
   ASSERT_TRUE((*algorithm)->reset());
