@@ -134,6 +134,7 @@ bool open_library(sds::LoadedLibrary& library, const char* path) {
       return false;
     }
   c.input_count = static_cast<std::uint32_t>(library.inputs().size());
+  c.has_arms_functions = library.has_arms_functions() ? 1 : 0;
   c.output_count = static_cast<std::uint32_t>(library.outputs().size());
   for (std::size_t i = 0; i < library.inputs().size(); ++i)
     copy_text(c.input_names[i], sizeof c.input_names[i], library.inputs()[i]);

@@ -91,6 +91,7 @@ struct Control {
   std::uint64_t memory_limit;        // in: bytes of data, 0: none
   std::uint32_t input_count;         // out, with the names
   std::uint32_t output_count;
+  std::uint32_t has_arms_functions;  // 1: it does
   char input_names[max_ports][64];
   char output_names[max_ports][64];
   std::uint32_t output_max_bytes[max_ports];

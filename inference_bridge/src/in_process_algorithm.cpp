@@ -53,6 +53,8 @@ class InProcessAlgorithm final : public Algorithm {
   const std::vector<std::string>& inputs() const override { return library_.inputs(); }
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
 
+  bool has_arms_functions() const override { return library_.has_arms_functions(); }
+
   Expected<void> reset() override {
     library_.reset();
     return {};

@@ -29,6 +29,7 @@ class LoadedLibrary {
 
   [[nodiscard]] const std::vector<std::string>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<Port>& outputs() const { return outputs_; }
+  [[nodiscard]] bool has_arms_functions() const { return arm_execute_ != nullptr; }
   void reset();
   /// `outputs` has outputs().size() entries, with `bytes` 0. The input may be written to by Arm's interface.
   std::int32_t execute(const sds_block& block, sds_output* outputs);

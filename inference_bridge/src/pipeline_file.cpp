@@ -157,7 +157,12 @@ class PlanReader {
     options.fill_memory = options_.fill_memory;
     AlgorithmStage made = read_output(stage, options.library.filename().string());
     options.arm_output = {"Out", static_cast<std::uint32_t>(made.output.elements() * size_of(made.output.type)), ""};
-    made.start = [options] { return start_process_algorithm(options); };
+    made.start = [options]() -> Expected<std::unique_ptr<Algorithm>> {
+      auto started = start_process_algorithm(options);
+      if (started && (*started)->has_arms_functions() && !options.configuration.empty())
+        return fail(ErrorCode::bad_input, "a library with Arm's three functions takes no configuration");
+      return started;
+    };
     return make_algorithm_stage(std::move(made));
   }
 

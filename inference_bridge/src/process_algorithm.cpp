@@ -76,6 +76,7 @@ class ProcessAlgorithm final : public Algorithm {
 
   const std::vector<std::string>& inputs() const override { return inputs_; }
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
+  bool has_arms_functions() const override { return has_arms_functions_; }
   std::uint64_t peak_memory() const override { return child_.peak_memory(); }
   void ask_while_waiting(const std::function<Expected<void>()>& ask) override { ask_ = ask; }
 
@@ -186,6 +187,7 @@ class ProcessAlgorithm final : public Algorithm {
     const host::Control& c = control();
     const std::uint32_t input_count = c.input_count;
     const std::uint32_t output_count = c.output_count;
+    has_arms_functions_ = c.has_arms_functions == 1;
     if (input_count > host::max_ports || output_count > host::max_ports)
       return fail(ErrorCode::bad_input, "it has too many ports", options_.library);
     for (std::size_t i = 0; i < input_count; ++i) inputs_.push_back(text_of(c.input_names[i], sizeof c.input_names[i]));
@@ -408,6 +410,7 @@ class ProcessAlgorithm final : public Algorithm {
   ChildProcess child_;
   std::vector<std::string> inputs_;
   std::vector<OutputPort> outputs_;
+  bool has_arms_functions_ = false;
   bool outputs_are_big_ = false;
   const char* executing_ = "InitAlgorithm";
   std::optional<Error> failure_;

@@ -61,6 +61,17 @@ Expected<std::vector<std::size_t>> streams_for(const Recording& recording, const
   return streams;
 }
 
+// Only the library itself tells which of these it has a use for.
+Expected<void> refuse_idle(const Algorithm& library, const ReplayJob& job) {
+  const AlgorithmSpec& spec = job.algorithm;
+  if (job.may_be_idle) return {};
+  if (library.has_arms_functions() && !spec.configuration.empty())
+    return fail(ErrorCode::usage, "a library with Arm's three functions takes no configuration", spec.path);
+  if (!library.has_arms_functions() && spec.arm_output.max_bytes > 0)
+    return fail(ErrorCode::usage, "the library says itself what it puts out: STREAM:BYTES has no effect", spec.path);
+  return {};
+}
+
 Expected<Started> start_library(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
   const AlgorithmSpec& spec = job.algorithm;
   LibraryOptions options;
@@ -78,6 +89,7 @@ Expected<Started> start_library(const Recording& recording, const ReplayJob& job
     return fail(ErrorCode::usage,
                 "a library with Arm's three functions does not say what it puts out: give --out STREAM:BYTES",
                 spec.path);
+  if (auto used = refuse_idle(**algorithm, job); !used) return fail(used);
   auto streams = streams_for(recording, job, (*algorithm)->inputs());
   if (!streams) return fail(streams);
   return Started{std::move(*algorithm), std::move(*streams)};
@@ -204,16 +216,52 @@ Expected<void> take_clocks(const Recording& recording, const Started& started, O
   return outputs.add_clocks(streams[from].clocks, recording.streams()[from].tick_frequency());
 }
 
+// Which of the outputs the file describes: the only one, else that of its name.
+Expected<std::size_t> described_output(const std::vector<OutputPort>& outputs, const std::filesystem::path& file) {
+  auto text = read_small_file(file, limits::max_metadata_bytes);
+  if (!text) return fail(text);
+  const auto metadata = Metadata::parse(*text, file);
+  if (!metadata) return fail(metadata);
+  std::size_t index = 0;
+  if (outputs.size() > 1) {
+    const auto found =
+        std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == metadata->name; });
+    if (found == outputs.end()) {
+      std::vector<std::string> names;
+      for (const auto& port : outputs) names.push_back(port.name);
+      return fail(
+          ErrorCode::usage,
+          fmt::format("the metadata of '{}' are of none of the outputs {}", metadata->name, fmt::join(names, ", ")),
+          file);
+    }
+    index = static_cast<std::size_t>(found - outputs.begin());
+  }
+  // What has metadata of its own has outputs of one size.
+  const OutputPort& port = outputs[index];
+  if (!port.metadata.empty() && port.max_bytes % metadata->sample_bytes != 0)
+    return fail(ErrorCode::usage,
+                fmt::format("samples of {} bytes are none of what {} holds, {} bytes", metadata->sample_bytes,
+                            port.name, port.max_bytes),
+                file);
+  return index;
+}
+
 Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, const Started& started,
                                         std::vector<std::string>& notes) {
   std::vector<StreamDescription> streams;
   const StreamInfo& input = recording.streams()[started.streams[0]];
+  std::size_t described = 0;
+  if (!job.out_metadata.empty()) {
+    auto found = described_output(started.algorithm->outputs(), job.out_metadata);
+    if (!found) return fail(found);
+    described = *found;
+  }
   for (const auto& port : started.algorithm->outputs()) {
     if (auto ok = check_stream_name(port.name); !ok) {
       ok.error().message = "the algorithm's output cannot be recorded: " + ok.error().message;
       return fail(ok);
     }
-    auto description = describe_output(port, recording, input, streams.empty() ? job.out_metadata : "");
+    auto description = describe_output(port, recording, input, streams.size() == described ? job.out_metadata : "");
     if (!description) return fail(description);
     streams.push_back(std::move(*description));
   }

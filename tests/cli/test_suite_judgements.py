@@ -36,6 +36,12 @@ class SuiteJudgements(SuiteCase):
         self.wide([(n, n + 1)], "int64_t", ", scale: -2")
         self.assertEqual(self.predicted("decide: each", "a")[0], ["a"])
 
+    def test_what_a_library_has_no_use_for_is_an_error_where_its_case_says_it(self):
+        case = "    - {name: c, recordings: In.0.sds, repeat: 2%s}\n"
+        test = self.results(self.suite(case % ", config: x"), expect=1)[0]
+        self.assertIn("a library with Arm's three functions takes no configuration", test["reasons"][0])
+        run("test", self.suite(case % "", f"algorithm: {ECHO}, out: 'Sum:4', config: x"))
+
     def test_numbers_of_classes_and_areas_under_curves_are_exact(self):
         n = 2**60
         self.wide([(n + 1, 0), (n, 0)])

@@ -412,6 +412,8 @@ TEST_F(ReplayJobTest, WhatDoesNotFitIsExplained) {
   job.inputs = {"Other"};
   EXPECT_EQ(run(job).error().message, "no stream 'Other'; there is: In");
   job = job_of("table_algorithm");
+  EXPECT_EQ(run(job).error().message, "the library says itself what it puts out: STREAM:BYTES has no effect");
+  job.algorithm.arm_output = {};
   EXPECT_EQ(run(job).error().message, "no stream 'A'; there is: In");
   job = job_of("bad_prints");
   job.algorithm.arm_output = {};

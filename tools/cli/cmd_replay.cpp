@@ -136,6 +136,7 @@ Expected<ReplayJob> make_job(const Options& o, const std::string& algorithm) {
   job.if_exists = o.force ? IfExists::overwrite : IfExists::fail;
   job.repeat = std::max(o.repeat, o.require_identical ? 2u : 1u);
   job.check_reset = o.check_reset;
+  job.may_be_idle = !o.a.empty();  // each may have an effect on one of the two
   // As with input buffers: of --a and --b for those that have stages, and an error where none has.
   const auto has_stages = [](const AlgorithmSpec& s) {
     return s.kind == AlgorithmSpec::Kind::model || s.kind == AlgorithmSpec::Kind::pipeline;
@@ -322,11 +323,12 @@ void add_replay(Command& app, Run& run) {
           "--out", o->out_stream,
           "Name of the output stream and bytes of one output: what a library with Arm's functions does not say")
       ->type_name("STREAM:BYTES");
-  names_inputs(
-      *command
-           ->add_option("--out-yaml", o->out_metadata,
-                        "Metadata of the output stream (default: the algorithm's, or that of a stream of its name)")
-           ->type_name("FILE"));
+  names_inputs(*command
+                    ->add_option("--out-yaml", o->out_metadata,
+                                 "Metadata of the output, of several that of its name (default: the algorithm's, or "
+                                 "that of a stream of its "
+                                 "name)")
+                    ->type_name("FILE"));
   command
       ->add_option(
           "-o,--output", o->output,

@@ -133,6 +133,8 @@ class SuiteReader {
     }
     if (kinds != 1)
       yaml_problem(where, "a case needs one of algorithm, model, pipeline and worker (in 'defaults:', or in the case)");
+    // What the defaults say is for other cases, too.
+    job.may_be_idle = !where["config"].IsDefined() && !where["out"].IsDefined();
     if (const auto engine = map.string("engine", ""); !engine.empty()) job.algorithm.engine = engine;
     job.algorithm.configuration = map.string("config", "");
     job.algorithm.timeout = std::chrono::milliseconds(map.integer("timeout-ms", 10000, 1, 86400000));

@@ -71,6 +71,8 @@ class Algorithm {
   /// Names of the inputs; empty names where the algorithm does not name them.
   [[nodiscard]] virtual const std::vector<std::string>& inputs() const = 0;
   [[nodiscard]] virtual const std::vector<OutputPort>& outputs() const = 0;
+  /// A library with Arm's three functions, which takes no configuration and does not say what it puts out.
+  [[nodiscard]] virtual bool has_arms_functions() const { return false; }
   /// Forgets everything that earlier blocks left behind. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> reset() = 0;
   /// True if a block of `bytes` may be submitted now; always true if none is on its way.

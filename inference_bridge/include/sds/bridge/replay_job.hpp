@@ -36,12 +36,13 @@ struct ReplayJob {
   AlgorithmSpec algorithm;
   std::vector<std::string> inputs;  ///< ids of streams; empty: those that the algorithm names, or the only one
   std::filesystem::path output;     ///< see OutputRecorder; empty: outputs are not recorded
-  std::filesystem::path
-      out_metadata;  ///< YAML of the first output; empty: the algorithm's own, or that of a stream of its name
+  /// YAML of the only output, or of that of its name; empty: the algorithm's own, or that of a stream of its name.
+  std::filesystem::path out_metadata;
   IfExists if_exists = IfExists::fail;
   unsigned repeat = 1;       ///< runs, each from a fresh start
   bool check_reset = false;  ///< one more run on the same instance after a reset: it must be equal
   bool stage_times = false;  ///< RunReport::stages; of models and pipelines only
+  bool may_be_idle = false;  ///< a configuration or arm_output without effect is no error: others may need it
   double speed = 0;
   Executor* executor = nullptr;
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;

@@ -1,0 +1,73 @@
+"""sds replay: what is asked for has an effect, or is an error."""
+import os
+
+from harness import BUILD, Case, main, plain, run
+
+ECHO = os.path.join(BUILD, "lib", "bad_prints.so")       # Arm's three functions: the sum of bytes so far, as 4 bytes
+TABLE = os.path.join(BUILD, "lib", "table_algorithm.so")  # sds_algorithm(): inputs A and B, outputs Text and Times
+YAML = "sds:\n  name: {0}\n  content:\n    - {{value: {1}, type: {2}}}\n"
+
+
+class Replay(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("In.0.sds", plain(*((10 * t, bytes([t, 2, 3])) for t in range(5))))
+        self.write("In.sds.yml", "sds:\n  name: In\n  sample-frequency: 300\n  content:\n    - {value: v, type: uint8_t}\n")
+        run("pack", self.path("In.0.sds"), "-o", self.path("in.sdsz"))
+        self.out = self.path("out.sdsz")
+
+    def replay(self, *args, expect=0):
+        return run("replay", self.path("in.sdsz"), *args, expect=expect)
+
+    def test_given_metadata_are_those_of_the_output_that_they_name(self):
+        pipeline = self.write("p.yml", "pipeline:\n  name: W\n  input: In\n  stages:\n"
+                              "    - {window: {length: 3}, record: V}\n    - stack: {count: 1}\n    - argmax: true\n")
+        for name, value in (("W", "best"), ("V", "scores")):
+            yaml = self.write("m.yml", YAML.format(name, value, "uint8_t"))
+            self.replay("-p", pipeline, "--out-yaml", yaml, "-o", self.out, "-f")
+            run("unpack", self.out, "-d", self.path(name))
+            other = {"W": "V", "V": "W"}[name]
+            self.assertIn(value, self.read(name, name + ".sds.yml").decode())
+            self.assertNotIn(value, self.read(name, other + ".sds.yml").decode())
+        os.remove(self.out)
+        yaml = self.write("m.yml", YAML.format("Sum", "s", "uint8_t"))
+        _, err = self.replay("-p", pipeline, "--out-yaml", yaml, "-o", self.out, expect=2)
+        self.assertIn("m.yml: the metadata of 'Sum' are of none of the outputs V, W", err)
+        self.assertFalse(os.path.exists(self.out))
+        # Of an only output they are whatever they name, but not of another size.
+        single = self.write("q.yml", "pipeline:\n  name: W\n  input: In\n  stages:\n    - window: {length: 3}\n    - stack: {count: 1}\n    - argmax: true\n")
+        self.replay("-p", single, "--out-yaml", yaml, "-o", self.out)
+        yaml = self.write("m.yml", YAML.format("W", "s", "uint32_t"))
+        _, err = self.replay("-p", single, "--out-yaml", yaml, "-o", self.out, "-f", expect=2)
+        self.assertIn("samples of 4 bytes are none of what W holds, 1 bytes", err)
+        # So it is for libraries.
+        self.write("A.0.sds", plain((1, b"x")))
+        self.write("B.0.sds", plain((2, b"y")))
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("ab.sdsz"))
+        yaml = self.write("m.yml", YAML.format("Times", "tick", "uint64_t"))
+        run("replay", self.path("ab.sdsz"), "-a", TABLE, "--out-yaml", yaml, "-o", self.out, "-f")
+        run("unpack", self.out, "-d", self.path("table"))
+        self.assertIn("tick", self.read("table", "Times.sds.yml").decode())
+        self.assertFalse(os.path.exists(self.path("table", "Text.sds.yml")))
+
+    def test_what_the_library_has_no_use_for_is_an_error(self):
+        echo = ("-a", ECHO, "--out", "Sum:4")
+        for place in ((), ("--in-process",)):
+            _, err = self.replay(*echo, "--config", "x", *place, expect=2)
+            self.assertIn("a library with Arm's three functions takes no configuration", err)
+        self.write("A.0.sds", plain((1, b"x")))
+        self.write("B.0.sds", plain((2, b"y")))
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("ab.sdsz"))
+        for place in ((), ("--in-process",)):
+            _, err = run("replay", self.path("ab.sdsz"), "-a", TABLE, "--out", "Text:64", *place, expect=2)
+            self.assertIn("the library says itself what it puts out", err)
+            run("replay", self.path("ab.sdsz"), "-a", TABLE, "--config", "x", *place)
+        # Of two they are for the one that has a use for them.
+        self.replay("--a", ECHO, "--b", ECHO, "--out", "Sum:4", "--config", "x")
+        pipeline = self.write("p.yml", "pipeline:\n  name: W\n  input: In\n  stages:\n    - window: {length: 3}\n"
+                              f"    - algorithm: {ECHO}\n      output: {{type: uint32}}\n      config: x\n")
+        _, err = self.replay("-p", pipeline, expect=3)
+        self.assertRegex(err, r"p\.yml: line 6: .*a library with Arm's three functions takes no configuration")
+
+
+main()
