@@ -174,10 +174,14 @@ void YamlMap::finish() const {
 
 Expected<void> read_yaml_file(const std::filesystem::path& path, const std::function<void(const YAML::Node&)>& parse) {
   auto text = read_small_file(path, limits::max_metadata_bytes);
-  if (!text) return fail(text);
-  if (const auto bad = find_invalid_utf8(*text)) return fail(ErrorCode::bad_input, "not valid UTF-8", path, *bad);
+  return text ? read_yaml_text(*text, path, parse) : fail(text);
+}
+
+Expected<void> read_yaml_text(const std::string& text, const std::filesystem::path& path,
+                              const std::function<void(const YAML::Node&)>& parse) {
+  if (const auto bad = find_invalid_utf8(text)) return fail(ErrorCode::bad_input, "not valid UTF-8", path, *bad);
   try {
-    parse(load_yaml(*text));
+    parse(load_yaml(text));
   } catch (const YamlProblem& p) {
     return fail(ErrorCode::bad_input, (p.line > 0 ? fmt::format("line {}: ", p.line) : std::string()) + p.message,
                 path);

@@ -1,8 +1,9 @@
 """sds test: what is judged, and what a suite may ask for."""
 import json
+import os
 import struct
 
-from harness import main, plain, run
+from harness import BUILD, main, plain, run
 from suite_case import ECHO, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
@@ -53,6 +54,63 @@ class SuiteJudgements(SuiteCase):
         self.write("W.a.sds", self.read("W.0.sds"))
         out, _ = run("test", self.suite("    - {name: c, recordings: ['W.a.sds', 'W.b.sds'], pipeline: w.yml, label-from-file: true}\n", ""))
         self.assertRegex(out, r"(?m)^b +1 +100\.0 % +100\.0 % +1\.0000$")
+
+    def test_limits_and_keys_without_effect_are_problems(self):
+        case = "    - {name: c, recordings: In.1.sds, repeat: 2, %s}\n"
+        for keys, message in (("label: sum, limits: {accuracy: -3}", "'accuracy: -3' must be from 0 to 1"),
+                              ("label: sum, limits: {accuracy: 1.5}", "'accuracy: 1.5' must be from 0 to 1"),
+                              ("limits: {real-time: 0}", "'real-time: 0' must be above 0"),
+                              ("limits: {p50-us: -1}", "'p50-us: -1' must be above 0"),
+                              ("limits: {memory-mib: 0}", "'memory-mib: 0' must be above 0"),
+                              ("expected: ''", "'expected:' is empty"), ("label: ''", "'label:' is empty"), ("in: []", "'in:' is empty"),
+                              ("out-yaml: ''", "'out-yaml:' is empty"),
+                              ("label: sum, accept: {nosie: [sum]}", "'accept:' of 'nosie' has no effect: the label is 'sum'")):
+            self.assertIn("suite.yml: line 5: " + message, run("test", self.suite(case % keys), expect=3)[1])
+        self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        self.assertIn("line 5: 'input-buffer-bytes:' has no effect without 'algorithm:'",
+                      run("test", self.suite(case % "input-buffer-bytes: 8", "pipeline: p.yml"), expect=3)[1])
+        # Of the defaults: what has no effect in any case.
+        defaults = f"algorithm: {ECHO}, out: 'Sum:4', "
+        for more, message in (("judge: Sum", "'judge:' has no effect in any case without 'label:'"),
+                              ("tolerance: 1", "'tolerance:' has no effect in any case without 'expected:'"),
+                              ("engine: tflm", "'engine:' has no effect in any case without 'model:' or 'pipeline:'"),
+                              ("limits: {accuracy: 0.5}", "'accuracy:' has no effect in any case without 'label:'")):
+            self.assertIn("line 3: " + message, run("test", self.suite(case % "check-reset: true", defaults + more), expect=3)[1])
+        run("test", self.suite(case % "check-reset: true" + "    - {name: d, recordings: In.1.sds, label: x, decide: event, classes: [a], "
+                               "accept: {x: [class 2, class 5, class 9]}}\n", defaults + "judge: Sum"))
+
+    def test_classes_that_are_accepted_are_there(self):
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint16_t}\n    - {value: b, type: uint16_t}\n")
+        case = "    - {name: c, recordings: In.1.sds, label: x, accept: {x: [%s, b]}}\n"
+        run("test", self.suite(case % "a"))
+        self.assertEqual(self.results(self.suite(case % "aa"), expect=1)[0]["reasons"],
+                         ["there is no class 'aa' to accept; there is: a, b"])
+
+    def test_outputs_without_a_block_are_told(self):
+        self.write("A.0.sds", plain((1, b"none"), (2, b"none")))
+        self.write("B.0.sds", plain((1, b"none")))
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("ab.sdsz"))
+        self.write("Text.sds.yml", "sds:\n  name: Text\n  content:\n    - {value: v, type: uint8_t}\n")
+        case = "    - {name: c, recordings: ab.sdsz, %s}\n"
+        defaults = f"algorithm: {os.path.join(BUILD, 'lib', 'table_algorithm.so')}"
+        suite = self.suite(case % "expected: e.sdsz", defaults)
+        run("test", suite, "--update")
+        notes = self.results(suite)[0]["notes"]
+        self.assertIn("Text: no block came, and none is expected", notes)
+        self.assertIn("Times: no block came, and none is expected", notes)
+        suite = self.suite(case % "label: none, judge: Text, out-yaml: Text.sds.yml, decide: event, classes: [a]", defaults)
+        self.assertEqual(self.results(suite)[0]["notes"], ["Text: no block came, which is taken for none"])
+
+    def test_parts_that_were_changed_by_hand_are_no_parts(self):
+        suite = self.suite("    - {name: c, recordings: 'In.*.sds', limits: {p50-us: 0.000001}}\n")
+        part = self.path("part.json")
+        run("test", suite, "--shard", "1/1", "--results", part, expect=1)
+        results = json.loads(self.read("part.json"))
+        # Other white space is no change.
+        run("test", "merge", self.write("same.json", json.dumps(results)), expect=1)
+        results["tests"][0].update(status="passed", reasons=[])
+        _, err = run("test", "merge", self.write("changed.json", json.dumps(results)), expect=2)
+        self.assertIn("changed.json: its tests are not as they were written", err)
 
 
 main()

@@ -46,5 +46,30 @@ class SuiteUpdates(SuiteCase):
             self.assertIn("e.sdsz is not recorded: the next run could not be compared with what came: ", out)
             self.assertFalse(os.path.exists(self.path("e.sdsz")))
 
+    def test_an_expectation_is_no_recording_of_the_next_run(self):
+        for i in range(2):
+            run("pack", self.path(f"In.{i}.sds"), "-o", self.path(f"r{i}.sdsz"))
+        for cases in ("    - {name: c, recordings: '*.sdsz', expected: '{recording}-exp.sdsz'}\n",
+                      "    - {name: c, recordings: 'r?.sdsz', expected: './r9.sdsz'}\n",
+                      "    - {name: b, recordings: In.1.sds, expected: new.sdsz}\n    - {name: c, recordings: '*.sdsz', repeat: 2}\n"):
+            _, err = run("test", self.suite(cases), "--update", expect=3)
+            self.assertRegex(err, r"suite\.yml: line 5: 'expected: .*' matches the recordings '.*sdsz': the next run would take it for one")
+        self.assertEqual(sorted(n for n in os.listdir(self.folder.name) if n.endswith(".sdsz")), ["r0.sdsz", "r1.sdsz"])
+        run("test", self.suite("    - {name: c, recordings: '*.sdsz', expected: 'expected/{recording}.sdsz'}\n"), "--update")
+
+    def test_an_update_replaces_nothing_that_is_no_expectation(self):
+        shutil.copy(ECHO, self.path("my.so"))
+        shutil.copy(ECHO, self.path("lib.sdsz"))
+        os.symlink("my.so", self.path("link.sdsz"))
+        self.write("y.sdsz", YAML.format("In", "v", "uint8_t"))
+        case = "    - {name: c, recordings: In.1.sds, %s}\n"
+        for keys, message in (("expected: my.so", "--update records .sdsz files"), ("expected: In.sds.yml", "--update records .sdsz files"),
+                              ("expected: In.3.sds", "--update records .sdsz files"), ("expected: link.sdsz", "--update records .sdsz files"),
+                              ("expected: lib.sdsz, algorithm: ./lib.sdsz", "would replace what the suite runs or reads"),
+                              ("expected: y.sdsz, yaml: y.sdsz", "would replace what the suite runs or reads")):
+            before = {n: self.read(n) for n in ("my.so", "In.sds.yml", "In.3.sds", "lib.sdsz", "y.sdsz")}
+            self.assertIn(message, run("test", self.suite(case % keys), "--update", expect=2)[1])
+            self.assertEqual({n: self.read(n) for n in before}, before)
+
 
 main()

@@ -132,7 +132,7 @@ void print_summary(const std::vector<TestResult>& results) {
 int report(std::vector<TestResult> results, const Outputs& outputs, const SuitePart* part) {
   std::stable_sort(results.begin(), results.end(), [](const auto& a, const auto& b) { return a.index < b.index; });
   auto whole = results_to_json(results);
-  if (part != nullptr) whole["shard"] = part_to_json(*part);
+  if (part != nullptr) make_part(whole, *part);
   if (outputs.json) {
     fmt::print("{}", dump(whole));
   } else {
@@ -247,14 +247,20 @@ class Runner {
   std::atomic<std::size_t> next_{0};
 };
 
-// --update replaces a file by what one test put out: no recording of the suite, and of no other test.
+// --update replaces a file by what one test put out: an expectation, no file that the suite reads, and of no other
+// test.
 Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>& chosen) {
   const auto canonical = [](const std::filesystem::path& path) {
     std::error_code error;
     return std::filesystem::weakly_canonical(path, error);
   };
   std::set<std::filesystem::path> recordings;
-  for (const auto& test : suite.tests) recordings.insert(canonical(test.recording));
+  std::set<std::filesystem::path> inputs;
+  for (const auto& test : suite.tests) {
+    recordings.insert(canonical(test.recording));
+    for (const auto& path : {test.job.algorithm.path, test.metadata.value_or(""), test.job.out_metadata})
+      if (!path.empty()) inputs.insert(canonical(path));
+  }
   std::map<std::filesystem::path, std::string> updated;
   for (const std::size_t i : chosen) {
     const TestSpec& test = suite.tests[i];
@@ -263,6 +269,12 @@ Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>&
     if (recordings.contains(path))
       return fail(ErrorCode::usage,
                   fmt::format("--update would replace a recording of the suite, what {} expects", test.name), path);
+    if (inputs.contains(path))
+      return fail(ErrorCode::usage,
+                  fmt::format("--update would replace what the suite runs or reads, what {} expects", test.name), path);
+    if (path.extension() != ".sdsz")
+      return fail(ErrorCode::usage, fmt::format("--update records .sdsz files, and {} expects another", test.name),
+                  path);
     const auto [first, is_new] = updated.emplace(path, test.name);
     if (!is_new)
       return fail(ErrorCode::usage,

@@ -1,6 +1,7 @@
 // Reads suite files: docs/suites.md.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <fnmatch.h>
 #include <glob.h>
 
 #include <algorithm>
@@ -36,8 +37,11 @@ class SuiteReader {
     std::set<std::string> names;
     for (const auto& node : cases) {
       if (!node.IsMap()) yaml_problem(node, "a case must be a mapping of keys to values");
+      refuse_empty(node, defaults);
       read_case(with_defaults(node, defaults, true), node, names);
     }
+    if (defaults.IsDefined()) refuse_idle_defaults(defaults);
+    refuse_expected_recordings();
     return std::move(suite_);
   }
 
@@ -81,36 +85,76 @@ class SuiteReader {
     test.allow_damage = map.flag("allow-damage", false);
     map.finish();
     refuse_of_other_kinds(where, test.job.algorithm.kind);
-    if (test.label.decide != TestLabel::Decide::event && where["none"].IsDefined())
-      yaml_problem(where["none"], "'none:' has no effect without 'decide: event'");
     const bool has_label = !test.label.label.empty() || test.label.from_file;
-    if (expected.empty())
-      refuse_idle(where, {"tolerance", "relative-tolerance", "compare", "compare-channels"}, "expected");
-    if (!has_label) {
-      refuse_idle(where, {"judge", "classes", "decide", "accept", "none"}, "label");
-      if (where["limits"].IsDefined()) refuse_idle(where["limits"], {"accuracy"}, "label");
-    }
+    refuse_idle(where, {"tolerance", "relative-tolerance", "compare", "compare-channels"},
+                "expected:", expected.empty());
+    refuse_idle(where, {"judge", "classes", "decide", "accept"}, "label:", !has_label);
+    refuse_idle(where, {"none"}, "decide: event", test.label.decide != TestLabel::Decide::event || !has_label);
+    refuse_idle(where["limits"], {"accuracy"}, "label:", !has_label);
+    if (!test.label.label.empty() && where["accept"].IsDefined())
+      for (const auto& item : where["accept"])
+        if (item.first.Scalar() != test.label.label)
+          yaml_problem(item.first, fmt::format("'accept:' of '{}' has no effect: the label is '{}'",
+                                               item.first.Scalar(), test.label.label));
     if (expected.empty() && !has_label && test.job.repeat == 1 && !test.job.check_reset && !test.limits.any())
       suite_.notes.push_back(
           fmt::format("case {} expects nothing: it only shows that the algorithm does not fail", test.case_name));
     add_tests(test, patterns, expected, where);
   }
 
-  // What the case itself says, and not the defaults, must have an effect.
-  static void refuse_idle(const YAML::Node& where, std::initializer_list<const char*> keys, const char* needed) {
-    for (const char* key : keys)
-      if (where[key].IsDefined())
-        yaml_problem(where[key], fmt::format("'{}:' has no effect without '{}:'", key, needed));
+  // What a case itself says must have an effect there, and what the defaults say in one of the cases.
+  void refuse_idle(const YAML::Node& where, std::initializer_list<const char*> keys, const char* needed, bool is_idle) {
+    for (const char* key : keys) {
+      if (!is_idle) {
+        useful_.insert(key);
+      } else if (where.IsDefined() && where[key].IsDefined()) {
+        yaml_problem(where[key], fmt::format("'{}:' has no effect without '{}'", key, needed));
+      } else {
+        idle_.emplace(key, needed);
+      }
+    }
+  }
+  void refuse_idle_defaults(const YAML::Node& defaults) const {
+    for (const auto& [key, needed] : idle_) {
+      if (useful_.contains(key)) continue;
+      const bool is_limit = key == "accuracy" && defaults["limits"].IsDefined();
+      const YAML::Node value = is_limit ? defaults["limits"][key] : defaults[key];
+      if (value.IsDefined())
+        yaml_problem(value, fmt::format("'{}:' has no effect in any case without '{}'", key, needed));
+    }
   }
 
-  static void refuse_of_other_kinds(const YAML::Node& where, AlgorithmSpec::Kind kind) {
+  // An empty value is for what the defaults say.
+  static void refuse_empty(const YAML::Node& where, const YAML::Node& defaults) {
+    for (const auto& item : where) {
+      const YAML::Node& value = item.second;
+      const bool is_empty = (value.IsScalar() && value.Scalar().empty()) || (value.IsSequence() && value.size() == 0);
+      if (is_empty && item.first.IsScalar() && !(defaults.IsDefined() && defaults[item.first.Scalar()].IsDefined()))
+        yaml_problem(value, fmt::format("'{}:' is empty", item.first.Scalar()));
+    }
+  }
+
+  // What --update records must not become a recording that a pattern finds.
+  void refuse_expected_recordings() const {
+    std::set<std::filesystem::path> recordings;
+    for (const auto& test : suite_.tests) recordings.insert(test.recording.lexically_normal());
+    for (const auto& [path, where] : expected_) {
+      if (recordings.contains(path)) continue;
+      for (const auto& pattern : patterns_)
+        if (::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0)
+          yaml_problem(where,
+                       fmt::format("'expected: {}' matches the recordings '{}': the next run would take it for one",
+                                   path.string(), pattern.string()));
+    }
+  }
+
+  void refuse_of_other_kinds(const YAML::Node& where, AlgorithmSpec::Kind kind) {
     using Kind = AlgorithmSpec::Kind;
     const bool has_stages = kind == Kind::model || kind == Kind::pipeline;
-    if (has_stages) refuse_idle(where, {"config"}, "algorithm:' or 'worker");
-    if (!has_stages) refuse_idle(where, {"engine"}, "model:' or 'pipeline");
-    if (kind != Kind::library) refuse_idle(where, {"out"}, "algorithm");
-    if (kind == Kind::model || kind == Kind::worker)
-      refuse_idle(where, {"memory-limit-mib"}, "algorithm:' or 'pipeline");
+    refuse_idle(where, {"config"}, "algorithm:' or 'worker:", has_stages);
+    refuse_idle(where, {"engine"}, "model:' or 'pipeline:", !has_stages);
+    refuse_idle(where, {"out", "input-buffer-bytes"}, "algorithm:", kind != Kind::library);
+    refuse_idle(where, {"memory-limit-mib"}, "algorithm:' or 'pipeline:", kind == Kind::model || kind == Kind::worker);
   }
 
   void read_algorithm(YamlMap& map, const YAML::Node& where, ReplayJob& job) {
@@ -199,16 +243,24 @@ class SuiteReader {
     }
   }
 
+  static std::optional<double> above_zero(YamlMap& map, const std::string& key) {
+    const auto value = map.number(key);
+    if (value && *value <= 0) yaml_problem(map.find(key), fmt::format("'{}: {}' must be above 0", key, *value));
+    return value;
+  }
+
   static void read_limits(YamlMap& map, TestLimits& limits) {
     const YAML::Node node = map.find("limits");
     if (!node.IsDefined()) return;
     YamlMap values(node, "'limits'");
     limits.accuracy = values.number("accuracy");
-    limits.p50_us = values.number("p50-us");
-    limits.p99_us = values.number("p99-us");
-    limits.max_us = values.number("max-us");
-    limits.real_time = values.number("real-time");
-    limits.memory_mib = values.number("memory-mib");
+    if (limits.accuracy && (*limits.accuracy < 0 || *limits.accuracy > 1))
+      yaml_problem(values.find("accuracy"), fmt::format("'accuracy: {}' must be from 0 to 1", *limits.accuracy));
+    limits.p50_us = above_zero(values, "p50-us");
+    limits.p99_us = above_zero(values, "p99-us");
+    limits.max_us = above_zero(values, "max-us");
+    limits.real_time = above_zero(values, "real-time");
+    limits.memory_mib = above_zero(values, "memory-mib");
     values.finish();
   }
 
@@ -219,6 +271,8 @@ class SuiteReader {
       const auto found = expand(resolve(text));
       if (found.empty()) yaml_problem(where, fmt::format("no recording matches '{}'", text));
       recordings.insert(recordings.end(), found.begin(), found.end());
+      // Others name files that are there.
+      if (text.find_first_of("*?[") != std::string::npos) patterns_.push_back(resolve(text).lexically_normal());
     }
     std::set<std::string> names;
     for (const auto& recording : recordings) {
@@ -228,7 +282,10 @@ class SuiteReader {
       test.name = test.case_name + "/" + stem;
       if (!names.insert(test.name).second)
         yaml_problem(where, fmt::format("case {} has two recordings named {}", test.case_name, stem));
-      if (!expected.empty()) test.expected = resolve(expand_names(expected, test.case_name, stem));
+      if (!expected.empty()) {
+        test.expected = resolve(expand_names(expected, test.case_name, stem));
+        expected_.emplace_back(test.expected.lexically_normal(), where);
+      }
       suite_.tests.push_back(std::move(test));
       if (suite_.tests.size() > kMaxTests) yaml_problem(where, fmt::format("more than {} tests", kMaxTests));
     }
@@ -262,16 +319,20 @@ class SuiteReader {
 
   std::filesystem::path folder_;
   Suite suite_;
+  std::set<std::string> useful_;                                        // keys that have an effect in a case
+  std::map<std::string, std::string> idle_;                             // keys that have none, and what they need
+  std::vector<std::filesystem::path> patterns_;                         // of recordings
+  std::vector<std::pair<std::filesystem::path, YAML::Node>> expected_;  // and the case
 };
 
 }  // namespace
 
 Expected<Suite> load_suite(const std::filesystem::path& path) {
   Suite suite;
-  auto read = read_yaml_file(path, [&](const YAML::Node& root) { suite = SuiteReader(path).read(root); });
-  if (!read) return fail(read);
   auto text = read_small_file(path, limits::max_metadata_bytes);
   if (!text) return fail(text);
+  auto read = read_yaml_text(*text, path, [&](const YAML::Node& root) { suite = SuiteReader(path).read(root); });
+  if (!read) return fail(read);
   Fingerprint contents;
   contents.add(0, 0, {}, as_bytes(*text));
   for (const auto& test : suite.tests) contents.add(1, 0, {}, as_bytes(test.name));

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sds/player/fingerprint.hpp"
+
 namespace sds {
 
 namespace {
@@ -25,12 +27,23 @@ Expected<SuitePart> part_of(const nlohmann::json& json, const std::filesystem::p
   return fail(ErrorCode::bad_input, "it does not say which part of a suite it is", path);
 }
 
+// Of what they say, however it is written.
+std::string digest_of_tests(const nlohmann::json& results) {
+  Fingerprint digest;
+  digest.add(0, 0, {}, as_bytes(results.at("tests").dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  return digest.hex();
+}
+
 }  // namespace
 
-nlohmann::json part_to_json(const SuitePart& part) {
-  return {{"suite", part.suite},   {"suite_digest", part.suite_digest},
-          {"filter", part.filter}, {"test_count", part.test_count},
-          {"number", part.number}, {"of", part.of}};
+void make_part(nlohmann::json& results, const SuitePart& part) {
+  results["shard"] = {{"suite", part.suite},
+                      {"suite_digest", part.suite_digest},
+                      {"filter", part.filter},
+                      {"test_count", part.test_count},
+                      {"number", part.number},
+                      {"of", part.of},
+                      {"tests_digest", digest_of_tests(results)}};
 }
 
 Expected<void> PartsOfSuite::add(const nlohmann::json& json, const std::filesystem::path& path) {
@@ -43,6 +56,7 @@ Expected<void> PartsOfSuite::add(const nlohmann::json& json, const std::filesyst
   if (!part) return fail(part);
   if (auto fits = check(*part, path); !fits) return fits;
   if (results->empty()) return misfit("it has no tests", path);
+  if (json.at("shard").value("tests_digest", nlohmann::json()) != digest_of_tests(json)) changed_ = path;
   for (auto& result : *results) {
     if (result.suite != part->suite)
       return misfit(fmt::format("the test {} is of the suite {}", result.name, result.suite), path);
@@ -86,6 +100,7 @@ Expected<std::vector<TestResult>> PartsOfSuite::whole() const {
                             count > kNamed ? ", ..." : "", of, count == 1 ? "is" : "are"));
   if (const std::size_t tests = parts_.begin()->second.test_count; results_.size() != tests)
     return fail(ErrorCode::usage, fmt::format("{} of {} tests are there", results_.size(), tests));
+  if (changed_) return misfit("its tests are not as they were written", *changed_);
   return results_;
 }
 

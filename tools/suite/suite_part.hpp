@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,12 +23,13 @@ struct SuitePart {
   std::size_t of = 1;
 };
 
-nlohmann::json part_to_json(const SuitePart& part);
+/// Says in `results`, what results_to_json wrote, that they are a part, with a digest of the tests.
+void make_part(nlohmann::json& results, const SuitePart& part);
 
 /// Joins the results of parts. What does not fit is an error that names it.
 class PartsOfSuite {
  public:
-  /// `json` is what results_to_json wrote, with the part as `shard`.
+  /// `json` is what make_part() wrote.
   Expected<void> add(const nlohmann::json& json, const std::filesystem::path& path);
   /// All tests of the whole, each once.
   [[nodiscard]] Expected<std::vector<TestResult>> whole() const;
@@ -39,6 +41,7 @@ class PartsOfSuite {
   std::set<std::size_t> tests_;             // by index
   std::set<std::string> names_;             // of the tests
   std::vector<TestResult> results_;
+  std::optional<std::filesystem::path> changed_;  // a part whose tests are not as they were written
 };
 
 }  // namespace sds

@@ -125,8 +125,11 @@ class Judge {
       result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
     for (const auto& damage : a->damages())
       fails(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
-    for (const auto& stream : comparison->streams)
+    for (const auto& stream : comparison->streams) {
       for (const auto& note : stream.notes) result_.notes.push_back(fmt::format("{}: {}", stream.a, note));
+      if (stream.blocks + stream.only_a + stream.only_b == 0)
+        result_.notes.push_back(fmt::format("{}: no block came, and none is expected", stream.a));
+    }
     if (comparison->equal()) return true;
     for (const auto& text : differences(*comparison)) {
       if (update) {
@@ -268,7 +271,10 @@ class Judge {
       if ((*block)->data.size() < metadata.sample_bytes) continue;
       seen.push_back(class_of(metadata.channels[0], (*block)->data.data()));
     }
-    if (seen.empty()) seen.push_back(test_.label.none);
+    if (seen.empty()) {
+      result_.notes.push_back(fmt::format("{}: no block came, which is taken for {}", metadata.name, test_.label.none));
+      seen.push_back(test_.label.none);
+    }
     for (const auto& predicted : seen) add(label, predicted, {});
     return {};
   }
@@ -276,6 +282,11 @@ class Judge {
   Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
     auto scores = ClassScores::of(metadata, test_.label.classes);
     if (!scores) return fail(scores);
+    if (const auto accepts = test_.label.accepts.find(label); accepts != test_.label.accepts.end())
+      for (const auto& name : accepts->second)
+        if (std::find(scores->names().begin(), scores->names().end(), name) == scores->names().end())
+          return fail(ErrorCode::bad_input, fmt::format("there is no class '{}' to accept; there is: {}", name,
+                                                        fmt::join(scores->names(), ", ")));
     if (scores->names().size() < 2)
       return fail(ErrorCode::bad_input,
                   fmt::format("{} class scores in the output: there must be at least two", scores->names().size()));

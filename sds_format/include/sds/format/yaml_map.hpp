@@ -63,5 +63,8 @@ YAML::Node load_yaml(const std::string& text);
 
 /// Reads a YAML file (at most 1 MiB) and hands its root to `parse`; problems become errors that name file and line.
 Expected<void> read_yaml_file(const std::filesystem::path& path, const std::function<void(const YAML::Node&)>& parse);
+/// The same of a file's text, for whoever needs that, too.
+Expected<void> read_yaml_text(const std::string& text, const std::filesystem::path& path,
+                              const std::function<void(const YAML::Node&)>& parse);
 
 }  // namespace sds
