@@ -66,11 +66,13 @@ void add_compare(Command& app, Run& run) {
   command->add_option("-y,--yaml", o->metadata, "Metadata file for plain .sds input")->type_name("FILE");
   command
       ->add_option("-s,--stream", o->streams,
-                   "Compare only this stream; ID_A=ID_B where the names differ. May be given several times")
+                   "Compare only this stream; ID_A=ID_B where the names differ, \\= for a = in a name. May be given "
+                   "several times")
       ->type_name("ID");
   command
       ->add_option("--channel", o->channels,
-                   "Compare only this channel; NAME_A=NAME_B where the names differ. May be given several times")
+                   "Compare only this channel; NAME_A=NAME_B where the names differ, \\= for a = in a name. May be "
+                   "given several times")
       ->type_name("NAME");
   command
       ->add_option(

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "command.hpp"
 #include "damage_text.hpp"
@@ -196,6 +197,7 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
 }
 
 Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options) {
+  std::set<std::string> channels;
   for (const auto& text : texts) {
     const std::size_t equals = text.rfind('=');
     const std::size_t number_at = equals == std::string::npos ? 0 : equals + 1;
@@ -204,7 +206,11 @@ Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOp
     const auto read = std::from_chars(text.data() + number_at, end, value);
     if (equals == 0 || read.ec != std::errc{} || read.ptr != end || !(value >= 0) || std::isinf(value))
       return fail(ErrorCode::usage, fmt::format("--tolerance '{}' is not CHANNEL=ABS", text));
-    (equals == std::string::npos ? options.absolute_all : options.absolute[text.substr(0, equals)]) = value;
+    const std::string channel = equals == std::string::npos ? "" : text.substr(0, equals);
+    if (!channels.insert(channel).second)
+      return fail(ErrorCode::usage, fmt::format("--tolerance is given twice for {}",
+                                                channel.empty() ? "all channels" : "'" + channel + "'"));
+    (equals == std::string::npos ? options.absolute_all : options.absolute[channel]) = value;
   }
   return {};
 }

@@ -362,8 +362,16 @@ std::string StatedLoss::text() const {
 std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts) {
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const auto& text : texts) {
-    const std::size_t equals = text.find('=');
-    pairs.emplace_back(text.substr(0, equals), equals == std::string::npos ? text : text.substr(equals + 1));
+    std::vector<std::string> names(1);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const bool is_escaped = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '=' || text[i + 1] == '\\');
+      if (text[i] == '=' && names.size() == 1) {
+        names.emplace_back();
+      } else {
+        names.back() += is_escaped ? text[++i] : text[i];
+      }
+    }
+    pairs.emplace_back(names.front(), names.back());
   }
   return pairs;
 }
@@ -380,6 +388,15 @@ bool RecordingComparison::equal() const {
 }
 
 namespace {
+
+Expected<void> refuse_named_twice(const char* what, const std::vector<std::pair<std::string, std::string>>& names) {
+  std::set<std::pair<std::string, std::string>> known;
+  for (const auto& [in_a, in_b] : names)
+    if (!known.emplace(in_a, in_b).second)
+      return fail(ErrorCode::usage,
+                  fmt::format("the {} '{}' is named twice", what, in_a == in_b ? in_a : in_a + "=" + in_b));
+  return {};
+}
 
 using StreamPairs = std::vector<std::pair<std::size_t, std::size_t>>;
 
@@ -433,6 +450,8 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
 
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress) {
+  if (auto once = refuse_named_twice("stream", options.streams); !once) return fail(once);
+  if (auto once = refuse_named_twice("channel", options.channels); !once) return fail(once);
   StreamPairs pairs;
   RecordingComparison result;
   if (!options.streams.empty()) {

@@ -95,7 +95,7 @@ struct RecordingComparison {
   [[nodiscard]] bool equal() const;
 };
 
-/// "A=B", or "A" for one name on both sides.
+/// "A=B", or "A" for one name on both sides; `\=` stands for a = in a name, and `\\` for a backslash.
 std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts);
 
 /// Blocks are paired by tick, and among blocks of one tick by order; channels by name. Physical values are compared:
