@@ -10,6 +10,7 @@
 #include <numeric>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "channel_values.hpp"
 #include "csv_reader.hpp"
@@ -125,21 +126,26 @@ void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
     if (take_ticks(file, other, decimal)) return;
 }
 
-// Which of the stretches between gaps and losses the samples so far lie in.
+// Which of the stretches between gaps and losses the samples lie in.
 class StretchFinder {
  public:
-  explicit StretchFinder(const TimeRanges& stretches) : stretches_(stretches) {}
-  /// Whether the sample at this time is the first in its stretch, but in the first of all.
-  bool enters(double time) {
-    const std::size_t before = index_;
-    while (index_ + 1 < stretches_.size() && time >= stretches_[index_ + 1].begin - time_tolerance(time)) ++index_;
-    return index_ != before;
+  explicit StretchFinder(std::vector<Stretch> stretches) : stretches_(std::move(stretches)) {}
+  /// Each block, before its samples.
+  void see(const BlockView& block) {
+    while (index_ + 1 < stretches_.size() && block.ordinal >= stretches_[index_ + 1].first_block) {
+      ++index_;
+      entered_ = true;
+    }
   }
+  /// For each sample: whether it is the first in its stretch, but in the first of all.
+  bool enters() { return std::exchange(entered_, false); }
   [[nodiscard]] std::size_t index() const { return index_; }
+  [[nodiscard]] double end_of(std::size_t index) const { return stretches_[index].end; }
 
  private:
-  const TimeRanges& stretches_;
+  std::vector<Stretch> stretches_;
   std::size_t index_ = 0;
+  bool entered_ = false;
 };
 
 // Runs of frames or samples of one class become labels. Where times cross, or the clock steps back, a label begins
@@ -604,10 +610,12 @@ std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) 
 Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
                                         std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
   // Nothing is said of time without samples: each stretch between gaps and losses is for itself.
-  auto stretches = sampled_ranges(recording, stream, on_progress);
+  auto stretches = stretches_of(recording, stream, on_progress);
   if (!stretches) return fail(stretches);
-  StretchFinder stretch(*stretches);
-  auto reader = SampleReader::open(recording, stream, {}, on_progress);
+  StretchFinder stretch(std::move(*stretches));
+  SampleOptions seen;
+  seen.on_block = [&](const BlockView& block) { stretch.see(block); };
+  auto reader = SampleReader::open(recording, stream, seen, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   auto values = choose_values(metadata, options.channels);
@@ -653,7 +661,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     }
     for (std::size_t k = 0; k < samples.count; ++k) {
       const double time = samples.times[k];
-      const bool enters = stretch.enters(time);
+      const bool enters = stretch.enters();
       // The first samples of a block may be earlier than the last ones of the block before: they are of one frame.
       const bool is_behind = time >= frame_begin + options.frame_s - 1e-9;
       if (count > 0 && (enters || is_behind || time < frame_begin - options.frame_s)) close();
@@ -678,7 +686,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
   if (count > 0) close();
   ActivityReport report;
   report.frames = frames.size();
-  if (frames.empty() || stretches->empty()) return report;
+  if (frames.empty()) return report;
   std::vector<float> levels;
   levels.reserve(frames.size());
   for (const auto& frame : frames) levels.push_back(frame.level);
@@ -705,7 +713,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     for (; i < frames.size() && frames[i].stretch == one; ++i) {
       const bool next = i + 1 < frames.size() && frames[i + 1].stretch == one;
       const double end = next ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
-                              : std::max((*stretches)[one].end, frames[i].begin);
+                              : std::max(stretch.end_of(one), frames[i].begin);
       append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
     }
     for (const bool silence : {true, false}) {
@@ -729,16 +737,19 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
 Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
                             std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
   // Nothing is said of time without samples, as with activity.
-  auto stretches = sampled_ranges(recording, stream, on_progress);
+  auto stretches = stretches_of(recording, stream, on_progress);
   if (!stretches) return fail(stretches);
-  auto reader = SampleReader::open(recording, stream, {}, on_progress);
+  StretchFinder stretch(std::move(*stretches));
+  SampleOptions seen;
+  seen.on_block = [&](const BlockView& block) { stretch.see(block); };
+  auto reader = SampleReader::open(recording, stream, seen, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   auto values = choose_values(metadata, options.channels);
   if (!values) return fail(values);
   RunLabeller labeller(labels, "");
-  StretchFinder stretch(*stretches);
   std::string current;
+  std::size_t current_stretch = 0;
   double begin = 0;
   double sum = 0;
   std::uint64_t count = 0;
@@ -765,12 +776,12 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       }
       if (!(best >= options.threshold)) name.clear();
       const double time = samples.times[k];
-      const std::size_t before = stretch.index();
-      const bool enters = stretch.enters(time);
+      const bool enters = stretch.enters();
       if (!any || name != current || enters) {
         if (any)
-          if (auto done = close(enters ? (*stretches)[before].end : time); !done) return done;
+          if (auto done = close(enters ? stretch.end_of(current_stretch) : time); !done) return done;
         current = name;
+        current_stretch = stretch.index();
         begin = time;
         sum = 0;
         count = 0;
@@ -780,8 +791,8 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       ++count;
     }
   }
-  if (any && stretch.index() < stretches->size())
-    if (auto done = close((*stretches)[stretch.index()].end); !done) return done;
+  if (any)
+    if (auto done = close(stretch.end_of(current_stretch)); !done) return done;
   return {};
 }
 

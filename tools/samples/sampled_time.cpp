@@ -1,5 +1,6 @@
 #include "sampled_time.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace sds {
@@ -14,38 +15,64 @@ SampledTime::SampledTime(const Recording& recording, std::size_t stream, const G
 
 void SampledTime::add(const BlockView& block) {
   const bool lost = !losses_.before(block).empty();
-  if (blocks_.blocks > 0 && block.tick >= previous_tick_) {
-    const std::uint64_t step = block.tick - previous_tick_;
-    steps_.add(step, blocks_.blocks, previous_samples_);
-    // The true rate is not far from the nominal one.
-    const double least = 1.2 * nominal_ticks_ * static_cast<double>(previous_samples_) + 2;
-    const bool may_be_gap = gaps_ != nullptr ? gaps_->is_gap(step, previous_samples_)
-                                             : nominal_ticks_ > 0 && static_cast<double>(step) > least;
-    if (lost || may_be_gap) breaks_.push_back({previous_tick_, block.tick, previous_samples_, lost});
+  if (blocks_.blocks > 0) {
+    bool may_be_gap = false;
+    if (block.tick >= previous_tick_) {
+      const std::uint64_t step = block.tick - previous_tick_;
+      steps_.add(step, blocks_.blocks, previous_samples_);
+      // The true rate is not far from the nominal one.
+      const double least = 1.2 * nominal_ticks_ * static_cast<double>(previous_samples_) + 2;
+      may_be_gap = gaps_ != nullptr ? gaps_->is_gap(step, previous_samples_)
+                                    : nominal_ticks_ > 0 && static_cast<double>(step) > least;
+    }
+    if (lost || may_be_gap) breaks_.push_back({previous_tick_, block.tick, previous_samples_, block.ordinal, lost});
   }
   blocks_.add(block.tick, block.data.size());
   previous_tick_ = block.tick;
   previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
 }
 
-TimeRanges SampledTime::ranges() const {
-  if (blocks_.blocks == 0) return {};
-  const Frequency ticks = stream_.tick_frequency();
+std::vector<SampledTime::Break> SampledTime::breaks() const {
   std::set<std::pair<std::uint64_t, std::uint64_t>> gaps;
   for (const auto& step : steps_.steps())
     if (step.gap) gaps.emplace(step.ticks, step.samples);
+  std::vector<Break> all = breaks_;
+  std::erase_if(all, [&](const Break& b) { return !b.lost && !gaps.contains({b.to_tick - b.from_tick, b.samples}); });
+  return all;
+}
+
+// When the samples in front of it end.
+double SampledTime::end_before(const Break& at, std::uint64_t usual) const {
+  const Frequency ticks = stream_.tick_frequency();
+  return nominal_ticks_ > 0 ? seconds(at.from_tick, ticks, at.samples, *stream_.metadata->sample_frequency)
+                            : seconds(at.from_tick + usual, ticks);
+}
+
+TimeRanges SampledTime::ranges() const {
+  if (blocks_.blocks == 0) return {};
+  const Frequency ticks = stream_.tick_frequency();
   const std::uint64_t usual = steps_.median();
   std::vector<TimeSpan> missing;
-  for (const Break& b : breaks_) {
-    if (!b.lost && !gaps.contains({b.to_tick - b.from_tick, b.samples})) continue;
-    const double from = nominal_ticks_ > 0 ? seconds(b.from_tick, ticks, b.samples, *stream_.metadata->sample_frequency)
-                                           : seconds(b.from_tick + usual, ticks);
-    if (const double to = seconds(b.to_tick, ticks); from < to) missing.push_back({from, to});
-  }
+  for (const Break& b : breaks()) missing.push_back({end_before(b, usual), seconds(b.to_tick, ticks)});
   return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
 }
 
-Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stream, const OnProgress& on_progress) {
+std::vector<Stretch> SampledTime::stretches() const {
+  if (blocks_.blocks == 0) return {};
+  const Frequency ticks = stream_.tick_frequency();
+  const std::uint64_t usual = steps_.median();
+  std::vector<Stretch> all{{0, 0}};
+  for (const Break& b : breaks()) {
+    const double end = end_before(b, usual);
+    all.back().end = b.to_tick >= b.from_tick ? std::min(end, seconds(b.to_tick, ticks)) : end;
+    all.push_back({b.block, 0});
+  }
+  all.back().end = blocks_.span(ticks, stream_.metadata).end;
+  return all;
+}
+
+Expected<std::vector<Stretch>> stretches_of(const Recording& recording, std::size_t stream,
+                                            const OnProgress& on_progress) {
   const StreamInfo& info = recording.streams()[stream];
   std::optional<GapRule> gaps;
   if (nominal_ticks(info.tick_frequency(), info.metadata) == 0) {
@@ -59,7 +86,7 @@ Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stre
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
-    if (!*block) return time.ranges();
+    if (!*block) return time.stretches();
     time.add(**block);
     if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
   }

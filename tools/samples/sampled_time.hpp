@@ -11,6 +11,12 @@
 
 namespace sds {
 
+/// Blocks without a gap in time or a loss between them.
+struct Stretch {
+  std::uint64_t first_block = 0;  ///< its ordinal
+  double end = 0;                 ///< of the samples, in seconds
+};
+
 /// Follows the blocks of one stream, in order. `recording` must outlive it.
 class SampledTime {
  public:
@@ -20,6 +26,8 @@ class SampledTime {
   void add(const BlockView& block);
   /// After the last block: in seconds. Of streams without a sample frequency only losses are left out, but with `gaps`.
   [[nodiscard]] TimeRanges ranges() const;
+  /// After the last block: what gaps in time and losses part, also where the time goes on across a loss, or back.
+  [[nodiscard]] std::vector<Stretch> stretches() const;
   /// Those so far.
   [[nodiscard]] const BlocksInTime& blocks() const { return blocks_; }
 
@@ -28,8 +36,11 @@ class SampledTime {
     std::uint64_t from_tick;
     std::uint64_t to_tick;
     std::uint64_t samples;  // of the block at from_tick
+    std::uint64_t block;    // the one at to_tick
     bool lost;
   };
+  [[nodiscard]] std::vector<Break> breaks() const;
+  [[nodiscard]] double end_before(const Break& at, std::uint64_t usual) const;
   const StreamInfo& stream_;
   std::size_t sample_bytes_ = 0;
   double nominal_ticks_ = 0;  // of a sample; 0: no sample frequency
@@ -37,12 +48,13 @@ class SampledTime {
   StreamLosses losses_;
   BlocksInTime blocks_;
   StepCounter steps_;
-  std::vector<Break> breaks_;  // what may be a gap
+  std::vector<Break> breaks_;  // losses, and what may be a gap
   std::uint64_t previous_tick_ = 0;
   std::uint64_t previous_samples_ = 0;
 };
 
-/// All of a stream at once: reads it, twice where it has no sample frequency. Gaps are left out of any stream.
-Expected<TimeRanges> sampled_ranges(const Recording& recording, std::size_t stream, const OnProgress& on_progress);
+/// All of a stream at once: reads it, twice where it has no sample frequency. Gaps part any stream.
+Expected<std::vector<Stretch>> stretches_of(const Recording& recording, std::size_t stream,
+                                            const OnProgress& on_progress);
 
 }  // namespace sds
