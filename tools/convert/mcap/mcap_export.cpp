@@ -228,7 +228,6 @@ class McapWriter {
 struct Source {
   SampleReader reader;
   std::string id;
-  Frequency ticks;
   std::vector<ChannelText> texts;
   std::vector<std::string> keys;  // "\"ax\":"
   const SampleRun* run = nullptr;
@@ -280,37 +279,43 @@ void write_sample(Source& source, std::string& out) {
   out += '}';
 }
 
-// When a sample was taken: UTC by the recording's clock, else nanoseconds of the recording's time.
-std::int64_t log_time(const Source& source) {
-  const auto& clock = source.clock;
-  const double time = source.run->times[source.next];
-  if (!clock) return std::llround(time * 1e9);
-  // From the block on, whose time is exact: as a double, UTC is 256 ns coarse.
-  const std::uint64_t tick = source.run->tick;
-  const double since_block = time - seconds(tick, source.ticks);
-  const double ticks_since = since_block * source.ticks.hz();
-  return static_cast<std::int64_t>(
-      clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick) + ticks_since, source.ticks)));
+// UTC by the clock, else nanoseconds of the time itself: of one time, a sample's or a label's, always the same, and of
+// a later one never less, so that labels have the samples that they have by their times.
+std::int64_t log_time(double time_s, const std::optional<RecordingClock>& clock) {
+  if (!clock) return std::llround(time_s * 1e9);
+  return static_cast<std::int64_t>(clock->fit.utc_ns_at(clock->position(static_cast<long double>(time_s), {1, 1})));
 }
 
-// Begin and end of each label as log times, a line each: where that is on the clock of the messages.
-std::string label_times(const Recording& recording, const ExportedLabels& exported, bool normalize) {
-  const LabelFile& labels = exported.file;
-  std::string out;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::optional<RecordingClock>> clocks;
-  const auto clock_for = [&](const Frequency& ticks) -> const std::optional<RecordingClock>& {
-    const auto [at, fresh] = clocks.try_emplace({ticks.numerator, ticks.denominator});
-    if (fresh && !normalize) at->second = clock_of(recording, ticks);
-    return at->second;
+bool have_one_clock(const std::vector<Source>& sources) {
+  const auto same = [](const RecordingClock& a, const RecordingClock& b) {
+    return a.ticks == b.ticks && a.fit.tick == b.fit.tick && a.fit.utc_ns == b.fit.utc_ns &&
+           a.fit.ns_per_tick == b.fit.ns_per_tick;
   };
-  for (const auto& label : labels.labels) {
-    const Frequency ticks = ticks_of_label(recording, labels, label);
-    const auto& clock = clock_for(ticks);
-    const auto time = [&](std::uint64_t tick) {
-      if (!clock) return static_cast<std::int64_t>(std::llround(exported.seconds_of(label, tick) * 1e9));
-      return static_cast<std::int64_t>(
-          clock->fit.utc_ns_at(clock->position(static_cast<long double>(tick), labels.tick_frequency)));
-    };
+  return std::all_of(sources.begin(), sources.end(), [&](const Source& source) {
+    return !source.clock || same(*source.clock, *sources.front().clock);
+  });
+}
+
+// Makes labels of the whole recording labels of each stream, where one instant has several log times.
+void tell_for_each_clock(LabelFile& labels, const std::vector<Source>& sources, std::vector<std::string>& notes) {
+  if (have_one_clock(sources)) return;
+  std::vector<std::string> ids;
+  for (const auto& source : sources) ids.push_back(source.id);
+  const std::size_t divided = divide_by_stream(labels, ids);
+  if (divided > 0)
+    notes.push_back(fmt::format("{} of the whole recording {} told once for each stream: their clocks do not agree",
+                                divided == 1 ? "1 label" : fmt::format("{} labels", divided),
+                                divided == 1 ? "is" : "are"));
+}
+
+// Begin and end of each label as log times of the stream that it is about, or of all of them: a line each.
+std::string label_times(const ExportedLabels& exported, const std::vector<Source>& sources) {
+  std::string out;
+  for (const auto& label : exported.file.labels) {
+    const auto about =
+        std::find_if(sources.begin(), sources.end(), [&](const Source& source) { return source.id == label.stream; });
+    const auto& clock = (about == sources.end() ? sources.front() : *about).clock;
+    const auto time = [&](std::uint64_t tick) { return log_time(exported.seconds_of(label, tick), clock); };
     out += fmt::format("{} {}\n", time(label.begin), time(label.end));
   }
   return out;
@@ -342,13 +347,13 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     auto reader = SampleReader::open(recording, index, samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    Source source{std::move(*reader), stream.id, stream.tick_frequency(), {}, {}, nullptr, 0, {}, 0};
+    Source source{std::move(*reader), stream.id, {}, {}, nullptr, 0, {}, 0};
     for (const auto& channel : metadata.channels) {
       source.texts.emplace_back(channel, caches);
       source.keys.push_back(json_string(channel.name) + ":");
     }
     std::map<std::string, std::string> facts{{"sds-metadata", stream.description.metadata_text}};
-    if (!options.samples.normalize) source.clock = clock_of(recording, source.ticks);
+    if (!options.samples.normalize) source.clock = clock_of(recording, stream.tick_frequency());
     writer.add_channel("/" + stream.id, schema_of(stream.id, metadata), facts);
     sources.push_back(std::move(source));
   }
@@ -374,10 +379,10 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     if (auto done = advance(source); !done) return fail(done);
   auto labels = exported_labels(recording, streams, options.within, options.samples.normalize, report.notes);
   if (!labels) return fail(labels);
+  tell_for_each_clock(labels->file, sources, report.notes);
   if (!labels->file.labels.empty())
-    if (auto done = writer.write_metadata("sds-labels",
-                                          {{"yaml", labels->file.to_yaml()},
-                                           {"log-times", label_times(recording, *labels, options.samples.normalize)}});
+    if (auto done = writer.write_metadata(
+            "sds-labels", {{"yaml", labels->file.to_yaml()}, {"log-times", label_times(*labels, sources)}});
         !done)
       return fail(done);
   for (;;) {
@@ -389,7 +394,7 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
         first = s;
     if (first == sources.size()) break;
     Source& source = sources[first];
-    const std::int64_t time = log_time(source);
+    const std::int64_t time = log_time(source.run->times[source.next], source.clock);
     if (time < 0) ++before_zero;
     write_sample(source, text);
     if (auto done = writer.message(first, static_cast<std::uint64_t>(std::max<std::int64_t>(0, time)), text); !done)
