@@ -483,5 +483,15 @@ class Measured(Case):
         return None
 
 
+    def test_a_time_is_the_nearest_double(self):
+        # 4294963.864001201 lies near the middle between two doubles; nearest is that of sample 4: tick + 4 / 333.3.
+        exact = Fraction(4_294_963_852, 1000) + 4 / Fraction("333.3")
+        self.assertEqual(repr(float(exact)), "4294963.864001201")
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 333.3\n  content:\n    - {value: i, type: int8_t}\n")
+        one = self.write("S.0.sds", plain((4_294_963_852, bytes(range(7)))))
+        rows = run("export", "csv", one, "--from", "4294963.864001201")[0].splitlines()[1:]
+        self.assertEqual([row.split(",")[1] for row in rows], ["4", "5", "6"])
+
+
 if __name__ == "__main__":
     main()

@@ -12,7 +12,8 @@ ValueRule takes_time() {
   return ValueRule([](std::string& text) {
     const auto time = parse_time(text);
     if (!time) return time.error().message;
-    text = fmt::format("{}", *time);
+    // Read again as a long double, and rounded to a double: with these digits that is the same number.
+    text = fmt::format("{:.17g}", *time);
     return std::string();
   });
 }

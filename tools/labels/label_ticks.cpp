@@ -13,13 +13,60 @@ namespace {
 constexpr Frequency kMicroseconds{1'000'000, 1};
 constexpr double kMostTicks = 0x1p52;  // that a number of seconds tells apart
 
-// Exactly, to the double that samples are told with: near 2^52 ticks these are an ulp or two. What was cut, and what is
-// a sum, is on no tick by accident, where ticks lie far enough apart.
-bool holds(const LabelFile& file, double time_s, const TimedLabel& label) {
+__extension__ typedef unsigned __int128 Wide;
+
+// The first so many of them.
+std::vector<Frequency> distinct(const std::vector<Frequency>& all) {
+  constexpr std::size_t kMost = 32;
+  std::vector<Frequency> some;
+  for (const auto& one : all)
+    if (some.size() < kMost && std::find(some.begin(), some.end(), one) == some.end()) some.push_back(one);
+  return some;
+}
+
+// Times of samples are multiples of it: `numerator` / `denominator` seconds.
+struct SampleGrid {
+  std::uint64_t numerator;
+  std::uint64_t denominator;
+};
+
+// Of these, and of pairs of them: what a sample's time is made of.
+std::vector<SampleGrid> sample_grids(const std::vector<Frequency>& of_samples) {
+  const std::vector<Frequency> all = distinct(of_samples);
+  std::vector<SampleGrid> grids;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t k = 0; k <= i; ++k)
+      grids.push_back({std::gcd(all[i].denominator, all[k].denominator),
+                       std::lcm(std::uint64_t{all[i].numerator}, std::uint64_t{all[k].numerator})});
+  return grids;
+}
+
+// Whether a sample may lie before the instant, and have the same double for its time.
+bool may_be_behind_sample(const Instant& edge, const std::vector<SampleGrid>& grids) {
+  const double time_s = seconds(edge.tick, edge.frequency);
+  const auto least = (static_cast<long double>(std::nextafter(time_s, 0.0)) + static_cast<long double>(time_s)) / 2;
+  const Wide edge_s = Wide{edge.tick} * edge.frequency.denominator;  // times edge.frequency.numerator
+  return std::any_of(grids.begin(), grids.end(), [&](const SampleGrid& grid) {
+    if (edge_s == 0) return false;
+    if (edge_s > ~Wide{0} / grid.denominator) return true;  // after thousands of years
+    // The last one before the edge.
+    const Wide last = (edge_s * grid.denominator - 1) / (Wide{edge.frequency.numerator} * grid.numerator);
+    return static_cast<long double>(last) * static_cast<long double>(grid.numerator) /
+               static_cast<long double>(grid.denominator) >=
+           least;
+  });
+}
+
+// Exactly, to the double that samples are told with: near 2^52 ticks these are an ulp or two; but not where a sample of
+// that double may lie before the tick. What was cut, and what is a sum, is on no tick by accident, where ticks lie far
+// enough apart.
+bool holds(const LabelFile& file, double time_s, const TimedLabel& label, const std::vector<SampleGrid>& grids) {
   const auto tick = file.tick_of(time_s);
   const double tick_s = 1 / file.tick_frequency.hz();
-  return tick && std::abs(file.seconds_of(*tick) - time_s) <=
-                     std::max(std::min(label.precision_s, 0.01 * tick_s), std::min(label.error_s, 0.25 * tick_s));
+  return tick &&
+         std::abs(file.seconds_of(*tick) - time_s) <=
+             std::max(std::min(label.precision_s, 0.01 * tick_s), std::min(label.error_s, 0.25 * tick_s)) &&
+         !may_be_behind_sample({*tick, file.tick_frequency}, grids);
 }
 
 struct Ticks {
@@ -29,10 +76,7 @@ struct Ticks {
 
 // Of these, and of pairs of them: what a sample's time is made of.
 std::vector<Frequency> sums_of_two(const std::vector<Frequency>& all) {
-  constexpr std::size_t kMost = 32;
-  std::vector<Frequency> some;
-  for (const auto& one : all)
-    if (some.size() < kMost && std::find(some.begin(), some.end(), one) == some.end()) some.push_back(one);
+  const std::vector<Frequency> some = distinct(all);
   std::vector<Frequency> sums = some;
   for (std::size_t i = 0; i < some.size(); ++i)
     for (std::size_t k = i + 1; k < some.size(); ++k)
@@ -57,12 +101,13 @@ Ticks ticks_of_all(const Frequency& ticks, const std::vector<Frequency>& of_samp
   return {ticks, false};
 }
 
-Expected<std::uint64_t> tick_of_edge(const LabelFile& file, double time_s, const TimedLabel& label, bool hold_samples) {
+Expected<std::uint64_t> tick_of_edge(const LabelFile& file, double time_s, const TimedLabel& label, bool hold_samples,
+                                     const std::vector<SampleGrid>& grids) {
   auto tick = file.tick_of(time_s);
-  if (!tick || holds(file, time_s, label)) return tick;
+  if (!tick || holds(file, time_s, label, grids)) return tick;
   const double at = file.seconds_of(*tick);
   if (hold_samples) return at < time_s ? *tick + 1 : *tick;
-  return at > time_s && *tick > 0 ? *tick - 1 : *tick;
+  return at >= time_s && *tick > 0 ? *tick - 1 : *tick;
 }
 
 // A time in ticks; whole where it is but for what a double cannot tell of a decimal number.
@@ -139,8 +184,9 @@ Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Freque
   PlacedLabels placed;
   LabelFile& file = placed.file;
   file.tick_frequency = ticks;
-  const auto is_held = [](const LabelFile& in, const TimedLabel& label) {
-    return holds(in, label.span.begin, label) && holds(in, label.span.end, label);
+  const auto grids = sample_grids(of_samples);
+  const auto is_held = [&](const LabelFile& in, const TimedLabel& label) {
+    return holds(in, label.span.begin, label, grids) && holds(in, label.span.end, label, grids);
   };
   const auto all_are_held = [&](const Frequency& in) {
     LabelFile with;
@@ -156,9 +202,9 @@ Expected<PlacedLabels> place_labels(std::vector<TimedLabel> labels, const Freque
     hold_samples = all.hold_samples;
   }
   for (auto& label : labels) {
-    auto begin = tick_of_edge(file, label.span.begin, label, hold_samples);
+    auto begin = tick_of_edge(file, label.span.begin, label, hold_samples, grids);
     if (!begin) return fail(begin);
-    auto end = tick_of_edge(file, label.span.end, label, hold_samples);
+    auto end = tick_of_edge(file, label.span.end, label, hold_samples, grids);
     if (!end) return fail(end);
     if (!hold_samples && !is_held(file, label)) ++placed.rounded;
     label.label.begin = *begin;
