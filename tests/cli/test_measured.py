@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import struct
 import subprocess
 from fractions import Fraction
 
@@ -491,6 +492,34 @@ class Measured(Case):
         one = self.write("S.0.sds", plain((4_294_963_852, bytes(range(7)))))
         rows = run("export", "csv", one, "--from", "4294963.864001201")[0].splitlines()[1:]
         self.assertEqual([row.split(",")[1] for row in rows], ["4", "5", "6"])
+
+
+    def test_conditions_tell_integers_of_64_bits_apart(self):
+        # More sections than one, so that what the index says of them decides for some, which it says in doubles.
+        near, count = 2 ** 53, 3000
+        a = [near - 1500 + k for k in range(count)]
+        b = [2 ** 64 - 1 - (k * 7919) % count for k in range(count)]
+        f = [float(k % 5) for k in range(count)]
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 1000\n  content:\n    - {value: a, type: int64_t}\n"
+                                "    - {value: b, type: uint64_t}\n    - {value: f, type: double}\n")
+        plain_file = self.write("S.0.sds", plain(*[
+            (10 * k, b"".join(struct.pack("<qQd", *row) for row in list(zip(a, b, f))[10 * k : 10 * k + 10]))
+            for k in range(count // 10)]))
+        run("pack", plain_file, "-o", self.path("S.sdsz"), "--section-kib", 16)
+        for condition, true in (
+                (f"a == {near + 1}", lambda a, b, f: a == near + 1), (f"a > {near}", lambda a, b, f: a > near),
+                (f"a >= {near + 3} and a < {near + 6}", lambda a, b, f: near + 3 <= a < near + 6),
+                (f"a != {near + 1}", lambda a, b, f: a != near + 1), (f"0 - a == -{near + 1}", lambda a, b, f: a == near + 1),
+                (f"a - {near} == 1", lambda a, b, f: a - near == 1), (f"{near + 1} <= a", lambda a, b, f: a >= near + 1),
+                (f"b == {2 ** 64 - 2}", lambda a, b, f: b == 2 ** 64 - 2), (f"b < {2 ** 64 - 1}", lambda a, b, f: b < 2 ** 64 - 1),
+                (f"min(a, {near + 1}) == {near + 1}", lambda a, b, f: a > near), (f"a - {near} == f", lambda a, b, f: a - near == f),
+                (f"not a <= {near + 1} or f > 3.5", lambda a, b, f: a > near + 1 or f > 3.5),
+                (f"abs(a - {near + 1}) < 2", lambda a, b, f: abs(a - near - 1) < 2),
+                ("a / 3 > 0.1", lambda a, b, f: True)):
+            expected = sum(map(true, a, b, f))
+            for one in (plain_file, self.path("S.sdsz")):
+                out = run("query", one, condition, "--json", expect=0 if expected else 1)[0]
+                self.assertEqual(json.loads(out)["samples"], expected, (condition, one))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ bool takes_one(Kind kind) {
   return kind == Kind::logical_not || kind == Kind::negate || kind == Kind::abs || kind == Kind::sqrt;
 }
 
-double apply(Kind kind, double a, double b) {
+template <class Number>
+Number apply(Kind kind, Number a, Number b) {
   switch (kind) {
     case Kind::negate:
       return -a;
@@ -39,9 +40,9 @@ double apply(Kind kind, double a, double b) {
     case Kind::sqrt:
       return std::sqrt(a);
     case Kind::min:
-      return std::isnan(a) || std::isnan(b) ? std::nan("") : std::min(a, b);
+      return std::isnan(a) || std::isnan(b) ? std::numeric_limits<Number>::quiet_NaN() : std::min(a, b);
     case Kind::max:
-      return std::isnan(a) || std::isnan(b) ? std::nan("") : std::max(a, b);
+      return std::isnan(a) || std::isnan(b) ? std::numeric_limits<Number>::quiet_NaN() : std::max(a, b);
     case Kind::add:
       return a + b;
     case Kind::subtract:
@@ -53,7 +54,8 @@ double apply(Kind kind, double a, double b) {
   }
 }
 
-bool compare(Kind kind, double a, double b) {
+template <class Number>
+bool compare(Kind kind, Number a, Number b) {
   switch (kind) {
     case Kind::less:
       return a < b;
@@ -72,6 +74,11 @@ bool compare(Kind kind, double a, double b) {
 
 constexpr ValueRange kAnything{-kInfinity, kInfinity, true};
 
+// What a double that was rounded may stand for.
+ValueRange widened(const ValueRange& range) {
+  return {std::nextafter(range.low, -kInfinity), std::nextafter(range.high, kInfinity), range.maybe_nan, range.wide};
+}
+
 // The corners of a range under an operation that is monotone in each argument hold its extremes.
 ValueRange corners(Kind kind, const ValueRange& a, const ValueRange& b) {
   ValueRange out{kInfinity, -kInfinity, a.maybe_nan || b.maybe_nan};
@@ -82,16 +89,18 @@ ValueRange corners(Kind kind, const ValueRange& a, const ValueRange& b) {
       out.low = std::min(out.low, v);
       out.high = std::max(out.high, v);
     }
-  return out;
+  out.wide = a.wide || b.wide;
+  return out.wide ? widened(out) : out;
 }
 
 ValueRange range_of(Kind kind, const ValueRange& a, const ValueRange& b) {
   switch (kind) {
     case Kind::negate:
-      return {-a.high, -a.low, a.maybe_nan};
+      return {-a.high, -a.low, a.maybe_nan, a.wide};
     case Kind::abs:
-      if (a.low <= 0 && a.high >= 0) return {0, std::max(-a.low, a.high), a.maybe_nan};
-      return {std::min(std::abs(a.low), std::abs(a.high)), std::max(std::abs(a.low), std::abs(a.high)), a.maybe_nan};
+      if (a.low <= 0 && a.high >= 0) return {0, std::max(-a.low, a.high), a.maybe_nan, a.wide};
+      return {std::min(std::abs(a.low), std::abs(a.high)), std::max(std::abs(a.low), std::abs(a.high)), a.maybe_nan,
+              a.wide};
     case Kind::sqrt:
       return {std::sqrt(std::max(0.0, a.low)), std::sqrt(std::max(0.0, a.high)), a.maybe_nan || a.low < 0};
     case Kind::divide:
@@ -273,6 +282,9 @@ class ConditionParser {
       Condition::Node node;
       const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), node.number);
       if (error != std::errc{}) throw ParseProblem{at, "this is no number"};
+      std::uint64_t whole = 0;
+      const auto digits = std::from_chars(text_.data() + at_, end, whole);
+      node.exact = digits.ec == std::errc{} && digits.ptr == end ? static_cast<long double>(whole) : node.number;
       at_ = static_cast<std::size_t>(end - text_.data());
       if (at_ < text_.size() && is_word(text_[at_])) throw ParseProblem{at, "this is no number"};
       skip();
@@ -350,18 +362,34 @@ Expected<Condition> Condition::parse(const std::string& text) {
   }
 }
 
-void Condition::evaluate(std::size_t root, const std::vector<const double*>& columns, std::size_t count,
+// Whether a channel with more digits is below a node.
+bool Condition::has_wide(std::size_t index, const std::vector<const long double*>& wide) const {
+  const Node& n = nodes_[index];
+  if (n.kind == Kind::channel) return wide[n.channel] != nullptr;
+  return n.kind != Kind::number && (has_wide(n.left, wide) || (!takes_one(n.kind) && has_wide(n.right, wide)));
+}
+
+// Whether there is something below a node that is of doubles whatever its numbers are.
+bool Condition::is_rounded(std::size_t index) const {
+  const Node& n = nodes_[index];
+  if (n.kind == Kind::number || n.kind == Kind::channel) return false;
+  if (n.kind == Kind::sqrt || n.kind == Kind::multiply || n.kind == Kind::divide) return true;
+  return is_rounded(n.left) || (!takes_one(n.kind) && is_rounded(n.right));
+}
+
+void Condition::evaluate(std::size_t root, const std::vector<const double*>& columns,
+                         const std::vector<const long double*>& wide, std::size_t count,
                          std::vector<std::uint8_t>& result) const {
   const Node& node = nodes_[root];
   if (node.kind == Kind::logical_not) {
-    evaluate(node.left, columns, count, result);
+    evaluate(node.left, columns, wide, count, result);
     for (auto& value : result) value ^= 1;
     return;
   }
   if (node.kind == Kind::logical_and || node.kind == Kind::logical_or) {
-    evaluate(node.left, columns, count, result);
+    evaluate(node.left, columns, wide, count, result);
     std::vector<std::uint8_t> other;
-    evaluate(node.right, columns, count, other);
+    evaluate(node.right, columns, wide, count, other);
     const bool conjunction = node.kind == Kind::logical_and;
     for (std::size_t i = 0; i < count; ++i) result[i] = conjunction ? result[i] & other[i] : result[i] | other[i];
     return;
@@ -385,6 +413,30 @@ void Condition::evaluate(std::size_t root, const std::vector<const double*>& col
       }
     }
   };
+  struct WideNumbers {
+    const Condition& condition;
+    const std::vector<const double*>& columns;
+    const std::vector<const long double*>& wide;
+    long double at(std::size_t index, std::size_t k) const {
+      const Node& n = condition.nodes_[index];
+      switch (n.kind) {
+        case Kind::number:
+          return n.exact;
+        case Kind::channel:
+          return wide[n.channel] != nullptr ? wide[n.channel][k] : columns[n.channel][k];
+        default: {
+          const long double left = at(n.left, k);
+          return apply(n.kind, left, takes_one(n.kind) ? left : at(n.right, k));
+        }
+      }
+    }
+  };
+  if (has_wide(root, wide) && !is_rounded(node.left) && !is_rounded(node.right)) {
+    const WideNumbers numbers{*this, columns, wide};
+    for (std::size_t k = 0; k < count; ++k)
+      result[k] = compare(node.kind, numbers.at(node.left, k), numbers.at(node.right, k)) ? 1 : 0;
+    return;
+  }
   const Numbers numbers{*this, columns};
   const Node& left = nodes_[node.left];
   const Node& right = nodes_[node.right];
@@ -405,9 +457,10 @@ Verdict Condition::verdict(std::size_t root, const std::vector<ValueRange>& rang
       const Node& n = condition.nodes_[index];
       switch (n.kind) {
         case Kind::number:
-          return {n.number, n.number, false};
+          return n.exact == static_cast<long double>(n.number) ? ValueRange{n.number, n.number, false}
+                                                               : widened({n.number, n.number, false});
         case Kind::channel:
-          return ranges[n.channel];
+          return ranges[n.channel].wide ? widened(ranges[n.channel]) : ranges[n.channel];
         default: {
           const ValueRange left = number(n.left);
           return range_of(n.kind, left, takes_one(n.kind) ? left : number(n.right));

@@ -15,13 +15,15 @@ struct ValueRange {
   double low = 0;
   double high = 0;
   bool maybe_nan = false;
+  bool wide = false;  ///< integers of 64 bits, of which doubles do not tell all digits
 };
 
 enum class Verdict { never, maybe, always };
 
 /// Grammar, loosest first: or, and, not, comparisons (< <= > >= == !=), + -, * /, unary -, and as the smallest parts
 /// numbers, channels, abs(x), sqrt(x), min(x, y), max(x, y), parentheses. Channels are `ax`, `scores[2]`, `Imu.ax`, or
-/// in backticks where the name is not a plain word. Comparisons with NaN are false, but `!=` is true.
+/// in backticks where the name is not a plain word. Comparisons with NaN are false, but `!=` is true. All is of
+/// doubles; comparisons with integers of 64 bits are exact where they need no more than sums, differences and extremes.
 class Condition {
  public:
   enum class Kind : std::uint8_t {
@@ -52,6 +54,7 @@ class Condition {
     std::size_t channel = 0;  ///< index in channels()
     std::size_t left = 0;     ///< indices of nodes that stand before this one
     std::size_t right = 0;
+    long double exact = 0;  ///< a number with all digits, where it is a whole one of 64 bits
   };
 
   /// Errors (ErrorCode::usage) name the column. At most 1000 nodes, nested at most 100 deep.
@@ -63,8 +66,10 @@ class Condition {
   [[nodiscard]] const std::vector<std::string>& channels() const { return channels_; }
 
   /// Evaluates node `root` for `count` samples. columns[c] points to the values of channel c; those that the node does
-  /// not use may be null. The result has one byte a sample, 0 or 1.
-  void evaluate(std::size_t root, const std::vector<const double*>& columns, std::size_t count,
+  /// not use may be null. wide[c]: the same with all digits, of integers of 64 bits; null of others. The result has one
+  /// byte a sample, 0 or 1.
+  void evaluate(std::size_t root, const std::vector<const double*>& columns,
+                const std::vector<const long double*>& wide, std::size_t count,
                 std::vector<std::uint8_t>& result) const;
 
   /// What node `root` can be where channel c lies in ranges[c].
@@ -72,6 +77,8 @@ class Condition {
 
  private:
   friend class ConditionParser;
+  [[nodiscard]] bool has_wide(std::size_t index, const std::vector<const long double*>& wide) const;
+  [[nodiscard]] bool is_rounded(std::size_t index) const;
   std::vector<Node> nodes_;
   std::vector<std::string> channels_;
 };

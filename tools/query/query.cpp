@@ -236,7 +236,9 @@ class Evaluation {
     std::vector<TimeSpan> spans;
     std::size_t ended = 0;  // sections that are always true, behind which a sample came
     std::vector<std::vector<double>> columns(values.size());
+    std::vector<std::vector<long double>> wide_columns(values.size());
     std::vector<const double*> of_condition(condition_.channels().size());
+    std::vector<const long double*> wide_of_condition(of_condition.size());
     std::vector<std::uint8_t> hits;
     std::optional<double> open;  // a run of matching samples began here
     double last_time = 0;
@@ -283,10 +285,18 @@ class Evaluation {
         columns[v].resize(samples.count);
         physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
                         metadata.sample_bytes, columns[v].data());
+        if (!is_wide_integer(metadata.channels[values[v].channel])) continue;
+        wide_columns[v].resize(samples.count);
+        wide_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
+                    metadata.sample_bytes, wide_columns[v].data());
       }
-      for (std::size_t c = 0, v = 0; c < bound_.size(); ++c)
-        of_condition[c] = bound_[c].stream == stream ? columns[v++].data() : nullptr;
-      condition_.evaluate(root, of_condition, samples.count, hits);
+      for (std::size_t c = 0, v = 0; c < bound_.size(); ++c) {
+        if (bound_[c].stream != stream) continue;
+        of_condition[c] = columns[v].data();
+        wide_of_condition[c] = wide_columns[v].empty() ? nullptr : wide_columns[v].data();
+        ++v;
+      }
+      condition_.evaluate(root, of_condition, wide_of_condition, samples.count, hits);
       if (negated)
         for (auto& hit : hits) hit = hit == 0 ? 1 : 0;
       for (; ended < sections.always.size() && sections.always[ended].end <= samples.times[0]; ++ended)
