@@ -1,5 +1,6 @@
 /* A good algorithm whose variables and functions have names that the C library has, too. The output is 5 bytes: a
- * variable, an element of an array, what a function gives, an element that it has written, and what a pointer leads to. */
+ * variable, an element of an array, what a function gives, an element that it has written, and what a pointer leads to.
+ */
 #include "algorithm.h"
 
 extern int optind, daylight;
