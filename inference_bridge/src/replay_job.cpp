@@ -228,6 +228,7 @@ Expected<std::size_t> described_output(const std::vector<OutputPort>& outputs, c
         std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == metadata->name; });
     if (found == outputs.end()) {
       std::vector<std::string> names;
+      names.reserve(outputs.size());
       for (const auto& port : outputs) names.push_back(port.name);
       return fail(
           ErrorCode::usage,

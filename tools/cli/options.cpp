@@ -158,7 +158,9 @@ std::vector<GivenOption> Command::given() const {
   for (const auto& option : options_) {
     if (option->count() == 0) continue;
     const bool has_value = option->option_->get_items_expected_max() > 0;
-    given.push_back({option->option_->get_name(), has_value ? option->option_->results().back() : "", has_value});
+    const auto& names = option->option_->get_lnames();  // get_name() is empty of what the help leaves out
+    given.push_back({names.empty() ? option->option_->get_name() : "--" + names.front(),
+                     has_value ? option->option_->results().back() : "", has_value});
   }
   return given;
 }

@@ -393,8 +393,8 @@ Expected<void> refuse_named_twice(const char* what, const std::vector<std::pair<
   std::set<std::pair<std::string, std::string>> known;
   for (const auto& [in_a, in_b] : names)
     if (!known.emplace(in_a, in_b).second)
-      return fail(ErrorCode::usage,
-                  fmt::format("the {} '{}' is named twice", what, in_a == in_b ? in_a : in_a + "=" + in_b));
+      return fail(ErrorCode::usage, fmt::format("the {} '{}' is named twice", what,
+                                                in_a == in_b ? in_a : fmt::format("{}={}", in_a, in_b)));
   return {};
 }
 
