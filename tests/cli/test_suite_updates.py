@@ -46,6 +46,20 @@ class SuiteUpdates(SuiteCase):
             self.assertIn("e.sdsz is not recorded: the next run could not be compared with what came: ", out)
             self.assertFalse(os.path.exists(self.path("e.sdsz")))
 
+    def test_no_update_passes_a_test_of_other_names(self):
+        # What came is what is expected: 2 and 5 in a, 0 in b. The test takes a for b.
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint8_t}\n    - {value: b, type: uint8_t}\n"
+                                  "    - {value: rest, type: uint16_t}\n")
+        self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x03")))
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        run("test", self.suite(case % ""), "--update")
+        kept = self.read("e.sdsz")
+        other = self.suite(case % ", compare-channels: 'a=b'")
+        for words in ((), ("--update",)):
+            out, _ = run("test", other, *words, expect=1)
+            self.assertIn("2 of 2 values differ by up to 5", out)
+            self.assertEqual(self.read("e.sdsz"), kept)
+
     def test_an_expectation_is_no_recording_of_the_next_run(self):
         for i in range(2):
             run("pack", self.path(f"In.{i}.sds"), "-o", self.path(f"r{i}.sdsz"))
