@@ -300,6 +300,7 @@ bool have_one_clock(const std::vector<Source>& sources) {
 void tell_for_each_clock(LabelFile& labels, const std::vector<Source>& sources, std::vector<std::string>& notes) {
   if (have_one_clock(sources)) return;
   std::vector<std::string> ids;
+  ids.reserve(sources.size());
   for (const auto& source : sources) ids.push_back(source.id);
   const std::size_t divided = divide_by_stream(labels, ids);
   if (divided > 0)
