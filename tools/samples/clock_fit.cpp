@@ -304,6 +304,7 @@ std::vector<std::string> utc_steps(const Recording& recording) {
   std::vector<std::string> texts;
   const bool more = steps.size() > kMostUtcSteps;
   if (more) steps.resize(kMostUtcSteps);
+  texts.reserve(steps.size());
   for (const auto& step : steps)
     texts.push_back(
         fmt::format("UTC went {:+.3f} s against the monotonic clock between {:.3f} s and {:.3f} s: it was set, or the "
