@@ -285,10 +285,11 @@ class Evaluation {
         columns[v].resize(samples.count);
         physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
                         metadata.sample_bytes, columns[v].data());
-        if (!is_wide_integer(metadata.channels[values[v].channel])) continue;
+        const Channel& channel = metadata.channels[values[v].channel];
+        if (!is_wide(channel) || !channel.is_raw()) continue;
         wide_columns[v].resize(samples.count);
-        wide_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
-                    metadata.sample_bytes, wide_columns[v].data());
+        wide_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes,
+                    wide_columns[v].data());
       }
       for (std::size_t c = 0, v = 0; c < bound_.size(); ++c) {
         if (bound_[c].stream != stream) continue;

@@ -103,7 +103,7 @@ std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout
     const double a = channel.is_raw() ? s->min : s->min * channel.scale + channel.offset;
     const double b = channel.is_raw() ? s->max : s->max * channel.scale + channel.offset;
     if (!std::isnan(a) && !std::isnan(b)) ranges[v] = {std::min(a, b), std::max(a, b), s->nan_count > 0};
-    ranges[v].wide = is_wide_integer(channel);
+    ranges[v].wide = is_wide(channel) && channel.is_raw();
   }
   return ranges;
 }

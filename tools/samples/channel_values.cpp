@@ -118,17 +118,11 @@ void physical_values(const Channel& c, std::size_t element, const std::byte* sam
   }
 }
 
-bool is_wide_integer(const Channel& channel) {
-  return channel.bits == 0 && channel.is_raw() && (channel.type == ScalarType::u64 || channel.type == ScalarType::i64);
-}
-
 void wide_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
                  std::size_t stride, long double* out) {
   static_assert(std::numeric_limits<long double>::digits >= 64);
-  const std::byte* p = samples + channel.byte_offset + element * size_of(channel.type);
-  for (std::size_t i = 0; i < count; ++i, p += stride)
-    out[i] = channel.type == ScalarType::u64 ? static_cast<long double>(load_le<std::uint64_t>(p))
-                                             : static_cast<long double>(load_le<std::int64_t>(p));
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<long double>(*whole_value(channel, samples + i * stride, element));
 }
 
 ScalarType packed_type(const Channel& channel) {

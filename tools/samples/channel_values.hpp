@@ -41,10 +41,7 @@ std::optional<WholeNumber> whole_value(const Channel& channel, const std::byte* 
 void physical_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
                      std::size_t stride, double* out);
 
-/// Whether a double does not hold all values of a channel, which are what is stored: an integer of 64 bits.
-bool is_wide_integer(const Channel& channel);
-
-/// The values of such a channel, all digits of them.
+/// The same of a wide channel that is_raw(), all digits of its values.
 void wide_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
                  std::size_t stride, long double* out);
 
