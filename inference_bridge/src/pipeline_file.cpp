@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "feature_plan.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/yaml_map.hpp"
 
@@ -60,7 +61,8 @@ class PlanReader {
     PlannedStage planned;
     planned.line = node.Mark().line + 1;
     if (const auto record = map.find("record"); record.IsDefined()) planned.record = stream_name(record, "record");
-    static constexpr const char* kinds[] = {"window", "stack",  "select",   "convert",   "model",
+    static constexpr const char* kinds[] = {"window", "stack",  "select",   "convert",   "fft",
+                                            "mfe",    "mfcc",   "filter",   "features",  "model",
                                             "argmax", "smooth", "debounce", "algorithm", "worker"};
     for (const char* kind : kinds) {
       const YAML::Node what = map.find(kind);
@@ -78,6 +80,7 @@ class PlanReader {
 
   StagePtr make(const std::string& kind, const YAML::Node& node, YamlMap& stage) {
     if (kind == "select") return make_select(yaml_strings(node, "select"));
+    if (is_feature_stage(kind)) return make_feature_stage(kind, node);
     if (kind == "argmax") return make_argmax_of(node);
     if (kind == "model") return make_model_of(node, stage);
     if (kind == "algorithm") return make_library(node, stage);
