@@ -7,7 +7,7 @@ cmake --preset release > build.log 2>&1 || { cat build.log; exit 1; }
 rm -f build.log
 cmake --build --preset release
 # Models are tested in real engines; where they cannot be installed, those tests are skipped and say so.
-build/release/bin/sds-install-engines tflm litert || echo "the inference engines could not be installed"
+build/release/bin/sds-install-engines tflm litert onnx || echo "the inference engines could not be installed"
 # Exports are read back with the formats' own libraries, in an environment of the tests.
 cmake/install-test-python.sh || echo "the formats' own libraries could not be installed: tests of exports and imports are skipped"
 ctest --preset release -j "$(nproc)"

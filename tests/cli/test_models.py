@@ -4,6 +4,7 @@ import json
 import os
 import struct
 import subprocess
+import tempfile
 import unittest
 import wave
 
@@ -37,6 +38,91 @@ class WithoutEngines(Case):
     def test_unknown_engines_and_files(self):
         self.assertIn("no engine 'fast'; there is: tflm", run("model", "info", MODEL, "--engine", "fast", expect=2)[1])
         self.assertIn("no such model", run("model", "info", self.path("none.tflite"), expect=4)[1])
+
+
+def field(number, content):
+    """A field of a protobuf message: bytes and texts with their length, whole numbers as they are."""
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    content = content.encode() if isinstance(content, str) else content
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def onnx_model(weights, bias, dimension, kind=1):
+    """An ONNX file (IR version 8, operators of version 13): y = x @ weights + bias, of rows of `dimension` (a number or a
+    name) by as many values as there are rows of weights."""
+    def values_of(name, columns):
+        row = field(2, dimension) if isinstance(dimension, str) else field(1, dimension)
+        shape = field(1, row) + field(1, field(1, columns))
+        return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
+    def constant(name, dimensions, values):
+        return (b"".join(field(1, d) for d in dimensions) + field(2, 1) + field(8, name) +
+                field(9, struct.pack(f"<{len(values)}f", *values)))
+    nodes = (field(1, "x") + field(1, "w") + field(2, "xw") + field(4, "MatMul"),
+             field(1, "xw") + field(1, "b") + field(2, "y") + field(4, "Add"))
+    graph = (b"".join(field(1, node) for node in nodes) + field(2, "dense") +
+             field(5, constant("w", (len(weights), len(bias)), [v for row in weights for v in row])) +
+             field(5, constant("b", (len(bias),), bias)) +
+             field(11, values_of("x", len(weights))) + field(12, values_of("y", len(bias))))
+    return field(1, 8) + field(8, field(1, "") + field(2, 13)) + field(7, graph)
+
+
+WEIGHTS, BIAS = [[1, -2, 0.5], [0.25, 4, -1]], [10, 0, -0.125]  # sums of their products with small numbers are exact
+
+
+def onnx_missing():
+    with tempfile.TemporaryDirectory() as folder:
+        name = os.path.join(folder, "dense.onnx")
+        with open(name, "wb") as f:
+            f.write(onnx_model(WEIGHTS, BIAS, 1))
+        done = subprocess.run([SDS, "model", "info", name], capture_output=True, text=True)
+        return done.stderr.strip() if "is not installed" in done.stderr else None
+
+
+@unittest.skipIf(onnx_missing(), f"{onnx_missing()}")
+class OnnxRuntime(Case):
+    def setUp(self):
+        super().setUp()
+        self.rows = [(i, i * i % 7 - 3) for i in range(40)]
+        self.a = self.write("S.0.sds", plain(*((i, struct.pack("<2f", *row)) for i, row in enumerate(self.rows))))
+        self.write("S.sds.yml", "sds:\n  name: S\n  sample-frequency: 1000\n  content:\n"
+                                "    - {value: u, type: float}\n    - {value: v, type: float}\n")
+
+    def test_what_a_model_gives_is_its_arithmetic(self):
+        for dimension in (1, "batch"):  # what is left open is 1
+            self.write("dense.onnx", onnx_model(WEIGHTS, BIAS, dimension))
+            self.write("p.yml", "pipeline:\n  name: P\n  input: S\n  stages:\n    - window: {length: 1}\n"
+                                "    - {model: dense.onnx, labels: [a, b, c], record: Scores}\n    - argmax: true\n")
+            report = json.loads(run("replay", self.a, "-p", self.path("p.yml"), "-o", self.path("out.sdsz"), "--force", "--repeat",
+                                    "2", "--check-reset", "--json")[0])
+            self.assertTrue(report["ok"])
+            run("export", "csv", self.path("out.sdsz"), "-o", self.path("csv"), "--force")
+            with open(self.path("csv", "Scores.csv")) as f:
+                table = [[float(v) for v in line.split(",")[-3:]] for line in f.read().splitlines()[1:]]
+            expected = [[u * WEIGHTS[0][k] + v * WEIGHTS[1][k] + BIAS[k] for k in range(3)] for u, v in self.rows]
+            self.assertEqual(table, expected)
+            with open(self.path("csv", "P.csv")) as f:
+                classes = [int(line.split(",")[-1]) for line in f.read().splitlines()[1:]]
+            self.assertEqual(classes, [row.index(max(row)) for row in expected])
+
+    def test_a_model_is_described(self):
+        self.write("dense.onnx", onnx_model(WEIGHTS, BIAS, "batch"))
+        info = json.loads(run("model", "info", self.path("dense.onnx"), "--json")[0])
+        self.assertTrue(info["engine"].startswith("ONNX Runtime "))
+        self.assertEqual([(t["name"], t["dtype"], t["shape"]) for t in info["inputs"] + info["outputs"]],
+                         [("x", "float32", [1, 2]), ("y", "float32", [1, 3])])
+
+    def test_models_that_cannot_be_used(self):
+        good = onnx_model(WEIGHTS, BIAS, 1)
+        for name, content, message in (("cut.onnx", good[:60], "cannot be run by ONNX Runtime"),
+                                       ("text.onnx", b"this is no model at all", "cannot be run by ONNX Runtime"),
+                                       ("empty.onnx", b"", "cannot be run by ONNX Runtime"),
+                                       ("words.onnx", onnx_model(WEIGHTS, BIAS, 1, kind=8), "ONNX Runtime"),
+                                       ("wide.onnx", onnx_model([[1], [2], [3]], [0], 1), "which is 3 values; it gets")):
+            with self.subTest(name):
+                self.assertIn(message, run("replay", self.a, "-m", self.write(name, content), expect=3)[1])
 
 
 @engine("tflm")
