@@ -6,6 +6,7 @@
 
 #include "class_cover.hpp"
 #include "command.hpp"
+#include "label_compare.hpp"
 #include "label_tools.hpp"
 #include "opened.hpp"
 #include "option_values.hpp"
@@ -361,46 +362,6 @@ int run_check(const Options& o) {
   return exit_code;
 }
 
-int run_compare(const Options& o) {
-  for (const auto& path : o.files)
-    if (path.extension() == ".sds" || path.extension() == ".sdsz")
-      return fail_with({ErrorCode::usage,
-                        fmt::format("is a recording: name label files, such as {}", label_path(path).string()),
-                        path,
-                        {}});
-  auto a = LabelFile::load(o.files[0]);
-  if (!a) return fail_with(a.error());
-  auto b = LabelFile::load(o.files[1]);
-  if (!b) return fail_with(b.error());
-  const Agreement result = agreement(*a, *b);
-  if (o.json) {
-    auto table = nlohmann::json::array();
-    for (const auto& [classes, time] : result.table)
-      table.push_back({{"a", classes.first}, {"b", classes.second}, {"seconds", time}});
-    print_json(nlohmann::json{{"streams", result.streams},
-                              {"compared_s", result.compared_s},
-                              {"agreed_s", result.agreed_s},
-                              {"kappa", result.kappa},
-                              {"table", table}});
-    return 0;
-  }
-  if (result.compared_s <= 0) {
-    fmt::print("nothing to compare: neither file has a label that lasts\n");
-    return 0;
-  }
-  fmt::print("compared {}, from the first to the last label of either{}\n", human_seconds(result.compared_s),
-             result.streams.size() > 1 ? fmt::format(", of {} streams together", result.streams.size()) : "");
-  fmt::print("agreed   {} ({:.1f} %)\n", human_seconds(result.agreed_s), 100 * result.agreed_s / result.compared_s);
-  fmt::print("kappa    {}\n", std::isfinite(result.kappa) ? fmt::format("{:.3f}", result.kappa)
-                                                          : "undefined: only one class was ever said");
-  fmt::print("{:<20} {:<20} {:>10}\n", o.files[0].filename().string(), o.files[1].filename().string(), "time");
-  const auto named = [](const std::string& name) { return name.empty() ? std::string("(none)") : name; };
-  for (const auto& [classes, time] : result.table)
-    fmt::print("{:<20} {:<20} {:>10}{}\n", named(classes.first), named(classes.second), human_seconds(time),
-               classes.first == classes.second ? "" : "  differ");
-  return 0;
-}
-
 // The streams that an exchanged file is about: -s, or all.
 Expected<std::vector<std::size_t>> exchanged(const Opened& opened, const Options& o) {
   return choose_streams(opened.recording, o.stream.empty() ? std::vector<std::string>{} : std::vector{o.stream});
@@ -661,12 +622,29 @@ void add_label(Command& app, Run& run) {
   add_command(*label, run, "check", "Overlaps, unknown classes, intervals outside the recording: exit code 1", o,
               run_check, true);
 
-  o = options();
-  auto* compare =
-      label->add_subcommand("compare", "How far two annotators agree: time, Cohen's kappa, what was confused");
-  compare->add_option("files", o->files, "Two label files")->required()->expected(2)->type_name("A B");
-  compare->add_flag("--json", o->json, "Report as JSON");
-  compare->callback([o, &run] { run = [o] { return run_compare(*o); }; });
+  auto comparison = std::make_shared<LabelComparison>();
+  auto* compare = label->add_subcommand(
+      "compare", "How far two annotators agree: time, Cohen's kappa, what was confused; or which events were found");
+  compare->add_option("files", comparison->files, "Two label files; with --events, A is right, and B is judged")
+      ->required()
+      ->expected(2)
+      ->type_name("A B");
+  auto* events = compare->add_flag(
+      "--events", comparison->events,
+      "Instead: which labels of A the labels of B find where they begin: precision, recall, F1, onsets");
+  compare
+      ->add_option("--tolerance", comparison->tolerance_s,
+                   "How far in front of a label and behind it an event still finds it (default 200ms; a number alone: "
+                   "seconds)")
+      ->transform(takes_time())
+      ->check(not_negative())
+      ->type_name("TIME")
+      ->needs(events);
+  compare->add_option("-s,--stream", comparison->stream, "Only labels about this stream, or about the whole recording")
+      ->type_name("ID")
+      ->needs(events);
+  compare->add_flag("--json", comparison->json, "Report as JSON");
+  compare->callback([comparison, &run] { run = [comparison] { return run_label_compare(*comparison); }; });
 
   const auto add_exchange = [](Command& command, Options& e) {
     command.add_option("--format", e.format, "audacity (a label track) or csv; default by the file's name")
