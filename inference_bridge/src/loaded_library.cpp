@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "own_symbols.hpp"
+#include "own_names.hpp"
 
 namespace sds {
 
@@ -15,15 +15,6 @@ Function find(void* library, const char* name) {
   return reinterpret_cast<Function>(dlsym(library, name));
 }
 
-// A library's own names go before ours where they are the same. Not for all libraries: the host would no longer be
-// asked for handlers of signals. The run-time libraries of sanitizers refuse it.
-int own_names_first([[maybe_unused]] const char* path) {
-#if defined(RTLD_DEEPBIND) && !defined(SDSKIT_SANITIZED)
-  if (has_names_of_others(path)) return RTLD_DEEPBIND;
-#endif
-  return 0;
-}
-
 }  // namespace
 
 LoadedLibrary::~LoadedLibrary() {
@@ -32,7 +23,7 @@ LoadedLibrary::~LoadedLibrary() {
 }
 
 std::string LoadedLibrary::open(const char* path, const char* configuration, const Port& arm_output) {
-  library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL | own_names_first(path));
+  library_ = load_with_own_names(path);
   if (library_ == nullptr) return std::string("cannot be loaded: ") + dlerror();
   if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr)
     return open_table(make_table(SDS_ALGORITHM_VERSION), configuration);

@@ -13,6 +13,10 @@
 
 #include "sds/sds_algorithm.h"
 
+/* The C library has such a name, too: what it does is found all the same. */
+extern int daylight;
+int daylight;
+
 static char way[32];
 static unsigned bad_block;
 static unsigned number;
