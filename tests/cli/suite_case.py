@@ -5,6 +5,7 @@ import os
 from harness import BUILD, Case, plain, run
 
 ECHO = os.path.join(BUILD, "lib", "bad_prints.so")     # the sum of bytes so far, as 4 bytes
+COPIES = os.path.join(BUILD, "lib", "copies.so")       # what comes in
 YAML = "sds:\n  name: {0}\n  content:\n    - {{value: {1}, type: {2}}}\n"
 
 

@@ -4,7 +4,7 @@ import os
 import struct
 
 from harness import BUILD, main, plain, run
-from suite_case import ECHO, SuiteCase
+from suite_case import COPIES, ECHO, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
 
@@ -46,6 +46,7 @@ class SuiteJudgements(SuiteCase):
     def test_numbers_of_classes_and_areas_under_curves_are_exact(self):
         n = 2**60
         self.wide([(n + 1, 0), (n, 0)])
+        self.write("w.yml", WINDOW + "    - select: [a]\n")
         self.assertEqual(self.predicted("decide: event, classes: [x]", expect=1)[0], [f"class {n + 1}", f"class {n}"])
         # b scores higher in its own recording than in the other one: an area of 1.
         self.wide([(0, n + 1)])
@@ -54,6 +55,55 @@ class SuiteJudgements(SuiteCase):
         self.write("W.a.sds", self.read("W.0.sds"))
         out, _ = run("test", self.suite("    - {name: c, recordings: ['W.a.sds', 'W.b.sds'], pipeline: w.yml, label-from-file: true}\n", ""))
         self.assertRegex(out, r"(?m)^b +1 +100\.0 % +100\.0 % +1\.0000$")
+
+    def test_areas_under_curves_are_of_exact_means(self):
+        # The means of a are 2^60 + 1/2 and 2^60: an area of 1.
+        n = 2**60
+        self.wide([(n, 2**62), (n, 2**62)])
+        self.write("W.b.sds", self.read("W.0.sds"))
+        self.wide([(n + 1, 0), (n, 0)])
+        self.write("W.a.sds", self.read("W.0.sds"))
+        suite = self.suite("    - {name: c, recordings: ['W.a.sds', 'W.b.sds'], pipeline: w.yml, label-from-file: true}\n", "")
+        self.assertRegex(run("test", suite)[0], r"(?m)^a +1 +100\.0 % +100\.0 % +1\.0000$")
+        part = self.path("part.json")
+        run("test", suite, "--shard", "1/1", "--results", part)
+        self.assertRegex(run("test", "merge", part)[0], r"(?m)^a +1 +100\.0 % +100\.0 % +1\.0000$")
+
+    def events(self, blocks, channels="{value: v, type: uint8_t}"):
+        """A case of bytes that are events, as they come."""
+        self.write("E.0.sds", plain(*((10 * t, data) for t, data in enumerate(blocks))))
+        self.write("E.sds.yml", "sds:\n  name: E\n  sample-frequency: 100\n  content:\n    - {value: v, type: uint8_t}\n")
+        self.write("Ev.yml", f"sds:\n  name: Ev\n  content:\n    - {channels}\n")
+        size = len(blocks[0])
+        return self.suite(f"    - {{name: c, recordings: E.0.sds, algorithm: {COPIES}, out: 'Ev:{size}', out-yaml: Ev.yml, "
+                          "label: 'yes', decide: event, classes: [a, 'yes', 'no']}\n", "")
+
+    def test_each_value_is_an_event(self):
+        test = self.results(self.events([bytes([1, 2, 1, 2])] * 2), expect=1)[0]
+        self.assertEqual([d["predicted"] for d in test["decisions"]], ["yes", "no"] * 4)
+        self.assertEqual(test["reasons"], ["4 of 8 decisions are right (50.0 %), at least 100.0 % must be"])
+        # By their physical values: 2 of halves is 1.
+        test = self.results(self.events([bytes([2, 2])], "{value: v, type: uint8_t, scale: 0.5}"))[0]
+        self.assertEqual([d["predicted"] for d in test["decisions"]], ["yes", "yes"])
+        # What is no number of a class is none.
+        test = self.results(self.events([bytes([1, 1])], "{value: v, type: uint8_t}\n    - {value: w, type: uint8_t}"), expect=1)[0]
+        self.assertEqual(test["reasons"], ["the output Ev has 2 values: with 'decide: event' it has one, the number of a class"])
+        test = self.results(self.events([bytes([1, 0, 1])], "{value: v, type: uint16_t}"), expect=1)[0]
+        self.assertEqual(test["reasons"], ["the output Ev of tick 0 has 3 bytes, which are no whole samples of 2"])
+
+    def test_all_of_very_many_decisions_are_judged(self):
+        right, wrong = b"\x01" * 1000, b"\x02" * 1000
+        test = self.results(self.events([right] * 100 + [wrong] * 200), expect=1)[0]
+        self.assertEqual(test["reasons"], ["100000 of 300000 decisions are right (33.3 %), at least 100.0 % must be"])
+        self.assertEqual(test["notes"], ["of 300000 decisions, which are all judged, 100000 are listed"])
+        self.assertEqual(len(test["decisions"]), 100000)
+        out, _ = run("test", self.path("suite.yml"), expect=1)
+        self.assertIn("accuracy  33.33 % (100,000 of 300,000 decisions)", out)
+        self.assertRegex(out, r"(?m)^yes +200000 +100000$")
+        # Outputs that are anything but numbers of classes do not fill the memory.
+        many = [struct.pack("<500I", *range(500 * i, 500 * i + 500)) for i in range(3)]
+        test = self.results(self.events(many, "{value: v, type: uint32_t}"), expect=1)[0]
+        self.assertEqual(test["reasons"], ["more than 1000 different classes were decided for"])
 
     def test_limits_and_keys_without_effect_are_problems(self):
         case = "    - {name: c, recordings: In.1.sds, repeat: 2, %s}\n"

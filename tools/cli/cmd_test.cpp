@@ -98,6 +98,8 @@ std::string percent(double share) { return std::isnan(share) ? "-" : fmt::format
 void print_matrix(const SuiteSummary& s) {
   std::size_t width = 6;
   for (const auto& name : s.classes) width = std::max(width, name.size() + 2);
+  for (const auto& row : s.confusion)
+    for (const auto count : row) width = std::max(width, std::to_string(count).size() + 2);
   std::size_t first = 18;
   for (const auto& name : s.labels) first = std::max(first, name.size() + 1);
   fmt::print("\n{:<{}}", "label \\ predicted", first);

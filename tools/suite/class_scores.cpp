@@ -64,7 +64,10 @@ void ClassScores::clear() {
 long double ClassScores::mean(const Sum& sum) const {
   const Channel& channel = channel_of(sum);
   if (!is_wide(channel)) return sum.physical / static_cast<double>(samples_);
-  const long double stored = static_cast<long double>(sum.whole) / static_cast<long double>(samples_);
+  // In two parts: the sum may have more digits than any floating-point number.
+  const auto count = static_cast<WholeNumber>(samples_);
+  const long double stored = static_cast<long double>(sum.whole / count) +
+                             static_cast<long double>(sum.whole % count) / static_cast<long double>(samples_);
   return channel.is_raw() ? stored : static_cast<double>(stored) * channel.scale + channel.offset;
 }
 

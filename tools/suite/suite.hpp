@@ -36,6 +36,8 @@ struct TestLabel {
   std::vector<std::string> classes;  ///< names of its values; empty: its channels
   Decide decide = Decide::mean;
   std::string none;  ///< with Decide::event: the class where nothing was detected
+
+  [[nodiscard]] bool is_there() const { return !label.empty() || from_file; }
 };
 
 /// One recording through one algorithm.
@@ -71,6 +73,14 @@ struct Decision {
   std::map<std::string, long double> scores;  ///< by class; empty for events
 };
 
+/// How often a test decided so, and whether that is right.
+struct DecisionCount {
+  std::string label;
+  std::string predicted;
+  bool right = false;
+  std::uint64_t count = 0;
+};
+
 struct TestResult {
   enum class Status { passed, failed, error };
   std::string suite;
@@ -85,7 +95,8 @@ struct TestResult {
   std::string output_fingerprint;
   std::uint64_t executions = 0;
   double recorded_seconds = 0;
-  std::vector<Decision> decisions;
+  std::vector<DecisionCount> decision_counts;  ///< all decisions
+  std::vector<Decision> decisions;             ///< of very many the first ones
   // Measured:
   double wall_seconds = 0;
   double p50_us = 0;
@@ -93,6 +104,9 @@ struct TestResult {
   double p99_us = 0;
   double max_us = 0;
   double memory_mib = 0;
+
+  [[nodiscard]] std::uint64_t decision_count() const;
+  [[nodiscard]] std::uint64_t right_count() const;
 };
 
 /// "passed", "failed", "error"
@@ -111,7 +125,8 @@ struct ClassReport {
   std::uint64_t count = 0;  ///< decisions with this label
   double precision = 0;     ///< share of right ones where it was predicted; NaN where it never was
   double recall = 0;        ///< share of right ones where it is the label; NaN where it never is
-  double auc = 0;           ///< area under the ROC curve, one against the rest; NaN where there are no scores
+  double auc =
+      0;  ///< area under the ROC curve, one against the rest; NaN where there are no scores, or not all are listed
 };
 
 struct SuiteSummary {

@@ -158,12 +158,10 @@ void add_tests(pugi::xml_node body, const std::vector<TestResult>& results) {
     const char* status = name_of(r.status);
     Page::add(tr, "td", status, status);
     Page::add(Page::add(tr, "td"), "code", r.algorithm);
-    std::size_t right = 0;
-    for (const auto& d : r.decisions) right += d.right ? 1 : 0;
     Page::add(tr, "td",
               r.decisions.empty()       ? ""
               : r.decisions.size() == 1 ? r.decisions[0].predicted
-                                        : fmt::format("{} of {}", right, r.decisions.size()));
+                                        : fmt::format("{} of {}", r.right_count(), r.decision_count()));
     auto p50 = Page::add(tr, "td", r.executions > 0 ? microseconds(r.p50_us) + " " : "", "n");
     if (longest > 0 && r.executions > 0) {
       auto bar = Page::add(p50, "span", " ", "bar");

@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "channel_values.hpp"
-#include "class_scores.hpp"
 #include "damage_text.hpp"
+#include "label_judge.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/partial_file.hpp"
 #include "suite.hpp"
@@ -16,8 +15,7 @@ namespace sds {
 
 namespace {
 
-constexpr std::size_t kMaxDecisions = 100000;  // of one test
-constexpr std::size_t kMaxTold = 20;           // reasons why blocks failed
+constexpr std::size_t kMaxTold = 20;  // reasons why blocks failed
 
 class Judge {
  public:
@@ -28,7 +26,7 @@ class Judge {
     judge_runs(job);
     judge_damage(recording);
     judge_limits(job.runs.front());
-    if (!test_.label.label.empty() || test_.label.from_file) judge_label(outputs, recording, job);
+    if (test_.label.is_there()) judge_label(test_, label_of(recording, job), outputs, result_);
     // Last: what fails by itself replaces no expectation.
     if (!test_.expected.empty()) judge_expected(outputs, update);
   }
@@ -36,6 +34,12 @@ class Judge {
   void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
 
  private:
+  [[nodiscard]] std::string label_of(const Recording& recording, const ReplayJobResult& job) const {
+    if (!test_.label.from_file) return test_.label.label;
+    const auto stream = recording.find_stream(job.inputs.front());
+    return stream ? recording.streams()[*stream].description.label : std::string();
+  }
+
   void judge_runs(const ReplayJobResult& job) {
     for (const auto& run : job.runs) {
       // Of many the first ones, and the last one, which may have ended the run.
@@ -220,116 +224,8 @@ class Judge {
     return std::nullopt;
   }
 
-  void judge_label(const std::filesystem::path& outputs, const Recording& recording, const ReplayJobResult& job) {
-    std::string label = test_.label.label;
-    if (test_.label.from_file) {
-      auto stream = recording.find_stream(job.inputs.front());
-      if (stream) label = recording.streams()[*stream].description.label;
-    }
-    auto made = decide(outputs, label);
-    if (!made) return fails(made.error().to_string());
-    std::size_t right = 0;
-    for (const auto& decision : result_.decisions) right += decision.right ? 1 : 0;
-    const auto count = result_.decisions.size();
-    if (count == 0) return fails("nothing came out that could be judged");
-    const double accuracy = static_cast<double>(right) / static_cast<double>(count);
-    if (accuracy >= test_.limits.accuracy.value_or(1.0)) return;
-    if (count == 1) {
-      fails(fmt::format("it is {} and was taken for {}", label, result_.decisions[0].predicted));
-    } else {
-      fails(fmt::format("{} of {} decisions are right ({:.1f} %), at least {:.1f} % must be", right, count,
-                        100 * accuracy, 100 * test_.limits.accuracy.value_or(1.0)));
-    }
-  }
-
-  Expected<void> decide(const std::filesystem::path& path, const std::string& label) {
-    auto outputs = Recording::open(path);
-    if (!outputs) return fail(outputs);
-    std::size_t index = 0;
-    if (!test_.label.output.empty()) {
-      auto found = outputs->find_stream(test_.label.output);
-      if (!found) return fail(found);
-      index = *found;
-    }
-    const StreamInfo& stream = outputs->streams()[index];
-    if (!stream.metadata)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("the output {} has no metadata: its values have no names", stream.id));
-    auto cursor = outputs->cursor(index);
-    if (!cursor) return fail(cursor);
-    return test_.label.decide == TestLabel::Decide::event ? decide_by_events(**cursor, *stream.metadata, label)
-                                                          : decide_by_scores(**cursor, *stream.metadata, label);
-  }
-
-  [[nodiscard]] std::string class_of(const Channel& channel, const std::byte* sample) const {
-    const auto& classes = test_.label.classes;
-    const auto number = whole_value(channel, sample, 0);
-    if (!number) return fmt::format("class {}", raw_value(channel, sample, 0));
-    const bool has_name = *number >= 0 && *number < static_cast<WholeNumber>(classes.size());
-    return has_name ? classes[static_cast<std::size_t>(*number)] : fmt::format("class {}", *number);
-  }
-
-  // Each output is the number of a class; a recording without any is `none`.
-  Expected<void> decide_by_events(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
-    std::vector<std::string> seen;
-    for (;;) {
-      auto block = cursor.next();
-      if (!block) return fail(block);
-      if (!*block) break;
-      if ((*block)->data.size() < metadata.sample_bytes) continue;
-      seen.push_back(class_of(metadata.channels[0], (*block)->data.data()));
-    }
-    if (seen.empty()) {
-      result_.notes.push_back(fmt::format("{}: no block came, which is taken for {}", metadata.name, test_.label.none));
-      seen.push_back(test_.label.none);
-    }
-    for (const auto& predicted : seen) add(label, predicted, {});
-    return {};
-  }
-
-  Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata, const std::string& label) {
-    auto scores = ClassScores::of(metadata, test_.label.classes);
-    if (!scores) return fail(scores);
-    if (const auto accepts = test_.label.accepts.find(label); accepts != test_.label.accepts.end())
-      for (const auto& name : accepts->second)
-        if (std::find(scores->names().begin(), scores->names().end(), name) == scores->names().end())
-          return fail(ErrorCode::bad_input, fmt::format("there is no class '{}' to accept; there is: {}", name,
-                                                        fmt::join(scores->names(), ", ")));
-    if (scores->names().size() < 2)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("{} class scores in the output: there must be at least two", scores->names().size()));
-    for (;;) {
-      auto block = cursor.next();
-      if (!block) return fail(block);
-      if (!*block) break;
-      for (ByteView data = (*block)->data; data.size() >= metadata.sample_bytes;
-           data = data.subspan(metadata.sample_bytes)) {
-        scores->add(data.data());
-        if (test_.label.decide != TestLabel::Decide::each) continue;
-        add(label, scores->leader(), scores->means());
-        scores->clear();
-      }
-    }
-    if (scores->samples() > 0) add(label, scores->leader(), scores->means());
-    return {};
-  }
-
-  void add(const std::string& label, const std::string& predicted, std::map<std::string, long double> scores) {
-    if (result_.decisions.size() == kMaxDecisions) {
-      if (!full_) result_.notes.push_back(fmt::format("only the first {} decisions are judged", kMaxDecisions));
-      full_ = true;
-      return;
-    }
-    const auto accepts = test_.label.accepts.find(label);
-    const bool right = accepts == test_.label.accepts.end() ? predicted == label
-                                                            : std::find(accepts->second.begin(), accepts->second.end(),
-                                                                        predicted) != accepts->second.end();
-    result_.decisions.push_back({label, predicted, right, std::move(scores)});
-  }
-
   const TestSpec& test_;
   TestResult& result_;
-  bool full_ = false;
 };
 
 }  // namespace

@@ -1,6 +1,9 @@
 // What many results say together, and results as JSON.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -44,17 +47,18 @@ double area_under_curve(std::vector<std::pair<long double, bool>> scored) {
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : kNan; }
 
+// Of names in order.
 std::size_t position(const std::vector<std::string>& names, const std::string& name) {
-  return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  return static_cast<std::size_t>(std::lower_bound(names.begin(), names.end(), name) - names.begin());
 }
 
 void count_decisions(const std::vector<TestResult>& results, SuiteSummary& summary) {
   std::set<std::string> labels;
   std::set<std::string> classes;
   for (const auto& result : results)
-    for (const auto& decision : result.decisions) {
-      labels.insert(decision.label);
-      classes.insert(decision.predicted);
+    for (const auto& decided : result.decision_counts) {
+      labels.insert(decided.label);
+      classes.insert(decided.predicted);
     }
   summary.labels.assign(labels.begin(), labels.end());
   classes.insert(labels.begin(), labels.end());
@@ -62,21 +66,26 @@ void count_decisions(const std::vector<TestResult>& results, SuiteSummary& summa
   summary.confusion.assign(summary.labels.size(), std::vector<std::uint64_t>(summary.classes.size()));
   summary.right_of = summary.confusion;
   for (const auto& result : results)
-    for (const auto& decision : result.decisions) {
-      ++summary.decisions;
-      summary.right += decision.right ? 1 : 0;
-      const std::size_t l = position(summary.labels, decision.label);
-      const std::size_t c = position(summary.classes, decision.predicted);
-      ++summary.confusion[l][c];
-      summary.right_of[l][c] += decision.right ? 1 : 0;
+    for (const auto& decided : result.decision_counts) {
+      const std::uint64_t right = decided.right ? decided.count : 0;
+      summary.decisions += decided.count;
+      summary.right += right;
+      const std::size_t l = position(summary.labels, decided.label);
+      const std::size_t c = position(summary.classes, decided.predicted);
+      summary.confusion[l][c] += decided.count;
+      summary.right_of[l][c] += right;
     }
 }
 
 void report_classes(const std::vector<TestResult>& results, SuiteSummary& summary) {
+  const bool all_are_listed = std::all_of(results.begin(), results.end(), [](const auto& result) {
+    return result.decisions.size() == result.decision_count();
+  });
   for (std::size_t c = 0; c < summary.classes.size(); ++c) {
     ClassReport report;
     report.name = summary.classes[c];
     const std::size_t row = position(summary.labels, report.name);
+    const bool is_label = row < summary.labels.size() && summary.labels[row] == report.name;
     double predicted = 0;
     double right = 0;
     for (std::size_t l = 0; l < summary.labels.size(); ++l) {
@@ -85,7 +94,7 @@ void report_classes(const std::vector<TestResult>& results, SuiteSummary& summar
     }
     report.precision = ratio(right, predicted);
     right = 0;
-    if (row < summary.labels.size()) {
+    if (is_label) {
       for (const auto count : summary.confusion[row]) report.count += count;
       for (const auto count : summary.right_of[row]) right += static_cast<double>(count);
     }
@@ -95,25 +104,28 @@ void report_classes(const std::vector<TestResult>& results, SuiteSummary& summar
       for (const auto& decision : result.decisions)
         if (const auto score = decision.scores.find(report.name); score != decision.scores.end())
           scored.emplace_back(score->second, decision.label == report.name);
-    report.auc = area_under_curve(std::move(scored));
+    report.auc = all_are_listed ? area_under_curve(std::move(scored)) : kNan;
     summary.by_class.push_back(std::move(report));
   }
 }
 
-// JSON has no infinity. Whole numbers that a double may not hold keep all their digits.
+// JSON has no infinity, and its numbers are doubles to most who read it. Whole numbers keep all their digits; others
+// that no double holds are texts.
 json score_json(long double score) {
   if (!std::isfinite(score)) return score > 0 ? "inf" : "-inf";
   const bool is_large_whole = std::abs(score) >= 0x1p53L && std::trunc(score) == score;
   if (is_large_whole && score >= -0x1p63L && score < 0x1p63L) return static_cast<std::int64_t>(score);
   if (is_large_whole && score > 0 && score < 0x1p64L) return static_cast<std::uint64_t>(score);
-  return static_cast<double>(score);
+  if (static_cast<long double>(static_cast<double>(score)) == score) return static_cast<double>(score);
+  return fmt::format("{:.{}g}", score, std::numeric_limits<long double>::max_digits10);
 }
 
 long double score_of(const json& score) {
-  constexpr long double kInfinity = std::numeric_limits<long double>::infinity();
   if (score.is_number_unsigned()) return static_cast<long double>(score.get<std::uint64_t>());
   if (score.is_number_integer()) return static_cast<long double>(score.get<std::int64_t>());
-  return score == "inf" ? kInfinity : score == "-inf" ? -kInfinity : score.get<double>();
+  if (!score.is_string()) return score.get<double>();
+  const auto text = score.get<std::string>();
+  return std::strtold(text.c_str(), nullptr);  // "inf" is one, too
 }
 
 json decision_json(const Decision& d) {
@@ -122,7 +134,25 @@ json decision_json(const Decision& d) {
   return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", scores}};
 }
 
+std::vector<DecisionCount> counts_of(const json& list) {
+  std::vector<DecisionCount> counts;
+  for (const auto& c : list) counts.push_back({c.at("label"), c.at("predicted"), c.at("right"), c.at("count")});
+  return counts;
+}
+
 }  // namespace
+
+std::uint64_t TestResult::decision_count() const {
+  std::uint64_t sum = 0;
+  for (const auto& decided : decision_counts) sum += decided.count;
+  return sum;
+}
+
+std::uint64_t TestResult::right_count() const {
+  std::uint64_t sum = 0;
+  for (const auto& decided : decision_counts) sum += decided.right ? decided.count : 0;
+  return sum;
+}
 
 const char* name_of(TestResult::Status status) {
   return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "failed" : "error";
@@ -150,6 +180,9 @@ SuiteSummary summarize(const std::vector<TestResult>& results) {
 nlohmann::json results_to_json(const std::vector<TestResult>& results) {
   json tests = json::array();
   for (const auto& r : results) {
+    json counts = json::array();
+    for (const auto& c : r.decision_counts)
+      counts.push_back({{"label", c.label}, {"predicted", c.predicted}, {"right", c.right}, {"count", c.count}});
     json decisions = json::array();
     for (const auto& decision : r.decisions) decisions.push_back(decision_json(decision));
     tests.push_back({{"suite", r.suite},
@@ -164,6 +197,7 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                      {"output_fingerprint", r.output_fingerprint},
                      {"executions", r.executions},
                      {"recorded_seconds", r.recorded_seconds},
+                     {"decision_counts", counts},
                      {"decisions", decisions},
                      {"measured",
                       {{"wall_seconds", r.wall_seconds},
@@ -198,6 +232,7 @@ Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) 
       r.output_fingerprint = t.at("output_fingerprint");
       r.executions = t.at("executions");
       r.recorded_seconds = t.at("recorded_seconds");
+      r.decision_counts = counts_of(t.at("decision_counts"));
       for (const auto& d : t.at("decisions")) {
         r.decisions.push_back({d.at("label"), d.at("predicted"), d.at("right"), {}});
         for (const auto& [name, score] : d.at("scores").items()) r.decisions.back().scores[name] = score_of(score);
