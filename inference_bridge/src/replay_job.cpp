@@ -19,6 +19,7 @@ namespace {
 struct Started {
   std::unique_ptr<Algorithm> algorithm;
   std::vector<std::size_t> streams;
+  std::set<JobPart> idle;
 };
 
 Expected<std::vector<std::size_t>> find_streams(const Recording& recording, const std::vector<std::string>& ids) {
@@ -31,16 +32,21 @@ Expected<std::vector<std::size_t>> find_streams(const Recording& recording, cons
   return streams;
 }
 
-Expected<std::vector<std::size_t>> find_inputs(const Recording& recording, const ReplayJob& job,
-                                               const std::vector<std::string>& names) {
-  if (!job.inputs.empty()) {
-    if (job.inputs.size() != names.size())
-      return fail(
-          ErrorCode::usage,
-          fmt::format("the algorithm has {} input{}, and {} stream{} given with --in", names.size(),
-                      names.size() == 1 ? "" : "s", job.inputs.size(), job.inputs.size() == 1 ? " is" : "s are"),
-          job.algorithm.path);
-    return find_streams(recording, job.inputs);
+// Inputs that are for others where the algorithm names its own.
+bool inputs_are_idle(const ReplayJob& job, const std::vector<std::string>& names) {
+  return !job.inputs.empty() && job.may_be_idle.contains(JobPart::inputs) &&
+         std::find(names.begin(), names.end(), "") == names.end();
+}
+
+Expected<std::vector<std::size_t>> find_inputs(const Recording& recording, const std::vector<std::string>& given,
+                                               const ReplayJob& job, const std::vector<std::string>& names) {
+  if (!given.empty()) {
+    if (given.size() != names.size())
+      return fail(ErrorCode::usage,
+                  fmt::format("the algorithm has {} input{}, and {} stream{} given with --in", names.size(),
+                              names.size() == 1 ? "" : "s", given.size(), given.size() == 1 ? " is" : "s are"),
+                  job.algorithm.path);
+    return find_streams(recording, given);
   }
   // One input and one stream: no name is needed.
   if (names.size() == 1 && recording.streams().size() == 1) return std::vector<std::size_t>{0};
@@ -50,25 +56,39 @@ Expected<std::vector<std::size_t>> find_inputs(const Recording& recording, const
   return find_streams(recording, names);
 }
 
-// The streams for inputs of these names (empty: the algorithm does not name it). Metadata that cannot be read are no
-// reason to take bytes for something else than they are.
-Expected<std::vector<std::size_t>> streams_for(const Recording& recording, const ReplayJob& job,
-                                               const std::vector<std::string>& names) {
-  auto streams = find_inputs(recording, job, names);
+// Takes the streams for inputs of these names (empty: the algorithm does not name it). Metadata that cannot be read are
+// no reason to take bytes for something else than they are.
+Expected<void> take_streams(const Recording& recording, const ReplayJob& job, const std::vector<std::string>& names,
+                            Started& started) {
+  const bool is_idle = inputs_are_idle(job, names);
+  if (is_idle) started.idle.insert(JobPart::inputs);
+  auto streams = find_inputs(recording, is_idle ? std::vector<std::string>() : job.inputs, job, names);
   if (!streams) return fail(streams);
   for (const std::size_t stream : *streams)
     if (const auto& error = recording.streams()[stream].metadata_error) return tl::unexpected<Error>(*error);
-  return streams;
+  started.streams = std::move(*streams);
+  return {};
 }
 
-// Only the library itself tells which of these it has a use for.
-Expected<void> refuse_idle(const Algorithm& library, const ReplayJob& job) {
+// What of the job what runs has no use for. Of a library only the library itself can tell.
+Expected<void> note_idle(const ReplayJob& job, bool has_arms_functions, Started& started) {
+  using Kind = AlgorithmSpec::Kind;
   const AlgorithmSpec& spec = job.algorithm;
-  if (job.may_be_idle) return {};
-  if (library.has_arms_functions() && !spec.configuration.empty())
-    return fail(ErrorCode::usage, "a library with Arm's three functions takes no configuration", spec.path);
-  if (!library.has_arms_functions() && spec.arm_output.max_bytes > 0)
-    return fail(ErrorCode::usage, "the library says itself what it puts out: STREAM:BYTES has no effect", spec.path);
+  const bool is_library = spec.kind == Kind::library;
+  const auto note = [&](JobPart part, const char* why) -> Expected<void> {
+    started.idle.insert(part);
+    if (job.may_be_idle.contains(part)) return {};
+    return fail(ErrorCode::usage, why, spec.path);
+  };
+  if (!spec.configuration.empty() && (has_arms_functions || (!is_library && spec.kind != Kind::worker)))
+    if (auto noted =
+            note(JobPart::configuration, is_library ? "a library with Arm's three functions takes no configuration"
+                                                    : "models and pipelines take no configuration");
+        !noted)
+      return noted;
+  if (spec.arm_output.max_bytes > 0 && !has_arms_functions)
+    return note(JobPart::arm_output, is_library ? "the library says itself what it puts out: STREAM:BYTES has no effect"
+                                                : "STREAM:BYTES is for libraries with Arm's three functions");
   return {};
 }
 
@@ -89,10 +109,11 @@ Expected<Started> start_library(const Recording& recording, const ReplayJob& job
     return fail(ErrorCode::usage,
                 "a library with Arm's three functions does not say what it puts out: give --out STREAM:BYTES",
                 spec.path);
-  if (auto used = refuse_idle(**algorithm, job); !used) return fail(used);
-  auto streams = streams_for(recording, job, (*algorithm)->inputs());
-  if (!streams) return fail(streams);
-  return Started{std::move(*algorithm), std::move(*streams)};
+  Started started;
+  started.algorithm = std::move(*algorithm);
+  if (auto noted = note_idle(job, started.algorithm->has_arms_functions(), started); !noted) return fail(noted);
+  if (auto taken = take_streams(recording, job, started.algorithm->inputs(), started); !taken) return fail(taken);
+  return started;
 }
 
 Expected<Started> start_worker(const Recording& recording, const ReplayJob& job) {
@@ -105,9 +126,11 @@ Expected<Started> start_worker(const Recording& recording, const ReplayJob& job)
   // A worker's names for its inputs are its own where the recording does not have them.
   std::vector<std::string> names = (*algorithm)->inputs();
   if (names.size() == 1 && !recording.find_stream(names[0])) names[0] = "";
-  auto streams = streams_for(recording, job, names);
-  if (!streams) return fail(streams);
-  return Started{std::move(*algorithm), std::move(*streams)};
+  Started started;
+  if (auto noted = note_idle(job, false, started); !noted) return fail(noted);
+  if (auto taken = take_streams(recording, job, names, started); !taken) return fail(taken);
+  started.algorithm = std::move(*algorithm);
+  return started;
 }
 
 Expected<Started> start_model_or_pipeline(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
@@ -118,14 +141,16 @@ Expected<Started> start_model_or_pipeline(const Recording& recording, const Repl
     if (!inputs) return fail(inputs);
     names = std::move(*inputs);
   }
-  auto streams = streams_for(recording, job, names);
-  if (!streams) return fail(streams);
+  Started started;
+  if (auto noted = note_idle(job, false, started); !noted) return fail(noted);
+  if (auto taken = take_streams(recording, job, names, started); !taken) return fail(taken);
   std::vector<const StreamInfo*> layouts;
-  for (const std::size_t stream : *streams) layouts.push_back(&recording.streams()[stream]);
+  for (const std::size_t stream : started.streams) layouts.push_back(&recording.streams()[stream]);
   if (spec.kind == AlgorithmSpec::Kind::pipeline) {
     auto made = make_pipeline(spec.path, layouts, {spec.engine, spec.timeout, spec.memory_limit, fill_memory});
     if (!made) return fail(made);
-    return Started{std::move(*made), std::move(*streams)};
+    started.algorithm = std::move(*made);
+    return started;
   }
   ModelOptions options;
   options.model = spec.path;
@@ -134,7 +159,8 @@ Expected<Started> start_model_or_pipeline(const Recording& recording, const Repl
   ModelInfo info;
   auto made = make_model_pipeline(options, *layouts[0], info);
   if (!made) return fail(made);
-  return Started{std::move(*made), std::move(*streams)};
+  started.algorithm = std::move(*made);
+  return started;
 }
 
 Expected<Started> start(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
@@ -216,27 +242,29 @@ Expected<void> take_clocks(const Recording& recording, const Started& started, O
   return outputs.add_clocks(streams[from].clocks, recording.streams()[from].tick_frequency());
 }
 
-// Which of the outputs the file describes: the only one, else that of its name.
-Expected<std::size_t> described_output(const std::vector<OutputPort>& outputs, const std::filesystem::path& file) {
+// Which of the outputs the file describes: the only one, else that of its name; none is an error. If it is for others,
+// too: that of its name, or the only one, which has no metadata of its own; or none.
+Expected<std::optional<std::size_t>> described_output(const std::vector<OutputPort>& outputs, const ReplayJob& job) {
+  const auto& file = job.out_metadata;
   auto text = read_small_file(file, limits::max_metadata_bytes);
   if (!text) return fail(text);
   const auto metadata = Metadata::parse(*text, file);
   if (!metadata) return fail(metadata);
-  std::size_t index = 0;
-  if (outputs.size() > 1) {
-    const auto found =
-        std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == metadata->name; });
-    if (found == outputs.end()) {
-      std::vector<std::string> names;
-      names.reserve(outputs.size());
-      for (const auto& port : outputs) names.push_back(port.name);
-      return fail(
-          ErrorCode::usage,
-          fmt::format("the metadata of '{}' are of none of the outputs {}", metadata->name, fmt::join(names, ", ")),
-          file);
-    }
-    index = static_cast<std::size_t>(found - outputs.begin());
+  const bool is_for_others = job.may_be_idle.contains(JobPart::out_metadata);
+  const auto found =
+      std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == metadata->name; });
+  const bool takes_any = outputs.size() == 1 && (!is_for_others || outputs[0].metadata.empty());
+  if (found == outputs.end() && !takes_any) {
+    if (is_for_others) return std::nullopt;
+    std::vector<std::string> names;
+    names.reserve(outputs.size());
+    for (const auto& port : outputs) names.push_back(port.name);
+    return fail(
+        ErrorCode::usage,
+        fmt::format("the metadata of '{}' are of none of the outputs {}", metadata->name, fmt::join(names, ", ")),
+        file);
   }
+  const auto index = found == outputs.end() ? 0 : static_cast<std::size_t>(found - outputs.begin());
   // What has metadata of its own has outputs of one size.
   const OutputPort& port = outputs[index];
   if (!port.metadata.empty() && port.max_bytes % metadata->sample_bytes != 0)
@@ -247,22 +275,23 @@ Expected<std::size_t> described_output(const std::vector<OutputPort>& outputs, c
   return index;
 }
 
-Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, const Started& started,
+Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, Started& started,
                                         std::vector<std::string>& notes) {
   std::vector<StreamDescription> streams;
   const StreamInfo& input = recording.streams()[started.streams[0]];
-  std::size_t described = 0;
+  std::optional<std::size_t> described;
   if (!job.out_metadata.empty()) {
-    auto found = described_output(started.algorithm->outputs(), job.out_metadata);
+    auto found = described_output(started.algorithm->outputs(), job);
     if (!found) return fail(found);
     described = *found;
+    if (!described) started.idle.insert(JobPart::out_metadata);
   }
   for (const auto& port : started.algorithm->outputs()) {
     if (auto ok = check_stream_name(port.name); !ok) {
       ok.error().message = "the algorithm's output cannot be recorded: " + ok.error().message;
       return fail(ok);
     }
-    auto description = describe_output(port, recording, input, streams.size() == described ? job.out_metadata : "");
+    auto description = describe_output(port, recording, input, described == streams.size() ? job.out_metadata : "");
     if (!description) return fail(description);
     streams.push_back(std::move(*description));
   }
@@ -376,6 +405,7 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
       outputs.emplace(std::move(*created));
       result.files = outputs->files();
     }
+    if (i == 0) result.idle = started->idle;
     auto run = run_replay(recording, *started->algorithm, outputs ? &*outputs : nullptr, options);
     if (!run) return fail(run);
     if (outputs) {

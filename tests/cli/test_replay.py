@@ -63,7 +63,18 @@ class Replay(Case):
             self.assertIn("the library says itself what it puts out", err)
             run("replay", self.path("ab.sdsz"), "-a", TABLE, "--config", "x", *place)
         # Of two they are for the one that has a use for them.
-        self.replay("--a", ECHO, "--b", ECHO, "--out", "Sum:4", "--config", "x")
+        pipeline = self.write("w.yml", "pipeline:\n  name: W\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        for other in (pipeline, ECHO):
+            for sides in ((ECHO, other), (other, ECHO)):
+                self.replay("--a", sides[0], "--b", sides[1], "--out", "Sum:4", expect=1 if other == pipeline else 0)
+                _, err = self.replay("--a", sides[0], "--b", sides[1], "--out", "Sum:4", "--config", "x", expect=2)
+                self.assertIn("no configuration", err)
+                _, err = self.replay("--a", sides[0], "--b", sides[1], "--out", "Sum:4", "--engine", "tflm", expect=2 if other == ECHO else 1)
+                self.assertEqual("--engine has no effect on what runs here" in err, other == ECHO)
+        _, err = self.replay("--a", pipeline, "--b", pipeline, "--out", "Sum:4", expect=2)
+        self.assertIn("STREAM:BYTES is for libraries with Arm's three functions", err)
+        _, err = run("replay", self.path("ab.sdsz"), "--a", TABLE, "--b", TABLE, "--out", "Text:64", expect=2)
+        self.assertIn("the library says itself what it puts out", err)
         pipeline = self.write("p.yml", "pipeline:\n  name: W\n  input: In\n  stages:\n    - window: {length: 3}\n"
                               f"    - algorithm: {ECHO}\n      output: {{type: uint32}}\n      config: x\n")
         _, err = self.replay("-p", pipeline, expect=3)

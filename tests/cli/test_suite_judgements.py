@@ -4,7 +4,7 @@ import os
 import struct
 
 from harness import BUILD, main, plain, run
-from suite_case import COPIES, ECHO, SuiteCase
+from suite_case import COPIES, ECHO, YAML, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
 
@@ -41,7 +41,77 @@ class SuiteJudgements(SuiteCase):
         case = "    - {name: c, recordings: In.0.sds, repeat: 2%s}\n"
         test = self.results(self.suite(case % ", config: x"), expect=1)[0]
         self.assertIn("a library with Arm's three functions takes no configuration", test["reasons"][0])
-        run("test", self.suite(case % "", f"algorithm: {ECHO}, out: 'Sum:4', config: x"))
+
+    def test_a_default_is_for_the_cases_that_it_fits(self):
+        """Each with a case that it fits, one that it does not fit, and then without the first."""
+        table = os.path.join(BUILD, "lib", "table_algorithm.so")
+        for name, text in (("A", b"a"), ("B", b"b")):
+            self.write(f"{name}.0.sds", plain((1, text), (2, text)))
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("ab.sdsz"))
+        self.write("M.0.sds", plain((1, b"\1\2"), (2, b"\3\4")))
+        self.write("M.sds.yml", "sds:\n  name: M\n  sample-frequency: 100\n  content:\n    - {value: x, type: uint8_t}\n    - {value: y, type: uint8_t}\n")
+        self.write("p.yml", "pipeline:\n  name: Key\n  input: M\n  stages:\n    - window: {length: 1}\n      record: Scores\n    - argmax: true\n")
+        self.write("q.yml", "pipeline:\n  name: Key\n  input: M\n  stages:\n    - window: {length: 1}\n")
+        self.write("Total.yml", YAML.format("Sum", "total", "uint32_t"))
+        arms = "    - {name: a, recordings: In.0.sds, repeat: 2, algorithm: %s%s}\n"
+        library = "    - {name: b, recordings: ab.sdsz, repeat: 2, algorithm: %s%s}\n"
+        pipeline = "    - {name: c, recordings: M.0.sds, repeat: 2, pipeline: %s.yml%s}\n"
+        echo = arms % (ECHO, ", out: 'Sum:4'")
+        for default, fits, other in (
+                ("config: k", library % (table, ""), echo), ("out: 'Sum:4'", arms % (ECHO, ""), library % (table, "")),
+                ("out: 'Sum:4'", arms % (ECHO, ""), library % (table, ", config: k")), ("config: k", library % (table, ""), pipeline % ("p", "")),
+                ("in: In", echo, pipeline % ("p", "")), ("in: In", echo, library % (table, "")),
+                ("out-yaml: Total.yml", echo, pipeline % ("p", "")), ("out-yaml: Total.yml", echo, pipeline % ("q", "")),
+                ("yaml: In.sds.yml", echo, library % (table, "")), ("yaml: In.sds.yml", echo, pipeline % ("p", ""))):
+            key = default.split(":")[0]
+            for cases in (fits + other, other + fits):
+                self.results(self.suite(cases, default))
+            text = self.suite(other, default)
+            if key == "config" and "pipeline" in other:
+                self.assertIn("line 3: 'config:' has no effect in any case without 'algorithm:' or 'worker:'", run("test", text, expect=3)[1])
+                continue
+            self.assertEqual(self.results(text, expect=1)[0]["reasons"], [f"'{key}:' of the defaults has no effect in any test"])
+        # What the defaults name with what runs is for it.
+        self.write("N.0.sds", self.read("M.0.sds"))
+        self.write("N.sds.yml", self.read("M.sds.yml").replace(b"name: M", b"name: N"))
+        run("pack", self.path("M.0.sds"), self.path("N.0.sds"), "-o", self.path("mn.sdsz"))
+        both = "    - {name: c, recordings: mn.sdsz, expected: '{case}.sdsz'%s}\n"
+        run("test", self.suite(both % "", "pipeline: q.yml, in: N"), "--update")
+        # Another case's pipeline takes what it names itself.
+        self.assertEqual(self.results(self.suite("    - {name: a, recordings: In.0.sds, repeat: 2, algorithm: %s, out: 'Sum:4'}\n" % ECHO +
+                                                 "    - {name: d, recordings: mn.sdsz, repeat: 2, pipeline: q.yml}\n", "in: In"))[1]["status"], "passed")
+
+    def test_a_case_takes_any_default_back(self):
+        defaults = (f"algorithm: {ECHO}, out: 'Sum:4', in: In, expected: e.sdsz, compare: Sum, tolerance: {{sum: 1}}, judge: Sum, label: x, "
+                    "accept: {x: [class 1, class 3, class 6]}, classes: [b], decide: event, none: b, limits: {accuracy: 1, p50-us: 1e9}, yaml: In.sds.yml")
+        run("test", self.suite("    - {name: a, recordings: In.0.sds}\n", defaults), "--update")
+        first = "    - {name: a, recordings: In.0.sds}\n"
+        for key in ("in: []", "expected: ''", "expected:", "compare: []", "tolerance: {}", "tolerance: {sum: ''}", "judge: ''", "classes: []",
+                    "label: ''", "none: ''", "yaml: ''", "limits: {}", "limits: {accuracy: ''}", "compare: ''"):
+            self.results(self.suite(first + "    - {name: b, recordings: In.0.sds, repeat: 2, %s}\n" % key, defaults))
+        # One of alternatives stands for the others.
+        self.results(self.suite(first + "    - {name: b, recordings: In.0.sds, label-from-file: true, accept: {'0': [class 1, class 3, class 6]}}\n", defaults))
+        # Where the defaults say nothing there is nothing to take back; empty defaults say nothing.
+        for key in ("expected: ''", "expected:", "accept: {}", "limits: {}", "tolerance: {}", "compare: []", "yaml:", "config: ''", "limits: {p50-us: ''}"):
+            name = "p50-us" if "p50" in key else key.split(":")[0]
+            self.assertIn(f"line 5: '{name}:' is empty", run("test", self.suite("    - {name: b, recordings: In.0.sds, repeat: 2, %s}\n" % key), expect=3)[1])
+            self.assertIn(f"line 3: '{name}:' is empty",
+                          run("test", self.suite("    - {name: b, recordings: In.0.sds, repeat: 2}\n", f"algorithm: {ECHO}, out: 'Sum:4', {key}"), expect=3)[1])
+
+    def test_what_is_accepted_for_a_label_that_no_recording_has_is_an_error(self):
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint16_t}\n    - {value: b, type: uint16_t}\n")
+        case = "    - {name: c, recordings: 'In.[01].sds', label-from-file: true%s}\n"
+        accepts = "accept: {'0': [a], '1': [a], '7': [a]}"
+        defaults = f"algorithm: {ECHO}, out: 'Sum:4', "
+        for cases, said, whose in ((case % (", " + accepts), "", "the case c"), (case % "", accepts, "the defaults")):
+            suite = self.suite(cases, defaults + said)
+            for test in self.results(suite, expect=1):
+                self.assertEqual(test["reasons"], [f"'accept:' of '7' of {whose} has no effect in any test"])
+            # A part of the tests does not tell; the whole does.
+            for i in (1, 2):
+                run("test", suite, "--shard", f"{i}/2", "--results", self.path(f"p{i}.json"), "--force")
+            self.assertIn("has no effect in any test", run("test", "merge", self.path("p1.json"), self.path("p2.json"), expect=1)[0])
+        self.results(self.suite(case % "" + "    - {name: d, recordings: In.1.sds, label: '7'}\n", defaults + accepts))
 
     def test_numbers_of_classes_and_areas_under_curves_are_exact(self):
         n = 2**60
@@ -114,7 +184,7 @@ class SuiteJudgements(SuiteCase):
                               ("limits: {memory-mib: 0}", "'memory-mib: 0' must be above 0"),
                               ("expected: ''", "'expected:' is empty"), ("label: ''", "'label:' is empty"), ("in: []", "'in:' is empty"),
                               ("out-yaml: ''", "'out-yaml:' is empty"),
-                              ("label: sum, accept: {nosie: [sum]}", "'accept:' of 'nosie' has no effect: the label is 'sum'")):
+                              ("label: sum, accept: {nosie: [sum]}", "'nosie:' has no effect without 'label: nosie'")):
             self.assertIn("suite.yml: line 5: " + message, run("test", self.suite(case % keys), expect=3)[1])
         self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
         self.assertIn("line 5: 'input-buffer-bytes:' has no effect without 'algorithm:'",

@@ -411,12 +411,14 @@ class Suites(SuiteCase):
     def test_a_case_adds_to_the_defaults_key_by_key(self):
         defaults = f"algorithm: {ECHO}, out: 'Sum:4', limits: {{p50-us: 0.000001, p99-us: 1e9}}"
         case = "    - {name: c, recordings: In.0.sds, limits: %s}\n"
-        for own, above in (("{max-us: 1e9}", True), ("{}", True), ("{p50-us: 1e9}", False)):
-            reasons = self.results(self.suite(case % own, defaults), expect=1 if above else 0)[0]["reasons"]
-            self.assertEqual([r.split(" is ")[0] for r in reasons], ["p50"] if above else [])
+        other = "    - {name: d, recordings: In.1.sds, limits: {p50-us: 1e9}}\n"  # what the defaults say has an effect there
+        for own, above in (("{max-us: 1e9}", True), ("{}", False), ("{p50-us: ''}", False), ("{p50-us: 1e9}", False)):
+            tests = self.results(self.suite(case % own + other, defaults), expect=1 if above else 0)
+            self.assertEqual([r.split(" is ")[0] for r in tests[0]["reasons"]], ["p50"] if above else [])
+            self.assertEqual(tests[1]["reasons"], [])
         run("test", self.suite("    - {name: c, recordings: In.0.sds, expected: e.sdsz}\n"), "--update")
         self.write("In.0.sds", plain((1, b"\x09")))
-        defaults = f"algorithm: {ECHO}, out: 'Sum:4', expected: e.sdsz, tolerance: {{none: 1}}"
+        defaults = f"algorithm: {ECHO}, out: 'Sum:4', expected: e.sdsz, tolerance: {{none: 1}}"  # of no channel
         test = self.results(self.suite("    - {name: c, recordings: In.0.sds, tolerance: {sum: 9}}\n", defaults), expect=1)[0]
         self.assertIn("there is no channel 'none' for the tolerance given", test["reasons"][0])
         endless = "&a {name: *a, limits: *a}"
@@ -427,7 +429,7 @@ class Suites(SuiteCase):
                 ("    - {recordings: In.0.sds}\n", "line 5: a case needs 'name:'"),
                 ("    - {name: c, recordings: 'No.*.sds'}\n", "line 5: no recording matches 'No.*.sds'"),
                 ("    - {name: c, recordings: In.0.sds, expect: x}\n", "a case has no key 'expect'"),
-                ("    - {name: c, recordings: In.0.sds, model: m.tflite}\n", "line 5: a case needs one of algorithm"),
+                ("    - {name: c, recordings: In.0.sds, model: m.tflite, algorithm: x.so}\n", "line 5: a case needs one of algorithm"),
                 ("    - {name: c, recordings: In.0.sds, out: Sum}\n", "line 5: 'out: Sum' is not STREAM:BYTES"),
                 ("    - {name: c, recordings: In.0.sds}\n    - {name: c, recordings: In.1.sds}\n", "line 6: two cases are named 'c'"),
                 ("    - {name: c, recordings: In.0.sds, limits: {speed: 1}}\n", "'limits' has no key 'speed'"),

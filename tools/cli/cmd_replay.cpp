@@ -5,6 +5,7 @@
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "command.hpp"
 #include "damage_text.hpp"
@@ -110,7 +111,7 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   if (o.a.empty()) {
     const bool has_stages = spec.kind == AlgorithmSpec::Kind::model || spec.kind == AlgorithmSpec::Kind::pipeline;
     const char* idle = has_stages && !o.configuration.empty()                               ? "--config"
-                       : !has_stages && !o.engine.empty()                                   ? "--engine"
+                       : spec.engine != o.engine && !o.engine.empty()                       ? "--engine"
                        : spec.kind != AlgorithmSpec::Kind::library && !o.out_stream.empty() ? "--out"
                                                                                             : nullptr;
     if (idle != nullptr)
@@ -136,7 +137,6 @@ Expected<ReplayJob> make_job(const Options& o, const std::string& algorithm) {
   job.if_exists = o.force ? IfExists::overwrite : IfExists::fail;
   job.repeat = std::max(o.repeat, o.require_identical ? 2u : 1u);
   job.check_reset = o.check_reset;
-  job.may_be_idle = !o.a.empty();  // each may have an effect on one of the two
   // As with input buffers: of --a and --b for those that have stages, and an error where none has.
   const auto has_stages = [](const AlgorithmSpec& s) {
     return s.kind == AlgorithmSpec::Kind::model || s.kind == AlgorithmSpec::Kind::pipeline;
@@ -208,16 +208,23 @@ int replay_one(const Options& o, const std::string& algorithm, const Recording& 
 }
 
 int replay_both(const Options& o, const Recording& recording) {
+  const auto takes_engine = [](const std::string& text) {
+    return parse_algorithm(text).engine.empty() && !is_library(text);
+  };
+  if (!o.engine.empty() && !takes_engine(o.a) && !takes_engine(o.b))
+    return fail_with({ErrorCode::usage, "--engine has no effect on what runs here", {}, {}});
   const auto scratch = ScratchFolder::create();
   if (!scratch) return fail_with(scratch.error());
   const auto pool = make_worker_pool(o.threads);
   nlohmann::json json;
   std::vector<Recording> outputs;
   bool ok = true;
+  std::set<JobPart> may_be_idle{JobPart::configuration, JobPart::arm_output};
   for (const auto* side : {"a", "b"}) {
     const std::string& algorithm = *side == 'a' ? o.a : o.b;
     auto job = make_job(o, algorithm);
     if (!job) return fail_with(job.error());
+    job->may_be_idle = may_be_idle;
     job->executor = pool.get();
     job->output = (o.output.empty() ? scratch->path() : o.output) / (std::string(side) + ".sdsz");
     if (!o.output.empty()) {
@@ -229,6 +236,7 @@ int replay_both(const Options& o, const Recording& recording) {
     if (!result) return fail_with(result.error());
     progress.reset();
     for (const auto& note : result->notes) warn(fmt::format("{}: {}", side, note));
+    for (const auto part : result->idle) may_be_idle.erase(part);  // it must have an effect on one of the two
     ok = ok && result->ok();
     if (o.output.empty()) result->files.clear();  // they are gone when this ends
     if (o.json) {

@@ -344,6 +344,7 @@ int run_suite(const Options& o) {
     if (auto ok = refuse_shared(*suite, all); !ok) return fail_with(ok.error());
   auto results = Runner(o, *suite, std::move(chosen)).run();
   if (!results) return fail_with(results.error());
+  if (o.shard.empty() && o.filter.empty()) fail_idle_settings(*results);
   return report(std::move(*results), o.outputs, o.shard.empty() ? nullptr : &part);
 }
 

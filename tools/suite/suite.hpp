@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct TestLabel {
   std::string label;                                        ///< the right answer; empty: the test has no label
   bool from_file = false;                                   ///< the right answer is the label in the recording's name
   std::map<std::string, std::vector<std::string>> accepts;  ///< classes that are right for a label, if not its own name
+  std::set<std::string> default_accepts;                    ///< labels of `accepts` that the defaults name
   std::string output;                ///< stream that is judged; empty: the algorithm's first output
   std::vector<std::string> classes;  ///< names of its values; empty: its channels
   Decide decide = Decide::mean;
@@ -47,6 +49,7 @@ struct TestSpec {
   std::string name;  ///< "case/recording"
   std::filesystem::path recording;
   std::optional<std::filesystem::path> metadata;
+  bool metadata_may_be_idle = false;  ///< they are for others, too: where the recording has some, for that of its name
   ReplayJob job;
   std::filesystem::path expected;  ///< recorded outputs to compare with; empty: none
   CompareOptions tolerances;
@@ -61,6 +64,9 @@ struct Suite {
   std::vector<TestSpec> tests;  ///< in a stable order: that of the file, recordings by name
   std::vector<std::string> notes;
 };
+
+/// How suites call it: "config"
+const char* key_of(JobPart part);
 
 /// Reads a suite file and looks up its recordings. Paths in it are relative to its folder. Errors name the line.
 Expected<Suite> load_suite(const std::filesystem::path& path);
@@ -95,6 +101,8 @@ struct TestResult {
   std::string output_fingerprint;
   std::uint64_t executions = 0;
   double recorded_seconds = 0;
+  std::set<std::string> useful;                ///< what the suite says for several tests, and has an effect in this one
+  std::set<std::string> idle;                  ///< and what has none
   std::vector<DecisionCount> decision_counts;  ///< all decisions
   std::vector<Decision> decisions;             ///< of very many the first ones
   // Measured:
@@ -146,6 +154,10 @@ struct SuiteSummary {
   double recorded_seconds = 0;
   double wall_seconds = 0;  ///< sum over tests
 };
+
+/// Of all results of a suite: what it says without effect in any test fails those for which it says it. Tests that did
+/// not run might have had a use for it.
+void fail_idle_settings(std::vector<TestResult>& results);
 
 SuiteSummary summarize(const std::vector<TestResult>& results);
 

@@ -12,6 +12,7 @@
 #include "sds/format/yaml_map.hpp"
 #include "sds/player/fingerprint.hpp"
 #include "suite.hpp"
+#include "suite_defaults.hpp"
 
 namespace sds {
 
@@ -29,109 +30,78 @@ class SuiteReader {
     top.finish();
     suite_.name = yaml_string(map.need("name"), "name");
     (void)map.string("description", "");
-    const YAML::Node defaults = map.find("defaults");
-    if (defaults.IsDefined() && !defaults.IsMap()) yaml_problem(defaults, "'defaults:' must be a mapping");
+    defaults_.emplace(map.find("defaults"));
     const YAML::Node cases = map.need("cases");
     map.finish();
     if (!cases.IsSequence() || cases.size() == 0) yaml_problem(cases, "'cases:' must be a list of at least one case");
     std::set<std::string> names;
     for (const auto& node : cases) {
       if (!node.IsMap()) yaml_problem(node, "a case must be a mapping of keys to values");
-      refuse_empty(node, defaults);
-      read_case(with_defaults(node, defaults, true), node, names);
+      read_case(node, names);
     }
-    if (defaults.IsDefined()) refuse_idle_defaults(defaults);
+    defaults_->finish();
     refuse_expected_recordings();
     return std::move(suite_);
   }
 
  private:
-  // What the case does not say, the defaults do: `by_key` also within a mapping that both have, such as limits.
-  static YAML::Node with_defaults(const YAML::Node& own, const YAML::Node& defaults, bool by_key) {
-    YAML::Node merged(YAML::NodeType::Map);
-    for (const auto& item : own) merged[item.first] = item.second;
-    for (const auto& item : defaults) {
-      const YAML::Node mine = own[item.first.Scalar()];
-      if (!mine.IsDefined()) {
-        merged[item.first.Scalar()] = item.second;
-      } else if (by_key && mine.IsMap() && item.second.IsMap()) {
-        merged[item.first.Scalar()] = with_defaults(mine, item.second, false);
-      }
-    }
-    return merged;
-  }
-
-  void read_case(const YAML::Node& node, const YAML::Node& where, std::set<std::string>& names) {
-    YamlMap map(node, "a case", where);
+  void read_case(const YAML::Node& own, std::set<std::string>& names) {
+    YAML::Node node = defaults_->merge(own);
+    YamlMap map(node, "a case", own);
     TestSpec test;
     test.suite = suite_.name;
     test.case_name = yaml_string(map.need("name"), "name");
-    if (auto ok = check_stream_name(test.case_name); !ok) yaml_problem(where, ok.error().message);
-    if (test.case_name.starts_with('.')) yaml_problem(where, "a case's name must not begin with a dot");
+    if (auto ok = check_stream_name(test.case_name); !ok) yaml_problem(own, ok.error().message);
+    if (test.case_name.starts_with('.')) yaml_problem(own, "a case's name must not begin with a dot");
     if (!names.insert(test.case_name).second)
-      yaml_problem(where, fmt::format("two cases are named '{}'", test.case_name));
+      yaml_problem(own, fmt::format("two cases are named '{}'", test.case_name));
     const std::vector<std::string> patterns = yaml_strings(map.need("recordings"), "recordings");
     if (const auto yaml = map.string("yaml", ""); !yaml.empty()) test.metadata = resolve(yaml);
-    read_algorithm(map, where, test.job);
-    test.job.inputs = map.strings("in");
-    test.job.repeat = static_cast<unsigned>(map.integer("repeat", 1, 1, 100));
-    test.job.check_reset = map.flag("check-reset", false);
+    test.metadata_may_be_idle = defaults_->has_given("yaml");
     const std::string expected = map.string("expected", "");
+    read_what_runs(map, own, test.job.algorithm);
+    read_right_answer(map, own, test.label);
+    refuse_idle(node, own, test, expected.empty());
+    read_job(map, test.job);
     test.tolerances.streams = name_pairs(map.strings("compare"));
     test.tolerances.channels = name_pairs(map.strings("compare-channels"));
     read_tolerances(map, test.tolerances);
-    read_label(map, where, test.label);
+    read_label(map, test.label);
     read_limits(map, test.limits);
     test.allow_damage = map.flag("allow-damage", false);
     map.finish();
-    refuse_of_other_kinds(where, test.job.algorithm.kind);
-    const bool has_label = !test.label.label.empty() || test.label.from_file;
-    refuse_idle(where, {"tolerance", "relative-tolerance", "compare", "compare-channels"},
-                "expected:", expected.empty());
-    refuse_idle(where, {"judge", "classes", "decide", "accept"}, "label:", !has_label);
-    refuse_idle(where, {"none"}, "decide: event", test.label.decide != TestLabel::Decide::event || !has_label);
-    refuse_idle(where["limits"], {"accuracy"}, "label:", !has_label);
-    if (!test.label.label.empty() && where["accept"].IsDefined())
-      for (const auto& item : where["accept"])
-        if (item.first.Scalar() != test.label.label)
-          yaml_problem(item.first, fmt::format("'accept:' of '{}' has no effect: the label is '{}'",
-                                               item.first.Scalar(), test.label.label));
-    if (expected.empty() && !has_label && test.job.repeat == 1 && !test.job.check_reset && !test.limits.any())
+    defaults_->end_case();
+    if (expected.empty() && !test.label.is_there() && test.job.repeat == 1 && !test.job.check_reset &&
+        !test.limits.any())
       suite_.notes.push_back(
           fmt::format("case {} expects nothing: it only shows that the algorithm does not fail", test.case_name));
-    add_tests(test, patterns, expected, where);
+    add_tests(test, patterns, expected, own);
   }
 
-  // What a case itself says must have an effect there, and what the defaults say in one of the cases.
-  void refuse_idle(const YAML::Node& where, std::initializer_list<const char*> keys, const char* needed, bool is_idle) {
-    for (const char* key : keys) {
-      if (!is_idle) {
-        useful_.insert(key);
-      } else if (where.IsDefined() && where[key].IsDefined()) {
-        yaml_problem(where[key], fmt::format("'{}:' has no effect without '{}'", key, needed));
-      } else {
-        idle_.emplace(key, needed);
-      }
-    }
-  }
-  void refuse_idle_defaults(const YAML::Node& defaults) const {
-    for (const auto& [key, needed] : idle_) {
-      if (useful_.contains(key)) continue;
-      const bool is_limit = key == "accuracy" && defaults["limits"].IsDefined();
-      const YAML::Node value = is_limit ? defaults["limits"][key] : defaults[key];
-      if (value.IsDefined())
-        yaml_problem(value, fmt::format("'{}:' has no effect in any case without '{}'", key, needed));
-    }
+  void refuse_idle(YAML::Node& node, const YAML::Node& own, const TestSpec& test, bool expects_nothing) {
+    using Kind = AlgorithmSpec::Kind;
+    const Kind kind = test.job.algorithm.kind;
+    const bool has_stages = kind == Kind::model || kind == Kind::pipeline;
+    const auto refuse = [&](bool is_idle, const std::vector<std::string>& keys, const char* needed) {
+      if (is_idle) defaults_->refuse(node, own, keys, needed);
+    };
+    refuse(has_stages, {"config"}, "algorithm:' or 'worker:");
+    refuse(!has_stages, {"engine"}, "model:' or 'pipeline:");
+    refuse(kind != Kind::library, {"out", "input-buffer-bytes"}, "algorithm:");
+    refuse(kind == Kind::model || kind == Kind::worker, {"memory-limit-mib"}, "algorithm:' or 'pipeline:");
+    refuse(expects_nothing, {"tolerance", "relative-tolerance", "compare", "compare-channels"}, "expected:");
+    refuse(!test.label.is_there(), {"judge", "classes", "decide", "accept", "limits.accuracy"}, "label:");
+    refuse(!test.label.is_there() || test.label.decide != TestLabel::Decide::event, {"none"}, "decide: event");
+    refuse_other_labels(node, own, test.label);
   }
 
-  // An empty value is for what the defaults say.
-  static void refuse_empty(const YAML::Node& where, const YAML::Node& defaults) {
-    for (const auto& item : where) {
-      const YAML::Node& value = item.second;
-      const bool is_empty = (value.IsScalar() && value.Scalar().empty()) || (value.IsSequence() && value.size() == 0);
-      if (is_empty && item.first.IsScalar() && !(defaults.IsDefined() && defaults[item.first.Scalar()].IsDefined()))
-        yaml_problem(value, fmt::format("'{}:' is empty", item.first.Scalar()));
-    }
+  // Of recordings that have their labels in their names, each test tells which of these it has.
+  void refuse_other_labels(YAML::Node& node, const YAML::Node& own, const TestLabel& label) {
+    if (label.label.empty() || !node["accept"].IsDefined()) return;
+    std::vector<std::string> others;
+    for (const auto& item : node["accept"])
+      if (item.first.Scalar() != label.label) others.push_back(item.first.Scalar());
+    for (const auto& other : others) defaults_->refuse(node, own, {"accept." + other}, "label: " + other);
   }
 
   // What --update records must not become a recording that a pattern finds.
@@ -148,49 +118,56 @@ class SuiteReader {
     }
   }
 
-  void refuse_of_other_kinds(const YAML::Node& where, AlgorithmSpec::Kind kind) {
-    using Kind = AlgorithmSpec::Kind;
-    const bool has_stages = kind == Kind::model || kind == Kind::pipeline;
-    refuse_idle(where, {"config"}, "algorithm:' or 'worker:", has_stages);
-    refuse_idle(where, {"engine"}, "model:' or 'pipeline:", !has_stages);
-    refuse_idle(where, {"out", "input-buffer-bytes"}, "algorithm:", kind != Kind::library);
-    refuse_idle(where, {"memory-limit-mib"}, "algorithm:' or 'pipeline:", kind == Kind::model || kind == Kind::worker);
-  }
-
-  void read_algorithm(YamlMap& map, const YAML::Node& where, ReplayJob& job) {
+  void read_what_runs(YamlMap& map, const YAML::Node& where, AlgorithmSpec& spec) {
     int kinds = 0;
     for (const char* kind : {"algorithm", "model", "pipeline", "worker"}) {
       const YAML::Node value = map.find(kind);
       if (!value.IsDefined()) continue;
       ++kinds;
       if (std::string_view(kind) == "worker") {
-        job.algorithm.kind = AlgorithmSpec::Kind::worker;
-        job.algorithm.command = yaml_strings(value, kind);
-        if (job.algorithm.command.empty()) yaml_problem(value, "'worker:' must be a command");
+        spec.kind = AlgorithmSpec::Kind::worker;
+        spec.command = yaml_strings(value, kind);
         continue;
       }
-      job.algorithm = parse_algorithm(yaml_string(value, kind));
-      if (std::string_view(kind) == "model") job.algorithm.kind = AlgorithmSpec::Kind::model;
-      if (std::string_view(kind) == "pipeline") job.algorithm.kind = AlgorithmSpec::Kind::pipeline;
-      job.algorithm.path = job.algorithm.kind == AlgorithmSpec::Kind::library ? find_library(job.algorithm.path)
-                                                                              : resolve(job.algorithm.path);
+      spec = parse_algorithm(yaml_string(value, kind));
+      if (std::string_view(kind) == "model") spec.kind = AlgorithmSpec::Kind::model;
+      if (std::string_view(kind) == "pipeline") spec.kind = AlgorithmSpec::Kind::pipeline;
+      spec.path = spec.kind == AlgorithmSpec::Kind::library ? find_library(spec.path) : resolve(spec.path);
     }
     if (kinds != 1)
       yaml_problem(where, "a case needs one of algorithm, model, pipeline and worker (in 'defaults:', or in the case)");
-    // What the defaults say is for other cases, too.
-    job.may_be_idle = !where["config"].IsDefined() && !where["out"].IsDefined();
+  }
+
+  void read_job(YamlMap& map, ReplayJob& job) {
     if (const auto engine = map.string("engine", ""); !engine.empty()) job.algorithm.engine = engine;
     job.algorithm.configuration = map.string("config", "");
     job.algorithm.timeout = std::chrono::milliseconds(map.integer("timeout-ms", 10000, 1, 86400000));
     job.algorithm.memory_limit = map.integer("memory-limit-mib", 2048, 0, 1 << 20) << 20;
     job.algorithm.input_buffer_bytes = map.integer("input-buffer-bytes", 0, 0, 1 << 25);
     if (const auto yaml = map.string("out-yaml", ""); !yaml.empty()) job.out_metadata = resolve(yaml);
+    job.inputs = map.strings("in");
+    job.repeat = static_cast<unsigned>(map.integer("repeat", 1, 1, 100));
+    job.check_reset = map.flag("check-reset", false);
+    read_out(map, job.algorithm);
+    // Whether these fit, only what runs can tell. Inputs are named together with what runs.
+    for (const auto part : {JobPart::configuration, JobPart::arm_output, JobPart::out_metadata})
+      if (defaults_->has_given(key_of(part))) job.may_be_idle.insert(part);
+    if (defaults_->has_given("in") && !defaults_->has_given(what_runs(map))) job.may_be_idle.insert(JobPart::inputs);
+  }
+
+  static std::string what_runs(YamlMap& map) {
+    for (const char* kind : {"algorithm", "model", "pipeline", "worker"})
+      if (map.find(kind).IsDefined()) return kind;
+    return "";
+  }
+
+  static void read_out(YamlMap& map, AlgorithmSpec& spec) {
     const YAML::Node out = map.find("out");
     if (!out.IsDefined()) return;
     const std::string text = yaml_string(out, "out");
     auto port = parse_output_port(text);
     if (!port) yaml_problem(out, fmt::format("'out: {}' {}", text, port.error().message));
-    job.algorithm.arm_output = std::move(*port);
+    spec.arm_output = std::move(*port);
   }
 
   static void read_tolerances(YamlMap& map, CompareOptions& options) {
@@ -213,22 +190,11 @@ class SuiteReader {
     return value;
   }
 
-  static void read_label(YamlMap& map, const YAML::Node& where, TestLabel& label) {
+  static void read_right_answer(YamlMap& map, const YAML::Node& where, TestLabel& label) {
     label.label = map.string("label", "");
     label.from_file = map.flag("label-from-file", false);
     if (label.from_file && !label.label.empty())
       yaml_problem(where, "a case has 'label:' or 'label-from-file:', not both");
-    const YAML::Node accepts = map.find("accept");
-    if (accepts.IsDefined()) {
-      if (!accepts.IsMap()) yaml_problem(accepts, "'accept:' must be a mapping of labels to classes");
-      for (const auto& item : accepts)
-        label.accepts[yaml_string(item.first, "accept")] = yaml_strings(item.second, "accept");
-    }
-    label.output = map.string("judge", "");
-    label.classes = map.strings("classes");
-    if (std::set<std::string>(label.classes.begin(), label.classes.end()).size() < label.classes.size())
-      yaml_problem(map.find("classes"), "'classes:' names one twice");
-    label.none = map.string("none", "none");
     const YAML::Node decide = map.find("decide");
     if (!decide.IsDefined()) return;
     const std::string text = yaml_string(decide, "decide");
@@ -241,6 +207,22 @@ class SuiteReader {
     } else {
       yaml_problem(decide, fmt::format("'decide: {}' must be mean, each or event", text));
     }
+  }
+
+  void read_label(YamlMap& map, TestLabel& label) {
+    const YAML::Node accepts = map.find("accept");
+    if (accepts.IsDefined()) {
+      if (!accepts.IsMap()) yaml_problem(accepts, "'accept:' must be a mapping of labels to classes");
+      for (const auto& item : accepts)
+        label.accepts[yaml_string(item.first, "accept")] = yaml_strings(item.second, "accept");
+      for (const auto& [name, classes] : label.accepts)
+        if (defaults_->has_given("accept." + name)) label.default_accepts.insert(name);
+    }
+    label.output = map.string("judge", "");
+    label.classes = map.strings("classes");
+    if (std::set<std::string>(label.classes.begin(), label.classes.end()).size() < label.classes.size())
+      yaml_problem(map.find("classes"), "'classes:' names one twice");
+    label.none = map.string("none", "none");
   }
 
   static std::optional<double> above_zero(YamlMap& map, const std::string& key) {
@@ -319,13 +301,26 @@ class SuiteReader {
 
   std::filesystem::path folder_;
   Suite suite_;
-  std::set<std::string> useful_;                                        // keys that have an effect in a case
-  std::map<std::string, std::string> idle_;                             // keys that have none, and what they need
+  std::optional<SuiteDefaults> defaults_;
   std::vector<std::filesystem::path> patterns_;                         // of recordings
   std::vector<std::pair<std::filesystem::path, YAML::Node>> expected_;  // and the case
 };
 
 }  // namespace
+
+const char* key_of(JobPart part) {
+  switch (part) {
+    case JobPart::configuration:
+      return "config";
+    case JobPart::inputs:
+      return "in";
+    case JobPart::arm_output:
+      return "out";
+    case JobPart::out_metadata:
+      break;
+  }
+  return "out-yaml";
+}
 
 Expected<Suite> load_suite(const std::filesystem::path& path) {
   Suite suite;

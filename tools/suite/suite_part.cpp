@@ -101,7 +101,9 @@ Expected<std::vector<TestResult>> PartsOfSuite::whole() const {
   if (const std::size_t tests = parts_.begin()->second.test_count; results_.size() != tests)
     return fail(ErrorCode::usage, fmt::format("{} of {} tests are there", results_.size(), tests));
   if (changed_) return misfit("its tests are not as they were written", *changed_);
-  return results_;
+  auto results = results_;
+  if (parts_.begin()->second.filter.empty()) fail_idle_settings(results);
+  return results;
 }
 
 }  // namespace sds

@@ -8,6 +8,8 @@
 #include "damage_text.hpp"
 #include "label_judge.hpp"
 #include "scratch_folder.hpp"
+#include "sds/format/file.hpp"
+#include "sds/format/limits.hpp"
 #include "sds/format/partial_file.hpp"
 #include "suite.hpp"
 
@@ -26,7 +28,12 @@ class Judge {
     judge_runs(job);
     judge_damage(recording);
     judge_limits(job.runs.front());
-    if (test_.label.is_there()) judge_label(test_, label_of(recording, job), outputs, result_);
+    note_settings(job.idle);
+    if (test_.label.is_there()) {
+      const std::string label = label_of(recording, job);
+      note_accepts(label);
+      judge_label(test_, label, outputs, result_);
+    }
     // Last: what fails by itself replaces no expectation.
     if (!test_.expected.empty()) judge_expected(outputs, update);
   }
@@ -34,6 +41,20 @@ class Judge {
   void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
 
  private:
+  // What the suite says for several tests, and only here it shows whether it has an effect.
+  void note_settings(const std::set<JobPart>& idle) {
+    for (const auto part : test_.job.may_be_idle)
+      (idle.contains(part) ? result_.idle : result_.useful).insert(fmt::format("'{}:' of the defaults", key_of(part)));
+  }
+  void note_accepts(const std::string& label) {
+    for (const auto& [name, classes] : test_.label.accepts) {
+      const bool is_default = test_.label.default_accepts.contains(name);
+      (name == label ? result_.useful : result_.idle)
+          .insert(fmt::format("'accept:' of '{}' of {}", name,
+                              is_default ? "the defaults" : "the case " + test_.case_name));
+    }
+  }
+
   [[nodiscard]] std::string label_of(const Recording& recording, const ReplayJobResult& job) const {
     if (!test_.label.from_file) return test_.label.label;
     const auto stream = recording.find_stream(job.inputs.front());
@@ -228,6 +249,36 @@ class Judge {
   TestResult& result_;
 };
 
+// Whether the test's metadata, which are for others, too, are for this recording.
+Expected<bool> has_use_for_metadata(const TestSpec& test) {
+  auto recording = Recording::open(test.recording);
+  if (!recording) return fail(recording);
+  auto text = read_small_file(*test.metadata, limits::max_metadata_bytes);
+  if (!text) return fail(text);
+  auto metadata = Metadata::parse(*text, *test.metadata);
+  if (!metadata) return fail(metadata);
+  std::size_t without = 0;
+  bool is_named = false;
+  for (const auto& stream : recording->streams()) {
+    const bool has_own = !stream.description.metadata_file_name.empty() && !stream.metadata_error;
+    without += has_own ? 0 : 1;
+    is_named = is_named || (stream.description.name == metadata->name && (!has_own || recording->sdsz() == nullptr));
+  }
+  return is_named || without == 1;
+}
+
+Expected<Recording> open_recording(const TestSpec& test, TestResult& result) {
+  Recording::Options options;
+  options.metadata = test.metadata;
+  if (test.metadata_may_be_idle) {
+    const auto is_useful = has_use_for_metadata(test);
+    if (!is_useful) return fail(is_useful);
+    (*is_useful ? result.useful : result.idle).insert("'yaml:' of the defaults");
+    if (!*is_useful) options.metadata.reset();
+  }
+  return Recording::open(test.recording, options);
+}
+
 }  // namespace
 
 TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& options) {
@@ -242,9 +293,7 @@ TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& opti
     result.reasons.push_back(error.to_string());
     return result;
   };
-  Recording::Options open_options;
-  open_options.metadata = test.metadata;
-  auto recording = Recording::open(test.recording, open_options);
+  auto recording = open_recording(test, result);
   if (!recording) return end_with(recording.error());
   const auto scratch = ScratchFolder::create();
   if (!scratch) return end_with(scratch.error());

@@ -158,6 +158,20 @@ const char* name_of(TestResult::Status status) {
   return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "failed" : "error";
 }
 
+void fail_idle_settings(std::vector<TestResult>& results) {
+  std::set<std::string> useful;
+  for (const auto& result : results) {
+    if (result.status == TestResult::Status::error) return;
+    useful.insert(result.useful.begin(), result.useful.end());
+  }
+  for (auto& result : results)
+    for (const auto& idle : result.idle) {
+      if (useful.contains(idle)) continue;
+      result.status = TestResult::Status::failed;
+      result.reasons.push_back(idle + " has no effect in any test");
+    }
+}
+
 SuiteSummary summarize(const std::vector<TestResult>& results) {
   SuiteSummary summary;
   std::vector<double> medians;
@@ -197,6 +211,8 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                      {"output_fingerprint", r.output_fingerprint},
                      {"executions", r.executions},
                      {"recorded_seconds", r.recorded_seconds},
+                     {"useful_settings", r.useful},
+                     {"idle_settings", r.idle},
                      {"decision_counts", counts},
                      {"decisions", decisions},
                      {"measured",
@@ -232,6 +248,8 @@ Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) 
       r.output_fingerprint = t.at("output_fingerprint");
       r.executions = t.at("executions");
       r.recorded_seconds = t.at("recorded_seconds");
+      r.useful = t.at("useful_settings").get<std::set<std::string>>();
+      r.idle = t.at("idle_settings").get<std::set<std::string>>();
       r.decision_counts = counts_of(t.at("decision_counts"));
       for (const auto& d : t.at("decisions")) {
         r.decisions.push_back({d.at("label"), d.at("predicted"), d.at("right"), {}});

@@ -1,6 +1,8 @@
 // From "this algorithm, that recording" to runs and recorded outputs: what `sds replay` and `sds test` have in common.
 #pragma once
 
+#include <set>
+
 #include "sds/bridge/engine.hpp"
 #include "sds/bridge/replay_run.hpp"
 
@@ -32,6 +34,9 @@ AlgorithmSpec parse_algorithm(const std::string& text);
 /// An error's message goes on from the text: "is not STREAM:BYTES".
 Expected<OutputPort> parse_output_port(const std::string& text);
 
+/// What not every algorithm has a use for.
+enum class JobPart { configuration, inputs, arm_output, out_metadata };
+
 struct ReplayJob {
   AlgorithmSpec algorithm;
   std::vector<std::string> inputs;  ///< ids of streams; empty: those that the algorithm names, or the only one
@@ -39,10 +44,10 @@ struct ReplayJob {
   /// YAML of the only output, or of that of its name; empty: the algorithm's own, or that of a stream of its name.
   std::filesystem::path out_metadata;
   IfExists if_exists = IfExists::fail;
-  unsigned repeat = 1;       ///< runs, each from a fresh start
-  bool check_reset = false;  ///< one more run on the same instance after a reset: it must be equal
-  bool stage_times = false;  ///< RunReport::stages; of models and pipelines only
-  bool may_be_idle = false;  ///< a configuration or arm_output without effect is no error: others may need it
+  unsigned repeat = 1;            ///< runs, each from a fresh start
+  bool check_reset = false;       ///< one more run on the same instance after a reset: it must be equal
+  bool stage_times = false;       ///< RunReport::stages; of models and pipelines only
+  std::set<JobPart> may_be_idle;  ///< without effect they are no error, for others may need them: see below
   double speed = 0;
   Executor* executor = nullptr;
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;
@@ -50,9 +55,12 @@ struct ReplayJob {
 
 struct ReplayJobResult {
   std::vector<RunReport> runs;
-  std::vector<std::string> inputs;               ///< ids of the streams that were fed
-  std::vector<OutputPort> outputs;               ///< of the algorithm
-  std::vector<std::filesystem::path> files;      ///< that hold the outputs
+  std::vector<std::string> inputs;           ///< ids of the streams that were fed
+  std::vector<OutputPort> outputs;           ///< of the algorithm
+  std::vector<std::filesystem::path> files;  ///< that hold the outputs
+  /// Of ReplayJob::may_be_idle: a configuration and arm_output that it does not take; inputs where the algorithm names
+  /// its own; metadata that are neither of its name nor of an only output without any.
+  std::set<JobPart> idle;
   std::vector<std::string> notes;                ///< what may be wrong with the outputs
   bool identical = true;                         ///< all runs have the same fingerprints
   bool reset_is_clean = true;                    ///< false: the run after a reset differs
