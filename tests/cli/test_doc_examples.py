@@ -23,17 +23,20 @@ def examples(page):
 class DocExamples(Case):
     def setUp(self):
         super().setUp()
-        for folder in ("suites", "suites/recordings", "suites/clips", "build/release"):
+        for folder in ("suites", "suites/recordings", "suites/sessions", "suites/clips", "build/release"):
             os.makedirs(self.path(*folder.split("/")))
         os.symlink(os.path.join(BUILD, "lib"), self.path("build", "release", "lib"))
         for stream in ("Imu", "Microphone"):
             shutil.copy(os.path.join(SOURCE, "data", "motion", f"{stream}.sds.yml"), self.path(f"{stream}.sds.yml"))
         shutil.copy(self.path("Microphone.sds.yml"), self.path("suites", "clips", "Microphone.sds.yml"))
-        for label in ("yes", "noise"):
+        for label in ("noise", "yes"):
             with wave.open(os.path.join(SHARED, "audio", f"{label}_1000ms.wav")) as w:
                 pcm = w.readframes(w.getnframes())
             self.clip = plain(*((i // 32, pcm[i:i + 640]) for i in range(0, len(pcm), 640)))
             self.write(f"suites/clips/Microphone.{label}.sds", self.clip)
+        # The second of sound that was written last, and its label.
+        run("pack", self.path("suites", "clips", "Microphone.yes.sds"), "-o", self.path("suites", "sessions", "spoken.sdsz"), "--force")
+        self.write("suites/sessions/spoken.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: 'yes', from: 0.3, to: 1}\n")
         for name in ("audio_preprocessor_int8.tflite", "micro_speech_quantized.tflite"):
             shutil.copy(os.path.join(SHARED, "models", name), self.path("suites", name))
         # A recording of both streams: each case takes its own.
@@ -53,12 +56,13 @@ class DocExamples(Case):
 
     def test_the_suite(self):
         suites = examples("suites.md")
-        self.assertEqual(len(suites), 1, "each example has a test here")
-        suite = self.write("suites/suite.yml", suites[0])
+        self.assertEqual(len(suites), 2, "each example has a test here")
+        suite = self.write("suites/suite.yml", suites[0] + suites[1])  # the second one is one more case
         for words in (("--update",), ()):
             done = subprocess.run([SDS, "test", suite, "--json", *words], capture_output=True, text=True, timeout=300)
             tests = json.loads(done.stdout)["tests"]
-            self.assertEqual([t["name"] for t in tests], ["compiled/walk", "accuracy/Microphone.noise", "accuracy/Microphone.yes"])
+            self.assertEqual([t["name"] for t in tests], ["compiled/walk", "accuracy/Microphone.noise", "accuracy/Microphone.yes",
+                                                          "keywords/spoken"])
             # How fast it is here is not looked at.
             reasons = [r for t in tests for r in t["reasons"] if not re.search("above the limit|below the limit", r)]
             self.assertEqual(reasons, [])

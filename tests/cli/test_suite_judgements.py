@@ -157,7 +157,7 @@ class SuiteJudgements(SuiteCase):
         self.assertEqual([d["predicted"] for d in test["decisions"]], ["yes", "yes"])
         # What is no number of a class is none.
         test = self.results(self.events([bytes([1, 1])], "{value: v, type: uint8_t}\n    - {value: w, type: uint8_t}"), expect=1)[0]
-        self.assertEqual(test["reasons"], ["the output Ev has 2 values: with 'decide: event' it has one, the number of a class"])
+        self.assertEqual(test["reasons"], ["the output Ev has 2 values: with 'decide: event' it has one, the number of a class ('judge:' chooses another output)"])
         test = self.results(self.events([bytes([1, 0, 1])], "{value: v, type: uint16_t}"), expect=1)[0]
         self.assertEqual(test["reasons"], ["the output Ev of tick 0 has 3 bytes, which are no whole samples of 2"])
 

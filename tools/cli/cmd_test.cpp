@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "command.hpp"
+#include "event_table.hpp"
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "scratch_folder.hpp"
@@ -119,6 +120,10 @@ void print_matrix(const SuiteSummary& s) {
 void print_summary(const std::vector<TestResult>& results) {
   const SuiteSummary s = summarize(results);
   if (s.decisions > 0) print_matrix(s);
+  if (!s.events.empty()) {
+    fmt::print("\n");
+    print_event_scores(s.events);
+  }
   fmt::print("\n");
   if (s.decisions > 0)
     fmt::print("accuracy  {:.2f} % ({} of {} decisions)\n",

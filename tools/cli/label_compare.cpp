@@ -9,6 +9,7 @@
 
 #include "command.hpp"
 #include "event_match.hpp"
+#include "event_table.hpp"
 #include "label_tools.hpp"
 #include "report.hpp"
 
@@ -79,16 +80,6 @@ nlohmann::json to_json(const EventScore& score) {
           {"largest_onset_s", score.right == 0 ? nlohmann::json(nullptr) : nlohmann::json(score.largest_onset_s)}};
 }
 
-void print_score(const std::string& name, const EventScore& score) {
-  const auto rate = [](double value) { return std::isfinite(value) ? fmt::format("{:.3f}", value) : std::string("-"); };
-  const auto onset = [&](double value) {
-    return score.right == 0 ? std::string("-") : fmt::format("{:+.0f} ms", value * 1000);
-  };
-  fmt::print("{:<20} {:>7} {:>7} {:>7} {:>10} {:>7} {:>7} {:>11} {:>10}\n", name, score.labels, score.found,
-             score.right, rate(score.precision()), rate(score.recall()), rate(score.f1()), onset(score.mean_onset_s()),
-             score.right == 0 ? "-" : fmt::format("{:.0f} ms", score.largest_onset_s * 1000));
-}
-
 int compare_events(const LabelComparison& o, LabelFile a, LabelFile b) {
   if (auto kept = keep_one_stream(o, a, b); !kept) return fail_with(kept.error());
   std::vector<EventLabel> labels;
@@ -96,7 +87,8 @@ int compare_events(const LabelComparison& o, LabelFile a, LabelFile b) {
     labels.push_back({label.name, {label.begin, a.tick_frequency}, {label.end, a.tick_frequency}});
   std::vector<FoundEvent> events;
   for (const auto& label : b.labels) events.push_back({label.name, {label.begin, b.tick_frequency}});
-  const EventMatch match = match_events(labels, events, static_cast<std::uint64_t>(std::llround(std::min(o.tolerance_s, 9e9) * 1e9)));
+  const EventMatch match =
+      match_events(labels, events, static_cast<std::uint64_t>(std::llround(std::min(o.tolerance_s, 9e9) * 1e9)));
   if (o.json) {
     auto classes = nlohmann::json::object();
     for (const auto& [name, score] : match.by_class) classes[name] = to_json(score);
@@ -119,10 +111,7 @@ int compare_events(const LabelComparison& o, LabelFile a, LabelFile b) {
     fmt::print("nothing to compare: neither file has a label\n");
     return 0;
   }
-  fmt::print("{:<20} {:>7} {:>7} {:>7} {:>10} {:>7} {:>7} {:>11} {:>10}\n", "class", "labels", "found", "right",
-             "precision", "recall", "F1", "mean onset", "largest");
-  for (const auto& [name, score] : match.by_class) print_score(name, score);
-  if (match.by_class.size() > 1) print_score("(all)", match.all());
+  print_event_scores(match.by_class);
   for (const auto i : match.missed)
     fmt::print("missed  {} s to {} s  {}\n", seconds_text(a.seconds_of(a.labels[i].begin)),
                seconds_text(a.seconds_of(a.labels[i].end)), a.labels[i].name);

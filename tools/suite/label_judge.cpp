@@ -4,9 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "channel_values.hpp"
+#include "class_number.hpp"
 #include "class_scores.hpp"
 
 namespace sds {
@@ -66,27 +65,14 @@ class LabelJudge {
 
   // Each value is the number of a class; a recording without any is `none`.
   Expected<void> decide_by_events(BlockCursor& cursor, const Metadata& metadata) {
-    if (const auto values = all_values(metadata).size(); values != 1)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("the output {} has {} values: with 'decide: event' it has one, the number of a class",
-                              metadata.name, values));
-    const Channel& channel = metadata.channels[0];
-    auto judged = for_each_sample(cursor, metadata,
-                                  [&](const std::byte* sample) { return add(class_of(channel, sample), nullptr); });
+    const auto channel = class_number_channel(metadata, "decide: event");
+    if (!channel) return fail(channel);
+    auto judged = for_each_sample(cursor, metadata, [&](const std::byte* sample) {
+      return add(class_of(**channel, sample, rule_.classes), nullptr);
+    });
     if (!judged || count_ > 0) return judged;
     result_.notes.push_back(fmt::format("{}: no block came, which is taken for {}", metadata.name, rule_.none));
     return add(rule_.none, nullptr);
-  }
-
-  [[nodiscard]] std::string class_of(const Channel& channel, const std::byte* sample) const {
-    const auto name_of = [this](auto number) {
-      const bool has_name = number >= 0 && number < static_cast<decltype(number)>(rule_.classes.size());
-      return has_name ? rule_.classes[static_cast<std::size_t>(number)] : fmt::format("class {}", number);
-    };
-    const auto stored = channel.is_raw() ? whole_value(channel, sample, 0) : std::nullopt;
-    if (stored) return name_of(*stored);
-    const double value = raw_value(channel, sample, 0) * channel.scale + channel.offset;
-    return std::trunc(value) == value ? name_of(value) : fmt::format("class {}", value);
   }
 
   Expected<void> decide_by_scores(BlockCursor& cursor, const Metadata& metadata) {

@@ -11,9 +11,18 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "event_match.hpp"
 #include "sds/bridge/replay_job.hpp"
 
 namespace sds {
+
+/// Least rate of events: of all classes together, or of some.
+struct EventLimit {
+  std::optional<double> all;
+  std::map<std::string, double> by_class;
+
+  [[nodiscard]] bool any() const { return all || !by_class.empty(); }
+};
 
 /// Bounds that a test must keep; absent ones do not count.
 struct TestLimits {
@@ -23,6 +32,10 @@ struct TestLimits {
   std::optional<double> max_us;
   std::optional<double> real_time;   ///< least multiple of real time
   std::optional<double> memory_mib;  ///< most for the algorithm's process
+  EventLimit precision;
+  EventLimit recall;
+  EventLimit f1;
+  std::optional<double> onset_ms;  ///< most between a label's begin and the event that finds it
 
   [[nodiscard]] bool any() const { return accuracy || p50_us || p99_us || max_us || real_time || memory_mib; }
 };
@@ -42,6 +55,13 @@ struct TestLabel {
   [[nodiscard]] bool is_there() const { return !label.empty() || from_file; }
 };
 
+/// How a test's events are judged by the recording's labels.
+struct TestEvents {
+  std::uint64_t tolerance_ns = 200'000'000;
+  std::vector<std::string> ignore;  ///< classes that are no events
+  std::string stream;               ///< only labels about this one, or about the whole recording
+};
+
 /// One recording through one algorithm.
 struct TestSpec {
   std::string suite;
@@ -54,6 +74,7 @@ struct TestSpec {
   std::filesystem::path expected;  ///< recorded outputs to compare with; empty: none
   CompareOptions tolerances;
   TestLabel label;
+  std::optional<TestEvents> events;  ///< instead of one right answer; `label` has the output and its classes
   TestLimits limits;
   bool allow_damage = false;  ///< a recording that is damaged does not fail the test
 };
@@ -105,6 +126,7 @@ struct TestResult {
   std::set<std::string> idle;                  ///< and what has none
   std::vector<DecisionCount> decision_counts;  ///< all decisions
   std::vector<Decision> decisions;             ///< of very many the first ones
+  std::map<std::string, EventScore> events;    ///< by class
   // Measured:
   double wall_seconds = 0;
   double p50_us = 0;
@@ -148,8 +170,9 @@ struct SuiteSummary {
   std::vector<std::vector<std::uint64_t>> confusion;
   std::vector<std::vector<std::uint64_t>> right_of;  ///< of confusion: decisions that are right
   std::vector<ClassReport> by_class;
-  double p50_us = 0;  ///< median of the tests' medians
-  double p99_us = 0;  ///< largest of the tests' 99th percentiles
+  std::map<std::string, EventScore> events;  ///< by class, of all tests
+  double p50_us = 0;                         ///< median of the tests' medians
+  double p99_us = 0;                         ///< largest of the tests' 99th percentiles
   std::uint64_t executions = 0;
   double recorded_seconds = 0;
   double wall_seconds = 0;  ///< sum over tests

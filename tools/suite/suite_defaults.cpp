@@ -10,7 +10,7 @@ namespace {
 
 // Of each of these a case has one: what it says itself stands for what the defaults say.
 const std::vector<std::vector<std::string>> kAlternatives = {{"algorithm", "model", "pipeline", "worker"},
-                                                             {"label", "label-from-file"}};
+                                                             {"label", "label-from-file", "events"}};
 
 bool is_empty(const YAML::Node& value) {
   return value.IsNull() || (value.IsScalar() && value.Scalar().empty()) ||

@@ -5,6 +5,7 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "sds/format/file.hpp"
 #include "sds/format/limits.hpp"
@@ -61,6 +62,7 @@ class SuiteReader {
     const std::string expected = map.string("expected", "");
     read_what_runs(map, own, test.job.algorithm);
     read_right_answer(map, own, test.label);
+    read_events(map, own, test);
     refuse_idle(node, own, test, expected.empty());
     read_job(map, test.job);
     test.tolerances.streams = name_pairs(map.strings("compare"));
@@ -71,7 +73,7 @@ class SuiteReader {
     test.allow_damage = map.flag("allow-damage", false);
     map.finish();
     defaults_->end_case();
-    if (expected.empty() && !test.label.is_there() && test.job.repeat == 1 && !test.job.check_reset &&
+    if (expected.empty() && !test.label.is_there() && !test.events && test.job.repeat == 1 && !test.job.check_reset &&
         !test.limits.any())
       suite_.notes.push_back(
           fmt::format("case {} expects nothing: it only shows that the algorithm does not fail", test.case_name));
@@ -90,7 +92,9 @@ class SuiteReader {
     refuse(kind != Kind::library, {"out", "input-buffer-bytes"}, "algorithm:");
     refuse(kind == Kind::model || kind == Kind::worker, {"memory-limit-mib"}, "algorithm:' or 'pipeline:");
     refuse(expects_nothing, {"tolerance", "relative-tolerance", "compare", "compare-channels"}, "expected:");
-    refuse(!test.label.is_there(), {"judge", "classes", "decide", "accept", "limits.accuracy"}, "label:");
+    refuse(!test.label.is_there() && !test.events, {"judge", "classes"}, "label:' or 'events:");
+    refuse(!test.label.is_there(), {"decide", "accept", "limits.accuracy"}, "label:");
+    refuse(!test.events, {"limits.precision", "limits.recall", "limits.f1", "limits.onset-ms"}, "events:");
     refuse(!test.label.is_there() || test.label.decide != TestLabel::Decide::event, {"none"}, "decide: event");
     refuse_other_labels(node, own, test.label);
   }
@@ -209,6 +213,22 @@ class SuiteReader {
     }
   }
 
+  static void read_events(YamlMap& map, const YAML::Node& where, TestSpec& test) {
+    const YAML::Node node = map.find("events");
+    if (!node.IsDefined()) return;
+    if (test.label.is_there()) yaml_problem(where, "a case has a label or 'events:', not both");
+    YamlMap values(node, "'events'");
+    TestEvents events;
+    const YAML::Node tolerance = values.need("tolerance-ms");
+    const double ms = not_negative(tolerance, "tolerance-ms");
+    if (ms > 1e9) yaml_problem(tolerance, "'tolerance-ms:' is more than ten days");
+    events.tolerance_ns = static_cast<std::uint64_t>(std::llround(ms * 1e6));
+    events.ignore = values.strings("ignore");
+    events.stream = values.string("stream", "");
+    values.finish();
+    test.events = std::move(events);
+  }
+
   void read_label(YamlMap& map, TestLabel& label) {
     const YAML::Node accepts = map.find("accept");
     if (accepts.IsDefined()) {
@@ -231,6 +251,23 @@ class SuiteReader {
     return value;
   }
 
+  static EventLimit event_limit(YamlMap& map, const std::string& key) {
+    const auto share = [&](const YAML::Node& node) {
+      const double value = yaml_number(node, key);
+      if (!(value >= 0 && value <= 1)) yaml_problem(node, fmt::format("'{}: {}' must be from 0 to 1", key, value));
+      return value;
+    };
+    EventLimit limit;
+    const YAML::Node node = map.find(key);
+    if (!node.IsDefined()) return limit;
+    if (!node.IsMap()) {
+      limit.all = share(node);
+      return limit;
+    }
+    for (const auto& item : node) limit.by_class[yaml_string(item.first, key)] = share(item.second);
+    return limit;
+  }
+
   static void read_limits(YamlMap& map, TestLimits& limits) {
     const YAML::Node node = map.find("limits");
     if (!node.IsDefined()) return;
@@ -238,6 +275,10 @@ class SuiteReader {
     limits.accuracy = values.number("accuracy");
     if (limits.accuracy && (*limits.accuracy < 0 || *limits.accuracy > 1))
       yaml_problem(values.find("accuracy"), fmt::format("'accuracy: {}' must be from 0 to 1", *limits.accuracy));
+    limits.precision = event_limit(values, "precision");
+    limits.recall = event_limit(values, "recall");
+    limits.f1 = event_limit(values, "f1");
+    limits.onset_ms = above_zero(values, "onset-ms");
     limits.p50_us = above_zero(values, "p50-us");
     limits.p99_us = above_zero(values, "p99-us");
     limits.max_us = above_zero(values, "max-us");

@@ -138,6 +138,28 @@ void add_classes(pugi::xml_node body, const SuiteSummary& s) {
       if (cell.previous_sibling()) cell.append_attribute("class") = "n";
 }
 
+void add_events(pugi::xml_node body, const SuiteSummary& s) {
+  if (s.events.empty()) return;
+  Page::add(body, "h2", "Events");
+  auto table = body.append_child("table");
+  Page::row(table, "th", {"class", "labels", "events", "right", "precision", "recall", "F1", "mean onset", "largest"});
+  const auto add = [&](const std::string& name, const EventScore& e) {
+    const auto ms = [&](double value_s) { return e.right == 0 ? "–" : fmt::format("{:.0f} ms", value_s * 1000); };
+    for (auto& cell : Page::row(table, "td",
+                                {name, std::to_string(e.labels), std::to_string(e.found), std::to_string(e.right),
+                                 percent(e.precision()), percent(e.recall()), number(e.f1()), ms(e.mean_onset_s()),
+                                 ms(e.largest_onset_s)})
+                          .children())
+      if (cell.previous_sibling()) cell.append_attribute("class") = "n";
+  };
+  EventScore all;
+  for (const auto& [name, score] : s.events) {
+    add(name, score);
+    all += score;
+  }
+  if (s.events.size() > 1) add("all", all);
+}
+
 void add_list(pugi::xml_node cell, const std::vector<std::string>& lines, const char* css_class) {
   if (lines.empty()) return;
   auto list = Page::add(cell, "ul", "", "reasons");
@@ -236,6 +258,7 @@ std::string html_report(const std::vector<TestResult>& results) {
   add_tiles(body, summary);
   add_matrix(body, summary);
   add_classes(body, summary);
+  add_events(body, summary);
   add_tests(body, results);
   return page.text();
 }

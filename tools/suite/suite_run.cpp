@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "damage_text.hpp"
+#include "event_judge.hpp"
 #include "label_judge.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/file.hpp"
@@ -34,6 +35,7 @@ class Judge {
       note_accepts(label);
       judge_label(test_, label, outputs, result_);
     }
+    if (test_.events) judge_events(test_, recording, outputs, result_);
     // Last: what fails by itself replaces no expectation.
     if (!test_.expected.empty()) judge_expected(outputs, update);
   }

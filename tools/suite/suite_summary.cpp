@@ -134,6 +134,24 @@ json decision_json(const Decision& d) {
   return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", scores}};
 }
 
+json events_json(const std::map<std::string, EventScore>& events) {
+  json classes = json::object();
+  for (const auto& [name, e] : events)
+    classes[name] = {{"labels", e.labels},
+                     {"found", e.found},
+                     {"right", e.right},
+                     {"onset_sum_s", e.onset_sum_s},
+                     {"largest_onset_s", e.largest_onset_s}};
+  return classes;
+}
+
+std::map<std::string, EventScore> events_of(const json& classes) {
+  std::map<std::string, EventScore> events;
+  for (const auto& [name, e] : classes.items())
+    events[name] = {e.at("labels"), e.at("found"), e.at("right"), e.at("onset_sum_s"), e.at("largest_onset_s")};
+  return events;
+}
+
 std::vector<DecisionCount> counts_of(const json& list) {
   std::vector<DecisionCount> counts;
   for (const auto& c : list) counts.push_back({c.at("label"), c.at("predicted"), c.at("right"), c.at("count")});
@@ -186,6 +204,8 @@ SuiteSummary summarize(const std::vector<TestResult>& results) {
     if (result.executions > 0) medians.push_back(result.p50_us);
   }
   summary.p50_us = median(std::move(medians));
+  for (const auto& result : results)
+    for (const auto& [name, score] : result.events) summary.events[name] += score;
   count_decisions(results, summary);
   report_classes(results, summary);
   return summary;
@@ -215,6 +235,7 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                      {"idle_settings", r.idle},
                      {"decision_counts", counts},
                      {"decisions", decisions},
+                     {"events", events_json(r.events)},
                      {"measured",
                       {{"wall_seconds", r.wall_seconds},
                        {"p50_us", r.p50_us},
@@ -255,6 +276,7 @@ Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) 
         r.decisions.push_back({d.at("label"), d.at("predicted"), d.at("right"), {}});
         for (const auto& [name, score] : d.at("scores").items()) r.decisions.back().scores[name] = score_of(score);
       }
+      r.events = events_of(t.at("events"));
       const auto& measured = t.at("measured");
       r.wall_seconds = measured.at("wall_seconds");
       r.p50_us = measured.at("p50_us");

@@ -1,0 +1,127 @@
+"""Suites that judge events by the recording's labels."""
+import json
+import xml.etree.ElementTree as ElementTree
+
+from harness import Case, main, plain, run
+
+PIPELINE = "pipeline:\n  name: Hits\n  input: In\n  stages:\n    - window: {length: 1}\n"
+
+
+class SuiteEvents(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("p.yml", PIPELINE)
+
+    def recording(self, name, events, labels=None):
+        """A stream whose blocks are numbers of classes, 1 kHz; labels in ms: (class, begin, end, stream or nothing)."""
+        self.write("In.0.sds", plain(*((tick, bytes([number])) for tick, number in events)))
+        self.write("In.sds.yml", "sds:\n  name: In\n  content:\n    - {value: n, type: uint8_t}\n")
+        run("pack", self.path("In.0.sds"), "-o", self.path(f"{name}.sdsz"))
+        if labels is not None:
+            self.write(f"{name}.labels.yml", "labels:\n  version: 1\n  intervals:" + ("\n" if labels else " []\n") + "".join(
+                f"    - {{class: {l[0]}, begin: {l[1]}, end: {l[2]}{', stream: ' + l[3] if len(l) > 3 else ''}}}\n" for l in labels))
+
+    def judge(self, recordings, case, expect=0, *options):
+        suite = self.write("s.yml", f"suite:\n  name: s\n  cases:\n    - name: c\n      recordings: {recordings}\n      in: In\n"
+                                    f"      pipeline: p.yml\n" + "".join(f"      {line}\n" for line in case))
+        return run("test", suite, *options, expect=expect)
+
+    def results(self, recordings, case, expect=0):
+        return json.loads(self.judge(recordings, case, expect, "--json")[0])["tests"]
+
+    CASE = ['classes: [none, "yes", "no"]', "events: {tolerance-ms: 100, ignore: [none]}"]
+
+    def test_all_found_passes_and_the_numbers_are_those_of_label_compare(self):
+        self.recording("a", [(50, 0), (950, 1), (2100, 2), (2200, 0)], [("yes", 1000, 1400), ("no", 2000, 2050)])
+        test = self.results("a.sdsz", self.CASE)[0]
+        self.assertEqual(test["status"], "passed")
+        self.assertIn("2 of 2 labels are found, 0 of 2 events are wrong, with a tolerance of 100 ms", test["notes"])
+        self.assertEqual({name: (e["labels"], e["found"], e["right"]) for name, e in test["events"].items()},
+                         {"yes": (1, 1, 1), "no": (1, 1, 1)})
+        self.assertAlmostEqual(test["events"]["yes"]["onset_sum_s"], -0.05)
+        self.assertAlmostEqual(test["events"]["no"]["largest_onset_s"], 0.1)
+        came = self.write("came.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: 'yes', begin: 950, end: 951}\n"
+                                             "    - {class: 'no', begin: 2100, end: 2101}\n")
+        report = json.loads(run("label", "compare", self.path("a.labels.yml"), came, "--events", "--tolerance", "100ms", "--json")[0])
+        for name in ("yes", "no"):
+            self.assertEqual(report["classes"][name]["largest_onset_s"], test["events"][name]["largest_onset_s"])
+
+    def test_what_is_missed_and_what_is_wrong_is_told(self):
+        self.recording("a", [(1050, 1), (1060, 1), (7000, 2)], [("yes", 1000, 1400), ("yes", 4000, 5000), ("no", 2000, 2050)])
+        out, _ = self.judge("a.sdsz", self.CASE, 1)
+        self.assertIn("F1 is 0.3333, below the limit of 1: 1 of 3 labels are found, 1 of 3 events are right", out)
+        for line in ("missed: yes from 4 s to 5 s", "missed: no from 2 s to 2.05 s", "wrong: yes at 1.06 s", "wrong: no at 7 s"):
+            self.assertIn(line, out)
+        table = [line.split()[:5] for line in out.splitlines() if line.startswith(("yes ", "no ", "(all)"))]
+        self.assertEqual(table, [["no", "1", "1", "0", "0.000"], ["yes", "2", "2", "1", "0.500"], ["(all)", "3", "3", "1", "0.333"]])
+
+    def test_limits(self):
+        self.recording("a", [(1050, 1), (1060, 1), (7000, 2)], [("yes", 1000, 1400), ("yes", 4000, 5000), ("no", 7010, 7050)])
+        # yes: 1 of 2 found, 1 of 2 right; no: 1 of 1.
+        for limits, passes in (("{precision: 0.66, recall: 0.66}", True), ("{precision: 0.67}", False), ("{recall: 0.67}", False),
+                               ("{recall: {no: 1, yes: 0.5}}", True), ("{recall: {yes: 0.51}}", False),
+                               ("{precision: {no: 1}}", True), ("{f1: 0.66}", True), ("{f1: 0.67}", False),
+                               ("{f1: {yes: 0.5}}", True), ("{f1: 0.5, onset-ms: 50}", True), ("{f1: 0.5, onset-ms: 49}", False)):
+            with self.subTest(limits):
+                case = [*self.CASE, f"limits: {limits}".replace("yes", '"yes"').replace("no:", '"no":')]
+                self.assertEqual(self.results("a.sdsz", case, 0 if passes else 1)[0]["status"], "passed" if passes else "failed")
+        out, _ = self.judge("a.sdsz", [*self.CASE, "limits: {recall: {maybe: 0.5}}"], 1)
+        self.assertIn("there is no class 'maybe' to limit", out)
+
+    def test_recordings_without_events(self):
+        self.recording("quiet", [(50, 0), (60, 0)], [])
+        self.assertEqual(self.results("quiet.sdsz", self.CASE)[0]["status"], "passed")
+        self.recording("unlabelled", [(50, 1)])
+        self.assertIn("there are no labels for 'events:'", self.judge("unlabelled.sdsz", self.CASE, 1)[0])
+        self.recording("false", [(50, 1)], [])
+        self.assertIn("wrong: yes at 0.05 s", self.judge("false.sdsz", self.CASE, 1)[0])
+        self.recording("other", [(50, 7)], [("maybe", 0, 100)])
+        out, _ = self.judge("other.sdsz", self.CASE, 1)
+        self.assertIn("labels that are none of 'classes:' cannot be found: maybe", out)
+        self.assertIn("wrong: class 7 at 0.05 s", out)
+
+    def test_streams_and_outputs(self):
+        self.recording("a", [(50, 1)], [("yes", 0, 100, "In"), ("yes", 0, 100, "Other")])
+        self.assertIn("choose one with 'events: stream:'; there are: In, Other", self.judge("a.sdsz", self.CASE, 1)[0])
+        case = [self.CASE[0], "events: {tolerance-ms: 0, stream: In}"]
+        self.assertEqual(self.results("a.sdsz", case)[0]["events"]["yes"]["labels"], 1)
+        self.assertIn("Nowhere", self.judge("a.sdsz", [self.CASE[0], "events: {tolerance-ms: 0, stream: Nowhere}"], 1)[0])
+        self.write("p.yml", PIPELINE.replace("window: {length: 1}", "window: {length: 2}"))
+        self.recording("b", [(50, 1), (60, 1)], [("yes", 0, 100)])
+        self.assertIn("has 2 values", self.judge("b.sdsz", self.CASE, 1)[0])
+        self.write("p.yml", PIPELINE.replace("window: {length: 1}", "select: [n]"))
+        self.write("In.0.sds", plain((50, b"\1\1")))
+        run("pack", self.path("In.0.sds"), "-o", self.path("c.sdsz"))
+        self.write("c.labels.yml", "labels:\n  version: 1\n  intervals: []\n")
+        self.assertIn("an event has a time of its own", self.judge("c.sdsz", self.CASE, 1)[0])
+
+    def test_parts_and_reports(self):
+        self.recording("a", [(50, 1)], [("yes", 0, 100)])
+        self.recording("b", [(50, 2), (70, 1)], [("yes", 60, 100), ("no", 500, 600)])
+        for i in (1, 2):
+            self.judge('"[ab].sdsz"', self.CASE, i - 1, "--shard", f"{i}/2", "--results", self.path(f"{i}.json"), "--force")
+        out, _ = run("test", "merge", self.path("1.json"), self.path("2.json"), "--html", self.path("r.html"), "--junit",
+                     self.path("r.xml"), expect=1)
+        self.assertIn(["(all)", "3", "3", "2", "0.667", "0.667", "0.667"], [line.split()[:7] for line in out.splitlines()])
+        page = ElementTree.fromstring(self.read("r.html").decode().split("\n", 1)[1])
+        rows = [["".join(cell.itertext()) for cell in row] for row in page.iter("tr")]
+        self.assertIn(["all", "3", "3", "2", "66.7 %", "66.7 %", "0.6667", "30 ms", "50 ms"], rows)
+        failure = ElementTree.fromstring(self.read("r.xml").decode()).find(".//failure")
+        self.assertIn("missed: no from 0.5 s to 0.6 s", failure.text)
+
+    def test_what_does_not_fit_is_told(self):
+        self.recording("a", [(50, 1)], [])
+        for case, message in ((["events: {}"], "empty"), (["events: {tolerance-ms: -1}"], "below 0"),
+                              (["events: {ignore: [a]}"], "tolerance-ms"), (["events: {tolerance-ms: 1, onset: 2}"], "onset"),
+                              (["events: {tolerance-ms: 1}", "label: a"], "not both"),
+                              (["events: {tolerance-ms: 1}", "decide: event"], "has no effect"),
+                              (["events: {tolerance-ms: 1}", "limits: {accuracy: 0.5}"], "has no effect"),
+                              (["events: {tolerance-ms: 1}", "limits: {recall: 2}"], "from 0 to 1"),
+                              (["label: a", "limits: {recall: 0.5}"], "has no effect without 'events:'"),
+                              (["limits: {onset-ms: 5}"], "has no effect without 'events:'")):
+            with self.subTest(case):
+                self.assertIn(message, self.judge("a.sdsz", case, 3)[1])
+
+
+if __name__ == "__main__":
+    main()

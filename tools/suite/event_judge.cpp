@@ -1,0 +1,173 @@
+#include "event_judge.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "class_number.hpp"
+#include "duration_text.hpp"
+#include "label_file.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr std::size_t kMaxEvents = 1'000'000;
+constexpr std::size_t kMaxTold = 10;  // of what was missed, and of what is wrong
+
+class EventJudge {
+ public:
+  EventJudge(const TestSpec& test, TestResult& result) : test_(test), rule_(*test.events), result_(result) {}
+
+  Expected<void> judge(const Recording& recording, const std::filesystem::path& path) {
+    if (auto read = read_labels(recording); !read) return read;
+    if (auto read = read_events(path); !read) return read;
+    const EventMatch match = match_events(labels_, events_, rule_.tolerance_ns);
+    result_.events = match.by_class;
+    const EventScore all = match.all();
+    result_.notes.push_back(fmt::format("{} of {} labels are found, {} of {} events are wrong, with a tolerance of {}",
+                                        all.right, all.labels, all.found - all.right, all.found,
+                                        human_seconds(static_cast<double>(rule_.tolerance_ns) / 1e9)));
+    if (check_limits(match, all)) return {};
+    tell("missed", match.missed, [&](std::size_t i) {
+      return fmt::format("{} from {} s to {} s", labels_[i].name, time_of(labels_[i].begin), time_of(labels_[i].end));
+    });
+    tell("wrong", match.wrong,
+         [&](std::size_t i) { return fmt::format("{} at {} s", events_[i].name, time_of(events_[i].at)); });
+    return {};
+  }
+
+ private:
+  static std::string time_of(const Instant& at) { return seconds_text(seconds(at.tick, at.frequency)); }
+  void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
+  [[nodiscard]] bool is_ignored(const std::string& name) const {
+    return std::find(rule_.ignore.begin(), rule_.ignore.end(), name) != rule_.ignore.end();
+  }
+
+  Expected<void> read_labels(const Recording& recording) {
+    auto file = labels_of(recording);
+    if (!file) return fail(file);
+    if (file->labels.empty() && label_files(recording).empty())
+      return fail(ErrorCode::bad_input,
+                  fmt::format("there are no labels for 'events:': neither {} nor a class in its name",
+                              label_path(recording.path()).string()));
+    std::set<std::string> streams;
+    for (const auto& label : file->labels)
+      if (!label.stream.empty()) streams.insert(label.stream);
+    if (rule_.stream.empty() && streams.size() > 1)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("its labels are about several streams: choose one with 'events: stream:'; there are: {}",
+                              fmt::join(streams, ", ")));
+    if (!rule_.stream.empty())
+      if (auto found = recording.find_stream(rule_.stream); !found) return fail(found);
+    std::set<std::string> unknown;
+    const auto& classes = test_.label.classes;
+    for (const auto& label : file->labels) {
+      if (is_ignored(label.name)) continue;
+      if (!rule_.stream.empty() && !label.stream.empty() && label.stream != rule_.stream) continue;
+      labels_.push_back({label.name, {label.begin, file->tick_frequency}, {label.end, file->tick_frequency}});
+      if (std::find(classes.begin(), classes.end(), label.name) == classes.end()) unknown.insert(label.name);
+    }
+    if (!unknown.empty())
+      result_.notes.push_back(
+          fmt::format("labels that are none of 'classes:' cannot be found: {}", fmt::join(unknown, ", ")));
+    return {};
+  }
+
+  Expected<void> read_events(const std::filesystem::path& path) {
+    auto outputs = Recording::open(path);
+    if (!outputs) return fail(outputs);
+    std::size_t index = 0;
+    if (!test_.label.output.empty()) {
+      auto found = outputs->find_stream(test_.label.output);
+      if (!found) return fail(found);
+      index = *found;
+    }
+    const StreamInfo& stream = outputs->streams()[index];
+    if (!stream.metadata)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("the output {} has no metadata: its values are no numbers of classes", stream.id));
+    const auto channel = class_number_channel(*stream.metadata, "events:");
+    if (!channel) return fail(channel);
+    auto cursor = outputs->cursor(index);
+    if (!cursor) return fail(cursor);
+    for (;;) {
+      auto block = (*cursor)->next();
+      if (!block) return fail(block);
+      if (!*block) return {};
+      if ((*block)->data.size() != stream.metadata->sample_bytes)
+        return fail(ErrorCode::bad_input,
+                    fmt::format("the output {} of tick {} has {} bytes: an event has a time of its own, and so a block "
+                                "of {}",
+                                stream.id, (*block)->tick, (*block)->data.size(), stream.metadata->sample_bytes));
+      std::string name = class_of(**channel, (*block)->data.data(), test_.label.classes);
+      if (is_ignored(name)) continue;
+      if (events_.size() == kMaxEvents)
+        return fail(ErrorCode::limit, fmt::format("more than {} events came out", kMaxEvents));
+      events_.push_back({std::move(name), {(*block)->tick, stream.metadata->tick_frequency}});
+    }
+  }
+
+  // True if all are kept.
+  bool check_limits(const EventMatch& match, const EventScore& all) {
+    const std::size_t before = result_.reasons.size();
+    const TestLimits& limits = test_.limits;
+    EventLimit f1 = limits.f1;
+    if (!limits.precision.any() && !limits.recall.any() && !f1.any()) f1.all = 1;
+    check("precision", limits.precision, match, all, &EventScore::precision,
+          [](const EventScore& s) { return fmt::format("{} of {} events are right", s.right, s.found); });
+    check("recall", limits.recall, match, all, &EventScore::recall,
+          [](const EventScore& s) { return fmt::format("{} of {} labels are found", s.right, s.labels); });
+    check("F1", f1, match, all, &EventScore::f1, [](const EventScore& s) {
+      return fmt::format("{} of {} labels are found, {} of {} events are right", s.right, s.labels, s.right, s.found);
+    });
+    if (limits.onset_ms && all.largest_onset_s * 1000 > *limits.onset_ms)
+      fails(fmt::format("an event lies {} from its label's begin, more than the limit of {:.6g} ms",
+                        human_seconds(all.largest_onset_s), *limits.onset_ms));
+    return result_.reasons.size() == before;
+  }
+
+  template <class Counts>
+  void check(const char* what, const EventLimit& limit, const EventMatch& match, const EventScore& all,
+             double (EventScore::*rate)() const, const Counts& counts) {
+    const auto check_one = [&](const std::string& of, const EventScore& score, double least) {
+      const double value = (score.*rate)();
+      if (value < least)
+        fails(fmt::format("{}{} is {:.4g}, below the limit of {:.4g}: {}", of, what, value, least, counts(score)));
+    };
+    if (limit.all) check_one("", all, *limit.all);
+    for (const auto& [name, least] : limit.by_class) {
+      const auto found = match.by_class.find(name);
+      const auto& classes = test_.label.classes;
+      if (found != match.by_class.end())
+        check_one(name + ": ", found->second, least);
+      else if (std::find(classes.begin(), classes.end(), name) == classes.end())
+        fails(fmt::format("there is no class '{}' to limit: neither a label nor one of 'classes:'", name));
+    }
+  }
+
+  template <class Text>
+  void tell(const char* what, const std::vector<std::size_t>& which, const Text& text) {
+    for (std::size_t i = 0; i < which.size() && i < kMaxTold; ++i) fails(fmt::format("{}: {}", what, text(which[i])));
+    if (which.size() > kMaxTold) fails(fmt::format("{}: {} in all", what, which.size()));
+  }
+
+  const TestSpec& test_;
+  const TestEvents& rule_;
+  TestResult& result_;
+  std::vector<EventLabel> labels_;
+  std::vector<FoundEvent> events_;
+};
+
+}  // namespace
+
+void judge_events(const TestSpec& test, const Recording& recording, const std::filesystem::path& outputs,
+                  TestResult& result) {
+  if (auto judged = EventJudge(test, result).judge(recording, outputs); !judged)
+    result.reasons.push_back(judged.error().to_string());
+}
+
+}  // namespace sds
