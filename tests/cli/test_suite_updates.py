@@ -60,6 +60,48 @@ class SuiteUpdates(SuiteCase):
             self.assertIn("2 of 2 values differ by up to 5", out)
             self.assertEqual(self.read("e.sdsz"), kept)
 
+    def test_what_was_renamed_in_algorithm_and_suite_is_replaced(self):
+        case = "    - {name: c, recordings: In.1.sds, expected: e.sdsz%s}\n"
+        self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint16_t}\n    - {value: b, type: uint16_t}\n")
+        self.write("Other.yml", "sds:\n  name: Sum\n  content:\n    - {value: a2, type: uint16_t}\n    - {value: b, type: uint16_t}\n")
+        self.write("Total.sds.yml", YAML.format("Total", "sum", "uint32_t"))
+        for keys, out, told in ((", out-yaml: Other.yml, compare-channels: [a2, b]", "Sum:4", "channel a2 comes out and is not expected"),
+                                (", compare: Total", "Total:4", "stream Total comes out and is not expected"),
+                                (", tolerance: {a2: 1}, out-yaml: Other.yml", "Sum:4", "channel a is expected and does not come out")):
+            self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x03")))
+            run("test", self.suite(case % ""), "--update")
+            self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x04")))
+            renamed = self.suite(case % keys, f"algorithm: {ECHO}, out: '{out}'")
+            printed, _ = run("test", renamed, "--update")
+            self.assertIn(told, printed)
+            self.assertIn("replaced ", printed)
+            run("test", renamed)
+            os.remove(self.path("e.sdsz"))
+
+    def test_metadata_that_are_replaced_are_told(self):
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n")
+        run("test", suite, "--update")
+        self.write("Sum.sds.yml", YAML.format("Sum", "sum", "uint32_t, unit: g"))
+        run("test", suite, "--update")
+        self.write("In.1.sds", plain((1, b"\x09")))
+        out, _ = run("test", suite, "--update")
+        self.assertIn("Sum: its metadata change: '- {value: sum, type: uint32_t}' is expected, '- {value: sum, type: uint32_t, unit: g}' came", out)
+
+    def test_an_expectation_that_is_damaged_is_replaced_whatever_is_left_of_it(self):
+        self.write("In.1.sds", plain(*((t, os.urandom(1)) for t in range(2000))))
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n")
+        run("test", suite, "--update")
+        kept = self.read("e.sdsz")
+        damaged = bytearray(kept)
+        damaged[len(kept) // 3] ^= 0xFF
+        for content in (bytes(damaged), kept[:len(kept) // 2], b"no recording", b""):
+            self.write("e.sdsz", content)
+            run("test", suite, expect=1)
+            out, _ = run("test", suite, "--update")
+            self.assertIn("replaced ", out)
+            self.assertRegex(out, r"note: .*e\.sdsz(:| is) ")
+            run("test", suite)
+
     def test_an_expectation_is_no_recording_of_the_next_run(self):
         for i in range(2):
             run("pack", self.path(f"In.{i}.sds"), "-o", self.path(f"r{i}.sdsz"))

@@ -7,6 +7,7 @@
 
 #include "damage_text.hpp"
 #include "event_judge.hpp"
+#include "expectation.hpp"
 #include "label_judge.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/file.hpp"
@@ -37,7 +38,7 @@ class Judge {
     }
     if (test_.events) judge_events(test_, recording, outputs, result_);
     // Last: what fails by itself replaces no expectation.
-    if (!test_.expected.empty()) judge_expected(outputs, update);
+    if (!test_.expected.empty()) judge_expected(test_, outputs, update, result_);
   }
 
   void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
@@ -119,132 +120,6 @@ class Judge {
     if (test_.limits.real_time && speed < *test_.limits.real_time)
       fails(
           fmt::format("it runs at {:.1f} times real time, below the limit of {:.1f}", speed, *test_.limits.real_time));
-  }
-
-  void judge_expected(const std::filesystem::path& outputs, bool update) {
-    std::error_code error;
-    const bool exists = std::filesystem::exists(test_.expected, error);
-    if (!exists && !update)
-      return fails(fmt::format("there is no {} yet: 'sds test --update' records it", test_.expected.string()));
-    const bool failed = !result_.reasons.empty();
-    if (exists && compare_expected(outputs, update && !failed)) return;
-    if (update && failed)
-      return fails(fmt::format("{} stays as it is: the test itself fails", test_.expected.string()));
-    if (update && result_.reasons.empty()) replace_expected(outputs, exists);
-  }
-
-  // True if what came out is what is expected.
-  bool compare_expected(const std::filesystem::path& outputs, bool update) {
-    auto a = Recording::open(test_.expected);
-    auto b = Recording::open(outputs);
-    auto comparison = a && b ? compare_recordings(*a, *b, test_.tolerances, {}) : fail(!a ? a : b);
-    // What is replaced is shown, also what is not compared else, or within a tolerance.
-    // Where there is nothing to replace it is what the test pairs that differs, and no update makes it pass.
-    if (comparison && update && !comparison->equal()) {
-      auto all = compare_recordings(*a, *b, {}, {});
-      if (all && all->equal()) {
-        update = false;
-      } else {
-        comparison = std::move(all);
-      }
-    }
-    if (!comparison) {
-      if (update && comparison.error().code != ErrorCode::usage) {
-        result_.notes.push_back(comparison.error().to_string());
-      } else {
-        fails(comparison.error().to_string());
-      }
-      return false;
-    }
-    if (const auto open = why_not_closed(*a))
-      result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
-    for (const auto& damage : a->damages())
-      fails(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
-    for (const auto& stream : comparison->streams) {
-      for (const auto& note : stream.notes) result_.notes.push_back(fmt::format("{}: {}", stream.a, note));
-      if (stream.blocks + stream.only_a + stream.only_b == 0)
-        result_.notes.push_back(fmt::format("{}: no block came, and none is expected", stream.a));
-    }
-    if (comparison->equal()) return true;
-    for (const auto& text : differences(*comparison)) {
-      if (update) {
-        result_.notes.push_back(text);
-      } else {
-        fails(text);
-      }
-    }
-    return false;
-  }
-
-  static std::vector<std::string> differences(const RecordingComparison& comparison) {
-    std::vector<std::string> texts;
-    for (const auto& id : comparison.only_a)
-      texts.push_back(fmt::format("stream {} is expected and does not come out", id));
-    for (const auto& id : comparison.only_b)
-      texts.push_back(fmt::format("stream {} comes out and is not expected", id));
-    for (const auto& s : comparison.streams) {
-      for (const auto& name : s.channels_only_a)
-        texts.push_back(fmt::format("{}: channel {} is expected and does not come out", s.a, name));
-      for (const auto& name : s.channels_only_b)
-        texts.push_back(fmt::format("{}: channel {} comes out and is not expected", s.a, name));
-      if (s.only_a > 0)
-        texts.push_back(
-            fmt::format("{}: {} expected blocks are missing, first at tick {}", s.a, s.only_a, *s.first_only_a));
-      if (s.only_b > 0)
-        texts.push_back(
-            fmt::format("{}: {} blocks are not expected, first at tick {}", s.a, s.only_b, *s.first_only_b));
-      if (s.size_mismatches > 0)
-        texts.push_back(fmt::format("{}: {} blocks have other sizes, first at tick {}", s.a, s.size_mismatches,
-                                    *s.first_size_mismatch));
-      if (s.losses_only_a > 0)
-        texts.push_back(fmt::format("{}: {} expected losses are missing, the first {}", s.a, s.losses_only_a,
-                                    s.first_loss_only_a->text()));
-      if (s.losses_only_b > 0)
-        texts.push_back(fmt::format("{}: {} losses are not expected, the first {}", s.a, s.losses_only_b,
-                                    s.first_loss_only_b->text()));
-      for (const auto& c : s.channels)
-        if (c.first)
-          texts.push_back(
-              fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
-                          "expected, {} came",
-                          s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
-                          c.first->text_a(), c.first->text_b()));
-    }
-    return texts;
-  }
-
-  static Expected<void> copy(const std::filesystem::path& from, const std::filesystem::path& to) {
-    auto source = InputFile::open(from);
-    if (!source) return fail(source);
-    if (auto made = make_directories(directory_of(to)); !made) return made;
-    auto file = PartialFile::create(to, IfExists::overwrite);
-    if (!file) return fail(file);
-    Bytes piece(std::size_t{1} << 20);
-    for (std::uint64_t at = 0;;) {
-      auto got = (*source)->read(at, piece);
-      if (!got) return fail(got);
-      if (*got == 0) return file->keep();
-      if (auto done = file->sink().append(ByteView(piece).first(*got)); !done) return done;
-      at += *got;
-    }
-  }
-
-  void replace_expected(const std::filesystem::path& outputs, bool existed) {
-    if (const auto why = why_not_comparable(outputs))
-      return fails(fmt::format("{} {}: the next run could not be compared with what came: {}", test_.expected.string(),
-                               existed ? "stays as it is" : "is not recorded", *why));
-    if (auto done = copy(outputs, test_.expected); !done) return fails(done.error().to_string());
-    result_.notes.push_back((existed ? "replaced " : "recorded ") + test_.expected.string());
-  }
-
-  // What is recorded must be equal to itself, by what the test names.
-  [[nodiscard]] std::optional<std::string> why_not_comparable(const std::filesystem::path& outputs) const {
-    const auto came = Recording::open(outputs);
-    if (!came) return came.error().message;
-    const auto comparison = compare_recordings(*came, *came, test_.tolerances, {});
-    if (!comparison) return comparison.error().message;
-    if (!comparison->equal()) return differences(*comparison).front();
-    return std::nullopt;
   }
 
   const TestSpec& test_;

@@ -1,0 +1,197 @@
+#include "expectation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "damage_text.hpp"
+#include "sds/format/file.hpp"
+#include "sds/format/partial_file.hpp"
+
+namespace sds {
+
+namespace {
+
+std::vector<std::string> differences(const RecordingComparison& comparison) {
+  std::vector<std::string> texts;
+  for (const auto& id : comparison.only_a)
+    texts.push_back(fmt::format("stream {} is expected and does not come out", id));
+  for (const auto& id : comparison.only_b) texts.push_back(fmt::format("stream {} comes out and is not expected", id));
+  for (const auto& s : comparison.streams) {
+    for (const auto& name : s.channels_only_a)
+      texts.push_back(fmt::format("{}: channel {} is expected and does not come out", s.a, name));
+    for (const auto& name : s.channels_only_b)
+      texts.push_back(fmt::format("{}: channel {} comes out and is not expected", s.a, name));
+    if (s.only_a > 0)
+      texts.push_back(
+          fmt::format("{}: {} expected blocks are missing, first at tick {}", s.a, s.only_a, *s.first_only_a));
+    if (s.only_b > 0)
+      texts.push_back(fmt::format("{}: {} blocks are not expected, first at tick {}", s.a, s.only_b, *s.first_only_b));
+    if (s.size_mismatches > 0)
+      texts.push_back(fmt::format("{}: {} blocks have other sizes, first at tick {}", s.a, s.size_mismatches,
+                                  *s.first_size_mismatch));
+    if (s.losses_only_a > 0)
+      texts.push_back(fmt::format("{}: {} expected losses are missing, the first {}", s.a, s.losses_only_a,
+                                  s.first_loss_only_a->text()));
+    if (s.losses_only_b > 0)
+      texts.push_back(fmt::format("{}: {} losses are not expected, the first {}", s.a, s.losses_only_b,
+                                  s.first_loss_only_b->text()));
+    for (const auto& c : s.channels)
+      if (c.first)
+        texts.push_back(
+            fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
+                        "expected, {} came",
+                        s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
+                        c.first->text_a(), c.first->text_b()));
+  }
+  return texts;
+}
+
+Expected<void> write_copy(const std::filesystem::path& from, const std::filesystem::path& to) {
+  auto source = InputFile::open(from);
+  if (!source) return fail(source);
+  if (auto made = make_directories(directory_of(to)); !made) return made;
+  auto file = PartialFile::create(to, IfExists::overwrite);
+  if (!file) return fail(file);
+  Bytes piece(std::size_t{1} << 20);
+  for (std::uint64_t at = 0;;) {
+    auto got = (*source)->read(at, piece);
+    if (!got) return fail(got);
+    if (*got == 0) return file->keep();
+    if (auto done = file->sink().append(ByteView(piece).first(*got)); !done) return done;
+    at += *got;
+  }
+}
+
+// The first line that is not the same in both.
+std::string first_other_line(const std::string& a, const std::string& b) {
+  std::istringstream in_a(a);
+  std::istringstream in_b(b);
+  for (;;) {
+    std::string line_a;
+    std::string line_b;
+    const bool more_a = static_cast<bool>(std::getline(in_a, line_a));
+    const bool more_b = static_cast<bool>(std::getline(in_b, line_b));
+    if (line_a == line_b && more_a && more_b) continue;
+    const auto told = [](const std::string& line, bool is_there) {
+      return is_there ? fmt::format("'{}'", line.substr(std::min(line.find_first_not_of(' '), line.size())))
+                      : "nothing";
+    };
+    return fmt::format("{} is expected, {} came", told(line_a, more_a), told(line_b, more_b));
+  }
+}
+
+std::vector<std::string> metadata_differences(const Recording& a, const Recording& b) {
+  std::vector<std::string> texts;
+  for (const auto& stream : b.streams()) {
+    const auto other = a.find_stream(stream.id);
+    if (!other) continue;
+    const auto& expected = a.streams()[*other].description.metadata_text;
+    const auto& came = stream.description.metadata_text;
+    if (expected != came)
+      texts.push_back(fmt::format("{}: its metadata change: {}", stream.id, first_other_line(expected, came)));
+  }
+  return texts;
+}
+
+class Expectation {
+ public:
+  Expectation(const TestSpec& test, const std::filesystem::path& outputs, TestResult& result)
+      : test_(test), outputs_(outputs), result_(result) {}
+
+  void judge() {
+    for (auto& text : compare()) fails(std::move(text));
+  }
+
+  void update() {
+    const bool exists = is_there();
+    const auto reasons = exists ? compare() : std::vector<std::string>();
+    if (exists && reasons.empty()) return;
+    if (const auto why = why_not_comparable()) {
+      for (const auto& reason : reasons) fails(reason);
+      return fails(fmt::format("{} {}: the next run could not be compared with what came: {}", test_.expected.string(),
+                               exists ? "stays as it is" : "is not recorded", *why));
+    }
+    if (exists) show_changes(reasons);
+    if (auto done = write_copy(outputs_, test_.expected); !done) return fails(done.error().to_string());
+    result_.notes.push_back((exists ? "replaced " : "recorded ") + test_.expected.string());
+  }
+
+  [[nodiscard]] bool is_there() const {
+    std::error_code error;
+    return std::filesystem::exists(test_.expected, error);
+  }
+
+ private:
+  void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
+
+  // Why what came out is not what is expected; empty: it is.
+  std::vector<std::string> compare() {
+    auto a = Recording::open(test_.expected);
+    if (!a) return {a.error().to_string()};
+    auto b = Recording::open(outputs_);
+    if (!b) return {b.error().to_string()};
+    auto comparison = compare_recordings(*a, *b, test_.tolerances, {});
+    if (!comparison) return {comparison.error().to_string()};
+    if (const auto open = why_not_closed(*a))
+      result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
+    std::vector<std::string> reasons;
+    for (const auto& damage : a->damages())
+      reasons.push_back(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
+    for (const auto& stream : comparison->streams) {
+      for (const auto& note : stream.notes) result_.notes.push_back(fmt::format("{}: {}", stream.a, note));
+      if (stream.blocks + stream.only_a + stream.only_b == 0)
+        result_.notes.push_back(fmt::format("{}: no block came, and none is expected", stream.a));
+    }
+    for (auto& text : differences(*comparison)) reasons.push_back(std::move(text));
+    return reasons;
+  }
+
+  // All that is replaced, also what is not compared else, or within a tolerance.
+  void show_changes(const std::vector<std::string>& reasons) {
+    std::vector<std::string> changes;
+    const auto a = Recording::open(test_.expected);
+    const auto b = Recording::open(outputs_);
+    if (a && b) {
+      if (const auto all = compare_recordings(*a, *b, {}, {}))
+        for (auto& text : differences(*all)) changes.push_back(std::move(text));
+      for (const auto& damage : a->damages())
+        changes.push_back(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
+      for (auto& text : metadata_differences(*a, *b)) changes.push_back(std::move(text));
+    }
+    if (changes.empty()) changes = reasons;
+    for (auto& text : changes) result_.notes.push_back(std::move(text));
+  }
+
+  // What is recorded must be equal to itself, by what the test names.
+  [[nodiscard]] std::optional<std::string> why_not_comparable() const {
+    const auto came = Recording::open(outputs_);
+    if (!came) return came.error().message;
+    const auto comparison = compare_recordings(*came, *came, test_.tolerances, {});
+    if (!comparison) return comparison.error().message;
+    if (!comparison->equal()) return differences(*comparison).front();
+    return std::nullopt;
+  }
+
+  const TestSpec& test_;
+  const std::filesystem::path& outputs_;
+  TestResult& result_;
+};
+
+}  // namespace
+
+void judge_expected(const TestSpec& test, const std::filesystem::path& outputs, bool update, TestResult& result) {
+  Expectation expectation(test, outputs, result);
+  const std::size_t reasons = result.reasons.size();
+  if (update && reasons == 0) return expectation.update();
+  if (expectation.is_there()) {
+    expectation.judge();
+    if (result.reasons.size() == reasons) return;
+  } else if (!update) {
+    result.reasons.push_back(fmt::format("there is no {} yet: 'sds test --update' records it", test.expected.string()));
+  }
+  if (update) result.reasons.push_back(fmt::format("{} stays as it is: the test itself fails", test.expected.string()));
+}
+
+}  // namespace sds

@@ -1,0 +1,12 @@
+// Recorded outputs that a test expects: compared with what came out, or replaced by it.
+#pragma once
+
+#include "suite.hpp"
+
+namespace sds {
+
+/// Adds what differs to the reasons of `result`. With `update`, what came out takes the place of what is expected,
+/// unless the result has reasons already, or the next run would fail: what changed is in the notes.
+void judge_expected(const TestSpec& test, const std::filesystem::path& outputs, bool update, TestResult& result);
+
+}  // namespace sds
