@@ -35,5 +35,13 @@ class Compare(Case):
         self.compare("--channel", r"c=b\=c")                               # 2 against 2
         self.compare("--channel", r"c\\=b\=c", expect=2)                   # of A the channel c\
 
+    def test_a_pair_of_channels_has_one_tolerance(self):
+        pair = ("--channel", "d=a")                                        # 3 against 5
+        self.compare(*pair, "--tolerance", "a=2")
+        self.compare(*pair, "--tolerance", "d=2")
+        for tolerances in (("a=2", "d=0"), ("d=2", "a=0")):
+            self.assertIn("the tolerances for 'd' and for 'a' are of one pair of channels, d=a",
+                          self.compare(*pair, *(f"--tolerance={t}" for t in tolerances), expect=2))
+
 
 main()

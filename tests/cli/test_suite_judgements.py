@@ -230,7 +230,12 @@ class SuiteJudgements(SuiteCase):
         run("test", "merge", self.write("same.json", json.dumps(results)), expect=1)
         results["tests"][0].update(status="passed", reasons=[])
         _, err = run("test", "merge", self.write("changed.json", json.dumps(results)), expect=2)
-        self.assertIn("changed.json: its tests are not as they were written", err)
+        self.assertIn("changed.json: its results are not as they were written", err)
+        # Nor is what they are a part of: here of which suite.
+        results = json.loads(self.read("part.json"))
+        results["shard"].update(suite_digest="0" * 32)
+        _, err = run("test", "merge", self.write("changed.json", json.dumps(results)), expect=2)
+        self.assertIn("changed.json: its results are not as they were written", err)
 
 
 main()

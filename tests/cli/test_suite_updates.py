@@ -110,6 +110,13 @@ class SuiteUpdates(SuiteCase):
                       "    - {name: b, recordings: In.1.sds, expected: new.sdsz}\n    - {name: c, recordings: '*.sdsz', repeat: 2}\n"):
             _, err = run("test", self.suite(cases), "--update", expect=3)
             self.assertRegex(err, r"suite\.yml: line 5: 'expected: .*' matches the recordings '.*sdsz': the next run would take it for one")
+        # However the two are written, and by whatever link.
+        os.symlink(self.folder.name, self.path("link"))
+        here = os.path.realpath(self.folder.name)
+        for recordings, expected in ((f"{here}/*.sdsz", "new.sdsz"), ("*.sdsz", f"{here}/new.sdsz"), ("link/*.sdsz", "new.sdsz"), ("*.sdsz", "link/new.sdsz"),
+                                     ("l*/*.sdsz", "new.sdsz"), ("*.sdsz", "expected/../new.sdsz")):
+            _, err = run("test", self.suite(f"    - {{name: c, recordings: '{recordings}', expected: '{expected}'}}\n"), "--update", expect=3)
+            self.assertIn("the next run would take it for one", err)
         self.assertEqual(sorted(n for n in os.listdir(self.folder.name) if n.endswith(".sdsz")), ["r0.sdsz", "r1.sdsz"])
         run("test", self.suite("    - {name: c, recordings: '*.sdsz', expected: 'expected/{recording}.sdsz'}\n"), "--update")
 

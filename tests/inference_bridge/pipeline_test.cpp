@@ -346,6 +346,9 @@ TEST_F(ScoreTest, LargeIntegersAreToldFromTheirNeighbours) {
     EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 2305843009213693954}\n"), std::vector<Out>{});
   }
   const std::string low = test::le32(7);
+  // Small ones, too, though the float next to the threshold is the count.
+  write("uint32_t", test::le32(1000) + low + test::le32(1001) + low);
+  EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 1000.00001}\n"), (std::vector<Out>{{1, {0}}}));
   write("uint32_t", test::le32(16777216) + low + test::le32(16777217) + low + low + test::le32(16777218));
   EXPECT_EQ(run("    - window: {length: 1}\n    - debounce: {threshold: 16777217}\n"),
             (std::vector<Out>{{1, {0}}, {2, {1}}}));

@@ -436,6 +436,11 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
                                  : std::none_of(options.channels.begin(), options.channels.end(), is_it))
       return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
   }
+  for (const auto& [name_a, name_b] : options.channels)
+    if (name_a != name_b && options.absolute.contains(name_a) && options.absolute.contains(name_b))
+      return fail(ErrorCode::usage,
+                  fmt::format("the tolerances for '{}' and for '{}' are of one pair of channels, {}={}", name_a, name_b,
+                              name_a, name_b));
   if (options.channels.empty()) return {};
   for (std::size_t i = pairs.size(); i-- > 0;)
     if (std::none_of(options.channels.begin(), options.channels.end(), [&](const auto& names) {

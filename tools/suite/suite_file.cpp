@@ -108,18 +108,35 @@ class SuiteReader {
     for (const auto& other : others) defaults_->refuse(node, own, {"accept." + other}, "label: " + other);
   }
 
-  // What --update records must not become a recording that a pattern finds.
+  // What --update records must not become a recording that a pattern finds, however the two are written.
   void refuse_expected_recordings() const {
     std::set<std::filesystem::path> recordings;
-    for (const auto& test : suite_.tests) recordings.insert(test.recording.lexically_normal());
+    for (const auto& test : suite_.tests) recordings.insert(in_real_folder(test.recording));
+    std::vector<std::set<std::filesystem::path>> folders;
+    for (const auto& pattern : patterns_) {
+      folders.emplace_back();
+      for (const auto& folder : expand(pattern.parent_path())) folders.back().insert(in_real_folder(folder / "x"));
+    }
     for (const auto& [path, where] : expected_) {
-      if (recordings.contains(path)) continue;
-      for (const auto& pattern : patterns_)
-        if (::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0)
+      const auto real = in_real_folder(path);
+      if (recordings.contains(real)) continue;
+      for (std::size_t i = 0; i < patterns_.size(); ++i) {
+        const bool is_found = folders[i].contains(real.parent_path() / "x") &&
+                              ::fnmatch(patterns_[i].filename().c_str(), real.filename().c_str(), FNM_PERIOD) == 0;
+        // Also in a folder that is not there yet.
+        if (is_found || ::fnmatch(std::filesystem::absolute(patterns_[i]).c_str(),
+                                  std::filesystem::absolute(path).c_str(), FNM_PATHNAME | FNM_PERIOD) == 0)
           yaml_problem(where,
                        fmt::format("'expected: {}' matches the recordings '{}': the next run would take it for one",
-                                   path.string(), pattern.string()));
+                                   path.string(), patterns_[i].string()));
+      }
     }
+  }
+
+  static std::filesystem::path in_real_folder(const std::filesystem::path& path) {
+    std::error_code error;
+    const auto folder = path.parent_path();
+    return std::filesystem::weakly_canonical(folder.empty() ? "." : folder, error) / path.filename();
   }
 
   void read_what_runs(YamlMap& map, const YAML::Node& where, AlgorithmSpec& spec) {

@@ -27,23 +27,23 @@ Expected<SuitePart> part_of(const nlohmann::json& json, const std::filesystem::p
   return fail(ErrorCode::bad_input, "it does not say which part of a suite it is", path);
 }
 
-// Of what they say, however it is written.
-std::string digest_of_tests(const nlohmann::json& results) {
+// Of what they say, and what they are a part of, however it is written.
+std::string digest_of(const nlohmann::json& results) {
+  nlohmann::json part = results.at("shard");
+  part.erase("digest");
   Fingerprint digest;
-  digest.add(0, 0, {}, as_bytes(results.at("tests").dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  for (const auto* json : std::initializer_list<const nlohmann::json*>{&part, &results.at("tests")})
+    digest.add(0, 0, {}, as_bytes(json->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
   return digest.hex();
 }
 
 }  // namespace
 
 void make_part(nlohmann::json& results, const SuitePart& part) {
-  results["shard"] = {{"suite", part.suite},
-                      {"suite_digest", part.suite_digest},
-                      {"filter", part.filter},
-                      {"test_count", part.test_count},
-                      {"number", part.number},
-                      {"of", part.of},
-                      {"tests_digest", digest_of_tests(results)}};
+  results["shard"] = {{"suite", part.suite},   {"suite_digest", part.suite_digest},
+                      {"filter", part.filter}, {"test_count", part.test_count},
+                      {"number", part.number}, {"of", part.of}};
+  results["shard"]["digest"] = digest_of(results);
 }
 
 Expected<void> PartsOfSuite::add(const nlohmann::json& json, const std::filesystem::path& path) {
@@ -56,7 +56,7 @@ Expected<void> PartsOfSuite::add(const nlohmann::json& json, const std::filesyst
   if (!part) return fail(part);
   if (auto fits = check(*part, path); !fits) return fits;
   if (results->empty()) return misfit("it has no tests", path);
-  if (json.at("shard").value("tests_digest", nlohmann::json()) != digest_of_tests(json)) changed_ = path;
+  if (json.at("shard").value("digest", nlohmann::json()) != digest_of(json)) changed_ = path;
   for (auto& result : *results) {
     if (result.suite != part->suite)
       return misfit(fmt::format("the test {} is of the suite {}", result.name, result.suite), path);
@@ -100,7 +100,7 @@ Expected<std::vector<TestResult>> PartsOfSuite::whole() const {
                             count > kNamed ? ", ..." : "", of, count == 1 ? "is" : "are"));
   if (const std::size_t tests = parts_.begin()->second.test_count; results_.size() != tests)
     return fail(ErrorCode::usage, fmt::format("{} of {} tests are there", results_.size(), tests));
-  if (changed_) return misfit("its tests are not as they were written", *changed_);
+  if (changed_) return misfit("its results are not as they were written", *changed_);
   auto results = results_;
   if (parts_.begin()->second.filter.empty()) fail_idle_settings(results);
   return results;

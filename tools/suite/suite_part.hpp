@@ -23,7 +23,7 @@ struct SuitePart {
   std::size_t of = 1;
 };
 
-/// Says in `results`, what results_to_json wrote, that they are a part, with a digest of the tests.
+/// Says in `results`, what results_to_json wrote, that they are a part, with a digest of that and of the tests.
 void make_part(nlohmann::json& results, const SuitePart& part);
 
 /// Joins the results of parts. What does not fit is an error that names it.
@@ -41,7 +41,7 @@ class PartsOfSuite {
   std::set<std::size_t> tests_;             // by index
   std::set<std::string> names_;             // of the tests
   std::vector<TestResult> results_;
-  std::optional<std::filesystem::path> changed_;  // a part whose tests are not as they were written
+  std::optional<std::filesystem::path> changed_;  // a part that is not as it was written
 };
 
 }  // namespace sds
