@@ -71,6 +71,8 @@ class Replay(Case):
                 self.assertIn("no configuration", err)
                 _, err = self.replay("--a", sides[0], "--b", sides[1], "--out", "Sum:4", "--engine", "tflm", expect=2 if other == ECHO else 1)
                 self.assertEqual("--engine has no effect on what runs here" in err, other == ECHO)
+        for what in (("-p", pipeline), ("--a", pipeline, "--b", pipeline)):
+            self.assertIn("--in-process has no effect on what runs here", self.replay(*what, "--in-process", expect=2)[1])
         _, err = self.replay("--a", pipeline, "--b", pipeline, "--out", "Sum:4", expect=2)
         self.assertIn("STREAM:BYTES is for libraries with Arm's three functions", err)
         _, err = run("replay", self.path("ab.sdsz"), "--a", TABLE, "--b", TABLE, "--out", "Text:64", expect=2)

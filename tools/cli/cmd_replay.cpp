@@ -109,11 +109,13 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   if (!configuration) return fail(configuration);
   spec.configuration = std::move(*configuration);
   if (o.a.empty()) {
-    const bool has_stages = spec.kind == AlgorithmSpec::Kind::model || spec.kind == AlgorithmSpec::Kind::pipeline;
-    const char* idle = has_stages && !o.configuration.empty()                               ? "--config"
-                       : spec.engine != o.engine && !o.engine.empty()                       ? "--engine"
-                       : spec.kind != AlgorithmSpec::Kind::library && !o.out_stream.empty() ? "--out"
-                                                                                            : nullptr;
+    const bool runs_library = spec.kind == AlgorithmSpec::Kind::library;
+    const bool has_stages = !runs_library && spec.kind != AlgorithmSpec::Kind::worker;
+    const char* idle = has_stages && !o.configuration.empty()         ? "--config"
+                       : spec.engine != o.engine && !o.engine.empty() ? "--engine"
+                       : !runs_library && !o.out_stream.empty()       ? "--out"
+                       : !runs_library && o.in_process                ? "--in-process"
+                                                                      : nullptr;
     if (idle != nullptr)
       return fail(ErrorCode::usage, fmt::format("{} has no effect on what runs here", idle), spec.path);
   }
@@ -213,6 +215,8 @@ int replay_both(const Options& o, const Recording& recording) {
   };
   if (!o.engine.empty() && !takes_engine(o.a) && !takes_engine(o.b))
     return fail_with({ErrorCode::usage, "--engine has no effect on what runs here", {}, {}});
+  if (o.in_process && !is_library(o.a) && !is_library(o.b))
+    return fail_with({ErrorCode::usage, "--in-process has no effect on what runs here", {}, {}});
   const auto scratch = ScratchFolder::create();
   if (!scratch) return fail_with(scratch.error());
   const auto pool = make_worker_pool(o.threads);

@@ -19,7 +19,7 @@ namespace sds {
 
 namespace {
 
-constexpr std::size_t kMaxTold = 20;  // reasons why blocks failed
+constexpr std::size_t kMaxTold = 20;  // reasons why blocks failed, and damages
 
 class Judge {
  public:
@@ -93,16 +93,11 @@ class Judge {
   // What was replayed is not what was recorded: nothing that follows from it is known.
   void judge_damage(const Recording& recording) {
     if (const auto open = why_not_closed(recording)) result_.notes.push_back("the recording is " + *open);
-    std::size_t told = 0;
-    for (const auto& damage : recording.damages()) {
-      if (++told > 20) break;
-      const std::string text = "the recording is damaged: " + damage_text(damage);
-      if (test_.allow_damage) {
-        result_.notes.push_back(text);
-      } else {
-        fails(text);
-      }
-    }
+    auto& told = test_.allow_damage ? result_.notes : result_.reasons;
+    const auto& damages = recording.damages();
+    for (std::size_t i = 0; i < damages.size() && i < kMaxTold; ++i)
+      told.push_back("the recording is damaged: " + damage_text(damages[i]));
+    if (damages.size() > kMaxTold) told.push_back(fmt::format("the recording is damaged in {} places", damages.size()));
   }
 
   void judge_limits(const RunReport& run) {
