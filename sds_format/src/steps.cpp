@@ -69,10 +69,11 @@ void StepCounter::add(std::uint64_t step, std::uint64_t block, std::uint64_t sam
   ++last_->second.count;
 }
 
-std::uint64_t StepCounter::median() const {
+std::uint64_t StepCounter::median_from(std::uint64_t least) const {
   std::map<std::uint64_t, std::uint64_t> counts;
   std::uint64_t total = 0;
   for (const auto& [step, seen] : steps_) {
+    if (step.ticks < least) continue;
     counts[step.ticks] += seen.count;
     total += seen.count;
   }
@@ -87,7 +88,9 @@ std::uint64_t StepCounter::median() const {
 std::vector<StepCounter::Step> StepCounter::steps() const {
   std::vector<Step> all;
   double samples = 0;
+  double blocks = 0;
   for (const auto& [step, seen] : steps_) {
+    blocks += static_cast<double>(seen.count);
     all.push_back({step.ticks, step.samples, seen.count, seen.block});
     samples += static_cast<double>(step.samples) * static_cast<double>(seen.count);
   }
@@ -104,9 +107,16 @@ std::vector<StepCounter::Step> StepCounter::steps() const {
     ticks_per_sample = nominal_ticks_;
     usual = nominal_ticks_ * static_cast<double>(all[0].samples);
   }
+  // Blocks so short that most have the tick of the one before: only the steps to another tick tell what is usual.
+  const bool share_ticks = usual == 0 && nominal_ticks_ > 0 && nominal_ticks_ * samples < blocks / 2;
+  if (share_ticks) {
+    ticks_per_sample = nominal_ticks_;
+    usual = static_cast<double>(median_from(1));
+  }
   for (Step& step : all) {
     step.excess = static_cast<double>(step.ticks) - ticks_per_sample * static_cast<double>(step.samples);
-    step.gap = usual > 0 && step.excess > std::max(usual / 2, 2.0);
+    const double beyond = share_ticks ? static_cast<double>(step.ticks) - usual : step.excess;
+    step.gap = usual > 0 && beyond > std::max(usual / 2, 2.0);
   }
   return all;
 }

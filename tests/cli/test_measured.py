@@ -484,6 +484,24 @@ class Measured(Case):
         return None
 
 
+    def test_a_gap_is_seen_where_blocks_are_shorter_than_half_a_tick(self):
+        # 16 kHz in blocks of 4 samples, 0.25 ms: three of four steps are 0 ticks of 1 ms. After 1,000 blocks 0.5 s are missing.
+        one = self.stream("Q", np.arange(16_000), 16_000, block=4)
+        shared = [(k // 4 + (500 if k >= 1000 else 0), bytes(8)) for k in range(4000)]
+        for blocks, gaps in ((shared, 1), ([(k // 4, bytes(8)) for k in range(4000)], 0)):
+            self.write("Q.0.sds", plain(*blocks))
+            self.assertEqual(self.said("check", one)["recordings"][0]["streams"][0]["gaps"]["count"], gaps)
+            quality = self.found(self.said("check", one, "--quality"), "quality")["streams"][0]
+            self.assertEqual(quality["late_blocks"], gaps)
+            self.assertLessEqual(abs(quality["missing_samples"] - gaps * 8000), 32)  # ticks are 16 samples
+        # Longer ones that are sent three together, and short ones that are sent ten together now and then, have none.
+        for name, rate, blocks in (("T", 1000, [(k // 3 * 30, bytes(20)) for k in range(300)]),
+                                   ("U", 16_000, [(k // 40 * 10, bytes(8)) for k in range(4000)])):
+            self.stream(name, [0], rate)
+            self.write(f"{name}.0.sds", plain(*blocks))
+            found = self.said("check", self.path(f"{name}.0.sds"))["recordings"][0]["streams"][0]
+            self.assertEqual(found["gaps"]["count"], 0, name)
+
     def test_a_time_is_the_nearest_double(self):
         # 4294963.864001201 lies near the middle between two doubles; nearest is that of sample 4: tick + 4 / 333.3.
         exact = Fraction(4_294_963_852, 1000) + 4 / Fraction("333.3")

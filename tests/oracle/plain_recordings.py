@@ -148,6 +148,12 @@ class Stream:
         steps, sample = np.diff(self.ticks), self.sample_ticks()
         samples = self.sizes[:-1] if self.rate else [1] * len(steps)
         usual = int(sorted(steps)[(len(steps) - 1) // 2]) if len(steps) > 1 or not self.rate else sample * samples[0]
+        if usual == 0:  # blocks that share ticks, where they are shorter than half of one
+            moves = sorted(int(step) for step in steps if step > 0)
+            if not moves or not self.rate or Fraction(sum(samples)) * self.tick_frequency / self.rate * 2 >= len(steps):
+                return []
+            usual = moves[(len(moves) - 1) // 2]
+            return [i for i, step in enumerate(steps) if int(step) - usual > max(Fraction(usual) / 2, 2)]
         return [i for i in range(len(steps))
                 if int(steps[i]) - sample * samples[i] > max(Fraction(usual) / 2, 2)]
 

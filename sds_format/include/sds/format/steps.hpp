@@ -66,11 +66,13 @@ class StepCounter {
   [[nodiscard]] Finding longest() const;
   [[nodiscard]] Finding gaps() const;
   /// The median step, in ticks; 0 if there is none.
-  [[nodiscard]] std::uint64_t median() const;
+  [[nodiscard]] std::uint64_t median() const { return median_from(0); }
   /// All of them, those with the largest ratio of ticks to samples last.
   [[nodiscard]] std::vector<Step> steps() const;
 
  private:
+  // Of the steps of at least so many ticks.
+  [[nodiscard]] std::uint64_t median_from(std::uint64_t least) const;
   struct Key {
     std::uint64_t ticks;
     std::uint64_t samples;
