@@ -1,4 +1,5 @@
 """Wrong input and wrong usage: one clear error, the right exit code, nothing left behind."""
+import fcntl
 import json
 import os
 import signal
@@ -385,6 +386,18 @@ class Input(Case):
                 self.assertIn("interrupted", err)
                 self.assertFalse(os.path.exists(self.path(f"{n}.sdsz")))
             self.assertEqual(half_done(), [])
+
+    def test_a_file_whose_first_block_is_being_written_is_no_bad_one(self):
+        block = plain((0, bytes(20)))
+        for name in ("S.0.sds", "taken.bin"):
+            for size in range(2 * len(block)):
+                path = self.write(name, (2 * block)[:size])
+                with open(path, "r+b") as writer:
+                    fcntl.lockf(writer, fcntl.LOCK_EX)  # as its recorder has it
+                    said = run("info", path)
+                self.assertIn("it is still being recorded", "".join(said), (name, size))
+        path = self.write("taken.bin", block[:20])  # nobody writes it
+        run("info", path, expect=3)
 
 
 if __name__ == "__main__":

@@ -122,8 +122,10 @@ Expected<Recording> open(std::span<const std::filesystem::path> paths, const Rec
   auto recording = Recording::open(paths, options);
   if (!recording) return recording;
   if (!recording->sdsz())
-    for (const auto& stream : recording->streams())
+    for (const auto& stream : recording->streams()) {
+      if (stream.being_written) continue;  // its first block may not have come yet
       if (auto ok = check_plain(stream.path); !ok) return fail(ok);
+    }
   if (!is_closed(*recording)) {
     auto text = why_not_closed(*recording);  // else its missing end is told as damage
     const std::lock_guard lock(g_mutex);
