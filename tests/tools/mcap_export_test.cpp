@@ -97,9 +97,18 @@ TEST_F(McapTimes, DriftIsFollowed) {
   ASSERT_EQ(times.size(), 50u);
   for (std::size_t k = 0; k < 25; ++k) {
     EXPECT_NEAR(static_cast<double>(static_cast<std::int64_t>(times[2 * k] - pairs[k].utc_ns)), 0, 1) << k;
-    // 10 ms of it are 500 ns more in UTC; a double of seconds holds a year to 4 ns.
-    EXPECT_NEAR(static_cast<double>(static_cast<std::int64_t>(times[2 * k + 1] - times[2 * k])), 10'000'500, 5) << k;
+    // 10 ms of it are 500 ns more in UTC.
+    EXPECT_NEAR(static_cast<double>(static_cast<std::int64_t>(times[2 * k + 1] - times[2 * k])), 10'000'500, 1) << k;
   }
+}
+
+TEST_F(McapTimes, NanosecondsAreExactAfterAYear) {
+  constexpr std::uint64_t kUp = 31'536'000'000'000'001;  // a double of these seconds is 3.7 ns coarse
+  write(yaml("1e9"), kUp, 1'000'000'007, 5, {});
+  std::vector<std::uint64_t> expected;
+  for (std::uint64_t k = 0; k < 5; ++k)
+    for (std::uint64_t sample : {0, 1}) expected.push_back(kUp + 1'000'000'007 * k + 10'000'000 * sample);
+  EXPECT_EQ(exported({}), expected);
 }
 
 TEST_F(McapTimes, NormalizedTimesCountFromZero) {

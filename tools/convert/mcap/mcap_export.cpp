@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "channel_values.hpp"
@@ -234,6 +235,11 @@ struct Source {
   std::size_t next = 0;
   std::optional<RecordingClock> clock;  // of its ticks, where times are UTC
   std::uint64_t infinite = 0;           // values so far
+  Frequency ticks;                      // of the stream
+  std::int64_t time_ns = 0;             // of the sample
+  bool normalized = false;              // times count from its first block
+  bool interpolated = false;            // times are no simple fractions
+  bool spread = false;                  // a block's samples have times of their own
 };
 
 std::string schema_of(const std::string& title, const Metadata& metadata) {
@@ -279,11 +285,49 @@ void write_sample(Source& source, std::string& out) {
   out += '}';
 }
 
-// UTC by the clock, else nanoseconds of the time itself: of one time, a sample's or a label's, always the same, and of
-// a later one never less, so that labels have the samples that they have by their times.
-std::int64_t log_time(double time_s, const std::optional<RecordingClock>& clock) {
-  if (!clock) return std::llround(time_s * 1e9);
-  return static_cast<std::int64_t>(clock->fit.utc_ns_at(clock->position(static_cast<long double>(time_s), {1, 1})));
+constexpr std::int64_t kNs = 1'000'000'000;
+
+// UTC by the clock of an instant of the device's clock, else the instant itself.
+std::int64_t log_time(std::int64_t device_ns, const std::optional<RecordingClock>& clock) {
+  if (!clock) return device_ns;
+  return static_cast<std::int64_t>(clock->fit.utc_ns_at(clock->position(device_ns, {kNs, 1})));
+}
+
+std::int64_t in_int64(WholeNumber number) {
+  using Limits = std::numeric_limits<std::int64_t>;
+  return static_cast<std::int64_t>(std::clamp(number, WholeNumber{Limits::min()}, WholeNumber{Limits::max()}));
+}
+
+// Where doubles are coarser than nanoseconds, by the fractions that times are.
+std::int64_t ns_of_sample(const Source& source) {
+  const double time_s = source.run->times[source.next];
+  if (source.interpolated) return std::llround(time_s * 1e9);
+  const Metadata& metadata = source.reader.metadata();
+  const auto origin = source.normalized ? source.reader.origin().value_or(0) : 0;
+  const WholeNumber ticks = (WholeNumber{source.run->tick} - origin) * source.ticks.denominator;
+  WholeNumber parts = source.ticks.numerator;  // of a second
+  WholeNumber seconds = ticks / parts;
+  WholeNumber rest = ticks % parts;
+  if (rest < 0) {
+    rest += parts;
+    --seconds;
+  }
+  rest *= kNs;
+  if (source.spread) {
+    const Frequency& rate = *metadata.sample_frequency;
+    const WholeNumber index = WholeNumber{source.run->first + source.next} * rate.denominator;
+    seconds += index / rate.numerator;
+    rest = rest * rate.numerator + index % rate.numerator * kNs * parts;
+    parts *= rate.numerator;
+  }
+  return in_int64(seconds * kNs + (2 * rest + parts) / (2 * parts));
+}
+
+// The first that a sample with this time can have: labels have the samples that they have by their times.
+std::int64_t ns_of_label(double time_s) {
+  const double whole = std::floor(time_s);
+  const double half_a_step = (time_s - std::nextafter(time_s, -1e300)) / 2;
+  return in_int64(static_cast<WholeNumber>(whole) * kNs + std::llround((time_s - whole - half_a_step) * 1e9));
 }
 
 bool have_one_clock(const std::vector<Source>& sources) {
@@ -316,7 +360,9 @@ std::string label_times(const ExportedLabels& exported, const std::vector<Source
     const auto about =
         std::find_if(sources.begin(), sources.end(), [&](const Source& source) { return source.id == label.stream; });
     const auto& clock = (about == sources.end() ? sources.front() : *about).clock;
-    const auto time = [&](std::uint64_t tick) { return log_time(exported.seconds_of(label, tick), clock); };
+    const auto time = [&](std::uint64_t tick) {
+      return log_time(ns_of_label(exported.seconds_of(label, tick)), clock);
+    };
     out += fmt::format("{} {}\n", time(label.begin), time(label.end));
   }
   return out;
@@ -348,7 +394,11 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     auto reader = SampleReader::open(recording, index, samples, on_progress);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    Source source{std::move(*reader), stream.id, {}, {}, nullptr, 0, {}, 0};
+    Source source{std::move(*reader),      stream.id, {},    {},    nullptr, 0, {}, 0,
+                  stream.tick_frequency(), 0,         false, false, false};
+    source.normalized = samples.normalize;
+    source.interpolated = samples.times == SampleTimes::interpolate;
+    source.spread = metadata.sample_frequency && samples.times != SampleTimes::block;
     for (const auto& channel : metadata.channels) {
       source.texts.emplace_back(channel, caches);
       source.keys.push_back(json_string(channel.name) + ":");
@@ -369,11 +419,13 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   std::uint64_t before_zero = 0;
   std::string text;
   const auto advance = [](Source& source) -> Expected<void> {
-    if (source.run != nullptr && ++source.next < source.run->count) return {};
-    auto run = source.reader.next();
-    if (!run) return fail(run);
-    source.run = *run;
-    source.next = 0;
+    if (source.run == nullptr || ++source.next >= source.run->count) {
+      auto run = source.reader.next();
+      if (!run) return fail(run);
+      source.run = *run;
+      source.next = 0;
+    }
+    if (source.run != nullptr) source.time_ns = ns_of_sample(source);
     return {};
   };
   for (auto& source : sources)
@@ -390,12 +442,11 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
     // The earliest sample of all streams; of one time, the first stream's.
     std::size_t first = sources.size();
     for (std::size_t s = 0; s < sources.size(); ++s)
-      if (sources[s].run != nullptr && (first == sources.size() || sources[s].run->times[sources[s].next] <
-                                                                       sources[first].run->times[sources[first].next]))
+      if (sources[s].run != nullptr && (first == sources.size() || sources[s].time_ns < sources[first].time_ns))
         first = s;
     if (first == sources.size()) break;
     Source& source = sources[first];
-    const std::int64_t time = log_time(source.run->times[source.next], source.clock);
+    const std::int64_t time = log_time(source.time_ns, source.clock);
     if (time < 0) ++before_zero;
     write_sample(source, text);
     if (auto done = writer.message(first, static_cast<std::uint64_t>(std::max<std::int64_t>(0, time)), text); !done)
