@@ -101,9 +101,9 @@ double load_value(ScalarType type, const std::byte* p) {
   return value;
 }
 
-long double load_exact(ScalarType type, const std::byte* p) {
-  long double value = 0;
-  with_type(type, [&](auto t) { value = static_cast<long double>(load_le<decltype(t)>(p)); });
+ExactNumber load_exact(ScalarType type, const std::byte* p) {
+  ExactNumber value;
+  with_type(type, [&](auto t) { value = load_le<decltype(t)>(p); });
   return value;
 }
 

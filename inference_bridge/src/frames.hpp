@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sds/format/bytes.hpp"
+#include "sds/format/exact_value.hpp"
 #include "sds/format/metadata.hpp"
 
 namespace sds::pipeline {
@@ -57,7 +58,7 @@ std::strong_ordering compare_times(const FrameType& a, const RowTime& row_a, con
 /// A stored value as a number, before scale and offset. `p` has size_of(type) bytes.
 double load_value(ScalarType type, const std::byte* p);
 /// Same, of every type exactly.
-long double load_exact(ScalarType type, const std::byte* p);
+ExactNumber load_exact(ScalarType type, const std::byte* p);
 /// The nearest value that the type has: integers are rounded half away from zero and clipped; NaN becomes 0 there.
 void store_value(ScalarType type, double value, std::byte* p);
 /// True if the type has values that a float cannot hold.

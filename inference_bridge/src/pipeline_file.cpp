@@ -4,8 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "feature_plan.hpp"
 #include "sds/format/names.hpp"
@@ -107,9 +105,7 @@ class PlanReader {
       made = make_convert(c);
     } else {
       Debounce d;
-      const YAML::Node threshold = map.need("threshold");
-      d.threshold = yaml_number(threshold, "threshold");
-      d.exact_threshold = exact_number(threshold.Scalar(), d.threshold);
+      d.threshold = yaml_exact_number(map.need("threshold"), "threshold");
       d.count = map.integer("count", 1, 1, 100000);
       d.hold = map.integer("hold", 0, 0, 1000000);
       d.ignore = map.strings("ignore");
@@ -117,14 +113,6 @@ class PlanReader {
     }
     map.finish();
     return made;
-  }
-
-  // The number that is written, which is about `value`: 0.7 as the double is, for so are scores, but large ones with
-  // all their digits.
-  static long double exact_number(const std::string& text, double value) {
-    long double exact = value;
-    if (std::abs(value) >= 0x1p52) std::from_chars(text.data(), text.data() + text.size(), exact);
-    return exact;
   }
 
   static StagePtr make_argmax_of(const YAML::Node& node) {

@@ -369,13 +369,14 @@ class DebounceStage final : public ScoreStage {
   // Counts are compared with all digits of the threshold. Scores are floats, or made of integers with a scale that is
   // one: the float 0.7 reaches a threshold of 0.7. Not where a float does not tell them from their neighbours.
   [[nodiscard]] bool reaches(const StoredValue& score) const {
-    if (!is_float(in_.type) && score.scale == 1 && score.offset == 0) return score.raw >= rule_.exact_threshold;
-    if (is_told_by_float(score)) return static_cast<float>(score.physical()) >= static_cast<float>(rule_.threshold);
-    return score.physical() >= rule_.threshold;
+    if (!is_float(in_.type) && score.scale == 1 && score.offset == 0) return score.raw >= rule_.threshold;
+    if (is_told_by_float(score))
+      return static_cast<float>(score.physical()) >= static_cast<float>(rule_.threshold.rounded());
+    return score.physical() >= rule_.threshold.rounded();
   }
   [[nodiscard]] bool is_told_by_float(const StoredValue& score) const {
     if (is_float(in_.type)) return in_.type == ScalarType::f32 && score.offset == 0;
-    const double largest = std::max(std::abs(score.physical()), std::abs(rule_.threshold));
+    const double largest = std::max(std::abs(score.physical()), std::abs(rule_.threshold.rounded()));
     return std::abs(score.scale) > largest * std::numeric_limits<float>::epsilon();
   }
 

@@ -86,11 +86,10 @@ StagePtr make_argmax();
 StagePtr make_smooth(std::size_t count);
 
 struct Debounce {
-  double threshold = 0.5;
-  long double exact_threshold = 0.5;  ///< the same; of 2^53 and more with all digits of an integer of 64 bits
-  std::size_t count = 1;              ///< frames in a row in which a class must lead with at least the threshold
-  std::size_t hold = 0;               ///< frames after a detection in which there is no other
-  std::vector<std::string> ignore;    ///< classes that are no detection
+  ExactNumber threshold = 0.5;
+  std::size_t count = 1;            ///< frames in a row in which a class must lead with at least the threshold
+  std::size_t hold = 0;             ///< frames after a detection in which there is no other
+  std::vector<std::string> ignore;  ///< classes that are no detection
 };
 /// One uint8, the number of a class, each time a class is detected; nothing in between.
 StagePtr make_debounce(Debounce debounce);

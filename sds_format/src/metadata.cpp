@@ -1,6 +1,7 @@
 #include "sds/format/metadata.hpp"
 
 #include "sds/format/bytes.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds {
 
@@ -82,20 +83,22 @@ std::uint64_t load_unsigned(const std::byte* p, std::size_t bytes) {
   return value;
 }
 
-double bit_field_value(const Channel& channel, const std::byte* p) {
+// A double, or an ExactNumber.
+template <class Number>
+Number bit_field_value(const Channel& channel, const std::byte* p) {
   const std::uint64_t unit = load_unsigned(p, size_of(channel.type));
   const std::uint64_t mask = channel.bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << channel.bits) - 1;
   const std::uint64_t value = (unit >> channel.bit_offset) & mask;
   if (is_signed(channel.type) && channel.bits > 0 && (value >> (channel.bits - 1)) != 0)
-    return static_cast<double>(static_cast<std::int64_t>(value | ~mask));
-  return static_cast<double>(value);
+    return static_cast<Number>(static_cast<std::int64_t>(value | ~mask));
+  return static_cast<Number>(value);
 }
 
 }  // namespace
 
 double raw_value(const Channel& channel, const std::byte* sample, std::size_t index) {
   const std::byte* p = sample + channel.byte_offset + index * size_of(channel.type);
-  if (channel.bits != 0) return bit_field_value(channel, p);
+  if (channel.bits != 0) return bit_field_value<double>(channel, p);
   switch (channel.type) {
     case ScalarType::u8:
       return static_cast<double>(load_le<std::uint8_t>(p));
@@ -123,6 +126,18 @@ double raw_value(const Channel& channel, const std::byte* sample, std::size_t in
       return load_le<double>(p);
   }
   return 0.0;
+}
+
+bool is_wide(const Channel& channel) {
+  return !is_float(channel.type) && (channel.bits != 0 ? channel.bits : 8 * size_of(channel.type)) > 53;
+}
+
+ExactNumber exact_value(const Channel& channel, const std::byte* sample, std::size_t index) {
+  if (!is_wide(channel)) return raw_value(channel, sample, index);
+  const std::byte* p = sample + channel.byte_offset + index * size_of(channel.type);
+  if (channel.bits != 0) return bit_field_value<ExactNumber>(channel, p);
+  return channel.type == ScalarType::u64 ? ExactNumber(load_le<std::uint64_t>(p))
+                                         : ExactNumber(load_le<std::int64_t>(p));
 }
 
 std::optional<std::size_t> find_invalid_utf8(std::string_view text) {

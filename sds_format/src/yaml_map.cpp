@@ -94,14 +94,15 @@ std::vector<std::string> yaml_strings(const YAML::Node& node, const std::string&
   return all;
 }
 
-double yaml_number(const YAML::Node& node, const std::string& key) {
+ExactNumber yaml_exact_number(const YAML::Node& node, const std::string& key) {
   const std::string text = yaml_string(node, key);
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
+  const auto value = exact_number(text);
+  if (!value || !std::isfinite(value->rounded()))
     yaml_problem(node, fmt::format("'{}: {}' must be a number", key, text.substr(0, 40)));
-  return value;
+  return *value;
 }
+
+double yaml_number(const YAML::Node& node, const std::string& key) { return yaml_exact_number(node, key).rounded(); }
 
 std::uint64_t yaml_integer(const YAML::Node& node, const std::string& key, std::uint64_t least, std::uint64_t most) {
   const std::string text = yaml_string(node, key);
@@ -139,6 +140,11 @@ std::string YamlMap::string(const std::string& key, const std::string& otherwise
 std::optional<double> YamlMap::number(const std::string& key) {
   const YAML::Node value = find(key);
   return value.IsDefined() ? std::optional(yaml_number(value, key)) : std::nullopt;
+}
+
+std::optional<ExactNumber> YamlMap::exact_number(const std::string& key) {
+  const YAML::Node value = find(key);
+  return value.IsDefined() ? std::optional(yaml_exact_number(value, key)) : std::nullopt;
 }
 
 double YamlMap::number(const std::string& key, double otherwise) { return number(key).value_or(otherwise); }

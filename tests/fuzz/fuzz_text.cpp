@@ -30,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const std::vector<double> values{0, 1, -2.5, 3};
       std::vector<const double*> columns(channels, values.data());
       std::vector<std::uint8_t> hits;
-      condition->evaluate(condition->root(), columns, std::vector<const long double*>(channels), values.size(), hits);
+      condition->evaluate(condition->root(), columns, std::vector<const sds::ExactNumber*>(channels), values.size(),
+                          hits);
       const auto verdict =
           condition->verdict(condition->root(), std::vector<sds::ValueRange>(channels, {-2.5, 3, false}));
       for (const std::uint8_t hit : hits)

@@ -17,6 +17,7 @@
 #include "report.hpp"
 #include "sds/format/sdsz_index.hpp"
 #include "time_span.hpp"
+#include "value_text.hpp"
 
 namespace sds::cli {
 
@@ -46,7 +47,8 @@ struct StreamFacts {
   std::uint64_t last_block = 0;
   std::vector<ColumnFacts> columns;  // by the layout's columns; empty for plain files
   Layout layout;
-  std::vector<ValueSummary> read;  // where the index does not tell what a channel's values are
+  std::vector<ValueSummary> read;            // where the index does not tell what a channel's values are
+  std::map<std::size_t, Extremes> extremes;  // that the index rounds, by the number of the channel's first value
 };
 
 std::string utc_text(const std::string& utc_ns) {
@@ -151,6 +153,23 @@ void take_statistics(const SdszStream& stream, const IndexedColumns& known, Stre
   }
 }
 
+// With all digits, where the index does not have them.
+Expected<void> take_extremes(const Recording& recording, std::size_t index, StreamFacts& facts,
+                             const OnProgress& on_progress) {
+  const auto& metadata = recording.streams()[index].metadata;
+  if (!metadata || std::none_of(metadata->channels.begin(), metadata->channels.end(), [&](const Channel& channel) {
+        const ColumnFacts* column = column_of(channel, facts);
+        return is_wide(channel) && column != nullptr && column->known;
+      }))
+    return {};
+  const auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
+  if (!statistics) return fail(statistics);
+  auto extremes = rounded_extremes(recording, index, all_values(*metadata), *statistics, on_progress);
+  if (!extremes) return fail(extremes);
+  facts.extremes = std::move(*extremes);
+  return {};
+}
+
 Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t index,
                                       const std::vector<IndexedColumns>& indexed, const OnProgress& on_progress) {
   const SdszReader& reader = *recording.sdsz();
@@ -177,6 +196,7 @@ Expected<StreamFacts> facts_of_packed(const Recording& recording, std::size_t in
       return fail(read);
     }
   }
+  if (auto done = take_extremes(recording, index, facts, on_progress); !done) return fail(done);
   if (info.metadata && info.metadata->sample_bytes > 0) {
     // Blocks may hold bytes that are no whole sample: where the index counts the samples, it is right.
     const auto counted = std::find_if(facts.columns.begin(), facts.columns.end(), [](const ColumnFacts& c) {
@@ -233,19 +253,28 @@ std::string type_text(const Channel& channel) {
   return text;
 }
 
+// The number of the channel's first value, of all.
+std::size_t value_of(const Metadata& metadata, const Channel& channel) {
+  std::size_t value = 0;
+  for (const Channel* before = metadata.channels.data(); before != &channel; ++before) value += before->count();
+  return value;
+}
+
 std::string range_text(const Metadata& metadata, const Channel& channel, const StreamFacts& facts) {
   const ColumnFacts* column = column_of(channel, facts);
   if (column == nullptr || !column->known || column->statistics.count == 0 || channel.count() != 1) return "";
   auto summary = physical_summary(channel, column->statistics);
-  if (!summary && !facts.read.empty()) {
-    std::size_t value = 0;  // the channel's, of all
-    for (const Channel* before = metadata.channels.data(); before != &channel; ++before) value += before->count();
-    summary = facts.read[value];
-  }
+  const std::size_t value = value_of(metadata, channel);
+  if (!summary && !facts.read.empty()) summary = facts.read[value];
   if (!summary) return "";
+  if (const auto exact = facts.extremes.find(value); exact != facts.extremes.end() && need_all_digits(channel)) {
+    summary->min = exact->second.min;
+    summary->max = exact->second.max;
+  }
   std::string text = summary->count == 0
                          ? ""
-                         : fmt::format("{:.6g} to {:.6g}, mean {:.6g}", summary->min, summary->max, summary->mean);
+                         : fmt::format("{} to {}, mean {:.6g}", value_text(summary->min, summary->whole),
+                                       value_text(summary->max, summary->whole), summary->mean);
   if (summary->nan_count > 0) text += fmt::format("{}{} NaN", text.empty() ? "" : ", ", summary->nan_count);
   return text;
 }
@@ -362,11 +391,14 @@ nlohmann::json to_json(const StreamInfo& info, const StreamFacts& facts) {
     if (const ColumnFacts* column = column_of(channel, facts); column != nullptr) {
       c["pipeline"] = column->pipeline;
       if (column->known && column->statistics.count > 0 && channel.count() == 1) {
-        c["raw_min"] = column->statistics.min;
-        c["raw_max"] = column->statistics.max;
         Channel raw = channel;
         raw.scale = 1;
         raw.offset = 0;
+        const auto exact = facts.extremes.find(value_of(*info.metadata, channel));
+        const Extremes extremes =
+            exact != facts.extremes.end() ? exact->second : Extremes{column->statistics.min, column->statistics.max};
+        c["raw_min"] = value_json(extremes.min, is_whole(raw));
+        c["raw_max"] = value_json(extremes.max, is_whole(raw));
         const auto summary = physical_summary(raw, column->statistics);
         c["raw_mean"] = summary ? nlohmann::json(summary->mean) : nlohmann::json(nullptr);
         c["nan_count"] = column->statistics.nan_count;

@@ -47,6 +47,7 @@ struct Options {
   bool json = false;
   ActivityOptions activity;
   ScoreOptions scores;
+  std::string score_threshold;
   std::string from_scores;
 };
 
@@ -511,7 +512,9 @@ int run_auto(const Options& o) {
     if (!stream) return fail_with(stream.error());
     if (!o.file.empty()) of_samples = sample_frequencies(*scores, {{*stream}});
     Progress progress("labelling", scores->streams()[*stream].raw_bytes);
-    if (auto done = label_scores(*scores, *stream, o.scores, made, progress.callback()); !done)
+    ScoreOptions options = o.scores;
+    if (!o.score_threshold.empty()) options.threshold = *exact_number(o.score_threshold);
+    if (auto done = label_scores(*scores, *stream, options, made, progress.callback()); !done)
       return fail_with(done.error());
   } else {
     std::size_t index = 0;
@@ -703,7 +706,11 @@ void add_label(Command& app, Run& run) {
   automatic->add_option("--scores-from", o->file, "The recording with the scores, if it is another one")
       ->type_name("FILE");
   automatic->add_option("--score-channel", o->scores.channels, "Only these channels are scores")->type_name("NAME");
-  automatic->add_option("--score-threshold", o->scores.threshold, "A largest score below it is no class")
+  automatic->add_option("--score-threshold", o->score_threshold, "A largest score below it is no class")
+      ->check([](const std::string& text) {
+        const auto number = exact_number(text);
+        return number && !std::isnan(number->rounded()) ? std::string() : fmt::format("'{}' is no number", text);
+      })
       ->type_name("X");
   automatic->add_option("--min-duration", o->scores.min_duration_s, "Shorter labels from scores are left out")
       ->transform(takes_time())

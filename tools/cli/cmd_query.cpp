@@ -15,6 +15,7 @@
 #include "query.hpp"
 #include "report.hpp"
 #include "time_span.hpp"
+#include "value_text.hpp"
 
 namespace sds::cli {
 
@@ -212,8 +213,8 @@ int run_stats(const Options& o) {
   for (const auto& text : left_out) warn(text);
   if (o.json) {
     auto all = nlohmann::json::array();
-    const auto of_values = [](const ValueSummary& s, double number) {
-      return s.count > 0 ? nlohmann::json(number) : nlohmann::json(nullptr);
+    const auto of_values = [](const ValueSummary& s, const nlohmann::json& number) {
+      return s.count > 0 ? number : nlohmann::json(nullptr);
     };
     for (const auto& s : *summaries)
       all.push_back({{"stream", s.stream},
@@ -221,8 +222,8 @@ int run_stats(const Options& o) {
                      {"unit", s.unit},
                      {"count", s.count},
                      {"nan", s.nan_count},
-                     {"min", of_values(s, s.min)},
-                     {"max", of_values(s, s.max)},
+                     {"min", of_values(s, value_json(s.min, s.whole))},
+                     {"max", of_values(s, value_json(s.max, s.whole))},
                      {"mean", of_values(s, s.mean)},
                      {"deviation", s.deviation ? nlohmann::json(*s.deviation) : nlohmann::json(nullptr)},
                      {"from_index", s.from_index}});
@@ -233,9 +234,16 @@ int run_stats(const Options& o) {
   const auto full_name = [](const ValueSummary& s) {
     return s.stream + "." + s.name + (s.unit.empty() ? "" : " (" + s.unit + ")");
   };
-  for (const auto& s : *summaries) width = std::max(width, full_name(s).size());
-  fmt::print("{:<{}} {:>14} {:>8} {:>13} {:>13} {:>13} {:>13}\n", "channel", width, "count", "nan", "min", "max",
-             "mean", "deviation");
+  std::size_t of_extremes = 13;
+  for (const auto& s : *summaries) {
+    width = std::max(width, full_name(s).size());
+    for (const auto* extreme : {&s.min, &s.max})
+      of_extremes = std::max(of_extremes, value_text(*extreme, s.whole).size());
+  }
+  const auto print_row = [&](const auto&... texts) {
+    fmt::print("{:<{}} {:>14} {:>8} {:>{}} {:>{}} {:>13} {:>13}\n", texts...);
+  };
+  print_row("channel", width, "count", "nan", "min", of_extremes, "max", of_extremes, "mean", "deviation");
   bool any_index = false;
   for (const auto& s : *summaries) {
     any_index = any_index || s.from_index;
@@ -244,10 +252,9 @@ int run_stats(const Options& o) {
       fmt::print("{:<{}} {:>14} {:>8}\n", name, width, 0, grouped(s.nan_count));
       continue;
     }
-    // What is not a number has a sign that says nothing.
-    const auto text = [](double value) { return fmt::format("{:.6g}", std::isnan(value) ? std::abs(value) : value); };
-    fmt::print("{:<{}} {:>14} {:>8} {:>13} {:>13} {:>13} {:>13}\n", name, width, grouped(s.count), grouped(s.nan_count),
-               text(s.min), text(s.max), text(s.mean), s.deviation ? text(*s.deviation) : "-");
+    print_row(name, width, grouped(s.count), grouped(s.nan_count), value_text(s.min, s.whole), of_extremes,
+              value_text(s.max, s.whole), of_extremes, value_text(s.mean, false),
+              s.deviation ? value_text(*s.deviation, false) : "-");
   }
   for (const auto i : *streams)
     if (const auto why = why_no_samples(recording->streams()[i]))

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "report.hpp"
+#include "value_text.hpp"
 
 namespace sds::cli {
 
@@ -38,8 +41,12 @@ void print_stream(const StreamQuality& s) {
     fmt::print("  {:<10}: not looked at: {}\n", "Values", s.without_values);
     return;
   }
-  fmt::print("  {:<16} {:>11} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n", "channel", "min", "max",
-             "offset", "deviation", "noise", "clipped", "nan/inf", "stuck", "range");
+  std::size_t of_extremes = 11;
+  for (const auto& v : s.values)
+    for (const auto* extreme : {&v.min, &v.max})
+      of_extremes = std::max(of_extremes, value_text(*extreme, v.whole, 5).size());
+  fmt::print("  {:<16} {:>{}} {:>{}} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n", "channel", "min", of_extremes,
+             "max", of_extremes, "offset", "deviation", "noise", "clipped", "nan/inf", "stuck", "range");
   std::size_t shown = 0;
   for (const auto& v : s.values) {
     if (++shown > 40) {
@@ -47,9 +54,10 @@ void print_stream(const StreamQuality& s) {
       break;
     }
     const std::uint64_t all = v.count + v.nan + v.infinite;
-    fmt::print("  {:<16} {:>11.5g} {:>11.5g} {:>11.5g} {:>11.5g} {:>11.5g} {:>9} {:>9} {:>10} {:>7}\n",
-               v.unit.empty() ? v.name : fmt::format("{} ({})", v.name, v.unit), v.min, v.max, v.mean, v.deviation,
-               v.noise, percent(v.clipped, all), percent(v.nan + v.infinite, all),
+    fmt::print("  {:<16} {:>{}} {:>{}} {:>11.5g} {:>11.5g} {:>11.5g} {:>9} {:>9} {:>10} {:>7}\n",
+               v.unit.empty() ? v.name : fmt::format("{} ({})", v.name, v.unit), value_text(v.min, v.whole, 5),
+               of_extremes, value_text(v.max, v.whole, 5), of_extremes, v.mean, v.deviation, v.noise,
+               percent(v.clipped, all), percent(v.nan + v.infinite, all),
                v.longest_run > 1 ? human_seconds(v.longest_run_s) : "-",
                v.range_used > 0 ? fmt::format("{:.0f} %", 100 * v.range_used) : "-");
   }
@@ -104,8 +112,8 @@ nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<s
                                     {"count", v.count},
                                     {"nan", v.nan},
                                     {"infinite", v.infinite},
-                                    {"min", v.min},
-                                    {"max", v.max},
+                                    {"min", value_json(v.min, v.whole)},
+                                    {"max", value_json(v.max, v.whole)},
                                     {"mean", v.mean},
                                     {"deviation", v.deviation},
                                     {"noise", v.noise},

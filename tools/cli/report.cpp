@@ -95,6 +95,10 @@ void tell_not_finite(nlohmann::json& json) {
 
 }  // namespace
 
+nlohmann::json value_json(const ExactNumber& value, bool whole) {
+  return whole ? nlohmann::json::parse(value.digits()) : nlohmann::json(value.rounded());
+}
+
 void print_json(const nlohmann::json& report, std::FILE* to) {
   g_reported = true;
   auto whole = report;

@@ -8,6 +8,7 @@
 
 #include "compare.hpp"
 #include "sds/bridge/replay_run.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds::cli {
 
@@ -27,6 +28,9 @@ inline nlohmann::json text_or_null(const std::filesystem::path& path) {
 void print_json(const nlohmann::json& report, std::FILE* to = stdout);
 /// Of a command that failed before it had a report: one with `errors` alone.
 void print_json_errors();
+
+/// A whole number (is_whole()) with all its digits; others as doubles.
+nlohmann::json value_json(const ExactNumber& value, bool whole);
 
 void print_comparison(const RecordingComparison& result);
 nlohmann::json comparison_json(const RecordingComparison& result);

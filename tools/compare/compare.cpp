@@ -225,9 +225,7 @@ class ValueComparer {
     std::optional<std::size_t> position;
     StoredValue largest;
     void look_at(std::size_t at, const Channel& channel, const std::byte* sample, std::size_t i) {
-      const StoredValue value{is_wide(channel) ? static_cast<long double>(*whole_value(channel, sample, i))
-                                               : static_cast<long double>(raw_value(channel, sample, i)),
-                              channel.scale, channel.offset};
+      const StoredValue value{exact_value(channel, sample, i), channel.scale, channel.offset};
       if (std::isnan(value.physical()) || (position && !is_above(value, largest))) return;
       position = at;
       largest = value;

@@ -173,6 +173,11 @@ class RunLabeller {
   double end_ = -std::numeric_limits<double>::infinity();  // of the last one
 };
 
+// What is scaled is a double.
+bool reaches(const StoredValue& score, const ExactNumber& threshold) {
+  return score.scale == 1 && score.offset == 0 ? score.raw >= threshold : score.physical() >= threshold.rounded();
+}
+
 }  // namespace
 
 Expected<std::vector<std::string>> check_labels(const LabelFile& file, const Recording& recording) {
@@ -766,15 +771,15 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
     for (std::size_t k = 0; k < samples.count; ++k) {
       const std::byte* sample = samples.data + k * metadata.sample_bytes;
       std::string name;
-      double best = -std::numeric_limits<double>::infinity();
+      StoredValue best{-std::numeric_limits<double>::infinity()};
       for (const auto& ref : *values) {
-        double value = 0;
-        physical_values(metadata.channels[ref.channel], ref.element, sample, 1, metadata.sample_bytes, &value);
-        if (!(value > best)) continue;
+        const Channel& channel = metadata.channels[ref.channel];
+        const StoredValue value{exact_value(channel, sample, ref.element), channel.scale, channel.offset};
+        if (!is_above(value, best)) continue;
         best = value;
         name = ref.name(metadata);
       }
-      if (!(best >= options.threshold)) name.clear();
+      if (!reaches(best, options.threshold)) name.clear();
       const double time = samples.times[k];
       const bool enters = stretch.enters();
       if (!any || name != current || enters) {
@@ -787,7 +792,7 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
         count = 0;
       }
       any = true;
-      sum += best;
+      sum += best.physical();
       ++count;
     }
   }

@@ -5,6 +5,7 @@
 
 #include "label_ticks.hpp"
 #include "sample_reader.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds {
 
@@ -124,7 +125,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
 /// the next sample; runs of one class become a label with their mean score as confidence where it lies in 0..1.
 struct ScoreOptions {
   std::vector<std::string> channels;  ///< the scores; empty: all single-element channels
-  double threshold = -1e300;          ///< a largest value below it names no class
+  ExactNumber threshold = -1e300;     ///< a largest value below it names no class
   double min_duration_s = 0;
 };
 Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,

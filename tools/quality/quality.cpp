@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
+#include <variant>
 
 #include "channel_values.hpp"
 #include "class_cover.hpp"
@@ -45,26 +47,27 @@ class EvenSample {
 };
 
 // The raw values that a channel's integer type can hold; nothing for floats.
-std::optional<std::pair<double, double>> raw_limits(const Channel& c) {
+std::optional<std::pair<ExactNumber, ExactNumber>> raw_limits(const Channel& c) {
   if (is_float(c.type)) return std::nullopt;
   const unsigned bits = c.bits != 0 ? c.bits : static_cast<unsigned>(8 * size_of(c.type));
-  if (is_signed(c.type))
-    return std::pair{-std::ldexp(1.0, static_cast<int>(bits) - 1), std::ldexp(1.0, static_cast<int>(bits) - 1) - 1};
-  return std::pair{0.0, std::ldexp(1.0, static_cast<int>(bits)) - 1};
+  const ExactNumber values = std::ldexp(1.0, static_cast<int>(bits));  // so many
+  const ExactNumber half = std::ldexp(1.0, static_cast<int>(bits) - 1);
+  return is_signed(c.type) ? std::pair{-half, half - 1} : std::pair{ExactNumber(0), values - 1};
 }
 
 // How often the extreme value of a stream came in runs of three and more that began with a step of at least 7 % of the
 // range: a plateau that a signal runs into, not one that it drifts to. The extreme moves; the count starts anew.
+template <class Number>
 class FlatTop {
  public:
-  explicit FlatTop(double sign) : sign_(sign) {}
-  void add(double value) {
-    const double v = sign_ * value;
+  explicit FlatTop(bool upper) : upper_(upper) {}
+  void add(const Number& value) {
+    const Number v = upper_ ? value : -value;
     least_ = std::min(least_, v);
     if (v >= extreme_) {
       if (v > extreme_) clipped_ = 0;
       if (v > extreme_ || run_ == 0) {
-        steep_ = v - previous_ >= 0.07 * (v - least_) && v != 0;
+        steep_ = rounded(v - previous_) >= 0.07 * rounded(v - least_) && v != 0;
         run_ = 0;
       }
       extreme_ = v;
@@ -79,43 +82,52 @@ class FlatTop {
   [[nodiscard]] std::uint64_t clipped() const { return clipped_; }
 
  private:
-  double sign_;
-  double extreme_ = -std::numeric_limits<double>::infinity();
-  double least_ = std::numeric_limits<double>::infinity();
-  double previous_ = std::numeric_limits<double>::infinity();
+  bool upper_;
+  Number extreme_ = -std::numeric_limits<double>::infinity();
+  Number least_ = std::numeric_limits<double>::infinity();
+  Number previous_ = std::numeric_limits<double>::infinity();
   bool steep_ = false;
   std::uint64_t run_ = 0;
   std::uint64_t clipped_ = 0;
 };
 
+// `Number`: a double, or what has all digits of values that need them.
+template <class Number>
 class ValueAssessor {
  public:
   ValueAssessor(const Metadata& metadata, const ChannelRef& ref) : channel_(metadata.channels[ref.channel]), ref_(ref) {
     result_.name = ref.name(metadata);
     result_.unit = channel_.unit;
-    limits_ = raw_limits(channel_);
+    result_.whole = is_whole(channel_);
+    if (const auto limits = raw_limits(channel_)) limits_ = {of(limits->first), of(limits->second)};
     // A field of one or two bits is at its limits most of the time.
     const unsigned bits = channel_.bits != 0 ? channel_.bits : 8;
     flags_ = bits < 4;
   }
 
-  void add(const SampleRun& run, std::size_t sample_bytes, std::vector<double>& column) {
-    column.resize(run.count);
-    physical_values(channel_, ref_.element, run.data, run.count, sample_bytes, column.data());
-    for (std::size_t k = 0; k < run.count; ++k) add(column[k], run.times[k]);
+  void add(const SampleRun& run, std::size_t sample_bytes) {
+    std::array<Number, 256> some;
+    for (std::size_t k = 0; k < run.count; k += some.size()) {
+      const std::size_t count = std::min(some.size(), run.count - k);
+      physical_values(channel_, ref_.element, run.data + k * sample_bytes, count, sample_bytes, some.data());
+      for (std::size_t i = 0; i < count; ++i) add(some[i], run.times[k + i]);
+    }
   }
 
   /// `end`: of the stream, in seconds: the last value holds until then.
   ValueQuality finish(double end) {
     if (run_ > 0) end_run(end);
+    result_.min = min_;
+    result_.max = max_;
     if (result_.count > 0) {
       result_.mean = moments_.mean();
       result_.deviation = moments_.deviation();
     }
     if (limits_ && !flags_) {
       const auto raw = [&](double physical) { return (physical - channel_.offset) / channel_.scale; };
-      const double largest = std::max(std::abs(raw(result_.min)), std::abs(raw(result_.max)));
-      if (result_.count > 0) result_.range_used = largest / std::max(std::abs(limits_->first), limits_->second);
+      const double largest = std::max(std::abs(raw(rounded(min_))), std::abs(raw(rounded(max_))));
+      if (result_.count > 0)
+        result_.range_used = largest / std::max(std::abs(rounded(limits_->first)), rounded(limits_->second));
       result_.clipped = at_limits_;
       // Converters often use only a part of their type; well inside of it a plateau is the signal's own.
       if (at_limits_ == 0 && result_.range_used >= 0.45) result_.clipped = top_.clipped() + bottom_.clipped();
@@ -128,23 +140,31 @@ class ValueAssessor {
   }
 
  private:
-  void add(double value, double time) {
-    if (std::isnan(value)) {
+  static Number of(const ExactNumber& value) {
+    if constexpr (std::is_same_v<Number, double>)
+      return value.rounded();
+    else
+      return value;
+  }
+
+  void add(const Number& value, double time) {
+    const double nearest = rounded(value);
+    if (std::isnan(nearest)) {
       ++result_.nan;
       return;
     }
-    if (std::isinf(value)) {
+    if (std::isinf(nearest)) {
       ++result_.infinite;
       return;
     }
-    if (result_.count++ == 0) result_.min = result_.max = value;
-    result_.min = std::min(result_.min, value);
-    result_.max = std::max(result_.max, value);
+    if (result_.count++ == 0) min_ = max_ = value;
+    min_ = std::min(min_, value);
+    max_ = std::max(max_, value);
     moments_.add(value);
-    kept_.add(static_cast<float>(value));
+    kept_.add(static_cast<float>(nearest));
     if (limits_) {
       // The limits are compared in raw units, which are whole numbers.
-      const double raw = channel_.is_raw() ? value : std::round((value - channel_.offset) / channel_.scale);
+      const Number raw = channel_.is_raw() ? value : Number(std::round((nearest - channel_.offset) / channel_.scale));
       if (raw <= limits_->first ? limits_->first < 0 : raw >= limits_->second) ++at_limits_;
     }
     top_.add(value);
@@ -160,8 +180,7 @@ class ValueAssessor {
     // About the window's own first value: whatever the stream began with costs no precision.
     window_.add(value);
     if (window_.count() == 256) {
-      // Below what the sums can resolve, all values were equal.
-      if (window_.variance() > 1e-14L * window_.square_about_first()) noise_ = std::min(noise_, window_.deviation());
+      if (window_.varies()) noise_ = std::min(noise_, window_.deviation());
       window_ = {};
     }
   }
@@ -178,19 +197,28 @@ class ValueAssessor {
   Channel channel_;
   ChannelRef ref_;
   ValueQuality result_;
-  std::optional<std::pair<double, double>> limits_;
+  std::optional<std::pair<Number, Number>> limits_;
   bool flags_ = false;
-  Moments moments_;
+  Number min_ = 0.0;
+  Number max_ = 0.0;
+  Moments<Number> moments_;
   std::uint64_t at_limits_ = 0;
-  FlatTop top_{1};
-  FlatTop bottom_{-1};
+  FlatTop<Number> top_{true};
+  FlatTop<Number> bottom_{false};
   std::uint64_t run_ = 0;
-  double run_value_ = 0;
+  Number run_value_ = 0.0;
   double run_begin_ = 0;
-  Moments window_;  // of up to 256 values
+  Moments<Number> window_;  // of up to 256 values
   double noise_ = std::numeric_limits<double>::infinity();
   EvenSample<float> kept_{ValueQuality::max_kept};
 };
+
+using AnyValueAssessor = std::variant<ValueAssessor<double>, ValueAssessor<ExactNumber>>;
+
+AnyValueAssessor assessor_of(const Metadata& metadata, const ChannelRef& ref) {
+  if (need_all_digits(metadata.channels[ref.channel])) return ValueAssessor<ExactNumber>(metadata, ref);
+  return ValueAssessor<double>(metadata, ref);
+}
 
 // Steps between blocks, and the gaps among them as every command counts them.
 class TimingAssessor {
@@ -307,21 +335,22 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   const Metadata& metadata = reader->metadata();
   if (metadata.sample_frequency) quality.nominal_hz = metadata.sample_frequency->hz();
   TimingAssessor timing(stream.tick_frequency(), quality.nominal_hz);
-  std::vector<ValueAssessor> assessors;
+  std::vector<AnyValueAssessor> assessors;
   static constexpr std::size_t max_values = 1024;
   for (const auto& ref : all_values(metadata))
-    if (assessors.size() < max_values) assessors.emplace_back(metadata, ref);
-  std::vector<double> column;
+    if (assessors.size() < max_values) assessors.push_back(assessor_of(metadata, ref));
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);
     if (*run == nullptr) break;
     timing.add((*run)->tick, (*run)->count);
-    for (auto& assessor : assessors) assessor.add(**run, metadata.sample_bytes, column);
+    for (auto& assessor : assessors)
+      std::visit([&](auto& of_value) { of_value.add(**run, metadata.sample_bytes); }, assessor);
   }
   const BlocksInTime& blocks = sampled_time.blocks();
   const double end = blocks.blocks > 0 ? blocks.span(stream.tick_frequency(), stream.metadata).end : 0;
-  for (auto& assessor : assessors) quality.values.push_back(assessor.finish(end));
+  for (auto& assessor : assessors)
+    quality.values.push_back(std::visit([&](auto& of_value) { return of_value.finish(end); }, assessor));
   timing.finish(quality);
   quality.duration_s = duration_of(sampled_time.blocks(), stream);
   sampled = sampled_time.ranges();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sample_reader.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds {
 
@@ -19,9 +20,10 @@ struct ValueQuality {
   std::uint64_t count = 0;  ///< finite values
   std::uint64_t nan = 0;
   std::uint64_t infinite = 0;
-  double min = 0;
-  double max = 0;
-  double mean = 0;       ///< the DC offset
+  ExactNumber min = 0.0;
+  ExactNumber max = 0.0;
+  bool whole = false;    ///< is_whole()
+  double mean = 0;       ///< the DC offset; the nearest double, as all that follows is
   double deviation = 0;  ///< standard deviation
   /// Values at the limits of an integer type or bit-field; else, in floats and in integers that use at least 45 % of
   /// their type, plateaus: three and more equal to the stream's largest or smallest value in a row, after a step of at
@@ -81,8 +83,8 @@ struct QualityLimits {
   std::optional<double> max_stuck_s;
   std::optional<double> max_offset;  ///< of |mean|
   std::optional<double> max_noise;
-  std::optional<double> min;
-  std::optional<double> max;
+  std::optional<ExactNumber> min;
+  std::optional<ExactNumber> max;
 };
 struct QualityProfile {
   std::optional<double> max_missing;     ///< share of the samples that should be there

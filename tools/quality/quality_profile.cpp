@@ -5,6 +5,7 @@
 
 #include "quality.hpp"
 #include "sds/format/yaml_map.hpp"
+#include "value_text.hpp"
 
 namespace sds {
 
@@ -17,8 +18,8 @@ QualityLimits parse_limits(YamlMap& map) {
   limits.max_stuck_s = map.number("max-stuck");
   limits.max_offset = map.number("max-offset");
   limits.max_noise = map.number("max-noise");
-  limits.min = map.number("min");
-  limits.max = map.number("max");
+  limits.min = map.exact_number("min");
+  limits.max = map.exact_number("max");
   return limits;
 }
 
@@ -58,7 +59,7 @@ QualityLimits limits_of(const QualityProfile& profile, const std::string& stream
   for (const auto& key : {value, fmt::format("{}.{}", stream, value)}) {
     const auto found = profile.channels.find(key);
     if (found == profile.channels.end()) continue;
-    const auto take = [](std::optional<double>& to, const std::optional<double>& from) {
+    const auto take = [](auto& to, const auto& from) {
       if (from) to = from;
     };
     take(limits.max_clipped, found->second.max_clipped);
@@ -121,8 +122,11 @@ std::vector<std::string> broken_limits(const QualityProfile& profile, const Reco
       if (v.count == 0) continue;
       judge.at_most(where, "offset", std::abs(v.mean), limits.max_offset);
       judge.at_most(where, "noise floor", v.noise, limits.max_noise);
-      judge.at_least(where, "minimum", v.min, limits.min);
-      judge.at_most(where, "maximum", v.max, limits.max);
+      const auto text = [&](const ExactNumber& value) { return value_text(value, v.whole && value.is_whole()); };
+      if (limits.min && v.min < *limits.min)
+        problems.push_back(fmt::format("{}: minimum {}, less than {}", where, text(v.min), text(*limits.min)));
+      if (limits.max && v.max > *limits.max)
+        problems.push_back(fmt::format("{}: maximum {}, more than {}", where, text(v.max), text(*limits.max)));
     }
   }
   return problems;

@@ -13,6 +13,7 @@ namespace sds {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
 using Kind = Condition::Kind;
 
 struct ParseProblem {
@@ -30,8 +31,7 @@ bool takes_one(Kind kind) {
   return kind == Kind::logical_not || kind == Kind::negate || kind == Kind::abs || kind == Kind::sqrt;
 }
 
-template <class Number>
-Number apply(Kind kind, Number a, Number b) {
+double apply(Kind kind, double a, double b) {
   switch (kind) {
     case Kind::negate:
       return -a;
@@ -40,9 +40,9 @@ Number apply(Kind kind, Number a, Number b) {
     case Kind::sqrt:
       return std::sqrt(a);
     case Kind::min:
-      return std::isnan(a) || std::isnan(b) ? std::numeric_limits<Number>::quiet_NaN() : std::min(a, b);
+      return std::isnan(a) || std::isnan(b) ? kNoNumber : std::min(a, b);
     case Kind::max:
-      return std::isnan(a) || std::isnan(b) ? std::numeric_limits<Number>::quiet_NaN() : std::max(a, b);
+      return std::isnan(a) || std::isnan(b) ? kNoNumber : std::max(a, b);
     case Kind::add:
       return a + b;
     case Kind::subtract:
@@ -54,8 +54,27 @@ Number apply(Kind kind, Number a, Number b) {
   }
 }
 
+// What is not rounded (is_rounded()).
+ExactNumber apply(Kind kind, const ExactNumber& a, const ExactNumber& b) {
+  const bool is_number = !std::isnan(a.rounded()) && !std::isnan(b.rounded());
+  switch (kind) {
+    case Kind::negate:
+      return -a;
+    case Kind::abs:
+      return a < 0 ? -a : a;
+    case Kind::min:
+      return is_number ? std::min(a, b) : kNoNumber;
+    case Kind::max:
+      return is_number ? std::max(a, b) : kNoNumber;
+    case Kind::add:
+      return a + b;
+    default:
+      return a - b;
+  }
+}
+
 template <class Number>
-bool compare(Kind kind, Number a, Number b) {
+bool compare(Kind kind, const Number& a, const Number& b) {
   switch (kind) {
     case Kind::less:
       return a < b;
@@ -282,9 +301,7 @@ class ConditionParser {
       Condition::Node node;
       const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), node.number);
       if (error != std::errc{}) throw ParseProblem{at, "this is no number"};
-      std::uint64_t whole = 0;
-      const auto digits = std::from_chars(text_.data() + at_, end, whole);
-      node.exact = digits.ec == std::errc{} && digits.ptr == end ? static_cast<long double>(whole) : node.number;
+      node.exact = exact_number({text_.data() + at_, end}).value_or(node.number);
       at_ = static_cast<std::size_t>(end - text_.data());
       if (at_ < text_.size() && is_word(text_[at_])) throw ParseProblem{at, "this is no number"};
       skip();
@@ -363,7 +380,7 @@ Expected<Condition> Condition::parse(const std::string& text) {
 }
 
 // Whether a channel with more digits is below a node.
-bool Condition::has_wide(std::size_t index, const std::vector<const long double*>& wide) const {
+bool Condition::has_wide(std::size_t index, const std::vector<const ExactNumber*>& wide) const {
   const Node& n = nodes_[index];
   if (n.kind == Kind::channel) return wide[n.channel] != nullptr;
   return n.kind != Kind::number && (has_wide(n.left, wide) || (!takes_one(n.kind) && has_wide(n.right, wide)));
@@ -378,7 +395,7 @@ bool Condition::is_rounded(std::size_t index) const {
 }
 
 void Condition::evaluate(std::size_t root, const std::vector<const double*>& columns,
-                         const std::vector<const long double*>& wide, std::size_t count,
+                         const std::vector<const ExactNumber*>& wide, std::size_t count,
                          std::vector<std::uint8_t>& result) const {
   const Node& node = nodes_[root];
   if (node.kind == Kind::logical_not) {
@@ -416,16 +433,16 @@ void Condition::evaluate(std::size_t root, const std::vector<const double*>& col
   struct WideNumbers {
     const Condition& condition;
     const std::vector<const double*>& columns;
-    const std::vector<const long double*>& wide;
-    long double at(std::size_t index, std::size_t k) const {
+    const std::vector<const ExactNumber*>& wide;
+    ExactNumber at(std::size_t index, std::size_t k) const {
       const Node& n = condition.nodes_[index];
       switch (n.kind) {
         case Kind::number:
           return n.exact;
         case Kind::channel:
-          return wide[n.channel] != nullptr ? wide[n.channel][k] : columns[n.channel][k];
+          return wide[n.channel] != nullptr ? wide[n.channel][k] : ExactNumber(columns[n.channel][k]);
         default: {
-          const long double left = at(n.left, k);
+          const ExactNumber left = at(n.left, k);
           return apply(n.kind, left, takes_one(n.kind) ? left : at(n.right, k));
         }
       }
@@ -457,8 +474,7 @@ Verdict Condition::verdict(std::size_t root, const std::vector<ValueRange>& rang
       const Node& n = condition.nodes_[index];
       switch (n.kind) {
         case Kind::number:
-          return n.exact == static_cast<long double>(n.number) ? ValueRange{n.number, n.number, false}
-                                                               : widened({n.number, n.number, false});
+          return n.exact == n.number ? ValueRange{n.number, n.number, false} : widened({n.number, n.number, false});
         case Kind::channel:
           return ranges[n.channel].wide ? widened(ranges[n.channel]) : ranges[n.channel];
         default: {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sds/format/error.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds {
 
@@ -54,7 +55,7 @@ class Condition {
     std::size_t channel = 0;  ///< index in channels()
     std::size_t left = 0;     ///< indices of nodes that stand before this one
     std::size_t right = 0;
-    long double exact = 0;  ///< a number with all digits, where it is a whole one of 64 bits
+    ExactNumber exact = 0.0;  ///< a number with all digits
   };
 
   /// Errors (ErrorCode::usage) name the column. At most 1000 nodes, nested at most 100 deep.
@@ -69,7 +70,7 @@ class Condition {
   /// not use may be null. wide[c]: the same with all digits, of integers of 64 bits; null of others. The result has one
   /// byte a sample, 0 or 1.
   void evaluate(std::size_t root, const std::vector<const double*>& columns,
-                const std::vector<const long double*>& wide, std::size_t count,
+                const std::vector<const ExactNumber*>& wide, std::size_t count,
                 std::vector<std::uint8_t>& result) const;
 
   /// What node `root` can be where channel c lies in ranges[c].
@@ -77,7 +78,7 @@ class Condition {
 
  private:
   friend class ConditionParser;
-  [[nodiscard]] bool has_wide(std::size_t index, const std::vector<const long double*>& wide) const;
+  [[nodiscard]] bool has_wide(std::size_t index, const std::vector<const ExactNumber*>& wide) const;
   [[nodiscard]] bool is_rounded(std::size_t index) const;
   std::vector<Node> nodes_;
   std::vector<std::string> channels_;

@@ -236,9 +236,9 @@ class Evaluation {
     std::vector<TimeSpan> spans;
     std::size_t ended = 0;  // sections that are always true, behind which a sample came
     std::vector<std::vector<double>> columns(values.size());
-    std::vector<std::vector<long double>> wide_columns(values.size());
+    std::vector<std::vector<ExactNumber>> wide_columns(values.size());
     std::vector<const double*> of_condition(condition_.channels().size());
-    std::vector<const long double*> wide_of_condition(of_condition.size());
+    std::vector<const ExactNumber*> wide_of_condition(of_condition.size());
     std::vector<std::uint8_t> hits;
     std::optional<double> open;  // a run of matching samples began here
     double last_time = 0;
@@ -286,10 +286,10 @@ class Evaluation {
         physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
                         metadata.sample_bytes, columns[v].data());
         const Channel& channel = metadata.channels[values[v].channel];
-        if (!is_wide(channel) || !channel.is_raw()) continue;
+        if (!need_all_digits(channel)) continue;
         wide_columns[v].resize(samples.count);
-        wide_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes,
-                    wide_columns[v].data());
+        physical_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes,
+                        wide_columns[v].data());
       }
       for (std::size_t c = 0, v = 0; c < bound_.size(); ++c) {
         if (bound_[c].stream != stream) continue;

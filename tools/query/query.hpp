@@ -1,6 +1,7 @@
 // When was a condition true? Reads only the sections of a `.sdsz` whose statistics leave that open.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,10 @@ struct ValueSummary {
   std::string unit;
   std::uint64_t count = 0;
   std::uint64_t nan_count = 0;
-  double min = 0;
-  double max = 0;
-  double mean = 0;
+  ExactNumber min = 0.0;
+  ExactNumber max = 0.0;
+  bool whole = false;  ///< is_whole()
+  double mean = 0;     ///< the nearest double, as the deviation is
   std::optional<double> deviation;
   bool from_index = false;
 };
@@ -68,6 +70,18 @@ std::optional<ValueSummary> physical_summary(const Channel& channel, const Colum
 Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
                                                      const std::vector<std::size_t>& streams, bool exact,
                                                      const StreamTimes& within, const OnProgress& on_progress);
+
+/// Extremes of stored values with all digits.
+struct Extremes {
+  ExactNumber min;
+  ExactNumber max;
+};
+/// Those of `values` that `statistics`, of all sections of a stream, say in doubles that may be rounded, by their index
+/// in `values`: the sections that can have them are read. What is damaged there is not found.
+Expected<std::map<std::size_t, Extremes>> rounded_extremes(const Recording& recording, std::size_t stream,
+                                                           const std::vector<ChannelRef>& values,
+                                                           const std::vector<IndexedStatistics>& statistics,
+                                                           const OnProgress& on_progress);
 
 /// For a section of a stream: the range of each of `values`, physical; anything where there are no statistics.
 std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout& layout,

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
+#include <unordered_set>
+#include <variant>
 
 #include "channel_values.hpp"
 #include "moments.hpp"
@@ -54,17 +57,16 @@ double sum_of_infinite(double a, double b) {
 }
 
 // Of values that are read.
+template <class Number>
 class ReadValues {
  public:
-  void add(double value) {
-    if (std::isnan(value)) {
-      ++nan_count_;
-      return;
+  void add(const Channel& channel, std::size_t element, const SampleRun& run, std::size_t sample_bytes) {
+    std::array<Number, 256> some;
+    for (std::size_t k = 0; k < run.count; k += some.size()) {
+      const std::size_t count = std::min(some.size(), run.count - k);
+      physical_values(channel, element, run.data + k * sample_bytes, count, sample_bytes, some.data());
+      for (std::size_t i = 0; i < count; ++i) add(some[i]);
     }
-    if (count_++ == 0) min_ = max_ = value;
-    min_ = std::min(min_, value);
-    max_ = std::max(max_, value);
-    if (std::isfinite(value)) finite_.add(value);
   }
   void tell(ValueSummary& summary) const {
     summary.count = count_;
@@ -73,17 +75,39 @@ class ReadValues {
     summary.max = max_;
     if (count_ == 0) return;
     const bool all_finite = finite_.count() == count_;
-    summary.mean = all_finite ? finite_.mean() : sum_of_infinite(min_, max_);
+    summary.mean = all_finite ? finite_.mean() : sum_of_infinite(rounded(min_), rounded(max_));
     summary.deviation = all_finite ? finite_.deviation() : std::numeric_limits<double>::quiet_NaN();
   }
+  [[nodiscard]] Extremes extremes() const { return {min_, max_}; }
 
  private:
+  void add(const Number& value) {
+    const double nearest = rounded(value);
+    if (std::isnan(nearest)) {
+      ++nan_count_;
+      return;
+    }
+    if (count_++ == 0) min_ = max_ = value;
+    min_ = std::min(min_, value);
+    max_ = std::max(max_, value);
+    if (std::isfinite(nearest)) finite_.add(value);
+  }
+
   std::uint64_t count_ = 0;
   std::uint64_t nan_count_ = 0;
-  double min_ = 0;
-  double max_ = 0;
-  Moments finite_;
+  Number min_ = 0.0;
+  Number max_ = 0.0;
+  Moments<Number> finite_;
 };
+
+using AnyReadValues = std::variant<ReadValues<double>, ReadValues<ExactNumber>>;
+
+AnyReadValues values_to_read(const Channel& channel) {
+  return need_all_digits(channel) ? AnyReadValues(ReadValues<ExactNumber>()) : AnyReadValues(ReadValues<double>());
+}
+
+// Whether a whole number that is rounded to this double may be another one.
+bool may_be_rounded(double value) { return std::abs(value) >= 0x1p53; }
 
 }  // namespace
 
@@ -103,7 +127,7 @@ std::vector<ValueRange> ranges_of_section(const Metadata& metadata, const Layout
     const double a = channel.is_raw() ? s->min : s->min * channel.scale + channel.offset;
     const double b = channel.is_raw() ? s->max : s->max * channel.scale + channel.offset;
     if (!std::isnan(a) && !std::isnan(b)) ranges[v] = {std::min(a, b), std::max(a, b), s->nan_count > 0};
-    ranges[v].wide = is_wide(channel) && channel.is_raw();
+    ranges[v].wide = need_all_digits(channel);
   }
   return ranges;
 }
@@ -120,6 +144,7 @@ void add_statistics(ColumnStatistics& all, const ColumnStatistics& more) {
 
 std::optional<ValueSummary> physical_summary(const Channel& channel, const ColumnStatistics& statistics) {
   ValueSummary summary;
+  summary.whole = is_whole(channel);
   summary.count = statistics.count;
   summary.nan_count = statistics.nan_count;
   if (statistics.count == 0) return summary;
@@ -137,6 +162,56 @@ std::optional<ValueSummary> physical_summary(const Channel& channel, const Colum
   if (!std::isfinite(sum)) return std::nullopt;  // more than a double holds
   summary.mean = sum / count;
   return summary;
+}
+
+Expected<std::map<std::size_t, Extremes>> rounded_extremes(const Recording& recording, std::size_t stream,
+                                                           const std::vector<ChannelRef>& values,
+                                                           const std::vector<IndexedStatistics>& statistics,
+                                                           const OnProgress& on_progress) {
+  const Metadata& metadata = *recording.streams()[stream].metadata;
+  const Layout& layout = recording.sdsz()->streams()[stream].layout;
+  std::map<std::size_t, ColumnStatistics> rounded_ones;
+  std::unordered_set<std::uint64_t> sections;
+  for (std::size_t v = 0; v < values.size(); ++v) {
+    const Channel& channel = metadata.channels[values[v].channel];
+    if (!is_wide(channel)) continue;
+    const auto in_section = [&](const IndexedStatistics& section) {
+      return statistics_of_value(channel, values[v].element, layout, section.statistics);
+    };
+    ColumnStatistics all;
+    for (const auto& section : statistics)
+      if (const auto* found = in_section(section)) add_statistics(all, *found);
+    if (!may_be_rounded(all.min) && !may_be_rounded(all.max)) continue;
+    rounded_ones[v] = all;
+    for (const auto& section : statistics)
+      if (const auto* found = in_section(section))
+        if ((may_be_rounded(all.min) && found->min == all.min) || (may_be_rounded(all.max) && found->max == all.max))
+          sections.insert(section.section_offset);
+  }
+  std::map<std::size_t, Extremes> extremes;
+  if (rounded_ones.empty()) return extremes;
+  SampleOptions options;
+  options.sections = [&](const IndexEntry& section) { return sections.contains(section.offset); };
+  auto reader = SampleReader::open(recording, stream, options, on_progress);
+  if (!reader) return fail(reader);
+  std::map<std::size_t, ReadValues<ExactNumber>> read;
+  for (;;) {
+    auto run = reader->next();
+    if (!run) return fail(run);
+    if (*run == nullptr) break;
+    for (const auto& [v, all] : rounded_ones)
+      read[v].add(metadata.channels[values[v].channel], values[v].element, **run, metadata.sample_bytes);
+  }
+  for (const auto& [v, of_value] : read) {
+    const ColumnStatistics& all = rounded_ones[v];
+    const Extremes found = of_value.extremes();
+    // One that is no more than a double was not looked for.
+    const auto exact = [](const ExactNumber& value, double nearest) {
+      return value.rounded() == nearest ? value : ExactNumber(nearest);
+    };
+    extremes[v] = {exact(found.min, all.min), exact(found.max, all.max)};
+  }
+  return extremes;
 }
 
 Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
@@ -161,6 +236,7 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
       summary.stream = stream.id;
       summary.name = ref.name(metadata);
       summary.unit = metadata.channels[ref.channel].unit;
+      summary.whole = is_whole(metadata.channels[ref.channel]);
       of_stream.push_back(summary);
     }
     bool from_index = !exact && recording.sdsz() && !recording.sdsz()->streams()[index].log_needed;
@@ -187,26 +263,37 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
         of_stream[v].mean = summary->mean;
       }
       for (auto& summary : of_stream) summary.from_index = from_index;
+      const auto exact_ones = from_index ? rounded_extremes(recording, index, values, statistics, on_progress)
+                                         : Expected<std::map<std::size_t, Extremes>>();
+      if (!exact_ones) return fail(exact_ones);
+      for (const auto& [v, extremes] : *exact_ones) {
+        if (!need_all_digits(metadata.channels[values[v].channel])) continue;
+        of_stream[v].min = extremes.min;
+        of_stream[v].max = extremes.max;
+      }
     }
     if (!from_index) {
       SampleOptions options;
       options.within = within.of(index);
       auto reader = SampleReader::open(recording, index, options, on_progress);
       if (!reader) return fail(reader);
-      std::vector<ReadValues> read(values.size());
-      std::vector<double> column;
+      std::vector<AnyReadValues> read;
+      for (const auto& ref : values) read.push_back(values_to_read(metadata.channels[ref.channel]));
       for (;;) {
         auto run = reader->next();
         if (!run) return fail(run);
         if (*run == nullptr) break;
-        column.resize((*run)->count);
         for (std::size_t v = 0; v < values.size(); ++v) {
-          physical_values(metadata.channels[values[v].channel], values[v].element, (*run)->data, (*run)->count,
-                          metadata.sample_bytes, column.data());
-          for (const double value : column) read[v].add(value);
+          const auto& ref = values[v];
+          std::visit(
+              [&](auto& of_value) {
+                of_value.add(metadata.channels[ref.channel], ref.element, **run, metadata.sample_bytes);
+              },
+              read[v]);
         }
       }
-      for (std::size_t v = 0; v < values.size(); ++v) read[v].tell(of_stream[v]);
+      for (std::size_t v = 0; v < values.size(); ++v)
+        std::visit([&](const auto& of_value) { of_value.tell(of_stream[v]); }, read[v]);
     }
     summaries.insert(summaries.end(), of_stream.begin(), of_stream.end());
   }

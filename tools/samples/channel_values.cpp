@@ -21,7 +21,7 @@ void scaled(const std::byte* p, std::size_t count, std::size_t stride, double sc
 }
 
 template <class T>
-void store_as(std::byte*& out, double value) {
+void store_as(std::byte*& out, WholeNumber value) {
   store_le(out, static_cast<T>(value));
   out += sizeof(T);
 }
@@ -35,18 +35,11 @@ std::string ChannelRef::name(const Metadata& metadata) const {
   return fmt::format("{}[{}][{}]", c.name, element / c.dim_x, element % c.dim_x);
 }
 
-bool is_wide(const Channel& channel) {
-  return channel.bits == 0 && (channel.type == ScalarType::u64 || channel.type == ScalarType::i64);
-}
-
 std::optional<WholeNumber> whole_value(const Channel& channel, const std::byte* sample, std::size_t element) {
-  const std::byte* p = sample + channel.byte_offset + element * size_of(channel.type);
-  if (is_wide(channel))
-    return channel.type == ScalarType::u64 ? WholeNumber{load_le<std::uint64_t>(p)}
-                                           : WholeNumber{load_le<std::int64_t>(p)};
-  const double raw = raw_value(channel, sample, element);
-  if (std::trunc(raw) != raw || std::abs(raw) >= 0x1p100) return std::nullopt;
-  return static_cast<WholeNumber>(raw);
+  const ExactNumber exact = exact_value(channel, sample, element);
+  const double nearest = exact.rounded();
+  if (std::trunc(nearest) != nearest || std::abs(nearest) >= 0x1p100) return std::nullopt;
+  return static_cast<WholeNumber>(nearest) + static_cast<WholeNumber>((exact - nearest).rounded());
 }
 
 std::vector<ChannelRef> all_values(const Metadata& metadata) {
@@ -118,11 +111,13 @@ void physical_values(const Channel& c, std::size_t element, const std::byte* sam
   }
 }
 
-void wide_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
-                 std::size_t stride, long double* out) {
-  static_assert(std::numeric_limits<long double>::digits >= 64);
-  for (std::size_t i = 0; i < count; ++i)
-    out[i] = static_cast<long double>(*whole_value(channel, samples + i * stride, element));
+bool need_all_digits(const Channel& channel) { return is_wide(channel) && channel.is_raw(); }
+
+bool is_whole(const Channel& channel) { return !is_float(channel.type) && channel.is_raw(); }
+
+void physical_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
+                     std::size_t stride, ExactNumber* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = exact_value(channel, samples + i * stride, element);
 }
 
 ScalarType packed_type(const Channel& channel) {
@@ -159,10 +154,10 @@ void raw_values(const Channel& channel, const std::byte* samples, std::size_t co
         return;
     }
   }
-  // 24-bit numbers and bit-fields of up to 53 bits are exact in a double; wider fields are rounded as everywhere.
+  // 24-bit numbers and bit-fields: whole numbers.
   for (std::size_t i = 0; i < count; ++i)
     for (std::size_t e = 0; e < elements; ++e) {
-      const double value = raw_value(channel, samples + i * stride, e);
+      const WholeNumber value = *whole_value(channel, samples + i * stride, e);
       switch (packed_type(channel)) {
         case ScalarType::u8:
           store_as<std::uint8_t>(out, value);
@@ -180,10 +175,10 @@ void raw_values(const Channel& channel, const std::byte* samples, std::size_t co
           store_as<std::uint32_t>(out, value);
           break;
         case ScalarType::u64:
-          store_as<std::uint64_t>(out, std::min(value, 18446744073709549568.0));
+          store_as<std::uint64_t>(out, value);
           break;
         case ScalarType::i64:
-          store_as<std::int64_t>(out, std::min(value, 9223372036854774784.0));
+          store_as<std::int64_t>(out, value);
           break;
         default:
           store_as<std::int32_t>(out, value);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sds/format/exact_value.hpp"
 #include "sds/format/metadata.hpp"
 
 namespace sds {
@@ -31,9 +32,6 @@ Expected<std::vector<ChannelRef>> choose_values(const Metadata& metadata, const 
 /// Holds all integers of 64 bits, and sums of many of them.
 __extension__ using WholeNumber = __int128;
 
-/// Whether a double does not hold all of the channel's values: integers of 64 bits.
-bool is_wide(const Channel& channel);
-
 /// The stored value, where it is a whole number that is not beyond all comparison with integers of 64 bits.
 std::optional<WholeNumber> whole_value(const Channel& channel, const std::byte* sample, std::size_t element);
 
@@ -41,9 +39,14 @@ std::optional<WholeNumber> whole_value(const Channel& channel, const std::byte* 
 void physical_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
                      std::size_t stride, double* out);
 
-/// The same of a wide channel that is_raw(), all digits of its values.
-void wide_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
-                 std::size_t stride, long double* out);
+/// The same with all digits, of a channel whose values need_all_digits().
+void physical_values(const Channel& channel, std::size_t element, const std::byte* samples, std::size_t count,
+                     std::size_t stride, ExactNumber* out);
+/// Whether doubles do not tell the channel's physical values apart: it is_wide() and not scaled. Scaled values are
+/// doubles.
+bool need_all_digits(const Channel& channel);
+/// Whether its physical values are integers: stored ones that are not scaled.
+bool is_whole(const Channel& channel);
 
 /// The type that `raw_values` writes: the channel's own; 24-bit numbers and bit-fields widened to what holds them.
 ScalarType packed_type(const Channel& channel);

@@ -1,11 +1,14 @@
 #include "value_text.hpp"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 
 #include "sds/format/bytes.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds {
 
@@ -21,6 +24,13 @@ char* write_shortest(char* out, T value) {
 
 char* write_number(char* out, double value) { return write_shortest(out, value); }
 char* write_number(char* out, float value) { return write_shortest(out, value); }
+
+std::string value_text(const ExactNumber& value, bool whole, int digits) {
+  if (whole) return value.digits();
+  // What is not a number has a sign that says nothing.
+  const double number = value.rounded();
+  return fmt::format("{:.{}g}", std::isnan(number) ? std::abs(number) : number, digits);
+}
 
 TextCaches::Cache* TextCaches::of(const Channel& channel) {
   if (channel.bits != 0 || size_of(channel.type) > 2) return nullptr;
@@ -70,6 +80,10 @@ char* ChannelText::write_slow(char* out, const std::byte* sample, std::size_t in
       return std::to_chars(out, out + max_number_chars, load_le<std::uint64_t>(p)).ptr;
     if (channel_.type == ScalarType::i64)
       return std::to_chars(out, out + max_number_chars, load_le<std::int64_t>(p)).ptr;
+  }
+  if (whole_ && is_wide(channel_)) {
+    const std::string digits = exact_value(channel_, sample, index).digits();
+    return std::copy(digits.begin(), digits.end(), out);
   }
   const double raw = raw_value(channel_, sample, index);
   if (whole_) return std::to_chars(out, out + max_number_chars, static_cast<std::int64_t>(raw)).ptr;

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "sds/format/exact_value.hpp"
 #include "sds/format/metadata.hpp"
 
 namespace sds {
@@ -19,6 +20,9 @@ inline constexpr std::size_t max_number_chars = 32;
 /// Not a number is "nan", infinities "inf" and "-inf".
 char* write_number(char* out, double value);
 char* write_number(char* out, float value);
+
+/// A value for people: a whole one (is_whole()) with all digits, others with so many.
+std::string value_text(const ExactNumber& value, bool whole, int digits = 6);
 
 /// Texts of 8- and 16-bit values, of which there are few: each one's is made once. Channels that mean the same by a
 /// value share them, and how much memory they take is bounded. One for all channels of an export; it must outlive them.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sds/format/error.hpp"
+#include "sds/format/exact_value.hpp"
 
 namespace sds {
 
@@ -25,6 +26,7 @@ struct YamlProblem {
 /// Scalars of a list; a single scalar is a list of one.
 std::vector<std::string> yaml_strings(const YAML::Node& node, const std::string& key);
 double yaml_number(const YAML::Node& node, const std::string& key);
+ExactNumber yaml_exact_number(const YAML::Node& node, const std::string& key);
 /// A whole number from `least` to `most`.
 std::uint64_t yaml_integer(const YAML::Node& node, const std::string& key, std::uint64_t least, std::uint64_t most);
 std::string yaml_string(const YAML::Node& node, const std::string& key);
@@ -42,6 +44,7 @@ class YamlMap {
   [[nodiscard]] std::string string(const std::string& key, const std::string& otherwise);
   [[nodiscard]] double number(const std::string& key, double otherwise);
   [[nodiscard]] std::optional<double> number(const std::string& key);
+  [[nodiscard]] std::optional<ExactNumber> exact_number(const std::string& key);
   [[nodiscard]] std::uint64_t integer(const std::string& key, std::uint64_t otherwise, std::uint64_t least,
                                       std::uint64_t most);
   [[nodiscard]] std::vector<std::string> strings(const std::string& key);
