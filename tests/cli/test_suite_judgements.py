@@ -89,8 +89,16 @@ class SuiteJudgements(SuiteCase):
         for key in ("in: []", "expected: ''", "expected:", "compare: []", "tolerance: {}", "tolerance: {sum: ''}", "judge: ''", "classes: []",
                     "label: ''", "none: ''", "yaml: ''", "limits: {}", "limits: {accuracy: ''}", "compare: ''"):
             self.results(self.suite(first + "    - {name: b, recordings: In.0.sds, repeat: 2, %s}\n" % key, defaults))
+        # What every case says otherwise fits them all the same.
+        for default, own in (("{sum: 1}", "2"), ("2", "{sum: 1}"), ("1", "2"), ("{sum: 1}", "{sum: 2}")):
+            self.results(self.suite("    - {name: a, recordings: In.0.sds, expected: e.sdsz, tolerance: %s}\n" % own,
+                                    f"algorithm: {ECHO}, out: 'Sum:4', tolerance: {default}"))
         # One of alternatives stands for the others.
         self.results(self.suite(first + "    - {name: b, recordings: In.0.sds, label-from-file: true, accept: {'0': [class 1, class 3, class 6]}}\n", defaults))
+        self.results(self.suite(first + "    - {name: b, recordings: In.0.sds, label-from-file: false}\n", defaults))
+        self.write("p.yml", "pipeline:\n  name: Sum\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        tests = self.results(self.suite("    - {name: a, recordings: In.0.sds, repeat: 2}\n    - {name: b, recordings: In.0.sds, repeat: 2, pipeline: p.yml}\n"))
+        self.assertEqual([t["algorithm"] for t in tests], ["bad_prints.so", "p.yml"])
         # Where the defaults say nothing there is nothing to take back; empty defaults say nothing.
         for key in ("expected: ''", "expected:", "accept: {}", "limits: {}", "tolerance: {}", "compare: []", "yaml:", "config: ''", "limits: {p50-us: ''}"):
             name = "p50-us" if "p50" in key else key.split(":")[0]

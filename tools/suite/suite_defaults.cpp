@@ -87,7 +87,6 @@ YAML::Node SuiteDefaults::merge(const YAML::Node& own) {
     }
     if (!item.second.IsMap()) {
       merged[key] = item.second;
-      if (has_default) fitting_.insert(key);
       continue;
     }
     YAML::Node values(YAML::NodeType::Map);
@@ -95,21 +94,26 @@ YAML::Node SuiteDefaults::merge(const YAML::Node& own) {
       const std::string inner_key = yaml_string(inner.first, key);
       const bool has_inner = has_default && is_said(defaults_[key], inner_key);
       if (is_empty(inner.second) && !has_inner) refuse_empty(inner.first, inner_key);
-      if (is_empty(inner.second)) continue;
-      values[inner_key] = inner.second;
-      if (has_inner) fitting_.insert(key + "." + inner_key);
+      if (!is_empty(inner.second)) values[inner_key] = inner.second;
     }
     merged[key] = values;
   }
   for (const auto& [key, value] : all_) {
     const Path path(key);
-    const bool is_own = is_said(own, path.outer);
+    if (is_said(own, path.outer)) {
+      const YAML::Node said = own[path.outer];
+      if (is_empty(said)) continue;
+      const bool by_key = !path.inner.empty() && said.IsMap();
+      if (!by_key || is_said(said, path.inner)) {
+        if (!by_key || !is_empty(said[path.inner])) fitting_.insert(key);  // the case says another value
+        continue;
+      }
+    } else if (is_said_otherwise(own, key)) {
+      continue;
+    }
     if (path.inner.empty()) {
-      if (is_own || is_said_otherwise(own, key)) continue;
       merged[key] = value;
     } else {
-      if (is_own && (!own[path.outer].IsMap() || is_empty(own[path.outer]) || is_said(own[path.outer], path.inner)))
-        continue;
       merged[path.outer][path.inner] = value;
     }
     given_.insert(key);
