@@ -1,4 +1,5 @@
 """sds compare: what it is told to compare."""
+import json
 import struct
 
 from harness import Case, main, plain, run
@@ -42,6 +43,42 @@ class Compare(Case):
         for tolerances in (("a=2", "d=0"), ("d=2", "a=0")):
             self.assertIn("the tolerances for 'd' and for 'a' are of one pair of channels, d=a",
                           self.compare(*pair, *(f"--tolerance={t}" for t in tolerances), expect=2))
+
+    def test_each_stretch_that_differs_is_told(self):
+        # 5 samples a block at 100 Hz, ticks of ms: samples 3 to 6 and 12 differ (fewer than ten apart), and 40.
+        def blocks(values):
+            return plain(*((50 * k, bytes(values[5 * k:5 * k + 5])) for k in range(12)))
+        a = [0] * 60
+        b = list(a)
+        for i, value in ((3, 1), (4, 7), (5, 2), (6, 1), (12, 3), (40, 9)):
+            b[i] = value
+        for side, values in (("L", a), ("R", b)):
+            self.write(f"{side}.0.sds", blocks(values))
+            self.write(f"{side}.sds.yml", f"sds:\n  name: {side}\n  sample-frequency: 100\n  content:\n"
+                                          "    - {value: v, type: uint8_t}\n")
+        done = ("compare", self.path("L.0.sds"), self.path("R.0.sds"), "-s", "L=R")
+        out, _ = run(*done, expect=1)
+        self.assertIn("    5 values from 0.03 s to 0.12 s (ticks 0 to 100), by up to 7\n    1 value at 0.4 s (tick 400), by up to 9\n", out)
+        channel = json.loads(run(*done, "--json", expect=1)[0])["streams"][0]["channels"][0]
+        self.assertEqual(channel["stretch_count"], 2)
+        self.assertEqual(channel["stretches"], [
+            {"from_tick": 0, "to_tick": 100, "from_s": 0.03, "to_s": 0.12, "values": 5, "max_difference": 7.0},
+            {"from_tick": 400, "to_tick": 400, "from_s": 0.4, "to_s": 0.4, "values": 1, "max_difference": 9.0}])
+        # Within the tolerance there is no difference: one stretch, of which the first difference says all.
+        out, _ = run(*done, "--tolerance", "3", expect=1)
+        self.assertIn("1 value at 0.04 s", out)
+        channel = json.loads(run(*done, "--tolerance", "7", "--json", expect=1)[0])["streams"][0]["channels"][0]
+        self.assertEqual([s["from_tick"] for s in channel["stretches"]], [400])
+
+    def test_of_very_many_stretches_the_first_are_told(self):
+        a, b = [0] * 6000, [1 if i % 20 == 0 else 0 for i in range(6000)]
+        for side, values in (("L", a), ("R", b)):
+            self.write(f"{side}.0.sds", plain(*((k, bytes(values[10 * k:10 * k + 10])) for k in range(600))))
+            self.write(f"{side}.sds.yml", f"sds:\n  name: {side}\n  content:\n    - {{value: v, type: uint8_t}}\n")
+        done = ("compare", self.path("L.0.sds"), self.path("R.0.sds"), "-s", "L=R")
+        self.assertIn("and 295 more such stretches", run(*done, expect=1)[0])
+        channel = json.loads(run(*done, "--json", expect=1)[0])["streams"][0]["channels"][0]
+        self.assertEqual((channel["stretch_count"], len(channel["stretches"])), (300, 100))
 
 
 main()

@@ -22,6 +22,22 @@ void print_channel(const ChannelComparison& c) {
                seconds_text(c.first->seconds), c.first->sample,
                c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", c.first->text_a(),
                c.first->text_b());
+  constexpr std::size_t kMaxTold = 5;
+  if (c.stretch_count < 2) return;
+  for (std::size_t i = 0; i < c.stretches.size() && i < kMaxTold; ++i) fmt::print("    {}\n", c.stretches[i].text());
+  if (c.stretch_count > kMaxTold) fmt::print("    and {} more such stretches\n", grouped(c.stretch_count - kMaxTold));
+}
+
+nlohmann::json stretches_json(const ChannelComparison& c) {
+  auto list = nlohmann::json::array();
+  for (const auto& s : c.stretches)
+    list.push_back({{"from_tick", s.from_tick},
+                    {"to_tick", s.to_tick},
+                    {"from_s", s.from_s},
+                    {"to_s", s.to_s},
+                    {"values", s.values},
+                    {"max_difference", s.max_difference}});
+  return list;
 }
 
 bool g_reported = false;
@@ -185,7 +201,9 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
                              {"values", c.values},
                              {"different", c.different},
                              {"max_difference", c.max_difference},
-                             {"mean_difference", c.mean_difference}};
+                             {"mean_difference", c.mean_difference},
+                             {"stretch_count", c.stretch_count},
+                             {"stretches", stretches_json(c)}};
       if (c.first)
         channel["first"] = {{"tick", c.first->tick},
                             {"seconds", c.first->seconds},

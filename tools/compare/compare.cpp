@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "channel_values.hpp"
+#include "duration_text.hpp"
 #include "sds/format/exact_value.hpp"
 #include "sds/format/stream_losses.hpp"
 
@@ -68,7 +69,8 @@ struct ChannelPair {
   const Channel* b;
   bool is_exact;  // whole numbers are compared as such
   Tolerance tolerance;
-  double sum = 0;  // of differences
+  double sum = 0;                               // of differences
+  std::optional<std::uint64_t> last_different;  // number of the sample
 };
 
 // Of physical values; infinite where one is not finite, and the other something else.
@@ -139,7 +141,7 @@ class ValueComparer {
   ValueComparer(const Metadata& a, const Metadata& b, const CompareOptions& options, StreamComparison& result)
       : a_(a), b_(b), result_(result), pairs_(pair_channels(a, b, options, result)), argmax_(options.argmax) {
     for (auto& pair : pairs_) {
-      result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}});
+      result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}, 0, {}});
       auto found = options.absolute.find(pair.a->name);
       if (found == options.absolute.end()) found = options.absolute.find(pair.b->name);
       pair.tolerance = {found == options.absolute.end() ? options.absolute_all : found->second, options.relative};
@@ -154,7 +156,9 @@ class ValueComparer {
   /// True if equal bytes mean equal values.
   [[nodiscard]] bool same_layout() const { return same_; }
 
-  void compare(const BlockView& a, const BlockView& b, double time) {
+  void compare(const BlockView& a, const BlockView& b, const Frequency& frequency) {
+    frequency_ = frequency;
+    const double time = seconds(a.tick, frequency);
     const std::size_t samples = a.data.size() / a_.sample_bytes;
     if (samples != b.data.size() / b_.sample_bytes) return note_mismatch(a.tick);
     for (std::size_t s = 0; s < samples; ++s) {
@@ -164,6 +168,7 @@ class ValueComparer {
         compare_channel(c, in_a, in_b, {a.tick, time, s, 0, 0, 0, {}, {}});
       if (argmax_) compare_leaders(in_a, in_b);
     }
+    samples_ += samples;
     // Bytes behind the last whole sample have no meaning, but must be the same.
     const ByteView rest_a = a.data.subspan(samples * a_.sample_bytes);
     const ByteView rest_b = b.data.subspan(samples * b_.sample_bytes);
@@ -173,6 +178,7 @@ class ValueComparer {
   void count_identical(const BlockView& block) {
     const std::size_t samples = block.data.size() / a_.sample_bytes;
     for (std::size_t c = 0; c < pairs_.size(); ++c) result_.channels[c].values += samples * pairs_[c].a->count();
+    samples_ += samples;
     if (!argmax_) return;
     result_.decisions += samples;
     result_.agreeing += samples;
@@ -209,6 +215,7 @@ class ValueComparer {
                                         difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb))))
         continue;
       ++result.different;
+      note_stretch(pair, result, where, difference);
       if (result.first) continue;
       where.element = i;
       where.a = va;
@@ -217,6 +224,23 @@ class ValueComparer {
       where.exact_b = digits_of(*pair.b, b, i);
       result.first = where;
     }
+  }
+
+  void note_stretch(ChannelPair& pair, ChannelComparison& result, const FirstDifference& where, double difference) {
+    constexpr std::uint64_t kApart = 10;  // samples
+    const std::uint64_t sample = samples_ + where.sample;
+    const bool goes_on = pair.last_different && sample - *pair.last_different < kApart;
+    pair.last_different = sample;
+    const double time =
+        a_.sample_frequency ? seconds(where.tick, frequency_, where.sample, *a_.sample_frequency) : where.seconds;
+    if (!goes_on && ++result.stretch_count <= ChannelComparison::max_stretches)
+      result.stretches.push_back({where.tick, where.tick, time, time, 0, 0});
+    if (result.stretch_count > ChannelComparison::max_stretches) return;
+    DifferentStretch& stretch = result.stretches.back();
+    stretch.to_tick = where.tick;
+    stretch.to_s = time;
+    ++stretch.values;
+    stretch.max_difference = std::max(stretch.max_difference, difference);
   }
 
   // Which of all values is the largest: the class that scores decide for. As the stage `argmax` of pipelines has it:
@@ -250,6 +274,8 @@ class ValueComparer {
   std::vector<ChannelPair> pairs_;
   bool argmax_;
   bool same_ = true;
+  Frequency frequency_;
+  std::uint64_t samples_ = 0;  // of the blocks so far
 };
 
 // Without metadata a block is bytes.
@@ -330,7 +356,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
       ++result.identical;
       values.count_identical(a.block());
     } else {
-      values.compare(a.block(), b.block(), seconds(a.block().tick, frequency));
+      values.compare(a.block(), b.block(), frequency);
     }
     unreported += da.size() + 8;
     if (auto ok = a.advance(); !ok) return fail(ok);
@@ -347,6 +373,15 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
 
 std::string FirstDifference::text_a() const { return exact_a.empty() ? fmt::format("{}", a) : exact_a; }
 std::string FirstDifference::text_b() const { return exact_b.empty() ? fmt::format("{}", b) : exact_b; }
+
+std::string DifferentStretch::text() const {
+  const bool is_one = values == 1;
+  const std::string ticks =
+      from_tick == to_tick ? fmt::format("tick {}", from_tick) : fmt::format("ticks {} to {}", from_tick, to_tick);
+  const std::string when = from_s == to_s ? fmt::format("at {} s", seconds_text(from_s))
+                                          : fmt::format("from {} s to {} s", seconds_text(from_s), seconds_text(to_s));
+  return fmt::format("{} value{} {} ({}), by up to {:.6g}", values, is_one ? "" : "s", when, ticks, max_difference);
+}
 
 std::string StatedLoss::text() const {
   const std::string where = after_tick && before_tick

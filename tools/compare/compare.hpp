@@ -43,13 +43,30 @@ struct FirstDifference {
   [[nodiscard]] std::string text_b() const;
 };
 
+/// Values of a channel that differ, fewer than ten samples from one to the next.
+struct DifferentStretch {
+  std::uint64_t from_tick = 0;  ///< of the block with the first of them
+  std::uint64_t to_tick = 0;    ///< of the block with the last one
+  double from_s = 0;            ///< of the samples, where there is a `sample-frequency`; else of the blocks
+  double to_s = 0;
+  std::uint64_t values = 0;
+  double max_difference = 0;  ///< |a - b|
+
+  /// "3 values from 1.25 s to 1.5 s (ticks 1250 to 1500), by up to 0.5"
+  [[nodiscard]] std::string text() const;
+};
+
 struct ChannelComparison {
+  static constexpr std::size_t max_stretches = 100;
+
   std::string name;
   std::uint64_t values = 0;
   std::uint64_t different = 0;  ///< beyond the tolerance
   double max_difference = 0;    ///< |a - b|; infinite where one is not finite
   double mean_difference = 0;
   std::optional<FirstDifference> first;
+  std::uint64_t stretch_count = 0;
+  std::vector<DifferentStretch> stretches;  ///< the first ones
 };
 
 /// Something that a recording states to be missing: between two blocks, as far as there are any.

@@ -13,6 +13,8 @@ namespace sds {
 
 namespace {
 
+constexpr std::size_t kMaxStretches = 5;  // told of a channel
+
 std::vector<std::string> differences(const RecordingComparison& comparison) {
   std::vector<std::string> texts;
   for (const auto& id : comparison.only_a)
@@ -37,13 +39,19 @@ std::vector<std::string> differences(const RecordingComparison& comparison) {
     if (s.losses_only_b > 0)
       texts.push_back(fmt::format("{}: {} losses are not expected, the first {}", s.a, s.losses_only_b,
                                   s.first_loss_only_b->text()));
-    for (const auto& c : s.channels)
-      if (c.first)
-        texts.push_back(
-            fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
-                        "expected, {} came",
-                        s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
-                        c.first->text_a(), c.first->text_b()));
+    for (const auto& c : s.channels) {
+      if (!c.first) continue;
+      texts.push_back(
+          fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
+                      "expected, {} came",
+                      s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
+                      c.first->text_a(), c.first->text_b()));
+      if (c.stretch_count < 2) continue;
+      for (std::size_t i = 0; i < c.stretches.size() && i < kMaxStretches; ++i)
+        texts.push_back(fmt::format("{}.{}: {}", s.a, c.name, c.stretches[i].text()));
+      if (c.stretch_count > kMaxStretches)
+        texts.push_back(fmt::format("{}.{}: {} such stretches in all", s.a, c.name, c.stretch_count));
+    }
   }
   return texts;
 }
