@@ -22,6 +22,7 @@
 #include "sds/recorder/log_writer.hpp"
 #include "sds/recorder/sdsio_message.hpp"
 #include "sds/recorder/server.hpp"
+#include "shell_text.hpp"
 
 namespace sds::cli {
 
@@ -190,21 +191,13 @@ void on_key(Server& server, char key) {
   if (key >= 'a' && key <= 'h') change(0, 1u << (key - 'a'), fmt::format("clear flag {}", key - 'a'));
 }
 
-std::string quoted(const std::string& word) {
-  constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+@%";
-  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 // The options that were given, but for those that say where to listen.
 std::string given_options(const Command& command) {
   std::string text;
   for (const auto& option : command.given()) {
     if (option.name == "--ipaddr" || option.name == "--netif" || option.name == "--port") continue;
     text += " " + option.name;
-    if (option.has_value) text += " " + quoted(option.value);
+    if (option.has_value) text += " " + shell_quoted(option.value);
   }
   return text;
 }

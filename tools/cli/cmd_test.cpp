@@ -40,6 +40,7 @@ struct Options {
   unsigned jobs = 0;
   std::string shard;
   bool update = false;
+  std::filesystem::path keep;
   bool list = false;
   std::string filter;
   Outputs outputs;
@@ -211,6 +212,7 @@ class Runner {
                                      "--run-digest=" + suite_.digest,
                                      "--run-result=" + file.string()};
     if (options_.update) command.emplace_back("--update");
+    if (!options_.keep.empty()) command.push_back("--keep=" + options_.keep.string());
     ChildProcess child;
     std::string problem;
     // What a test leaves behind when it is killed goes away with our folder.
@@ -293,13 +295,26 @@ Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>&
   return {};
 }
 
+// Outputs that an earlier run kept are of another day: with --force they go, also of tests that pass now.
+Expected<void> make_room_for_kept(const Options& o, const Suite& suite, const std::vector<std::size_t>& chosen) {
+  if (o.keep.empty()) return {};
+  for (const std::size_t i : chosen) {
+    const auto kept = kept_outputs(suite.tests[i], o.keep);
+    if (auto ok = sds::refuse_existing(kept, o.outputs.force); !ok) return ok;
+    std::error_code error;
+    if (std::filesystem::remove(kept, error); error)
+      return fail(ErrorCode::io, fmt::format("cannot remove it: {}", error.message()), kept);
+  }
+  return {};
+}
+
 // The suite is read anew here: what its patterns find may be something else by now.
 TestResult run_child_test(const Options& o) {
   const auto suite = load_suite(o.suite);
   if (suite && suite->digest == o.run_digest)
     for (std::size_t i = 0; i < suite->tests.size(); ++i)
       if (const auto& test = suite->tests[i]; test.name == o.run_name && test.recording == o.run_recording)
-        return run_test(test, i, {o.update});
+        return run_test(test, i, {o.update, o.keep});
   TestResult result;
   result.name = o.run_name;
   result.reasons = {"it was not run: the suite, or what its patterns find, changed since the tests began" +
@@ -347,6 +362,7 @@ int run_suite(const Options& o) {
   }
   if (o.update)
     if (auto ok = refuse_shared(*suite, all); !ok) return fail_with(ok.error());
+  if (auto ok = make_room_for_kept(o, *suite, chosen); !ok) return fail_with(ok.error());
   auto results = Runner(o, *suite, std::move(chosen)).run();
   if (!results) return fail_with(results.error());
   if (o.shard.empty() && o.filter.empty()) fail_idle_settings(*results);
@@ -392,6 +408,12 @@ void add_test(Command& app, Run& run) {
   command->add_option("--shard", o->shard, "Run only part i of n: every n-th of the tests")->type_name("i/n");
   command->add_option("--filter", o->filter, "Run only tests whose name contains this")->type_name("TEXT");
   command->add_flag("--update", o->update, "Replace the expected outputs by what comes out now, and show what changes");
+  command
+      ->add_option(
+          "--keep", o->keep,
+          "Keep what comes out of tests that fail, as DIR/<case>/<recording>.sdsz; with --force what an earlier "
+          "run kept of the same tests goes")
+      ->type_name("DIR");
   command->add_flag("--list", o->list, "List the tests and do not run them");
   add_outputs(*command, o->outputs);
   command->add_option("--run-one", o->run_name)->group("");

@@ -56,22 +56,6 @@ std::vector<std::string> differences(const RecordingComparison& comparison) {
   return texts;
 }
 
-Expected<void> write_copy(const std::filesystem::path& from, const std::filesystem::path& to) {
-  auto source = InputFile::open(from);
-  if (!source) return fail(source);
-  if (auto made = make_directories(directory_of(to)); !made) return made;
-  auto file = PartialFile::create(to, IfExists::overwrite);
-  if (!file) return fail(file);
-  Bytes piece(std::size_t{1} << 20);
-  for (std::uint64_t at = 0;;) {
-    auto got = (*source)->read(at, piece);
-    if (!got) return fail(got);
-    if (*got == 0) return file->keep();
-    if (auto done = file->sink().append(ByteView(piece).first(*got)); !done) return done;
-    at += *got;
-  }
-}
-
 // The first line that is not the same in both.
 std::string first_other_line(const std::string& a, const std::string& b) {
   std::istringstream in_a(a);
@@ -122,7 +106,8 @@ class Expectation {
                                exists ? "stays as it is" : "is not recorded", *why));
     }
     if (exists) show_changes(reasons);
-    if (auto done = write_copy(outputs_, test_.expected); !done) return fails(done.error().to_string());
+    if (auto done = write_copy(outputs_, test_.expected, IfExists::overwrite); !done)
+      return fails(done.error().to_string());
     result_.notes.push_back((exists ? "replaced " : "recorded ") + test_.expected.string());
   }
 
@@ -188,6 +173,22 @@ class Expectation {
 };
 
 }  // namespace
+
+Expected<void> write_copy(const std::filesystem::path& from, const std::filesystem::path& to, IfExists if_exists) {
+  auto source = InputFile::open(from);
+  if (!source) return fail(source);
+  if (auto made = make_directories(directory_of(to)); !made) return made;
+  auto file = PartialFile::create(to, if_exists);
+  if (!file) return fail(file);
+  Bytes piece(std::size_t{1} << 20);
+  for (std::uint64_t at = 0;;) {
+    auto got = (*source)->read(at, piece);
+    if (!got) return fail(got);
+    if (*got == 0) return file->keep();
+    if (auto done = file->sink().append(ByteView(piece).first(*got)); !done) return done;
+    at += *got;
+  }
+}
 
 void judge_expected(const TestSpec& test, const std::filesystem::path& outputs, bool update, TestResult& result) {
   Expectation expectation(test, outputs, result);

@@ -144,7 +144,12 @@ const char* name_of(TestResult::Status status);
 
 struct TestRun {
   bool update = false;  ///< replace expectations by what comes out now
+  /// Where the outputs of a test that fails are kept: `<case>/<recording>.sdsz`. Empty: nowhere.
+  std::filesystem::path keep;
 };
+
+/// Where the outputs of a test are kept.
+std::filesystem::path kept_outputs(const TestSpec& test, const std::filesystem::path& folder);
 
 /// Runs one test in this process. What goes wrong is in the result; with `update`, what changed is in its notes.
 TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& options);

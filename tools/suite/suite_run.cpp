@@ -9,6 +9,7 @@
 #include "event_judge.hpp"
 #include "expectation.hpp"
 #include "label_judge.hpp"
+#include "run_again.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/limits.hpp"
@@ -20,6 +21,8 @@ namespace sds {
 namespace {
 
 constexpr std::size_t kMaxTold = 20;  // reasons why blocks failed, and damages
+
+constexpr const char* kIdleMetadata = "'yaml:' of the defaults";
 
 class Judge {
  public:
@@ -145,13 +148,30 @@ Expected<Recording> open_recording(const TestSpec& test, TestResult& result) {
   if (test.metadata_may_be_idle) {
     const auto is_useful = has_use_for_metadata(test);
     if (!is_useful) return fail(is_useful);
-    (*is_useful ? result.useful : result.idle).insert("'yaml:' of the defaults");
+    (*is_useful ? result.useful : result.idle).insert(kIdleMetadata);
     if (!*is_useful) options.metadata.reset();
   }
   return Recording::open(test.recording, options);
 }
 
+// What helps whoever looks into a test that failed.
+void add_help(const TestSpec& test, const ReplayJobResult& job, const std::filesystem::path& outputs,
+              const std::filesystem::path& keep, TestResult& result) {
+  if (!keep.empty()) {
+    const auto kept = kept_outputs(test, keep);
+    auto written = write_copy(outputs, kept, IfExists::fail);
+    result.notes.push_back(written ? "what came out is kept in " + kept.string()
+                                   : "what came out is not kept: " + written.error().to_string());
+  }
+  for (const auto& command : commands_to_run_again(test, job.idle, result.idle.contains(kIdleMetadata)))
+    result.notes.push_back("again: " + command);
+}
+
 }  // namespace
+
+std::filesystem::path kept_outputs(const TestSpec& test, const std::filesystem::path& folder) {
+  return folder / test.case_name / (test.recording.stem().string() + ".sdsz");
+}
 
 TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& options) {
   TestResult result;
@@ -190,6 +210,7 @@ TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& opti
   result.memory_mib = static_cast<double>(run.peak_memory) / (1 << 20);
   Judge(test, result).judge(*ran, outputs, *recording, options.update);
   result.status = result.reasons.empty() ? TestResult::Status::passed : TestResult::Status::failed;
+  if (result.status == TestResult::Status::failed) add_help(test, *ran, outputs, options.keep, result);
   return result;
 }
 

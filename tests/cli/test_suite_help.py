@@ -1,0 +1,112 @@
+"""What suites leave for whoever looks into a test that failed: outputs, and the commands that show it again."""
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+from harness import BUILD, MOTION, SDS, SOURCE, Case, main, plain, run
+
+WORKER = os.path.join(BUILD, "python", "example_worker.py")
+
+
+class SuiteHelp(Case):
+    def setUp(self):
+        super().setUp()
+        # Names that a shell would take apart.
+        self.folder_of_tests = os.path.join(self.folder.name, "it's here")
+        os.mkdir(self.folder_of_tests)
+        self.write("it's here/In.0.sds", plain(*((i, bytes([i, 2 * i])) for i in range(20))))
+        self.write("it's here/Few.0.sds", plain(*((i, bytes([i, 2 * i])) for i in range(5))))
+        for name in ("In", "Few"):
+            self.write(f"it's here/{name}.sds.yml", f"sds:\n  name: {name}\n  content:\n    - {{value: 'a=b', type: uint8_t}}\n"
+                                                    "    - {value: c, type: uint8_t}\n")
+        self.write("it's here/p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
+
+    def suite(self, *lines):
+        return self.write("it's here/s.yml", "suite:\n  name: s\n  cases:\n    - name: c\n" + "".join(f"      {l}\n" for l in lines))
+
+    def again(self, suite, expect=1):
+        """The commands of the only test, run in a shell in a folder of their own: their exit codes and outputs."""
+        test = json.loads(run("test", suite, "--json", expect=expect)[0])["tests"][0]
+        commands = [note[len("again: "):] for note in test["notes"] if note.startswith("again: ")]
+        done = []
+        for command in commands:
+            self.assertEqual(shlex.split(command)[0], "sds")
+            done.append(subprocess.run(["sh", "-c", f"{shlex.quote(SDS)} {command[4:]}"], cwd=self.folder.name, capture_output=True,
+                                       text=True))
+        return test, done
+
+    def expect_other(self, *lines):
+        """A suite whose expectation has another value in block 7."""
+        suite = self.suite("recordings: In.0.sds", "pipeline: p.yml", "expected: expected.sdsz", *lines)
+        run("test", self.suite("recordings: In.0.sds", "pipeline: p.yml", "expected: expected.sdsz"), "--update")
+        suite = self.suite("recordings: In.0.sds", "pipeline: p.yml", "expected: expected.sdsz", *lines)
+        self.write("it's here/In.0.sds", plain(*((i, bytes([i, 2 * i + (i == 7)])) for i in range(20))))
+        return suite
+
+    def test_the_commands_show_what_the_test_showed(self):
+        suite = self.expect_other("timeout-ms: 500", "memory-limit-mib: 100", "repeat: 2", "check-reset: true", 'compare: "Out"',
+                                  'compare-channels: ["a\\\\=b", c]', "tolerance: {c: 0.5, 'a=b': 3}", "relative-tolerance: 0.001")
+        test, (replayed, compared) = self.again(suite)
+        self.assertEqual(replayed.returncode, 0, replayed.stderr)
+        self.assertEqual(compared.returncode, 1, compared.stderr)
+        self.assertIn("first difference: tick 7", compared.stdout)
+        words = shlex.split(next(n for n in test["notes"] if n.startswith("again: sds replay"))[len("again: "):])
+        for option in (("--timeout", "500"), ("--memory", "100"), ("--repeat", "2")):
+            self.assertIn(option, list(zip(words, words[1:])))
+        self.assertIn("--check-reset", words)
+        # What came is what the test compared: within the tolerance it is equal.
+        self.assertEqual(run("test", self.suite("recordings: In.0.sds", "pipeline: p.yml", "expected: expected.sdsz",
+                                                "tolerance: {c: 1}"))[1], "")
+
+    def test_a_library_with_inputs_outputs_and_a_configuration(self):
+        suite = self.suite("recordings: In.0.sds", f"algorithm: {MOTION}", "in: In", "out: O:9", "input-buffer-bytes: 64",
+                           "expected: none.sdsz")
+        test, done = self.again(suite)
+        self.assertEqual(done[0].returncode, 1, done[0].stderr)  # as the test: its blocks are not those of an IMU
+        self.assertIn("FAILED", done[0].stdout)
+        self.assertEqual(done[1].returncode, 4)  # there is nothing to compare with yet
+        words = shlex.split(next(n for n in test["notes"] if "replay" in n))
+        for option in (("--in", "In"), ("--out", "O:9"), ("--input-buffer", "64")):
+            self.assertIn(option, list(zip(words, words[1:])))
+
+    def test_a_worker(self):
+        command = f"[{sys.executable}, {os.path.relpath(WORKER, self.folder.name)}]"
+        suite = self.suite("recordings: In.0.sds", f"worker: {command}", "config: '-x y'", "limits: {real-time: 1000000000}")
+        test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
+        if test["status"] == "failed":
+            words = shlex.split(next(n for n in test["notes"] if n.startswith("again: "))[len("again: "):])
+            self.assertIn("--config=-x y", words)
+            self.assertIn(f"{sys.executable} {os.path.relpath(WORKER, self.folder.name)}", words)
+        suite = self.suite("recordings: In.0.sds", f"worker: [{sys.executable}, 'a b.py']", "limits: {real-time: 1000000000}")
+        test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
+        self.assertEqual([n for n in test["notes"] if n.startswith("again: ")], [])
+
+    def test_outputs_of_tests_that_fail_are_kept(self):
+        suite = self.expect_other()
+        keep = self.path("kept")
+        out, _ = run("test", suite, "--keep", keep, expect=1)
+        kept = os.path.join(keep, "c", "In.0.sdsz")
+        self.assertIn(f"note: what came out is kept in {kept}", out)
+        run("compare", kept, os.path.join(self.folder_of_tests, "expected.sdsz"), expect=1)
+        again = self.path("again.sdsz")
+        run("replay", os.path.join(self.folder_of_tests, "In.0.sds"), "-p", os.path.join(self.folder_of_tests, "p.yml"), "-o", again)
+        self.assertEqual(run("compare", kept, again)[0].splitlines()[-1], "equal")
+        # They are not replaced; with --force they are, and go where the test passes.
+        self.assertIn("exists", run("test", suite, "--keep", keep, expect=4)[1])
+        run("test", suite, "--keep", keep, "--force", expect=1)
+        self.assertTrue(os.path.exists(kept))
+        run("test", suite, "--update")
+        run("test", suite, "--keep", keep, "--force")
+        self.assertFalse(os.path.exists(kept))
+
+    def test_a_test_that_passes_needs_no_help(self):
+        suite = self.suite("recordings: In.0.sds", "pipeline: p.yml", "repeat: 2")
+        test = json.loads(run("test", suite, "--keep", self.path("kept"), "--json")[0])["tests"][0]
+        self.assertEqual([n for n in test["notes"] if "again" in n or "kept" in n], [])
+        self.assertFalse(os.path.exists(self.path("kept")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+#include "run_again.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "shell_text.hpp"
+
+namespace sds {
+
+namespace {
+
+constexpr const char* kOutput = "again.sdsz";
+
+class CommandLine {
+ public:
+  explicit CommandLine(const std::string& command) : text_("sds " + command) {}
+  void add(const std::string& word) { text_ += " " + shell_quoted(word); }
+  void add(const std::string& option, const std::string& value) {
+    // A value that begins with a dash would be taken for an option.
+    if (value.starts_with('-')) return add(option + "=" + value);
+    add(option);
+    add(value);
+  }
+  void add(const std::string& option, std::uint64_t value, std::uint64_t usual) {
+    if (value != usual) add(option, std::to_string(value));
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+std::string option_of(AlgorithmSpec::Kind kind) {
+  switch (kind) {
+    case AlgorithmSpec::Kind::model:
+      return "--model";
+    case AlgorithmSpec::Kind::pipeline:
+      return "--pipeline";
+    case AlgorithmSpec::Kind::worker:
+      return "--worker";
+    case AlgorithmSpec::Kind::library:
+      break;
+  }
+  return "--algorithm";
+}
+
+// "A=B", or "A" for one name on both sides (name_pairs()).
+std::string pair_text(const std::pair<std::string, std::string>& names) {
+  const auto escaped = [](const std::string& name) {
+    std::string text;
+    for (const char c : name) text += c == '=' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+    return text;
+  };
+  return names.first == names.second ? escaped(names.first) : escaped(names.first) + "=" + escaped(names.second);
+}
+
+}  // namespace
+
+std::vector<std::string> commands_to_run_again(const TestSpec& test, const std::set<JobPart>& idle,
+                                               bool metadata_are_idle) {
+  const ReplayJob& job = test.job;
+  const AlgorithmSpec& spec = job.algorithm;
+  const bool is_library = spec.kind == AlgorithmSpec::Kind::library;
+  if (std::any_of(spec.command.begin(), spec.command.end(), [](const std::string& word) {
+        return word.empty() || word.find_first_of(" \t\n") != std::string::npos;
+      }))
+    return {};
+  if (spec.configuration.starts_with('@')) return {};  // the option would read a file
+  CommandLine replay("replay");
+  replay.add(test.recording.string());
+  if (test.metadata && !metadata_are_idle) replay.add("--yaml", test.metadata->string());
+  replay.add(option_of(spec.kind), spec.kind == AlgorithmSpec::Kind::worker
+                                       ? fmt::format("{}", fmt::join(spec.command, " "))
+                                       : spec.path.string());
+  if (!spec.engine.empty()) replay.add("--engine", spec.engine);
+  if (!spec.configuration.empty() && !idle.contains(JobPart::configuration)) replay.add("--config", spec.configuration);
+  if (!idle.contains(JobPart::inputs))
+    for (const auto& input : job.inputs) replay.add("--in", input);
+  if (is_library && !spec.arm_output.name.empty() && !idle.contains(JobPart::arm_output))
+    replay.add("--out", fmt::format("{}:{}", spec.arm_output.name, spec.arm_output.max_bytes));
+  if (!job.out_metadata.empty() && !idle.contains(JobPart::out_metadata))
+    replay.add("--out-yaml", job.out_metadata.string());
+  replay.add("--timeout", static_cast<std::uint64_t>(spec.timeout.count()), 10000);
+  if (is_library || spec.kind == AlgorithmSpec::Kind::pipeline) replay.add("--memory", spec.memory_limit >> 20, 2048);
+  replay.add("--input-buffer", spec.input_buffer_bytes, 0);
+  replay.add("--repeat", job.repeat, 1);
+  if (job.check_reset) replay.add("--check-reset");
+  replay.add("-o", kOutput);
+  std::vector<std::string> commands{replay.text()};
+  if (test.expected.empty()) return commands;
+  CommandLine compare("compare");
+  compare.add(test.expected.string());
+  compare.add(kOutput);
+  for (const auto& names : test.tolerances.streams) compare.add("--stream", pair_text(names));
+  for (const auto& names : test.tolerances.channels) compare.add("--channel", pair_text(names));
+  if (test.tolerances.absolute_all != 0) compare.add("--tolerance", fmt::format("{}", test.tolerances.absolute_all));
+  for (const auto& [name, tolerance] : test.tolerances.absolute)
+    compare.add("--tolerance", fmt::format("{}={}", name, tolerance));
+  if (test.tolerances.relative != 0) compare.add("--relative", fmt::format("{}", test.tolerances.relative));
+  commands.push_back(compare.text());
+  return commands;
+}
+
+}  // namespace sds
