@@ -227,9 +227,11 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
     }
     has_log_ = true;
     if (contents->skipped_bytes > 0 && !complete()) {
-      damage_log_->add({0, 0,
-                        fmt::format("the log beside it is damaged: {} bytes from its byte {} on cannot be read",
-                                    contents->skipped_bytes, contents->skipped_at)});
+      Damage damage{0, 0,
+                    fmt::format("the log beside it is damaged: {} bytes from its byte {} on cannot be read",
+                                contents->skipped_bytes, contents->skipped_at)};
+      damage.has_doubts = true;
+      damage_log_->add(damage);
       log_damages_.push_back({logs[i], contents->skipped_at});
     }
     for (auto& piece : contents->pieces) {
@@ -320,6 +322,7 @@ void SdszReader::join(std::size_t index) {
 // Notes that the file has no footer, and nothing beside it has what may have followed.
 void SdszReader::note_cut_off() {
   Damage end = table_.unfinished;
+  end.has_doubts = true;
   if (end.bytes == 0) end.offset = table_.end;
   const bool all_closed =
       std::all_of(streams_.begin(), streams_.end(), [](const SdszStream& stream) { return stream.closed_at; });
@@ -375,7 +378,11 @@ void SdszReader::find_doubts() {
       Gap doubt;
       doubt.reason = fmt::format("blocks may be lost: at byte {}: {}", lost.offset, lost.reason);
       doubt.before_block = behind == stream.data.end() ? at_end_of_stream : behind->header.first_block;
-      if (behind != stream.data.begin()) doubt.after_tick = std::prev(behind)->header.last_tick;
+      if (behind == stream.data.end()) {
+        doubt.after_tick = stream.last_tick().value_or(0);
+      } else if (behind != stream.data.begin()) {
+        doubt.after_tick = std::prev(behind)->header.last_tick;
+      }
       stream.doubts.push_back(std::move(doubt));
     }
   }
@@ -385,7 +392,7 @@ void SdszReader::find_doubts() {
     if (table_.lost.size() > most)
       stream.doubts.push_back({0, "blocks may be lost: more places are damaged than are told", at_end_of_stream});
     if (complete() || stream.closed_at) continue;
-    const std::uint64_t last_tick = stream.data.empty() ? 0 : stream.data.back().header.last_tick;
+    const std::uint64_t last_tick = stream.last_tick().value_or(0);
     for (const auto& damage : log_damages_) {
       // Frames of a stream behind it say by their numbers whether one is missing.
       const bool proven = std::any_of(stream.log.begin(), stream.log.end(), [&](const WalPiece& piece) {

@@ -251,6 +251,7 @@ void find_missing(SectionTable& table, const std::vector<IndexEntry>& found, con
     Damage damage;
     damage.offset = table.end;
     damage.reason = fmt::format("{} of {} sections are missing", missing, found.size() + missing);
+    damage.has_doubts = true;
     table.lost.push_back({0, std::nullopt, damage.reason});  // anywhere
     table.damages.push_back(std::move(damage));
     return;
@@ -269,6 +270,7 @@ void find_missing(SectionTable& table, const std::vector<IndexEntry>& found, con
       damage.offset = entry.offset;
       damage.reason = missing == 1 ? fmt::format("section {} is missing", expected)
                                    : fmt::format("sections {} to {} are missing", expected, entry.header.sequence - 1);
+      damage.has_doubts = true;
       if (unknown > 0) table.lost.push_back({entry.offset, unknown, damage.reason});
       table.damages.push_back(std::move(damage));
     }
@@ -523,6 +525,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
   auto& found = result->sections;
   table.unfinished = std::move(result->unfinished);
   table.damages = result->stretches;
+  for (auto& stretch : table.damages) stretch.has_doubts = true;
   if (auto done = set_in_order(file, table, found, table.recording); !done) return fail(done);
   find_missing(table, found, result->stretches);
   std::move(result->headers.begin(), result->headers.end(), std::back_inserter(table.damages));

@@ -293,9 +293,29 @@ class WalScanner {
     if (*read != records_.size()) return std::nullopt;
     const std::uint64_t sum =
         v1_ ? frame_checksum_v1(ByteView(head).first(24), records_) : seal_->of(ByteView(head).first(32), records_);
-    if (load_le<std::uint64_t>(head.data() + header_bytes() - 8) == sum) return piece;
+    if (load_le<std::uint64_t>(head.data() + header_bytes() - 8) == sum) {
+      take_ticks(piece);
+      return piece;
+    }
     wasted_ += piece.bytes;
     return std::nullopt;
+  }
+
+  // Finds the ticks of the frame whose records were read.
+  void take_ticks(WalPiece& piece) const {
+    if (!piece.first_tick) return;
+    TickUnwrapper ticks(*piece.first_tick);
+    std::uint64_t last = *piece.first_tick;
+    ByteReader reader(records_);
+    for (std::uint32_t i = 0; i < piece.block_count; ++i) {
+      const auto timeslot = reader.number<std::uint32_t>();
+      const auto size = reader.number<std::uint32_t>();
+      if (!size || !reader.take(*size)) return;
+      const std::uint64_t tick = ticks.next(*timeslot);
+      piece.unsorted = piece.unsorted || tick < last;
+      last = tick;
+    }
+    piece.last_tick = last;
   }
 
   // The next place at or after `from` where a frame's mark stands.

@@ -2,6 +2,7 @@
 What can be read afterwards is a prefix of what was sent, and at least what the reader saw; SDS_KILLS sets how often
 (default 25), SDS_KILL_SEED where to begin."""
 import hashlib
+import json
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from harness import SDS, Case, Server, main
+from harness import SDS, Case, Server, main, run, wait_until
 from test_serve import open_stream
 
 KILLS = int(os.environ.get("SDS_KILLS", "25"))
@@ -59,6 +60,45 @@ class Sender(threading.Thread):
                 time.sleep(0.0002)
         except (OSError, struct.error):  # killed while it sends, or before it answers
             pass
+
+
+class Part(Case):
+    """A part of the time that ends before what a kill may have cost."""
+
+    def count(self, recording):
+        done = subprocess.run([SDS, "info", recording, "--json"], capture_output=True)
+        recordings = json.loads(done.stdout)["recordings"] if done.stdout else []
+        return sum(stream["blocks"] for each in recordings for stream in each["streams"])
+
+    def test_a_killed_recording_and_a_recovered_one_have_the_same_answers(self):
+        for name, channel in (("A", "v"), ("B", "w")):
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: 100\n  content:\n"
+                                          f"    - value: {channel}\n      type: int16_t\n")
+        killed = self.path("recording.0.sdsz")
+        with Server(self.folder.name, "--flush-interval", "10ms") as server:
+            with socket.create_connection(("127.0.0.1", int(server.port)), timeout=30) as connection:
+                a, b = open_stream(connection, "A"), open_stream(connection, "B")
+                for handle, count in ((a, 20), (b, 10)):
+                    for i in range(count):
+                        data = struct.pack("<II10h", 100 * i, 20, *range(10 * i, 10 * i + 10))
+                        connection.sendall(struct.pack("<IIII", 3, handle, 0, len(data)) + data)
+                connection.sendall(struct.pack("<IIII", 2, b, 0, 0))
+                wait_until(lambda: self.count(killed) == 30, "all blocks")
+                server.process.kill()
+                server.process.wait()
+        conditions = {("v > 5000", 0, 1): 1, ("v > 5000", 0, 1.5): 1, ("v > 5000", 1.5, 3): 3, ("w > 5000", 0, 0.5): 1}
+        for log in (True, False):
+            if not log:
+                os.remove(killed + ".wal")
+            recovered = self.path(f"recovered.{log}.sdsz")
+            run("recover", killed, "-o", recovered, expect=0 if log else 3)
+            for (condition, begin, end), code in conditions.items():
+                codes = [subprocess.run([SDS, "query", path, condition, "--from", str(begin), "--to", str(end)],
+                                        capture_output=True).returncode for path in (killed, recovered)]
+                with self.subTest(f"{condition} in [{begin}, {end}), log {log}"):
+                    self.assertEqual(codes[0], codes[1])
+                    if log:  # A ends at 2 s and may have gone on; B is closed
+                        self.assertEqual(codes[0], code)
 
 
 class Kill(Case):

@@ -71,6 +71,7 @@ int when_never_true(const Recording& recording, const QueryResult& result, const
   }
   for (const auto& damage : recording.damages()) {
     if (damage.harmless || damage.blocks == 0 || !losses.concern(damage)) continue;
+    if (damage.has_doubts && !recording.sdsz()->being_written()) continue;  // those were looked at
     if (!damage.stream || is_asked_for(*damage.stream)) return 3;
   }
   return 1;

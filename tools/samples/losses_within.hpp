@@ -10,7 +10,8 @@
 namespace sds {
 
 /// A loss lies between the blocks around it. Where these are not known, or a stream's ticks descend somewhere, it may
-/// lie anywhere.
+/// lie anywhere. Of a damaged place in the file, missing blocks and
+/// the doubts of the streams say where.
 class LossesWithin {
  public:
   LossesWithin(const Recording& recording, StreamTimes within);
@@ -28,6 +29,7 @@ class LossesWithin {
                              std::optional<std::uint64_t> before_tick) const;
 
   std::vector<Stream> streams_;
+  bool places_concern_ = false;  // what damaged places of the file have cost any stream
   StreamTimes within_;
 };
 

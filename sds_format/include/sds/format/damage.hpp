@@ -26,6 +26,7 @@ struct Damage {
   std::optional<std::uint64_t> before_tick = {};  ///< of the first block behind them, where it is known
   bool harmless = false;                          ///< known to have cost nothing
   bool torn_end = false;                          ///< bytes at the end of the stream that are no whole block
+  bool has_doubts = false;                        ///< what it may have cost is among the doubts of each stream
 
   bool operator==(const Damage&) const = default;
 };

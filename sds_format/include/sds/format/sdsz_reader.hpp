@@ -42,6 +42,11 @@ struct SdszStream {
   std::uint64_t stored_bytes = 0;          ///< in this file
   bool log_needed = false;                 ///< some blocks stand in the log only
   std::optional<std::uint64_t> closed_at;  ///< offset of its second description, which says where it ends
+
+  /// Of the last block that sections and log have; none where that is not known without decoding.
+  [[nodiscard]] std::optional<std::uint64_t> last_tick() const;
+  /// True if no block's tick is known to be below its predecessor's, nor unknown.
+  [[nodiscard]] bool ascends() const;
 };
 
 /// An opened recording. Immutable and thread-safe but for the damage that its cursors add; cursors are not.

@@ -76,6 +76,8 @@ struct WalPiece {
   std::uint32_t block_count = 0;
   std::uint64_t first_block = 0;            ///< ordinal in the stream
   std::optional<std::uint64_t> first_tick;  ///< none in logs of version 1: it follows from the block before
+  std::optional<std::uint64_t> last_tick;   ///< the same
+  bool unsorted = false;                    ///< some block's tick is below its predecessor's
   std::uint64_t offset = 0;                 ///< of the first block record in the log
   std::uint64_t bytes = 0;                  ///< of all its block records
   std::shared_ptr<const ByteSource> log;    ///< where it stands
