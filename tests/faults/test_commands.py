@@ -259,7 +259,10 @@ class Commands(Case):
         self.check(*arguments, "-o", "OUT/sums", names=["sums"])
 
     def test_a_read_that_fails_is_an_error_and_no_damage(self):
-        copied = lambda out: shutil.copy(self.imu, os.path.join(out, "imu.sdsz"))
+        def copied(out):
+            for name in ("imu.sdsz", "imu.labels.yml"):
+                shutil.copy(self.input(name), os.path.join(out, name))
+
         rec = "OUT/imu.sdsz"
         for arguments, may_do_without in (
                 (("info", rec), False), (("check", rec), False), (("export", "csv", rec, "-o", "OUT/o.csv"), False),
@@ -267,13 +270,15 @@ class Commands(Case):
                 # The fingerprint of what a copy was made of is of what can be read.
                 (("pack", rec, "-o", "OUT/o.sdsz"), True), (("cut", rec, "--from", 1, "-o", "OUT/o.sdsz"), True),
                 (("recover", rec, "-o", "OUT/o.sdsz"), True),
+                (("merge", rec, self.both, "--no-align", "-o", "OUT/o.sdsz"), True),
+                (("resample", rec, "--rate", 50, "-o", "OUT/o.sdsz"), True), (("label", "list", rec), False),
                 # Without the index all is read.
                 (("query", rec, "x > 0"), True)):
             same = lambda text: re.sub(r"sdskit-fault-\w+", "", text)
             code, answer, *_ = self.attempt(arguments, copied, 0, "read")
             self.assertEqual(code, 0, answer)
             for at in range(1, 25):
-                code, output, _, _, calls = self.attempt(arguments, copied, at, "read")
+                code, output, before, after, calls = self.attempt(arguments, copied, at, "read")
                 if not any(call.endswith(" !") for call in calls):
                     break
                 what = f"{arguments}, read {at}: exit code {code}\n{output}"
@@ -283,6 +288,7 @@ class Commands(Case):
                 self.assertEqual(code, 4, what)
                 self.assertIn("Input/output error", output, what)
                 self.assertNotIn("damage", output, what)
+                self.assertEqual(after, before, what)
             self.assertGreater(at, 5, arguments)
 
     def test_a_server_on_a_disk_that_hangs_is_ended_by_a_later_sigterm(self):

@@ -129,13 +129,20 @@ class StreamCutter {
 
 }  // namespace
 
-LabelFile labels_of_part(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
-                         EditReport& report) {
+Expected<std::optional<LabelFile>> sound_labels_of(const Recording& recording, std::vector<std::string>& notes) {
   auto labels = labels_of(recording);
-  if (!labels) {
-    report.notes.push_back("the labels are left behind: " + labels.error().to_string());
-    return {};
-  }
+  if (labels) return std::move(*labels);
+  if (labels.error().code == ErrorCode::io) return fail(labels);
+  notes.push_back("the labels are left behind: " + labels.error().to_string());
+  return std::nullopt;
+}
+
+Expected<LabelFile> labels_of_part(const Recording& recording, const std::vector<std::size_t>& streams,
+                                   const TimeRanges& within, EditReport& report) {
+  auto sound = sound_labels_of(recording, report.notes);
+  if (!sound) return fail(sound);
+  if (!*sound) return LabelFile{};
+  LabelFile* const labels = &**sound;
   if (auto note = note_of_rounded(*labels)) report.notes.push_back(std::move(*note));
   LabelFile left;
   left.tick_frequency = labels->tick_frequency;
@@ -196,9 +203,10 @@ Expected<EditReport> cut(const Recording& recording, const std::vector<std::size
       return fail(done);
   report.raw_bytes = (*made)->writer().raw_bytes();
   if (report.blocks == 0) return nothing_left(recording, streams);
-  const LabelFile left = labels_of_part(recording, streams, within, report);
-  const bool any = !left.labels.empty() || !left.classes.empty() || names_give_way(recording);
-  if (auto done = (*made)->finish(report.notes, any ? &left : nullptr); !done) return fail(done);
+  const auto left = labels_of_part(recording, streams, within, report);
+  if (!left) return fail(left);
+  const bool any = !left->labels.empty() || !left->classes.empty() || names_give_way(recording);
+  if (auto done = (*made)->finish(report.notes, any ? &*left : nullptr); !done) return fail(done);
   return report;
 }
 

@@ -253,10 +253,10 @@ class Merger {
   Expected<void> find_labels(std::size_t r) {
     const Recording& recording = inputs_[r].recording;
     shifts_.clear();
-    auto labels = labels_of(recording);
-    if (!labels) report_.notes.push_back("labels are left behind: " + labels.error().to_string());
-    all_labels_.push_back(labels ? std::move(*labels) : LabelFile{});
-    if (!labels) return {};
+    auto labels = sound_labels_of(recording, report_.notes);
+    if (!labels) return fail(labels);
+    all_labels_.push_back(labels->value_or(LabelFile{}));
+    if (!*labels) return {};
     LabelFile& file = all_labels_.back();
     names_give_way_ = names_give_way_ || names_give_way(recording);
     know_classes(file);

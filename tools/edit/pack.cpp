@@ -167,7 +167,8 @@ Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackRe
   for (std::size_t i = 1; i < report.files.size(); ++i) {
     if (class_in_label(input.streams()[i].description.label).empty()) continue;
     EditReport edit;
-    auto text = labels_of_part(input, {i}, all_time, edit).checked_yaml();
+    auto part = labels_of_part(input, {i}, all_time, edit);
+    auto text = part ? part->checked_yaml() : fail(part);
     if (!text) return fail(text);
     for (auto& note : edit.notes) report.notes.push_back(std::move(note));
     FileLabels labels{LabelsBeside(report.files[i].data, force), std::move(*text)};
@@ -182,13 +183,13 @@ Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackRe
 Expected<void> take_labels_of_all_files(const Recording& input, LabelsAlong& labels, PackReport& report) {
   const auto files = label_files(input);
   if (input.sdsz() || input.streams().size() < 2 || files.empty()) return {};
-  auto all = labels_of(input);
-  if (!all) {
-    report.notes.push_back("labels of several files are left behind: " + all.error().to_string());
-    return {};
-  }
+  auto sound = sound_labels_of(input, report.notes);
+  if (!sound) return fail(sound);
+  if (!*sound) return {};
+  const LabelFile* const all = &**sound;
   const bool beside_first = files.front() == label_path(input.path());
   const auto first = labels_beside(input);
+  if (!first && first.error().code == ErrorCode::io) return fail(first);
   if (beside_first && first && first->labels == all->labels && first->classes == all->classes &&
       first->tick_frequency == all->tick_frequency)
     return {};
@@ -203,9 +204,9 @@ Expected<void> take_labels_of_all_files(const Recording& input, LabelsAlong& lab
 }
 
 // Labels that were about the stream of one file may be about none of several: ids are longer where names repeat.
-void note_strange_labels(const Recording& input, PackReport& report) {
-  if (report.labels.empty()) return;
-  const auto labels = LabelFile::load(report.labels);
+void note_strange_labels(const Recording& input, const std::optional<std::string>& text, PackReport& report) {
+  if (report.labels.empty() || !text) return;
+  const auto labels = LabelFile::parse(*text, report.labels);
   if (!labels) return;  // told by who reads them
   std::map<std::string, std::size_t> strange;
   for (const auto& label : labels->labels)
@@ -257,7 +258,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   auto copied = labels->copy(report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
-  note_strange_labels(input, report);
+  note_strange_labels(input, labels->text(), report);
   return report;
 }
 

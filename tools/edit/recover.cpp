@@ -280,15 +280,17 @@ Expected<void> verify(const std::filesystem::path& path, const std::vector<std::
 
 // True if nothing is missing with it: a whole, sound section stands there, which was left out because it is not this
 // recording's, or is twice.
-bool is_harmless(const SdszReader& reader, const Damage& damage) {
+Expected<bool> is_harmless(const SdszReader& reader, const Damage& damage) {
   if (damage.harmless) return true;
   if (damage.blocks != 0 || damage.bytes < SectionHeader::bytes_v1) return false;
   Bytes stored(SectionHeader::bytes);
   auto got = reader.file()->read(damage.offset, stored);
-  if (!got) return false;
+  if (!got) return fail(got);
   auto header = SectionHeader::decode(ByteView(stored).first(*got));
   if (!header || header->section_bytes() != damage.bytes) return false;
-  return reader.payload({*header, damage.offset}).has_value();
+  auto payload = reader.payload({*header, damage.offset});
+  if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+  return payload.has_value();
 }
 
 }  // namespace
@@ -372,7 +374,9 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
                                          damage.harmless ? "" : ", of more than a block: blocks may be in it"));
       continue;
     }
-    (is_harmless(reader, damage) ? report.ignored : report.missing).push_back(damage);
+    auto harmless = is_harmless(reader, damage);
+    if (!harmless) return fail(harmless);
+    (*harmless ? report.ignored : report.missing).push_back(damage);
   }
   if (auto ok = labels->refuse(); !ok) return fail(ok);
   if (auto kept = file->keep(); !kept) return fail(kept);

@@ -389,9 +389,10 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     report.notes.push_back(fmt::format("{}: {} piece{} shorter than a sample at {} Hz, and nothing of {} is left",
                                        stream.id, n, n == 1 ? " is" : "s are", rate.hz(), n == 1 ? "it" : "them"));
   report.raw_bytes = (*made)->writer().raw_bytes();
-  const LabelFile labels = labels_of_part(recording, {index}, all_time, report);
-  const bool any = !labels.labels.empty() || !labels.classes.empty() || names_give_way(recording);
-  if (auto done = (*made)->finish(report.notes, any ? &labels : nullptr); !done) return fail(done);
+  const auto labels = labels_of_part(recording, {index}, all_time, report);
+  if (!labels) return fail(labels);
+  const bool any = !labels->labels.empty() || !labels->classes.empty() || names_give_way(recording);
+  if (auto done = (*made)->finish(report.notes, any ? &*labels : nullptr); !done) return fail(done);
   return report;
 }
 

@@ -46,7 +46,9 @@ inline bool names_give_way(const Recording& recording) {
 }
 
 /// The labels of what is left of `recording`: of `streams`, as they are called by themselves, and the time `within`.
-LabelFile labels_of_part(const Recording& recording, const std::vector<std::size_t>& streams, const TimeRanges& within,
-                         EditReport& report);
+Expected<LabelFile> labels_of_part(const Recording& recording, const std::vector<std::size_t>& streams,
+                                   const TimeRanges& within, EditReport& report);
+/// The labels of `recording`; none, and a note, where they are malformed. That they cannot be read is an error.
+Expected<std::optional<LabelFile>> sound_labels_of(const Recording& recording, std::vector<std::string>& notes);
 
 }  // namespace sds

@@ -21,8 +21,11 @@ class LabelsAlong {
                    std::filesystem::weakly_canonical(labels.from_, ignored) ==
                        std::filesystem::weakly_canonical(labels.beside_.path(), ignored);
     if (auto ok = labels.refuse(); !ok) return fail(ok);
-    labels.any_ = !labels.same_ && std::filesystem::exists(labels.from_, ignored);
     labels.in_use_ = FileInUse(labels.from_);
+    if (labels.same_ || !std::filesystem::exists(labels.from_, ignored)) return labels;
+    auto text = read_small_file(labels.from_, LabelFile::max_bytes);
+    if (!text) return fail(text);  // now, while no copy is made yet
+    labels.text_ = std::move(*text);
     return labels;
   }
 
@@ -39,15 +42,12 @@ class LabelsAlong {
   /// When the copy is made. Returns the label file that was written; empty if there is none.
   Expected<std::filesystem::path> copy(std::vector<std::string>& notes) const {
     if (same_) return std::filesystem::path();  // they are there
-    std::optional<std::string> text = text_;
-    if (any_ && !text) {
-      auto read = read_small_file(from_, LabelFile::max_bytes);
-      if (!read) return fail(read);
-      text = std::move(*read);
-    }
-    if (auto done = beside_.replace(text, notes); !done) return fail(done);
-    return text ? beside_.path() : std::filesystem::path();
+    if (auto done = beside_.replace(text_, notes); !done) return fail(done);
+    return text_ ? beside_.path() : std::filesystem::path();
   }
+
+  /// What the copy gets; none: nothing, or the labels are there.
+  [[nodiscard]] const std::optional<std::string>& text() const { return text_; }
 
  private:
   std::filesystem::path from_;
@@ -55,7 +55,6 @@ class LabelsAlong {
   FileInUse in_use_;
   std::optional<std::string> text_;
   bool same_ = false;  // the copy's labels are the recording's own
-  bool any_ = false;
 };
 
 }  // namespace sds
