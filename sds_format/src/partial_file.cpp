@@ -10,10 +10,10 @@
 #include <random>
 #include <utility>
 
+#include "being_recorded.hpp"
 #include "retry.hpp"
 #include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
-#include "sds/format/sdsz_reader.hpp"
 #include "sds/format/wal.hpp"
 
 namespace sds {
@@ -26,20 +26,6 @@ tl::unexpected<Error> exists_already(const std::filesystem::path& path) {
   return fail(ErrorCode::exists, "exists already (--force replaces it)", path);
 }
 
-// Whether somebody records what stands at `path`. Where no lock can tell, a closed recording is one that nobody does.
-ByteSource::InUse is_being_recorded(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const auto kind = std::filesystem::weakly_canonical(path, ignored).extension();
-  if (kind != ".sdsz" && kind != ".sds") return ByteSource::InUse::no;
-  const auto file = InputFile::open(path);
-  if (!file) return ByteSource::InUse::no;
-  const auto in_use = (*file)->in_use();
-  if (in_use == ByteSource::InUse::yes || kind == ".sds") return in_use;
-  // Its session says so where its writer had no lock.
-  const auto reader = SdszReader::open(*file, {}, {});
-  return reader ? (*reader)->in_use() : ByteSource::InUse::no;
-}
-
 // What nothing replaces, --force or not: what this process reads, directories, recordings with a log beside them, which
 // grow or wait for their recovery, and such logs.
 Expected<void> refuse_what_stays(const std::filesystem::path& path) {
@@ -50,17 +36,7 @@ Expected<void> refuse_what_stays(const std::filesystem::path& path) {
   const auto name = path.filename().string();
   if (name.ends_with(".sdsz.wal") || name.ends_with(".sdsz.wal.new"))
     return fail(ErrorCode::usage, "is the name of a recording's log: choose another one", path);
-  switch (is_being_recorded(path)) {
-    case ByteSource::InUse::yes:
-      return fail(ErrorCode::usage, "is being recorded: choose another name", path);
-    case ByteSource::InUse::unknown:
-      return fail(ErrorCode::usage,
-                  "may be being recorded, for its file system or system has no locks that would tell: choose another "
-                  "name, or delete it if nobody records it",
-                  path);
-    case ByteSource::InUse::no:
-      break;
-  }
+  if (auto why = why_not_replaced(path)) return fail(ErrorCode::usage, std::move(*why), path);
   for (const auto& recording : {path, std::filesystem::weakly_canonical(path, ignored)})
     for (const auto& log : {wal_path(recording), new_wal_path(recording)})
       if (std::filesystem::exists(log, ignored))

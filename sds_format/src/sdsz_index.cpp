@@ -147,6 +147,12 @@ Expected<SectionTable> sections_from_index(const ByteSource& file, std::uint64_t
 
 }  // namespace
 
+Expected<bool> has_footer(const ByteSource& file, std::uint64_t file_bytes) {
+  auto footer = read_footer(file, file_bytes);
+  if (!footer && footer.error().code == ErrorCode::io) return fail(footer);
+  return footer.has_value();
+}
+
 Bytes encode_gap(const std::string& reason) {
   Properties properties;
   properties.set("reason", reason.size() <= limits::max_gap_reason_bytes

@@ -27,4 +27,7 @@ void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts);
 Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes,
                                      const std::vector<IndexEntry>& index, bool verify);
 
+/// Whether a file of `file_bytes` ends with a sound footer, as a closed recording does.
+Expected<bool> has_footer(const ByteSource& file, std::uint64_t file_bytes);
+
 }  // namespace sds

@@ -91,6 +91,70 @@ TEST(PartialFile, LeavesAloneARecordingThatBeginsMeanwhile) {
   }
 }
 
+// A recording without end, with this session, of a writer that holds no lock any more.
+void write_open_recording(const std::filesystem::path& path, const std::string& lock) {
+  Properties session;
+  if (!lock.empty()) session.set("lock", lock);
+  SdszWriterOptions options;
+  options.durability = Durability::none;
+  auto writer = SdszWriter::create(path, session, options);
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->add_stream({"A", "0", false, "", "", ""}));
+  ASSERT_TRUE(writer->append(0, 7, as_bytes("block")));
+  ASSERT_TRUE(writer->seal(0));
+}
+
+TEST(PartialFile, LeavesAloneWhatMayBeBeingRecorded) {
+  const test::TempDir dir;
+  const auto path = dir / "a.sdsz";
+  write_open_recording(path, "none");
+  const std::string open = read_file(path);
+  const auto damaged = [&](std::size_t at) {
+    std::string bytes = open;
+    bytes[at] ^= 1;
+    return bytes;
+  };
+  std::string no_session = open;
+  std::fill(no_session.begin(), no_session.begin() + SectionHeader::bytes, 'x');
+  for (const std::string& content : {open, damaged(20), damaged(SectionHeader::bytes + 1), damaged(0), no_session,
+                                     open.substr(0, SectionHeader::bytes - 1)}) {
+    write_file(path, content);
+    const auto made = make(path, "ours", IfExists::overwrite);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::usage);
+    EXPECT_NE(made.error().message.find("may be being recorded"), std::string::npos) << made.error().message;
+    EXPECT_NE(made.error().message.find("delete it if nobody records it"), std::string::npos) << made.error().message;
+    EXPECT_EQ(read_file(path), content);
+  }
+}
+
+TEST(PartialFile, ReplacesWhatNobodyRecords) {
+  const test::TempDir dir;
+  const auto path = dir / "a.sdsz";
+  write_open_recording(path, "");  // whose writer had a lock
+  EXPECT_TRUE(make(path, "ours", IfExists::overwrite));
+  for (const char* content : {"", "no recording"}) {
+    write_file(path, content);
+    EXPECT_TRUE(make(path, "ours", IfExists::overwrite)) << content;
+  }
+  std::filesystem::remove(path);
+  ASSERT_TRUE(SdszWriter::create(path, {}, {})->close());
+  std::string closed = read_file(path);
+  closed[SectionHeader::bytes - 1] ^= 1;  // of the session
+  write_file(path, closed);
+  EXPECT_TRUE(make(path, "ours", IfExists::overwrite));
+}
+
+// Of a file of any size only its ends are read: this would take minutes else.
+TEST(PartialFile, ReplacesALargeFileAtOnce) {
+  const test::TempDir dir;
+  const auto path = dir / "a.sdsz";
+  write_open_recording(path, "");
+  std::error_code refused;  // by a file system without holes
+  std::filesystem::resize_file(path, std::uint64_t{1} << 40, refused);
+  EXPECT_TRUE(make(path, "ours", IfExists::overwrite));
+}
+
 TEST(PartialFile, LeavesAloneARecordingThatBeginsWhereALinkLed) {
   const test::TempDir dir;
   const auto path = dir / "a.sdsz";
