@@ -54,8 +54,9 @@ struct PackedStream {
 struct ClosedStream {
   std::string name;
   SdszWriter::StreamId id = 0;
-  std::uint64_t blocks = 0;      // that came
-  std::uint64_t tail_bytes = 0;  // of its torn end
+  std::uint64_t blocks = 0;          // that came
+  std::uint64_t tail_bytes = 0;      // of its torn end
+  std::uint64_t refused_blocks = 0;  // that had no place when it was closed, as was told
   // Of a recording that has to be given up.
   bool open = false;
   std::uint64_t unfinished_bytes = 0;
@@ -185,7 +186,9 @@ class PackedSession final : public SessionWriter {
     auto node = streams_.extract(found);
     PackedStream& stream = node.mapped();
     std::string loss = reason;
-    if (const auto refused = stream.came.blocks() - writer_->taken_blocks(stream.id); refused > 0)
+    const auto refused = stream.came.blocks() - writer_->taken_blocks(stream.id);
+    closed_.back().refused_blocks = refused;
+    if (refused > 0)
       loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
     if (stream.tail_only) loss += (loss.empty() ? "" : "; ") + std::string("a block of an absurd size was announced");
     if (stream.parser.rest_bytes() > 0)
@@ -242,7 +245,11 @@ class PackedSession final : public SessionWriter {
   }
 
   // Where only the log failed, or what failed once does not again, the recording takes what came.
-  bool prepare_end() override { return writer_->resume().has_value(); }
+  // Who does not wait for space is closed with what has a place.
+  bool prepare_end() override {
+    const bool waits = options_.gate == nullptr || options_.gate->on_full() == OnFull::wait;
+    return (waits ? writer_->resume() : writer_->resume_with_what_fits()).has_value();
+  }
 
   Expected<SessionSummary> finish() override {
     note_sizes();
@@ -255,7 +262,11 @@ class PackedSession final : public SessionWriter {
     if (!closed && writer_->closing() != SdszWriter::Closing::stored) return fail(closed);
     if (!closed)
       spdlog::warn("record   {}: {}: all that came is in the recording", options_.device, closed.error().to_string());
-    for (const auto& stream : closed_) summary.blocks += saved_blocks(stream.id);
+    for (const auto& stream : closed_) {
+      summary.blocks += saved_blocks(stream.id);
+      if (const auto left_out = stream.blocks - stream.refused_blocks - writer_->taken_blocks(stream.id); left_out > 0)
+        summary.losses.push_back(fmt::format("{}: {} blocks that came have no place in it", stream.name, left_out));
+    }
     summary.stored_bytes = writer_->stored_bytes();
     return summary;
   }

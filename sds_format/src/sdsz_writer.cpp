@@ -14,11 +14,7 @@ SdszWriter::State::~State() {
     options.open_blocks->used_ -= accounted;
     --options.open_blocks->writers_;
   }
-  // Encoders on other threads point at our jobs.
-  while (options.executor != nullptr && options.executor->help()) {
-  }
-  std::unique_lock lock(mutex);
-  job_done.wait(lock, [&] { return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job->done; }); });
+  wait_for_encoders();
 }
 
 void SdszWriter::State::describe_again() {
@@ -351,6 +347,10 @@ Expected<void> SdszWriter::resume() {
 SdszWriter::Closing SdszWriter::closing() const {
   if (state_->close_step < 4) return Closing::unfinished;
   return state_->wal && state_->close_step > 4 ? Closing::stored : Closing::written;
+}
+
+Expected<void> SdszWriter::resume_with_what_fits() {
+  return state_->latching([&] { return state_->resume_with_what_fits(); });
 }
 
 bool SdszWriter::can_resume() const { return !state_->for_good; }

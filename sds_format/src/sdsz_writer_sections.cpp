@@ -1,4 +1,6 @@
 // The sections of a recording that is being written: encoded, put in order, appended.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 
@@ -163,12 +165,56 @@ Expected<void> SdszWriter::State::commit(std::size_t may_wait) {
     if (!job.encoded) throw std::bad_alloc();
     if (auto done = write_section(job.section.header, job.section.payload, job.section.statistics, job.facts); !done)
       return done;
-    if (job.section.header.kind == SectionKind::data)
+    if (job.section.header.kind == SectionKind::data) {
       streams[job.stream].filed_blocks += job.section.header.block_count;
+      streams[job.stream].filed_tick = job.section.header.last_tick;
+    }
     const std::unique_ptr<SectionJob> written = std::move(jobs.front());
     jobs.pop_front();
     keep_spare(written->run, may_wait + 2);
   }
+}
+
+void SdszWriter::State::wait_for_encoders() {
+  while (options.executor != nullptr && options.executor->help()) {
+  }
+  std::unique_lock lock(mutex);
+  job_done.wait(lock, [&] { return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job->done; }); });
+}
+
+bool SdszWriter::State::leave_out_next_section() {
+  if (!failure || !is_disk_full(*failure) || jobs.empty() || jobs.front()->run.count() == 0) return false;
+  const std::uint32_t id = jobs.front()->stream;
+  OpenStream& stream = streams[id];
+  const auto is_its = [&](const std::unique_ptr<SectionJob>& job) { return job->stream == id; };
+  const bool is_logged = stream.logged.blocks > 0 || std::any_of(jobs.begin(), jobs.end(), [&](const auto& job) {
+                           return is_its(job) && job->logged_blocks > 0;
+                         });
+  if (is_logged || stream.torn) return false;
+  wait_for_encoders();
+  const std::uint64_t blocks = stream.blocks() - stream.filed_blocks;
+  for (const auto& job : jobs)
+    if (is_its(job)) raw -= job->run.raw_bytes();
+  std::erase_if(jobs, is_its);
+  open_bytes -= stream.open_bytes();
+  stream.run.clear();
+  stream.sealed_blocks = stream.filed_blocks;
+  stream.last_tick = stream.filed_tick;
+  account();
+  if (stream.ended)
+    push_small(SectionKind::gap, id,
+               encode_gap(fmt::format("{} blocks that came have no place on the full disk", blocks)), true);
+  return true;
+}
+
+Expected<void> SdszWriter::State::resume_with_what_fits() {
+  auto done = resume();
+  // To seal what is open is what the end would fail at.
+  if (!for_good)
+    for (std::uint32_t id = 0; id < streams.size(); ++id) start_sealing_blocks(id);
+  if (done) done = commit(0);
+  while (!done && leave_out_next_section()) done = resume();
+  return done;
 }
 
 void SdszWriter::State::keep_spare(BlockRun& run, std::size_t most) {

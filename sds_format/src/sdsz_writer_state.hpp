@@ -31,6 +31,7 @@ struct OpenStream {
   BlockRun run;                     // blocks not yet given to the encoder
   std::uint64_t sealed_blocks = 0;  // blocks before run's first
   std::uint64_t filed_blocks = 0;   // of them, in sections that stand in the file
+  std::uint64_t filed_tick = 0;     // of the last of those
   std::uint64_t forced_blocks = 0;  // of all, that a flush forced to the disk
   LoggedPart logged;                // of run
   std::uint64_t last_tick = 0;
@@ -208,6 +209,15 @@ struct SdszWriter::State {
 
   // Writes finished sections in order until at most `may_wait` are still on their way.
   Expected<void> commit(std::size_t may_wait);
+
+  // Encoders on other threads point at jobs.
+  void wait_for_encoders();
+
+  // Takes back the blocks of the section that comes next, which has no room, and of its stream all that came behind.
+  // False where that is not what failed, or the log has some of it.
+  bool leave_out_next_section();
+
+  Expected<void> resume_with_what_fits();
 
   // Keeps the memory of blocks that have been written for those that come, in up to `most` runs.
   void keep_spare(BlockRun& run, std::size_t most);

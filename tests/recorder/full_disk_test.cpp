@@ -1,6 +1,7 @@
 // Sessions on a disk that fills up: they wait and go on without losing or doubling a byte, or stop and keep what they
 // have.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <deque>
 #include <thread>
@@ -263,6 +264,68 @@ TEST(FullDisk, ASealThatFailsEndsNothing) {
     EXPECT_EQ((*session)->finish()->losses, std::vector<std::string>());
     EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz"), blocks);
   }
+}
+
+// What is cut off a file is free again.
+class DiskThatTakesBack final : public test::LimitedDisk {
+ public:
+  int truncate(int descriptor, std::uint64_t size) override {
+    struct stat before {};
+    const bool known = ::fstat(descriptor, &before) == 0;
+    const int done = LimitedDisk::truncate(descriptor, size);
+    if (known && done == 0) room += before.st_size - static_cast<std::int64_t>(size);
+    return done;
+  }
+};
+
+// One stream's section does not fit, what the others have and the end do.
+TEST(FullDisk, AStoppedRecordingIsClosedWithWhatFits) {
+  const test::TempDir dir;
+  DiskThatTakesBack disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  options.durability = Durability::none;
+  SpaceGate::Options space;
+  space.on_full = OnFull::stop;
+  SpaceGate gate(space);
+  options.gate = &gate;
+  auto session = make_packed_session(options);
+  test::Random random(1);
+  std::vector<TestBlock> large;  // of noise: no section of them is small
+  for (std::uint32_t i = 0; i < 30; ++i) {
+    std::string data(40'000, ' ');
+    for (char& c : data) c = static_cast<char>(random.next());
+    large.push_back({i, std::move(data)});
+  }
+  const auto small = numbered_blocks(30);
+  for (const std::uint32_t handle : {1u, 2u, 3u})
+    ASSERT_TRUE((*session)->open_stream(handle, std::string(1, static_cast<char>('@' + handle))));
+  ASSERT_TRUE((*session)->write(2, as_bytes(plain(small)), kThen));
+  ASSERT_TRUE((*session)->write(3, as_bytes(plain({large[0]})), kThen));
+  disk.room = 50'000;
+  ASSERT_TRUE((*session)->close_stream(3, ""));
+  Expected<void> done;
+  std::size_t came = 0;
+  for (; came < large.size() && done; ++came) done = (*session)->write(1, as_bytes(plain({large[came]})), kThen);
+  ASSERT_FALSE(done);
+  EXPECT_TRUE(is_disk_full(done.error()));
+  ASSERT_TRUE((*session)->prepare_end());
+  for (const std::uint32_t handle : {1u, 2u}) ASSERT_TRUE((*session)->close_stream(handle, "stopped"));
+  const auto summary = (*session)->finish();
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->blocks, 31u);
+  EXPECT_EQ(summary->losses,
+            (std::vector<std::string>{"A: stopped; " + std::to_string(came) + " blocks that came have no place in it",
+                                      "B: stopped"}));
+  session->reset();
+  const auto recording = Recording::open(dir / "recording.0.sdsz");
+  ASSERT_TRUE(recording);
+  EXPECT_TRUE(recording->sdsz()->complete());
+  EXPECT_TRUE(recording->damages().empty());
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz", 0), std::vector<TestBlock>());
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz", 1), small);
+  EXPECT_EQ(test::read_blocks(dir / "recording.0.sdsz", 2), std::vector<TestBlock>{large[0]});
+  EXPECT_EQ(recording->sdsz()->streams()[0].gaps.size(), 1u);
 }
 
 TEST(FullDisk, ARecordingThatHasEverythingButItsEndIsNoRecordingWithoutLosses) {

@@ -11,7 +11,7 @@
 namespace sds::test {
 
 /// In use while it exists. A write that does not fit is cut short, the next one fails.
-class LimitedDisk final : public ReplacedFileSystem {
+class LimitedDisk : public ReplacedFileSystem {
  public:
   explicit LimitedDisk(std::int64_t bytes_free = std::numeric_limits<std::int64_t>::max()) : room(bytes_free) {}
 
