@@ -63,9 +63,12 @@ void SdszWriter::State::save_in_log() {
   if (options.durability != Durability::power) return;
   if (auto synced = wal->sync(); !synced) {
     log_failure = lasting(std::move(synced.error()));
-  } else {
-    synced_log_bytes = wal->bytes();
+    return;
   }
+  synced_log_bytes = wal->bytes();
+  // All that is in no section is on the disk now; what is in one that was not forced to it may not be.
+  for (auto& stream : streams)
+    if (stream.filed_blocks <= stream.forced_blocks) stream.forced_blocks = stream.blocks();
 }
 
 std::uint64_t SdszWriter::State::tick_behind_log(const OpenStream& stream) {
