@@ -26,9 +26,8 @@ double physical_of(const FrameType& type, ByteView data, std::size_t row, std::s
 
 // Rows a second.
 Expected<double> rate_of(const FrameType& in, double told) {
-  const double own = in.ticks_numerator == 0 ? 0
-                                             : in.tick_frequency.hz() * static_cast<double>(in.ticks_denominator) /
-                                                   static_cast<double>(in.ticks_numerator);
+  const auto rate = in.row_frequency();
+  const double own = rate ? rate->hz() : 0;
   if (own == 0 && told == 0) return misfit("what comes in has no sample-frequency: say 'rate:'");
   if (own != 0 && told != 0) return misfit(fmt::format("'rate:' has no effect: {} Hz come in", own));
   return own != 0 ? own : told;

@@ -144,9 +144,22 @@ std::string FrameType::to_string() const {
   return fmt::format("{} [{} x {}]", name_of(type), rows == 0 ? "any" : std::to_string(rows), columns);
 }
 
+std::optional<Frequency> FrameType::row_frequency() const {
+  if (ticks_numerator == 0) return std::nullopt;
+  const Wide above = static_cast<Wide>(tick_frequency.numerator) * ticks_denominator;
+  const Wide below = static_cast<Wide>(tick_frequency.denominator) * ticks_numerator;
+  Wide a = above;
+  Wide b = below;
+  while (b != 0) a = std::exchange(b, a % b);
+  if (above / a > UINT32_MAX || below / a > UINT32_MAX) return std::nullopt;
+  return Frequency{static_cast<std::uint32_t>(above / a), static_cast<std::uint32_t>(below / a)};
+}
+
 std::string FrameType::to_yaml(const std::string& name) const {
   std::string yaml = fmt::format("sds:\n  name: '{}'\n", name);
   if (tick_frequency != Frequency{}) yaml += fmt::format("  tick-frequency: {}\n", tick_frequency.to_string());
+  if (const auto rate = row_frequency(); rows == 0 && rate)
+    yaml += fmt::format("  sample-frequency: {}\n", rate->to_string());
   yaml += "  content:\n";
   constexpr std::size_t kMaxNamed = 64;
   const auto entry = [&](const std::string& value, std::size_t column, std::size_t x, std::size_t y) {

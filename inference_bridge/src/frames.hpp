@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct FrameType {
 
   /// The tick of the row that lies `row` rows behind tick `first`, rounded down.
   [[nodiscard]] std::uint64_t tick_of(std::uint64_t first, std::size_t row) const;
+  /// Rows a second, where rows have times of their own.
+  [[nodiscard]] std::optional<Frequency> row_frequency() const;
   [[nodiscard]] std::size_t elements() const { return rows * columns; }
   [[nodiscard]] std::size_t row_bytes() const { return columns * size_of(type); }
   [[nodiscard]] double scale_of(std::size_t column) const { return scale[scale.size() == 1 ? 0 : column]; }

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 
 from harness import BUILD, MOTION, SDS, SOURCE, Case, main, plain, run
 
@@ -100,6 +101,43 @@ class SuiteHelp(Case):
         run("test", suite, "--update")
         run("test", suite, "--keep", keep, "--force")
         self.assertFalse(os.path.exists(kept))
+
+    def test_the_page_draws_what_differs(self):
+        suite = self.expect_other()
+        page = self.path("r.html")
+        out = json.loads(run("test", suite, "--json", "--html", page, "--shard", "1/1", "--results", self.path("r.json"), expect=1)[0])
+        picture, = out["tests"][0]["pictures"]
+        self.assertEqual((picture["title"], picture["first_s"]), ("Out.c", 0.007))
+        self.assertEqual(picture["expected"], [2.0 * i for i in range(20)])
+        self.assertEqual(picture["came"], [2.0 * i + (i == 7) for i in range(20)])
+        self.assertEqual(picture["came_s"], [i / 1000 for i in range(20)])
+        with open(page) as f:
+            root = ElementTree.fromstring(f.read().split("\n", 1)[1])
+        lines = {line.get("class"): line.get("points").split() for line in root.iter("polyline")}
+        self.assertEqual(sorted(lines), ["came", "expected"])
+        # From the first sample at the left to the last one at the right; only sample 7 is drawn elsewhere, higher up.
+        for points in lines.values():
+            self.assertEqual([p.split(",")[0] for p in (points[0], points[-1])], ["0.0", "640.0"])
+        other = [i for i, (a, b) in enumerate(zip(lines["came"], lines["expected"])) if a != b]
+        self.assertEqual(other, [7])
+        self.assertLess(float(lines["came"][7].split(",")[1]), float(lines["expected"][7].split(",")[1]))
+        self.assertEqual(root.find(".//line").get("x1"), f"{640 * 7 / 19:.1f}")
+        self.assertIn("Out.c: expected and came, 0 s to 0.019 s, values 0 to 38", "".join(root.find(".//figcaption").itertext()))
+        # The same page from the results of parts.
+        run("test", "merge", self.path("r.json"), "--html", self.path("merged.html"), expect=1)
+        self.assertEqual(self.read("merged.html"), self.read("r.html"))
+
+    def test_long_recordings_are_drawn_around_the_first_difference(self):
+        values = [i % 251 for i in range(5000)]
+        def recording(values):
+            self.write("it's here/In.0.sds", plain(*((i, bytes(values[2 * i:2 * i + 2])) for i in range(2500))))
+        recording(values)
+        suite = self.suite("recordings: In.0.sds", "pipeline: p.yml", "expected: expected.sdsz")
+        run("test", suite, "--update")
+        values[2 * 2000 + 1] ^= 255
+        recording(values)
+        picture, = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]["pictures"]
+        self.assertEqual(picture["came"], [float(values[2 * i + 1]) for i in range(1940, 2061)])
 
     def test_a_test_that_passes_needs_no_help(self):
         suite = self.suite("recordings: In.0.sds", "pipeline: p.yml", "repeat: 2")

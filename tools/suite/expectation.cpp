@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "damage_text.hpp"
+#include "difference_picture.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/partial_file.hpp"
 
@@ -138,6 +139,7 @@ class Expectation {
         result_.notes.push_back(fmt::format("{}: no block came, and none is expected", stream.a));
     }
     for (auto& text : differences(*comparison)) reasons.push_back(std::move(text));
+    result_.pictures = difference_pictures(*a, *b, *comparison, test_.tolerances);
     return reasons;
   }
 

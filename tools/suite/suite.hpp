@@ -108,6 +108,16 @@ struct DecisionCount {
   std::uint64_t count = 0;
 };
 
+/// A channel around the first value that differs from what is expected.
+struct DifferencePicture {
+  std::string title;   ///< "ML_Out.walk"
+  double first_s = 0;  ///< of the block in which the first difference is
+  std::vector<double> expected_s;
+  std::vector<double> expected;
+  std::vector<double> came_s;
+  std::vector<double> came;
+};
+
 struct TestResult {
   enum class Status { passed, failed, error };
   std::string suite;
@@ -127,6 +137,7 @@ struct TestResult {
   std::vector<DecisionCount> decision_counts;  ///< all decisions
   std::vector<Decision> decisions;             ///< of very many the first ones
   std::map<std::string, EventScore> events;    ///< by class
+  std::vector<DifferencePicture> pictures;
   // Measured:
   double wall_seconds = 0;
   double p50_us = 0;

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <pugixml.hpp>
 #include <sstream>
 
+#include "duration_text.hpp"
 #include "suite.hpp"
 
 namespace sds {
@@ -76,8 +78,12 @@ h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2re
 table { border-collapse: collapse; } th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { font-weight: 600; opacity: .8; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 table.matrix td { text-align: right; min-width: 3.2rem; font-variant-numeric: tabular-nums; }
-table.wide { width: 100%; } .reasons { margin: .2rem 0 0; padding-left: 1.1rem; } .reasons li { margin: .1rem 0; }
+td.n { white-space: nowrap; } table.wide { width: 100%; } .reasons { margin: .2rem 0 0; padding-left: 1.1rem; } .reasons li { margin: .1rem 0; }
 .note { opacity: .7; } .bar { display: inline-block; height: .6rem; background: var(--bar); border-radius: 2px; vertical-align: baseline; }
+figure { margin: .6rem 0; } figure svg { width: 100%; max-width: 40rem; height: auto; border: 1px solid var(--line); border-radius: 4px; }
+figcaption { font-size: .85rem; } polyline { fill: none; stroke-width: 1.5; } polyline.expected { stroke: var(--good); }
+polyline.came { stroke: var(--bad); stroke-dasharray: 4 2; } line.first { stroke: var(--line); stroke-width: 2; }
+span.expected { color: var(--good); } span.came { color: var(--bad); }
 code { font-size: .85em; } .scroll { overflow-x: auto; }
 )";
 
@@ -166,6 +172,68 @@ void add_list(pugi::xml_node cell, const std::vector<std::string>& lines, const 
   for (const auto& line : lines) Page::add(list, "li", line, css_class);
 }
 
+// Both lines over time, what is no number left out; a line where the first difference is.
+void add_picture(pugi::xml_node cell, const DifferencePicture& picture) {
+  constexpr double kWidth = 640, kHeight = 130;
+  double left = picture.first_s, right = picture.first_s;
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (const auto* line : {&picture.expected_s, &picture.came_s})
+    for (const double time : *line) {
+      left = std::min(left, time);
+      right = std::max(right, time);
+    }
+  for (const auto* line : {&picture.expected, &picture.came})
+    for (const double value : *line) {
+      if (!std::isfinite(value)) continue;
+      low = std::min(low, value);
+      high = std::max(high, value);
+    }
+  if (!(low <= high)) return;
+  const auto x = [&](double time) { return right > left ? kWidth * ((time - left) / (right - left)) : kWidth / 2; };
+  const auto y = [&](double value) {
+    return high > low ? 5 + (kHeight - 10) * (high / 2 - value / 2) / (high / 2 - low / 2) : kHeight / 2;
+  };
+  auto figure = Page::add(cell, "figure");
+  auto svg = figure.append_child("svg");
+  svg.append_attribute("viewBox") = fmt::format("0 0 {} {}", kWidth, kHeight).c_str();
+  svg.append_attribute("role") = "img";
+  const auto add_line = [&](const std::vector<double>& times, const std::vector<double>& values,
+                            const char* css_class) {
+    std::string points;
+    const auto end = [&] {
+      if (points.empty()) return;
+      auto line = svg.append_child("polyline");
+      line.append_attribute("class") = css_class;
+      line.append_attribute("points") = points.c_str();
+      points.clear();
+    };
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!std::isfinite(values[i])) {
+        end();
+        continue;
+      }
+      points += fmt::format("{:.1f},{:.1f} ", x(times[i]), y(values[i]));
+    }
+    end();
+  };
+  auto first = svg.append_child("line");
+  first.append_attribute("class") = "first";
+  for (const char* name : {"x1", "x2"})
+    first.append_attribute(name) = fmt::format("{:.1f}", x(picture.first_s)).c_str();
+  first.append_attribute("y1") = "0";
+  first.append_attribute("y2") = fmt::format("{}", kHeight).c_str();
+  add_line(picture.expected_s, picture.expected, "expected");
+  add_line(picture.came_s, picture.came, "came");
+  auto caption = Page::add(figure, "figcaption", picture.title + ": ");
+  Page::add(caption, "span", "expected", "expected");
+  caption.append_child(pugi::node_pcdata).set_value(" and ");
+  Page::add(caption, "span", "came", "came");
+  caption.append_child(pugi::node_pcdata)
+      .set_value(
+          fmt::format(", {} s to {} s, values {:.6g} to {:.6g}", seconds_text(left), seconds_text(right), low, high)
+              .c_str());
+}
+
 void add_tests(pugi::xml_node body, const std::vector<TestResult>& results) {
   Page::add(body, "h2", "Tests");
   double longest = 0;
@@ -177,6 +245,7 @@ void add_tests(pugi::xml_node body, const std::vector<TestResult>& results) {
     auto name = Page::add(tr, "td", r.name);
     add_list(name, r.reasons, nullptr);
     add_list(name, r.notes, "note");
+    for (const auto& picture : r.pictures) add_picture(name, picture);
     const char* status = name_of(r.status);
     Page::add(tr, "td", status, status);
     Page::add(Page::add(tr, "td"), "code", r.algorithm);

@@ -134,6 +134,22 @@ json decision_json(const Decision& d) {
   return {{"label", d.label}, {"predicted", d.predicted}, {"right", d.right}, {"scores", scores}};
 }
 
+// A value that is no number, or infinite, is null: there is nothing to draw.
+json picture_json(const DifferencePicture& p) {
+  return {{"title", p.title},       {"first_s", p.first_s}, {"expected_s", p.expected_s},
+          {"expected", p.expected}, {"came_s", p.came_s},   {"came", p.came}};
+}
+
+DifferencePicture picture_of(const json& p) {
+  const auto numbers = [&](const char* key) {
+    std::vector<double> values;
+    for (const auto& value : p.at(key)) values.push_back(value.is_null() ? kNan : value.get<double>());
+    return values;
+  };
+  return {p.at("title"),       p.at("first_s"),   numbers("expected_s"),
+          numbers("expected"), numbers("came_s"), numbers("came")};
+}
+
 json events_json(const std::map<std::string, EventScore>& events) {
   json classes = json::object();
   for (const auto& [name, e] : events)
@@ -219,6 +235,8 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
       counts.push_back({{"label", c.label}, {"predicted", c.predicted}, {"right", c.right}, {"count", c.count}});
     json decisions = json::array();
     for (const auto& decision : r.decisions) decisions.push_back(decision_json(decision));
+    json pictures = json::array();
+    for (const auto& picture : r.pictures) pictures.push_back(picture_json(picture));
     tests.push_back({{"suite", r.suite},
                      {"case", r.case_name},
                      {"name", r.name},
@@ -236,6 +254,7 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                      {"decision_counts", counts},
                      {"decisions", decisions},
                      {"events", events_json(r.events)},
+                     {"pictures", pictures},
                      {"measured",
                       {{"wall_seconds", r.wall_seconds},
                        {"p50_us", r.p50_us},
@@ -277,6 +296,7 @@ Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) 
         for (const auto& [name, score] : d.at("scores").items()) r.decisions.back().scores[name] = score_of(score);
       }
       r.events = events_of(t.at("events"));
+      for (const auto& p : t.at("pictures")) r.pictures.push_back(picture_of(p));
       const auto& measured = t.at("measured");
       r.wall_seconds = measured.at("wall_seconds");
       r.p50_us = measured.at("p50_us");
