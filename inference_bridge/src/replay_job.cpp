@@ -233,6 +233,28 @@ void tell_frequency(StreamDescription& description, const Frequency& frequency, 
       any ? "its metadata leaves no place to say so" : "it has no metadata to say so", frequency.to_string()));
 }
 
+// A file of the output's name beside the library may be meant for it: said, not taken, for nobody named it.
+void tell_of_metadata_beside(const StreamDescription& output, const AlgorithmSpec& spec,
+                             std::vector<std::string>& notes) {
+  if (spec.kind != AlgorithmSpec::Kind::library || !output.metadata_text.empty()) return;
+  const auto file = spec.path.parent_path() / (output.name + ".sds.yml");
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return;
+  StreamDescription described;
+  if (auto taken = take_metadata(described, file); !taken) {
+    notes.push_back(fmt::format("{} has no metadata; those beside the library cannot be read: {}", output.name,
+                                taken.error().to_string()));
+    return;
+  }
+  std::vector<std::string> names;
+  const auto metadata = Metadata::parse(described.metadata_text, file);
+  for (const auto& channel : metadata->channels) names.push_back(channel.name);
+  notes.push_back(
+      fmt::format("{} has no metadata, so that it is bytes; with '--out-yaml {}', which lies beside the "
+                  "library, its values would be: {}",
+                  output.name, file.string(), fmt::join(names, ", ")));
+}
+
 // When the input was received is when the output was, by the same ticks.
 Expected<void> take_clocks(const Recording& recording, const Started& started, OutputRecorder& outputs) {
   if (!recording.sdsz()) return {};
@@ -293,6 +315,7 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
     }
     auto description = describe_output(port, recording, input, described == streams.size() ? job.out_metadata : "");
     if (!description) return fail(description);
+    tell_of_metadata_beside(*description, job.algorithm, notes);
     streams.push_back(std::move(*description));
   }
   for (auto& stream : streams) tell_frequency(stream, input.tick_frequency(), notes);

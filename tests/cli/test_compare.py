@@ -64,6 +64,7 @@ class Compare(Case):
         self.assertEqual(channel["stretches"], [
             {"from_tick": 0, "to_tick": 100, "from_s": 0.03, "to_s": 0.12, "values": 5, "max_difference": 7.0},
             {"from_tick": 400, "to_tick": 400, "from_s": 0.4, "to_s": 0.4, "values": 1, "max_difference": 9.0}])
+        self.assertEqual(run(*done, "--tolerance", "9.5")[0].splitlines()[-1], "equal within 9")
         # Within the tolerance there is no difference: one stretch, of which the first difference says all.
         out, _ = run(*done, "--tolerance", "3", expect=1)
         self.assertIn("1 value at 0.04 s", out)

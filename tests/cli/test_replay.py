@@ -1,5 +1,7 @@
 """sds replay: what is asked for has an effect, or is an error."""
+import json
 import os
+import shutil
 
 from harness import BUILD, Case, main, plain, run
 
@@ -81,6 +83,23 @@ class Replay(Case):
                               f"    - algorithm: {ECHO}\n      output: {{type: uint32}}\n      config: x\n")
         _, err = self.replay("-p", pipeline, expect=3)
         self.assertRegex(err, r"p\.yml: line 6: .*a library with Arm's three functions takes no configuration")
+
+    def test_metadata_beside_the_library_are_told_and_not_taken(self):
+        library = self.path("lib", "sum.so")
+        os.mkdir(self.path("lib"))
+        shutil.copy(ECHO, library)
+        out, _ = self.replay("-a", library, "--out", "Sum:4", "-o", self.out)
+        self.assertNotIn("beside the library", out)
+        self.write("lib/Sum.sds.yml", YAML.format("Sum", "total", "uint32_t"))
+        out, err = self.replay("-a", library, "--out", "Sum:4", "-o", self.out, "--force")
+        self.assertIn("Sum has no metadata, so that it is bytes; with '--out-yaml " + self.path("lib", "Sum.sds.yml") +
+                      "', which lies beside the library, its values would be: total", out + err)
+        self.assertIsNone(json.loads(run("info", self.out, "--json")[0])["recordings"][0]["streams"][0].get("metadata"))
+        out, err = self.replay("-a", library, "--out", "Sum:4", "-o", self.out, "--force", "--out-yaml", self.path("lib", "Sum.sds.yml"))
+        self.assertNotIn("beside the library", out + err)
+        self.write("lib/Sum.sds.yml", "sds: [")
+        self.assertIn("those beside the library cannot be read", "".join(self.replay("-a", library, "--out", "Sum:4", "-o", self.out,
+                                                                                     "--force")))
 
 
 main()

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <set>
@@ -159,7 +160,16 @@ void print_comparison(const RecordingComparison& result) {
   for (const auto& id : result.only_b) fmt::print("stream {} only in B\n", id);
   if (result.only_a.size() == 1 && result.only_b.size() == 1)
     fmt::print("  (-s {}={} compares these)\n", result.only_a[0], result.only_b[0]);
-  fmt::print("{}\n", result.equal() ? "equal" : "DIFFERENT");
+  double largest = 0;
+  for (const auto& s : result.streams)
+    for (const auto& channel : s.channels) largest = std::max(largest, channel.max_difference);
+  if (!result.equal()) {
+    fmt::print("DIFFERENT\n");
+  } else if (largest > 0) {
+    fmt::print("equal within {:.6g}\n", largest);
+  } else {
+    fmt::print("equal\n");
+  }
 }
 
 namespace {
