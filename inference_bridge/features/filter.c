@@ -4,8 +4,8 @@
 
 static const double pi = 3.14159265358979323846;
 
-float sds_biquad(const sds_biquad_t* b, sds_biquad_state_t* state, float value) {
-  const float out = b->b0 * value + state->s1;
+double sds_biquad(const sds_biquad_t* b, sds_biquad_state_t* state, double value) {
+  const double out = b->b0 * value + state->s1;
   state->s1 = b->b1 * value - b->a1 * out + state->s2;
   state->s2 = b->b2 * value - b->a2 * out;
   return out;
@@ -16,11 +16,11 @@ static int32_t clipped(int64_t value) {
   return (int32_t)(value > most ? most : value < -most ? -most : value);
 }
 
-int32_t sds_biquad_q30(const sds_biquad_q30_t* b, sds_biquad_q30_state_t* s, int32_t value) {
+int32_t sds_biquad_q29(const sds_biquad_q29_t* b, sds_biquad_q29_state_t* s, int32_t value) {
   value = clipped(value);
   const int64_t sum = (int64_t)b->b0 * value + (int64_t)b->b1 * s->x1 + (int64_t)b->b2 * s->x2 -
                       (int64_t)b->a1 * s->y1 - (int64_t)b->a2 * s->y2 + s->rest;
-  const int64_t one = (int64_t)1 << 30;
+  const int64_t one = (int64_t)1 << 29;
   const int64_t whole = sum / one; /* towards 0; what is left is carried on */
   s->rest = (int32_t)(sum - whole * one);
   s->x2 = s->x1;
@@ -28,6 +28,40 @@ int32_t sds_biquad_q30(const sds_biquad_q30_t* b, sds_biquad_q30_state_t* s, int
   s->y2 = s->y1;
   s->y1 = clipped(whole);
   return s->y1;
+}
+
+static int in_q29(double coefficient, int32_t* fixed) {
+  if (!(coefficient > -4 && coefficient < 4)) return 0;
+  *fixed = (int32_t)lround(coefficient * (1 << 29) < 2147483647.0 ? coefficient * (1 << 29) : 2147483647.0);
+  return 1;
+}
+
+int32_t sds_biquad_to_q29(const sds_biquad_t* section, sds_biquad_q29_t* fixed) {
+  return in_q29(section->b0, &fixed->b0) && in_q29(section->b1, &fixed->b1) && in_q29(section->b2, &fixed->b2) &&
+                 in_q29(section->a1, &fixed->a1) && in_q29(section->a2, &fixed->a2)
+             ? 0
+             : -1;
+}
+
+void sds_biquad_of_q29(const sds_biquad_q29_t* fixed, sds_biquad_t* section) {
+  const double one = 1 << 29;
+  section->b0 = fixed->b0 / one;
+  section->b1 = fixed->b1 / one;
+  section->b2 = fixed->b2 / one;
+  section->a1 = fixed->a1 / one;
+  section->a2 = fixed->a2 / one;
+}
+
+int32_t sds_biquad_is_stable(const sds_biquad_t* b) { return fabs(b->a2) < 1 && fabs(b->a1) < 1 + b->a2; }
+
+/* Numerator and denominator at z = exp(i phase), taken about z = 1, where low frequencies' sums would cancel. */
+double sds_biquad_gain(const sds_biquad_t* b, double phase) {
+  const double u = 2 * sin(phase / 2) * sin(phase / 2); /* 1 - cos */
+  const double c1 = -u, s1 = -sin(phase);
+  const double c2 = -2 * sin(phase) * sin(phase), s2 = -sin(2 * phase); /* cos(2 phase) - 1 */
+  const double above_re = (b->b0 + b->b1 + b->b2) + b->b1 * c1 + b->b2 * c2, above_im = b->b1 * s1 + b->b2 * s2;
+  const double below_re = (1 + b->a1 + b->a2) + b->a1 * c1 + b->a2 * c2, below_im = b->a1 * s1 + b->a2 * s2;
+  return sqrt((above_re * above_re + above_im * above_im) / (below_re * below_re + below_im * below_im));
 }
 
 /* The analogue filter's poles lie on a half circle; each pair gives a section s^2 + q s + 1, and s becomes
@@ -39,16 +73,26 @@ uint32_t sds_butterworth(sds_pass_t pass, uint32_t order, double cutoff, double 
   if (order % 2 == 1) { /* the pole at -1 */
     const double norm = 1 / (1 + k);
     const double b0 = pass == SDS_LOWPASS ? k * norm : norm;
-    const sds_biquad_t section = {(float)b0, (float)(pass == SDS_LOWPASS ? b0 : -b0), 0, (float)((k - 1) * norm), 0};
+    const sds_biquad_t section = {b0, pass == SDS_LOWPASS ? b0 : -b0, 0, (k - 1) * norm, 0};
     sections[count++] = section;
   }
   for (uint32_t pair = 0; pair < order / 2; ++pair) {
     const double q = 2 * sin(pi * (2.0 * pair + 1) / (2.0 * order));
     const double norm = 1 / (1 + q * k + k * k);
     const double b0 = pass == SDS_LOWPASS ? k * k * norm : norm;
-    const sds_biquad_t section = {(float)b0, (float)(pass == SDS_LOWPASS ? 2 * b0 : -2 * b0), (float)b0,
-                                  (float)(2 * (k * k - 1) * norm), (float)((1 - q * k + k * k) * norm)};
+    const sds_biquad_t section = {b0, pass == SDS_LOWPASS ? 2 * b0 : -2 * b0, b0, 2 * (k * k - 1) * norm,
+                                  (1 - q * k + k * k) * norm};
     sections[count++] = section;
   }
   return count;
+}
+
+int32_t sds_filter_is_exact(const sds_biquad_t* sections, uint32_t count, sds_pass_t pass, double cutoff, double rate) {
+  double at_cutoff = 1, where_all_passes = 1;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!sds_biquad_is_stable(&sections[i])) return 0;
+    at_cutoff *= sds_biquad_gain(&sections[i], 2 * pi * cutoff / rate);
+    where_all_passes *= sds_biquad_gain(&sections[i], pass == SDS_LOWPASS ? 0 : pi);
+  }
+  return fabs(where_all_passes - 1) < 0.01 && fabs(at_cutoff - sqrt(0.5)) < 0.01;
 }

@@ -1,3 +1,4 @@
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -12,14 +13,22 @@ static double edge_mel(const sds_mel_config_t* c, uint32_t i) {
   return low + (high - low) * i / (c->filters + 1);
 }
 
+/* Whether every edge lies behind the one before it: not where they are too close for a double to tell, or infinite. */
+static int has_ascending_edges(const sds_mel_config_t* c) {
+  for (uint32_t i = 0; i <= c->filters; ++i)
+    if (!(edge_mel(c, i) < edge_mel(c, i + 1))) return 0;
+  return 1;
+}
+
 static const char* problem_of(const sds_mel_config_t* c) {
   if (sds_fft_floats(c->fft_length) == 0) return "the length of the transform must be a power of two, 4 to 32768";
   if (c->filters == 0 || c->filters > 1024) return "there must be 1 to 1024 filters";
   if (c->frame_length == 0) return "a frame must not be empty";
   if (c->convention == SDS_MEL_TENSORFLOW && c->frame_length > c->fft_length)
     return "a frame must not be longer than its transform";
-  if (!(c->low >= 0) || !(c->high > c->low) || !(c->high <= c->rate / 2))
+  if (!(c->rate > 0) || !(c->rate <= FLT_MAX) || !(c->low >= 0) || !(c->high > c->low) || !(c->high <= c->rate / 2))
     return "the edges must be 0 or more, ascending, and no more than half of the rate";
+  if (!has_ascending_edges(c)) return "the edges are too close for so many filters";
   return NULL;
 }
 
@@ -39,7 +48,7 @@ static uint32_t triangle_over_mel(const sds_mel_config_t* c, uint32_t filter, ui
     const double mel = mel_of((double)bin * c->rate / c->fft_length);
     const double up = (mel - left) / (middle - left), down = (right - mel) / (right - middle);
     const double weight = up < down ? up : down;
-    if (weight <= 0) continue;
+    if (!(weight > 0)) continue;
     if (count == 0) range[0] = (uint16_t)bin;
     weights[count++] = (float)weight;
   }
@@ -50,11 +59,14 @@ static uint32_t triangle_over_mel(const sds_mel_config_t* c, uint32_t filter, ui
 static uint32_t edge_bin(const sds_mel_config_t* c, uint32_t i) {
   double hertz = hertz_of(edge_mel(c, i));
   if (i == c->filters + 1) hertz -= 0.001;
-  return (uint32_t)floor((c->fft_length + 1.0) * hertz / c->rate);
+  const double bin = floor((c->fft_length + 1.0) * hertz / c->rate);
+  return bin > 0 ? (uint32_t)bin : 0;
 }
 
 static uint32_t triangle_over_bins(const sds_mel_config_t* c, uint32_t filter, uint16_t* range, float* weights) {
-  const uint32_t left = edge_bin(c, filter), middle = edge_bin(c, filter + 1), right = edge_bin(c, filter + 2);
+  const uint32_t left = edge_bin(c, filter), middle = edge_bin(c, filter + 1);
+  uint32_t right = edge_bin(c, filter + 2);
+  if (right < middle) right = middle;                       /* the last edge, which is lowered */
   const uint32_t begin = left < middle ? left + 1 : middle; /* where there is no rising flank, the top is the first */
   const uint32_t end = middle < right ? right : middle + 1;
   if (left == right) return 0;

@@ -5,11 +5,19 @@
 
 static const double pi = 3.14159265358979323846;
 
+enum { most_features = 1 << 23, most_samples = 1 << 24 };
+
 static const char* problem_of(const sds_mfcc_config_t* c) {
   if (c->samples < c->mel.frame_length) return "a frame is longer than the window";
+  if (c->samples > most_samples) return "a window has no more than 16777216 samples";
   if (c->frame_stride == 0) return "frames must go forward";
   if (c->coefficients > c->mel.filters) return "there are no more coefficients than filters";
   if (c->normalise != 0 && c->normalise % 2 == 0) return "the frames to normalise by must be an odd number";
+  const uint64_t frames = (c->samples - c->mel.frame_length) / c->frame_stride + 1;
+  const uint64_t features = frames * (c->coefficients != 0 ? c->coefficients : c->mel.filters);
+  if (features > most_features) return "a window has no more than 8388608 features";
+  if (features * c->normalise > 8 * (uint64_t)most_features)
+    return "so many features are not normalised by so many frames: 67108864 is the most for their product";
   return NULL;
 }
 
@@ -48,6 +56,7 @@ const char* sds_mfcc_init(sds_mfcc_t* mfcc, const sds_mfcc_config_t* c, float* m
 
 /* 0 at the noise floor and below, 1 at 12 dB; in steps of 1/256, ties to even, no higher than 255/256. */
 static float level_of(float energy, float noise_floor) {
+  if (isnan(energy)) return energy;
   const double decibels = 10 * log10(energy > 1e-30f ? (double)energy : 1e-30);
   double level = (decibels - (double)noise_floor) / (12 - (double)noise_floor);
   if (!(level > 0)) level = 0;

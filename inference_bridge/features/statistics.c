@@ -6,8 +6,10 @@ void sds_statistics(const float* values, size_t count, size_t stride, sds_statis
   double sum = 0, squares = 0;
   float min = values[0], max = values[0];
   size_t crossings = 0;
+  int has_nan = 0;
   for (size_t i = 0; i < count; ++i) {
     const float value = values[i * stride];
+    has_nan = has_nan || isnan(value);
     sum += (double)value;
     squares += (double)value * (double)value;
     if (value < min) min = value;
@@ -24,13 +26,13 @@ void sds_statistics(const float* values, size_t count, size_t stride, sds_statis
     fourth += off * off * off * off;
   }
   second /= n;
-  const int has_spread = second > 0;
+  const int is_flat = second == 0;
   result->mean = (float)mean;
-  result->min = min;
-  result->max = max;
+  result->min = has_nan ? NAN : min;
+  result->max = has_nan ? NAN : max;
   result->rms = (float)sqrt(squares / n);
   result->stdev = (float)sqrt(second);
-  result->skewness = has_spread ? (float)(third / n / (second * sqrt(second))) : 0;
-  result->kurtosis = has_spread ? (float)(fourth / n / (second * second) - 3) : 0;
-  result->zero_crossings = (float)crossings;
+  result->skewness = is_flat ? 0 : (float)(third / n / (second * sqrt(second)));
+  result->kurtosis = is_flat ? 0 : (float)(fourth / n / (second * second) - 3);
+  result->zero_crossings = has_nan ? NAN : (float)crossings;
 }

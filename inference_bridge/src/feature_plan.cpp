@@ -23,12 +23,21 @@ std::size_t choice(YamlMap& map, const std::string& key, const std::vector<std::
   return static_cast<std::size_t>(found - words.begin());
 }
 
+// What a float holds.
+float single(YamlMap& map, const std::string& key, double otherwise) {
+  const auto value = static_cast<float>(map.number(key, otherwise));
+  if (!std::isfinite(value)) yaml_problem(map.find(key), fmt::format("'{}:' must be a number", key));
+  return value;
+}
+
 // A number above 0 (Hz); 0 where the key is absent.
 double frequency(YamlMap& map, const std::string& key) {
   const YAML::Node node = map.find(key);
   if (!node.IsDefined()) return 0;
   const double value = yaml_number(node, key);
-  if (!(value > 0) || !std::isfinite(value)) yaml_problem(node, fmt::format("'{}:' must be above 0 Hz", key));
+  if (!(value > 0) || !std::isfinite(value) || !std::isfinite(static_cast<float>(value)) ||
+      static_cast<float>(value) == 0)
+    yaml_problem(node, fmt::format("'{}:' must be above 0 Hz", key));
   return value;
 }
 
@@ -65,25 +74,25 @@ StagePtr read_mfcc(YamlMap& map, bool is_cepstrum) {
   }
   c.mel.fft_length = transform_length(map, "fft");
   c.mel.filters = static_cast<std::uint32_t>(yaml_integer(map.need("filters"), "filters", 1, 1024));
-  c.mel.low = static_cast<float>(map.number("low", 0));
+  c.mel.low = single(map, "low", 0);
   if (!(c.mel.low >= 0)) yaml_problem(map.node(), "'low:' must be 0 Hz or more");
   c.mel.high = static_cast<float>(frequency(map, "high"));
   if (is_cepstrum)
     c.coefficients =
         static_cast<std::uint32_t>(map.integer("coefficients", std::min(13u, c.mel.filters), 1, c.mel.filters));
   if (is_tensorflow) {
-    c.log_offset = static_cast<float>(map.number("log-offset", 1e-6));
+    c.log_offset = single(map, "log-offset", 1e-6);
     if (!(c.log_offset >= 0)) yaml_problem(map.node(), "'log-offset:' must be 0 or more");
     return make_mfcc(mfcc);
   }
   c.gain = is_cepstrum ? 1.0f : 1.0f / 32768;
   c.pre_emphasis = 0.98f;
   if (is_cepstrum) {
-    c.pre_emphasis = static_cast<float>(map.number("pre-emphasis", 0.98));
+    c.pre_emphasis = single(map, "pre-emphasis", 0.98);
     c.normalise = static_cast<std::uint32_t>(map.integer("normalise", 101, 0, 10001));
     if (c.normalise != 0 && c.normalise % 2 == 0) yaml_problem(map.node(), "'normalise:' must be an odd number, or 0");
   } else {
-    c.noise_floor = static_cast<float>(map.number("noise-floor", -52));
+    c.noise_floor = single(map, "noise-floor", -52);
     if (!(c.noise_floor < 0)) yaml_problem(map.node(), "'noise-floor:' must be below 0 dB");
   }
   return make_mfcc(mfcc);
@@ -91,9 +100,15 @@ StagePtr read_mfcc(YamlMap& map, bool is_cepstrum) {
 
 sds_biquad_t read_section(const YAML::Node& node) {
   if (!node.IsSequence() || node.size() != 5) yaml_problem(node, "a section is [b0, b1, b2, a1, a2]");
-  float coefficients[5];
-  for (std::size_t i = 0; i < 5; ++i) coefficients[i] = static_cast<float>(yaml_number(node[i], "sections"));
-  return {coefficients[0], coefficients[1], coefficients[2], coefficients[3], coefficients[4]};
+  double c[5];
+  for (std::size_t i = 0; i < 5; ++i) {
+    c[i] = yaml_number(node[i], "sections");
+    if (!std::isfinite(c[i])) yaml_problem(node[i], "a coefficient must be a number");
+  }
+  const sds_biquad_t section{c[0], c[1], c[2], c[3], c[4]};
+  if (sds_biquad_is_stable(&section) == 0)
+    yaml_problem(node, "the section is not stable: what comes out of it would grow without end");
+  return section;
 }
 
 StagePtr read_filter(YamlMap& map) {

@@ -122,8 +122,10 @@ class FftStage final : public WindowFeatureStage {
     std::fill(column.begin() + static_cast<std::ptrdiff_t>(taper_.size()), column.end(), 0.0f);
     sds_fft_forward(&transform_, column.data());
     for (std::size_t k = 0; k < features.size(); ++k) {
-      const float power = column[2 * k] * column[2 * k] + column[2 * k + 1] * column[2 * k + 1];
-      features[k] = fft_.power ? power : std::sqrt(power);
+      const double re = column[2 * k];
+      const double im = column[2 * k + 1];
+      const double power = re * re + im * im;
+      features[k] = static_cast<float>(fft_.power ? power : std::sqrt(power));
     }
   }
 
@@ -209,12 +211,6 @@ class StatisticsStage final : public WindowFeatureStage {
   std::vector<float sds_statistics_t::*> members_;
 };
 
-// A section's coefficients times 2^30.
-sds_biquad_q30_t in_q30(const sds_biquad_t& section) {
-  const auto fixed = [](float value) { return static_cast<std::int32_t>(std::lround(std::ldexp(double{value}, 30))); };
-  return {fixed(section.b0), fixed(section.b1), fixed(section.b2), fixed(section.a1), fixed(section.a2)};
-}
-
 class FilterStage final : public Stage {
  public:
   explicit FilterStage(Filter filter) : filter_(std::move(filter)) {}
@@ -245,15 +241,13 @@ class FilterStage final : public Stage {
         store_le(to, fixed(frame.data.data() + i * size_of(in_.type), i % in_.columns));
         continue;
       }
-      auto value = static_cast<float>(physical_of(in_, frame.data, i / in_.columns, i % in_.columns));
-      if (!std::isfinite(value)) {
-        (void)reset();
-        observer_->note_failure(number_, frame.block, "filter: a value that is no number, or infinite");
-        return {};
-      }
+      double value = physical_of(in_, frame.data, i / in_.columns, i % in_.columns);
+      if (!std::isfinite(value)) return fail_block(frame, "a value is no number, or infinite");
       for (std::size_t s = 0; s < filter_.sections.size(); ++s)
         value = sds_biquad(&filter_.sections[s], &states_[i % in_.columns * filter_.sections.size() + s], value);
-      store_le(to, value);
+      const auto filtered = static_cast<float>(value);
+      if (!std::isfinite(filtered)) return fail_block(frame, "a value grows beyond what a float holds");
+      store_le(to, filtered);
     }
     return emit({frame.tick, filtered_, frame.block, frame.times});
   }
@@ -265,6 +259,12 @@ class FilterStage final : public Stage {
   }
 
  private:
+  Expected<void> fail_block(const Frame& frame, const char* why) {
+    (void)reset();
+    observer_->note_failure(number_, frame.block, fmt::format("filter: {}", why));
+    return {};
+  }
+
   Expected<void> design(const FrameType& in) {
     if (filter_.butterworth.empty()) return {};
     auto rate = rate_of(in, filter_.rate);
@@ -274,9 +274,26 @@ class FilterStage final : public Stage {
       const auto count = sds_butterworth(wanted.pass, filter_.order, wanted.cutoff, *rate, sections.data());
       if (count == 0)
         return misfit(fmt::format("{} Hz is not below half of the {} Hz that come in", wanted.cutoff, *rate));
-      filter_.sections.insert(filter_.sections.end(), sections.begin(), sections.begin() + count);
+      if (auto kept = keep_designed({sections.data(), count}, wanted, *rate); !kept) return kept;
     }
     return {};
+  }
+
+  // Coefficients are rounded, to doubles or whole numbers: a filter that is another one then is refused.
+  Expected<void> keep_designed(std::span<sds_biquad_t> sections, const Filter::Butterworth& wanted, double rate) {
+    filter_.sections.insert(filter_.sections.end(), sections.begin(), sections.end());
+    bool holds = true;
+    for (auto& section : sections) {
+      sds_biquad_q29_t fixed{};
+      if (!filter_.fixed) continue;
+      holds = holds && sds_biquad_to_q29(&section, &fixed) == 0;
+      sds_biquad_of_q29(&fixed, &section);
+    }
+    if (holds && sds_filter_is_exact(sections.data(), static_cast<std::uint32_t>(sections.size()), wanted.pass,
+                                     wanted.cutoff, rate))
+      return {};
+    return misfit(fmt::format("a cutoff of {} Hz at {} Hz is beyond what {} hold", wanted.cutoff, rate,
+                              filter_.fixed ? "whole numbers ('arithmetic: fixed')" : "doubles"));
   }
 
   Expected<void> bind_fixed() {
@@ -286,10 +303,14 @@ class FilterStage final : public Stage {
     if (std::any_of(in_.offset.begin(), in_.offset.end(), [](double offset) { return offset != 0; }))
       return misfit("values with an offset are not filtered with 'arithmetic: fixed'");
     for (const auto& section : filter_.sections) {
-      for (const float c : {section.b0, section.b1, section.b2, section.a1, section.a2})
-        if (!(std::abs(c) < 2))
-          return misfit(fmt::format("a coefficient of {} is not between -2 and 2, as 'arithmetic: fixed' wants it", c));
-      fixed_sections_.push_back(in_q30(section));
+      sds_biquad_q29_t fixed{};
+      if (sds_biquad_to_q29(&section, &fixed) != 0)
+        return misfit("coefficients lie between -4 and 4 with 'arithmetic: fixed'");
+      sds_biquad_t rounded{};
+      sds_biquad_of_q29(&fixed, &rounded);
+      if (sds_biquad_is_stable(&rounded) == 0)
+        return misfit("a section is not stable any more with 'arithmetic: fixed'");
+      fixed_sections_.push_back(fixed);
     }
     return {};
   }
@@ -297,15 +318,15 @@ class FilterStage final : public Stage {
   std::int32_t fixed(const std::byte* stored, std::size_t column) {
     auto value = static_cast<std::int32_t>(load_value(in_.type, stored));
     for (std::size_t s = 0; s < fixed_sections_.size(); ++s)
-      value = sds_biquad_q30(&fixed_sections_[s], &fixed_states_[column * fixed_sections_.size() + s], value);
+      value = sds_biquad_q29(&fixed_sections_[s], &fixed_states_[column * fixed_sections_.size() + s], value);
     return value;
   }
 
   Filter filter_;
   FrameType in_;
   std::vector<sds_biquad_state_t> states_;  // of each column, each section
-  std::vector<sds_biquad_q30_t> fixed_sections_;
-  std::vector<sds_biquad_q30_state_t> fixed_states_;
+  std::vector<sds_biquad_q29_t> fixed_sections_;
+  std::vector<sds_biquad_q29_state_t> fixed_states_;
   Bytes filtered_;
 };
 

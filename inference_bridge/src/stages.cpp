@@ -302,6 +302,8 @@ class SmoothStage final : public ScoreStage {
 
   Expected<FrameType> bind(const FrameType& in) override {
     if (auto bound = bind_scores(in); !bound) return fail(bound);
+    if (count_ * in.columns > (limits::max_block_bytes / sizeof(double)))
+      return misfit(fmt::format("{} frames of {} values to smooth are more than 32 MiB", count_, in.columns));
     FrameType out = in;
     out.type = ScalarType::f32;
     out.scale = {1.0};

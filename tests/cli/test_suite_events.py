@@ -65,8 +65,25 @@ class SuiteEvents(Case):
             with self.subTest(limits):
                 case = [*self.CASE, f"limits: {limits}".replace("yes", '"yes"').replace("no:", '"no":')]
                 self.assertEqual(self.results("a.sdsz", case, 0 if passes else 1)[0]["status"], "passed" if passes else "failed")
-        out, _ = self.judge("a.sdsz", [*self.CASE, "limits: {recall: {maybe: 0.5}}"], 1)
-        self.assertIn("there is no class 'maybe' to limit", out)
+        for name in ("maybe", "none"):
+            self.assertIn(f"there is no class '{name}' to limit",
+                          self.judge("a.sdsz", [*self.CASE, f"limits: {{recall: {{{name}: 0.5}}}}"], 3)[1])
+
+    def test_a_limit_that_judges_nothing_does_not_pass(self):
+        # Nothing comes out: no precision is reached by silence.
+        self.recording("silent", [(50, 0)], [("yes", 1000, 1400)])
+        for limits in ('{precision: 0.5}', '{precision: {"yes": 0.5}}'):
+            self.assertIn("precision is undefined: no event came, for 1 labels",
+                          self.judge("silent.sdsz", [*self.CASE, f"limits: {limits}"], 1)[0])
+        # A recall of what no label of any test is.
+        self.recording("a", [(1050, 1)], [("yes", 1000, 1400)])
+        out, _ = self.judge("a.sdsz", [*self.CASE, 'limits: {recall: {"no": 0.5}}'], 1)
+        self.assertIn("the limit of recall of no of the case c has no effect in any test", out)
+        self.recording("b", [(1050, 2)], [("no", 1000, 1400)])
+        self.judge("'[ab].sdsz'", [*self.CASE, 'limits: {recall: {"no": 0.5}}'])
+        # Recordings in which nothing is to be found are judged by what is wrong.
+        self.recording("quiet", [(50, 0)], [])
+        self.judge("quiet.sdsz", [*self.CASE, "limits: {precision: 0.5}"])
 
     def test_recordings_without_events(self):
         self.recording("quiet", [(50, 0), (60, 0)], [])
@@ -76,15 +93,23 @@ class SuiteEvents(Case):
         self.recording("false", [(50, 1)], [])
         self.assertIn("wrong: yes at 0.05 s", self.judge("false.sdsz", self.CASE, 1)[0])
         self.recording("other", [(50, 7)], [("maybe", 0, 100)])
-        out, _ = self.judge("other.sdsz", self.CASE, 1)
-        self.assertIn("labels that are none of 'classes:' cannot be found: maybe", out)
-        self.assertIn("wrong: class 7 at 0.05 s", out)
+        self.assertIn("labels that are none of 'classes:' cannot be found: maybe", self.judge("other.sdsz", self.CASE, 1)[0])
+        self.recording("beyond", [(50, 7)], [])
+        self.assertIn("wrong: class 7 at 0.05 s", self.judge("beyond.sdsz", self.CASE, 1)[0])
 
     def test_streams_and_outputs(self):
         self.recording("a", [(50, 1)], [("yes", 0, 100, "In"), ("yes", 0, 100, "Other")])
+        self.write("Other.0.sds", plain((0, b"x")))
+        labels = self.read("a.labels.yml")
+        run("pack", self.path("In.0.sds"), self.path("Other.0.sds"), "-o", self.path("a.sdsz"), "--force")
+        self.write("a.labels.yml", labels)
         self.assertIn("choose one with 'events: stream:'; there are: In, Other", self.judge("a.sdsz", self.CASE, 1)[0])
         case = [self.CASE[0], "events: {tolerance-ms: 0, stream: In}"]
         self.assertEqual(self.results("a.sdsz", case)[0]["events"]["yes"]["labels"], 1)
+        self.recording("lost", [(50, 1)], [("yes", 0, 100, "Other")])
+        self.assertIn("the label 'yes' is about a stream 'Other' that there is not", self.judge("lost.sdsz", self.CASE, 1)[0])
+        self.write("a.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: 'yes', begin: 0, end: 9, stream: Other}\n")
+        self.assertIn("none of its 1 labels is about In", self.judge("a.sdsz", case, 1)[0])
         self.assertIn("Nowhere", self.judge("a.sdsz", [self.CASE[0], "events: {tolerance-ms: 0, stream: Nowhere}"], 1)[0])
         self.write("p.yml", PIPELINE.replace("window: {length: 1}", "window: {length: 2}"))
         self.recording("b", [(50, 1), (60, 1)], [("yes", 0, 100)])
@@ -111,7 +136,11 @@ class SuiteEvents(Case):
 
     def test_what_does_not_fit_is_told(self):
         self.recording("a", [(50, 1)], [])
-        for case, message in ((["events: {}"], "empty"), (["events: {tolerance-ms: -1}"], "below 0"),
+        classes = self.CASE[0]
+        for case, message in ((["events: {tolerance-ms: 1}"], "'events:' needs 'classes:'"),
+                              ([classes, "events: {tolerance-ms: 1, ignore: [noe]}"], "'ignore: noe' is none of 'classes:'"),
+                              ([classes, "events: {tolerance-ms: 1, ignore: ['yes', 'no', none]}"], "names all of 'classes:'"),
+                              (["events: {}"], "empty"), (["events: {tolerance-ms: -1}"], "below 0"),
                               (["events: {ignore: [a]}"], "tolerance-ms"), (["events: {tolerance-ms: 1, onset: 2}"], "onset"),
                               (["events: {tolerance-ms: 1}", "label: a"], "not both"),
                               (["events: {tolerance-ms: 1}", "decide: event"], "has no effect"),
@@ -121,6 +150,15 @@ class SuiteEvents(Case):
                               (["limits: {onset-ms: 5}"], "has no effect without 'events:'")):
             with self.subTest(case):
                 self.assertIn(message, self.judge("a.sdsz", case, 3)[1])
+
+    def test_a_case_with_a_label_takes_no_events_from_the_defaults(self):
+        self.recording("a", [(50, 1)], [("yes", 0, 100)])
+        suite = self.write("s.yml", "suite:\n  name: s\n  defaults:\n    recordings: a.sdsz\n    in: In\n    pipeline: p.yml\n"
+                                    '    classes: [none, "yes"]\n    events: {tolerance-ms: 5, ignore: [none]}\n  cases:\n'
+                                    '    - {name: events}\n    - {name: label, label: "yes", decide: event}\n')
+        tests = json.loads(run("test", suite, "--json")[0])["tests"]
+        self.assertEqual([(t["status"], bool(t["events"]), len(t["decisions"])) for t in tests],
+                         [("passed", True, 0), ("passed", False, 1)])
 
 
 if __name__ == "__main__":

@@ -245,5 +245,26 @@ class SuiteJudgements(SuiteCase):
         _, err = run("test", "merge", self.write("changed.json", json.dumps(results)), expect=2)
         self.assertIn("changed.json: its results are not as they were written", err)
 
+    def test_a_take_has_the_label_of_its_class(self):
+        # Imu.walk.2.sds is a walk (docs/labels.md).
+        self.write("T.yes.2.sds", plain((0, b"\1")))
+        self.write("T.sds.yml", "sds:\n  name: T\n  content:\n    - {value: v, type: uint8_t}\n")
+        self.write("t.yml", "pipeline:\n  name: Ev\n  input: T\n  stages:\n    - select: [v]\n")
+        suite = self.write("takes.yml", "suite:\n  name: s\n  cases:\n    - {name: c, recordings: T.yes.2.sds, pipeline: t.yml, "
+                                        "label-from-file: true, decide: event, classes: [\"no\", \"yes\"]}\n")
+        test, = json.loads(run("test", suite, "--json")[0])["tests"]
+        self.assertEqual(test["decision_counts"], [{"label": "yes", "predicted": "yes", "right": True, "count": 1}])
+
+    def test_a_wrong_decision_of_more_scores_than_are_listed(self):
+        # 1,000,001 scores: none is listed, and the test fails all the same.
+        count = 1000001
+        self.write("B.0.sds", plain((0, bytes(count - 1) + b"\5")))
+        self.write("B.sds.yml", YAML.format("B", "v", "uint8_t"))
+        self.write("Out.yml", f"sds:\n  name: Out\n  content:\n    - {{value: v, type: uint8_t, dim-x: {count}}}\n")
+        case = f"    - {{name: c, recordings: B.0.sds, algorithm: {COPIES}, out: 'Out:{count}', out-yaml: Out.yml, label: '7'}}\n"
+        test, = self.results(self.write("big.yml", "suite:\n  name: s\n  cases:\n" + case), expect=1)
+        self.assertEqual((test["status"], test["reasons"], test["decisions"]),
+                         ("failed", ["it is 7 and was taken for 1000000"], []))
+
 
 main()

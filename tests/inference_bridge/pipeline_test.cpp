@@ -429,9 +429,11 @@ TEST_F(PipelineTest, ProblemsNameTheirLine) {
             "line 5: stage 'window' has no key 'size'; it has: length, stride");
   EXPECT_EQ(error_of("    - argmax: true\n"), "line 5: it takes one row of scores, and gets int16_t [any x 1]");
   EXPECT_EQ(error_of("    - select: [b]\n"), "line 5: there is no column 'b'; there is: a");
-  EXPECT_EQ(error_of("    - {}\n"),
-            "line 5: a stage needs one of: window, stack, select, convert, model, argmax, smooth, debounce, algorithm, "
-            "worker");
+  EXPECT_EQ(
+      error_of("    - {}\n"),
+      "line 5: a stage needs one of: window, stack, select, convert, fft, mfe, mfcc, filter, features, model, argmax, "
+      "smooth, debounce, algorithm, "
+      "worker");
   EXPECT_EQ(error_of("    - {argmax: true, window: {length: 2}}\n"),
             "line 5: one stage does one thing: this one has two");
   EXPECT_EQ(error_of("    - convert: {to: complex}\n"),

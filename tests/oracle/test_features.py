@@ -239,12 +239,53 @@ class Features(Case):
                 got, _ = self.run_stages("Imu.0.sds", f"filter: {{{'highpass' if highpass else 'lowpass'}: {cutoff}, order: {order}}}")
                 sections = sections_of(order, cutoff, 100, highpass)
                 expected = np.stack([filtered(values[:, c], *sections) for c in range(3)], axis=1)
-                np.testing.assert_allclose(np.concatenate(got).reshape(-1, 3), expected, rtol=0, atol=2e-4)
+                np.testing.assert_allclose(np.concatenate(got).reshape(-1, 3), expected, rtol=0, atol=2e-6)
         got, _ = self.run_stages("Imu.0.sds", "filter: {highpass: 2, lowpass: 20}")
         high, low = sections_of(2, 2, 100, True), sections_of(2, 20, 100, False)
         expected = np.stack([filtered(filtered(values[:, c], *high), *low) for c in range(3)], axis=1)
-        np.testing.assert_allclose(np.concatenate(got).reshape(-1, 3), expected, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(np.concatenate(got).reshape(-1, 3), expected, rtol=0, atol=2e-6)
 
+    def test_low_cutoffs_are_what_they_are_or_refused(self):
+        def constant(rate, samples):
+            self.write("C.0.sds", plain((0, np.full(samples, 1000, "<i2").tobytes())))
+            self.write("C.sds.yml", f"sds:\n  name: C\n  frequency: {rate}\n  content:\n    - {{value: v, type: int16_t}}\n")
+        for rate, cutoff, samples in ((48000, 10, 48000), (48000, 1, 400000), (16000, 0.5, 300000)):
+            constant(rate, samples)
+            got, _ = self.run_stages("C.0.sds", f"filter: {{lowpass: {cutoff}}}")
+            # Of 1 the filter's answer, exactly: what is left of the step after so many samples, from its two poles.
+            k = 2 * np.pi * cutoff * samples / rate
+            left = np.exp(-k / np.sqrt(2)) * (np.cos(k / np.sqrt(2)) + np.sin(k / np.sqrt(2)))
+            self.assertAlmostEqual(got[0][-1] / 1000, 1 - left, delta=1e-4)
+        constant(48000, 100000)
+        got, _ = self.run_stages("C.0.sds", "filter: {lowpass: 20, arithmetic: fixed}")
+        self.assertAlmostEqual(got[0][-1], 1000, delta=10)
+        for options in ("lowpass: 1, arithmetic: fixed", "lowpass: 0.5, arithmetic: fixed", "lowpass: 1.0e-20", "highpass: 1.0e-30"):
+            self.assertIn("is beyond what", self.run_stages("C.0.sds", f"filter: {{{options}}}", expect=3))
+
+    def test_what_grows_without_end_fails(self):
+        values = np.array([3e38, -3e38, 3e38, -3e38] + [1] * 16, "<f4")
+        self.write("F.0.sds", plain(*[(i, values[i:i + 4].tobytes()) for i in range(0, 20, 4)]))
+        self.write("F.sds.yml", "sds:\n  name: F\n  frequency: 1000\n  content:\n    - value: v\n      type: float\n")
+        self.assertIn("beyond what a float holds", self.run_stages("F.0.sds", "filter: {highpass: 100, order: 4}", expect=1))
+        run("unpack", self.path("out.sdsz"), "-d", self.path("out"), expect=3)
+        with open(self.path("out", "Out.0.p.sds"), "rb") as data:
+            got = np.concatenate([np.frombuffer(block, "<f4") for _, block in blocks_in(data.read())])
+        sections = sections_of(4, 100, 1000, True)
+        np.testing.assert_allclose(got, filtered(values[4:], *sections), rtol=0, atol=1e-6)
+        for section, message in (("[1, 0, 0, -3, 0]", "not stable"), ("[1, 0, 0, 0, 1.5]", "not stable"), ("[.inf, 0, 0, 0, 0]", "number")):
+            self.assertIn(message, self.run_stages("F.0.sds", f"filter: {{sections: [{section}]}}", expect=3))
+
+    def test_what_is_no_number_stays_so(self):
+        values = self.sound(1000).astype("<f4")
+        values[450] = np.nan
+        self.write("Mic.0.sds", plain((0, values.tobytes())))
+        self.write("Mic.sds.yml", "sds:\n  name: Mic\n  frequency: 16000\n  content:\n    - value: v\n      type: float\n")
+        for stage in ("fft: {}", "mfe: {convention: tensorflow, filters: 10}", "mfe: {convention: edge-impulse, filters: 10}",
+                      "mfcc: {convention: edge-impulse, filters: 10, normalise: 0, coefficients: 10}", "features: [mean, min, max, rms, "
+                      "stdev, skewness, kurtosis, zero-crossings]"):
+            got, _ = self.run_stages("Mic.0.sds", "window: {length: 200}", stage)
+            self.assertEqual([bool(np.isnan(g).any()) for g in got], [False, False, True, False, False], stage)
+            self.assertTrue(np.isnan(got[2]).all(), stage)
     def test_sections_and_whole_numbers(self):
         raw = self.sound(6000)
         section = (0.2, -0.1, 0.05, -1.2, 0.5)
@@ -255,14 +296,14 @@ class Features(Case):
         got, metadata = self.run_stages("Mic.0.sds", f"filter: {{{options}, arithmetic: fixed}}")
         self.assertIn("int32_t", metadata)
         self.assertIn("scale:", metadata)
-        # The coefficients as stored, exact arithmetic, and the rest carried on.
-        c = [round(x * 2 ** 30) for x in np.float32(section).astype(float)]
+        # The coefficients times 2^29, exact arithmetic, and the rest carried on.
+        c = [round(x * 2 ** 29) for x in section]
         x1 = x2 = y1 = y2 = rest = 0
         exact = []
         for x in map(int, raw):
             total = c[0] * x + c[1] * x1 + c[2] * x2 - c[3] * y1 - c[4] * y2 + rest
-            y = abs(total) // 2 ** 30 * (1 if total >= 0 else -1)
-            rest = total - y * 2 ** 30
+            y = abs(total) // 2 ** 29 * (1 if total >= 0 else -1)
+            rest = total - y * 2 ** 29
             x1, x2, y1, y2 = x, x1, y, y1
             exact.append(y)
         self.assertEqual(np.concatenate(got).astype(int).tolist(), exact)
@@ -318,11 +359,17 @@ class Features(Case):
                 ("Mic.0.sds", [window, "mfe: {convention: tensorflow, filters: 4, frame: {length: 60}}"], "longer than the window"),
                 ("Mic.0.sds", [window, "mfcc: {convention: tensorflow, filters: 4, coefficients: 5}"], "coefficients"),
                 ("Mic.0.sds", [window, "filter: {lowpass: 100}"], "before the window stage"),
+                ("Mic.0.sds", [window, "mfcc: {convention: tensorflow, filters: 4, log-offset: 1.0e39}"], "must be a number"),
+                ("Mic.0.sds", [window, "mfe: {convention: edge-impulse, filters: 1, high: 0.0005}"], "fewer filters or a longer"),
+                ("Mic.0.sds", [window, "mfe: {convention: edge-impulse, filters: 1, high: 0.01}"], "fewer filters or a longer"),
+                ("Mic.0.sds", ["window: {length: 900}", "mfcc: {convention: edge-impulse, filters: 40, coefficients: 40, normalise: 10001, "
+                               "frame: {length: 4, stride: 1}}"], "not normalised by so many"),
+                ("Mic.0.sds", [window, "fft: {length: 32768}", "smooth: {count: 100000}"], "more than 32 MiB"),
                 ("Mic.0.sds", ["filter: {lowpass: 8000}"], "half of the 16000 Hz"),
                 ("Mic.0.sds", ["filter: {}"], "needs 'highpass:', 'lowpass:' or 'sections:'"),
                 ("Mic.0.sds", ["filter: {lowpass: 100, sections: [[1, 0, 0, 0, 0]]}"], "sections"),
                 ("Mic.0.sds", ["filter: {sections: [[1, 0, 0, 0, 0]], order: 2}"], "order"),
-                ("Mic.0.sds", ["filter: {sections: [[2, 0, 0, 0, 0]], arithmetic: fixed}"], "between -2 and 2"),
+                ("Mic.0.sds", ["filter: {sections: [[4, 0, 0, 0, 0]], arithmetic: fixed}"], "between -4 and 4"),
                 ("Imu.0.sds", ["filter: {lowpass: 10, arithmetic: fixed}"], "up to 24 bits"),
                 ("Imu.0.sds", [window, "features: [mean, media]"], "no feature 'media'; there is: mean, min"),
                 ("Imu.0.sds", [window, "features: [mean, mean]"], "twice"),

@@ -363,9 +363,27 @@ int run_suite(const Options& o) {
   if (o.update)
     if (auto ok = refuse_shared(*suite, all); !ok) return fail_with(ok.error());
   if (auto ok = make_room_for_kept(o, *suite, chosen); !ok) return fail_with(ok.error());
+  const bool are_all = o.shard.empty() && o.filter.empty();
+  const auto may_be_idle = [&](std::size_t i) {
+    const TestSpec& test = suite->tests[i];
+    return !test.job.may_be_idle.empty() || test.metadata_may_be_idle || !test.label.accepts.empty() ||
+           (test.events && test.limits.recall.any());
+  };
+  if (o.update && are_all && std::any_of(chosen.begin(), chosen.end(), may_be_idle)) {
+    // Settings without effect fail tests when all have run: then nothing must have been replaced.
+    Options first = o;
+    first.update = false;
+    first.keep.clear();
+    auto looked = Runner(first, *suite, chosen).run();
+    if (!looked) return fail_with(looked.error());
+    if (fail_idle_settings(*looked)) {
+      warn("nothing is replaced: the suite says what has no effect");
+      return report(std::move(*looked), o.outputs, nullptr);
+    }
+  }
   auto results = Runner(o, *suite, std::move(chosen)).run();
   if (!results) return fail_with(results.error());
-  if (o.shard.empty() && o.filter.empty()) fail_idle_settings(*results);
+  if (are_all) fail_idle_settings(*results);
   return report(std::move(*results), o.outputs, o.shard.empty() ? nullptr : &part);
 }
 

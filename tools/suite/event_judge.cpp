@@ -43,8 +43,10 @@ class EventJudge {
  private:
   static std::string time_of(const Instant& at) { return seconds_text(seconds(at.tick, at.frequency)); }
   void fails(std::string reason) { result_.reasons.push_back(std::move(reason)); }
-  [[nodiscard]] bool is_ignored(const std::string& name) const {
-    return std::find(rule_.ignore.begin(), rule_.ignore.end(), name) != rule_.ignore.end();
+  [[nodiscard]] bool is_ignored(const std::string& name) const { return rule_.ignore.contains(name); }
+  [[nodiscard]] bool is_class(const std::string& name) const {
+    const auto& classes = test_.label.classes;
+    return std::find(classes.begin(), classes.end(), name) != classes.end();
   }
 
   Expected<void> read_labels(const Recording& recording) {
@@ -64,16 +66,23 @@ class EventJudge {
     if (!rule_.stream.empty())
       if (auto found = recording.find_stream(rule_.stream); !found) return fail(found);
     std::set<std::string> unknown;
-    const auto& classes = test_.label.classes;
+    std::size_t chosen = 0;
     for (const auto& label : file->labels) {
-      if (is_ignored(label.name)) continue;
+      if (!label.stream.empty() && !recording.find_stream(label.stream))
+        return fail(ErrorCode::bad_input,
+                    fmt::format("the label '{}' is about a stream '{}' that there is not", label.name, label.stream));
       if (!rule_.stream.empty() && !label.stream.empty() && label.stream != rule_.stream) continue;
+      ++chosen;
+      if (is_ignored(label.name)) continue;
       labels_.push_back({label.name, {label.begin, file->tick_frequency}, {label.end, file->tick_frequency}});
-      if (std::find(classes.begin(), classes.end(), label.name) == classes.end()) unknown.insert(label.name);
+      if (!is_class(label.name)) unknown.insert(label.name);
     }
     if (!unknown.empty())
-      result_.notes.push_back(
-          fmt::format("labels that are none of 'classes:' cannot be found: {}", fmt::join(unknown, ", ")));
+      return fail(ErrorCode::bad_input,
+                  fmt::format("labels that are none of 'classes:' cannot be found: {}", fmt::join(unknown, ", ")));
+    if (chosen == 0 && !file->labels.empty())
+      return fail(ErrorCode::bad_input,
+                  fmt::format("none of its {} labels is about {}", file->labels.size(), rule_.stream));
     return {};
   }
 
@@ -133,20 +142,28 @@ class EventJudge {
   template <class Counts>
   void check(const char* what, const EventLimit& limit, const EventMatch& match, const EventScore& all,
              double (EventScore::*rate)() const, const Counts& counts) {
-    const auto check_one = [&](const std::string& of, const EventScore& score, double least) {
-      const double value = (score.*rate)();
-      if (value < least)
-        fails(fmt::format("{}{} is {:.4g}, below the limit of {:.4g}: {}", of, what, value, least, counts(score)));
-    };
-    if (limit.all) check_one("", all, *limit.all);
+    if (limit.all) check_one(what, "", all, *limit.all, (all.*rate)(), counts);
     for (const auto& [name, least] : limit.by_class) {
       const auto found = match.by_class.find(name);
-      const auto& classes = test_.label.classes;
-      if (found != match.by_class.end())
-        check_one(name + ": ", found->second, least);
-      else if (std::find(classes.begin(), classes.end(), name) == classes.end())
-        fails(fmt::format("there is no class '{}' to limit: neither a label nor one of 'classes:'", name));
+      const EventScore score = found == match.by_class.end() ? EventScore() : found->second;
+      check_one(what, name, score, least, (score.*rate)(), counts);
     }
+  }
+
+  // A rate without a case judges nothing. Where labels are there and no event came, precision fails, for silence is
+  // none; a recall without labels must have some in another test of the case.
+  template <class Counts>
+  void check_one(const std::string& what, const std::string& name, const EventScore& score, double least, double value,
+                 const Counts& counts) {
+    const std::string of = name.empty() ? "" : name + ": ";
+    if (value < least)
+      fails(fmt::format("{}{} is {:.4g}, below the limit of {:.4g}: {}", of, what, value, least, counts(score)));
+    if (std::isnan(value) && score.labels > 0)
+      fails(fmt::format("{}{} is undefined: no event came, for {} labels", of, what, score.labels));
+    if (what == "recall")
+      (score.labels == 0 ? result_.idle : result_.useful)
+          .insert(
+              fmt::format("the limit of recall{} of the case {}", name.empty() ? "" : " of " + name, test_.case_name));
   }
 
   template <class Text>

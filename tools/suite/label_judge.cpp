@@ -140,7 +140,7 @@ void judge_label(const TestSpec& test, const std::string& label, const std::file
   const double least = test.limits.accuracy.value_or(1.0);
   if (accuracy >= least) return;
   if (count == 1) {
-    fails(fmt::format("it is {} and was taken for {}", label, result.decisions[0].predicted));
+    fails(fmt::format("it is {} and was taken for {}", label, result.decision_counts[0].predicted));
   } else {
     fails(fmt::format("{} of {} decisions are right ({:.1f} %), at least {:.1f} % must be", right, count,
                       100 * accuracy, 100 * least));

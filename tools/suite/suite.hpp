@@ -58,8 +58,8 @@ struct TestLabel {
 /// How a test's events are judged by the recording's labels.
 struct TestEvents {
   std::uint64_t tolerance_ns = 200'000'000;
-  std::vector<std::string> ignore;  ///< classes that are no events
-  std::string stream;               ///< only labels about this one, or about the whole recording
+  std::set<std::string> ignore;  ///< classes that are no events
+  std::string stream;            ///< only labels about this one, or about the whole recording
 };
 
 /// One recording through one algorithm.
@@ -195,8 +195,8 @@ struct SuiteSummary {
 };
 
 /// Of all results of a suite: what it says without effect in any test fails those for which it says it. Tests that did
-/// not run might have had a use for it.
-void fail_idle_settings(std::vector<TestResult>& results);
+/// not run might have had a use for it. True if there is any.
+bool fail_idle_settings(std::vector<TestResult>& results);
 
 SuiteSummary summarize(const std::vector<TestResult>& results);
 

@@ -108,7 +108,7 @@ YAML::Node SuiteDefaults::merge(const YAML::Node& own) {
         if (!by_key || !is_empty(said[path.inner])) fitting_.insert(key);  // the case says another value
         continue;
       }
-    } else if (is_said_otherwise(own, key)) {
+    } else if (is_said_otherwise(own, path.outer)) {
       continue;
     }
     if (path.inner.empty()) {

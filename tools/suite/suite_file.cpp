@@ -70,6 +70,7 @@ class SuiteReader {
     read_tolerances(map, test.tolerances);
     read_label(map, test.label);
     read_limits(map, test.limits);
+    check_events(own, test);
     test.allow_damage = map.flag("allow-damage", false);
     map.finish();
     defaults_->end_case();
@@ -240,7 +241,8 @@ class SuiteReader {
     const double ms = not_negative(tolerance, "tolerance-ms");
     if (ms > 1e9) yaml_problem(tolerance, "'tolerance-ms:' is more than ten days");
     events.tolerance_ns = static_cast<std::uint64_t>(std::llround(ms * 1e6));
-    events.ignore = values.strings("ignore");
+    const auto ignored = values.strings("ignore");
+    events.ignore.insert(ignored.begin(), ignored.end());
     events.stream = values.string("stream", "");
     values.finish();
     test.events = std::move(events);
@@ -260,6 +262,23 @@ class SuiteReader {
     if (std::set<std::string>(label.classes.begin(), label.classes.end()).size() < label.classes.size())
       yaml_problem(map.find("classes"), "'classes:' names one twice");
     label.none = map.string("none", "none");
+  }
+
+  static void check_events(const YAML::Node& where, const TestSpec& test) {
+    if (!test.events) return;
+    const auto& classes = test.label.classes;
+    if (classes.empty()) yaml_problem(where, "'events:' needs 'classes:', the names of the numbers that come out");
+    std::size_t ignored = 0;
+    for (const auto& name : classes) ignored += test.events->ignore.contains(name) ? 1 : 0;
+    for (const auto& name : test.events->ignore)
+      if (std::find(classes.begin(), classes.end(), name) == classes.end())
+        yaml_problem(where, fmt::format("'ignore: {}' is none of 'classes:'", name));
+    if (ignored == classes.size()) yaml_problem(where, "'ignore:' names all of 'classes:'");
+    for (const auto* limit : {&test.limits.precision, &test.limits.recall, &test.limits.f1})
+      for (const auto& [name, least] : limit->by_class)
+        if (std::find(classes.begin(), classes.end(), name) == classes.end() || test.events->ignore.contains(name))
+          yaml_problem(where,
+                       fmt::format("there is no class '{}' to limit: it is none of 'classes:', or ignored", name));
   }
 
   static std::optional<double> above_zero(YamlMap& map, const std::string& key) {

@@ -192,18 +192,21 @@ const char* name_of(TestResult::Status status) {
   return status == TestResult::Status::passed ? "passed" : status == TestResult::Status::failed ? "failed" : "error";
 }
 
-void fail_idle_settings(std::vector<TestResult>& results) {
+bool fail_idle_settings(std::vector<TestResult>& results) {
   std::set<std::string> useful;
   for (const auto& result : results) {
-    if (result.status == TestResult::Status::error) return;
+    if (result.status == TestResult::Status::error) return false;
     useful.insert(result.useful.begin(), result.useful.end());
   }
+  bool any = false;
   for (auto& result : results)
     for (const auto& idle : result.idle) {
       if (useful.contains(idle)) continue;
+      any = true;
       result.status = TestResult::Status::failed;
       result.reasons.push_back(idle + " has no effect in any test");
     }
+  return any;
 }
 
 SuiteSummary summarize(const std::vector<TestResult>& results) {

@@ -104,32 +104,44 @@ void sds_mfcc(const sds_mfcc_t* mfcc, const float* samples, float* features);
 
 /* -- Filters ----------------------------------------------------------------------------------------------------- */
 
-/** A section of second order: y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2]. */
+/** A section of second order: y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2]. In double precision: in
+ *  single precision a low cutoff is another one, or none. A target without a unit for doubles takes whole numbers. */
 typedef struct {
-  float b0, b1, b2, a1, a2;
+  double b0, b1, b2, a1, a2;
 } sds_biquad_t;
 typedef struct {
-  float s1, s2; /* transposed direct form II; all zero at the beginning */
+  double s1, s2; /* transposed direct form II; all zero at the beginning */
 } sds_biquad_state_t;
 
-float sds_biquad(const sds_biquad_t* section, sds_biquad_state_t* state, float value);
+double sds_biquad(const sds_biquad_t* section, sds_biquad_state_t* state, double value);
+/** Whether what comes out of it dies away: both poles lie within the unit circle. */
+int32_t sds_biquad_is_stable(const sds_biquad_t* section);
+/** The gain at `phase`, 2 pi frequency / rate. */
+double sds_biquad_gain(const sds_biquad_t* section, double phase);
 
-/** The same with whole numbers: coefficients times 2^30 (each within -2 and 2), and the rest of each
- *  rounding carried into the next value. Values beyond 2^28 are clipped. */
+/** The same with whole numbers: coefficients times 2^29 (each within -4 and 4), and the rest of each rounding carried
+ * into the next value. Values beyond 2^28 are clipped. */
 typedef struct {
   int32_t b0, b1, b2, a1, a2;
-} sds_biquad_q30_t;
+} sds_biquad_q29_t;
 typedef struct {
   int32_t x1, x2, y1, y2, rest;
-} sds_biquad_q30_state_t;
+} sds_biquad_q29_state_t;
 
-int32_t sds_biquad_q30(const sds_biquad_q30_t* section, sds_biquad_q30_state_t* state, int32_t value);
+int32_t sds_biquad_q29(const sds_biquad_q29_t* section, sds_biquad_q29_state_t* state, int32_t value);
+/** The nearest coefficients; -1 where one is not within -4 and 4. */
+int32_t sds_biquad_to_q29(const sds_biquad_t* section, sds_biquad_q29_t* fixed);
+/** What they are. */
+void sds_biquad_of_q29(const sds_biquad_q29_t* fixed, sds_biquad_t* section);
 
 typedef enum { SDS_LOWPASS, SDS_HIGHPASS } sds_pass_t;
 enum { SDS_BUTTERWORTH_MAX = 8 };
 /** Butterworth's filter of an order of 1 to SDS_BUTTERWORTH_MAX by the bilinear transform: (order + 1) / 2 sections.
  * Returns how many, or 0 where there is none: `cutoff` (Hz) must lie between 0 and half of `rate`. */
 uint32_t sds_butterworth(sds_pass_t pass, uint32_t order, double cutoff, double rate, sds_biquad_t* sections);
+/** Whether sections are still that filter, whose coefficients are rounded: stable, within 1 % of full gain where all is
+ * let through and within 0.01 of sqrt(1/2) at the cutoff. */
+int32_t sds_filter_is_exact(const sds_biquad_t* sections, uint32_t count, sds_pass_t pass, double cutoff, double rate);
 
 /* -- Statistics of a window -------------------------------------------------------------------------------------- */
 
@@ -141,7 +153,8 @@ typedef struct {
   float zero_crossings; /* how often a value below 0 follows one that is not, or the other way round */
 } sds_statistics_t;
 
-/** Of `count` values, at least one; each `stride` floats behind the one before. Sums are in double precision. */
+/** Of `count` values, at least one; each `stride` floats behind the one before. Sums are in double precision. Where one
+ * of them is NaN, so is everything. */
 void sds_statistics(const float* values, size_t count, size_t stride, sds_statistics_t* result);
 
 #ifdef __cplusplus
