@@ -340,6 +340,7 @@ StagePtr make_statistics(std::vector<std::string> names) { return std::make_uniq
 const std::vector<std::string>& statistics_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
+    all.reserve(kStatistics.size());
     for (const auto& [name, member] : kStatistics) all.emplace_back(name);
     return all;
   }();

@@ -50,7 +50,11 @@ class ExactNumber {
   }
   friend constexpr ExactNumber operator-(const ExactNumber& a, const ExactNumber& b) { return a + -b; }
   // Nearest doubles ascend as their numbers do.
-  friend constexpr std::partial_ordering operator<=>(const ExactNumber&, const ExactNumber&) = default;
+  friend constexpr std::partial_ordering operator<=>(const ExactNumber& a, const ExactNumber& b) {
+    const auto order = a.high_ <=> b.high_;
+    return std::is_neq(order) ? order : a.low_ <=> b.low_;
+  }
+  friend constexpr bool operator==(const ExactNumber&, const ExactNumber&) = default;
 
  private:
   static constexpr unsigned kLow = 0xFFFFFFFF;
