@@ -323,7 +323,9 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
   session.set("tool", "sdskit replay");
   session.set("input", recording.path().filename().string());
   session.set("algorithm", job.algorithm.name());
-  session.set("source", SourceFingerprint().add(recording).to_string());
+  auto source = SourceFingerprint().add(recording).to_string();
+  if (!source) return fail(source);
+  session.set("source", std::move(*source));
   return OutputRecorder::create(job.output, streams, session, job.if_exists);
 }
 

@@ -410,7 +410,7 @@ void SdszReader::find_doubts() {
   }
 }
 
-// The tick of a block, where it can be told without decoding a section.
+// The tick of a block, where it can be told without reading: of one in the midst of a section or frame it cannot.
 std::optional<std::uint64_t> SdszReader::tick_of(const SdszStream& stream, std::uint64_t block) const {
   const auto section =
       std::upper_bound(stream.data.begin(), stream.data.end(), block,
@@ -420,19 +420,9 @@ std::optional<std::uint64_t> SdszReader::tick_of(const SdszStream& stream, std::
     if (section->header.end_block() - 1 == block) return section->header.last_tick;
   }
   const auto piece = piece_with(stream, block);
-  if (piece == stream.log.end() || piece->first_block > block || !piece->first_tick) return std::nullopt;
-  Bytes records(piece->bytes);
-  if (!piece->log->read_exactly(piece->offset, records)) return std::nullopt;
-  ByteReader reader(records);
-  TickUnwrapper ticks(*piece->first_tick);
-  std::optional<std::uint64_t> tick;
-  for (std::uint64_t at = piece->first_block; at <= block; ++at) {
-    const auto timeslot = reader.number<std::uint32_t>();
-    const auto size = reader.number<std::uint32_t>();
-    if (!size || !reader.take(*size)) return std::nullopt;
-    tick = ticks.next(*timeslot);
-  }
-  return tick;
+  if (piece == stream.log.end()) return std::nullopt;
+  if (piece->first_block == block) return piece->first_tick;
+  return piece->end_block() - 1 == block ? piece->last_tick : std::nullopt;
 }
 
 Damage SdszReader::missing(std::size_t index, std::uint64_t from, std::uint64_t to) const {

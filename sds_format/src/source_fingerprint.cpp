@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sds/format/file.hpp"
 #include "sds/format/section.hpp"
@@ -17,17 +18,22 @@ SourceFingerprint& SourceFingerprint::add(std::string_view text) {
 
 SourceFingerprint& SourceFingerprint::add_file(const std::filesystem::path& file) {
   add(file.filename().string());
+  if (auto done = read_file(file); !done && !error_) error_ = done.error();
+  return *this;
+}
+
+Expected<void> SourceFingerprint::read_file(const std::filesystem::path& file) {
   auto opened = InputFile::open(file);
-  if (!opened) return *this;
+  if (!opened) return opened.error().system_error == ENOENT ? Expected<void>{} : fail(opened);
   const auto size = (*opened)->size();
-  if (!size) return *this;
+  if (!size) return fail(size);
   append_le(added_, *size);
   Bytes piece(std::min<std::uint64_t>(*size, 1u << 16));
   for (const std::uint64_t from : {std::uint64_t{0}, *size - piece.size()}) {
-    if (!(*opened)->read_exactly(from, piece)) return *this;
+    if (auto read = (*opened)->read_exactly(from, piece); !read) return read;
     append_le(added_, checksum(piece));
   }
-  return *this;
+  return {};
 }
 
 SourceFingerprint& SourceFingerprint::add(const Recording& recording) {
@@ -36,6 +42,9 @@ SourceFingerprint& SourceFingerprint::add(const Recording& recording) {
   return *this;
 }
 
-std::string SourceFingerprint::to_string() const { return fmt::format("{:016x}", checksum(added_)); }
+Expected<std::string> SourceFingerprint::to_string() const {
+  if (error_) return tl::unexpected<Error>(*error_);
+  return fmt::format("{:016x}", checksum(added_));
+}
 
 }  // namespace sds

@@ -264,16 +264,11 @@ class Commands(Case):
                 shutil.copy(self.input(name), os.path.join(out, name))
 
         rec = "OUT/imu.sdsz"
-        for arguments, may_do_without in (
-                (("info", rec), False), (("check", rec), False), (("export", "csv", rec, "-o", "OUT/o.csv"), False),
-                (("unpack", rec, "-d", "OUT/plain"), False),
-                # The fingerprint of what a copy was made of is of what can be read.
-                (("pack", rec, "-o", "OUT/o.sdsz"), True), (("cut", rec, "--from", 1, "-o", "OUT/o.sdsz"), True),
-                (("recover", rec, "-o", "OUT/o.sdsz"), True),
-                (("merge", rec, self.both, "--no-align", "-o", "OUT/o.sdsz"), True),
-                (("resample", rec, "--rate", 50, "-o", "OUT/o.sdsz"), True), (("label", "list", rec), False),
-                # Without the index all is read.
-                (("query", rec, "x > 0"), True)):
+        for arguments in (
+                ("info", rec), ("check", rec), ("export", "csv", rec, "-o", "OUT/o.csv"), ("unpack", rec, "-d", "OUT/plain"),
+                ("pack", rec, "-o", "OUT/o.sdsz"), ("cut", rec, "--from", 1, "-o", "OUT/o.sdsz"),
+                ("recover", rec, "-o", "OUT/o.sdsz"), ("merge", rec, self.both, "--no-align", "-o", "OUT/o.sdsz"),
+                ("resample", rec, "--rate", 50, "-o", "OUT/o.sdsz"), ("label", "list", rec), ("query", rec, "x > 0")):
             same = lambda text: re.sub(r"sdskit-fault-\w+", "", text)
             code, answer, *_ = self.attempt(arguments, copied, 0, "read")
             self.assertEqual(code, 0, answer)
@@ -282,7 +277,8 @@ class Commands(Case):
                 if not any(call.endswith(" !") for call in calls):
                     break
                 what = f"{arguments}, read {at}: exit code {code}\n{output}"
-                if may_do_without and code == 0:
+                # Without the index all is read.
+                if arguments[0] == "query" and code == 0:
                     self.assertEqual(same(output), same(answer), what)
                     continue
                 self.assertEqual(code, 4, what)

@@ -448,8 +448,10 @@ Expected<ImportReport> import_tables(const std::filesystem::path& input, const s
   }
   Properties session;
   session.set("tool", tool);
-  session.set("source", SourceFingerprint().add_file(input).to_string());
-  session.set("id", session.get("source").value_or(""));
+  const auto source = SourceFingerprint().add_file(input).to_string();
+  if (!source) return fail(source);
+  session.set("source", *source);
+  session.set("id", *source);
   if (utc) session.set("start-utc-ns", fmt::format("{}", static_cast<std::uint64_t>(origin) * 1'000'000'000));
   if (origin != 0) session.set("time-origin-s", fmt::format("{}", origin));
   auto made = NewRecording::create(output, session, options.level, options.force);

@@ -101,7 +101,9 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
   std::erase_if(labels->labels, [&](const Label& label) { return others.contains(label.stream); });
   shorten_labels(*labels, recording, within);
   item.classes = labelled_seconds(*labels, std::move(sampled));
-  item.sessions = sessions_of(recording);
+  auto sessions = sessions_of(recording);
+  if (!sessions) return fail(sessions);
+  item.sessions = std::move(*sessions);
   item.group = group_of(item, recording, options.by);
   if (item.group.empty())
     return fail(ErrorCode::usage,

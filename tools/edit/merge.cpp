@@ -3,6 +3,7 @@
 #include <cmath>
 #include <compare>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -329,11 +330,16 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   session.set("tool", "sdskit merge");
   SourceFingerprint source;
   for (const auto& input : inputs) source.add(input.recording);
-  session.set("source", source.to_string());
-  session.set("id", source.to_string());
+  const auto made_of = source.to_string();
+  if (!made_of) return fail(made_of);
+  session.set("source", *made_of);
+  session.set("id", *made_of);
   std::vector<std::string> ids;
-  for (const auto& input : inputs)
-    for (auto& id : sessions_of(input.recording)) ids.push_back(std::move(id));
+  for (const auto& input : inputs) {
+    auto merged = sessions_of(input.recording);
+    if (!merged) return fail(merged);
+    std::move(merged->begin(), merged->end(), std::back_inserter(ids));
+  }
   session.set("sessions", fmt::format("{}", fmt::join(ids, " ")));
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);

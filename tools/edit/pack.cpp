@@ -237,13 +237,16 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   writer_options.section_bytes = options.section_bytes;
   writer_options.executor = pool.get();
   // Nothing of the moment or the machine goes into the file: the same input gives the same bytes.
-  Properties session = session_from(input);
-  if (!input.sdsz()) session.set("tool", "sdskit pack");
+  auto session = session_from(input);
+  if (!session) return fail(session);
+  if (!input.sdsz()) session->set("tool", "sdskit pack");
   // Another recording, whose sections must not be taken for the input's: where that is damaged, blocks get new numbers.
-  session.set("source", SourceFingerprint().add(input).to_string());
+  auto source = SourceFingerprint().add(input).to_string();
+  if (!source) return fail(source);
+  session->set("source", std::move(*source));
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
-  auto writer = SdszWriter::create(file->borrow_sink(), session, writer_options);
+  auto writer = SdszWriter::create(file->borrow_sink(), *session, writer_options);
   if (!writer) return fail(writer);
   PackReport report;
   if (auto done = take_labels_of_all_files(input, *labels, report); !done) return fail(done);

@@ -314,11 +314,13 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   SdszWriterOptions options;
   options.executor = pool.get();
   options.copies = true;
-  auto file = PartialFile::create(output, if_exists(force));
-  if (!file) return fail(file);
   // Another recording, whose sections and log must not be taken for the input's: its blocks have numbers of their own.
   Properties session = reader.session();
-  session.set("source", SourceFingerprint().add(*recording).to_string());
+  auto source = SourceFingerprint().add(*recording).to_string();
+  if (!source) return fail(source);
+  session.set("source", std::move(*source));
+  auto file = PartialFile::create(output, if_exists(force));
+  if (!file) return fail(file);
   auto writer = SdszWriter::create(file->borrow_sink(), session, options);
   if (!writer) return fail(writer);
   RecoverReport report;

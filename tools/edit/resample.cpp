@@ -307,12 +307,15 @@ Expected<EditReport> resample(const Recording& recording, std::size_t index, con
     channel.unit = source.channels[ref.channel].unit;
     target.channels.push_back(channel);
   }
-  Properties session = session_from(recording);
-  session.set("tool", "sdskit resample");
-  session.set("source", SourceFingerprint().add(recording).add(stream.id).add(target.description).to_string());
+  auto session = session_from(recording);
+  if (!session) return fail(session);
+  session->set("tool", "sdskit resample");
+  auto made_of = SourceFingerprint().add(recording).add(stream.id).add(target.description).to_string();
+  if (!made_of) return fail(made_of);
+  session->set("source", std::move(*made_of));
   std::vector<FileInUse> labels_in_use;
   for (const auto& path : label_files(recording)) labels_in_use.emplace_back(path);
-  auto made = NewRecording::create(output, session, options.level, options.force);
+  auto made = NewRecording::create(output, *session, options.level, options.force);
   if (!made) return fail(made);
   StreamDescription description = stream.description;
   description.file_name.clear();

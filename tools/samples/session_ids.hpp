@@ -12,17 +12,21 @@
 namespace sds {
 
 /// The session of what is made of `recording`: its own, and an id where it has none, that all parts of it get.
-inline Properties session_from(const Recording& recording) {
+inline Expected<Properties> session_from(const Recording& recording) {
   Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
-  if (session.get("id").value_or("").empty()) session.set("id", SourceFingerprint().add(recording).to_string());
+  if (!session.get("id").value_or("").empty()) return session;
+  auto id = SourceFingerprint().add(recording).to_string();
+  if (!id) return fail(id);
+  session.set("id", std::move(*id));
   return session;
 }
 
 /// The session's id, and the ids of all that were merged into it (`sessions`, with spaces between).
-inline std::vector<std::string> sessions_of(const Recording& recording) {
-  const Properties session = session_from(recording);
-  std::vector<std::string> ids{session.get("id").value_or("")};
-  std::istringstream merged(session.get("sessions").value_or(""));
+inline Expected<std::vector<std::string>> sessions_of(const Recording& recording) {
+  const auto session = session_from(recording);
+  if (!session) return fail(session);
+  std::vector<std::string> ids{session->get("id").value_or("")};
+  std::istringstream merged(session->get("sessions").value_or(""));
   for (std::string id; merged >> id;) ids.push_back(id);
   return ids;
 }

@@ -94,8 +94,10 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   m.sample_bytes = size_of(type) * static_cast<std::size_t>(info.channels);
   Properties session;
   session.set("tool", "sdskit import audio");
-  session.set("source", SourceFingerprint().add_file(input).to_string());
-  session.set("id", session.get("source").value_or(""));
+  const auto source = SourceFingerprint().add_file(input).to_string();
+  if (!source) return fail(source);
+  session.set("source", *source);
+  session.set("id", *source);
   auto made = NewRecording::create(output, session, options.level, options.force);
   if (!made) return fail(made);
   SdszWriter& writer = (*made)->writer();

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "sds/format/bytes.hpp"
+#include "sds/format/error.hpp"
 #include "sds/format/recording.hpp"
 
 namespace sds {
@@ -16,15 +18,18 @@ namespace sds {
 class SourceFingerprint {
  public:
   SourceFingerprint& add(std::string_view text);
-  /// A file; one that cannot be read adds its name only: whoever reads it next reports why.
+  /// A file; one that is not there adds its name only.
   SourceFingerprint& add_file(const std::filesystem::path& file);
   /// All files of a recording.
   SourceFingerprint& add(const Recording& recording);
-  /// 16 hexadecimal digits: the session's `source`.
-  [[nodiscard]] std::string to_string() const;
+  /// 16 hexadecimal digits: the session's `source`. The first error, if a file could not be read.
+  [[nodiscard]] Expected<std::string> to_string() const;
 
  private:
+  Expected<void> read_file(const std::filesystem::path& file);
+
   Bytes added_;
+  std::optional<Error> error_;
 };
 
 }  // namespace sds
