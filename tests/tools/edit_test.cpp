@@ -141,6 +141,31 @@ TEST_F(EditTest, PackKeepsTicksGapsClocksAndFingerprint) {
   EXPECT_TRUE(input.damages().empty());
 }
 
+TEST_F(EditTest, ACopySaysNothingOfTheLocksOfItsInput) {
+  Properties session;
+  session.set("lock", "none");
+  session.set("device", "walker");
+  const auto path = dir_ / "unlocked.sdsz";
+  auto writer = SdszWriter::create(path, session, {});
+  ASSERT_TRUE(writer);
+  const auto id = *writer->add_stream({"Test", "0", false, "", "Test.sds.yml", kYaml});
+  for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(writer->append_at(id, 100 * i, as_bytes("xy")));
+  ASSERT_TRUE(writer->close());
+  const auto input = open(path);
+  std::vector<MergeInput> inputs;
+  inputs.push_back({input, "in"});
+  ASSERT_TRUE(pack(input, dir_ / "packed.sdsz", {}, {}));
+  ASSERT_TRUE(cut(input, {0}, {{0, 1}}, dir_ / "part.sdsz", {}, {}));
+  ASSERT_TRUE(merge(inputs, false, dir_ / "merged.sdsz", {}, {}));
+  ASSERT_TRUE(resample(input, 0, {20, 1}, ResampleQuality::fast, dir_ / "resampled.sdsz", {}, {}));
+  ASSERT_TRUE(recover(path, dir_ / "recovered.sdsz", false, {}));
+  for (const char* name : {"packed.sdsz", "part.sdsz", "merged.sdsz", "resampled.sdsz", "recovered.sdsz"}) {
+    const auto copy = open(dir_ / name);
+    EXPECT_EQ(copy.sdsz()->session().get("lock"), std::nullopt) << name;
+    EXPECT_EQ(copy.sdsz()->session().get("device"), "walker") << name;
+  }
+}
+
 // Blocks of 100 ms from 1 s on, the last one from 40.9 to 41 s, in small sections; behind it bytes of a block that did
 // not come whole, of which the recorder has noted a gap or has not.
 class TornEndTest : public EditTest {

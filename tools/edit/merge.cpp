@@ -326,7 +326,7 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   std::vector<FileInUse> labels;
   labels.reserve(inputs.size());
   for (const auto& input : inputs) labels.emplace_back(label_path(input.recording.path()));
-  Properties session = inputs.front().recording.sdsz() ? inputs.front().recording.sdsz()->session() : Properties{};
+  Properties session = copied_session(inputs.front().recording);
   session.set("tool", "sdskit merge");
   SourceFingerprint source;
   for (const auto& input : inputs) source.add(input.recording);

@@ -13,6 +13,7 @@
 #include "sds/format/stream_losses.hpp"
 #include "sds/format/worker_pool.hpp"
 #include "sds/player/fingerprint.hpp"
+#include "session_ids.hpp"
 #include "stream_copy.hpp"
 
 namespace sds {
@@ -315,7 +316,7 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   options.executor = pool.get();
   options.copies = true;
   // Another recording, whose sections and log must not be taken for the input's: its blocks have numbers of their own.
-  Properties session = reader.session();
+  Properties session = copied_session(*recording);
   auto source = SourceFingerprint().add(*recording).to_string();
   if (!source) return fail(source);
   session.set("source", std::move(*source));

@@ -11,9 +11,18 @@
 
 namespace sds {
 
+/// What a copy has of the session of `recording`: all but `lock`, which is said of the writer of that file only.
+inline Properties copied_session(const Recording& recording) {
+  Properties copy;
+  if (!recording.sdsz()) return copy;
+  for (const auto& [key, value] : recording.sdsz()->session().items())
+    if (key != "lock") copy.set(key, value);
+  return copy;
+}
+
 /// The session of what is made of `recording`: its own, and an id where it has none, that all parts of it get.
 inline Expected<Properties> session_from(const Recording& recording) {
-  Properties session = recording.sdsz() ? recording.sdsz()->session() : Properties{};
+  Properties session = copied_session(recording);
   if (!session.get("id").value_or("").empty()) return session;
   auto id = SourceFingerprint().add(recording).to_string();
   if (!id) return fail(id);

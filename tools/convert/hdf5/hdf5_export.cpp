@@ -6,6 +6,7 @@
 #include "hdf5_columns.hpp"
 #include "label_file.hpp"
 #include "sds/format/partial_file.hpp"
+#include "session_ids.hpp"
 
 namespace sds {
 
@@ -134,10 +135,10 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
       ExportOptions its_options = options;
       const Handle group = make_group(hdf, link_name(name, groups));
       put_attribute(group, "source", recording.path().filename().string());
-      if (recording.sdsz())
-        for (const auto& [key, value] : recording.sdsz()->session().items())
-          if (value.size() < 60000 && key != "source" && !key.empty() && H5Aexists(group, key.c_str()) <= 0)
-            put_attribute(group, key.c_str(), value);
+      const Properties facts = copied_session(recording);
+      for (const auto& [key, value] : facts.items())
+        if (value.size() < 60000 && key != "source" && !key.empty() && H5Aexists(group, key.c_str()) <= 0)
+          put_attribute(group, key.c_str(), value);
       std::vector<std::string> names{"labels"};
       for (const std::size_t index : streams) {
         const StreamInfo& stream = recording.streams()[index];

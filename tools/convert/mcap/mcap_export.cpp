@@ -15,6 +15,7 @@
 #include "label_file.hpp"
 #include "mcap_format.hpp"
 #include "sds/format/partial_file.hpp"
+#include "session_ids.hpp"
 #include "value_text.hpp"
 
 namespace sds {
@@ -413,8 +414,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   const auto clock = options.samples.normalize ? std::nullopt : clock_of(recording);
   std::map<std::string, std::string> session{{"source", recording.path().filename().string()},
                                              {"utc", clock ? "yes" : "no"}};
-  if (recording.sdsz())
-    for (const auto& [key, value] : recording.sdsz()->session().items()) session.emplace(key, value);
+  const Properties facts = copied_session(recording);
+  for (const auto& [key, value] : facts.items()) session.emplace(key, value);
   if (auto done = writer.write_metadata("sds", session); !done) return fail(done);
   std::uint64_t before_zero = 0;
   std::string text;
