@@ -32,6 +32,18 @@ Damage without_blocks(Damage damage) {
   return damage;
 }
 
+// Why a recording has no end, as its writer's lock tells.
+const char* why_no_end(ByteSource::InUse in_use) {
+  switch (in_use) {
+    case ByteSource::InUse::yes:
+      return "the recording has no end: it is still being recorded";
+    case ByteSource::InUse::unknown:
+      return "the recording has no end: it is perhaps still being recorded, else it was cut off";
+    default:
+      return "the recording has no end: it was cut off";
+  }
+}
+
 }  // namespace
 
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesystem::path& path,
@@ -332,9 +344,7 @@ void SdszReader::note_cut_off() {
     end.reason = "the recording's last sections are damaged or cut off; all streams end before" +
                  (end.reason.empty() ? "" : " (" + end.reason + ")");
   } else {
-    end.reason = (being_written() ? std::string("the recording has no end: it is still being recorded")
-                                  : std::string("the recording has no end: it was cut off")) +
-                 (end.reason.empty() ? "" : " (" + end.reason + ")");
+    end.reason = why_no_end(in_use_) + (end.reason.empty() ? "" : " (" + end.reason + ")");
     end.reason += foreign_log_ ? "; the log beside it is of another recording, or damaged"
                                // Which nothing in the file tells: see Durability.
                                : fmt::format("; what came last stands in its log, {}, if it had one",
@@ -405,7 +415,7 @@ void SdszReader::find_doubts() {
     }
     stream.doubts.push_back({last_tick,
                              has_log_ ? "the recording was not closed: what came after its last flush is not known"
-                                      : "blocks may be lost: the recording has no end: it was cut off",
+                                      : fmt::format("blocks may be lost: {}", why_no_end(in_use_)),
                              at_end_of_stream});
   }
 }

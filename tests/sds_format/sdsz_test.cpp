@@ -455,6 +455,23 @@ TEST(SdszWriter, SaysWhereItCannotBeMarkedAsInUse) {
   }
 }
 
+TEST(SdszReader, SaysWhereNoLockTellsThatItMayStillGrow) {
+  const test::TempDir dir;
+  const NoLocks disk;
+  auto writer = SdszWriter::create(dir / "a.sdsz", {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes("block")));
+  ASSERT_TRUE(writer->seal(id));
+  const auto open = *SdszReader::open(dir / "a.sdsz", {});
+  const std::string why = "the recording has no end: it is perhaps still being recorded, else it was cut off";
+  ASSERT_EQ(open->damages().size(), 1u);
+  EXPECT_EQ(open->damages()[0].reason.find(why), 0u) << open->damages()[0].reason;
+  ASSERT_EQ(open->streams()[0].doubts.size(), 1u);
+  EXPECT_EQ(open->streams()[0].doubts[0].reason, "blocks may be lost: " + why);
+  ASSERT_TRUE(writer->close());
+  EXPECT_TRUE((*SdszReader::open(dir / "a.sdsz", {}))->damages().empty());
+}
+
 class NothingIsDeleted final : public test::ReplacedFileSystem {
  public:
   int unlink(const std::filesystem::path&) override { return -EROFS; }
