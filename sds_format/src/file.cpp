@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "retry.hpp"
+#include "sds/format/new_file.hpp"
 
 namespace sds {
 
@@ -91,15 +92,22 @@ Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::
 }
 
 Expected<std::unique_ptr<OutputFile>> OutputFile::create_marked(const std::filesystem::path& path, IfExists if_exists) {
-  auto file = open(path, if_exists == IfExists::fail ? O_EXCL : 0);
+  // Nothing is left of a file that could not be begun.
+  NewFile made(path);
+  auto file = open(path, O_EXCL);
+  if (file) made.made();
+  if (!file && if_exists == IfExists::overwrite && file.error().system_error == EEXIST) file = open(path, 0);
   if (!file) return file;
   const int marked = retry([&] { return file_system().lock((*file)->descriptor_); });
   const bool is_new = if_exists == IfExists::fail;  // then nobody else can have marked it
-  if (!is_new && (marked == -EAGAIN || marked == -EACCES))
+  if (!is_new && (marked == -EAGAIN || marked == -EACCES)) {
+    made.keep();
     return fail(ErrorCode::usage, "is being recorded: choose another name", path);
+  }
   if (marked < 0) (*file)->not_marked_ = -marked;
   if (!is_new)
     if (auto emptied = (*file)->truncate(0); !emptied) return fail(emptied);
+  made.keep();
   return file;
 }
 

@@ -472,6 +472,21 @@ TEST(SdszReader, SaysWhereNoLockTellsThatItMayStillGrow) {
   EXPECT_TRUE((*SdszReader::open(dir / "a.sdsz", {}))->damages().empty());
 }
 
+class NothingIsCut final : public test::ReplacedFileSystem {
+ public:
+  int truncate(int, std::uint64_t) override { return -EIO; }
+};
+
+TEST(OutputFile, LeavesNothingOfANewFileThatCannotBeBegun) {
+  const test::TempDir dir;
+  const NothingIsCut disk;
+  EXPECT_FALSE(OutputFile::create_marked(dir / "new.sdsz", IfExists::overwrite));
+  EXPECT_FALSE(std::filesystem::exists(dir / "new.sdsz"));
+  test::write_file(dir / "old.sdsz", "old");
+  EXPECT_FALSE(OutputFile::create_marked(dir / "old.sdsz", IfExists::overwrite));
+  EXPECT_EQ(test::read_file(dir / "old.sdsz"), "old");
+}
+
 class NothingIsDeleted final : public test::ReplacedFileSystem {
  public:
   int unlink(const std::filesystem::path&) override { return -EROFS; }
