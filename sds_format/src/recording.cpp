@@ -229,6 +229,17 @@ void name_streams(std::vector<StreamInfo>& streams) {
   for (std::size_t i = 0; i < streams.size(); ++i) streams[i].id = std::move(ids[i]);
 }
 
+// A file that cannot be opened is none: whoever opens it next reports why.
+Expected<bool> holds_sdsz(const std::filesystem::path& path) {
+  if (path.extension() == ".sdsz") return true;
+  auto file = InputFile::open(path);
+  if (!file) return false;
+  std::array<std::byte, 8> start{};
+  auto got = (*file)->read(0, start);
+  if (!got) return fail(got);
+  return *got == start.size() && std::memcmp(start.data(), SectionHeader::magic.data(), start.size()) == 0;
+}
+
 }  // namespace
 
 std::string StreamInfo::file_name() const {
@@ -236,20 +247,15 @@ std::string StreamInfo::file_name() const {
   return SdsFileName{description.name, description.label, description.playback}.to_string();
 }
 
-bool is_sdsz(const std::filesystem::path& path) {
-  if (path.extension() == ".sdsz") return true;
-  auto file = InputFile::open(path);
-  if (!file) return false;
-  std::array<std::byte, 8> start{};
-  auto got = (*file)->read(0, start);
-  return got && *got == start.size() && std::memcmp(start.data(), SectionHeader::magic.data(), start.size()) == 0;
-}
+bool is_sdsz(const std::filesystem::path& path) { return holds_sdsz(path).value_or(false); }
 
 Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths, const Options& options) {
   Recording recording;
   if (paths.empty()) return fail(ErrorCode::usage, "no recording is named");
   recording.path_ = paths.front();
-  if (paths.size() == 1 && is_sdsz(paths.front())) {
+  const auto is_packed = holds_sdsz(paths.front());
+  if (!is_packed) return fail(is_packed);
+  if (paths.size() == 1 && *is_packed) {
     for (const auto& file : {paths.front(), wal_path(paths.front()), new_wal_path(paths.front())})
       recording.files_.emplace_back(file);
     auto reader = SdszReader::open(paths.front(), {.walk = options.walk, .with_index = options.with_index});
@@ -273,7 +279,9 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
     }
   } else {
     for (const auto& path : paths) {
-      if (is_sdsz(path))
+      const auto alone = holds_sdsz(path);
+      if (!alone) return fail(alone);
+      if (*alone)
         return fail(ErrorCode::usage, "a .sdsz recording stands alone; it cannot be joined with other files", path);
       auto stream = open_plain(path, options, recording.files_);
       if (!stream) return fail(stream);
