@@ -14,6 +14,7 @@
 #include "sds/recorder/server_limits.hpp"
 #include "sds/recorder/session_clock.hpp"
 #include "sds/recorder/session_writer.hpp"
+#include "utc_watch.hpp"
 #include "watched_file.hpp"
 #include "when_there_is_memory.hpp"
 
@@ -27,8 +28,6 @@ constexpr std::size_t kLookAheadBytes = std::size_t{1} << 16;
 // has no more than a few thousand of a stream.
 constexpr std::uint64_t kClockIntervalNs = 10'000'000'000;
 constexpr std::uint64_t kClockPairsOfAnInterval = 128;
-// What is told of UTC.
-constexpr std::int64_t kUtcStepNs = 500'000'000;
 
 // A block and when the bytes that completed it came.
 struct ReceivedBlock {
@@ -151,7 +150,7 @@ class PackedSession final : public SessionWriter {
   Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
     PackedStream& stream = streams_.at(handle);
     if (!stream.tail_only) stream.came.push(bytes);  // also what comes behind a failure
-    tell_utc_step(arrival);
+    utc_.look(options_.device, arrival);
     Expected<void> done = with_memory([&]() -> Expected<void> {
       // Another batch has begun: what is newest is the last block of the one before.
       if (stream.newest && stream.newest->arrival != arrival) return add_clock_if_due(stream);
@@ -212,8 +211,7 @@ class PackedSession final : public SessionWriter {
     for (auto& [handle, stream] : streams_)
       if (auto added = add_clock_if_due(stream); !added) return added;
     auto flushed = repeat([&] { return writer_->flush(); });
-    if (const auto replaced = writer_->take_replaced_log())
-      spdlog::warn("record   {}: {}: the log was written anew", options_.device, replaced->to_string());
+    tell_replaced_log();
     return flushed;
   }
 
@@ -384,6 +382,11 @@ class PackedSession final : public SessionWriter {
     return id;
   }
 
+  void tell_replaced_log() {
+    if (const auto replaced = writer_->take_replaced_log())
+      spdlog::warn("record   {}: {}: the log was written anew", options_.device, replaced->to_string());
+  }
+
   // For what is to be called again after a failure.
   template <class Call>
   Expected<void> repeat(Call call) {
@@ -393,17 +396,6 @@ class PackedSession final : public SessionWriter {
       return resumed ? call() : resumed;
     };
     return settle(call(), again);
-  }
-
-  // The monotonic clock is what rates are told by; UTC, which somebody may set, is what tells when it was.
-  void tell_utc_step(const Arrival& arrival) {
-    const std::uint64_t ahead_ns = arrival.utc_ns - arrival.monotonic_ns;
-    const auto step_ns = static_cast<std::int64_t>(ahead_ns - utc_ahead_ns_.value_or(ahead_ns));  // two's complement
-    if (!utc_ahead_ns_) utc_ahead_ns_ = ahead_ns;
-    if (step_ns >= -kUtcStepNs && step_ns <= kUtcStepNs) return;
-    utc_ahead_ns_ = ahead_ns;
-    spdlog::warn("time     {}: UTC went {:+.3f} s against the monotonic clock: it was set, or this machine slept",
-                 options_.device, 1e-9 * static_cast<double>(step_ns));
   }
 
   // Accounts for the block that `stream` has under way.
@@ -473,8 +465,8 @@ class PackedSession final : public SessionWriter {
   std::uint64_t unfinished_bytes_ = 0;  // of all streams
   TotalShare unfinished_;
   bool any_stream_ = false;
-  std::optional<std::uint64_t> utc_ahead_ns_;  // of the monotonic clock
-  bool seal_failed_ = false;                   // which need not have been: what comes next begins with another try
+  UtcWatch utc_;
+  bool seal_failed_ = false;  // which need not have been: what comes next begins with another try
   SessionSummary summary_;
 };
 

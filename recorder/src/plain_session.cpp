@@ -8,6 +8,7 @@
 #include "sds/format/names.hpp"
 #include "sds/format/new_file.hpp"
 #include "sds/recorder/session_writer.hpp"
+#include "utc_watch.hpp"
 #include "watched_file.hpp"
 #include "when_there_is_memory.hpp"
 
@@ -85,7 +86,8 @@ class PlainSession final : public SessionWriter {
     return {};
   }
 
-  Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival&) override {
+  Expected<void> write(std::uint32_t handle, ByteView bytes, const Arrival& arrival) override {
+    utc_.look(options_.device, arrival);
     PlainStream& stream = streams_.at(handle);
     PlainFile& file = stream.file;
     const std::uint64_t before = file.received_bytes();
@@ -196,6 +198,7 @@ class PlainSession final : public SessionWriter {
   std::vector<Error> missing_;      // of closed ones
   TotalShare descriptors_;          // one for each of them
   SessionSummary summary_;
+  UtcWatch utc_;
 };
 
 }  // namespace

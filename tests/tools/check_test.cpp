@@ -1,5 +1,6 @@
 #include "check.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -190,6 +191,70 @@ TEST_F(CheckTest, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
   EXPECT_EQ(result.notes, std::vector<std::string>{
                               "UTC went +3599.600 s against the monotonic clock between 20.000 s and 30.000 s: it "
                               "was set, or the server's machine slept"});
+}
+
+// Streams with clock pairs at some seconds. UTC is set by 10 s, and once more by 10 s.
+class UtcStepTest : public CheckTest {
+ protected:
+  struct Stream {
+    std::string name;
+    std::uint64_t hz = 1000;
+    std::uint64_t ahead_s = 0;  // its counter
+    std::vector<std::uint64_t> at_s;
+  };
+  static constexpr std::uint64_t kSecond = 1'000'000'000;
+
+  std::vector<std::string> notes_of(const std::vector<Stream>& streams, std::uint64_t first_step_s,
+                                    std::uint64_t second_step_s, const Properties& session = {}) {
+    const auto path = dir_ / "steps.sdsz";
+    std::filesystem::remove(path);
+    auto writer = SdszWriter::create(path, session, {});
+    for (const auto& [name, hz, ahead_s, at_s] : streams) {
+      const auto yaml = fmt::format(
+          "sds:\n  name: {}\n  tick-frequency: {}\n  content:\n    - {{value: v, type: uint8_t}}\n", name, hz);
+      const auto id = *writer->add_stream({name, "0", false, "", name + ".sds.yml", yaml});
+      for (const std::uint64_t s : at_s) {
+        const std::uint64_t tick = hz * (ahead_s + s);
+        EXPECT_TRUE(writer->append_at(id, tick, as_bytes("x")));
+        const std::uint64_t set_s = (s > first_step_s ? 10 : 0) + (s > second_step_s ? 10 : 0);
+        EXPECT_TRUE(writer->add_clock(id, {tick, (1'800'000'000 + s + set_s) * kSecond, (1 + s) * kSecond}));
+      }
+    }
+    EXPECT_TRUE(writer->close());
+    auto notes = run(path).notes;
+    std::erase_if(notes, [](const std::string& note) { return note.find("UTC") == std::string::npos; });
+    return notes;
+  }
+  static std::string step(int after_s, int before_s) {
+    return fmt::format(
+        "UTC went +10.000 s against the monotonic clock between {}.000 s and {}.000 s: it was set, or the server's "
+        "machine slept",
+        after_s, before_s);
+  }
+};
+
+TEST_F(UtcStepTest, OneBetweenTheLastPairOfAStreamAndTheFirstOfAnotherIsTold) {
+  EXPECT_EQ(notes_of({{"A", 1000, 0, {0, 10, 20}}, {"B", 1000, 0, {30, 40}}}, 25, 100),
+            std::vector<std::string>{step(20, 30)});
+}
+
+TEST_F(UtcStepTest, TwoInOnePauseOfAStreamAreToldAsTheOtherStreamHasThem) {
+  EXPECT_EQ(notes_of({{"A", 1000, 0, {0, 40}}, {"B", 1000, 0, {0, 10, 20, 30}}}, 5, 25),
+            (std::vector<std::string>{step(0, 10), step(20, 30)}));
+}
+
+TEST_F(UtcStepTest, OneIsToldOnceWhereCountersStandApart) {
+  EXPECT_EQ(notes_of({{"A", 1000, 0, {0, 10, 20, 30}}, {"B", 1'000'000, 1000, {5, 15, 25, 35}}}, 12, 100),
+            std::vector<std::string>{step(10, 15)});
+}
+
+TEST_F(UtcStepTest, StreamsThatWereMergedHaveClocksOfTheirOwn) {
+  Properties session;
+  session.set("sessions", "one another");
+  EXPECT_EQ(notes_of({{"A", 1000, 0, {0, 10, 20}}, {"B", 1000, 0, {30, 40}}}, 25, 100, session),
+            std::vector<std::string>{});
+  EXPECT_EQ(notes_of({{"A", 1000, 0, {0, 10, 20}}, {"B", 1000, 0, {0, 10, 20}}}, 15, 100, session),
+            std::vector<std::string>{step(10, 20)});
 }
 
 TEST(DeviationFinder, FindsWhatTwoPassesWouldFind) {

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "median.hpp"
+#include "sds/format/utc_follower.hpp"
 
 namespace sds {
 
@@ -268,7 +270,6 @@ std::vector<std::string> clocks_apart(const Recording& recording) {
 
 namespace {
 
-constexpr double kUtcStepS = 0.5;
 constexpr std::size_t kMostUtcSteps = 20;  // told: a hostile recording has a million
 // The same step, as two streams have it: stamps of one moment are a microsecond apart.
 constexpr double kSameStepS = 0.1;
@@ -277,29 +278,56 @@ struct UtcStep {
   double seconds = 0;
   double after_s = 0;  // on the device's clock
   double before_s = 0;
+
+  [[nodiscard]] bool is(const UtcStep& other) const {
+    return std::abs(other.seconds - seconds) < kSameStepS && other.after_s < before_s && after_s < other.before_s;
+  }
 };
+
+struct TimedPair {
+  ClockPair pair;
+  Frequency ticks;
+};
+
+// Of pairs of one monotonic clock. Times are told by the counter of the first one: those of other frequencies may stand
+// elsewhere.
+std::vector<UtcStep> steps_of(std::vector<TimedPair> pairs) {
+  std::erase_if(pairs, [](const TimedPair& timed) { return timed.pair.monotonic_ns == 0; });
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const TimedPair& a, const TimedPair& b) { return a.pair.monotonic_ns < b.pair.monotonic_ns; });
+  std::vector<UtcStep> steps;
+  UtcFollower utc;
+  std::size_t counted = 0;  // the last pair of that counter
+  double before_s = 0;
+  for (std::size_t k = 0; k < pairs.size() && steps.size() <= kMostUtcSteps; ++k) {
+    const ClockPair& pair = pairs[k].pair;
+    if (pairs[k].ticks == pairs[0].ticks) counted = k;
+    const ClockPair& at = pairs[counted].pair;
+    const double at_s = static_cast<double>(at.tick) / pairs[0].ticks.hz() +
+                        1e-9 * static_cast<double>(pair.monotonic_ns - at.monotonic_ns);
+    if (const auto step_ns = utc.step(pair.utc_ns, pair.monotonic_ns))
+      steps.push_back({1e-9 * static_cast<double>(*step_ns), before_s, at_s});
+    before_s = at_s;
+  }
+  return steps;
+}
 
 }  // namespace
 
 std::vector<std::string> utc_steps(const Recording& recording) {
+  if (!recording.sdsz()) return {};
+  // What was merged has the clocks of several servers, or of one before and after it was switched off.
+  const bool merged = !recording.sdsz()->session().get("sessions").value_or("").empty();
   std::vector<UtcStep> steps;
-  for (std::size_t i = 0; recording.sdsz() && i < recording.streams().size(); ++i) {
-    const auto& pairs = recording.sdsz()->streams()[i].clocks;
-    const double hz = recording.streams()[i].tick_frequency().hz();
-    for (std::size_t k = 1; k < pairs.size() && steps.size() <= kMostUtcSteps; ++k) {
-      const ClockPair& a = pairs[k - 1];
-      const ClockPair& b = pairs[k];
-      if (a.monotonic_ns == 0 || b.monotonic_ns == 0) continue;
-      const std::uint64_t step_ns = (b.utc_ns - a.utc_ns) - (b.monotonic_ns - a.monotonic_ns);  // as two's complement
-      const UtcStep step{1e-9 * static_cast<double>(static_cast<std::int64_t>(step_ns)),
-                         static_cast<double>(a.tick) / hz, static_cast<double>(b.tick) / hz};
-      if (std::abs(step.seconds) <= kUtcStepS) continue;
-      const bool known = std::any_of(steps.begin(), steps.end(), [&](const UtcStep& other) {
-        return std::abs(other.seconds - step.seconds) < kSameStepS && other.after_s < step.before_s &&
-               step.after_s < other.before_s;
-      });
-      if (!known) steps.push_back(step);
-    }
+  std::vector<TimedPair> pairs;
+  for (std::size_t i = 0; i < recording.streams().size(); ++i) {
+    for (const auto& pair : recording.sdsz()->streams()[i].clocks)
+      pairs.push_back({pair, recording.streams()[i].tick_frequency()});
+    if (!merged && i + 1 < recording.streams().size()) continue;
+    for (const auto& step : steps_of(std::exchange(pairs, {})))
+      if (std::none_of(steps.begin(), steps.end(), [&](const UtcStep& known) { return known.is(step); }))
+        steps.push_back(step);
+    if (steps.size() > kMostUtcSteps) break;
   }
   std::vector<std::string> texts;
   const bool more = steps.size() > kMostUtcSteps;

@@ -79,7 +79,8 @@ std::optional<RecordingClock> clock_of(const Recording& recording, const Frequen
 std::vector<std::string> clocks_apart(const Recording& recording);
 
 /// Says by how much UTC stepped against the monotonic clock while it was recorded, by more than 0.5 s from one clock
-/// pair of a stream to its next, and when: somebody set the clock, or the machine slept. Each step once.
+/// pair to the next, whichever streams have them (of what was merged, in each stream), and when: somebody set the
+/// clock, or the machine slept. Each step once.
 std::vector<std::string> utc_steps(const Recording& recording);
 
 }  // namespace sds

@@ -1,0 +1,101 @@
+// What a session says in the server's log of what no recording can hold.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <sstream>
+
+#include "sds/recorder/session_writer.hpp"
+#include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
+#include "support/temp_dir.hpp"
+
+namespace sds {
+namespace {
+
+using test::plain;
+
+// The default log while it lives.
+class KeptLog {
+ public:
+  KeptLog() {
+    auto logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
+    logger->set_pattern("%v");
+    spdlog::set_default_logger(std::move(logger));
+  }
+  ~KeptLog() { spdlog::set_default_logger(before_); }
+  KeptLog(const KeptLog&) = delete;
+  KeptLog& operator=(const KeptLog&) = delete;
+
+  // Those with `what` in them.
+  [[nodiscard]] std::vector<std::string> lines(const std::string& what) const {
+    std::vector<std::string> found;
+    std::istringstream text(text_.str());
+    for (std::string line; std::getline(text, line);)
+      if (line.find(what) != std::string::npos) found.push_back(line);
+    return found;
+  }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+};
+
+class LogLines : public ::testing::TestWithParam<bool> {
+ protected:
+  Expected<std::unique_ptr<SessionWriter>> make_session() {
+    SessionOptions options;
+    options.directory = dir_.path();
+    options.device = "walker";
+    return GetParam() ? make_packed_session(options) : make_plain_session(options, "A");
+  }
+  [[nodiscard]] std::filesystem::path file() const { return dir_ / (GetParam() ? "recording.0.sdsz" : "A.0.sds"); }
+
+  test::TempDir dir_;
+  KeptLog log_;
+};
+
+class NoLocks final : public test::ReplacedFileSystem {
+ public:
+  int lock(int) override { return -ENOLCK; }
+};
+
+TEST_P(LogLines, AFileThatCannotBeLockedIsToldOnce) {
+  const NoLocks disk;
+  auto session = make_session();
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}})), {1000, 1000, true}));
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(log_.lines("commands cannot tell"),
+            std::vector<std::string>{fmt::format(
+                "record   walker: {}: cannot be locked: No locks available: commands cannot tell that it is "
+                "being recorded",
+                file().string())});
+}
+
+TEST_P(LogLines, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
+  auto session = make_session();
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  // UTC is slow by 0.4 s in a second; it is set forward by an hour, and back by 5 s.
+  const auto send = [&](std::uint64_t ms) {
+    const std::uint64_t set_ms = 1'800'000'000'000 + (ms > 4000 ? 3'600'000 : 0) - (ms > 7000 ? 5000 : 0);
+    const Arrival when{(set_ms + ms * 6 / 10) * 1'000'000, (1 + ms) * 1'000'000, true};
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain({{static_cast<std::uint32_t>(ms), "ab"}})), when));
+  };
+  for (std::uint64_t ms = 0; ms <= 10'000; ms += 1000) send(ms);
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  const std::string line =
+      "time     walker: UTC went {} s against the monotonic clock: it was set, or this machine slept";
+  EXPECT_EQ(log_.lines("UTC"), (std::vector<std::string>{fmt::format(fmt::runtime(line), "+3599.600"),
+                                                         fmt::format(fmt::runtime(line), "-5.400")}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, LogLines, ::testing::Bool(),
+                         [](const auto& format) { return format.param ? "Packed" : "Plain"; });
+
+}  // namespace
+}  // namespace sds
