@@ -221,6 +221,7 @@ class PackedSession final : public SessionWriter {
       if (sealed) sealed = give([&, id = stream.id] { return writer_->seal(id); });
     if (sealed) sealed = repeat([&] { return writer_->shrink_log(); });
     seal_failed_ = !sealed;
+    tell_replaced_log();
     return sealed;
   }
 

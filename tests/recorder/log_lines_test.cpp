@@ -97,5 +97,44 @@ TEST_P(LogLines, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
 INSTANTIATE_TEST_SUITE_P(Formats, LogLines, ::testing::Bool(),
                          [](const auto& format) { return format.param ? "Packed" : "Plain"; });
 
+// The next write fails, and so does the next sync.
+class FailsOnce final : public test::ReplacedFileSystem {
+ public:
+  ssize_t write(int descriptor, ByteView bytes) override {
+    return std::exchange(write_fails_, false) ? -EIO : FileSystem::write(descriptor, bytes);
+  }
+  int sync(int descriptor) override { return std::exchange(sync_fails_, false) ? -EIO : FileSystem::sync(descriptor); }
+  [[nodiscard]] bool has_failed() const { return !write_fails_ && !sync_fails_; }
+
+ private:
+  bool write_fails_ = true;
+  bool sync_fails_ = true;
+};
+
+// A section cannot be written, and what it holds goes into a log that cannot be forced to the disk.
+TEST(PackedLogLines, ALogThatIsReplacedDuringASealIsTold) {
+  const test::TempDir dir;
+  SessionOptions options;
+  options.directory = dir.path();
+  options.device = "walker";
+  options.durability = Durability::power;
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}, {2, "cd"}})), {1000, 1000, true}));
+  const KeptLog log;
+  {
+    const FailsOnce disk;
+    ASSERT_TRUE((*session)->seal());
+    EXPECT_TRUE(disk.has_failed());
+  }
+  const auto path = dir / "recording.0.sdsz";
+  EXPECT_EQ(log.lines("anew"),
+            std::vector<std::string>{fmt::format(
+                "record   walker: {}.wal: cannot sync: Input/output error: the log was written anew", path.string())});
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(test::read_blocks(path).size(), 2u);
+}
+
 }  // namespace
 }  // namespace sds
