@@ -164,6 +164,13 @@ TEST_F(EditTest, ACopySaysNothingOfTheLocksOfItsInput) {
     EXPECT_EQ(copy.sdsz()->session().get("lock"), std::nullopt) << name;
     EXPECT_EQ(copy.sdsz()->session().get("device"), "walker") << name;
   }
+  ASSERT_TRUE(export_mcap(input, {0}, dir_ / "out.mcap", {}, {}));
+  ASSERT_TRUE(export_hdf5({{"in", input, {0}, {}}}, dir_ / "out.h5", {}, nullptr, {}));
+  for (const char* name : {"out.mcap", "out.h5"}) {
+    const std::string bytes = test::read_file(dir_ / name);
+    EXPECT_NE(bytes.find("walker"), std::string::npos) << name;
+    EXPECT_EQ(bytes.find("none"), std::string::npos) << name;
+  }
 }
 
 // Blocks of 100 ms from 1 s on, the last one from 40.9 to 41 s, in small sections; behind it bytes of a block that did
