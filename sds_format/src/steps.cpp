@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace sds {
 
@@ -85,38 +86,80 @@ std::uint64_t StepCounter::median_from(std::uint64_t least) const {
   return 0;
 }
 
-std::vector<StepCounter::Step> StepCounter::steps() const {
-  std::vector<Step> all;
+double StepCounter::median_ratio() const {
   double samples = 0;
-  double blocks = 0;
-  for (const auto& [step, seen] : steps_) {
-    blocks += static_cast<double>(seen.count);
-    all.push_back({step.ticks, step.samples, seen.count, seen.block});
+  for (const auto& [step, seen] : steps_)
     samples += static_cast<double>(step.samples) * static_cast<double>(seen.count);
-  }
   double below = 0;
-  double ticks_per_sample = 0;
-  for (const Step& step : all) {
+  double ratio = 0;
+  for (const auto& [step, seen] : steps_) {
     if (step.samples == 0) break;
-    ticks_per_sample = static_cast<double>(step.ticks) / static_cast<double>(step.samples);
-    below += static_cast<double>(step.samples) * static_cast<double>(step.count);
+    ratio = static_cast<double>(step.ticks) / static_cast<double>(step.samples);
+    below += static_cast<double>(step.samples) * static_cast<double>(seen.count);
     if (2 * below >= samples) break;
   }
-  auto usual = static_cast<double>(median());
-  if (all.size() == 1 && all[0].count == 1 && nominal_ticks_ > 0) {
-    ticks_per_sample = nominal_ticks_;
-    usual = nominal_ticks_ * static_cast<double>(all[0].samples);
+  return ratio;
+}
+
+bool StepCounter::share_ticks() const {
+  std::uint64_t blocks = 0;
+  std::uint64_t within_a_tick = 0;
+  for (const auto& [step, seen] : steps_) {
+    blocks += seen.count;
+    if (nominal_ticks_ * static_cast<double>(step.samples) < 1) within_a_tick += seen.count;
   }
-  // Blocks so short that most have the tick of the one before: only the steps to another tick tell what is usual.
-  const bool share_ticks = usual == 0 && nominal_ticks_ > 0 && nominal_ticks_ * samples < blocks / 2;
-  if (share_ticks) {
-    ticks_per_sample = nominal_ticks_;
-    usual = static_cast<double>(median_from(1));
+  return nominal_ticks_ > 0 && median() == 0 && 2 * within_a_tick >= blocks;
+}
+
+StepCounter::Rule StepCounter::fitted(Rule rule) const {
+  double all = 0;
+  for (const auto& [step, seen] : steps_) all += static_cast<double>(step.samples) * static_cast<double>(seen.count);
+  // Each round knows better what is no gap; most often the second changes nothing.
+  static constexpr int max_rounds = 8;
+  for (int round = 0; round < max_rounds; ++round) {
+    double ticks = 0;
+    double samples = 0;
+    for (const auto& [step, seen] : steps_) {
+      if (rule.is_gap(step.ticks, step.samples)) continue;
+      ticks += static_cast<double>(step.ticks) * static_cast<double>(seen.count);
+      samples += static_cast<double>(step.samples) * static_cast<double>(seen.count);
+    }
+    if (2 * samples < all || samples == 0) return {};  // that most is missing says only that it began with a wrong rate
+    const double before = std::exchange(rule.ticks_per_sample, ticks / samples);
+    if (rule.ticks_per_sample == before) break;
   }
-  for (Step& step : all) {
-    step.excess = static_cast<double>(step.ticks) - ticks_per_sample * static_cast<double>(step.samples);
-    const double beyond = share_ticks ? static_cast<double>(step.ticks) - usual : step.excess;
-    step.gap = usual > 0 && beyond > std::max(usual / 2, 2.0);
+  return rule;
+}
+
+StepCounter::Rule StepCounter::rule() const {
+  Rule rule{median_ratio(), static_cast<double>(median()), false};
+  if (steps_.size() == 1 && steps_.begin()->second.count == 1 && nominal_ticks_ > 0)
+    return {nominal_ticks_, nominal_ticks_ * static_cast<double>(steps_.begin()->first.samples), false};
+  static constexpr double coarse_ticks = 100;
+  const bool coarse = rule.usual < coarse_ticks && steps_.size() < max_steps;
+  rule.share_ticks = share_ticks();
+  if (rule.share_ticks) rule.usual = static_cast<double>(median_from(1));
+  if (!coarse || rule.usual == 0) return rule;
+  const double median_ratio = rule.ticks_per_sample;
+  if (nominal_ticks_ > 0) rule.ticks_per_sample = nominal_ticks_;
+  for (const double begin : {rule.ticks_per_sample, median_ratio})
+    if (const Rule fit = fitted({begin, rule.usual, rule.share_ticks}); fit.ticks_per_sample > 0) return fit;
+  return {median_ratio, rule.usual, rule.share_ticks};
+}
+
+bool StepCounter::Rule::is_gap(std::uint64_t ticks, std::uint64_t samples) const {
+  const double beyond = excess(ticks, samples) - (share_ticks ? usual : 0);
+  return usual > 0 && beyond > std::max(usual / 2, 2.0);
+}
+
+std::vector<StepCounter::Step> StepCounter::steps() const {
+  const Rule rule = this->rule();
+  std::vector<Step> all;
+  for (const auto& [key, seen] : steps_) {
+    Step step{key.ticks, key.samples, seen.count, seen.block, rule.excess(key.ticks, key.samples)};
+    step.gap = rule.is_gap(key.ticks, key.samples);
+    if (step.gap && rule.ticks_per_sample > 0) step.missing = step.excess / rule.ticks_per_sample;
+    all.push_back(step);
   }
   return all;
 }
@@ -165,6 +208,10 @@ Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, co
     previous_samples = sample_bytes > 0 ? (*block)->data.size() / sample_bytes : 1;
     if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
   }
+  return of(steps);
+}
+
+GapRule GapRule::of(const StepCounter& steps) {
   GapRule rule;
   for (const auto& step : steps.steps())
     if (step.gap) rule.gaps_.emplace(step.ticks, step.samples);

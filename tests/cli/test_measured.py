@@ -111,6 +111,57 @@ class Measured(Case):
         self.assertAlmostEqual(self.found(said, "longest_run_s"), 20.1, places=6)
         self.assertEqual(self.found(said, "longest_run"), 2)
 
+    def uneven(self, sizes, rate, gap=None, gap_s=0):
+        """Blocks of these sizes with ticks of 1 ms, as the sensor's samples are there; behind block `gap` some time is missing."""
+        self.write("U.sds.yml", f"sds:\n  name: U\n  sample-frequency: {rate}\n  content:\n    - {{value: a, type: int16_t}}\n"
+                                "    - {value: b, type: int16_t}\n")
+        blocks, first, at = [], 0, 1000
+        for k, size in enumerate(sizes):
+            numbers = np.arange(first, first + size)
+            values = np.stack([numbers // 10_000, np.where(numbers % 2, 500, -500)], axis=1).astype("<i2")
+            late = gap_s * 1000 if gap is not None and k > gap else 0
+            blocks.append((int(at + Fraction(first * 1000) / Fraction(rate) + late), values.tobytes()))
+            first += size
+        return self.write("U.0.sds", plain(*blocks))
+
+    def test_every_command_sees_the_gaps_of_uneven_blocks_and_of_short_ones(self):
+        # 10 blocks of 10 ms to one of 100 ms, behind which 15 ms are missing; blocks of half a tick; of a quarter of a tick, and
+        # some of 6.8 ticks; by turns of a sample and of 100.
+        for sizes, rate, gap, gap_s in (([100 if k % 10 == 9 else 10 for k in range(300)], "1000", 199, 0.015),
+                                        ([8] * 4000, "16000", 1999, 10), ([4] * 4000, "1600", 1999, 1),
+                                        ([300 if k % 500 == 499 else 10 for k in range(4000)], "44100", 1999, 10),
+                                        ([1 if k % 2 else 100 for k in range(2000)], "44100", 999, 10)):
+            for missing in (0, 1):
+                with self.subTest(rate=rate, first=sizes[:2], missing=missing):
+                    one = self.uneven(sizes, rate, gap if missing else None, gap_s)
+                    before = sum(sizes[:gap + 1]) / float(rate)
+                    quality = self.said("check", one, "--quality")["recordings"][0]
+                    said = quality["quality"]["streams"][0]
+                    self.assertEqual((quality["streams"][0]["gaps"]["count"], said["late_blocks"]), (missing, missing))
+                    self.assertAlmostEqual(said["missing_samples"], missing * gap_s * float(rate),
+                                           delta=max(0.01 * gap_s, 0.001) * float(rate) * missing)
+                    self.assertAlmostEqual(said["true_hz"] / float(rate), 1, delta=0.003)
+                    sound = run("export", "wav", one, "-o", self.path("a.wav"), "-f")[1]
+                    self.assertEqual("1 gap in time is closed" in sound, bool(missing), sound)
+                    run("label", "auto", one, "-s", "U", "--channel", "b", "--active", "on", "--threshold", 1, "--labels", self.path("l.yml"))
+                    made = self.said("label", "list", one, "--labels", self.path("l.yml"))["labels"]
+                    os.remove(self.path("l.yml"))
+                    self.assertEqual(len(made), 1 + missing, made)
+                    if missing:
+                        self.assertAlmostEqual(made[0]["to"], 1 + before, delta=0.003)
+                        self.assertAlmostEqual(made[1]["from"], 1 + before + gap_s, delta=0.003)
+                    last = made[-1]["to"]
+                    run("label", "add", one, "-c", "all", "--from", 1, "--to", last, "-s", "U", "--labels", self.path("U.0.labels.yml"))
+                    classes = self.said("check", one, "--quality")["recordings"][0]["quality"]["classes"]
+                    os.remove(self.path("U.0.labels.yml"))
+                    self.assertAlmostEqual(classes["all"], last - 1 - missing * gap_s, delta=0.003)
+
+    def test_blocks_that_share_ticks_say_nothing_of_jitter(self):
+        one = self.uneven([8] * 4000, "16000")
+        said = self.said("check", one, "--quality")["recordings"][0]["quality"]["streams"][0]
+        self.assertEqual(sum(said["jitter"]), 0)
+        self.assertNotIn("Jitter", run("check", one, "--quality")[0])
+
     RATES = ((1600, 1000), (44_100, 1000), (48_000, 1000), (333.3, 1000), (1600, 32_768), (6667.3, 1_000_000))
 
     def bursts(self, name, rate, ticks, off, begin=0):

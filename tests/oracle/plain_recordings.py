@@ -11,6 +11,10 @@ TICKS = [1000, 32768, 48000, 1_000_000]
 RATES = ["1/64", "1/2", "0.1", "26", "99.99", "100", "416", "1600", "16000", "44100", "48000"]
 
 
+def median(numbers):
+    return sorted(numbers)[(len(numbers) - 1) // 2] if numbers else 0
+
+
 class Stream:
     """Blocks of int16 `x` (scale 0.5, offset -3) and float `y` (of some streams sometimes NaN): `ticks` (64 bits), `sizes` in samples."""
 
@@ -130,32 +134,43 @@ class Stream:
 
     def sample_ticks(self):
         """How long a sample lasts: the median of the steps' ratios, each with the weight of its samples; without a rate each
-        block counts as one."""
-        steps = np.diff(self.ticks)
-        if self.rate and len(steps) == 1:  # nobody knows what is usual
-            return self.tick_frequency / self.rate
-        samples = np.array(self.sizes[:-1]) if self.rate else np.ones(len(steps), int)
-        order = sorted(range(len(steps)), key=lambda i: Fraction(int(steps[i]), int(samples[i])))
-        below = 0
-        for i in order:
-            below += int(samples[i])
-            if 2 * below >= samples.sum():
-                return Fraction(int(steps[i]), int(samples[i]))
+        block counts as one. Where the median step is below 100 ticks: the ticks by the samples of what is no gap."""
+        return self.gap_rule()[0]
 
     def gap_steps(self):
         """Blocks behind which there is a gap: steps longer than the samples of the earlier block last, by more than half the
         median step and two ticks."""
-        steps, sample = np.diff(self.ticks), self.sample_ticks()
-        samples = self.sizes[:-1] if self.rate else [1] * len(steps)
-        usual = int(sorted(steps)[(len(steps) - 1) // 2]) if len(steps) > 1 or not self.rate else sample * samples[0]
-        if usual == 0:  # blocks that share ticks, where they are shorter than half of one
-            moves = sorted(int(step) for step in steps if step > 0)
-            if not moves or not self.rate or Fraction(sum(samples)) * self.tick_frequency / self.rate * 2 >= len(steps):
-                return []
-            usual = moves[(len(moves) - 1) // 2]
-            return [i for i, step in enumerate(steps) if int(step) - usual > max(Fraction(usual) / 2, 2)]
-        return [i for i in range(len(steps))
-                if int(steps[i]) - sample * samples[i] > max(Fraction(usual) / 2, 2)]
+        return self.gap_rule()[1]
+
+    def gap_rule(self):
+        steps = [int(step) for step in np.diff(self.ticks)]
+        sizes = self.sizes[:-1] if self.rate else [1] * len(steps)
+        nominal = self.tick_frequency / self.rate if self.rate else 0
+        usual, shared = median(steps), 0
+        if self.rate and len(steps) == 1:  # nobody knows what is usual
+            usual = nominal * sizes[0]
+
+        def gaps(sample):
+            return [i for i, step in enumerate(steps)
+                    if usual > 0 and step - sample * sizes[i] - shared > max(Fraction(usual) / 2, 2)]
+
+        if self.rate and len(steps) == 1:
+            return nominal, gaps(nominal)
+        ratios = sorted((Fraction(step, size), size) for step, size in zip(steps, sizes))
+        below = np.cumsum([size for _, size in ratios])
+        ratio = ratios[int(np.argmax(2 * below >= below[-1]))][0]
+        coarse = usual < 100
+        if usual == 0 and nominal and 2 * sum(nominal * size < 1 for size in sizes) >= len(sizes):
+            usual = shared = median([step for step in steps if step > 0])  # blocks that share ticks
+        for sample in [nominal or ratio, ratio] if coarse and usual else []:
+            for _ in range(8):
+                rest = set(range(len(steps))) - set(gaps(sample))
+                if 2 * sum(sizes[i] for i in rest) < sum(sizes):
+                    break  # most would be missing: the rate is wrong
+                sample = Fraction(sum(steps[i] for i in rest), sum(sizes[i] for i in rest))
+            else:
+                return sample, gaps(sample)
+        return ratio, gaps(ratio)
 
     def samples_within(self, begin, end):
         """Numbers of the samples in [begin, end), by the doubles that their times are told as."""

@@ -86,6 +86,7 @@ Expected<DatasetItem> describe_item(const std::filesystem::path& path, const Rec
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     if (streams.empty() || std::find(streams.begin(), streams.end(), s) != streams.end()) {
+      if (auto finished = time.finish(on_progress); !finished) return fail(finished);
       sampled.emplace(recording.streams()[s].id, both(time.ranges(), within.of(s)));
     } else {
       others.insert(recording.streams()[s].id);

@@ -251,22 +251,24 @@ class TimingAssessor {
     const double span = seconds(last_tick_ > first_tick_ ? last_tick_ - first_tick_ : 0, ticks_);
     double gap_ticks = 0;
     double gap_samples = 0;
+    const double samples_of_one =
+        nominal_hz_ ? 1 : static_cast<double>(before_last_) / static_cast<double>(blocks_ - 1);
     for (const auto& step : steps_.steps()) {
-      const double off = median == 0 ? 0 : std::abs(step.excess) / (static_cast<double>(step.ticks) - step.excess);
-      std::size_t bucket = 0;
-      while (bucket < StreamQuality::jitter_limits.size() && !(off <= StreamQuality::jitter_limits[bucket])) ++bucket;
-      q.jitter[bucket] += step.count;
+      // Steps between blocks that share ticks say nothing of jitter.
+      if (median > 0) {
+        const double off = std::abs(step.excess) / (static_cast<double>(step.ticks) - step.excess);
+        std::size_t bucket = 0;
+        while (bucket < StreamQuality::jitter_limits.size() && !(off <= StreamQuality::jitter_limits[bucket])) ++bucket;
+        q.jitter[bucket] += step.count;
+      }
       if (!step.gap) continue;
       const auto count = static_cast<double>(step.count);
       q.late += step.count;
       gap_ticks += count * step.excess;
       // As many as there would have been at the rate that the sensor truly has.
-      const double held = static_cast<double>(step.ticks) - step.excess;
-      const double samples = nominal_hz_ ? static_cast<double>(step.samples)
-                                         : static_cast<double>(before_last_) / static_cast<double>(blocks_ - 1);
-      if (held > 0) gap_samples += count * std::round(step.excess / held * samples);
+      gap_samples += count * std::round(step.missing * samples_of_one);
     }
-    q.jitter.back() += backwards_;
+    if (median > 0) q.jitter.back() += backwards_;
     q.missing = static_cast<std::uint64_t>(gap_samples);
     if (const double covered = span - gap_ticks / ticks_.hz(); covered > 0)
       q.true_hz = static_cast<double>(before_last_) / covered;
@@ -325,6 +327,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
     }
     timing.finish(quality);
     quality.duration_s = duration_of(sampled_time.blocks(), stream);
+    if (auto finished = sampled_time.finish(on_progress); !finished) return fail(finished);
     sampled = sampled_time.ranges();
     return quality;
   }
@@ -353,6 +356,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
     quality.values.push_back(std::visit([&](auto& of_value) { return of_value.finish(end); }, assessor));
   timing.finish(quality);
   quality.duration_s = duration_of(sampled_time.blocks(), stream);
+  if (auto finished = sampled_time.finish(on_progress); !finished) return fail(finished);
   sampled = sampled_time.ranges();
   return quality;
 }

@@ -1,12 +1,15 @@
 #include "sampled_time.hpp"
 
 #include <algorithm>
-#include <set>
 
 namespace sds {
 
 SampledTime::SampledTime(const Recording& recording, std::size_t stream, const GapRule* gaps)
-    : stream_(recording.streams()[stream]), gaps_(gaps), losses_(recording, stream) {
+    : recording_(recording),
+      index_(stream),
+      stream_(recording.streams()[stream]),
+      gaps_(gaps),
+      losses_(recording, stream) {
   nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
   if (nominal_ticks_ == 0) return;
   sample_bytes_ = stream_.metadata->sample_bytes;
@@ -20,7 +23,7 @@ void SampledTime::add(const BlockView& block) {
     if (block.tick >= previous_tick_) {
       const std::uint64_t step = block.tick - previous_tick_;
       steps_.add(step, blocks_.blocks, previous_samples_);
-      // The true rate is not far from the nominal one.
+      // The true rate is not far from the nominal one. What this misses, finish() looks for.
       const double least = 1.2 * nominal_ticks_ * static_cast<double>(previous_samples_) + 2;
       may_be_gap = gaps_ != nullptr ? gaps_->is_gap(step, previous_samples_)
                                     : nominal_ticks_ > 0 && static_cast<double>(step) > least;
@@ -32,13 +35,32 @@ void SampledTime::add(const BlockView& block) {
   previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
 }
 
-std::vector<SampledTime::Break> SampledTime::breaks() const {
-  std::set<std::pair<std::uint64_t, std::uint64_t>> gaps;
-  for (const auto& step : steps_.steps())
-    if (step.gap) gaps.emplace(step.ticks, step.samples);
-  std::vector<Break> all = breaks_;
-  std::erase_if(all, [&](const Break& b) { return !b.lost && !gaps.contains({b.to_tick - b.from_tick, b.samples}); });
-  return all;
+Expected<void> SampledTime::finish(const OnProgress& on_progress) {
+  if (gaps_ != nullptr) return {};
+  const auto is_gap = [rule = nominal_ticks_ > 0 ? GapRule::of(steps_) : GapRule()](const Break& b) {
+    return b.to_tick >= b.from_tick && rule.is_gap(b.to_tick - b.from_tick, b.samples);
+  };
+  const auto found = static_cast<std::uint64_t>(std::count_if(breaks_.begin(), breaks_.end(), is_gap));
+  std::erase_if(breaks_, [&](const Break& b) { return !b.lost && !is_gap(b); });
+  if (nominal_ticks_ == 0 || found >= steps_.gaps().count) return {};
+  // Where blocks differ in length, a gap behind a long one may be short beside it.
+  const GapRule rule = GapRule::of(steps_);
+  SampledTime again(recording_, index_, &rule);
+  if (auto read = again.read(on_progress); !read) return fail(read);
+  breaks_ = std::move(again.breaks_);
+  return {};
+}
+
+Expected<void> SampledTime::read(const OnProgress& on_progress) {
+  auto cursor = recording_.cursor(index_);
+  if (!cursor) return fail(cursor);
+  for (;;) {
+    auto block = (*cursor)->next();
+    if (!block) return fail(block);
+    if (!*block) return {};
+    add(**block);
+    if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
+  }
 }
 
 // When the samples in front of it end.
@@ -53,7 +75,7 @@ TimeRanges SampledTime::ranges() const {
   const Frequency ticks = stream_.tick_frequency();
   const std::uint64_t usual = steps_.median();
   std::vector<TimeSpan> missing;
-  for (const Break& b : breaks()) missing.push_back({end_before(b, usual), seconds(b.to_tick, ticks)});
+  for (const Break& b : breaks_) missing.push_back({end_before(b, usual), seconds(b.to_tick, ticks)});
   return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
 }
 
@@ -62,7 +84,7 @@ std::vector<Stretch> SampledTime::stretches() const {
   const Frequency ticks = stream_.tick_frequency();
   const std::uint64_t usual = steps_.median();
   std::vector<Stretch> all{{0, 0}};
-  for (const Break& b : breaks()) {
+  for (const Break& b : breaks_) {
     const double end = end_before(b, usual);
     all.back().end = b.to_tick >= b.from_tick ? std::min(end, seconds(b.to_tick, ticks)) : end;
     all.push_back({b.block, 0});
@@ -80,16 +102,10 @@ Expected<std::vector<Stretch>> stretches_of(const Recording& recording, std::siz
     if (!found) return fail(found);
     gaps = std::move(*found);
   }
-  auto cursor = recording.cursor(stream);
-  if (!cursor) return fail(cursor);
   SampledTime time(recording, stream, gaps ? &*gaps : nullptr);
-  for (;;) {
-    auto block = (*cursor)->next();
-    if (!block) return fail(block);
-    if (!*block) return time.stretches();
-    time.add(**block);
-    if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
-  }
+  if (auto read = time.read(on_progress); !read) return fail(read);
+  if (auto finished = time.finish(on_progress); !finished) return fail(finished);
+  return time.stretches();
 }
 
 }  // namespace sds

@@ -24,9 +24,14 @@ class SampledTime {
   /// in front of one lasts the usual step. It must outlive this.
   SampledTime(const Recording& recording, std::size_t stream, const GapRule* gaps = nullptr);
   void add(const BlockView& block);
-  /// After the last block: in seconds. Of streams without a sample frequency only losses are left out, but with `gaps`.
+  /// All blocks at once.
+  [[nodiscard]] Expected<void> read(const OnProgress& on_progress);
+  /// After the last block, before the two below: which breaks are gaps all blocks tell. Reads the stream again where
+  /// they tell of more than were noticed.
+  [[nodiscard]] Expected<void> finish(const OnProgress& on_progress);
+  /// After finish(): in seconds. Of streams without a sample frequency only losses are left out, but with `gaps`.
   [[nodiscard]] TimeRanges ranges() const;
-  /// After the last block: what gaps in time and losses part, also where the time goes on across a loss, or back.
+  /// After finish(): what gaps in time and losses part, also where the time goes on across a loss, or back.
   [[nodiscard]] std::vector<Stretch> stretches() const;
   /// Those so far.
   [[nodiscard]] const BlocksInTime& blocks() const { return blocks_; }
@@ -39,8 +44,9 @@ class SampledTime {
     std::uint64_t block;    // the one at to_tick
     bool lost;
   };
-  [[nodiscard]] std::vector<Break> breaks() const;
   [[nodiscard]] double end_before(const Break& at, std::uint64_t usual) const;
+  const Recording& recording_;
+  std::size_t index_;
   const StreamInfo& stream_;
   std::size_t sample_bytes_ = 0;
   double nominal_ticks_ = 0;  // of a sample; 0: no sample frequency
@@ -48,12 +54,12 @@ class SampledTime {
   StreamLosses losses_;
   BlocksInTime blocks_;
   StepCounter steps_;
-  std::vector<Break> breaks_;  // losses, and what may be a gap
+  std::vector<Break> breaks_;  // losses, and what may be a gap; after finish() what is one
   std::uint64_t previous_tick_ = 0;
   std::uint64_t previous_samples_ = 0;
 };
 
-/// All of a stream at once: reads it, twice where it has no sample frequency. Gaps part any stream.
+/// All of a stream at once: reads it, twice where one pass does not tell its gaps. Gaps part any stream.
 Expected<std::vector<Stretch>> stretches_of(const Recording& recording, std::size_t stream,
                                             const OnProgress& on_progress);
 

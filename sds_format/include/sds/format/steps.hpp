@@ -40,8 +40,12 @@ class DeviationFinder {
 
 /// Counts the steps from block to block of one stream, and tells which are gaps. A step is as long as the samples of
 /// the earlier block last, and what it is longer is its excess. A gap is an excess of more than half of the usual step,
-/// and more than two ticks, for that much is rounding of the device's clock. How long a sample lasts is the median of
-/// the steps' own ratios, each with the weight of its samples: the sensor's true rate, which gaps do not move. Of
+/// and more than two ticks, for that much is rounding of the device's clock. The usual step is the median. How long a
+/// sample lasts is the median of the steps' own ratios, each with the weight of its samples: the sensor's true rate,
+/// which gaps do not move. Where the usual step is below 100 ticks a single one tells little: it is the ticks of all
+/// steps that are no gaps by their samples, found in rounds that begin with the sample frequency. Where at least half
+/// of the steps are 0, and half of the blocks shorter than a tick by the sample frequency, blocks share ticks: the
+/// usual step is the median of the others, and a gap's excess is more than that and another half (or two ticks). Of
 /// streams without a sample frequency every block counts as one sample. Where there is one step only, nobody knows what
 /// is usual: it is judged by the nominal rate. Every command that speaks of gaps in time between blocks means these.
 class StepCounter {
@@ -51,7 +55,8 @@ class StepCounter {
     std::uint64_t samples = 0;  ///< of the earlier block
     std::uint64_t count = 0;    ///< how often it was seen
     std::uint64_t block = 0;    ///< where first: the number of the later block
-    double excess = 0;          ///< ticks
+    double excess = 0;          ///< ticks; above 0 of a gap
+    double missing = 0;         ///< of a gap: samples that would have lasted so long
     bool gap = false;
   };
   /// `nominal_ticks`: how long a sample lasts by the sample frequency; 0: there is none.
@@ -71,6 +76,20 @@ class StepCounter {
   [[nodiscard]] std::vector<Step> steps() const;
 
  private:
+  struct Rule {
+    double ticks_per_sample = 0;
+    double usual = 0;          // ticks of a step
+    bool share_ticks = false;  // most steps are 0, for blocks are shorter than a tick
+    [[nodiscard]] double excess(std::uint64_t ticks, std::uint64_t samples) const {
+      return static_cast<double>(ticks) - ticks_per_sample * static_cast<double>(samples);
+    }
+    [[nodiscard]] bool is_gap(std::uint64_t ticks, std::uint64_t samples) const;
+  };
+  [[nodiscard]] Rule rule() const;
+  // With the ticks of a sample that the steps have that are no gaps; 0: none.
+  [[nodiscard]] Rule fitted(Rule rule) const;
+  [[nodiscard]] double median_ratio() const;
+  [[nodiscard]] bool share_ticks() const;
   // Of the steps of at least so many ticks.
   [[nodiscard]] std::uint64_t median_from(std::uint64_t least) const;
   struct Key {
@@ -98,6 +117,8 @@ class GapRule {
   /// Reads the stream; `executor` decodes ahead.
   static Expected<GapRule> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
                               Executor* executor = nullptr);
+  /// All steps of a stream are known already.
+  static GapRule of(const StepCounter& steps);
   /// A step of so many ticks behind a block of so many samples (1, where the stream has no sample frequency).
   [[nodiscard]] bool is_gap(std::uint64_t ticks, std::uint64_t samples) const {
     return gaps_.contains({ticks, samples});
