@@ -112,6 +112,35 @@ class ExactValues(Case):
                 done = subprocess.run([SDS, "query", one, text, "--json"], capture_output=True, text=True)
                 self.assertEqual(json.loads(done.stdout)["samples"], sum(true(*row) for row in rows), (text, one))
 
+    def test_a_number_with_an_exponent_is_the_whole_number_that_it_is(self):
+        rows = [(2**53 - 1, 2**63 + 1), (2**53, 2**63), (2**53 + 1, 2**64 - 1)]
+        for one in self.recordings(rows, ("int64_t", "uint64_t")):
+            for text, found in (("a == 9.007199254740993e15", 1), ("a == 9.007199254740993E+15", 1), ("a == 9007199254740993e0", 1),
+                                ("a == 90071992547409930e-1", 1), ("a == 0.0009007199254740993e19", 1), ("a > 9.0071992547409925e15", 1),
+                                ("a < 9007199254740992e0", 1), ("b == 1.8446744073709551615e19", 1), ("b == 0.9223372036854775809e19", 1),
+                                ("b < 1e20", 3), ("a < 1e-300", 0), ("0 - a == -9.007199254740993e15", 1)):
+                self.assertEqual(self.said("query", one, text)["samples"], found, (text, one))
+
+    def test_edge_impulse_files_have_all_digits_and_give_them_back(self):
+        rows = [(-2**63, 2**64 - 1), (-2**53 - 1, 2**53 + 1), (7, 0), (2**63 - 1, 2**60 + 1)]
+        for one in self.recordings(rows):
+            run("export", "edge-impulse", one, "-o", self.path("a.json"), "-f")
+            with open(self.path("a.json")) as file:
+                self.assertEqual(json.load(file)["payload"]["values"], [list(row) for row in rows])
+            run("export", "edge-impulse", one, "--cbor", "-o", self.path("a.cbor"), "-f")
+            for kind in ("json", "cbor"):
+                run("import", "edge-impulse", self.path(f"a.{kind}"), "-o", self.path("back.sdsz"), "-f")
+                table = run("export", "csv", self.path("back.sdsz"))[0].splitlines()
+                self.assertEqual([tuple(map(int, row.split(",")[1:])) for row in table[1:]], rows, kind)
+
+    def test_sound_says_which_bit_fields_it_rounds(self):
+        # Of 2^58 + 1 and 5 a double holds 5; of 2^62 + 1 and 2^62 the second.
+        rows = [(2**58 + 1, 2**62 + 1), (5, 2**62)] * 100
+        for kinds in (("int64_t:60", "uint64_t:63"), ("int64_t", "uint64_t")):
+            one, _ = self.recordings(rows, kinds)
+            told = run("export", "wav", one, "-o", self.path("a.wav"), "-f")[1]
+            self.assertEqual(told.count("100 values"), 2, told)
+
 
 if __name__ == "__main__":
     main()

@@ -96,15 +96,13 @@ SampleForm form_of(const Metadata& metadata, bool physical) {
 std::uint64_t count_rounded(const Channel& channel, std::size_t element, const SampleRun& samples, std::size_t stride,
                             std::span<const double> values, bool doubles) {
   std::uint64_t rounded = 0;
-  const std::byte* p = samples.data + channel.byte_offset + element * size_of(channel.type);
-  for (std::size_t k = 0; k < samples.count; ++k, p += stride) {
+  const bool wide = need_all_digits(channel);
+  const std::byte* sample = samples.data;
+  for (std::size_t k = 0; k < samples.count; ++k, sample += stride) {
     const double value = doubles ? values[k] : static_cast<double>(static_cast<float>(values[k]));
-    bool same = value == values[k] || std::isnan(values[k]);
-    // What was a whole number of 64 bits is a double here already.
-    if (channel.type == ScalarType::i64 && channel.bits == 0)
-      same = value < 9223372036854775808.0 && static_cast<std::int64_t>(value) == load_le<std::int64_t>(p);
-    if (channel.type == ScalarType::u64 && channel.bits == 0)
-      same = value < 18446744073709551616.0 && static_cast<std::uint64_t>(value) == load_le<std::uint64_t>(p);
+    // A whole number of more than 53 bits is rounded to a double already.
+    const bool same = wide ? ExactNumber(value) == exact_value(channel, sample, element)
+                           : value == values[k] || std::isnan(values[k]);
     if (!same) ++rounded;
   }
   return rounded;

@@ -53,6 +53,17 @@ class Document {
       out_.append(number_.data(), write_number(number_.data(), value));
     }
   }
+  /// An integer of 64 bits.
+  void whole(WholeNumber value) {
+    separate();
+    const bool negative = value < 0;
+    if (cbor_) {
+      head(negative ? 1 : 0, static_cast<std::uint64_t>(negative ? -1 - value : value));
+    } else {
+      out_ += negative ? std::to_string(static_cast<std::int64_t>(value))
+                       : std::to_string(static_cast<std::uint64_t>(value));
+    }
+  }
   void line_break() {
     if (!cbor_) out_ += '\n';
   }
@@ -164,6 +175,8 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   document.key("values");
   document.begin_array();
   std::vector<std::vector<double>> columns(values.size());
+  std::vector<bool> wide;  // integers that doubles do not hold
+  for (const auto& ref : values) wide.push_back(need_all_digits(metadata.channels[ref.channel]));
   NotFinite not_finite;  // JSON has none, and the service takes none
   for (;;) {
     auto run = reader->next();
@@ -184,7 +197,14 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
     for (std::size_t k = 0; k < samples.count; ++k) {
       document.line_break();
       document.begin_array();
-      for (const auto& column : columns) document.number(column[k]);
+      for (std::size_t v = 0; v < values.size(); ++v) {
+        const Channel& channel = metadata.channels[values[v].channel];
+        if (wide[v]) {
+          document.whole(*whole_value(channel, samples.data + k * metadata.sample_bytes, values[v].element));
+        } else {
+          document.number(columns[v][k]);
+        }
+      }
       document.end_array();
       if (auto done = document.flush(false); !done) return fail(done);
     }

@@ -78,6 +78,28 @@ class ExactNumber {
 inline double rounded(double value) { return value; }
 inline double rounded(const ExactNumber& value) { return value.rounded(); }
 
+/// `text` without its exponent, of a number that is finite: its point is moved.
+inline std::string without_exponent(std::string_view text) {
+  const std::size_t e = text.find_first_of("eE");
+  if (e == std::string_view::npos) return std::string(text);
+  std::string_view exponent_text = text.substr(e + 1);
+  if (exponent_text.starts_with('+')) exponent_text.remove_prefix(1);
+  std::int64_t exponent = 0;
+  std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
+  std::string digits(text.substr(text.starts_with('-') ? 1 : 0, e - (text.starts_with('-') ? 1 : 0)));
+  std::size_t point = digits.find('.');
+  if (point == std::string::npos) {
+    point = digits.size();
+  } else {
+    digits.erase(point, 1);
+  }
+  const std::int64_t moved = static_cast<std::int64_t>(point) + exponent;
+  if (moved < 0) return "0";
+  if (static_cast<std::size_t>(moved) > digits.size()) digits.resize(static_cast<std::size_t>(moved), '0');
+  digits.insert(static_cast<std::size_t>(moved), 1, '.');
+  return text.starts_with('-') ? "-" + digits : digits;
+}
+
 /// The number that a text is. From 2^52 on, where doubles have no fractions, with all digits of an integer of 64 bits
 /// and what is behind its point; below as a double, which 0.7 is for everybody.
 inline std::optional<ExactNumber> exact_number(std::string_view text) {
@@ -87,11 +109,14 @@ inline std::optional<ExactNumber> exact_number(std::string_view text) {
   };
   double value = 0;
   if (!read(text, value)) return std::nullopt;
-  if (std::abs(value) < 0x1p52 || text.find_first_of("eE") != std::string_view::npos) return value;
-  const std::size_t point = text.find('.');
-  const std::string_view before = text.substr(0, point);
+  if (!(std::abs(value) >= 0x1p52 && std::abs(value) <= 0x1p64)) return value;
+  const std::string plain = without_exponent(text);
+  const std::string_view number = plain;
+  const std::size_t point = number.find('.');
+  const std::string_view before = number.substr(0, point);
   double fraction = 0;
-  if (point != std::string_view::npos && point + 1 < text.size() && !read(text.substr(point), fraction)) return value;
+  if (point != std::string_view::npos && point + 1 < number.size() && !read(number.substr(point), fraction))
+    return value;
   std::int64_t with_sign = 0;
   std::uint64_t without = 0;
   if (read(before, with_sign)) return ExactNumber(with_sign) + (with_sign < 0 ? -fraction : fraction);
