@@ -21,7 +21,8 @@ int32_t sds_biquad_q29(const sds_biquad_q29_t* b, sds_biquad_q29_state_t* s, int
   const int64_t sum = (int64_t)b->b0 * value + (int64_t)b->b1 * s->x1 + (int64_t)b->b2 * s->x2 -
                       (int64_t)b->a1 * s->y1 - (int64_t)b->a2 * s->y2 + s->rest;
   const int64_t one = (int64_t)1 << 29;
-  const int64_t whole = sum / one; /* towards 0; what is left is carried on */
+  int64_t whole = sum / one;
+  if (sum % one < 0) --whole; /* down: what is left, which is carried on, must not have the sign of the signal */
   s->rest = (int32_t)(sum - whole * one);
   s->x2 = s->x1;
   s->x1 = value;
@@ -85,6 +86,37 @@ uint32_t sds_butterworth(sds_pass_t pass, uint32_t order, double cutoff, double 
     sections[count++] = section;
   }
   return count;
+}
+
+double sds_filter_error(const sds_biquad_t* filter, const sds_biquad_t* other, uint32_t count) {
+  enum { steps = 600 };
+  double largest = 0, difference = 0;
+  for (int i = 0; i <= steps; ++i) {
+    const double phase = pi * pow(10, -6.0 * (steps - i) / steps);
+    double gain = 1, other_gain = 1;
+    for (uint32_t s = 0; s < count; ++s) {
+      gain *= sds_biquad_gain(&filter[s], phase);
+      other_gain *= sds_biquad_gain(&other[s], phase);
+    }
+    if (gain > largest) largest = gain;
+    if (!(fabs(gain - other_gain) <= difference)) difference = fabs(gain - other_gain);
+  }
+  return difference == 0 ? 0 : difference / largest;
+}
+
+/* The size of the impulse response of (1 - 1/z) / (1 + a1/z + a2/z^2): what is rounded is carried into the next sum. */
+double sds_biquad_q29_noise(const sds_biquad_q29_t* fixed) {
+  sds_biquad_t section;
+  sds_biquad_of_q29(fixed, &section);
+  if (!sds_biquad_is_stable(&section)) return INFINITY;
+  double size = 0, y1 = 0, y2 = 0;
+  for (uint32_t n = 0; n < 1u << 20; ++n) {
+    const double y = (n == 0 ? 1 : n == 1 ? -1 : 0) - section.a1 * y1 - section.a2 * y2;
+    size += fabs(y);
+    y2 = y1;
+    y1 = y;
+  }
+  return size;
 }
 
 int32_t sds_filter_is_exact(const sds_biquad_t* sections, uint32_t count, sds_pass_t pass, double cutoff, double rate) {

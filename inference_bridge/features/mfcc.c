@@ -14,6 +14,8 @@ static const char* problem_of(const sds_mfcc_config_t* c) {
   if (c->coefficients > c->mel.filters) return "there are no more coefficients than filters";
   if (c->normalise != 0 && c->normalise % 2 == 0) return "the frames to normalise by must be an odd number";
   const uint64_t frames = (c->samples - c->mel.frame_length) / c->frame_stride + 1;
+  if (frames * c->mel.fft_length > 4 * (uint64_t)most_features)
+    return "so many frames of so long a transform are too much for a window: 33554432 is the most for their product";
   const uint64_t features = frames * (c->coefficients != 0 ? c->coefficients : c->mel.filters);
   if (features > most_features) return "a window has no more than 8388608 features";
   if (features * c->normalise > 8 * (uint64_t)most_features)

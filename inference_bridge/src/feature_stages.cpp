@@ -16,6 +16,10 @@ namespace {
 
 tl::unexpected<Error> misfit(std::string message) { return fail(ErrorCode::bad_input, std::move(message)); }
 
+// What the rounding of whole numbers may do, in units of the last place; values of up to 16 bits get 8 more for it.
+constexpr double kMostNoise = 512;
+constexpr int kMoreBits = 8;
+
 // More columns are not told apart by name.
 constexpr std::size_t kMaxNamed = 1024;
 
@@ -222,7 +226,9 @@ class FilterStage final : public Stage {
     FrameType out = in;
     if (filter_.fixed) {
       if (auto bound = bind_fixed(); !bound) return fail(bound);
+      more_bits_ = size_of(in.type) <= 2 ? kMoreBits : 0;
       out.type = ScalarType::i32;
+      for (double& scale : out.scale) scale = std::ldexp(scale, -more_bits_);
     } else {
       out.type = ScalarType::f32;
       out.scale = {1.0};
@@ -279,21 +285,13 @@ class FilterStage final : public Stage {
     return {};
   }
 
-  // Coefficients are rounded, to doubles or whole numbers: a filter that is another one then is refused.
-  Expected<void> keep_designed(std::span<sds_biquad_t> sections, const Filter::Butterworth& wanted, double rate) {
+  // Coefficients are rounded to doubles: a filter that is another one then is refused.
+  Expected<void> keep_designed(std::span<const sds_biquad_t> sections, const Filter::Butterworth& wanted, double rate) {
     filter_.sections.insert(filter_.sections.end(), sections.begin(), sections.end());
-    bool holds = true;
-    for (auto& section : sections) {
-      sds_biquad_q29_t fixed{};
-      if (!filter_.fixed) continue;
-      holds = holds && sds_biquad_to_q29(&section, &fixed) == 0;
-      sds_biquad_of_q29(&fixed, &section);
-    }
-    if (holds && sds_filter_is_exact(sections.data(), static_cast<std::uint32_t>(sections.size()), wanted.pass,
-                                     wanted.cutoff, rate))
+    if (sds_filter_is_exact(sections.data(), static_cast<std::uint32_t>(sections.size()), wanted.pass, wanted.cutoff,
+                            rate) != 0)
       return {};
-    return misfit(fmt::format("a cutoff of {} Hz at {} Hz is beyond what {} hold", wanted.cutoff, rate,
-                              filter_.fixed ? "whole numbers ('arithmetic: fixed')" : "doubles"));
+    return misfit(fmt::format("a cutoff of {} Hz at {} Hz is beyond what doubles hold", wanted.cutoff, rate));
   }
 
   Expected<void> bind_fixed() {
@@ -302,21 +300,26 @@ class FilterStage final : public Stage {
                                 name_of(in_.type)));
     if (std::any_of(in_.offset.begin(), in_.offset.end(), [](double offset) { return offset != 0; }))
       return misfit("values with an offset are not filtered with 'arithmetic: fixed'");
+    std::vector<sds_biquad_t> rounded;
     for (const auto& section : filter_.sections) {
       sds_biquad_q29_t fixed{};
       if (sds_biquad_to_q29(&section, &fixed) != 0)
         return misfit("coefficients lie between -4 and 4 with 'arithmetic: fixed'");
-      sds_biquad_t rounded{};
-      sds_biquad_of_q29(&fixed, &rounded);
-      if (sds_biquad_is_stable(&rounded) == 0)
-        return misfit("a section is not stable any more with 'arithmetic: fixed'");
+      if (!(sds_biquad_q29_noise(&fixed) <= kMostNoise))
+        return misfit(
+            "with 'arithmetic: fixed' the rounding of values would be heard: the poles lie too close to the unit "
+            "circle");
       fixed_sections_.push_back(fixed);
+      sds_biquad_of_q29(&fixed, &rounded.emplace_back());
     }
+    if (!(sds_filter_error(filter_.sections.data(), rounded.data(), static_cast<std::uint32_t>(rounded.size())) <=
+          0.01))
+      return misfit("the coefficients of 'arithmetic: fixed' do not hold this filter: it would be another one");
     return {};
   }
 
   std::int32_t fixed(const std::byte* stored, std::size_t column) {
-    auto value = static_cast<std::int32_t>(load_value(in_.type, stored));
+    auto value = static_cast<std::int32_t>(load_value(in_.type, stored)) * (1 << more_bits_);
     for (std::size_t s = 0; s < fixed_sections_.size(); ++s)
       value = sds_biquad_q29(&fixed_sections_[s], &fixed_states_[column * fixed_sections_.size() + s], value);
     return value;
@@ -327,6 +330,7 @@ class FilterStage final : public Stage {
   std::vector<sds_biquad_state_t> states_;  // of each column, each section
   std::vector<sds_biquad_q29_t> fixed_sections_;
   std::vector<sds_biquad_q29_state_t> fixed_states_;
+  int more_bits_ = 0;  // of whole numbers
   Bytes filtered_;
 };
 

@@ -70,6 +70,13 @@ class Compare(Case):
         self.assertIn("1 value at 0.04 s", out)
         channel = json.loads(run(*done, "--tolerance", "7", "--json", expect=1)[0])["streams"][0]["channels"][0]
         self.assertEqual([s["from_tick"] for s in channel["stretches"]], [400])
+        # The first difference is at its sample's time.
+        channel = json.loads(run(*done, "--json", expect=1)[0])["streams"][0]["channels"][0]
+        self.assertEqual((channel["first"]["tick"], channel["first"]["sample"], channel["first"]["seconds"]), (0, 3, 0.03))
+        # Blocks that only one side has part what differs on either side of them: block 1 is missing, with samples 5 to 9.
+        self.write("R.0.sds", plain(*((50 * k, bytes(b[5 * k:5 * k + 5])) for k in range(12) if k != 1)))
+        channel = json.loads(run(*done, "--json", expect=1)[0])["streams"][0]["channels"][0]
+        self.assertEqual([(s["from_s"], s["to_s"]) for s in channel["stretches"]], [(0.03, 0.04), (0.12, 0.12), (0.4, 0.4)])
 
     def test_of_very_many_stretches_the_first_are_told(self):
         a, b = [0] * 6000, [1 if i % 20 == 0 else 0 for i in range(6000)]

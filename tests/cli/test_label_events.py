@@ -56,7 +56,7 @@ class LabelEvents(Case):
                     self.assertNotIn(name, report["classes"])
                     continue
                 said = report["classes"][name]
-                self.assertEqual((said["labels"], said["found"], said["right"]), (len(own), len(at), pairs), (seed, name))
+                self.assertEqual((said["labels"], said["events"], said["right"]), (len(own), len(at), pairs), (seed, name))
                 self.assertEqual(said["precision"], pairs / len(at) if at else None)
                 self.assertEqual(said["recall"], pairs / len(own) if own else None)
                 self.assertAlmostEqual(said["f1"], 2 * pairs / (len(at) + len(own)))
@@ -71,7 +71,7 @@ class LabelEvents(Case):
         events = label_file(1000, [("yes", 600, 601), ("yes", 4100, 4200), ("yes", 4101, 4102), ("maybe", 5000, 5001)])
         report = self.compare(labels, events, "--tolerance", "100ms")
         yes = report["classes"]["yes"]
-        self.assertEqual((yes["labels"], yes["found"], yes["right"]), (2, 3, 2))
+        self.assertEqual((yes["labels"], yes["events"], yes["right"]), (2, 3, 2))
         self.assertAlmostEqual(yes["mean_onset_s"], (-0.1 + 1.1) / 2)
         self.assertAlmostEqual(yes["largest_onset_s"], 1.1)
         self.assertEqual(report["missed"], [{"class": "no", "from_s": 5.0, "to_s": 6.0}])
@@ -94,7 +94,7 @@ class LabelEvents(Case):
         self.assertIn("no label is about the stream 'U'; there are: S, T",
                       run("label", "compare", a, b, "--events", "-s", "U", expect=2)[1])
         report = json.loads(run("label", "compare", a, b, "--events", "-s", "S", "--json")[0])
-        self.assertEqual((report["all"]["labels"], report["all"]["found"]), (1, 0))
+        self.assertEqual((report["all"]["labels"], report["all"]["events"]), (1, 0))
 
     def test_options_without_effect_are_errors(self):
         a = self.write("a.labels.yml", label_file(10, [("x", 1, 2)]))

@@ -36,7 +36,7 @@ class SuiteEvents(Case):
         test = self.results("a.sdsz", self.CASE)[0]
         self.assertEqual(test["status"], "passed")
         self.assertIn("2 of 2 labels are found, 0 of 2 events are wrong, with a tolerance of 100 ms", test["notes"])
-        self.assertEqual({name: (e["labels"], e["found"], e["right"]) for name, e in test["events"].items()},
+        self.assertEqual({name: (e["labels"], e["events"], e["right"]) for name, e in test["events"].items()},
                          {"yes": (1, 1, 1), "no": (1, 1, 1)})
         self.assertAlmostEqual(test["events"]["yes"]["onset_sum_s"], -0.05)
         self.assertAlmostEqual(test["events"]["no"]["largest_onset_s"], 0.1)
@@ -79,6 +79,11 @@ class SuiteEvents(Case):
         self.recording("a", [(1050, 1)], [("yes", 1000, 1400)])
         out, _ = self.judge("a.sdsz", [*self.CASE, 'limits: {recall: {"no": 0.5}}'], 1)
         self.assertIn("the limit of recall of no of the case c has no effect in any test", out)
+        for limits in ('{f1: {"no": 0.5}}', '{precision: {"no": 0.5}}'):
+            self.assertIn("has no effect in any test", self.judge("a.sdsz", [*self.CASE, f"limits: {limits}"], 1)[0])
+        self.recording("w", [(7050, 1)], [("yes", 1000, 1400)])
+        self.assertIn("the limit of onset-ms of the case c has no effect in any test",
+                      self.judge("w.sdsz", [*self.CASE, "limits: {onset-ms: 1, recall: 0}"], 1)[0])
         self.recording("b", [(1050, 2)], [("no", 1000, 1400)])
         self.judge("'[ab].sdsz'", [*self.CASE, 'limits: {recall: {"no": 0.5}}'])
         # Recordings in which nothing is to be found are judged by what is wrong.

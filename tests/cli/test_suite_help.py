@@ -61,6 +61,25 @@ class SuiteHelp(Case):
         self.assertEqual(run("test", self.suite("recordings: In.0.sds", "pipeline: p.yml", "expected: expected.sdsz",
                                                 "tolerance: {c: 1}"))[1], "")
 
+    def test_commands_of_several_tests_do_not_meet(self):
+        # Twice, and of two tests: each shows its own.
+        for name in ("In", "Few"):
+            run("pack", self.path("it's here", f"{name}.0.sds"), "-o", self.path("it's here", f"{name}.sdsz"))
+        self.write("it's here/f.yml", "pipeline:\n  name: Out\n  input: Few\n  stages:\n    - window: {length: 1}\n")
+        text = ("suite:\n  name: s\n  cases:\n    - {name: a, recordings: In.sdsz, pipeline: p.yml, expected: 'e-{recording}.sdsz'}\n"
+                "    - {name: b, recordings: Few.sdsz, pipeline: f.yml, expected: 'e-{recording}.sdsz'}\n")
+        suite = self.write("it's here/s.yml", text)
+        run("test", suite, "--update")
+        for name, other in (("In", bytes([9])), ("Few", bytes([8]))):
+            self.write(f"it's here/{name}.0.sds", plain(*((i, other + bytes([i])) for i in range(20))))
+            run("pack", self.path("it's here", f"{name}.0.sds"), "-o", self.path("it's here", f"{name}.sdsz"), "--force")
+        tests = json.loads(run("test", suite, "--json", expect=1)[0])["tests"]
+        commands = [n[len("again: "):] for t in tests for n in t["notes"] if n.startswith("again: ")]
+        self.assertEqual(len(commands), 4)
+        for _ in range(2):
+            done = [subprocess.run(["sh", "-c", f"{shlex.quote(SDS)} {c[4:]}"], cwd=self.folder.name, capture_output=True) for c in commands]
+            self.assertEqual([d.returncode for d in done], [0, 1, 0, 1])
+
     def test_a_library_with_inputs_outputs_and_a_configuration(self):
         suite = self.suite("recordings: In.0.sds", f"algorithm: {MOTION}", "in: In", "out: O:9", "input-buffer-bytes: 64",
                            "expected: none.sdsz")
@@ -101,6 +120,10 @@ class SuiteHelp(Case):
         run("test", suite, "--update")
         run("test", suite, "--keep", keep, "--force")
         self.assertFalse(os.path.exists(kept))
+        # What cannot be replaced is refused before anything goes.
+        self.write("it's here/In.0.sds", plain((0, b"ab")))
+        run("test", suite, "--keep", keep, expect=1)
+        self.assertIn("must name a folder", run("test", suite, "--keep", "", expect=2)[1])
 
     def test_the_page_draws_what_differs(self):
         suite = self.expect_other()

@@ -258,9 +258,32 @@ class Features(Case):
             self.assertAlmostEqual(got[0][-1] / 1000, 1 - left, delta=1e-4)
         constant(48000, 100000)
         got, _ = self.run_stages("C.0.sds", "filter: {lowpass: 20, arithmetic: fixed}")
-        self.assertAlmostEqual(got[0][-1], 1000, delta=10)
-        for options in ("lowpass: 1, arithmetic: fixed", "lowpass: 0.5, arithmetic: fixed", "lowpass: 1.0e-20", "highpass: 1.0e-30"):
-            self.assertIn("is beyond what", self.run_stages("C.0.sds", f"filter: {{{options}}}", expect=3))
+        self.assertAlmostEqual(got[0][-1] / 256, 1000, delta=10)
+        for options in ("lowpass: 1.0e-20", "highpass: 1.0e-30"):
+            self.assertIn("is beyond what doubles hold", self.run_stages("C.0.sds", f"filter: {{{options}}}", expect=3))
+        # SciPy's butter(8, 20, fs=48000, output="sos"), to six digits: all of its gain is in the first section.
+        sos = ("sections: [[2.916e-24, 5.832e-24, 2.916e-24, -1.994883, 0.994890], [1, 2, 1, -1.995628, 0.995635], "
+               "[1, 2, 1, -1.997086, 0.997093], [1, 2, 1, -1.998975, 0.998982]]")
+        for options in ("lowpass: 1", "lowpass: 0.5", "lowpass: 23970, order: 4", "lowpass: 23997, order: 8", "highpass: 23850, order: 8", sos):
+            self.assertIn("'arithmetic: fixed'", self.run_stages("C.0.sds", f"filter: {{{options}, arithmetic: fixed}}", expect=3), options)
+
+    def test_whole_numbers_are_near_doubles_wherever_they_are_taken(self):
+        values = self.rng.integers(-10000, 10000, 8000).astype("<i2")
+        self.write("C.0.sds", plain((0, values.tobytes())))
+        self.write("C.sds.yml", "sds:\n  name: C\n  frequency: 16000\n  content:\n    - {value: v, type: int16_t}\n")
+        taken = 0
+        for cutoff in (2, 10, 40, 200, 1000, 4000, 7000, 7600, 7900, 7990):
+            for options in (f"lowpass: {cutoff}, order: 1", f"lowpass: {cutoff}, order: 3", f"highpass: {cutoff}, order: 4",
+                            f"lowpass: {cutoff}, order: 8"):
+                try:
+                    got, _ = self.run_stages("C.0.sds", f"filter: {{{options}, arithmetic: fixed}}")
+                except AssertionError as refused:
+                    self.assertIn("arithmetic: fixed", str(refused))
+                    continue
+                expected, _ = self.run_stages("C.0.sds", f"filter: {{{options}}}")
+                taken += 1
+                np.testing.assert_allclose(got[0] / 256, expected[0], rtol=0, atol=3, err_msg=options)
+        self.assertGreater(taken, 15)
 
     def test_what_grows_without_end_fails(self):
         values = np.array([3e38, -3e38, 3e38, -3e38] + [1] * 16, "<f4")
@@ -300,14 +323,15 @@ class Features(Case):
         c = [round(x * 2 ** 29) for x in section]
         x1 = x2 = y1 = y2 = rest = 0
         exact = []
-        for x in map(int, raw):
+        for x in (256 * int(value) for value in raw):
             total = c[0] * x + c[1] * x1 + c[2] * x2 - c[3] * y1 - c[4] * y2 + rest
-            y = abs(total) // 2 ** 29 * (1 if total >= 0 else -1)
+            y = total // 2 ** 29
             rest = total - y * 2 ** 29
             x1, x2, y1, y2 = x, x1, y, y1
             exact.append(y)
         self.assertEqual(np.concatenate(got).astype(int).tolist(), exact)
-        np.testing.assert_allclose(exact, expected, rtol=0, atol=3)
+        np.testing.assert_allclose(np.array(exact) / 256, expected, rtol=0, atol=0.02)
+        self.assertIn(f"scale: {1 / 32768 / 256}", metadata)
 
     def test_a_filter_begins_anew_behind_what_is_no_number(self):
         values = np.arange(1, 31, dtype="<f4")
@@ -364,12 +388,15 @@ class Features(Case):
                 ("Mic.0.sds", [window, "mfe: {convention: edge-impulse, filters: 1, high: 0.01}"], "fewer filters or a longer"),
                 ("Mic.0.sds", ["window: {length: 900}", "mfcc: {convention: edge-impulse, filters: 40, coefficients: 40, normalise: 10001, "
                                "frame: {length: 4, stride: 1}}"], "not normalised by so many"),
+                ("Mic.0.sds", ["window: {length: 40000}", "mfe: {convention: tensorflow, filters: 1, fft: 32768, frame: {length: 32768, "
+                                "stride: 1}}"], "too much for a window"),
                 ("Mic.0.sds", [window, "fft: {length: 32768}", "smooth: {count: 100000}"], "more than 32 MiB"),
                 ("Mic.0.sds", ["filter: {lowpass: 8000}"], "half of the 16000 Hz"),
                 ("Mic.0.sds", ["filter: {}"], "needs 'highpass:', 'lowpass:' or 'sections:'"),
                 ("Mic.0.sds", ["filter: {lowpass: 100, sections: [[1, 0, 0, 0, 0]]}"], "sections"),
                 ("Mic.0.sds", ["filter: {sections: [[1, 0, 0, 0, 0]], order: 2}"], "order"),
                 ("Mic.0.sds", ["filter: {sections: [[4, 0, 0, 0, 0]], arithmetic: fixed}"], "between -4 and 4"),
+                ("Mic.0.sds", ["filter: {sections: [[1.0e-12, 0, 0, -1.9, 0.91]], arithmetic: fixed}"], "do not hold this filter"),
                 ("Imu.0.sds", ["filter: {lowpass: 10, arithmetic: fixed}"], "up to 24 bits"),
                 ("Imu.0.sds", [window, "features: [mean, media]"], "no feature 'media'; there is: mean, min"),
                 ("Imu.0.sds", [window, "features: [mean, mean]"], "twice"),

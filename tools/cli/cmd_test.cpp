@@ -298,9 +298,10 @@ Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>&
 // Outputs that an earlier run kept are of another day: with --force they go, also of tests that pass now.
 Expected<void> make_room_for_kept(const Options& o, const Suite& suite, const std::vector<std::size_t>& chosen) {
   if (o.keep.empty()) return {};
+  for (const std::size_t i : chosen)
+    if (auto ok = sds::refuse_existing(kept_outputs(suite.tests[i], o.keep), o.outputs.force); !ok) return ok;
   for (const std::size_t i : chosen) {
     const auto kept = kept_outputs(suite.tests[i], o.keep);
-    if (auto ok = sds::refuse_existing(kept, o.outputs.force); !ok) return ok;
     std::error_code error;
     if (std::filesystem::remove(kept, error); error)
       return fail(ErrorCode::io, fmt::format("cannot remove it: {}", error.message()), kept);
@@ -367,7 +368,7 @@ int run_suite(const Options& o) {
   const auto may_be_idle = [&](std::size_t i) {
     const TestSpec& test = suite->tests[i];
     return !test.job.may_be_idle.empty() || test.metadata_may_be_idle || !test.label.accepts.empty() ||
-           (test.events && test.limits.recall.any());
+           (test.events && test.limits.any_of_events());
   };
   if (o.update && are_all && std::any_of(chosen.begin(), chosen.end(), may_be_idle)) {
     // Settings without effect fail tests when all have run: then nothing must have been replaced.
@@ -431,6 +432,7 @@ void add_test(Command& app, Run& run) {
           "--keep", o->keep,
           "Keep what comes out of tests that fail, as DIR/<case>/<recording>.sdsz; with --force what an earlier "
           "run kept of the same tests goes")
+      ->check([](const std::string& name) { return name.empty() ? "must name a folder" : ""; })
       ->type_name("DIR");
   command->add_flag("--list", o->list, "List the tests and do not run them");
   add_outputs(*command, o->outputs);

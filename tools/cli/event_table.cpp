@@ -24,7 +24,7 @@ void print_score(const std::string& name, std::size_t width, const EventScore& s
 void print_event_scores(const std::map<std::string, EventScore>& by_class) {
   std::size_t width = 18;
   for (const auto& [name, score] : by_class) width = std::max(width, name.size() + 1);
-  fmt::print("{:<{}} {:>7} {:>7} {:>7} {:>10} {:>7} {:>7} {:>11} {:>10}\n", "class", width, "labels", "found", "right",
+  fmt::print("{:<{}} {:>7} {:>7} {:>7} {:>10} {:>7} {:>7} {:>11} {:>10}\n", "class", width, "labels", "events", "right",
              "precision", "recall", "F1", "mean onset", "largest");
   EventScore all;
   for (const auto& [name, score] : by_class) {

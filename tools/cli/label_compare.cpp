@@ -71,7 +71,7 @@ nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::js
 
 nlohmann::json to_json(const EventScore& score) {
   return {{"labels", score.labels},
-          {"found", score.found},
+          {"events", score.found},
           {"right", score.right},
           {"precision", number(score.precision())},
           {"recall", number(score.recall())},

@@ -24,7 +24,7 @@ void print_channel(const ChannelComparison& c) {
                c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", c.first->text_a(),
                c.first->text_b());
   constexpr std::size_t kMaxTold = 5;
-  if (c.stretch_count < 2) return;
+  if (c.stretch_count == 0 || (c.stretch_count == 1 && c.stretches[0].values == 1)) return;
   for (std::size_t i = 0; i < c.stretches.size() && i < kMaxTold; ++i) fmt::print("    {}\n", c.stretches[i].text());
   if (c.stretch_count > kMaxTold) fmt::print("    and {} more such stretches\n", grouped(c.stretch_count - kMaxTold));
 }

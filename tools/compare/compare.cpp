@@ -184,6 +184,9 @@ class ValueComparer {
     result_.agreeing += samples;
   }
 
+  /// Blocks are missing here: what differs on both sides of it are two stretches.
+  void break_stretches() { samples_ += kApart; }
+
   void note_mismatch(std::uint64_t tick) {
     ++result_.size_mismatches;
     if (!result_.first_size_mismatch) result_.first_size_mismatch = tick;
@@ -215,6 +218,7 @@ class ValueComparer {
                                         difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb))))
         continue;
       ++result.different;
+      if (a_.sample_frequency) where.seconds = seconds(where.tick, frequency_, where.sample, *a_.sample_frequency);
       note_stretch(pair, result, where, difference);
       if (result.first) continue;
       where.element = i;
@@ -227,12 +231,10 @@ class ValueComparer {
   }
 
   void note_stretch(ChannelPair& pair, ChannelComparison& result, const FirstDifference& where, double difference) {
-    constexpr std::uint64_t kApart = 10;  // samples
     const std::uint64_t sample = samples_ + where.sample;
     const bool goes_on = pair.last_different && sample - *pair.last_different < kApart;
     pair.last_different = sample;
-    const double time =
-        a_.sample_frequency ? seconds(where.tick, frequency_, where.sample, *a_.sample_frequency) : where.seconds;
+    const double time = where.seconds;
     if (!goes_on && ++result.stretch_count <= ChannelComparison::max_stretches)
       result.stretches.push_back({where.tick, where.tick, time, time, 0, 0});
     if (result.stretch_count > ChannelComparison::max_stretches) return;
@@ -267,6 +269,8 @@ class ValueComparer {
     ++result_.decisions;
     result_.agreeing += in_a.position == in_b.position ? 1 : 0;
   }
+
+  static constexpr std::uint64_t kApart = 10;  // samples from one stretch to the next
 
   const Metadata& a_;
   const Metadata& b_;
@@ -336,12 +340,14 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
                        : !b.has() ? std::strong_ordering::less
                                   : compare(a.instant(), b.instant());
     if (order == std::strong_ordering::less) {
+      values.break_stretches();
       if (result.only_a++ == 0) result.first_only_a = a.block().tick;
       unreported += a.block().data.size() + 8;
       if (auto ok = a.advance(); !ok) return fail(ok);
       continue;
     }
     if (order == std::strong_ordering::greater) {
+      values.break_stretches();
       if (result.only_b++ == 0) result.first_only_b = b.block().tick;
       if (auto ok = b.advance(); !ok) return fail(ok);
       continue;
@@ -371,8 +377,15 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
 
 }  // namespace
 
-std::string FirstDifference::text_a() const { return exact_a.empty() ? fmt::format("{}", a) : exact_a; }
-std::string FirstDifference::text_b() const { return exact_b.empty() ? fmt::format("{}", b) : exact_b; }
+namespace {
+
+// The sign of what is no number says nothing.
+std::string number_text(double value) { return std::isnan(value) ? "nan" : fmt::format("{}", value); }
+
+}  // namespace
+
+std::string FirstDifference::text_a() const { return exact_a.empty() ? number_text(a) : exact_a; }
+std::string FirstDifference::text_b() const { return exact_b.empty() ? number_text(b) : exact_b; }
 
 std::string DifferentStretch::text() const {
   const bool is_one = values == 1;

@@ -29,8 +29,8 @@ struct CompareOptions {
 };
 
 struct FirstDifference {
-  std::uint64_t tick = 0;
-  double seconds = 0;
+  std::uint64_t tick = 0;     ///< of the block
+  double seconds = 0;         ///< of the sample, where there is a `sample-frequency`; else of the block
   std::uint64_t sample = 0;   ///< within the block
   std::uint64_t element = 0;  ///< of the channel
   double a = 0;

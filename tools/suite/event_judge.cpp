@@ -133,6 +133,7 @@ class EventJudge {
     check("F1", f1, match, all, &EventScore::f1, [](const EventScore& s) {
       return fmt::format("{} of {} labels are found, {} of {} events are right", s.right, s.labels, s.right, s.found);
     });
+    if (limits.onset_ms) note_use("onset-ms", "", all.right > 0);
     if (limits.onset_ms && all.largest_onset_s * 1000 > *limits.onset_ms)
       fails(fmt::format("an event lies {} from its label's begin, more than the limit of {:.6g} ms",
                         human_seconds(all.largest_onset_s), *limits.onset_ms));
@@ -160,10 +161,16 @@ class EventJudge {
       fails(fmt::format("{}{} is {:.4g}, below the limit of {:.4g}: {}", of, what, value, least, counts(score)));
     if (std::isnan(value) && score.labels > 0)
       fails(fmt::format("{}{} is undefined: no event came, for {} labels", of, what, score.labels));
-    if (what == "recall")
-      (score.labels == 0 ? result_.idle : result_.useful)
-          .insert(
-              fmt::format("the limit of recall{} of the case {}", name.empty() ? "" : " of " + name, test_.case_name));
+    // Where no label and no event is, all is well; but a class must be there, and a recall must have labels, in some
+    // test.
+    if (what == "recall") note_use(what, name, score.labels > 0);
+    if (what != "recall" && !name.empty()) note_use(what, name, score.labels + score.found > 0);
+  }
+
+  void note_use(const std::string& what, const std::string& name, bool is_useful) {
+    (is_useful ? result_.useful : result_.idle)
+        .insert(
+            fmt::format("the limit of {}{} of the case {}", what, name.empty() ? "" : " of " + name, test_.case_name));
   }
 
   template <class Text>

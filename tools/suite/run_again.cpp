@@ -11,8 +11,6 @@ namespace sds {
 
 namespace {
 
-constexpr const char* kOutput = "again.sdsz";
-
 class CommandLine {
  public:
   explicit CommandLine(const std::string& command) : text_("sds " + command) {}
@@ -46,6 +44,11 @@ std::string option_of(AlgorithmSpec::Kind kind) {
   return "--algorithm";
 }
 
+// A path that begins with a dash would be taken for an option.
+std::string no_option(const std::filesystem::path& path) {
+  return path.string().starts_with('-') ? "./" + path.string() : path.string();
+}
+
 // "A=B", or "A" for one name on both sides (name_pairs()).
 std::string pair_text(const std::pair<std::string, std::string>& names) {
   const auto escaped = [](const std::string& name) {
@@ -69,7 +72,7 @@ std::vector<std::string> commands_to_run_again(const TestSpec& test, const std::
     return {};
   if (spec.configuration.starts_with('@')) return {};  // the option would read a file
   CommandLine replay("replay");
-  replay.add(test.recording.string());
+  replay.add(no_option(test.recording));
   if (test.metadata && !metadata_are_idle) replay.add("--yaml", test.metadata->string());
   replay.add(option_of(spec.kind), spec.kind == AlgorithmSpec::Kind::worker
                                        ? fmt::format("{}", fmt::join(spec.command, " "))
@@ -87,12 +90,14 @@ std::vector<std::string> commands_to_run_again(const TestSpec& test, const std::
   replay.add("--input-buffer", spec.input_buffer_bytes, 0);
   replay.add("--repeat", job.repeat, 1);
   if (job.check_reset) replay.add("--check-reset");
-  replay.add("-o", kOutput);
+  const std::string output = fmt::format("again-{}-{}.sdsz", test.case_name, test.recording.stem().string());
+  replay.add("-o", output);
+  replay.add("--force");  // of an earlier time
   std::vector<std::string> commands{replay.text()};
   if (test.expected.empty()) return commands;
   CommandLine compare("compare");
-  compare.add(test.expected.string());
-  compare.add(kOutput);
+  compare.add(no_option(test.expected));
+  compare.add(output);
   for (const auto& names : test.tolerances.streams) compare.add("--stream", pair_text(names));
   for (const auto& names : test.tolerances.channels) compare.add("--channel", pair_text(names));
   if (test.tolerances.absolute_all != 0) compare.add("--tolerance", fmt::format("{}", test.tolerances.absolute_all));

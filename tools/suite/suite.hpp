@@ -37,6 +37,7 @@ struct TestLimits {
   EventLimit f1;
   std::optional<double> onset_ms;  ///< most between a label's begin and the event that finds it
 
+  [[nodiscard]] bool any_of_events() const { return precision.any() || recall.any() || f1.any() || onset_ms; }
   [[nodiscard]] bool any() const { return accuracy || p50_us || p99_us || max_us || real_time || memory_mib; }
 };
 

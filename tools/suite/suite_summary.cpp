@@ -154,7 +154,7 @@ json events_json(const std::map<std::string, EventScore>& events) {
   json classes = json::object();
   for (const auto& [name, e] : events)
     classes[name] = {{"labels", e.labels},
-                     {"found", e.found},
+                     {"events", e.found},
                      {"right", e.right},
                      {"onset_sum_s", e.onset_sum_s},
                      {"largest_onset_s", e.largest_onset_s}};
@@ -164,7 +164,7 @@ json events_json(const std::map<std::string, EventScore>& events) {
 std::map<std::string, EventScore> events_of(const json& classes) {
   std::map<std::string, EventScore> events;
   for (const auto& [name, e] : classes.items())
-    events[name] = {e.at("labels"), e.at("found"), e.at("right"), e.at("onset_sum_s"), e.at("largest_onset_s")};
+    events[name] = {e.at("labels"), e.at("events"), e.at("right"), e.at("onset_sum_s"), e.at("largest_onset_s")};
   return events;
 }
 

@@ -134,6 +134,11 @@ int32_t sds_biquad_to_q29(const sds_biquad_t* section, sds_biquad_q29_t* fixed);
 /** What they are. */
 void sds_biquad_of_q29(const sds_biquad_q29_t* fixed, sds_biquad_t* section);
 
+/** How far the rounding of values can carry what comes out at most, in units of the last place. */
+double sds_biquad_q29_noise(const sds_biquad_q29_t* section);
+/** How far the gains of two filters of as many sections lie apart at most, as a share of the largest of the first. */
+double sds_filter_error(const sds_biquad_t* filter, const sds_biquad_t* other, uint32_t count);
+
 typedef enum { SDS_LOWPASS, SDS_HIGHPASS } sds_pass_t;
 enum { SDS_BUTTERWORTH_MAX = 8 };
 /** Butterworth's filter of an order of 1 to SDS_BUTTERWORTH_MAX by the bilinear transform: (order + 1) / 2 sections.
