@@ -23,14 +23,22 @@ std::string no_locks() { return may_be_recorded("its file system or system has n
 
 std::string unread(const Error& error) { return may_be_recorded("it cannot be read (" + error.message + ")"); }
 
-// Whether a section may stand in the first bytes: of what is plainly no recording, none does.
+// Whether a section may stand in the first bytes, so many that one of two sections of the largest size begins there: of
+// what is plainly no recording, none does.
 Expected<bool> begins_like_a_recording(const ByteSource& file) {
-  Bytes start(std::size_t{1} << 16);
-  auto got = file.read(0, start);
-  if (!got) return fail(got);
-  start.resize(*got);
-  return std::search(start.begin(), start.end(), SectionHeader::magic.begin(), SectionHeader::magic.end(),
-                     [](std::byte a, auto b) { return a == static_cast<std::byte>(b); }) != start.end();
+  constexpr std::uint64_t kLooked = std::uint64_t{128} << 20;
+  constexpr std::size_t kMark = SectionHeader::magic.size();
+  Bytes piece(std::size_t{1} << 20);
+  for (std::uint64_t at = 0; at < kLooked; at += piece.size() - kMark + 1) {
+    auto got = file.read(at, piece);
+    if (!got) return fail(got);
+    const auto end = piece.begin() + static_cast<std::ptrdiff_t>(*got);
+    if (std::search(piece.begin(), end, SectionHeader::magic.begin(), SectionHeader::magic.end(),
+                    [](std::byte a, auto b) { return a == static_cast<std::byte>(b); }) != end)
+      return true;
+    if (*got < piece.size()) break;
+  }
+  return false;
 }
 
 // The first section of a recording; bad input if it is damaged.
@@ -63,13 +71,14 @@ std::optional<std::string> why_packed_stays(const ByteSource& file, ByteSource::
 }  // namespace
 
 std::optional<std::string> why_not_replaced(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const auto kind = std::filesystem::weakly_canonical(path, ignored).extension();
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(path, error);
+  const auto kind = (error ? path : real).extension();  // what cannot be followed goes by its own name
   if (kind != ".sdsz" && kind != ".sds") return std::nullopt;
   const auto file = InputFile::open(path);
   if (!file) {
-    const int error = file.error().system_error;  // 0: no regular file
-    const bool is_none = error == 0 || error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO;
+    const int why = file.error().system_error;  // 0: no regular file
+    const bool is_none = why == 0 || why == ENOENT || why == ENOTDIR || why == ELOOP || why == ENXIO;
     return is_none ? std::nullopt : std::optional(unread(file.error()));
   }
   const auto in_use = (*file)->in_use();

@@ -61,7 +61,8 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
       logs.push_back(std::move(*log));
       continue;
     }
-    if (log.error().system_error != ENOENT) return fail(log);
+    const int why = log.error().system_error;
+    if (why != ENOENT && why != ENAMETOOLONG) return fail(log);  // so long a name no log has
   }
   return open(std::move(*file), logs, options);
 }

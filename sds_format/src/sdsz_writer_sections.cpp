@@ -183,14 +183,12 @@ void SdszWriter::State::wait_for_encoders() {
 }
 
 bool SdszWriter::State::leave_out_next_section() {
-  if (!failure || !is_disk_full(*failure) || jobs.empty() || jobs.front()->run.count() == 0) return false;
+  // What a log may hold, also of a write to it that failed half way, is for recover: it would go with the log.
+  if (wal || !failure || !is_disk_full(*failure) || jobs.empty() || jobs.front()->run.count() == 0) return false;
   const std::uint32_t id = jobs.front()->stream;
   OpenStream& stream = streams[id];
   const auto is_its = [&](const std::unique_ptr<SectionJob>& job) { return job->stream == id; };
-  const bool is_logged = stream.logged.blocks > 0 || std::any_of(jobs.begin(), jobs.end(), [&](const auto& job) {
-                           return is_its(job) && job->logged_blocks > 0;
-                         });
-  if (is_logged || stream.torn) return false;
+  if (stream.torn) return false;
   wait_for_encoders();
   const std::uint64_t blocks = stream.blocks() - stream.filed_blocks;
   for (const auto& job : jobs)

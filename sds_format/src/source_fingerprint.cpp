@@ -24,7 +24,10 @@ SourceFingerprint& SourceFingerprint::add_file(const std::filesystem::path& file
 
 Expected<void> SourceFingerprint::read_file(const std::filesystem::path& file) {
   auto opened = InputFile::open(file);
-  if (!opened) return opened.error().system_error == ENOENT ? Expected<void>{} : fail(opened);
+  if (!opened) {
+    const int why = opened.error().system_error;
+    return why == ENOENT || why == ENAMETOOLONG ? Expected<void>{} : fail(opened);
+  }
   const auto size = (*opened)->size();
   if (!size) return fail(size);
   append_le(added_, *size);

@@ -328,6 +328,38 @@ TEST(FullDisk, AStoppedRecordingIsClosedWithWhatFits) {
   EXPECT_EQ(recording->sdsz()->streams()[0].gaps.size(), 1u);
 }
 
+// What a log took before its write failed is readable, though nobody was told that it is there: it must not go with the
+// log.
+TEST(FullDisk, NothingIsLeftOutWhereThereIsALog) {
+  for (const std::int64_t room : {80'000, 320'000, 560'000}) {
+    const test::TempDir dir;
+    const auto path = dir / "a.sdsz";
+    DiskThatTakesBack disk;
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    auto writer = SdszWriter::create(path, {}, options);
+    ASSERT_TRUE(writer);
+    const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+    test::Random random(1);
+    std::vector<TestBlock> blocks;
+    for (std::uint32_t i = 0; i < 30; ++i) {
+      std::string data(20'000, ' ');
+      for (char& c : data) c = static_cast<char>(random.next());
+      blocks.push_back({i, std::move(data)});
+      ASSERT_TRUE(writer->append(id, i, as_bytes(blocks.back().data)));
+    }
+    disk.room = room;
+    ASSERT_FALSE(writer->flush());
+    const auto readable = test::read_blocks(path);
+    EXPECT_FALSE(readable.empty());
+    EXPECT_FALSE(writer->resume_with_what_fits());
+    EXPECT_EQ(test::read_blocks(path), readable);
+    writer = fail(ErrorCode::io, "given up");
+    EXPECT_EQ(test::read_blocks(path), readable);
+    EXPECT_TRUE(std::equal(readable.begin(), readable.end(), blocks.begin()));
+  }
+}
+
 TEST(FullDisk, ARecordingThatHasEverythingButItsEndIsNoRecordingWithoutLosses) {
   const auto blocks = numbered_blocks(30);
   const test::TempDir dir;

@@ -73,11 +73,10 @@ Expected<Opened> open(const Options& o, For purpose) {
     if (!locked) return fail(locked);
     lock.emplace(std::move(*locked));
   }
-  std::error_code ignored;
   Expected<LabelFile> file = LabelFile{};
   if (o.labels.empty()) {
     file = purpose == For::changing ? labels_beside(*recording) : labels_of(*recording);
-  } else if (purpose == For::reading || fs::exists(o.labels, ignored)) {
+  } else if (purpose == For::reading || may_exist(o.labels)) {
     file = LabelFile::load(o.labels);
   }
   if (!file) return fail(file);

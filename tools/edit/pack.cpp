@@ -162,8 +162,7 @@ struct FileLabels {
 };
 Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackReport& report, bool force) {
   std::vector<FileLabels> all;
-  std::error_code ignored;
-  if (!std::filesystem::exists(label_path(input.path()), ignored)) return all;
+  if (!may_exist(label_path(input.path()))) return all;
   for (std::size_t i = 1; i < report.files.size(); ++i) {
     if (class_in_label(input.streams()[i].description.label).empty()) continue;
     EditReport edit;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 #include <string_view>
+#include <system_error>
 #include <tuple>
 
 #include "sds/format/names.hpp"
@@ -273,6 +274,12 @@ std::filesystem::path label_path(const std::filesystem::path& recording) {
   return path;
 }
 
+bool may_exist(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto type = std::filesystem::status(path, error).type();
+  return type != std::filesystem::file_type::not_found && error != std::errc::filename_too_long;
+}
+
 bool can_have_labels(const std::filesystem::path& recording) {
   std::error_code ignored;
   const auto status = std::filesystem::status(recording, ignored);
@@ -281,8 +288,7 @@ bool can_have_labels(const std::filesystem::path& recording) {
 
 Expected<LabelFile> labels_beside(const Recording& recording) {
   const auto path = label_path(recording.path());
-  std::error_code ignored;
-  if (std::filesystem::exists(path, ignored)) return LabelFile::load(path);
+  if (may_exist(path)) return LabelFile::load(path);
   LabelFile file;
   if (!recording.streams().empty()) file.tick_frequency = recording.streams().front().tick_frequency();
   return file;

@@ -62,6 +62,8 @@ std::string no_such_class(const LabelFile& file, const std::string& name);
 
 /// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`.
 std::filesystem::path label_path(const std::filesystem::path& recording);
+/// False only of what is known not to exist: what cannot be looked at may.
+bool may_exist(const std::filesystem::path& path);
 /// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.
 bool can_have_labels(const std::filesystem::path& recording);
 

@@ -22,7 +22,7 @@ class LabelsAlong {
                        std::filesystem::weakly_canonical(labels.beside_.path(), ignored);
     if (auto ok = labels.refuse(); !ok) return fail(ok);
     labels.in_use_ = FileInUse(labels.from_);
-    if (labels.same_ || !std::filesystem::exists(labels.from_, ignored)) return labels;
+    if (labels.same_ || !may_exist(labels.from_)) return labels;
     auto text = read_small_file(labels.from_, LabelFile::max_bytes);
     if (!text) return fail(text);  // now, while no copy is made yet
     labels.text_ = std::move(*text);

@@ -44,10 +44,7 @@ Expected<LabelFile> classes_in_names(const Recording& recording, std::span<const
   return std::move(placed->file);
 }
 
-bool has_labels_beside(const std::filesystem::path& file) {
-  std::error_code ignored;
-  return std::filesystem::exists(label_path(file), ignored);
-}
+bool has_labels_beside(const std::filesystem::path& file) { return may_exist(label_path(file)); }
 
 // What is said of one plain file, in words of the recording that it is a stream of: what says no stream is about this
 // one, but of the first file about all.

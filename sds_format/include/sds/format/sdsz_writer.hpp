@@ -144,7 +144,7 @@ class SdszWriter {
   [[nodiscard]] Expected<void> resume();
   /// The same, for a recording that is going to be closed. Where a section of blocks has no room on the disk, it and
   /// all that came of its stream behind it are left out: taken_blocks() is less then, and of a stream that had ended a
-  /// gap says so. What the log has is never left out: then it fails as resume() does.
+  /// gap says so. Where there is a log nothing is left out: then it fails as resume() does.
   [[nodiscard]] Expected<void> resume_with_what_fits();
   /// False if no resume() will succeed.
   [[nodiscard]] bool can_resume() const;
