@@ -44,6 +44,33 @@ void keep_standard_streams() {
     if (::fcntl(stream, F_GETFD) < 0) (void)::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
+struct Commands {
+  std::vector<std::string> names;
+  void (*add)(sds::cli::Command&, sds::cli::Run&);
+};
+
+// In the order of the help. Where the first word names a command, the others are not described: describing all of them
+// takes longer than most of them run.
+void add_commands(sds::cli::Command& app, sds::cli::Run& run, const std::vector<std::string>& words) {
+  const std::vector<Commands> all{
+      {{"serve"}, sds::cli::add_serve},          {{"info"}, sds::cli::add_info},
+      {{"check"}, sds::cli::add_check},          {{"pack"}, sds::cli::add_pack},
+      {{"unpack"}, sds::cli::add_unpack},        {{"recover"}, sds::cli::add_recover},
+      {{"replay"}, sds::cli::add_replay},        {{"test"}, sds::cli::add_test},
+      {{"model"}, sds::cli::add_model},          {{"compare"}, sds::cli::add_compare},
+      {{"label"}, sds::cli::add_label},          {{"plot"}, sds::cli::add_plot},
+      {{"query", "stats"}, sds::cli::add_query}, {{"cut", "merge", "resample"}, sds::cli::add_edit},
+      {{"export"}, sds::cli::add_export},        {{"import"}, sds::cli::add_import},
+      {{"bench"}, sds::cli::add_bench}};
+  const auto is_named = [&](const Commands& commands) {
+    return !words.empty() &&
+           std::find(commands.names.begin(), commands.names.end(), words.front()) != commands.names.end();
+  };
+  const bool any_is_named = std::any_of(all.begin(), all.end(), is_named);
+  for (const auto& commands : all)
+    if (!any_is_named || is_named(commands)) commands.add(app, run);
+}
+
 int run_command(int argc, char** argv) {
   keep_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) fails the write: EFBIG
@@ -66,25 +93,9 @@ int run_command(int argc, char** argv) {
   sds::cli::set_help(app);
   sds::cli::Command commands(app);
   sds::cli::Run run;
-  sds::cli::add_serve(commands, run);
-  sds::cli::add_info(commands, run);
-  sds::cli::add_check(commands, run);
-  sds::cli::add_pack(commands, run);
-  sds::cli::add_unpack(commands, run);
-  sds::cli::add_recover(commands, run);
-  sds::cli::add_replay(commands, run);
-  sds::cli::add_test(commands, run);
-  sds::cli::add_model(commands, run);
-  sds::cli::add_compare(commands, run);
-  sds::cli::add_label(commands, run);
-  sds::cli::add_plot(commands, run);
-  sds::cli::add_query(commands, run);
-  sds::cli::add_edit(commands, run);
-  sds::cli::add_export(commands, run);
-  sds::cli::add_import(commands, run);
-  sds::cli::add_bench(commands, run);
-  sds::cli::take_values(app);
   const auto words = sds::cli::words_of(argc, argv);
+  add_commands(commands, run, words);
+  sds::cli::take_values(app);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
