@@ -116,9 +116,9 @@ TEST(PartialFile, LeavesAloneWhatMayBeBeingRecorded) {
   };
   std::string no_session = open;
   std::fill(no_session.begin(), no_session.begin() + SectionHeader::bytes, 'x');
-  for (const std::string& content : {open, damaged(20), damaged(SectionHeader::bytes + 1), damaged(0), no_session,
-                                     open.substr(0, SectionHeader::bytes - 1),
-                                     std::string(3'000'001, '\0') + open.substr(SectionHeader::bytes)}) {
+  for (const std::string& content :
+       {open, damaged(20), damaged(SectionHeader::bytes + 1), damaged(0), no_session,
+        open.substr(0, SectionHeader::bytes - 1), std::string(3'000'001, '\0') + open.substr(SectionHeader::bytes)}) {
     write_file(path, content);
     const auto made = make(path, "ours", IfExists::overwrite);
     ASSERT_FALSE(made);
