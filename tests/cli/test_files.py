@@ -344,6 +344,29 @@ class Files(Case):
             _, err = run("export", form, self.walk, "-o", "/dev/full", expect=4)
             self.assertIn("No space left on device", err)
 
+    def test_labels_that_cannot_be_looked_at_are_no_labels_that_are_not_there(self):
+        # A link that leads to itself: whether a file is there, nobody can say.
+        labels = self.path("walk.labels.yml")
+        os.symlink("walk.labels.yml", labels)
+        for command in (("label", "list", self.walk), ("label", "add", self.walk, "-c", "x", "--from", "0", "--to", "1"),
+                        ("query", self.walk, "x > 0", "--add-label", "x"), ("unpack", self.walk, "-d", self.path("plain")),
+                        *((*words, "-o", self.path("out.sdsz")) for words in (
+                            ("pack", self.walk), ("cut", self.walk, "--from", "0", "--to", "1"), ("recover", self.walk),
+                            ("resample", self.walk, "--rate", "50"), ("merge", self.walk, self.imu, "--no-align")))):
+            self.assertIn("walk.labels.yml", run(*command, expect=4)[1], command)
+            self.assertTrue(os.path.islink(labels))
+            self.assertFalse(os.path.exists(self.path("out.sdsz")))
+
+    def test_a_recording_of_the_longest_name_has_neither_log_nor_labels(self):
+        longest = self.path("n" * 250 + ".sdsz")
+        os.rename(self.walk, longest)
+        run("info", longest)
+        run("check", longest)
+        run("stats", longest)
+        run("label", "list", longest)
+        run("cut", longest, "--from", "0", "--to", "1", "-o", self.path("cut.sdsz"))
+
+
 
 class ManyLabels(Case):
     LABEL = "    - {class: %s, begin: %d, end: %d, from: %s, to: %s%s}\n"
@@ -395,28 +418,6 @@ class ManyLabels(Case):
         overlaps = by_line.replace("end: 40015, from: 40, to: 40.015", "end: 40025, from: 40, to: 40.025")
         self.write("t.labels.yml", overlaps)
         self.assertIn("label 2002, line 2006: c0 [40.02, 40.035) s overlaps label 2001, line 2005: c2 [40, 40.025) s", run("label", "check", recording, expect=1)[0])
-
-    def test_labels_that_cannot_be_looked_at_are_no_labels_that_are_not_there(self):
-        # A link that leads to itself: whether a file is there, nobody can say.
-        labels = self.path("walk.labels.yml")
-        os.symlink("walk.labels.yml", labels)
-        for command in (("label", "list", self.walk), ("label", "add", self.walk, "-c", "x", "--from", "0", "--to", "1"),
-                        ("query", self.walk, "x > 0", "--add-label", "x"), ("unpack", self.walk, "-d", self.path("plain")),
-                        *((*words, "-o", self.path("out.sdsz")) for words in (
-                            ("pack", self.walk), ("cut", self.walk, "--from", "0", "--to", "1"), ("recover", self.walk),
-                            ("resample", self.walk, "--rate", "50"), ("merge", self.walk, self.imu)))):
-            self.assertIn("walk.labels.yml", run(*command, expect=4)[1], command)
-            self.assertTrue(os.path.islink(labels))
-            self.assertFalse(os.path.exists(self.path("out.sdsz")))
-
-    def test_a_recording_of_the_longest_name_has_neither_log_nor_labels(self):
-        longest = self.path("n" * 250 + ".sdsz")
-        os.rename(self.walk, longest)
-        run("info", longest)
-        run("check", longest)
-        run("stats", longest)
-        run("label", "list", longest)
-        run("cut", longest, "--from", "0", "--to", "1", "-o", self.path("cut.sdsz"))
 
 
 if __name__ == "__main__":
