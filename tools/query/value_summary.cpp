@@ -278,6 +278,7 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
       auto reader = SampleReader::open(recording, index, options, on_progress);
       if (!reader) return fail(reader);
       std::vector<AnyReadValues> read;
+      read.reserve(values.size());
       for (const auto& ref : values) read.push_back(values_to_read(metadata.channels[ref.channel]));
       for (;;) {
         auto run = reader->next();

@@ -66,8 +66,10 @@ long double ClassScores::mean(const Sum& sum) const {
   if (!is_wide(channel)) return sum.physical / static_cast<double>(samples_);
   // In two parts: the sum may have more digits than any floating-point number.
   const auto count = static_cast<WholeNumber>(samples_);
-  const long double stored = static_cast<long double>(sum.whole / count) +
-                             static_cast<long double>(sum.whole % count) / static_cast<long double>(samples_);
+  const WholeNumber quotient = sum.whole / count;
+  const WholeNumber rest = sum.whole % count;
+  const long double stored =
+      static_cast<long double>(quotient) + static_cast<long double>(rest) / static_cast<long double>(samples_);
   return channel.is_raw() ? stored : static_cast<double>(stored) * channel.scale + channel.offset;
 }
 

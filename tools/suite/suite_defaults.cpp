@@ -69,7 +69,7 @@ SuiteDefaults::SuiteDefaults(const YAML::Node& defaults) : defaults_(defaults) {
     for (const auto& inner : item.second) {
       const std::string inner_key = yaml_string(inner.first, key);
       if (is_empty(inner.second)) refuse_empty(inner.first, inner_key);
-      all_.emplace(key + "." + inner_key, inner.second);
+      all_.emplace(fmt::format("{}.{}", key, inner_key), inner.second);
     }
   }
 }

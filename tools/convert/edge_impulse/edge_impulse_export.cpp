@@ -176,6 +176,7 @@ Expected<ExportReport> export_edge_impulse(const Recording& recording, std::size
   document.begin_array();
   std::vector<std::vector<double>> columns(values.size());
   std::vector<bool> wide;  // integers that doubles do not hold
+  wide.reserve(values.size());
   for (const auto& ref : values) wide.push_back(need_all_digits(metadata.channels[ref.channel]));
   NotFinite not_finite;  // JSON has none, and the service takes none
   for (;;) {
