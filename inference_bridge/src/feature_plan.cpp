@@ -12,7 +12,7 @@ namespace sds::pipeline {
 
 namespace {
 
-// One of these words, by its number; the first where the key is absent and `otherwise` allows it.
+// One of these words, by its number; the first where the key is absent and not needed.
 std::size_t choice(YamlMap& map, const std::string& key, const std::vector<std::string>& words, bool needed = false) {
   const YAML::Node node = needed ? map.need(key) : map.find(key);
   if (!node.IsDefined()) return 0;

@@ -24,8 +24,7 @@ constexpr int kMoreBits = 8;
 constexpr std::size_t kMaxNamed = 1024;
 
 double physical_of(const FrameType& type, ByteView data, std::size_t row, std::size_t column) {
-  const std::byte* stored = data.data() + row * type.row_bytes() + column * size_of(type.type);
-  return load_value(type.type, stored) * type.scale_of(column) + type.offset_of(column);
+  return physical_value(type, data.data() + row * type.row_bytes() + column * size_of(type.type), column);
 }
 
 // Rows a second.

@@ -60,7 +60,11 @@ std::strong_ordering compare_times(const FrameType& a, const RowTime& row_a, con
 
 /// A stored value as a number, before scale and offset. `p` has size_of(type) bytes.
 double load_value(ScalarType type, const std::byte* p);
-/// Same, of every type exactly.
+/// What a stored value means, by the scale and offset of its column.
+inline double physical_value(const FrameType& type, const std::byte* p, std::size_t column) {
+  return load_value(type.type, p) * type.scale_of(column) + type.offset_of(column);
+}
+/// Same as load_value(), of every type exactly.
 ExactNumber load_exact(ScalarType type, const std::byte* p);
 /// The nearest value that the type has: integers are rounded half away from zero and clipped; NaN becomes 0 there.
 void store_value(ScalarType type, double value, std::byte* p);

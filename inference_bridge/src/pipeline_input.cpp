@@ -202,8 +202,7 @@ void Alignment::append_row(std::size_t port, const std::byte* row, Bytes& to) co
   const std::size_t at = to.size();
   to.resize(at + type.columns * width);
   for (std::size_t c = 0; c < type.columns; ++c)
-    store_value(type_, load_value(type.type, row + c * size_of(type.type)) * type.scale_of(c) + type.offset_of(c),
-                to.data() + at + c * width);
+    store_value(type_, physical_value(type, row + c * size_of(type.type), c), to.data() + at + c * width);
 }
 
 }  // namespace sds::pipeline

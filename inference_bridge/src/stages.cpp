@@ -201,8 +201,7 @@ class ConvertStage final : public Stage {
     converted_.resize(count * to);
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t column = i % in_.columns;
-      const double physical =
-          load_value(in_.type, frame.data.data() + i * from) * in_.scale_of(column) + in_.offset_of(column);
+      const double physical = physical_value(in_, frame.data.data() + i * from, column);
       store_value(to_.type, stored(physical * to_.gain + to_.bias), converted_.data() + i * to);
     }
     return emit({frame.tick, converted_, frame.block, frame.times});
@@ -235,8 +234,7 @@ class ScoreStage : public Stage {
   }
   const std::vector<double>& scores(const Frame& frame) {
     const std::size_t width = size_of(in_.type);
-    for (std::size_t c = 0; c < in_.columns; ++c)
-      scores_[c] = load_value(in_.type, frame.data.data() + c * width) * in_.scale_of(c) + in_.offset_of(c);
+    for (std::size_t c = 0; c < in_.columns; ++c) scores_[c] = physical_value(in_, frame.data.data() + c * width, c);
     return scores_;
   }
   [[nodiscard]] StoredValue stored(const Frame& frame, std::size_t column) const {

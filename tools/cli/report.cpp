@@ -23,10 +23,10 @@ void print_channel(const ChannelComparison& c) {
                seconds_text(c.first->seconds), c.first->sample,
                c.first->element > 0 ? fmt::format(", element {}", c.first->element) : "", c.first->text_a(),
                c.first->text_b());
-  constexpr std::size_t kMaxTold = 5;
-  if (c.stretch_count == 0 || (c.stretch_count == 1 && c.stretches[0].values == 1)) return;
-  for (std::size_t i = 0; i < c.stretches.size() && i < kMaxTold; ++i) fmt::print("    {}\n", c.stretches[i].text());
-  if (c.stretch_count > kMaxTold) fmt::print("    and {} more such stretches\n", grouped(c.stretch_count - kMaxTold));
+  const auto told = c.told();
+  for (const auto& stretch : told) fmt::print("    {}\n", stretch.text());
+  if (!told.empty() && c.stretch_count > told.size())
+    fmt::print("    and {} more such stretches\n", grouped(c.stretch_count - told.size()));
 }
 
 nlohmann::json stretches_json(const ChannelComparison& c) {

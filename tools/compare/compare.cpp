@@ -138,8 +138,14 @@ std::vector<ChannelPair> pair_channels(const Metadata& a, const Metadata& b, con
 
 class ValueComparer {
  public:
-  ValueComparer(const Metadata& a, const Metadata& b, const CompareOptions& options, StreamComparison& result)
-      : a_(a), b_(b), result_(result), pairs_(pair_channels(a, b, options, result)), argmax_(options.argmax) {
+  ValueComparer(const Metadata& a, const Metadata& b, const CompareOptions& options, const Frequency& frequency,
+                StreamComparison& result)
+      : a_(a),
+        b_(b),
+        frequency_(frequency),
+        result_(result),
+        pairs_(pair_channels(a, b, options, result)),
+        argmax_(options.argmax) {
     for (auto& pair : pairs_) {
       result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}, 0, {}});
       auto found = options.absolute.find(pair.a->name);
@@ -156,16 +162,13 @@ class ValueComparer {
   /// True if equal bytes mean equal values.
   [[nodiscard]] bool same_layout() const { return same_; }
 
-  void compare(const BlockView& a, const BlockView& b, const Frequency& frequency) {
-    frequency_ = frequency;
-    const double time = seconds(a.tick, frequency);
+  void compare(const BlockView& a, const BlockView& b) {
     const std::size_t samples = a.data.size() / a_.sample_bytes;
     if (samples != b.data.size() / b_.sample_bytes) return note_mismatch(a.tick);
     for (std::size_t s = 0; s < samples; ++s) {
       const std::byte* in_a = a.data.data() + s * a_.sample_bytes;
       const std::byte* in_b = b.data.data() + s * b_.sample_bytes;
-      for (std::size_t c = 0; c < pairs_.size(); ++c)
-        compare_channel(c, in_a, in_b, {a.tick, time, s, 0, 0, 0, {}, {}});
+      for (std::size_t c = 0; c < pairs_.size(); ++c) compare_channel(c, in_a, in_b, {a.tick, 0, s, 0, 0, 0, {}, {}});
       if (argmax_) compare_leaders(in_a, in_b);
     }
     samples_ += samples;
@@ -218,9 +221,9 @@ class ValueComparer {
                                         difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb))))
         continue;
       ++result.different;
-      if (a_.sample_frequency) where.seconds = seconds(where.tick, frequency_, where.sample, *a_.sample_frequency);
       note_stretch(pair, result, where, difference);
       if (result.first) continue;
+      where.seconds = time_of(where);
       where.element = i;
       where.a = va;
       where.b = vb;
@@ -230,17 +233,21 @@ class ValueComparer {
     }
   }
 
+  [[nodiscard]] double time_of(const FirstDifference& where) const {
+    return a_.sample_frequency ? seconds(where.tick, frequency_, where.sample, *a_.sample_frequency)
+                               : seconds(where.tick, frequency_);
+  }
+
   void note_stretch(ChannelPair& pair, ChannelComparison& result, const FirstDifference& where, double difference) {
     const std::uint64_t sample = samples_ + where.sample;
     const bool goes_on = pair.last_different && sample - *pair.last_different < kApart;
     pair.last_different = sample;
-    const double time = where.seconds;
     if (!goes_on && ++result.stretch_count <= ChannelComparison::max_stretches)
-      result.stretches.push_back({where.tick, where.tick, time, time, 0, 0});
+      result.stretches.push_back({where.tick, where.tick, time_of(where), 0, 0, 0});
     if (result.stretch_count > ChannelComparison::max_stretches) return;
     DifferentStretch& stretch = result.stretches.back();
     stretch.to_tick = where.tick;
-    stretch.to_s = time;
+    stretch.to_s = time_of(where);
     ++stretch.values;
     stretch.max_difference = std::max(stretch.max_difference, difference);
   }
@@ -274,11 +281,11 @@ class ValueComparer {
 
   const Metadata& a_;
   const Metadata& b_;
+  Frequency frequency_;  // of the ticks
   StreamComparison& result_;
   std::vector<ChannelPair> pairs_;
   bool argmax_;
   bool same_ = true;
-  Frequency frequency_;
   std::uint64_t samples_ = 0;  // of the blocks so far
 };
 
@@ -331,7 +338,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
   CompareOptions stream_options = options;
   if (!sa.metadata && !sb.metadata) stream_options.absolute_all = stream_options.relative = 0;
-  ValueComparer values(metadata_a, metadata_b, stream_options, result);
+  ValueComparer values(metadata_a, metadata_b, stream_options, frequency, result);
   if (auto ok = a.advance(); !ok) return fail(ok);
   if (auto ok = b.advance(); !ok) return fail(ok);
   std::uint64_t unreported = 0;
@@ -362,7 +369,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
       ++result.identical;
       values.count_identical(a.block());
     } else {
-      values.compare(a.block(), b.block(), frequency);
+      values.compare(a.block(), b.block());
     }
     unreported += da.size() + 8;
     if (auto ok = a.advance(); !ok) return fail(ok);
@@ -386,6 +393,12 @@ std::string number_text(double value) { return std::isnan(value) ? "nan" : fmt::
 
 std::string FirstDifference::text_a() const { return exact_a.empty() ? number_text(a) : exact_a; }
 std::string FirstDifference::text_b() const { return exact_b.empty() ? number_text(b) : exact_b; }
+
+std::span<const DifferentStretch> ChannelComparison::told() const {
+  constexpr std::size_t kMaxTold = 5;
+  if (stretch_count == 1 && stretches[0].values == 1) return {};
+  return std::span(stretches).first(std::min(stretches.size(), kMaxTold));
+}
 
 std::string DifferentStretch::text() const {
   const bool is_one = values == 1;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,9 @@ struct ChannelComparison {
   std::optional<FirstDifference> first;
   std::uint64_t stretch_count = 0;
   std::vector<DifferentStretch> stretches;  ///< the first ones
+
+  /// The first five; none where `first` says it all.
+  [[nodiscard]] std::span<const DifferentStretch> told() const;
 };
 
 /// Something that a recording states to be missing: between two blocks, as far as there are any.

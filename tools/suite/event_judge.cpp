@@ -9,6 +9,7 @@
 
 #include "class_number.hpp"
 #include "duration_text.hpp"
+#include "judged_output.hpp"
 #include "label_file.hpp"
 
 namespace sds {
@@ -89,19 +90,12 @@ class EventJudge {
   Expected<void> read_events(const std::filesystem::path& path) {
     auto outputs = Recording::open(path);
     if (!outputs) return fail(outputs);
-    std::size_t index = 0;
-    if (!test_.label.output.empty()) {
-      auto found = outputs->find_stream(test_.label.output);
-      if (!found) return fail(found);
-      index = *found;
-    }
-    const StreamInfo& stream = outputs->streams()[index];
-    if (!stream.metadata)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("the output {} has no metadata: its values are no numbers of classes", stream.id));
+    const auto index = judged_output(*outputs, test_.label.output, "its values are no numbers of classes");
+    if (!index) return fail(index);
+    const StreamInfo& stream = outputs->streams()[*index];
     const auto channel = class_number_channel(*stream.metadata, "events:");
     if (!channel) return fail(channel);
-    auto cursor = outputs->cursor(index);
+    auto cursor = outputs->cursor(*index);
     if (!cursor) return fail(cursor);
     for (;;) {
       auto block = (*cursor)->next();

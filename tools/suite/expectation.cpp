@@ -14,8 +14,6 @@ namespace sds {
 
 namespace {
 
-constexpr std::size_t kMaxStretches = 5;  // told of a channel
-
 std::vector<std::string> differences(const RecordingComparison& comparison) {
   std::vector<std::string> texts;
   for (const auto& id : comparison.only_a)
@@ -47,10 +45,8 @@ std::vector<std::string> differences(const RecordingComparison& comparison) {
                       "expected, {} came",
                       s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
                       c.first->text_a(), c.first->text_b()));
-      if (c.stretch_count == 1 && c.stretches[0].values == 1) continue;
-      for (std::size_t i = 0; i < c.stretches.size() && i < kMaxStretches; ++i)
-        texts.push_back(fmt::format("{}.{}: {}", s.a, c.name, c.stretches[i].text()));
-      if (c.stretch_count > kMaxStretches)
+      for (const auto& stretch : c.told()) texts.push_back(fmt::format("{}.{}: {}", s.a, c.name, stretch.text()));
+      if (!c.told().empty() && c.stretch_count > c.told().size())
         texts.push_back(fmt::format("{}.{}: {} such stretches in all", s.a, c.name, c.stretch_count));
     }
   }

@@ -7,6 +7,7 @@
 
 #include "class_number.hpp"
 #include "class_scores.hpp"
+#include "judged_output.hpp"
 
 namespace sds {
 
@@ -25,17 +26,10 @@ class LabelJudge {
   Expected<void> judge(const std::filesystem::path& path) {
     auto outputs = Recording::open(path);
     if (!outputs) return fail(outputs);
-    std::size_t index = 0;
-    if (!rule_.output.empty()) {
-      auto found = outputs->find_stream(rule_.output);
-      if (!found) return fail(found);
-      index = *found;
-    }
-    const StreamInfo& stream = outputs->streams()[index];
-    if (!stream.metadata)
-      return fail(ErrorCode::bad_input,
-                  fmt::format("the output {} has no metadata: its values have no names", stream.id));
-    auto cursor = outputs->cursor(index);
+    const auto index = judged_output(*outputs, rule_.output, "its values have no names");
+    if (!index) return fail(index);
+    const StreamInfo& stream = outputs->streams()[*index];
+    auto cursor = outputs->cursor(*index);
     if (!cursor) return fail(cursor);
     auto done = rule_.decide == TestLabel::Decide::event ? decide_by_events(**cursor, *stream.metadata)
                                                          : decide_by_scores(**cursor, *stream.metadata);

@@ -1,7 +1,7 @@
 /**
  * Features of sensor and audio data, as the pipeline's stages fft, mfe, mfcc, filter and features compute them: plain
- * C99, single precision, no allocation, nothing but the C library's mathematics. What runs in `sds replay` runs on a
- * target. docs/features.md has the formulas.
+ * C99, no allocation, nothing but the C library's mathematics; in single precision, filters in double. What runs in
+ * `sds replay` runs on a target. docs/features.md has the formulas.
  *
  * Whoever calls gives the memory: `..._floats()` says how much, `..._init()` fills it with tables, and it must live as
  * long as what was made with it. What was made is not shared between threads.
