@@ -7,6 +7,10 @@ target_compile_options(sdskit_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 sees overlaps in std::string that are none (GCC bug 105329, 105651).
   target_compile_options(sdskit_options INTERFACE -Wno-restrict)
+  if(CMAKE_UNITY_BUILD)
+    # What is in the anonymous namespace of a joined source is no less its own.
+    target_compile_options(sdskit_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+  endif()
 endif()
 if(SDSKIT_WERROR)
   target_compile_options(sdskit_options INTERFACE -Werror)

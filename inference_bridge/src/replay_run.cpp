@@ -42,7 +42,6 @@ class Run {
       : recording_(recording), algorithm_(algorithm), outputs_(outputs), options_(options) {}
 
   Expected<RunReport> run() {
-    using Clock = std::chrono::steady_clock;
     Player::Options player_options;
     player_options.streams = options_.input_streams;
     player_options.speed = options_.speed;
@@ -54,7 +53,7 @@ class Run {
     for (const std::size_t stream : options_.input_streams) losses_.emplace_back(recording_, stream);
     breaks_ = options_.breaks;
     last_blocks_.resize(options_.input_streams.size());
-    const auto start = Clock::now();
+    const auto start = std::chrono::steady_clock::now();
     for (;;) {
       auto event = player->next();
       if (!event) return fail(event);
@@ -68,7 +67,7 @@ class Run {
     if (!ended_)
       if (auto noted = record_losses_at_end(); !noted) return fail(noted);
     report_.finished = !ended_;
-    report_.wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    report_.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     // How far the player had run ahead of a crash is a matter of chance.
     if (!ended_) report_.input_fingerprint = player->fingerprint();
     report_.output_fingerprint = output_fingerprint_.hex();

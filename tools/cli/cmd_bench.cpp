@@ -13,7 +13,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct BenchArguments {
   InputOptions input;
   unsigned max_mib = 64;
   int rounds = 3;
@@ -22,7 +22,7 @@ struct Options {
 
 const char* name_of(Level level) { return level == Level::store ? "store" : level == Level::fast ? "fast" : "dense"; }
 
-int run_bench(const Options& o) {
+int run_bench(const BenchArguments& o) {
   int exit_code = 0;
   nlohmann::json all = nlohmann::json::array();
   for (const auto& path : o.input.paths) {
@@ -69,7 +69,7 @@ int run_bench(const Options& o) {
 void add_bench(Command& app, Run& run) {
   auto* command =
       app.add_subcommand("bench", "Measure on your own recordings what the compression levels cost and give");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<BenchArguments>();
   o->input.add_to(*command, "Recordings, each by itself (.sds or .sdsz)", true);
   command->add_option("--max-mib", o->max_mib, "Use the first so many MiB of each recording")
       ->check(in_range(1, 4096))

@@ -16,7 +16,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct CheckArguments {
   InputOptions input;
   std::string tick_frequency;
   bool quality = false;
@@ -122,7 +122,7 @@ Expected<RecordingQuality> assess_one(const Recording& recording, const std::fil
   return assess(recording, progress.callback());
 }
 
-int run_check(const Options& o) {
+int run_check(const CheckArguments& o) {
   CheckOptions options;
   if (!o.tick_frequency.empty()) {
     auto frequency = Frequency::parse(o.tick_frequency);
@@ -211,7 +211,7 @@ int run_check(const Options& o) {
 
 void add_check(Command& app, Run& run) {
   auto* command = app.add_subcommand("check", "Check whether recordings are sound: structure, checksums, time, sizes");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CheckArguments>();
   o->input.add_to(*command, "Recordings to check, each by itself (.sds or .sdsz)", true);
   command->add_option("--tick-frequency", o->tick_frequency, "Tick frequency, instead of the metadata's (else 1000)")
       ->transform(takes_frequency())

@@ -14,7 +14,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct CompareArguments {
   std::vector<std::filesystem::path> paths;
   std::filesystem::path metadata;
   std::vector<std::string> tolerances;
@@ -25,7 +25,7 @@ struct Options {
   bool json = false;
 };
 
-Expected<CompareOptions> parse(const Options& o) {
+Expected<CompareOptions> parse(const CompareArguments& o) {
   CompareOptions options;
   options.relative = o.relative;
   options.argmax = o.argmax;
@@ -35,7 +35,7 @@ Expected<CompareOptions> parse(const Options& o) {
   return options;
 }
 
-int run_compare(const Options& o) {
+int run_compare(const CompareArguments& o) {
   auto options = parse(o);
   if (!options) return fail_with(options.error());
   Recording::Options open_options;
@@ -61,7 +61,7 @@ int run_compare(const Options& o) {
 
 void add_compare(Command& app, Run& run) {
   auto* command = app.add_subcommand("compare", "Compare two recordings value by value, aligned by tick");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CompareArguments>();
   command->add_option("recordings", o->paths, "A and B (.sds or .sdsz)")->required()->expected(2)->type_name("A B");
   command->add_option("-y,--yaml", o->metadata, "Metadata file for plain .sds input")->type_name("FILE");
   command

@@ -19,7 +19,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct EditArguments {
   InputOptions input;
   PartOptions part;
   std::filesystem::path output;
@@ -65,7 +65,7 @@ void print_clock(const MergedClock& clock, bool first) {
   fmt::print("  {}: {}; {}{}\n", clock.path.string(), moved, rate, done);
 }
 
-int print_report(const Expected<EditReport>& report, const Options& o) {
+int print_report(const Expected<EditReport>& report, const EditArguments& o) {
   if (!report) return fail_with(report.error());
   for (const auto& note : report->notes) warn(note);
   if (o.json) {
@@ -83,7 +83,7 @@ int print_report(const Expected<EditReport>& report, const Options& o) {
   return 0;
 }
 
-int run_cut(const Options& o) {
+int run_cut(const EditArguments& o) {
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   auto streams = choose_streams(*recording, o.streams);
@@ -108,7 +108,7 @@ int run_cut(const Options& o) {
   return print_report(report, o);
 }
 
-int run_merge(const Options& o) {
+int run_merge(const EditArguments& o) {
   std::vector<MergeInput> inputs;
   std::uint64_t bytes = 0;
   for (const auto& path : o.input.paths) {
@@ -129,7 +129,7 @@ int run_merge(const Options& o) {
   return exit_code;
 }
 
-int run_resample(const Options& o) {
+int run_resample(const EditArguments& o) {
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   auto rate = Frequency::parse(o.rate);
@@ -144,7 +144,7 @@ int run_resample(const Options& o) {
   return print_report(report, o);
 }
 
-void add_output(Command& command, Options& o) {
+void add_output(Command& command, EditArguments& o) {
   command.add_option("-o,--output", o.output, "The .sdsz to write")
       ->required()
       ->check(names_recording())
@@ -156,7 +156,7 @@ void add_output(Command& command, Options& o) {
 }  // namespace
 
 void add_edit(Command& app, Run& run) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EditArguments>();
   auto* cutter = app.add_subcommand("cut", "A part of a recording as a recording of its own, labels included");
   o->input.add_to(*cutter, "The recording (.sds files or one .sdsz)", true);
   o->part.add_to(*cutter);
@@ -169,7 +169,7 @@ void add_edit(Command& app, Run& run) {
       "Example: sds cut walk.sdsz --label shake -o shake.sdsz");
   cutter->callback([o, &run] { run = [o] { return run_cut(*o); }; });
 
-  auto m = std::make_shared<Options>();
+  auto m = std::make_shared<EditArguments>();
   auto* merger = app.add_subcommand("merge", "Several devices' recordings on one clock, in one recording");
   m->input.add_to(*merger, "The recordings; the first one's clock is kept", true);
   merger->add_flag("--no-align", m->no_align, "Keep all timeslots as they are, clock pairs or not");
@@ -182,7 +182,7 @@ void add_edit(Command& app, Run& run) {
       "recording's file name. Labels come along.");
   merger->callback([m, &run] { run = [m] { return run_merge(*m); }; });
 
-  auto r = std::make_shared<Options>();
+  auto r = std::make_shared<EditArguments>();
   auto* resampler = app.add_subcommand("resample", "A stream at another sample rate, as floats in physical units");
   r->input.add_to(*resampler, "The recording (.sds files or one .sdsz)", true);
   resampler->add_option("-s,--stream", r->streams, "The stream")->type_name("ID");

@@ -19,7 +19,7 @@ namespace {
 using Function = Expected<ImportReport> (*)(const std::filesystem::path&, const std::filesystem::path&,
                                             const ImportOptions&, const OnProgress&);
 
-struct Options {
+struct ImportArguments {
   std::filesystem::path input;
   std::filesystem::path output;
   ImportOptions import;
@@ -46,7 +46,7 @@ ImportColumn parse_column(const std::string& text, std::string& column) {
   return {rest.substr(0, colon), colon == std::string::npos ? "" : rest.substr(colon + 1)};
 }
 
-int run_import(Options o, Function function) {
+int run_import(ImportArguments o, Function function) {
   if (!o.map.empty()) {
     // What the command line says counts before what the file says.
     const ImportOptions given = o.import;
@@ -118,7 +118,7 @@ int run_import(Options o, Function function) {
 }
 
 Command* add_format(Command& importer, Run& run, const char* name, const char* description, const char* footer,
-                    const std::shared_ptr<Options>& o, Function function) {
+                    const std::shared_ptr<ImportArguments>& o, Function function) {
   auto* command = importer.add_subcommand(name, description);
   names_inputs(*command->add_option("input", o->input, "The file to read")->required());
   command->add_option("-o,--output", o->output, "The .sdsz to write")
@@ -132,7 +132,7 @@ Command* add_format(Command& importer, Run& run, const char* name, const char* d
   return command;
 }
 
-void add_numbers(Command& command, Options& o) {
+void add_numbers(Command& command, ImportArguments& o) {
   const std::map<std::string, ImportType> types{{"auto", ImportType::automatic}, {"int16", ImportType::i16},
                                                 {"int32", ImportType::i32},      {"int64", ImportType::i64},
                                                 {"uint64", ImportType::u64},     {"float", ImportType::f32},
@@ -159,7 +159,7 @@ void add_import(Command& app, Run& run) {
   auto* importer = app.add_subcommand("import", "Make recordings of other tools' files");
   importer->require_subcommand(1);
   importer->footer("docs/imports.md tells what each format brings along, and what is not kept.");
-  const auto options = [] { return std::make_shared<Options>(); };
+  const auto options = [] { return std::make_shared<ImportArguments>(); };
 
   auto o = options();
   auto* csv = add_format(*importer, run, "csv", "A table with a header",

@@ -23,7 +23,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct InfoArguments {
   InputOptions input;
   bool json = false;
 };
@@ -450,7 +450,7 @@ void print_text(const Recording& recording, const std::vector<StreamFacts>& fact
   for (std::size_t i = 0; i < facts.size(); ++i) print_stream(recording.streams()[i], facts[i]);
 }
 
-int run_info(const Options& o) {
+int run_info(const InfoArguments& o) {
   int exit_code = 0;
   nlohmann::json all = nlohmann::json::array();
   bool first = true;
@@ -479,7 +479,7 @@ int run_info(const Options& o) {
 
 void add_info(Command& app, Run& run) {
   auto* command = app.add_subcommand("info", "Show what is in recordings: streams, channels, rates, sizes, statistics");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<InfoArguments>();
   o->input.add_to(*command, "Recordings, each by itself (.sds or .sdsz)", true);
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer("Example: sds info walk.sdsz");

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct LabelArguments {
   InputOptions input;
   std::vector<fs::path> files;
   fs::path labels;  // instead of the file beside the recording
@@ -63,7 +63,7 @@ enum class For { reading, making, changing };
 
 // For changing: from here on until the end of Opened, nobody else changes them. For reading, a file that is named must
 // be there; others are made.
-Expected<Opened> open(const Options& o, For purpose) {
+Expected<Opened> open(const LabelArguments& o, For purpose) {
   auto recording = o.input.open();
   if (!recording) return fail(recording);
   const fs::path path = o.labels.empty() ? label_path(recording->path()) : o.labels;
@@ -86,7 +86,7 @@ Expected<Opened> open(const Options& o, For purpose) {
 }
 
 // What was done to the labels: in words, and as JSON.
-int report(const Options& o, const Opened& opened, const std::string& what, nlohmann::json done) {
+int report(const LabelArguments& o, const Opened& opened, const std::string& what, nlohmann::json done) {
   if (o.json) {
     done["file"] = opened.path.string();
     done["label_count"] = opened.file.labels.size();
@@ -98,7 +98,7 @@ int report(const Options& o, const Opened& opened, const std::string& what, nloh
   return 0;
 }
 
-int saved(const Options& o, const Opened& opened, const std::string& what, const nlohmann::json& done) {
+int saved(const LabelArguments& o, const Opened& opened, const std::string& what, const nlohmann::json& done) {
   if (auto written = opened.file.save(opened.path); !written) return fail_with(written.error());
   return report(o, opened, what, done);
 }
@@ -115,7 +115,7 @@ std::string row(const LabelFile& file, std::size_t i) {
                      extra);
 }
 
-int run_list(const Options& o) {
+int run_list(const LabelArguments& o) {
   auto opened = open(o, For::reading);
   if (!opened) return fail_with(opened.error());
   const LabelFile& file = opened->file;
@@ -190,7 +190,7 @@ void warn_of_problems(const Opened& opened) {
   if (shown > 5) warn(fmt::format("... and {} more (sds label check)", shown - 5));
 }
 
-int run_add(const Options& o) {
+int run_add(const LabelArguments& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   TimedLabel made;
@@ -221,7 +221,7 @@ int run_add(const Options& o) {
 }
 
 // The labels that --class and the numbers choose, by index.
-Expected<std::vector<std::size_t>> chosen(const Opened& opened, const Options& o) {
+Expected<std::vector<std::size_t>> chosen(const Opened& opened, const LabelArguments& o) {
   std::vector<std::size_t> indices;
   if (o.all && (!o.name.empty() || !o.numbers.empty()))
     return fail(ErrorCode::usage, "--all is every label, whatever its class and number: leave it or the others out");
@@ -250,7 +250,7 @@ Expected<std::vector<std::size_t>> chosen(const Opened& opened, const Options& o
   return indices;
 }
 
-int run_rm(const Options& o) {
+int run_rm(const LabelArguments& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   auto indices = chosen(*opened, o);
@@ -260,7 +260,7 @@ int run_rm(const Options& o) {
   return saved(o, *opened, fmt::format("removed {}", indices->size()), {{"removed", indices->size()}});
 }
 
-int run_rename(const Options& o) {
+int run_rename(const LabelArguments& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   std::size_t count = 0;
@@ -276,7 +276,7 @@ int run_rename(const Options& o) {
   return saved(o, *opened, fmt::format("renamed {} from {} to {}", count, o.name, o.new_name), {{"renamed", count}});
 }
 
-int run_move(const Options& o) {
+int run_move(const LabelArguments& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   auto indices = chosen(*opened, o);
@@ -315,7 +315,7 @@ int run_move(const Options& o) {
   return saved(o, *opened, fmt::format("moved {}", indices->size()), {{"moved", indices->size()}});
 }
 
-int run_merge(const Options& o) {
+int run_merge(const LabelArguments& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   const std::size_t before = opened->file.labels.size();
@@ -336,7 +336,7 @@ int run_merge(const Options& o) {
   return saved(o, *opened, fmt::format("added {}, joined {}", added, joined), {{"added", added}, {"joined", joined}});
 }
 
-int run_check(const Options& o) {
+int run_check(const LabelArguments& o) {
   int exit_code = 0;
   auto all = nlohmann::json::array();
   for (const auto& path : o.input.paths) {
@@ -363,12 +363,12 @@ int run_check(const Options& o) {
 }
 
 // The streams that an exchanged file is about: -s, or all.
-Expected<std::vector<std::size_t>> exchanged(const Opened& opened, const Options& o) {
+Expected<std::vector<std::size_t>> exchanged(const Opened& opened, const LabelArguments& o) {
   return choose_streams(opened.recording, o.stream.empty() ? std::vector<std::string>{} : std::vector{o.stream});
 }
 
 // Where other programs' times begin: at the first block of the stream with --normalize, else at the clock's zero.
-Expected<LabelOrigins> origins(const Opened& opened, const std::vector<std::size_t>& streams, const Options& o) {
+Expected<LabelOrigins> origins(const Opened& opened, const std::vector<std::size_t>& streams, const LabelArguments& o) {
   if (!o.normalize) return LabelOrigins();
   return LabelOrigins::first_blocks(opened.recording, streams);
 }
@@ -396,9 +396,9 @@ void warn_of_what_a_track_lacks(const LabelFile& file) {
     warn("tabs and ends of lines in classes are written as spaces: they would divide the lines of an Audacity track");
 }
 
-bool is_csv(const Options& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }
+bool is_csv(const LabelArguments& o) { return o.format.empty() ? o.file.extension() == ".csv" : o.format == "csv"; }
 
-int run_import(const Options& o) {
+int run_import(const LabelArguments& o) {
   auto opened = open(o, For::changing);
   if (!opened) return fail_with(opened.error());
   auto text = read_small_file(o.file, LabelFile::max_bytes);
@@ -437,7 +437,7 @@ int run_import(const Options& o) {
   return saved(o, *opened, fmt::format("imported {}", done->added), {{"imported", done->added}});
 }
 
-int run_export(const Options& o) {
+int run_export(const LabelArguments& o) {
   if (o.json && (o.file.empty() || o.file == "-"))
     return fail_with({ErrorCode::usage, "--json: standard output has the labels: say where they go with -o", {}, {}});
   auto opened = open(o, For::reading);
@@ -492,7 +492,7 @@ int run_export(const Options& o) {
   return 0;
 }
 
-int run_auto(const Options& o) {
+int run_auto(const LabelArguments& o) {
   if (o.activity.active.empty() && o.activity.silent.empty())
     return fail_with(
         {ErrorCode::usage, "--active and --silent are both empty: there is nothing to call a label", {}, {}});
@@ -547,7 +547,7 @@ int run_auto(const Options& o) {
                {{"made", done->placed}, {"added", done->added}});
 }
 
-void add_interval(Command& command, Options& o) {
+void add_interval(Command& command, LabelArguments& o) {
   command.add_option("--from", o.from, "Begin, of the recording's clock: 12.5 (seconds), 500ms, 1:02")
       ->transform(takes_time())
       ->type_name("TIME");
@@ -560,7 +560,8 @@ void add_interval(Command& command, Options& o) {
 
 // A subcommand with what all of them share.
 Command* add_command(Command& parent, Run& run, const char* name, const char* description,
-                     const std::shared_ptr<Options>& o, int (*function)(const Options&), bool many = false) {
+                     const std::shared_ptr<LabelArguments>& o, int (*function)(const LabelArguments&),
+                     bool many = false) {
   auto* command = parent.add_subcommand(name, description);
   o->input.add_to(*command, many ? "Recordings" : "The recording (a .sds file or one .sdsz)", many);
   command->add_option("--labels", o->labels, "The label file, instead of <recording>.labels.yml")->type_name("FILE");
@@ -575,7 +576,7 @@ void add_label(Command& app, Run& run) {
   auto* label = app.add_subcommand("label", "Say what happens when in a recording: <recording>.labels.yml");
   label->require_subcommand(1);
   label->footer("The file is described in docs/labels.md; it is text, made to be read, edited and kept in git.");
-  const auto options = [] { return std::make_shared<Options>(); };
+  const auto options = [] { return std::make_shared<LabelArguments>(); };
 
   auto o = options();
   auto* add = add_command(*label, run, "add", "Add a label", o, run_add);
@@ -648,7 +649,7 @@ void add_label(Command& app, Run& run) {
   compare->add_flag("--json", comparison->json, "Report as JSON");
   compare->callback([comparison, &run] { run = [comparison] { return run_label_compare(*comparison); }; });
 
-  const auto add_exchange = [](Command& command, Options& e) {
+  const auto add_exchange = [](Command& command, LabelArguments& e) {
     command.add_option("--format", e.format, "audacity (a label track) or csv; default by the file's name")
         ->check(one_of({"audacity", "csv"}));
     command.add_flag("--normalize", e.normalize, "The file's times count from the first block of the stream");

@@ -12,7 +12,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct ModelArguments {
   std::filesystem::path model;
   std::string engine;
   std::string npu;
@@ -38,7 +38,7 @@ void print_npu(const NpuEstimate& npu) {
   for (const auto& fallback : npu.fallbacks) fmt::print("             on the CPU: {}\n", fallback);
 }
 
-void print_text(const Options& o, const ModelInfo& info) {
+void print_text(const ModelArguments& o, const ModelInfo& info) {
   fmt::print("{}: {}\n", o.model.string(), human_bytes(info.model_bytes));
   fmt::print("engine     {}\n", info.engine);
   print_tensors("input    ", info.inputs);
@@ -86,7 +86,7 @@ nlohmann::json to_json(const ModelInfo& info) {
   return json;
 }
 
-int run_info(const Options& o) {
+int run_info(const ModelArguments& o) {
   ModelOptions options;
   options.model = o.model;
   options.engine = o.engine.empty() ? default_engine(o.model) : o.engine;
@@ -109,7 +109,7 @@ void add_model(Command& app, Run& run) {
   auto* command = app.add_subcommand("model", "Look at models");
   command->require_subcommand(1);
   auto* info = command->add_subcommand("info", "Inputs, outputs, quantisation, operators and memory of a model");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ModelArguments>();
   info->add_option("model", o->model, "The model (.tflite or .onnx)")->required()->type_name("FILE");
   info->add_option("--engine", o->engine, "tflm (default), litert, litert-ref or onnx")->type_name("ENGINE");
   info->add_option("--npu", o->npu, "Also estimate cycles and memory on this Arm NPU, for example ethos-u55-128")

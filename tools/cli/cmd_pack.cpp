@@ -14,7 +14,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct PackArguments {
   InputOptions input;
   std::filesystem::path output;
   unsigned level = 1;
@@ -24,7 +24,7 @@ struct Options {
   bool json = false;
 };
 
-int run_pack(const Options& o) {
+int run_pack(const PackArguments& o) {
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   PackOptions options;
@@ -58,7 +58,7 @@ int run_pack(const Options& o) {
 
 void add_pack(Command& app, Run& run) {
   auto* command = app.add_subcommand("pack", "Pack .sds files into one compressed .sdsz recording");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<PackArguments>();
   o->input.add_to(*command, "The .sds files to pack as the streams of one recording, or a .sdsz to repack", true);
   command->add_option("-o,--output", o->output, "The .sdsz to write")
       ->required()

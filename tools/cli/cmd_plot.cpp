@@ -15,7 +15,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct PlotArguments {
   InputOptions input;
   std::filesystem::path output;
   PlotOptions plot;
@@ -28,7 +28,7 @@ struct Options {
   bool json = false;
 };
 
-int run_plot(Options o) {
+int run_plot(PlotArguments o) {
   const std::string extension = o.output.extension().string();
   if (extension != ".png" && extension != ".svg" && extension != ".html")
     return fail_with({ErrorCode::usage, "the output is named .png, .svg or .html", o.output, {}});
@@ -77,7 +77,7 @@ int run_plot(Options o) {
 
 void add_plot(Command& app, Run& run) {
   auto* command = app.add_subcommand("plot", "Draw a recording: PNG, SVG, or a page to zoom into");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<PlotArguments>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
   command->add_option("-o,--output", o->output, "The picture: .png, .svg or .html")
       ->required()

@@ -21,7 +21,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct QueryArguments {
   InputOptions input;
   std::filesystem::path path;
   PartOptions part;
@@ -77,7 +77,8 @@ int when_never_true(const Recording& recording, const QueryResult& result, const
   return 1;
 }
 
-int print_rows(const Recording& recording, const QueryResult& result, const TimeRanges& within, const Options& o) {
+int print_rows(const Recording& recording, const QueryResult& result, const TimeRanges& within,
+               const QueryArguments& o) {
   std::string id = o.stream;
   if (id.empty()) {
     if (result.streams.size() != 1)
@@ -95,7 +96,7 @@ int print_rows(const Recording& recording, const QueryResult& result, const Time
   return report->rows > 0 ? 0 : when_never_true(recording, result, within);
 }
 
-int run_query(const Options& o) {
+int run_query(const QueryArguments& o) {
   if (o.rows && o.json) return fail_with({ErrorCode::usage, "--json and --rows: choose one of the two", {}, {}});
   auto recording = o.input.open_one(o.path);
   if (!recording) return fail_with(recording.error());
@@ -172,7 +173,7 @@ int run_query(const Options& o) {
   return exit_code;
 }
 
-int run_stats(const Options& o) {
+int run_stats(const QueryArguments& o) {
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   auto streams = choose_streams(*recording, o.streams);
@@ -268,7 +269,7 @@ int run_stats(const Options& o) {
 
 void add_query(Command& app, Run& run) {
   auto* command = app.add_subcommand("query", "Find when a condition on channels was true");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<QueryArguments>();
   command->add_option("recording", o->path, "The recording: a .sdsz file is searched by its statistics")->required();
   command->add_option("condition", o->condition, "Such as 'ax > 2 and Temperature.temperature < 30'")->required();
   command->add_option("-y,--yaml", o->input.metadata, "Metadata file for plain .sds input")->type_name("FILE");
@@ -298,7 +299,7 @@ void add_query(Command& app, Run& run) {
 
   auto* stats =
       app.add_subcommand("stats", "Count, extremes and mean of every channel, from the index where it has them");
-  auto s = std::make_shared<Options>();
+  auto s = std::make_shared<QueryArguments>();
   s->input.add_to(*stats, "The recording (.sds files or one .sdsz)", true);
   stats->add_option("-s,--stream", s->streams, "Only this stream. May be given several times")->type_name("ID");
   s->part.add_to(*stats);

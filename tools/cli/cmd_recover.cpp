@@ -15,7 +15,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct RecoverArguments {
   std::filesystem::path input;
   std::filesystem::path output;
   bool force = false;
@@ -73,7 +73,7 @@ nlohmann::json streams_json(const std::vector<RecoveredStream>& streams) {
   return list;
 }
 
-int run_recover(const Options& o) {
+int run_recover(const RecoverArguments& o) {
   if (auto ok = refuse_companion(o.input); !ok) return fail_with(ok.error());
   if (o.input.extension() == ".sds")
     return fail_with({ErrorCode::bad_input,
@@ -130,7 +130,7 @@ int run_recover(const Options& o) {
 void add_recover(Command& app, Run& run) {
   auto* command =
       app.add_subcommand("recover", "What can be had of a damaged or unfinished .sdsz, as a closed recording");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<RecoverArguments>();
   names_inputs(
       *command->add_option("recording", o->input, "The .sdsz; the log beside it is read, too. Neither is changed")
            ->required());

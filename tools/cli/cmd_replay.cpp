@@ -23,7 +23,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct ReplayArguments {
   InputOptions input;
   std::string algorithm;
   std::string model;
@@ -54,7 +54,8 @@ struct Options {
   bool json = false;
 };
 
-constexpr std::string Options::*kWhat[] = {&Options::algorithm, &Options::model, &Options::pipeline, &Options::worker};
+constexpr std::string ReplayArguments::*kWhat[] = {&ReplayArguments::algorithm, &ReplayArguments::model,
+                                                   &ReplayArguments::pipeline, &ReplayArguments::worker};
 
 Expected<double> parse_speed(const std::string& text) {
   double speed = 0;
@@ -88,7 +89,7 @@ bool is_library(const std::string& text) {
   return !text.empty() && parse_algorithm(text).kind == AlgorithmSpec::Kind::library;
 }
 
-Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
+Expected<AlgorithmSpec> make_spec(const ReplayArguments& o, const std::string& text) {
   AlgorithmSpec spec = parse_algorithm(text);
   if (!o.model.empty() && text == o.model) spec.kind = AlgorithmSpec::Kind::model;
   if (!o.pipeline.empty() && text == o.pipeline) spec.kind = AlgorithmSpec::Kind::pipeline;
@@ -126,7 +127,7 @@ Expected<AlgorithmSpec> make_spec(const Options& o, const std::string& text) {
   return spec;
 }
 
-Expected<ReplayJob> make_job(const Options& o, const std::string& algorithm) {
+Expected<ReplayJob> make_job(const ReplayArguments& o, const std::string& algorithm) {
   ReplayJob job;
   auto spec = make_spec(o, algorithm);
   if (!spec) return fail(spec);
@@ -185,7 +186,7 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
   return json;
 }
 
-int replay_one(const Options& o, const std::string& algorithm, const Recording& recording) {
+int replay_one(const ReplayArguments& o, const std::string& algorithm, const Recording& recording) {
   if (!o.out_metadata.empty() && o.output.empty())
     return fail_with({ErrorCode::usage, "--out-yaml has no effect without -o: no output is recorded", {}, {}});
   auto job = make_job(o, algorithm);
@@ -209,7 +210,7 @@ int replay_one(const Options& o, const std::string& algorithm, const Recording& 
   return result->ok() ? 0 : 1;
 }
 
-int replay_both(const Options& o, const Recording& recording) {
+int replay_both(const ReplayArguments& o, const Recording& recording) {
   const auto takes_engine = [](const std::string& text) {
     return parse_algorithm(text).engine.empty() && !is_library(text);
   };
@@ -273,7 +274,7 @@ int replay_both(const Options& o, const Recording& recording) {
   return ok && comparison->equal() ? 0 : 1;
 }
 
-int run_replay_command(const Options& o) {
+int run_replay_command(const ReplayArguments& o) {
   const auto given = std::count_if(std::begin(kWhat), std::end(kWhat), [&](auto what) { return !(o.*what).empty(); });
   if (given > 1 || (given == 1 && !o.a.empty()) || o.a.empty() != o.b.empty())
     return fail_with(
@@ -289,7 +290,7 @@ int run_replay_command(const Options& o) {
                     {}});
 }
 
-void add_what(Command& command, Options& o) {
+void add_what(Command& command, ReplayArguments& o) {
   const std::string group = "What runs (one of these, or --a and --b)";
   command
       .add_option(
@@ -323,7 +324,7 @@ void add_what(Command& command, Options& o) {
 
 void add_replay(Command& app, Run& run) {
   auto* command = app.add_subcommand("replay", "Replay a recording into an algorithm and record its outputs");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ReplayArguments>();
   o->input.add_to(*command, "The recording (.sds files or one .sdsz)", true);
   add_what(*command, *o);
   command

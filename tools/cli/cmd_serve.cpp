@@ -28,7 +28,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct ServeArguments {
   ServerOptions server;
   std::string interface;
   std::string format = "sdsz";
@@ -83,7 +83,7 @@ Expected<void> check_space(ServerOptions& options, bool given) {
   return {};
 }
 
-Durability durability_of(const Options& o) {
+Durability durability_of(const ServeArguments& o) {
   if (o.sync || o.durability == "power") return Durability::power;
   return o.durability == "none" ? Durability::none : Durability::process;
 }
@@ -232,7 +232,7 @@ void raise_descriptor_limit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int run_serve(const Options& o) {
+int run_serve(const ServeArguments& o) {
   raise_descriptor_limit();
   ServerOptions options = o.server;
   if (!o.interface.empty()) {
@@ -279,7 +279,7 @@ void add_serve(Command& app, Run& run) {
   auto* serve = app.add_subcommand("serve", "Record from devices, and play back to them, over the SDSIO protocol");
   serve->require_subcommand(1);
   auto* socket = serve->add_subcommand("socket", "SDSIO over TCP");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ServeArguments>();
   auto* address = socket->add_option("--ipaddr", o->server.address, "IPv4 address to listen on")
                       ->type_name("IP")
                       ->capture_default_str();

@@ -35,7 +35,7 @@ struct Outputs {
   bool json = false;
 };
 
-struct Options {
+struct TestArguments {
   std::filesystem::path suite;
   unsigned jobs = 0;
   std::string shard;
@@ -176,7 +176,7 @@ Expected<std::vector<TestResult>> read_results(const std::filesystem::path& path
 // Runs each test in a process of its own, `jobs` at a time: what one test does cannot reach another.
 class Runner {
  public:
-  Runner(const Options& options, const Suite& suite, std::vector<std::size_t> tests)
+  Runner(const TestArguments& options, const Suite& suite, std::vector<std::size_t> tests)
       : options_(options), suite_(suite), tests_(std::move(tests)), results_(tests_.size()) {}
 
   Expected<std::vector<TestResult>> run() {
@@ -247,7 +247,7 @@ class Runner {
     return result;
   }
 
-  const Options& options_;
+  const TestArguments& options_;
   const Suite& suite_;
   std::vector<std::size_t> tests_;
   std::vector<TestResult> results_;
@@ -296,7 +296,7 @@ Expected<void> refuse_shared(const Suite& suite, const std::vector<std::size_t>&
 }
 
 // Outputs that an earlier run kept are of another day: with --force they go, also of tests that pass now.
-Expected<void> make_room_for_kept(const Options& o, const Suite& suite, const std::vector<std::size_t>& chosen) {
+Expected<void> make_room_for_kept(const TestArguments& o, const Suite& suite, const std::vector<std::size_t>& chosen) {
   if (o.keep.empty()) return {};
   for (const std::size_t i : chosen)
     if (auto ok = sds::refuse_existing(kept_outputs(suite.tests[i], o.keep), o.outputs.force); !ok) return ok;
@@ -310,7 +310,7 @@ Expected<void> make_room_for_kept(const Options& o, const Suite& suite, const st
 }
 
 // The suite is read anew here: what its patterns find may be something else by now.
-TestResult run_child_test(const Options& o) {
+TestResult run_child_test(const TestArguments& o) {
   const auto suite = load_suite(o.suite);
   if (suite && suite->digest == o.run_digest)
     for (std::size_t i = 0; i < suite->tests.size(); ++i)
@@ -323,12 +323,12 @@ TestResult run_child_test(const Options& o) {
   return result;
 }
 
-int run_child(const Options& o) {
+int run_child(const TestArguments& o) {
   auto written = write_scratch_file(o.run_result, dump(results_to_json({run_child_test(o)})));
   return written ? 0 : fail_with(written.error());
 }
 
-int run_suite(const Options& o) {
+int run_suite(const TestArguments& o) {
   if (!o.run_result.empty()) return run_child(o);
   auto suite = load_suite(o.suite);
   if (!suite) return fail_with(suite.error());
@@ -372,7 +372,7 @@ int run_suite(const Options& o) {
   };
   if (o.update && are_all && std::any_of(chosen.begin(), chosen.end(), may_be_idle)) {
     // Settings without effect fail tests when all have run: then nothing must have been replaced.
-    Options first = o;
+    TestArguments first = o;
     first.update = false;
     first.keep.clear();
     auto looked = Runner(first, *suite, chosen).run();
@@ -419,7 +419,7 @@ void add_outputs(Command& command, Outputs& outputs) {
 
 void add_test(Command& app, Run& run) {
   auto* command = app.add_subcommand("test", "Run a suite of recordings, algorithms and expectations");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TestArguments>();
   names_inputs(*command->add_option("suite", o->suite, "The suite (docs/suites.md)")->type_name("FILE"));
   command->add_option("-j,--jobs", o->jobs, "Tests at the same time; 0: one for each core")
       ->check(in_range(0, 1024))

@@ -14,7 +14,7 @@ namespace sds::cli {
 
 namespace {
 
-struct Options {
+struct UnpackArguments {
   InputOptions input;
   std::filesystem::path directory = ".";
   unsigned threads = 0;
@@ -22,7 +22,7 @@ struct Options {
   bool json = false;
 };
 
-int run_unpack(const Options& o) {
+int run_unpack(const UnpackArguments& o) {
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
   Progress progress("unpacking", total_bytes(*recording));
@@ -53,7 +53,7 @@ int run_unpack(const Options& o) {
 
 void add_unpack(Command& app, Run& run) {
   auto* command = app.add_subcommand("unpack", "Unpack a .sdsz recording into plain .sds files and their metadata");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<UnpackArguments>();
   o->input.add_to(*command, "The .sdsz recording", false);
   command->add_option("-o,--output,-d,--directory", o->directory, "Where to; made if needed")
       ->check(names_new_folder())

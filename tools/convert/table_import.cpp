@@ -25,7 +25,7 @@ constexpr double kUtcFrom = 1e8;   // seconds: nobody's device runs for three ye
 constexpr double kRateOff = 0.02;  // a sensor's true rate is nearer to the nominal one
 constexpr double kBlockSeconds = 0.1;
 constexpr double kMostBlockSamples = 4096;
-constexpr double kRounding = 1e-6;  // of a tick: what computing with doubles adds
+constexpr double kTickRounding = 1e-6;  // of a tick: what computing with doubles adds
 
 // Whether it is the double of a decimal with at most six digits: the shortest text of the float next to it, for all
 // such decimals have different floats. A quotient of whole numbers is rounded as the decimal's text is.
@@ -160,12 +160,12 @@ double block_samples_of(double rate) { return std::clamp(std::round(kBlockSecond
 // whole ticks.
 bool blocks_keep_order(double rate, double tick_hz) {
   const double ticks = block_samples_of(rate) * tick_hz / rate;
-  return rate <= tick_hz || std::abs(ticks - std::round(ticks)) <= kRounding;
+  return rate <= tick_hz || std::abs(ticks - std::round(ticks)) <= kTickRounding;
 }
 
 // Whether several samples share a time that was rounded to units.
 bool share_times(const std::optional<Frequency>& rate, double unit_s) {
-  return rate && rate->hz() * unit_s > 1 + kRounding;
+  return rate && rate->hz() * unit_s > 1 + kTickRounding;
 }
 
 // Whether milliseconds are all that times need, with room for the rows of one time, one behind the other. `labelled`:
@@ -188,9 +188,9 @@ class BlockMaker {
              bool exact, bool labelled, bool contradicted, std::uint64_t longest_run)
       : writer_(writer), id_(id), metadata_(metadata), origin_(origin), exact_(exact) {
     const double tick_hz = metadata.tick_frequency.hz();
-    tolerance_s_ = (1 + kRounding) / tick_hz;
+    tolerance_s_ = (1 + kTickRounding) / tick_hz;
     unit_s_ = unit_s;
-    keeps_order_ = labelled && unit_s * tick_hz > 1 + kRounding;
+    keeps_order_ = labelled && unit_s * tick_hz > 1 + kTickRounding;
     if (!metadata.sample_frequency) return;
     const double rate = metadata.sample_frequency->hz();
     if (contradicted) unit_s = 0;
@@ -200,8 +200,8 @@ class BlockMaker {
     if (shared_) room_s_ = unit_s - std::min(static_cast<double>(longest_run) / tick_hz, 0.5 / rate);
     // A period of whole units was not rounded: what is a unit off there is late.
     const double units = unit_s > 0 ? 1 / (rate * unit_s) : 0;
-    if (std::abs(units - std::round(units)) > kRounding || shared_)
-      tolerance_s_ = std::max(tolerance_s_, unit_s * (1 + kRounding));
+    if (std::abs(units - std::round(units)) > kTickRounding || shared_)
+      tolerance_s_ = std::max(tolerance_s_, unit_s * (1 + kTickRounding));
   }
 
   Expected<void> add(double time, std::span<const ImportValue> values) {
@@ -295,14 +295,14 @@ class BlockMaker {
     const double period = metadata_.sample_frequency ? tick_hz / metadata_.sample_frequency->hz() : 0;
     const double last = begin_tick_ + static_cast<double>(samples_ - 1) * period;
     next_tick_ = std::round(begin * tick_hz);
-    if (keeps_order_ && !back && next_tick_ <= last + kRounding) {
-      const double behind = std::floor(last + kRounding) + 1;
+    if (keeps_order_ && !back && next_tick_ <= last + kTickRounding) {
+      const double behind = std::floor(last + kTickRounding) + 1;
       if (behind <= std::ceil((at + 2 * unit_s_) * tick_hz)) {
         next_tick_ = behind;
         begin = std::max(begin, behind / tick_hz);
       }
     }
-    same_time_ = !back && next_tick_ <= last + kRounding;
+    same_time_ = !back && next_tick_ <= last + kTickRounding;
     begin_s_ = begin;
   }
 

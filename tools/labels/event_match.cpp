@@ -9,25 +9,26 @@ namespace sds {
 
 namespace {
 
-__extension__ using Wide = __int128;
+__extension__ using Wider = __int128;
 
 constexpr std::int64_t kNanoseconds = 1'000'000'000;
 
 // Whether a + shift (ns) lies before b, at it, behind it.
 std::strong_ordering compare_shifted(const Instant& a, std::int64_t shift, const Instant& b) {
   const auto parts = [](const Instant& i) {  // whole seconds, and what is left times the frequency's numerator
-    const Wide scaled = static_cast<Wide>(i.tick) * i.frequency.denominator;
+    const Wider scaled = static_cast<Wider>(i.tick) * i.frequency.denominator;
     return std::pair{scaled / i.frequency.numerator, scaled % i.frequency.numerator};
   };
   auto [whole_a, rest_a] = parts(a);
   const auto [whole_b, rest_b] = parts(b);
-  Wide whole = whole_a - whole_b + shift / kNanoseconds;
+  Wider whole = whole_a - whole_b + shift / kNanoseconds;
   // The fractions are below a second each, and so are the shift's nanoseconds: three seconds decide.
-  if (whole > 3 || whole < -3) return whole <=> Wide{0};
-  const Wide na = a.frequency.numerator;
-  const Wide nb = b.frequency.numerator;
-  const Wide difference = (whole * na * nb + rest_a * nb - rest_b * na) * kNanoseconds + shift % kNanoseconds * na * nb;
-  return difference <=> Wide{0};
+  if (whole > 3 || whole < -3) return whole <=> Wider{0};
+  const Wider na = a.frequency.numerator;
+  const Wider nb = b.frequency.numerator;
+  const Wider difference =
+      (whole * na * nb + rest_a * nb - rest_b * na) * kNanoseconds + shift % kNanoseconds * na * nb;
+  return difference <=> Wider{0};
 }
 
 double seconds_from(const Instant& a, const Instant& b) {

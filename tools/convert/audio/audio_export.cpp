@@ -13,14 +13,11 @@
 #include "exports.hpp"
 #include "not_finite.hpp"
 #include "sds/format/partial_file.hpp"
+#include "sound_file_pointer.hpp"
 
 namespace sds {
 
 namespace {
-
-struct FileCloser {
-  void operator()(SNDFILE* file) const { sf_close(file); }
-};
 
 // A PartialFile as libsndfile wants a file: it comes back to its headers when it closes, and does not tell whether
 // that succeeded. The PartialFile knows, and keep() tells.
@@ -212,7 +209,7 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   info.format = container | subtype;
   SoundFile target(*file);
   SF_VIRTUAL_IO calls = target.calls();
-  std::unique_ptr<SNDFILE, FileCloser> sound(sf_open_virtual(&calls, SFM_WRITE, &info, &target));
+  SoundFilePointer sound(sf_open_virtual(&calls, SFM_WRITE, &info, &target));
   const auto problem = [&]() -> tl::unexpected<Error> {
     if (target.error()) return tl::unexpected<Error>(*target.error());
     return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);

@@ -17,10 +17,6 @@ namespace sds {
 
 namespace {
 
-struct FileCloser {
-  void operator()(SNDFILE* file) const { sf_close(file); }
-};
-
 // How a file's samples are best kept: as the integers that they are. Audio of 8 bits is unsigned in metadata.
 ScalarType type_of(int format) {
   switch (format & SF_FORMAT_SUBMASK) {
@@ -67,7 +63,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
                                     const ImportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
   SF_INFO info{};
-  const std::unique_ptr<SNDFILE, FileCloser> sound(sf_open(input.c_str(), SFM_READ, &info));
+  const SoundFilePointer sound(sf_open(input.c_str(), SFM_READ, &info));
   if (!sound) {
     std::error_code ignored;
     const bool there = std::filesystem::exists(input, ignored);
