@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/properties.hpp"
 #include "section_walker.hpp"
@@ -149,8 +150,13 @@ Expected<SectionTable> sections_from_index(const ByteSource& file, std::uint64_t
 
 Expected<bool> has_footer(const ByteSource& file, std::uint64_t file_bytes) {
   auto footer = read_footer(file, file_bytes);
-  if (!footer && footer.error().code == ErrorCode::io) return fail(footer);
-  return footer.has_value();
+  if (!footer) return if_damaged(footer, false);
+  // What is recorded may end like another recording.
+  const auto first = read_header(file, 0);
+  if (first) return first->recording == footer->entry.header.recording;
+  if (auto passed_on = if_damaged(first, true); !passed_on) return passed_on;
+  const auto indexed = sections_from_index(file, file_bytes);
+  return indexed ? Expected<bool>(true) : if_damaged(indexed, false);
 }
 
 Bytes encode_gap(const std::string& reason) {

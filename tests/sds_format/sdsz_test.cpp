@@ -455,6 +455,33 @@ TEST(SdszWriter, SaysWhereItCannotBeMarkedAsInUse) {
   }
 }
 
+// A device may send a recording, with its footer.
+TEST(SdszWriter, WhatIsRecordedAndEndsLikeARecordingIsNotReplaced) {
+  const test::TempDir dir;
+  Properties session;
+  session.set("id", "other");
+  ASSERT_TRUE(SdszWriter::create(dir / "other.sdsz", session, {})->close());
+  const std::string other = test::read_file(dir / "other.sdsz");
+  test::Random random(1);
+  std::string block(4096, ' ');  // of noise, which is stored as it is
+  for (char& c : block) c = static_cast<char>(random.next());
+  const NoLocks disk;
+  const auto path = dir / "a.sdsz";
+  auto writer = SdszWriter::create(path, {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  ASSERT_TRUE(writer->append(id, 1, as_bytes(block + other)));
+  ASSERT_TRUE(writer->seal(id));
+  ASSERT_TRUE(test::read_file(path).ends_with(other.substr(other.size() - 96)));
+  EXPECT_EQ(refuse_existing(path, true).error().code, ErrorCode::usage);
+  ASSERT_TRUE(writer->close());
+  EXPECT_TRUE(refuse_existing(path, true));
+  // Which is closed for sure, if its first section is damaged.
+  std::string damaged = test::read_file(path);
+  damaged[20] ^= 1;
+  test::write_file(path, damaged);
+  EXPECT_TRUE(refuse_existing(path, true));
+}
+
 TEST(SdszReader, SaysWhereNoLockTellsThatItMayStillGrow) {
   const test::TempDir dir;
   const NoLocks disk;
