@@ -79,10 +79,10 @@ TEST_P(LogLines, AFileThatCannotBeLockedIsToldOnce) {
 TEST_P(LogLines, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
   auto session = make_session();
   ASSERT_TRUE((*session)->open_stream(1, "A"));
-  // UTC is slow by 0.4 s in a second; it is set forward by an hour, and back by 5 s.
+  // UTC is slow by 10 ms in a second; it is set forward by an hour, and back by 5 s.
   const auto send = [&](std::uint64_t ms) {
     const std::uint64_t set_ms = 1'800'000'000'000 + (ms > 4000 ? 3'600'000 : 0) - (ms > 7000 ? 5000 : 0);
-    const Arrival when{(set_ms + ms * 6 / 10) * 1'000'000, (1 + ms) * 1'000'000, true};
+    const Arrival when{(set_ms + ms * 99 / 100) * 1'000'000, (1 + ms) * 1'000'000, true};
     ASSERT_TRUE((*session)->write(1, as_bytes(plain({{static_cast<std::uint32_t>(ms), "ab"}})), when));
   };
   for (std::uint64_t ms = 0; ms <= 10'000; ms += 1000) send(ms);
@@ -90,8 +90,23 @@ TEST_P(LogLines, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
   ASSERT_TRUE((*session)->finish());
   const std::string line =
       "time     walker: UTC went {} s against the monotonic clock: it was set, or this machine slept";
-  EXPECT_EQ(log_.lines("UTC"), (std::vector<std::string>{fmt::format(fmt::runtime(line), "+3599.600"),
-                                                         fmt::format(fmt::runtime(line), "-5.400")}));
+  EXPECT_EQ(log_.lines("UTC"), (std::vector<std::string>{fmt::format(fmt::runtime(line), "+3599.950"),
+                                                         fmt::format(fmt::runtime(line), "-5.030")}));
+}
+
+TEST_P(LogLines, SmallStepsOfUtcAreToldInSum) {
+  auto session = make_session();
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  for (std::uint64_t s = 0; s < 6; ++s) {
+    const Arrival when{(1'800'000'000'000 + 1000 * s + 400 * std::min<std::uint64_t>(s, 3)) * 1'000'000,
+                       (1 + s) * 1'000'000'000, true};
+    ASSERT_TRUE((*session)->write(1, as_bytes(plain({{static_cast<std::uint32_t>(s), "ab"}})), when));
+  }
+  ASSERT_TRUE((*session)->close_stream(1, ""));
+  ASSERT_TRUE((*session)->finish());
+  EXPECT_EQ(log_.lines("UTC"),
+            std::vector<std::string>{
+                "time     walker: UTC went +0.800 s against the monotonic clock: it was set, or this machine slept"});
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LogLines, ::testing::Bool(),

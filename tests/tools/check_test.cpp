@@ -180,8 +180,8 @@ TEST_F(CheckTest, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
     const auto id = *writer->add_stream({name, "0", false, "", "", ""});
     for (std::uint64_t i = 0; i < 5; ++i) {
       ASSERT_TRUE(writer->append(id, static_cast<std::uint32_t>(10'000 * i), as_bytes("x")));
-      // UTC is slow by 0.4 s in 10 s, and set by an hour between 20 and 30 s.
-      const std::uint64_t utc = 1'800'000'000 * second + i * 96 * second / 10 + (i > 2 ? 3600 * second : 0);
+      // UTC is slow by 10 ms in 10 s, and set by an hour between 20 and 30 s.
+      const std::uint64_t utc = 1'800'000'000 * second + i * 999 * second / 100 + (i > 2 ? 3600 * second : 0);
       ASSERT_TRUE(writer->add_clock(id, {10'000 * i, utc, (1 + 10 * i) * second}));
     }
   }
@@ -189,8 +189,26 @@ TEST_F(CheckTest, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
   const auto result = run(dir_ / "a.sdsz");
   EXPECT_TRUE(result.sound());
   EXPECT_EQ(result.notes, std::vector<std::string>{
-                              "UTC went +3599.600 s against the monotonic clock between 20.000 s and 30.000 s: it "
+                              "UTC went +3599.970 s against the monotonic clock between 20.000 s and 30.000 s: it "
                               "was set, or the server's machine slept"});
+}
+
+TEST_F(CheckTest, SmallStepsOfUtcAreToldInSum) {
+  constexpr std::uint64_t second = 1'000'000'000;
+  auto writer = SdszWriter::create(dir_ / "a.sdsz", {}, {});
+  const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    ASSERT_TRUE(writer->append(id, static_cast<std::uint32_t>(10'000 * i), as_bytes("x")));
+    const std::uint64_t set = 3 * std::min<std::uint64_t>(i, 4) * second / 10;  // 0.3 s four times
+    ASSERT_TRUE(writer->add_clock(id, {10'000 * i, (1'800'000'000 + 10 * i) * second + set, (1 + 10 * i) * second}));
+  }
+  ASSERT_TRUE(writer->close());
+  const std::string text =
+      "UTC went +0.600 s against the monotonic clock between {}.000 s and {}.000 s: it was set, or the server's "
+      "machine "
+      "slept";
+  EXPECT_EQ(run(dir_ / "a.sdsz").notes, (std::vector<std::string>{fmt::format(fmt::runtime(text), 0, 20),
+                                                                  fmt::format(fmt::runtime(text), 20, 40)}));
 }
 
 // Streams with clock pairs at some seconds. UTC is set by 10 s, and once more by 10 s.

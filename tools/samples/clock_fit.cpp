@@ -307,7 +307,7 @@ std::vector<UtcStep> steps_of(std::vector<TimedPair> pairs) {
                         1e-9 * static_cast<double>(pair.monotonic_ns - at.monotonic_ns);
     if (const auto step_ns = utc.step(pair.utc_ns, pair.monotonic_ns))
       steps.push_back({1e-9 * static_cast<double>(*step_ns), before_s, at_s});
-    before_s = at_s;
+    if (utc.is_steady()) before_s = at_s;
   }
   return steps;
 }
