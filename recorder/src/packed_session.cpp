@@ -183,28 +183,10 @@ class PackedSession final : public SessionWriter {
     closed_.push_back({found->second.name, found->second.id, found->second.came.blocks(),
                        found->second.tail_bytes + found->second.parser.rest_bytes()});
     auto node = streams_.extract(found);
-    PackedStream& stream = node.mapped();
-    std::string loss = reason;
-    const auto refused = stream.came.blocks() - writer_->taken_blocks(stream.id);
-    closed_.back().refused_blocks = refused;
-    if (refused > 0)
-      loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
-    if (stream.tail_only) loss += (loss.empty() ? "" : "; ") + std::string("a block of an absurd size was announced");
-    if (stream.parser.rest_bytes() > 0)
-      loss += fmt::format("{}the last block is incomplete ({} bytes of it came)", loss.empty() ? "" : "; ",
-                          stream.parser.rest_bytes());
-    if (!loss.empty()) summary_.losses.push_back(stream.name + ": " + loss);
-    if (const auto early = clock_.blocks_before_zero(stream.clock); early > 0)
-      spdlog::warn("time     {}: {}: {} blocks are from before the session's tick 0, and have too high a tick",
-                   options_.device, stream.name, early);
-    if (auto added = add_last_clock(stream); !added) return added;
-    if (!loss.empty())
-      if (auto added = give([&] { return writer_->add_gap(stream.id, loss); }); !added) return added;
-    const Bytes rest = stream.parser.take_rest();
-    if (auto held = hold(stream); !held) return held;
-    if (!rest.empty())
-      if (auto kept = give([&] { return writer_->append_tail(stream.id, rest); }); !kept) return kept;
-    return give([&] { return writer_->end_stream(stream.id); });
+    closing_ = true;
+    auto done = end_stream(node.mapped(), reason);
+    closing_ = false;
+    return done;
   }
 
   Expected<void> flush() override {
@@ -246,9 +228,12 @@ class PackedSession final : public SessionWriter {
   // Where only the log failed, or what failed once does not again, the recording takes what came.
   // Who does not wait for space is closed with what has a place.
   bool prepare_end() override {
-    const bool waits = options_.gate == nullptr || options_.gate->on_full() == OnFull::wait;
-    return (waits ? writer_->resume() : writer_->resume_with_what_fits()).has_value();
+    ends_ = !waits();
+    stopped_.reset();
+    return resume().has_value();
   }
+
+  std::optional<Error> must_end() override { return stopped_; }
 
   Expected<SessionSummary> finish() override {
     note_sizes();
@@ -267,6 +252,11 @@ class PackedSession final : public SessionWriter {
         summary.losses.push_back(fmt::format("{}: {} blocks that came have no place in it", stream.name, left_out));
     }
     summary.stored_bytes = writer_->stored_bytes();
+    if (ends_ && with_memory([&] { return count_what_is_there(); }))
+      for (const auto& stream : closed_)
+        if (const auto left_out = stream.tail_bytes - stream.saved_tail_bytes; left_out > 0)
+          summary.losses.push_back(
+              fmt::format("{}: {} bytes of its torn end that came have no place in it", stream.name, left_out));
     return summary;
   }
 
@@ -327,10 +317,38 @@ class PackedSession final : public SessionWriter {
     if (any_stream_ && !told)
       summary.losses.push_back(reason + (written ? "; the recording is whole, but would perhaps not survive a power cut"
                                                  : "; the recording is not closed"));
+    if (any_stream_ && !written)
+      spdlog::warn("record   {}: {} is not closed, and stays as after a kill: close it with sds recover {}",
+                   options_.device, path_.filename().string(), path_.string());
     return summary;
   }
 
  private:
+  Expected<void> end_stream(PackedStream& stream, const std::string& reason) {
+    const auto clock = add_last_clock(stream);
+    std::string loss = reason;
+    const auto refused = stream.came.blocks() - writer_->taken_blocks(stream.id);
+    closed_.back().refused_blocks = refused;
+    if (refused > 0)
+      loss += fmt::format("{}{} blocks that came have no place in it", loss.empty() ? "" : "; ", refused);
+    if (stream.tail_only) loss += (loss.empty() ? "" : "; ") + std::string("a block of an absurd size was announced");
+    if (stream.parser.rest_bytes() > 0)
+      loss += fmt::format("{}the last block is incomplete ({} bytes of it came)", loss.empty() ? "" : "; ",
+                          stream.parser.rest_bytes());
+    if (!loss.empty()) summary_.losses.push_back(stream.name + ": " + loss);
+    if (const auto early = clock_.blocks_before_zero(stream.clock); early > 0)
+      spdlog::warn("time     {}: {}: {} blocks are from before the session's tick 0, and have too high a tick",
+                   options_.device, stream.name, early);
+    if (!clock) return clock;
+    if (!loss.empty())
+      if (auto added = give([&] { return writer_->add_gap(stream.id, loss); }); !added) return added;
+    const Bytes rest = stream.parser.take_rest();
+    if (auto held = hold(stream); !held) return held;
+    if (!rest.empty())
+      if (auto kept = give([&] { return writer_->append_tail(stream.id, rest); }); !kept) return kept;
+    return give([&] { return writer_->end_stream(stream.id); });
+  }
+
   // In the file or in its log.
   [[nodiscard]] std::uint64_t saved_blocks(SdszWriter::StreamId id) const {
     return writer_->taken_blocks(id) - writer_->unsaved_blocks(id);
@@ -352,21 +370,31 @@ class PackedSession final : public SessionWriter {
     return {};
   }
 
-  // What the writer has in hand when it fails it keeps, and writes when it resumes.
+  [[nodiscard]] bool waits() const { return options_.gate == nullptr || options_.gate->on_full() == OnFull::wait; }
+
+  [[nodiscard]] Expected<void> resume() { return ends_ ? writer_->resume_with_what_fits() : writer_->resume(); }
+
+  // What the writer has in hand when it fails it keeps, and writes when it resumes. What has no room when a stream is
+  // closed is left out of a recording without a log, which then has to end.
   template <class Again>
   Expected<void> settle(Expected<void> done, Again again) {
     if (done || !writer_->failure() || !writer_->can_resume()) return done;
+    const bool leaves_out = (closing_ || ends_) && !waits() && options_.durability == Durability::none;
+    if (leaves_out && is_disk_full(done.error())) {
+      if (!std::exchange(ends_, true)) stopped_ = done.error();
+      return again();
+    }
     return sds::settle(options_.gate, options_.device, std::move(done), again);
   }
 
   // Gives the writer something; while it has failed it takes nothing.
   template <class Call>
   Expected<void> give(Call call) {
-    const auto resume = [&] { return writer_->resume(); };
+    const auto again = [&] { return resume(); };
     if (std::exchange(seal_failed_, false)) (void)resume();
     if (writer_->failure())
-      if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), resume); !resumed) return resumed;
-    return settle(call(), resume);
+      if (auto resumed = settle(tl::unexpected<Error>(*writer_->failure()), again); !resumed) return resumed;
+    return settle(call(), again);
   }
 
   // An OPEN is not made to wait: what failed is tried once more at once, and if it stays so, the stream is refused. A
@@ -391,9 +419,9 @@ class PackedSession final : public SessionWriter {
   // For what is to be called again after a failure.
   template <class Call>
   Expected<void> repeat(Call call) {
-    if (std::exchange(seal_failed_, false)) (void)writer_->resume();
+    if (std::exchange(seal_failed_, false)) (void)resume();
     const auto again = [&] {
-      auto resumed = writer_->resume();
+      auto resumed = resume();
       return resumed ? call() : resumed;
     };
     return settle(call(), again);
@@ -467,7 +495,10 @@ class PackedSession final : public SessionWriter {
   TotalShare unfinished_;
   bool any_stream_ = false;
   UtcWatch utc_;
-  bool seal_failed_ = false;  // which need not have been: what comes next begins with another try
+  bool closing_ = false;          // a stream
+  bool ends_ = false;             // with what has a place
+  std::optional<Error> stopped_;  // why it has to end
+  bool seal_failed_ = false;      // which need not have been: what comes next begins with another try
   SessionSummary summary_;
 };
 

@@ -417,6 +417,7 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
   if (const auto known = known_.find(handle); known != known_.end()) known->second.lost = 0;  // the session tells it
   close_failed_ = !done;
   if (!done) return give_up(done.error());
+  if (const auto stopped = session_->must_end()) return give_up(*stopped);
   if (reason.empty()) known_.erase(handle);  // of what the device closed nothing comes any more
   if (open_.empty()) end_session();
 }
@@ -424,10 +425,13 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
 void RecorderThread::end_session() {
   tell_missing_files();
   auto summary = session_->finish();
-  if (!summary) {
-    shared_.note_loss(summary.error());
-    spdlog::error("recording stopped: {}: {}", options_.device, summary.error().to_string());
-    return abandon_session(summary.error().message);
+  for (int tries = 0; !summary; ++tries) {
+    const Error error = summary.error();
+    shared_.note_loss(error);
+    spdlog::error("recording stopped: {}: {}", options_.device, error.to_string());
+    const bool closes = tries == 0 && is_disk_full(error) && can_be_closed(error);
+    if (!closes) return abandon_session(error.message);
+    summary = session_->finish();
   }
   session_.reset();
   dirty_ = false;
@@ -459,6 +463,7 @@ void RecorderThread::give_up(const Error& error) {
   if (closes) tell(error);  // to close it may have to wait for space
   if (is_well || closes)
     for (const auto handle : std::set(open_)) finish_stream(handle, reason);
+  if (closes && session_ && open_.empty()) end_session();  // all were closed before
   open_.clear();
   if (session_) abandon_session(reason);
   if (!closes) tell(error);

@@ -158,7 +158,11 @@ Expected<SdszWriter> SdszWriter::create_file(const std::filesystem::path& path, 
   SdszWriterOptions without_log = options;
   without_log.durability = Durability::none;
   auto writer = begin(std::move(*sink), told, without_log);
-  if (writer) writer->state_->not_marked = not_marked;
+  if (writer) {
+    writer->state_->not_marked = not_marked;
+    // What no log has is in the recording or nowhere.
+    writer->state_->keeps_room = options.durability == Durability::none;
+  }
   if (writer && options.durability != Durability::none) {
     State& state = *writer->state_;
     state.options.durability = options.durability;

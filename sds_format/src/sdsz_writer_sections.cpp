@@ -12,6 +12,19 @@ namespace {
 
 constexpr std::size_t kIndexPieceBytes = std::size_t{1} << 20;
 constexpr std::size_t kTailPieceBytes = std::size_t{1} << 20;
+// What closes a recording takes at most: a small section and its entry in the index, beside what it holds;
+constexpr std::uint64_t kSmallSectionBytes = 192;
+// the last clock pair of a stream, its gap, and what tells that it has less than came, all of a usual length;
+constexpr std::uint64_t kStreamEndBytes = 3 * kSmallSectionBytes + 1024;
+constexpr std::uint64_t kLeftOutBytes = kSmallSectionBytes + 192;
+// the session, the index and the footer.
+constexpr std::uint64_t kEndBytes = 512;
+// Statistics of a column in the index.
+constexpr std::uint64_t kColumnBytes = 40;
+// While it grows it keeps no more: it looks for that with each section.
+constexpr std::uint64_t kMostRoomKept = std::uint64_t{1} << 16;
+
+bool describes(SectionKind kind) { return kind == SectionKind::session || kind == SectionKind::stream; }
 
 }  // namespace
 
@@ -20,12 +33,16 @@ Expected<void> SdszWriter::State::write_section(SectionHeader header, ByteView p
   header.sequence = sequence;
   header.recording = recording;
   Bytes whole = header.encode();
-  whole.reserve(whole.size() + payload.size());
+  const std::size_t room = room_behind(header);
+  const std::size_t size = whole.size() + payload.size();
+  whole.reserve(size + room);
   append_bytes(whole, payload);
+  whole.resize(size + room);
   const bool indexed = header.kind != SectionKind::index && header.kind != SectionKind::footer;
   Expected<void> done;
   try {
     done = sink->append(whole);
+    if (done && room > 0) done = sink->truncate(stored + size);
     if (done && indexed) index.add({header, stored}, statistics, facts);
   } catch (const std::exception&) {
     done = tl::unexpected<Error>(no_memory());
@@ -36,7 +53,7 @@ Expected<void> SdszWriter::State::write_section(SectionHeader header, ByteView p
     save_in_log();
     return tl::unexpected<Error>(*failure);
   }
-  stored += whole.size();
+  stored += size;
   ++sequence;
   return {};
 }
@@ -184,35 +201,78 @@ void SdszWriter::State::wait_for_encoders() {
 
 bool SdszWriter::State::leave_out_next_section() {
   // What a log may hold, also of a write to it that failed half way, is for recover: it would go with the log.
-  if (wal || !failure || !is_disk_full(*failure) || jobs.empty() || jobs.front()->run.count() == 0) return false;
+  if (wal || !failure || !is_disk_full(*failure) || jobs.empty()) return false;
+  const SectionKind kind = jobs.front()->run.count() > 0 ? SectionKind::data : jobs.front()->section.header.kind;
+  if (kind != SectionKind::data && kind != SectionKind::tail) return false;
   const std::uint32_t id = jobs.front()->stream;
   OpenStream& stream = streams[id];
-  const auto is_its = [&](const std::unique_ptr<SectionJob>& job) { return job->stream == id; };
-  if (stream.torn) return false;
   wait_for_encoders();
   const std::uint64_t blocks = stream.blocks() - stream.filed_blocks;
-  for (const auto& job : jobs)
-    if (is_its(job)) raw -= job->run.raw_bytes();
-  std::erase_if(jobs, is_its);
-  open_bytes -= stream.open_bytes();
-  stream.run.clear();
-  stream.sealed_blocks = stream.filed_blocks;
-  stream.last_tick = stream.filed_tick;
-  account();
-  if (stream.ended)
-    push_small(SectionKind::gap, id,
-               encode_gap(fmt::format("{} blocks that came have no place on the full disk", blocks)), true);
+  const bool gap_follows = std::any_of(jobs.begin(), jobs.end(), [&](const auto& job) {
+    return job->stream == id && job->run.count() == 0 && job->section.header.kind == SectionKind::gap;
+  });
+  const std::uint64_t tail = take_back(id);
+  std::string what;
+  if (blocks > 0) what = fmt::format("{} blocks", blocks);
+  if (tail > 0) what += fmt::format("{}{} bytes of the torn end", what.empty() ? "" : " and ", tail);
+  // Else whoever ends the stream tells.
+  if (stream.ended || gap_follows || tail > 0)
+    push_small(SectionKind::gap, id, encode_gap(what + " that came have no place on the full disk"), true);
+  // What is said of a recording at its end is said of what is in it.
+  if (closing && close_step == 1) {
+    std::erase_if(jobs, [](const auto& job) { return job->run.count() == 0 && describes(job->section.header.kind); });
+    close_step = 0;
+  }
   return true;
 }
 
+std::uint64_t SdszWriter::State::take_back(std::uint32_t id) {
+  OpenStream& stream = streams[id];
+  std::uint64_t tail = stream.tail.size();
+  std::erase_if(jobs, [&](const std::unique_ptr<SectionJob>& job) {
+    if (job->stream != id) return false;
+    SectionHeader& header = job->section.header;
+    const bool has_blocks = job->run.count() > 0;
+    if (has_blocks) raw -= job->run.raw_bytes();
+    if (!has_blocks && header.kind == SectionKind::tail) {
+      tail += header.raw_bytes;
+      raw -= header.raw_bytes;
+    }
+    if (has_blocks || header.kind != SectionKind::gap) return has_blocks || !describes(header.kind);
+    header.first_block = stream.filed_blocks;
+    header.first_tick = header.last_tick = stream.filed_tick;
+    return false;
+  });
+  open_bytes -= stream.open_bytes();
+  stream.run.clear();
+  stream.tail.clear();
+  stream.sealed_blocks = stream.filed_blocks;
+  stream.last_tick = stream.filed_tick;
+  account();
+  return tail;
+}
+
 Expected<void> SdszWriter::State::resume_with_what_fits() {
+  ending = true;
   auto done = resume();
   // To seal what is open is what the end would fail at.
   if (!for_good)
-    for (std::uint32_t id = 0; id < streams.size(); ++id) start_sealing_blocks(id);
+    for (std::uint32_t id = 0; id < streams.size(); ++id) start_sealing(id);
   if (done) done = commit(0);
   while (!done && leave_out_next_section()) done = resume();
   return done;
+}
+
+std::uint64_t SdszWriter::State::room_behind(const SectionHeader& header) const {
+  if (!keeps_room || (header.kind != SectionKind::data && header.kind != SectionKind::tail)) return 0;
+  std::uint64_t bytes = kEndBytes + session.size() + described + index.pending_bytes();
+  for (const auto& stream : streams) bytes += kSmallSectionBytes + (stream.ended ? kLeftOutBytes : kStreamEndBytes);
+  for (const auto& job : jobs)
+    if (job->run.count() == 0 && job->section.header.kind != SectionKind::tail)
+      bytes += kSmallSectionBytes + job->section.payload.size() + job->facts.size();
+  // The entry of this section in the index.
+  if (header.kind == SectionKind::data) bytes += kColumnBytes * streams[header.stream].layout.columns.size();
+  return ending ? bytes : std::min(bytes, kMostRoomKept);
 }
 
 void SdszWriter::State::keep_spare(BlockRun& run, std::size_t most) {

@@ -89,6 +89,8 @@ struct SdszWriter::State {
   std::optional<Error> not_marked;    // why the file could not be
   bool saved_in_log = false;          // since the failure, successfully
   bool for_good = false;              // no resume() helps
+  bool keeps_room = false;            // nothing but what ends the recording takes the room that it needs to be closed
+  bool ending = false;                // with what fits: resume_with_what_fits() was called
   bool closing = false;               // close() was called
   std::size_t close_step = 0;         // how far it came
   bool closed = false;
@@ -213,9 +215,14 @@ struct SdszWriter::State {
   // Encoders on other threads point at jobs.
   void wait_for_encoders();
 
-  // Takes back the blocks of the section that comes next, which has no room, and of its stream all that came behind.
-  // False where that is not what failed, or the log has some of it.
+  // Takes back the section that comes next, of blocks or of a torn end, which has no room, and of its stream all blocks
+  // and the torn end that came behind. False where that is not what failed, or the log has some of it.
   bool leave_out_next_section();
+  // Takes what is left to be written of a stream, but for its gaps. Returns the bytes of its torn end in it.
+  std::uint64_t take_back(std::uint32_t id);
+
+  // Room that is to be left behind a section for what closes the recording.
+  [[nodiscard]] std::uint64_t room_behind(const SectionHeader& header) const;
 
   Expected<void> resume_with_what_fits();
 

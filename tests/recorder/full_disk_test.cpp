@@ -328,6 +328,77 @@ TEST(FullDisk, AStoppedRecordingIsClosedWithWhatFits) {
   EXPECT_EQ(recording->sdsz()->streams()[0].gaps.size(), 1u);
 }
 
+// Whatever ends a recording without a log: a block that comes, the CLOSE of a stream, a device that goes, a stop. What
+// fits is in it, what does not is told, and it is closed.
+TEST(FullDisk, EveryEndOfAStoppedRecordingClosesItWithWhatFits) {
+  test::Random random(1);
+  const auto noise = [&](std::uint32_t count, std::size_t size) {
+    std::vector<TestBlock> blocks;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      std::string data(size, ' ');
+      for (char& c : data) c = static_cast<char>(random.next());
+      blocks.push_back({i, std::move(data)});
+    }
+    return blocks;
+  };
+  const std::vector<std::vector<TestBlock>> came{noise(8, 5'000), noise(20, 300), noise(4, 40)};
+  enum class End { close, disconnection, torn, write };
+  for (const End end : {End::close, End::disconnection, End::torn, End::write})
+    for (std::int64_t room = 12'000; room < 80'000; room += 331) {
+      SCOPED_TRACE(std::to_string(static_cast<int>(end)) + " " + std::to_string(room));
+      const test::TempDir dir;
+      DiskThatTakesBack disk;
+      SpaceGate gate(patient(OnFull::stop));
+      SessionOptions options;
+      options.directory = dir.path();
+      options.durability = Durability::none;
+      options.gate = &gate;
+      auto session = make_packed_session(options);
+      for (std::uint32_t i = 0; i < came.size(); ++i) {
+        ASSERT_TRUE((*session)->open_stream(i, std::string(1, static_cast<char>('A' + i))));
+        ASSERT_TRUE((*session)->write(i, as_bytes(plain(came[i])), kThen));
+      }
+      if (end == End::torn)
+        ASSERT_TRUE((*session)->write(1, as_bytes("\0\0\0\0\xff\xff\xff\xf0" + std::string(9'000, 'q')), kThen));
+      disk.room = room;
+      std::size_t of_a = came[0].size();
+      bool stopped = false;
+      if (end == End::write)
+        for (std::uint32_t i = 0; i < 40 && !stopped; ++i, ++of_a)
+          stopped =
+              !(*session)->write(0, as_bytes(plain({{100 + i, std::string(40'000, static_cast<char>(i))}})), kThen);
+      for (std::uint32_t i = 0; i < came.size(); ++i) {
+        if (stopped) ASSERT_TRUE((*session)->prepare_end());
+        ASSERT_TRUE((*session)->close_stream(i, end == End::close && !stopped ? "" : "the device has gone"));
+        stopped = (*session)->must_end().has_value();
+      }
+      auto summary = (*session)->finish();
+      if (!summary) {
+        ASSERT_TRUE((*session)->prepare_end());
+        summary = (*session)->finish();
+      }
+      ASSERT_TRUE(summary) << summary.error().to_string();
+      session->reset();
+      const auto recording = Recording::open(dir / "recording.0.sdsz");
+      ASSERT_TRUE(recording);
+      ASSERT_TRUE(recording->sdsz()->complete());
+      std::uint64_t blocks = 0;
+      for (std::uint32_t i = 0; i < came.size(); ++i) {
+        const auto& stream = recording->sdsz()->streams()[i];
+        blocks += stream.block_count;
+        const std::size_t count = i == 0 ? of_a : came[i].size();
+        if (stream.block_count < count) EXPECT_FALSE(stream.gaps.empty());
+        if (end != End::write) EXPECT_TRUE(stream.block_count == 0 || stream.block_count == came[i].size());
+        const auto kept = test::read_blocks(dir / "recording.0.sdsz", i);
+        EXPECT_TRUE(std::equal(kept.begin(),
+                               kept.begin() + static_cast<std::ptrdiff_t>(std::min(kept.size(), came[i].size())),
+                               came[i].begin()));
+      }
+      EXPECT_EQ(summary->blocks, blocks);
+      for (const auto& damage : recording->damages()) EXPECT_TRUE(damage.torn_end) << damage.reason;
+    }
+}
+
 // What a log took before its write failed is readable, though nobody was told that it is there: it must not go with the
 // log.
 TEST(FullDisk, NothingIsLeftOutWhereThereIsALog) {

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "sds/recorder/session_writer.hpp"
+#include "support/limited_disk.hpp"
 #include "support/recordings.hpp"
 #include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
@@ -149,6 +150,30 @@ TEST(PackedLogLines, ALogThatIsReplacedDuringASealIsTold) {
   ASSERT_TRUE((*session)->close_stream(1, ""));
   ASSERT_TRUE((*session)->finish());
   EXPECT_EQ(test::read_blocks(path).size(), 2u);
+}
+
+TEST(PackedLogLines, HowToCloseARecordingThatWasGivenUpIsTold) {
+  const test::TempDir dir;
+  test::LimitedDisk disk;
+  SessionOptions options;
+  options.directory = dir.path();
+  options.device = "walker";
+  auto session = make_packed_session(options);
+  ASSERT_TRUE((*session)->open_stream(1, "A"));
+  ASSERT_TRUE((*session)->write(1, as_bytes(plain({{1, "ab"}})), {1000, 1000, true}));
+  ASSERT_TRUE((*session)->flush());
+  disk.room = 0;
+  EXPECT_FALSE((*session)->close_stream(1, ""));
+  const KeptLog log;
+  (void)(*session)->abandon("recording stopped: the disk is full");
+  const auto path = dir / "recording.0.sdsz";
+  EXPECT_EQ(
+      log.lines("recover"),
+      std::vector<std::string>{fmt::format(
+          "record   walker: recording.0.sdsz is not closed, and stays as after a kill: close it with sds recover {}",
+          path.string())});
+  session->reset();
+  EXPECT_EQ(test::read_blocks(path).size(), 1u);
 }
 
 }  // namespace

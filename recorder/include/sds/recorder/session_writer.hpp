@@ -56,7 +56,9 @@ class SessionWriter {
   [[nodiscard]] virtual std::optional<Error> missing_file() { return std::nullopt; }
   /// After an error: true if the streams can be closed nevertheless, with what came, and finish() called.
   [[nodiscard]] virtual bool prepare_end() { return false; }
-  /// Ends the session: every stream is closed by then.
+  /// Why the session has to end, though close_stream() succeeded: not all that came has a place. Until prepare_end().
+  [[nodiscard]] virtual std::optional<Error> must_end() { return std::nullopt; }
+  /// Ends the session: every stream is closed by then. For want of room it may be called again after prepare_end().
   [[nodiscard]] virtual Expected<SessionSummary> finish() = 0;
   /// Ends the session after an error: its files stay as after a kill, with every flushed block readable. The losses
   /// tell for each stream, closed ones included, how much of what came is not in them. A session without streams leaves
