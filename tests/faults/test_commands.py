@@ -153,6 +153,39 @@ class Commands(Case):
         self.check("pack", self.input("Imu.0.sds"), "-o", "OUT/walk.sdsz", "-f", prepare=old)
         self.check("unpack", self.both, "-d", "OUT/plain", names=["plain"])
 
+    def test_no_recording_is_left_with_the_labels_of_another(self):
+        def old(out):
+            for name in ("walk.sdsz", "Imu.0.sds", "Cam.0.sds"):
+                with open(os.path.join(out, name), "w") as f:
+                    f.write("old")
+            for name in ("walk", "Imu.0", "Cam.0"):
+                with open(os.path.join(out, name + ".labels.yml"), "w") as f:
+                    f.write("old labels")
+        for command in (["pack", self.input("Imu.0.sds"), "-o", "OUT/walk.sdsz"], ["recover", self.imu, "-o", "OUT/walk.sdsz"],
+                        ["cut", self.imu, "--from", 0, "--to", 5, "-o", "OUT/walk.sdsz"],
+                        ["import", "csv", self.input("imu.csv"), "-o", "OUT/walk.sdsz"],
+                        ["unpack", self.imu, "-d", "OUT"], ["unpack", self.both, "-d", "OUT"]):
+            command = [*command, "-f"]
+            code, output, before, reference, calls = self.attempt(command, old, 0, "eio")
+            self.assertEqual(code, 0, output)
+            made = [name for name in before if name.endswith((".sds", ".sdsz")) and reference[name] != before[name]]
+            self.assertTrue(made)
+            cases = [(at, kind) for at in range(1, len(calls) + 1) for kind in ("eio", "enospc")]
+            if len(cases) > 2 * CASES_PER_COMMAND:
+                cases = cases[-2 * CASES_PER_COMMAND:]  # names are given at the end
+            for at, kind in cases:
+                code, output, _, after, seen = self.attempt(command, old, at, kind)
+                failed = [call[:-2] for call in seen if call.endswith(" !")]
+                for name in made:
+                    labels = name.rpartition(".")[0] + ".labels.yml"
+                    what = f"{command} {kind} at {failed}: {code} {output} {sorted(after)}"
+                    if after[name] == before[name]:
+                        self.assertEqual(after.get(labels), before[labels], what)
+                        self.assertNotEqual(code, 0, what)
+                    else:
+                        self.assertIn(after.get(labels), (None, reference.get(labels)), what)
+                        self.assertIn(before[labels], (after.get(labels + ".bak"), reference.get(labels)), what)
+
     def test_a_file_system_without_links_takes_new_names_all_the_same(self):
         def old(out):
             with open(os.path.join(out, "walk.sdsz"), "w") as f:

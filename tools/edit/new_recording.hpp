@@ -52,9 +52,7 @@ class NewRecording {
       text = std::move(*yaml);
     }
     if (auto closed = writer_->close(); !closed) return closed;
-    if (auto ok = beside_.refuse(); !ok) return ok;
-    if (auto kept = file_.keep(); !kept) return kept;
-    return beside_.replace(text, notes);
+    return beside_.keep(file_, text, notes);
   }
 
  private:

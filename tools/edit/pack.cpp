@@ -102,8 +102,8 @@ Expected<void> pack_stream(const Recording& input, std::size_t index, SdszWriter
 }
 
 Expected<void> unpack_stream(const Recording& input, std::size_t index, const std::filesystem::path& path,
-                             IfExists if_exists, Executor* executor, PackReport& report,
-                             const OnProgress& on_progress) {
+                             IfExists if_exists, Executor* executor, PackReport& report, const OnProgress& on_progress,
+                             const std::function<Expected<void>(PartialFile&)>& keep) {
   auto cursor = input.cursor(index, executor);
   if (!cursor) return fail(cursor);
   auto file = PartialFile::create(path, if_exists);
@@ -151,28 +151,33 @@ Expected<void> unpack_stream(const Recording& input, std::size_t index, const st
                                        input.streams()[index].file_name(), lost, lost == 1 ? "" : "es"));
   report.losses += lost;
   if (auto closed = writer.close(); !closed) return closed;
-  return file->keep();
+  return keep(*file);
 }
 
 // Where a recording has labels, the names of its streams say no class; the files that they become would. Those that are
-// not found with the first one get the labels about them.
+// not found with the first one get the labels about them. The others get none, and keep none of what they replace.
 struct FileLabels {
   LabelsBeside beside;
-  std::string text;
+  std::optional<std::string> text;
 };
 Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackReport& report, bool force) {
-  std::vector<FileLabels> all;
-  if (!may_exist(label_path(input.path()))) return all;
+  std::vector<FileLabels> all(report.files.size());
+  const auto own = label_path(input.path());
+  const bool has_labels = may_exist(own);
   for (std::size_t i = 1; i < report.files.size(); ++i) {
-    if (class_in_label(input.streams()[i].description.label).empty()) continue;
+    const LabelsBeside beside(report.files[i].data, force);
+    const bool says_class = has_labels && !class_in_label(input.streams()[i].description.label).empty();
+    std::error_code ignored;
+    if (!says_class && std::filesystem::equivalent(own, beside.path(), ignored)) continue;  // the input's own
+    all[i].beside = beside;
+    if (auto ok = beside.refuse(); !ok) return fail(ok);
+    if (!says_class) continue;
     EditReport edit;
     auto part = labels_of_part(input, {i}, all_time, edit);
     auto text = part ? part->checked_yaml() : fail(part);
     if (!text) return fail(text);
     for (auto& note : edit.notes) report.notes.push_back(std::move(note));
-    FileLabels labels{LabelsBeside(report.files[i].data, force), std::move(*text)};
-    if (auto ok = labels.beside.refuse(); !ok) return fail(ok);
-    all.push_back(std::move(labels));
+    all[i].text = std::move(*text);
   }
   return all;
 }
@@ -255,9 +260,7 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   report.raw_bytes = writer->raw_bytes();
   if (auto closed = writer->close(); !closed) return fail(closed);
   report.stored_bytes = writer->stored_bytes();
-  if (auto ok = labels->refuse(); !ok) return fail(ok);
-  if (auto kept = file->keep(); !kept) return fail(kept);
-  auto copied = labels->copy(report.notes);
+  auto copied = labels->keep(*file, report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
   note_strange_labels(input, labels->text(), report);
@@ -295,29 +298,30 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
     if (!planned) return fail(planned);
     labels = std::move(*planned);
   }
-  auto more_labels = labels_of_files(input, report, options.force);
-  if (!more_labels) return fail(more_labels);
+  auto file_labels = labels_of_files(input, report, options.force);
+  if (!file_labels) return fail(file_labels);
   const auto pool = make_worker_pool(options.threads);
   report.streams = input.streams().size();
-  for (std::size_t i = 0; i < input.streams().size(); ++i)
-    if (auto done =
-            unpack_stream(input, i, report.files[i].data, if_exists(options.force), pool.get(), report, on_progress);
+  for (std::size_t i = 0; i < input.streams().size(); ++i) {
+    const auto keep = [&](PartialFile& file) -> Expected<void> {
+      const FileLabels& own = (*file_labels)[i];
+      if (i > 0) return own.beside.keep(file, own.text, report.notes);
+      auto copied = labels->keep(file, report.notes);
+      if (copied) report.labels = std::move(*copied);
+      return copied ? Expected<void>() : fail(copied);
+    };
+    if (auto done = unpack_stream(input, i, report.files[i].data, if_exists(options.force), pool.get(), report,
+                                  on_progress, keep);
         !done)
       return fail(done);
+  }
   for (const auto& [name, text] : metadata)
     if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done) return fail(done);
-  if (labels) {
-    auto copied = labels->copy(report.notes);
-    if (!copied) return fail(copied);
-    report.labels = std::move(*copied);
-    if (!report.labels.empty() && report.files.size() > 1)
-      report.notes.push_back(
-          fmt::format("the labels are in {}: those about no stream are of the whole recording where {} is named first, "
-                      "else of its stream",
-                      report.labels.string(), report.files.front().data.filename().string()));
-  }
-  for (const auto& more : *more_labels)
-    if (auto done = more.beside.replace(more.text, report.notes); !done) return fail(done);
+  if (!report.labels.empty() && report.files.size() > 1)
+    report.notes.push_back(
+        fmt::format("the labels are in {}: those about no stream are of the whole recording where {} is named first, "
+                    "else of its stream",
+                    report.labels.string(), report.files.front().data.filename().string()));
   remark_clocks(input, report);
   if (input.sdsz()) {
     auto size = input.sdsz()->file()->size();

@@ -381,9 +381,7 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
     if (!harmless) return fail(harmless);
     (*harmless ? report.ignored : report.missing).push_back(damage);
   }
-  if (auto ok = labels->refuse(); !ok) return fail(ok);
-  if (auto kept = file->keep(); !kept) return fail(kept);
-  auto copied = labels->copy(report.notes);
+  auto copied = labels->keep(*file, report.notes);
   if (!copied) return fail(copied);
   report.labels = std::move(*copied);
   report.closed = is_closed(*recording);

@@ -20,7 +20,7 @@ class LabelsAlong {
     labels.same_ = std::filesystem::equivalent(labels.from_, labels.beside_.path(), ignored) ||
                    std::filesystem::weakly_canonical(labels.from_, ignored) ==
                        std::filesystem::weakly_canonical(labels.beside_.path(), ignored);
-    if (auto ok = labels.refuse(); !ok) return fail(ok);
+    if (auto ok = labels.same_ ? Expected<void>() : labels.beside_.refuse(); !ok) return fail(ok);
     labels.in_use_ = FileInUse(labels.from_);
     if (labels.same_ || !may_exist(labels.from_)) return labels;
     auto text = read_small_file(labels.from_, LabelFile::max_bytes);
@@ -36,13 +36,11 @@ class LabelsAlong {
     return true;
   }
 
-  /// Before the copy gets its name: an error if a label file has appeared there.
-  [[nodiscard]] Expected<void> refuse() const { return same_ ? Expected<void>() : beside_.refuse(); }
-
-  /// When the copy is made. Returns the label file that was written; empty if there is none.
-  Expected<std::filesystem::path> copy(std::vector<std::string>& notes) const {
-    if (same_) return std::filesystem::path();  // they are there
-    if (auto done = beside_.replace(text_, notes); !done) return fail(done);
+  /// Gives the copy its name, and its labels theirs (LabelsBeside::keep()). Returns the label file that was written;
+  /// empty if there is none.
+  Expected<std::filesystem::path> keep(PartialFile& copy, std::vector<std::string>& notes) const {
+    auto kept = same_ ? copy.keep() : beside_.keep(copy, text_, notes);
+    if (!kept) return fail(kept);
     return text_ ? beside_.path() : std::filesystem::path();
   }
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -25,38 +27,64 @@ class LabelsBeside {
   /// the recording gets its name, for one may have appeared meanwhile.
   [[nodiscard]] Expected<void> refuse() const { return possible_ ? refuse_existing(path_, force_) : Expected<void>(); }
 
-  /// When the recording has its name: what is there becomes a backup, unless it is `text` already, and a note says so;
-  /// then `text` is written, if there is any.
-  [[nodiscard]] Expected<void> replace(const std::optional<std::string>& text, std::vector<std::string>& notes) const {
-    if (!possible_) return {};
+  /// Gives `recording` its name, and `text`, if there is any, that of its labels. What is there becomes a backup first,
+  /// unless it is `text` already, and a note says so. Whatever fails, no recording is left with labels of another:
+  /// there is what was there, or the new recording, with its labels or, if they failed behind it, without any.
+  [[nodiscard]] Expected<void> keep(PartialFile& recording, const std::optional<std::string>& text,
+                                    std::vector<std::string>& notes) const {
+    if (!possible_) return recording.keep();
     if (auto ok = refuse(); !ok) return ok;
     std::error_code ignored;
     const auto there = std::filesystem::symlink_status(path_, ignored);
+    std::filesystem::path backup;
     if (std::filesystem::is_regular_file(there) || std::filesystem::is_symlink(there)) {
       const auto old = read_small_file(path_, LabelFile::max_bytes);
-      if (old && text && *old == *text) return {};
-      if (auto kept = keep_as_backup(notes); !kept) return kept;
+      if (old && text && *old == *text) return recording.keep();
+      auto moved = move_to_backup();
+      if (!moved) return fail(moved);
+      backup = std::move(*moved);
     }
-    return text ? write_text_file(path_, *text, IfExists::fail) : Expected<void>();
+    std::optional<PartialFile> labels;
+    if (auto named = keep_before_labels(recording, text, labels); !named) {
+      if (!backup.empty() && !rename_file_new(backup, path_))
+        named.error().message += fmt::format("; labels that were there are in {}", backup.string());
+      return named;
+    }
+    if (!backup.empty())
+      notes.push_back(fmt::format("{}: these labels were of what is replaced; they are kept as {}", path_.string(),
+                                  backup.filename().string()));
+    if (labels)
+      if (auto kept = labels->keep(false); !kept) return kept;
+    if (auto done = sync_directory(directory_of(path_)); !done) return done;
+    const auto target = std::filesystem::weakly_canonical(recording.final_path(), ignored);
+    return sync_directory(directory_of(target.empty() ? recording.final_path() : target));
   }
 
   [[nodiscard]] bool possible() const { return possible_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
-  // Named as `sds serve` names what is in its way; the first name that is free.
-  Expected<void> keep_as_backup(std::vector<std::string>& notes) const {
+  // Everything that needs room on the disk comes before the recording has its name.
+  Expected<void> keep_before_labels(PartialFile& recording, const std::optional<std::string>& text,
+                                    std::optional<PartialFile>& labels) const {
+    if (text) {
+      auto made = PartialFile::create(path_, IfExists::fail);
+      if (!made) return fail(made);
+      labels.emplace(std::move(*made));
+      if (auto done = labels->sink().append(as_bytes(*text)); !done) return done;
+    }
+    return recording.keep(false);
+  }
+
+  // Named as `sds serve` names what is in its way; the first name that is free. Empty: somebody else moved it.
+  Expected<std::filesystem::path> move_to_backup() const {
     for (std::uint32_t number = 0;; ++number) {
       auto backup = path_;
       backup += number == 0 ? std::string(".bak") : fmt::format(".bak.{}", number);
       auto renamed = rename_file_new(path_, backup);
-      if (renamed) {
-        notes.push_back(fmt::format("{}: these labels were of what is replaced; they are kept as {}", path_.string(),
-                                    backup.filename().string()));
-        return sync_directory(directory_of(path_));
-      }
-      if (renamed.error().system_error == ENOENT) return {};  // gone: somebody else moved it
-      if (renamed.error().code != ErrorCode::exists) return renamed;
+      if (renamed) return backup;
+      if (renamed.error().system_error == ENOENT) return std::filesystem::path();
+      if (renamed.error().code != ErrorCode::exists) return fail(renamed);
     }
   }
 
