@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "sds/format/file.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/properties.hpp"
 #include "section_walker.hpp"
 
@@ -64,7 +65,7 @@ std::optional<std::string> why_packed_stays(const ByteSource& file, ByteSource::
   if (in_use == ByteSource::InUse::unknown) return no_locks();
   const auto session = read_session(file, *size);
   if (session) return session->get("lock") == "none" ? std::optional(no_locks()) : std::nullopt;
-  if (session.error().code == ErrorCode::io) return unread(session.error());
+  if (is_unread(session.error())) return unread(session.error());
   return may_be_recorded("it was not closed, and its session section, which would tell, is damaged");
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "sds/format/column.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 
@@ -113,7 +114,7 @@ Expected<bool> sizes_differ(const SdszReader& reader, const IndexEntry& section)
   std::array<std::byte, kCodecOfSizes + 1> head{};
   if (section.header.stored_bytes < head.size()) return false;
   if (auto read = reader.file()->read_exactly(section.payload_offset(), head); !read) {
-    if (read.error().code == ErrorCode::io) return fail(read);
+    if (is_unread(read.error())) return fail(read);
     return false;
   }
   return static_cast<ColumnCodec>(head.back()) != ColumnCodec::constant;
@@ -229,8 +230,14 @@ void name_streams(std::vector<StreamInfo>& streams) {
   for (std::size_t i = 0; i < streams.size(); ++i) streams[i].id = std::move(ids[i]);
 }
 
-// A file that cannot be opened is none: whoever opens it next reports why.
-Expected<bool> holds_sdsz(const std::filesystem::path& path) {
+}  // namespace
+
+std::string StreamInfo::file_name() const {
+  if (!description.file_name.empty()) return description.file_name;
+  return SdsFileName{description.name, description.label, description.playback}.to_string();
+}
+
+Expected<bool> is_sdsz(const std::filesystem::path& path) {
   if (path.extension() == ".sdsz") return true;
   auto file = InputFile::open(path);
   if (!file) return false;
@@ -240,20 +247,11 @@ Expected<bool> holds_sdsz(const std::filesystem::path& path) {
   return *got == start.size() && std::memcmp(start.data(), SectionHeader::magic.data(), start.size()) == 0;
 }
 
-}  // namespace
-
-std::string StreamInfo::file_name() const {
-  if (!description.file_name.empty()) return description.file_name;
-  return SdsFileName{description.name, description.label, description.playback}.to_string();
-}
-
-bool is_sdsz(const std::filesystem::path& path) { return holds_sdsz(path).value_or(false); }
-
 Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths, const Options& options) {
   Recording recording;
   if (paths.empty()) return fail(ErrorCode::usage, "no recording is named");
   recording.path_ = paths.front();
-  const auto is_packed = holds_sdsz(paths.front());
+  const auto is_packed = is_sdsz(paths.front());
   if (!is_packed) return fail(is_packed);
   if (paths.size() == 1 && *is_packed) {
     for (const auto& file : {paths.front(), wal_path(paths.front()), new_wal_path(paths.front())})
@@ -279,7 +277,7 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
     }
   } else {
     for (const auto& path : paths) {
-      const auto alone = holds_sdsz(path);
+      const auto alone = is_sdsz(path);
       if (!alone) return fail(alone);
       if (*alone)
         return fail(ErrorCode::usage, "a .sdsz recording stands alone; it cannot be joined with other files", path);

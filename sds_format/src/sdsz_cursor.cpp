@@ -7,6 +7,7 @@
 #include <exception>
 #include <mutex>
 
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 
 namespace sds {
@@ -69,7 +70,7 @@ Expected<std::optional<BlockView>> SdszCursor::next() {
   while (next_block_ == run_.count()) {
     auto loaded = load_next();
     if (!loaded) {
-      if (loaded.error().code == ErrorCode::io) error_ = loaded.error();
+      if (is_unread(loaded.error())) error_ = loaded.error();
       return fail(loaded);
     }
     if (!*loaded) return std::nullopt;
@@ -202,7 +203,7 @@ Expected<bool> SdszCursor::load_next() {
 
 Expected<void> SdszCursor::take_decoded(Decoding& decoding) {
   const IndexEntry& entry = decoding.entry;
-  if (!decoding.outcome && decoding.outcome.error().code == ErrorCode::io) return fail(decoding.outcome);
+  if (!decoding.outcome && is_unread(decoding.outcome.error())) return fail(decoding.outcome);
   if (decoding.outcome) {
     std::swap(run_, decoding.run);
     run_ordinal_ = entry.header.first_block;
@@ -242,7 +243,7 @@ Expected<bool> SdszCursor::load_from_log(std::uint64_t limit) {
     frame_ = {};
     frame_.records.resize(piece->bytes);
     if (auto read = piece->log->read_exactly(piece->offset, frame_.records); !read) {
-      if (read.error().code == ErrorCode::io) return fail(read);
+      if (is_unread(read.error())) return fail(read);
       lose(std::min(limit, piece->end_block()));
       return false;
     }

@@ -62,7 +62,7 @@ Expected<FoundFooter> read_footer(const ByteSource& file, std::uint64_t file_byt
     const std::uint64_t length = header_bytes + Footer::payload_bytes;
     if (file_bytes < length) continue;
     auto header = read_header(file, file_bytes - length);
-    if (!header && header.error().code == ErrorCode::io) return fail(header);
+    if (!header && is_unread(header.error())) return fail(header);
     if (!header || header->size() != header_bytes || header->kind != SectionKind::footer ||
         header->stored_bytes != Footer::payload_bytes)
       continue;
@@ -205,19 +205,19 @@ Expected<SectionTable> load_sections(const ByteSource& file, const LoadOptions& 
   if (!size) return fail(size);
   if (!options.walk) {
     auto table = sections_from_index(file, *size);
-    if (table || table.error().code == ErrorCode::io) return table;
+    if (table || is_unread(table.error())) return table;
   }
   std::vector<IndexEntry> index;
   if (options.with_index) {
     auto footer = read_footer(file, *size);
-    if (!footer && footer.error().code == ErrorCode::io) return fail(footer);
+    if (!footer && is_unread(footer.error())) return fail(footer);
     if (footer) {
       auto done = for_each_index(file, *footer, *size, [&](const IndexEntry&, const ParsedEntry& parsed) {
         if (index.size() == limits::max_sections) return Expected<void>(fail(ErrorCode::limit, "too many sections"));
         index.push_back(parsed.entry);
         return Expected<void>{};
       });
-      if (!done && done.error().code == ErrorCode::io) return fail(done);
+      if (!done && is_unread(done.error())) return fail(done);
       if (!done) index.clear();
       std::sort(index.begin(), index.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
     }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <span>
 
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "section_walker.hpp"
@@ -108,7 +109,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
 Expected<void> SdszReader::take_session(const IndexEntry& entry) {
   if (has_session_) return {};
   auto bytes = payload(entry);
-  if (!bytes && bytes.error().code == ErrorCode::io) return fail(bytes);
+  if (!bytes && is_unread(bytes.error())) return fail(bytes);
   auto session = bytes ? Properties::decode(*bytes) : fail(bytes);
   if (!session) {
     damage_log_->add(without_blocks({entry.offset, entry.header.section_bytes(), session.error().message}));
@@ -161,7 +162,7 @@ Expected<void> SdszReader::take_stream(const IndexEntry& entry, SdszStream& stre
   if (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes)
     return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
   auto bytes = payload(entry);
-  if (!bytes && bytes.error().code == ErrorCode::io) return fail(bytes);
+  if (!bytes && is_unread(bytes.error())) return fail(bytes);
   auto p = bytes ? Properties::decode(*bytes) : fail(bytes);
   if (!p) return damaged(p.error().message);
   // The second description, written at the end, knows how many blocks there were.

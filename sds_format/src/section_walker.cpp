@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/properties.hpp"
 
@@ -148,7 +149,7 @@ class FoundHeaders {
     if (later) {
       auto next = read_header(file_, entry.end());
       if (next) return true;
-      if (next.error().code == ErrorCode::io) return fail(next);
+      if (is_unread(next.error())) return fail(next);
     }
     const IndexEntry* same = later ? nullptr : with_number(entry.header.sequence, found, before);
     auto sound = sound_within(same ? repeats_budget_ : budget_, entry);
@@ -384,8 +385,7 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
       reason = fmt::format("the file ends inside a{} {} section ({} of {} bytes)",
                            header->kind == SectionKind::index ? "n" : "", name_of(header->kind),
                            file_bytes - at - header->size(), header->stored_bytes);
-    } else if (header.error().code == ErrorCode::io ||
-               (header.error().code == ErrorCode::unsupported && found.empty())) {
+    } else if (is_unread(header.error()) || (header.error().code == ErrorCode::unsupported && found.empty())) {
       return fail(header);
     } else {
       reason =
@@ -536,7 +536,7 @@ Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_
     Bytes facts;
     if (kind == SectionKind::gap || kind == SectionKind::clock || (verify && kind == SectionKind::index)) {
       auto payload = read_payload(file, entry, file_bytes);
-      if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+      if (!payload && is_unread(payload.error())) return fail(payload);
       if (!payload) {
         table.damages.push_back(damage_at(entry, payload.error().message));
         if (kind == SectionKind::gap) take_gap(table, entry, kDamagedGap);

@@ -299,7 +299,8 @@ class Commands(Case):
 
         rec = "OUT/imu.sdsz"
         for arguments in (
-                ("info", rec), ("info", "OUT/no_ending"), ("check", rec), ("export", "csv", rec, "-o", "OUT/o.csv"), ("unpack", rec, "-d", "OUT/plain"),
+                ("info", rec), ("info", "OUT/no_ending"), ("check", rec), ("export", "csv", rec, "-o", "OUT/o.csv"),
+                ("export", "csv", "OUT/no_ending", "-o", "OUT/o.csv"), ("unpack", rec, "-d", "OUT/plain"),
                 ("pack", rec, "-o", "OUT/o.sdsz"), ("cut", rec, "--from", 1, "-o", "OUT/o.sdsz"),
                 ("recover", rec, "-o", "OUT/o.sdsz"), ("merge", rec, self.both, "--no-align", "-o", "OUT/o.sdsz"),
                 ("resample", rec, "--rate", 50, "-o", "OUT/o.sdsz"), ("label", "list", rec), ("query", rec, "x > 0")):

@@ -15,6 +15,7 @@
 #include "progress_line.hpp"
 #include "query.hpp"
 #include "report.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/sdsz_index.hpp"
 #include "time_span.hpp"
 #include "value_text.hpp"
@@ -79,7 +80,7 @@ Expected<std::vector<IndexedColumns>> read_statistics(const SdszReader& reader) 
           add_statistics(stream.columns[c], statistics[c]);
       });
   if (done) return streams;
-  if (done.error().code == ErrorCode::io) return fail(done);
+  if (is_unread(done.error())) return fail(done);
   return std::vector<IndexedColumns>();
 }
 
@@ -87,7 +88,7 @@ Expected<std::vector<IndexedColumns>> read_statistics(const SdszReader& reader) 
 Expected<bool> take_pipelines(const SdszReader& reader, const IndexEntry& first, StreamFacts& facts) {
   auto payload = reader.payload(first);
   auto summary = payload ? summarize(*payload) : fail(payload);
-  if (!summary && summary.error().code == ErrorCode::io) return fail(summary);
+  if (!summary && is_unread(summary.error())) return fail(summary);
   if (!summary) return false;
   for (std::size_t c = 0; c < facts.columns.size() && c + 3 < summary->columns.size(); ++c)
     facts.columns[c].pipeline = describe(summary->columns[c + 3]);

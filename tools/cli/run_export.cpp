@@ -67,29 +67,36 @@ Expected<std::array<double, 3>> parse_split(const std::string& text) {
 }
 
 // The recordings: each `.sdsz` is one; `.sds` files are the streams of one recording unless --each.
-std::vector<std::vector<fs::path>> group_inputs(const Options& o) {
+struct Inputs {
   std::vector<std::vector<fs::path>> groups;
+  bool all_packed = true;
+};
+Expected<Inputs> group_inputs(const Options& o) {
+  Inputs inputs;
   std::optional<std::size_t> plain;  // the group of the plain files
   for (const auto& path : o.input.paths) {
-    const bool joins = !o.each && !is_sdsz(path);
+    const auto packed = is_sdsz(path);
+    if (!packed) return fail(packed);
+    inputs.all_packed = inputs.all_packed && *packed;
+    const bool joins = !o.each && !*packed;
     if (joins && plain) {
-      groups[*plain].push_back(path);
+      inputs.groups[*plain].push_back(path);
       continue;
     }
-    if (joins) plain = groups.size();
-    groups.push_back({path});
+    if (joins) plain = inputs.groups.size();
+    inputs.groups.push_back({path});
   }
-  return groups;
+  return inputs;
 }
 
 // An option that changes nothing would be taken for one that does.
-Expected<void> refuse_options_without_effect(const Options& o) {
+Expected<void> refuse_options_without_effect(const Options& o, const Inputs& inputs) {
   const auto refuse = [&](std::initializer_list<const char*> names, const char* why) -> Expected<void> {
     for (const char* name : names)
       if (o.given.count(name) > 0) return fail(ErrorCode::usage, fmt::format("{} {}", name, why));
     return {};
   };
-  if (std::all_of(o.input.paths.begin(), o.input.paths.end(), [](const fs::path& p) { return is_sdsz(p); }))
+  if (inputs.all_packed)
     if (auto ok = refuse({"--each"}, "is for plain .sds files: each .sdsz is a recording anyway"); !ok) return ok;
   if (!o.exports.multi_label)
     if (auto ok = refuse({"--rest-class", "--label-index"}, "needs --multi-label: info.labels has it"); !ok) return ok;
@@ -388,7 +395,7 @@ std::string why_no_window(double window_s, const std::vector<DatasetItem>& items
   return text;
 }
 
-int run_windows(Options o) {
+int run_windows(Options o, Inputs grouped) {
   auto window = parse_duration("--window", o.window_text);
   if (!window) return fail_with(window.error());
   o.window.window_s = o.window.stride_s = *window;
@@ -400,7 +407,7 @@ int run_windows(Options o) {
   if (o.part.from || o.part.to || !o.part.labels.empty())
     return fail_with({ErrorCode::usage, "windows are cut from whole recordings: sds cut makes parts of them", {}, {}});
   if (o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o DIR", {}, {}});
-  auto named = name_inputs(group_inputs(o), o.notes);
+  auto named = name_inputs(std::move(grouped.groups), o.notes);
   if (!named) return fail_with(named.error());
   if (auto begun = begin_dataset(o); !begun) return fail_with(begun.error());
   for (const auto& text : o.notes) note(text);
@@ -541,10 +548,10 @@ Expected<std::vector<DatasetItem>> split_exports(Options& o, std::vector<Planned
 }
 
 // Names of files end like the format, and names of directories like none.
-std::string wrong_output(const Options& o) {
+std::string wrong_output(const Options& o, const Inputs& inputs) {
   if (o.output.empty() || o.output == "-" || names_folder(o.output)) return "";
   const bool folder = o.format == Format::images || !o.split.empty() || !o.window_text.empty() ||
-                      (o.format != Format::hdf5 && group_inputs(o).size() > 1);
+                      (o.format != Format::hdf5 && inputs.groups.size() > 1);
   if (folder) return names_file(o.output);
   if (o.format_name == "audio") return "";  // the format is that of the name
   if (o.format == Format::hdf5) return wrong_ending(o.output, {".h5", ".hdf5"});
@@ -567,19 +574,22 @@ bool is_folder_of_classes(const Options& o) {
 int run_export(Options o) {
   if (o.format != Format::csv && o.output == "-")
     return fail_with({ErrorCode::usage, "standard output is not possible here: give a name with -o", {}, {}});
-  if (auto wrong = wrong_output(o); !wrong.empty()) return fail_with({ErrorCode::usage, std::move(wrong), {}, {}});
+  auto grouped = group_inputs(o);
+  if (!grouped) return fail_with(grouped.error());
+  if (auto wrong = wrong_output(o, *grouped); !wrong.empty())
+    return fail_with({ErrorCode::usage, std::move(wrong), {}, {}});
   if (is_folder_of_classes(o)) o.output += '/';
   const MadeFolder made_folder(o.output);
-  if (auto ok = refuse_options_without_effect(o); !ok) return fail_with(ok.error());
+  if (auto ok = refuse_options_without_effect(o, *grouped); !ok) return fail_with(ok.error());
   if (!o.window_text.empty()) {
     if (!o.split.empty()) {
       auto shares = parse_split(o.split);
       if (!shares) return fail_with(shares.error());
       o.split_options.shares = *shares;
     }
-    return run_windows(std::move(o));
+    return run_windows(std::move(o), std::move(*grouped));
   }
-  auto inputs = name_inputs(group_inputs(o), o.notes);
+  auto inputs = name_inputs(std::move(grouped->groups), o.notes);
   if (!inputs) return fail_with(inputs.error());
   const bool many = inputs->size() > 1 || !o.split.empty();
   if (o.format != Format::csv && o.output.empty()) return fail_with({ErrorCode::usage, "say where to with -o", {}, {}});

@@ -7,6 +7,7 @@
 #include "edit.hpp"
 #include "label_tools.hpp"
 #include "new_recording.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "session_ids.hpp"
@@ -132,7 +133,7 @@ class StreamCutter {
 Expected<std::optional<LabelFile>> sound_labels_of(const Recording& recording, std::vector<std::string>& notes) {
   auto labels = labels_of(recording);
   if (labels) return std::move(*labels);
-  if (labels.error().code == ErrorCode::io) return fail(labels);
+  if (is_unread(labels.error())) return fail(labels);
   notes.push_back("the labels are left behind: " + labels.error().to_string());
   return std::nullopt;
 }

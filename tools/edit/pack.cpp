@@ -8,6 +8,7 @@
 
 #include "labels_along.hpp"
 #include "labels_beside.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/plain_ticks.hpp"
@@ -193,7 +194,7 @@ Expected<void> take_labels_of_all_files(const Recording& input, LabelsAlong& lab
   const LabelFile* const all = &**sound;
   const bool beside_first = files.front() == label_path(input.path());
   const auto first = labels_beside(input);
-  if (!first && first.error().code == ErrorCode::io) return fail(first);
+  if (!first && is_unread(first.error())) return fail(first);
   if (beside_first && first && first->labels == all->labels && first->classes == all->classes &&
       first->tick_frequency == all->tick_frequency)
     return {};

@@ -8,6 +8,7 @@
 #include "clock_fit.hpp"
 #include "damage_text.hpp"
 #include "labels_along.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sds/format/stream_losses.hpp"
@@ -78,7 +79,7 @@ class StreamRecovery {
     // What the log may replace must be known before the cursor comes there.
     for (const auto& entry : stream_.data) {
       auto payload = reader_.payload(entry);
-      if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+      if (!payload && is_unread(payload.error())) return fail(payload);
       if (!payload) damaged_.insert(entry.offset);
     }
     auto cursor = recording_.cursor(index_, nullptr,
@@ -95,7 +96,7 @@ class StreamRecovery {
     if (damaged_.count(entry.offset) > 0) return {};  // the log's cursor has what is left of it
     if (auto done = take_from_log(header.first_block); !done) return done;
     auto payload = reader_.payload(entry);
-    if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+    if (!payload && is_unread(payload.error())) return fail(payload);
     if (!payload) return lose(entry, payload.error().message);
     if (auto done = note_losses(header.first_tick, header.first_block); !done) return done;
     expected_ = header.end_block();
@@ -116,7 +117,7 @@ class StreamRecovery {
       if (auto done = writer_.add_clock(id_, pair); !done) return done;
     for (const auto& entry : stream_.tail) {
       auto bytes = reader_.payload(entry);
-      if (!bytes && bytes.error().code == ErrorCode::io) return fail(bytes);
+      if (!bytes && is_unread(bytes.error())) return fail(bytes);
       if (!bytes) {
         Damage damage;
         damage.offset = entry.offset;
@@ -290,7 +291,7 @@ Expected<bool> is_harmless(const SdszReader& reader, const Damage& damage) {
   auto header = SectionHeader::decode(ByteView(stored).first(*got));
   if (!header || header->section_bytes() != damage.bytes) return false;
   auto payload = reader.payload({*header, damage.offset});
-  if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+  if (!payload && is_unread(payload.error())) return fail(payload);
   return payload.has_value();
 }
 

@@ -8,6 +8,7 @@
 
 #include "clock_fit.hpp"
 #include "damage_text.hpp"
+#include "sds/format/if_damaged.hpp"
 #include "stream_checker.hpp"
 
 namespace sds {
@@ -55,7 +56,7 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
   for (const auto& entry : walked->entries) {
     if (entry.header.kind == SectionKind::data || entry.end() > end) continue;
     auto payload = reader.payload(entry);
-    if (!payload && payload.error().code == ErrorCode::io) return fail(payload);
+    if (!payload && is_unread(payload.error())) return fail(payload);
     if (!payload) add(costs_no_block({entry.offset, entry.header.section_bytes(), payload.error().message}));
     if (auto go_on = report(on_progress, 0); !go_on) return go_on;
   }

@@ -85,7 +85,8 @@ class Recording {
   std::vector<FileInUse> files_;
 };
 
-/// True if the file starts with the `.sdsz` magic or is named `.sdsz`.
-bool is_sdsz(const std::filesystem::path& path);
+/// True if the file starts with the `.sdsz` magic or is named `.sdsz`. Of one that cannot be opened it is false:
+/// whoever opens it next reports why.
+Expected<bool> is_sdsz(const std::filesystem::path& path);
 
 }  // namespace sds
