@@ -100,7 +100,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
     reader->in_use_ = cannot_tell ? ByteSource::InUse::unknown : in_use;
   }
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
-  if (!reader->complete() && !reader->has_log_) reader->note_cut_off();
+  if (!reader->complete() && !reader->has_log_ && !reader->being_written()) reader->note_cut_off();
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
   reader->find_doubts();
   return std::shared_ptr<const SdszReader>(std::move(reader));
@@ -416,8 +416,9 @@ void SdszReader::find_doubts() {
              at_end_of_stream});
     }
     stream.doubts.push_back({last_tick,
-                             has_log_ ? "the recording was not closed: what came after its last flush is not known"
-                                      : fmt::format("blocks may be lost: {}", why_no_end(in_use_)),
+                             has_log_ || being_written()
+                                 ? "the recording was not closed: what came after its last flush is not known"
+                                 : fmt::format("blocks may be lost: {}", why_no_end(in_use_)),
                              at_end_of_stream});
   }
 }

@@ -68,7 +68,7 @@ Expected<void> check_container(const SdszReader& reader, RecordingCheck& result,
     return {};
   }
   // Without a log the end was lost later, and the reader says so.
-  if (!reader.has_log()) return {};
+  if (!reader.has_log() && !reader.being_written()) return {};
   if (walked->unfinished.bytes > 0)
     result.notes.push_back(fmt::format("{} bytes at the end are an unfinished section", walked->unfinished.bytes));
   return {};

@@ -31,12 +31,12 @@ std::optional<std::string> why_not_closed(const Recording& recording) {
   if (is_closed(recording)) return std::nullopt;
   if (!recording.sdsz()) return kStillRecorded;
   const SdszReader& reader = *recording.sdsz();
+  if (reader.being_written()) return kStillRecorded;
   if (!reader.has_log()) return std::nullopt;
   if (reader.in_use() == ByteSource::InUse::unknown)
     return "not closed: it is perhaps still being recorded, else its writer died; what came after the last flush is "
            "not "
            "known";
-  if (reader.being_written()) return kStillRecorded;
   return "not closed: its writer ended before it could be; what came after the last flush cannot be known";
 }
 

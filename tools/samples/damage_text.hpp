@@ -18,7 +18,7 @@ bool nothing_is_lost(const std::vector<Damage>& damages);
 /// missing end is damage.
 bool is_closed(const Recording& recording);
 
-/// Of a `.sdsz` that has no end, but a log: that it was not closed, and what follows from that. (Without a log the
+/// Of a `.sdsz` that has no end, but a log, or a writer: that it was not closed, and what follows from that. (Else the
 /// missing end is damage.)
 std::optional<std::string> why_not_closed(const Recording& recording);
 
