@@ -91,13 +91,31 @@ Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::
   return open(path, if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
 }
 
+namespace {
+
+// What a link leads to, which may still have to be made.
+std::filesystem::path behind_links(std::filesystem::path path) {
+  constexpr int most = 40;  // as the system follows
+  std::error_code error;
+  for (int i = 0; i < most && std::filesystem::is_symlink(path, error); ++i) {
+    const auto next = std::filesystem::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / next;
+  }
+  return path;
+}
+
+}  // namespace
+
 Expected<std::unique_ptr<OutputFile>> OutputFile::create_marked(const std::filesystem::path& path, IfExists if_exists) {
+  const auto target = if_exists == IfExists::overwrite ? behind_links(path) : path;
   // Nothing is left of a file that could not be begun.
-  NewFile made(path);
-  auto file = open(path, O_EXCL);
+  NewFile made(target);
+  auto file = open(target, O_EXCL);
   if (file) made.made();
-  if (!file && if_exists == IfExists::overwrite && file.error().system_error == EEXIST) file = open(path, 0);
+  if (!file && if_exists == IfExists::overwrite && file.error().system_error == EEXIST) file = open(target, 0);
   if (!file) return file;
+  (*file)->path_ = path;
   const int marked = retry([&] { return file_system().lock((*file)->descriptor_); });
   const bool is_new = if_exists == IfExists::fail;  // then nobody else can have marked it
   if (!is_new && (marked == -EAGAIN || marked == -EACCES)) {

@@ -512,6 +512,10 @@ TEST(OutputFile, LeavesNothingOfANewFileThatCannotBeBegun) {
   test::write_file(dir / "old.sdsz", "old");
   EXPECT_FALSE(OutputFile::create_marked(dir / "old.sdsz", IfExists::overwrite));
   EXPECT_EQ(test::read_file(dir / "old.sdsz"), "old");
+  std::filesystem::create_symlink(dir / "nowhere.sdsz", dir / "link.sdsz");
+  EXPECT_FALSE(OutputFile::create_marked(dir / "link.sdsz", IfExists::overwrite));
+  EXPECT_FALSE(std::filesystem::exists(dir / "nowhere.sdsz"));
+  EXPECT_TRUE(std::filesystem::is_symlink(dir / "link.sdsz"));
 }
 
 class NothingIsDeleted final : public test::ReplacedFileSystem {
