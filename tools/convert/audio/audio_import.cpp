@@ -11,6 +11,7 @@
 #include "new_recording.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/source_fingerprint.hpp"
+#include "sound_file_pointer.hpp"
 #include "table_import.hpp"
 
 namespace sds {
