@@ -311,6 +311,7 @@ Expected<void> SdszWriter::end_stream(StreamId id) {
   const auto take = [&]() -> Expected<void> {
     if (auto ok = state_->usable(); !ok) return ok;
     state_->start_sealing(id);
+    if (!state_->streams[id].ended) ++state_->ended_streams;
     state_->streams[id].ended = true;
     state_->streams[id].run = {};
     return {};

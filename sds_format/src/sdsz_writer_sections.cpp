@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "sdsz_writer_state.hpp"
 
@@ -265,14 +266,16 @@ Expected<void> SdszWriter::State::resume_with_what_fits() {
 
 std::uint64_t SdszWriter::State::room_behind(const SectionHeader& header) const {
   if (!keeps_room || (header.kind != SectionKind::data && header.kind != SectionKind::tail)) return 0;
-  std::uint64_t bytes = kEndBytes + session.size() + described + index.pending_bytes();
-  for (const auto& stream : streams) bytes += kSmallSectionBytes + (stream.ended ? kLeftOutBytes : kStreamEndBytes);
-  for (const auto& job : jobs)
-    if (job->run.count() == 0 && job->section.header.kind != SectionKind::tail)
-      bytes += kSmallSectionBytes + job->section.payload.size() + job->facts.size();
+  const std::uint64_t most = ending ? std::numeric_limits<std::uint64_t>::max() : kMostRoomKept;
+  std::uint64_t bytes = kEndBytes + session.size() + described + index.pending_bytes() +
+                        kSmallSectionBytes * streams.size() + kLeftOutBytes * ended_streams +
+                        kStreamEndBytes * (streams.size() - ended_streams);
   // The entry of this section in the index.
   if (header.kind == SectionKind::data) bytes += kColumnBytes * streams[header.stream].layout.columns.size();
-  return ending ? bytes : std::min(bytes, kMostRoomKept);
+  for (auto job = jobs.begin(); bytes < most && job != jobs.end(); ++job)
+    if ((*job)->run.count() == 0 && (*job)->section.header.kind != SectionKind::tail)
+      bytes += kSmallSectionBytes + (*job)->section.payload.size() + (*job)->facts.size();
+  return std::min(bytes, most);
 }
 
 void SdszWriter::State::keep_spare(BlockRun& run, std::size_t most) {

@@ -69,6 +69,7 @@ struct SdszWriter::State {
   std::unique_ptr<ByteSink> sink;
   SdszWriterOptions options;
   std::vector<OpenStream> streams;
+  std::size_t ended_streams = 0;  // of them
   std::optional<WalWriter> wal;
   Bytes session;
   std::uint64_t recording = 0;
