@@ -122,7 +122,7 @@ StagePtr read_filter(YamlMap& map) {
   } else {
     const auto sections = map.find("sections");
     if (!sections.IsDefined()) yaml_problem(map.node(), "a filter needs 'highpass:', 'lowpass:' or 'sections:'");
-    if (!sections.IsSequence() || sections.size() == 0 || sections.size() > 64)
+    if (!sections.IsSequence() || sections.size() == 0 || sections.size() > SDS_FILTER_MAX)
       yaml_problem(sections, "'sections:' must be a list of 1 to 64 sections [b0, b1, b2, a1, a2]");
     for (const auto& section : sections) filter.sections.push_back(read_section(section));
   }

@@ -225,9 +225,8 @@ class FilterStage final : public Stage {
     FrameType out = in;
     if (filter_.fixed) {
       if (auto bound = bind_fixed(); !bound) return fail(bound);
-      more_bits_ = size_of(in.type) <= 2 ? kMoreBits : 0;
       out.type = ScalarType::i32;
-      for (double& scale : out.scale) scale = std::ldexp(scale, -more_bits_);
+      for (double& scale : out.scale) scale = std::ldexp(scale, -kMoreBits);
     } else {
       out.type = ScalarType::f32;
       out.scale = {1.0};
@@ -295,7 +294,7 @@ class FilterStage final : public Stage {
 
   Expected<void> bind_fixed() {
     if (is_float(in_.type) || is_wider_than_float(in_.type))
-      return misfit(fmt::format("whole numbers of up to 24 bits are filtered with 'arithmetic: fixed', not {}",
+      return misfit(fmt::format("whole numbers of up to 16 bits are filtered with 'arithmetic: fixed', not {}",
                                 name_of(in_.type)));
     if (std::any_of(in_.offset.begin(), in_.offset.end(), [](double offset) { return offset != 0; }))
       return misfit("values with an offset are not filtered with 'arithmetic: fixed'");
@@ -304,21 +303,21 @@ class FilterStage final : public Stage {
       sds_biquad_q29_t fixed{};
       if (sds_biquad_to_q29(&section, &fixed) != 0)
         return misfit("coefficients lie between -4 and 4 with 'arithmetic: fixed'");
-      if (!(sds_biquad_q29_noise(&fixed) <= kMostNoise))
-        return misfit(
-            "with 'arithmetic: fixed' the rounding of values would be heard: the poles lie too close to the unit "
-            "circle");
       fixed_sections_.push_back(fixed);
       sds_biquad_of_q29(&fixed, &rounded.emplace_back());
     }
-    if (!(sds_filter_error(filter_.sections.data(), rounded.data(), static_cast<std::uint32_t>(rounded.size())) <=
-          0.01))
+    const auto count = static_cast<std::uint32_t>(rounded.size());
+    if (!(sds_filter_q29_noise(fixed_sections_.data(), count) <= kMostNoise))
+      return misfit(
+          "with 'arithmetic: fixed' the rounding of values would be heard: poles lie too close to the unit circle, or "
+          "sections have too much gain behind others");
+    if (!(sds_filter_error(filter_.sections.data(), rounded.data(), count) <= 0.01))
       return misfit("the coefficients of 'arithmetic: fixed' do not hold this filter: it would be another one");
     return {};
   }
 
   std::int32_t fixed(const std::byte* stored, std::size_t column) {
-    auto value = static_cast<std::int32_t>(load_value(in_.type, stored)) * (1 << more_bits_);
+    auto value = static_cast<std::int32_t>(load_value(in_.type, stored)) * (1 << kMoreBits);
     for (std::size_t s = 0; s < fixed_sections_.size(); ++s)
       value = sds_biquad_q29(&fixed_sections_[s], &fixed_states_[column * fixed_sections_.size() + s], value);
     return value;
@@ -329,7 +328,6 @@ class FilterStage final : public Stage {
   std::vector<sds_biquad_state_t> states_;  // of each column, each section
   std::vector<sds_biquad_q29_t> fixed_sections_;
   std::vector<sds_biquad_q29_state_t> fixed_states_;
-  int more_bits_ = 0;  // of whole numbers
   Bytes filtered_;
 };
 

@@ -105,4 +105,34 @@ TEST(Features, CoefficientsOfWholeNumbersAreTheNearest) {
   EXPECT_EQ(sds_biquad_to_q29(&beyond, &fixed), -1);
 }
 
+TEST(Features, GainsAreComparedWhereTheyDiffer) {
+  const auto error = [](sds_biquad_t one, sds_biquad_t other) { return sds_filter_error(&one, &other, 1); };
+  // At 0 only, a millionth of the rate beside it no more: 1 / (1 - 0.9999999975) = 4e8 against 1 / (1 - 0.999999998) =
+  // 5e8.
+  EXPECT_NEAR(error({1, 0, 0, -0.9999999975, 0}, {1, 0, 0, -0.999999998, 0}), 0.25, 1e-6);
+  EXPECT_NEAR(error({1, 0, 0, 0.9999999975, 0}, {1, 0, 0, 0.999999998, 0}), 0.25,
+              1e-6);  // the same at half of the rate
+  // At a peak between: a pair of poles of radius r at a right angle has the gain 1 / (1 - r^2) there.
+  EXPECT_NEAR(error({1, 0, 0, 0, 1 - 4e-8}, {1, 0, 0, 0, 1 - 5e-8}), 0.2, 1e-6);
+  // y[n] = x[n] - x[n - 2] lets nothing through at 0 and has a gain of 2 at a quarter of the rate; the other lets
+  // through a half at 0.
+  EXPECT_NEAR(error({1, 0, -1, 0, 0}, {1, 0, -0.5, 0, 0}), 0.25, 1e-4);
+}
+
+TEST(Features, WhatIsRoundedIsCountedBehindAllSections) {
+  const auto noise = [](const std::vector<sds_biquad_t>& sections) {
+    std::vector<sds_biquad_q29_t> fixed(sections.size());
+    for (std::size_t i = 0; i < sections.size(); ++i) EXPECT_EQ(sds_biquad_to_q29(&sections[i], &fixed[i]), 0);
+    return sds_filter_q29_noise(fixed.data(), static_cast<std::uint32_t>(fixed.size()));
+  };
+  // Up to one unit is rounded off, and carried on: 1, -1. With a pole at 0.5: 1, -0.5, -0.25, ...: 2 in all, half of it
+  // up.
+  EXPECT_NEAR(noise({{1, 0, 0, 0, 0}}), 1, 1e-12);
+  EXPECT_NEAR(noise({{1, 0, 0, -0.5, 0}}), 1, 2e-3);
+  EXPECT_NEAR(noise({{1, 0, 0, -0.99999999, 0}}), 1, 2e-3);  // 1, and -1e-8 a hundred million times
+  EXPECT_NEAR(noise({{1, 0, 0, 0, 0}, {3, 0, 0, 0, 0}, {2, 0, 0, 0, 0}}), 6 + 2 + 1, 1e-12);
+  EXPECT_NEAR(noise({{1, 0, 0, 0, 0}, {1, -1, 0, 0, 0}}), 2 + 1, 1e-12);  // 1, -2, 1
+  EXPECT_TRUE(std::isinf(noise({{1, 0, 0, -1, 0}})));
+}
+
 }  // namespace

@@ -264,7 +264,7 @@ class Features(Case):
         # SciPy's butter(8, 20, fs=48000, output="sos"), to six digits: all of its gain is in the first section.
         sos = ("sections: [[2.916e-24, 5.832e-24, 2.916e-24, -1.994883, 0.994890], [1, 2, 1, -1.995628, 0.995635], "
                "[1, 2, 1, -1.997086, 0.997093], [1, 2, 1, -1.998975, 0.998982]]")
-        for options in ("lowpass: 1", "lowpass: 0.5", "lowpass: 23970, order: 4", "lowpass: 23997, order: 8", "highpass: 23850, order: 8", sos):
+        for options in ("lowpass: 6.9", "lowpass: 1", "lowpass: 0.5", "lowpass: 0.00073265377, order: 1", "lowpass: 23970, order: 4", "lowpass: 23997, order: 8", "highpass: 23850, order: 8", sos):
             self.assertIn("'arithmetic: fixed'", self.run_stages("C.0.sds", f"filter: {{{options}, arithmetic: fixed}}", expect=3), options)
 
     def test_whole_numbers_are_near_doubles_wherever_they_are_taken(self):
@@ -284,6 +284,46 @@ class Features(Case):
                 taken += 1
                 np.testing.assert_allclose(got[0] / 256, expected[0], rtol=0, atol=3, err_msg=options)
         self.assertGreater(taken, 15)
+
+    def test_what_sections_round_is_counted_behind_all_of_them(self):
+        def worst(sections):
+            """Units by which rounding moves the last output: of every section that of up to one unit, through 1 - 1/z, its poles and what follows."""
+            rounded = [[round(c * 2 ** 29) / 2 ** 29 for c in s] for s in sections]
+            total = 0
+            for i, own in enumerate(rounded):
+                response = filtered(np.eye(1, 2000)[0], [1, -1, 0], [1, *own[3:]])
+                for later in rounded[i + 1:]:
+                    response = filtered(response, later[:3], [1, *later[3:]])
+                total += np.abs(response).sum() / 2
+            return total
+
+        # SciPy's butter(8, 600, fs=16000, output="sos"): all of its gain is in the first section.
+        sos = [[2.101483638e-08, 4.202967275e-08, 2.101483638e-08, -1.582427576, 0.6273925624], [1, 2, 1, -1.628620217, 0.6748977757],
+               [1, 2, 1, -1.721472904, 0.7703888903], [1, 2, 1, -1.860028682, 0.9128817577]]
+        shared = [[b * 2.101483638e-08 ** 0.25 / (1 if i else 2.101483638e-08) for b in s[:3]] + s[3:] for i, s in enumerate(sos)]
+        narrow = [[0.02, 0, -0.02, -1.9 * r, r * r] for r in (0.98, 0.985, 0.99)]
+        self.sound(2000)
+        for sections, taken in ((sos, False), (shared, True), ([[0.003, 0, 0, 0, 0]] + [[3.9, 0, 0, 0, 0]] * 4, True),
+                                ([[0.003, 0, 0, 0, 0]] + [[3.9, 0, 0, 0, 0]] * 5, False), (narrow, True),
+                                ([[0.01, 0, 0, 0, 0], *narrow, [2, 0, 0, 0, 0], [1.5, 0, 0, 0, 0]], True),
+                                ([[0.001, 0, 0, 0, 0], *narrow, [3.9, 0, 0, 0, 0], [3.9, 0, 0, 0, 0], [3.9, 0, 0, 0, 0], [3.9, 0, 0, 0, 0],
+                                  [3.9, 0, 0, 0, 0]], False)):
+            self.assertEqual(worst(sections) <= 512, taken, worst(sections))
+            stage = f"filter: {{sections: {sections}, arithmetic: fixed}}"
+            if not taken:
+                self.assertIn("would be heard", self.run_stages("Mic.0.sds", stage, expect=3))
+                continue
+            got, _ = self.run_stages("Mic.0.sds", stage)
+            expected, _ = self.run_stages("Mic.0.sds", f"filter: {{sections: {sections}}}")
+            np.testing.assert_allclose(np.concatenate(got), np.concatenate(expected) * 32768 * 256, rtol=1e-4, atol=worst(sections) + 100)
+
+    def test_a_filter_of_many_slow_sections_is_looked_at_in_no_time(self):
+        self.sound(100)
+        slow = "[1, -1, 0, -0.99999999, 0]"
+        fast = "[1, 0, 0, -0.5, 0]"
+        for sections in ([slow] * 64, [slow, fast] * 32, [fast] * 64):
+            self.assertIn("would be heard", self.run_stages(
+                "Mic.0.sds", f"filter: {{sections: [{', '.join(sections)}], arithmetic: fixed}}", expect=3))
 
     def test_what_grows_without_end_fails(self):
         values = np.array([3e38, -3e38, 3e38, -3e38] + [1] * 16, "<f4")
@@ -397,7 +437,7 @@ class Features(Case):
                 ("Mic.0.sds", ["filter: {sections: [[1, 0, 0, 0, 0]], order: 2}"], "order"),
                 ("Mic.0.sds", ["filter: {sections: [[4, 0, 0, 0, 0]], arithmetic: fixed}"], "between -4 and 4"),
                 ("Mic.0.sds", ["filter: {sections: [[1.0e-12, 0, 0, -1.9, 0.91]], arithmetic: fixed}"], "do not hold this filter"),
-                ("Imu.0.sds", ["filter: {lowpass: 10, arithmetic: fixed}"], "up to 24 bits"),
+                ("Imu.0.sds", ["filter: {lowpass: 10, arithmetic: fixed}"], "up to 16 bits"),
                 ("Imu.0.sds", [window, "features: [mean, media]"], "no feature 'media'; there is: mean, min"),
                 ("Imu.0.sds", [window, "features: [mean, mean]"], "twice"),
                 ("Imu.0.sds", [window, "features: []"], "must name some of")):

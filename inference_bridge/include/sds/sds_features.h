@@ -134,8 +134,11 @@ int32_t sds_biquad_to_q29(const sds_biquad_t* section, sds_biquad_q29_t* fixed);
 /** What they are. */
 void sds_biquad_of_q29(const sds_biquad_q29_t* fixed, sds_biquad_t* section);
 
-/** How far the rounding of values can carry what comes out at most, in units of the last place. */
-double sds_biquad_q29_noise(const sds_biquad_q29_t* section);
+enum { SDS_FILTER_MAX = 64 };
+/** How far the rounding of values in all sections (1 to SDS_FILTER_MAX) can carry what comes out of the last one at
+ * most, in units of the last place: a bound, which is infinite where a section is not stable. For the host: some 12 KiB
+ * of stack. */
+double sds_filter_q29_noise(const sds_biquad_q29_t* sections, uint32_t count);
 /** How far the gains of two filters of as many sections lie apart at most, as a share of the largest of the first. */
 double sds_filter_error(const sds_biquad_t* filter, const sds_biquad_t* other, uint32_t count);
 
