@@ -69,6 +69,23 @@ class SuiteEvents(Case):
             self.assertIn(f"there is no class '{name}' to limit",
                           self.judge("a.sdsz", [*self.CASE, f"limits: {{recall: {{{name}: 0.5}}}}"], 3)[1])
 
+    def test_an_onset_of_exactly_the_limit_keeps_it(self):
+        def onset(at, begin, frequency, limit, expect):
+            self.write("In.0.sds", plain((at, b"\1")))
+            self.write("In.sds.yml", "sds:\n  name: In\n  content:\n    - {value: n, type: uint8_t}\n")
+            self.write("In.0.labels.yml", f"labels:\n  version: 1\n  tick-frequency: {frequency}\n  intervals:\n"
+                                       f"    - {{class: 'yes', begin: {begin}, end: {begin + 1}}}\n")
+            case = [self.CASE[0], "events: {tolerance-ms: 5000, ignore: [none]}", f"limits: {{onset-ms: {limit}}}"]
+            self.judge("In.0.sds", case, expect)
+        for ms in (2007, 2011, 2035):  # of these (ms / 1000) * 1000 is larger than ms, in doubles
+            onset(ms, 0, 1000, ms, 0)
+            onset(ms + 1, 0, 1000, ms, 1)
+        for begin, frequency, ms in ((3, 10, 10), (7, 10, 110), (1, 3, 667), (2, 30, 934)):  # of a 30th: 1000 is no whole number of ms
+            at = -(-begin * 1000 // frequency) + ms
+            late = at * frequency - begin * 1000 - ms * frequency  # units of 1 / frequency ms behind the limit
+            onset(at, begin, frequency, ms, 1 if late > 0 else 0)
+            onset(at - 1 if late > 0 else at + 1, begin, frequency, ms, 0 if late > 0 else 1)
+
     def test_a_limit_that_judges_nothing_does_not_pass(self):
         # Nothing comes out: no precision is reached by silence.
         self.recording("silent", [(50, 0)], [("yes", 1000, 1400)])

@@ -31,6 +31,10 @@ std::strong_ordering compare_shifted(const Instant& a, std::int64_t shift, const
   return difference <=> Wider{0};
 }
 
+std::int64_t as_shift(std::uint64_t ns) {
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(ns, std::numeric_limits<std::int64_t>::max()));
+}
+
 double seconds_from(const Instant& a, const Instant& b) {
   if (a.frequency == b.frequency) {
     const bool is_behind = b.tick >= a.tick;
@@ -74,6 +78,7 @@ class Matcher {
         continue;
       }
       const double onset = seconds_from(labels_[open.top()].begin, at);
+      result.right.emplace_back(open.top(), e);
       open.pop();
       ++score.right;
       score.onset_sum_s += onset;
@@ -114,6 +119,10 @@ EventScore EventMatch::all() const {
   return sum;
 }
 
+bool are_farther_apart(const Instant& a, const Instant& b, std::uint64_t ns) {
+  return std::is_lt(compare_shifted(a, as_shift(ns), b)) || std::is_lt(compare_shifted(b, as_shift(ns), a));
+}
+
 EventMatch match_events(std::span<const EventLabel> labels, std::span<const FoundEvent> events,
                         std::uint64_t tolerance_ns) {
   struct OfClass {
@@ -123,8 +132,7 @@ EventMatch match_events(std::span<const EventLabel> labels, std::span<const Foun
   std::map<std::string, OfClass> classes;
   for (std::size_t i = 0; i < labels.size(); ++i) classes[labels[i].name].labels.push_back(i);
   for (std::size_t i = 0; i < events.size(); ++i) classes[events[i].name].events.push_back(i);
-  const auto tolerance =
-      static_cast<std::int64_t>(std::min<std::uint64_t>(tolerance_ns, std::numeric_limits<std::int64_t>::max()));
+  const std::int64_t tolerance = as_shift(tolerance_ns);
   EventMatch result;
   for (auto& [name, of] : classes) {
     std::stable_sort(of.labels.begin(), of.labels.end(), [&](std::size_t a, std::size_t b) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sds/format/time.hpp"
@@ -41,11 +42,15 @@ struct EventScore {
 
 struct EventMatch {
   std::map<std::string, EventScore> by_class;
-  std::vector<std::size_t> missed;  ///< labels that no event finds, ascending
-  std::vector<std::size_t> wrong;   ///< events that find no label, ascending
+  std::vector<std::size_t> missed;                         ///< labels that no event finds, ascending
+  std::vector<std::size_t> wrong;                          ///< events that find no label, ascending
+  std::vector<std::pair<std::size_t, std::size_t>> right;  ///< a label, and the event that finds it
 
   [[nodiscard]] EventScore all() const;
 };
+
+/// Whether two instants lie farther apart than so many nanoseconds, exactly.
+bool are_farther_apart(const Instant& a, const Instant& b, std::uint64_t ns);
 
 /// An event finds a label of its class if it lies from `tolerance_ns` before its begin to as much behind its end, both
 /// included. No label is found twice, and no event finds two: of all ways to pair them one that pairs most, where

@@ -127,11 +127,18 @@ class EventJudge {
     check("F1", f1, match, all, &EventScore::f1, [](const EventScore& s) {
       return fmt::format("{} of {} labels are found, {} of {} events are right", s.right, s.labels, s.right, s.found);
     });
-    if (limits.onset_ms) note_use("onset-ms", "", all.right > 0);
-    if (limits.onset_ms && all.largest_onset_s * 1000 > *limits.onset_ms)
-      fails(fmt::format("an event lies {} from its label's begin, more than the limit of {:.6g} ms",
-                        human_seconds(all.largest_onset_s), *limits.onset_ms));
+    if (limits.onset_ns) check_onsets(match, all, *limits.onset_ns);
     return result_.reasons.size() == before;
+  }
+
+  void check_onsets(const EventMatch& match, const EventScore& all, std::uint64_t limit_ns) {
+    note_use("onset-ms", "", all.right > 0);
+    const bool is_late = std::any_of(match.right.begin(), match.right.end(), [&](const auto& pair) {
+      return are_farther_apart(labels_[pair.first].begin, events_[pair.second].at, limit_ns);
+    });
+    if (is_late)
+      fails(fmt::format("an event lies {} from its label's begin, more than the limit of {:.6g} ms",
+                        human_seconds(all.largest_onset_s), static_cast<double>(limit_ns) / 1e6));
   }
 
   template <class Counts>

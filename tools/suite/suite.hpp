@@ -35,9 +35,9 @@ struct TestLimits {
   EventLimit precision;
   EventLimit recall;
   EventLimit f1;
-  std::optional<double> onset_ms;  ///< most between a label's begin and the event that finds it
+  std::optional<std::uint64_t> onset_ns;  ///< most between a label's begin and the event that finds it
 
-  [[nodiscard]] bool any_of_events() const { return precision.any() || recall.any() || f1.any() || onset_ms; }
+  [[nodiscard]] bool any_of_events() const { return precision.any() || recall.any() || f1.any() || onset_ns; }
   [[nodiscard]] bool any() const { return accuracy || p50_us || p99_us || max_us || real_time || memory_mib; }
 };
 

@@ -231,6 +231,11 @@ class SuiteReader {
     }
   }
 
+  static std::uint64_t nanoseconds(const YAML::Node& node, const char* key, double ms) {
+    if (ms > 1e9) yaml_problem(node, fmt::format("'{}:' is more than ten days", key));
+    return static_cast<std::uint64_t>(std::llround(ms * 1e6));
+  }
+
   static void read_events(YamlMap& map, const YAML::Node& where, TestSpec& test) {
     const YAML::Node node = map.find("events");
     if (!node.IsDefined()) return;
@@ -238,9 +243,7 @@ class SuiteReader {
     YamlMap values(node, "'events'");
     TestEvents events;
     const YAML::Node tolerance = values.need("tolerance-ms");
-    const double ms = not_negative(tolerance, "tolerance-ms");
-    if (ms > 1e9) yaml_problem(tolerance, "'tolerance-ms:' is more than ten days");
-    events.tolerance_ns = static_cast<std::uint64_t>(std::llround(ms * 1e6));
+    events.tolerance_ns = nanoseconds(tolerance, "tolerance-ms", not_negative(tolerance, "tolerance-ms"));
     const auto ignored = values.strings("ignore");
     events.ignore.insert(ignored.begin(), ignored.end());
     events.stream = values.string("stream", "");
@@ -314,7 +317,8 @@ class SuiteReader {
     limits.precision = event_limit(values, "precision");
     limits.recall = event_limit(values, "recall");
     limits.f1 = event_limit(values, "f1");
-    limits.onset_ms = above_zero(values, "onset-ms");
+    if (const auto ms = above_zero(values, "onset-ms"))
+      limits.onset_ns = nanoseconds(values.find("onset-ms"), "onset-ms", *ms);
     limits.p50_us = above_zero(values, "p50-us");
     limits.p99_us = above_zero(values, "p99-us");
     limits.max_us = above_zero(values, "max-us");
