@@ -107,6 +107,19 @@ class SuiteEvents(Case):
         self.recording("quiet", [(50, 0)], [])
         self.judge("quiet.sdsz", [*self.CASE, "limits: {precision: 0.5}"])
 
+    def test_a_test_that_cannot_be_judged_might_have_used_a_limit(self):
+        self.recording("a", [(1050, 1)], [("yes", 1000, 1400)])
+        self.recording("b", [(1050, 2)], [("no", 1000, 1400), ("maybe", 2000, 2100)])
+        case = [*self.CASE, 'limits: {recall: {"yes": 1, "no": 1}}']
+        out, _ = self.judge("'[ab].sdsz'", case, 1)
+        self.assertNotIn("has no effect in any test", out)
+        self.assertIn("cannot be found: maybe", out)
+        self.assertEqual([t["status"] for t in self.results("'[ab].sdsz'", case, 1)], ["passed", "failed"])
+        for i in (1, 2):
+            self.judge("'[ab].sdsz'", case, i - 1, "--shard", f"{i}/2", "--results", self.path(f"{i}.json"), "--force")
+        merged = json.loads(run("test", "merge", self.path("1.json"), self.path("2.json"), "--json", expect=1)[0])["tests"]
+        self.assertEqual([t["status"] for t in merged], ["passed", "failed"])
+
     def test_recordings_without_events(self):
         self.recording("quiet", [(50, 0), (60, 0)], [])
         self.assertEqual(self.results("quiet.sdsz", self.CASE)[0]["status"], "passed")

@@ -191,8 +191,10 @@ class EventJudge {
 
 void judge_events(const TestSpec& test, const Recording& recording, const std::filesystem::path& outputs,
                   TestResult& result) {
-  if (auto judged = EventJudge(test, result).judge(recording, outputs); !judged)
+  if (auto judged = EventJudge(test, result).judge(recording, outputs); !judged) {
     result.reasons.push_back(judged.error().to_string());
+    result.is_judged = false;
+  }
 }
 
 }  // namespace sds

@@ -135,6 +135,7 @@ struct TestResult {
   double recorded_seconds = 0;
   std::set<std::string> useful;                ///< what the suite says for several tests, and has an effect in this one
   std::set<std::string> idle;                  ///< and what has none
+  bool is_judged = true;                       ///< false: not to the end, so that more might have had an effect
   std::vector<DecisionCount> decision_counts;  ///< all decisions
   std::vector<Decision> decisions;             ///< of very many the first ones
   std::map<std::string, EventScore> events;    ///< by class
@@ -196,7 +197,7 @@ struct SuiteSummary {
 };
 
 /// Of all results of a suite: what it says without effect in any test fails those for which it says it. Tests that did
-/// not run might have had a use for it. True if there is any.
+/// not run, or could not be judged to the end, might have had a use for it. True if there is any.
 bool fail_idle_settings(std::vector<TestResult>& results);
 
 SuiteSummary summarize(const std::vector<TestResult>& results);

@@ -32,6 +32,7 @@ class Judge {
   void judge(const ReplayJobResult& job, const std::filesystem::path& outputs, const Recording& recording,
              bool update) {
     judge_runs(job);
+    result_.is_judged = job.runs.front().finished && job.runs.front().failure_count == 0;
     judge_damage(recording);
     judge_limits(job.runs.front());
     note_settings(job.idle);

@@ -195,7 +195,7 @@ const char* name_of(TestResult::Status status) {
 bool fail_idle_settings(std::vector<TestResult>& results) {
   std::set<std::string> useful;
   for (const auto& result : results) {
-    if (result.status == TestResult::Status::error) return false;
+    if (result.status == TestResult::Status::error || !result.is_judged) return false;
     useful.insert(result.useful.begin(), result.useful.end());
   }
   bool any = false;
@@ -254,6 +254,7 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                      {"recorded_seconds", r.recorded_seconds},
                      {"useful_settings", r.useful},
                      {"idle_settings", r.idle},
+                     {"judged", r.is_judged},
                      {"decision_counts", counts},
                      {"decisions", decisions},
                      {"events", events_json(r.events)},
@@ -293,6 +294,7 @@ Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) 
       r.recorded_seconds = t.at("recorded_seconds");
       r.useful = t.at("useful_settings").get<std::set<std::string>>();
       r.idle = t.at("idle_settings").get<std::set<std::string>>();
+      r.is_judged = t.at("judged");
       r.decision_counts = counts_of(t.at("decision_counts"));
       for (const auto& d : t.at("decisions")) {
         r.decisions.push_back({d.at("label"), d.at("predicted"), d.at("right"), {}});
