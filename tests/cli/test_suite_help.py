@@ -34,9 +34,12 @@ class SuiteHelp(Case):
         done = []
         for command in commands:
             self.assertEqual(shlex.split(command)[0], "sds")
-            done.append(subprocess.run(["sh", "-c", f"{shlex.quote(SDS)} {command[4:]}"], cwd=self.folder.name, capture_output=True,
-                                       text=True))
+            done.append(self.shell(command))
         return test, done
+
+    def shell(self, command, shell="sh"):
+        return subprocess.run([shell, "-c", f"{shlex.quote(SDS)} {command[4:]}"], cwd=self.folder.name, capture_output=True, text=True,
+                              errors="surrogateescape", env={**os.environ, "TMPDIR": self.folder.name})
 
     def expect_other(self, *lines):
         """A suite whose expectation has another value in block 7."""
@@ -77,7 +80,7 @@ class SuiteHelp(Case):
         commands = [n[len("again: "):] for t in tests for n in t["notes"] if n.startswith("again: ")]
         self.assertEqual(len(commands), 4)
         for _ in range(2):
-            done = [subprocess.run(["sh", "-c", f"{shlex.quote(SDS)} {c[4:]}"], cwd=self.folder.name, capture_output=True) for c in commands]
+            done = [self.shell(c) for c in commands]
             self.assertEqual([d.returncode for d in done], [0, 1, 0, 1])
 
     def test_a_library_with_inputs_outputs_and_a_configuration(self):
@@ -86,7 +89,7 @@ class SuiteHelp(Case):
         test, done = self.again(suite)
         self.assertEqual(done[0].returncode, 1, done[0].stderr)  # as the test: its blocks are not those of an IMU
         self.assertIn("FAILED", done[0].stdout)
-        self.assertEqual(done[1].returncode, 4)  # there is nothing to compare with yet
+        self.assertEqual(len(done), 1)  # there is nothing to compare with yet
         words = shlex.split(next(n for n in test["notes"] if "replay" in n))
         for option in (("--in", "In"), ("--out", "O:9"), ("--input-buffer", "64")):
             self.assertIn(option, list(zip(words, words[1:])))
@@ -99,9 +102,54 @@ class SuiteHelp(Case):
             words = shlex.split(next(n for n in test["notes"] if n.startswith("again: "))[len("again: "):])
             self.assertIn("--config=-x y", words)
             self.assertIn(f"{sys.executable} {os.path.relpath(WORKER, self.folder.name)}", words)
-        suite = self.suite("recordings: In.0.sds", f"worker: [{sys.executable}, 'a b.py']", "limits: {real-time: 1000000000}")
+        suite = self.suite("recordings: In.0.sds", f"worker: [sh, -c, 'exec {sys.executable} {WORKER}']", "limits: {real-time: 1000000000}")
         test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
         self.assertEqual([n for n in test["notes"] if n.startswith("again: ")], [])
+        self.assertIn(f"no command shows it again: --worker cannot take the word 'exec {sys.executable} {WORKER}' of 'worker:', which is "
+                      "empty or has a space", test["notes"])
+        suite = self.suite("recordings: In.0.sds", f"worker: {command}", "config: '@x'", "limits: {real-time: 1000000000}")
+        test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
+        self.assertIn("no command shows it again: 'config:' begins with '@', which --config takes for a file", test["notes"])
+
+    def test_what_the_commands_write_is_no_recording_of_the_suite(self):
+        for name, value in (("b-c", 1), ("c", 2)):
+            self.write("it's here/In.0.sds", plain((0, bytes([value, 0]))))
+            run("pack", self.path("it's here", "In.0.sds"), "-o", self.path(f"{name}.sdsz"))
+        self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        text = ("suite:\n  name: s\n  cases:\n    - {name: a, recordings: '[b]*.sdsz', pipeline: p.yml, limits: {real-time: 1.0e9}}\n"
+                "    - {name: a-b, recordings: 'c*.sdsz', pipeline: p.yml, limits: {real-time: 1.0e9}}\n"
+                "    - {name: all, recordings: '*.sdsz', pipeline: p.yml, limits: {real-time: 1.0e9}}\n")
+        suite = self.write("s.yml", text)
+        tests = json.loads(run("test", suite, "--json", expect=1)[0])["tests"]
+        commands = [n[len("again: "):] for t in tests for n in t["notes"] if n.startswith("again: ")]
+        self.assertEqual(len({shlex.split(c)[-2] for c in commands[:2]}), 2)  # a/b-c and a-b/c
+        for command in commands:
+            self.assertEqual(self.shell(command).returncode, 0)
+        self.assertEqual(sorted(n for n in os.listdir(self.folder.name) if n.endswith(".sdsz") and not n.startswith(".")),
+                         ["b-c.sdsz", "c.sdsz"])
+        self.assertEqual([t["name"] for t in json.loads(run("test", suite, "--json", expect=1)[0])["tests"]],
+                         ["a/b-c", "a-b/c", "all/b-c", "all/c"])
+
+    def test_names_that_are_no_text(self):
+        self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        self.write("In.sds.yml", self.read("it's here/In.sds.yml").decode())
+        names = [b"In.a\nb\x01'\"$\\.sds", b"In.\xff\xfe1.sds", b"In.\xef\xbf\xbe.sds", "In.ä.sds".encode()]
+        for name in names:
+            with open(os.path.join(os.fsencode(self.folder.name), name), "wb") as f:
+                f.write(plain((0, b"\1\2")))
+        suite = self.write("s.yml", "suite:\n  name: s\n  cases:\n    - {name: a, recordings: In.*.sds, pipeline: p.yml, "
+                                    "limits: {real-time: 1.0e9}}\n")
+        page, junit = self.path("r.html"), self.path("r.xml")
+        out = run("test", suite, "--html", page, "--junit", junit, expect=1, errors="surrogateescape")[0]
+        tests = ElementTree.parse(junit).getroot().findall(".//testcase")
+        self.assertEqual(sorted(t.get("name") for t in tests),
+                         sorted(["a/In.a\nb\\x01'\"$\\", "a/In.\\xff\\xfe1", "a/In.\\ufffe", "a/In.ä"]))
+        ElementTree.fromstring(self.read("r.html").decode("utf-8").split("\n", 1)[1])
+        commands = [line.split("again: ")[1] for line in out.splitlines() if "again: " in line]
+        self.assertEqual(len(commands), len(names))
+        for command in commands:
+            done = self.shell(command, "bash")
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_outputs_of_tests_that_fail_are_kept(self):
         suite = self.expect_other()

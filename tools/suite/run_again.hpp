@@ -5,10 +5,9 @@
 
 namespace sds {
 
-/// `sds replay ...`, and, where outputs are expected, `sds compare ...`: what came goes to
-/// `again-<case>-<recording>.sdsz`. `idle` is what of the job had no effect. Nothing where an option cannot say it: a
-/// worker with spaces in its words, a configuration that begins with @.
-std::vector<std::string> commands_to_run_again(const TestSpec& test, const std::set<JobPart>& idle,
-                                               bool metadata_are_idle);
+/// Notes: "again: sds replay ...", and, where the expected outputs are there, "again: sds compare ...". What came goes
+/// to a file for temporary ones that has a name of its own for each replay, and one that no pattern of a suite finds.
+/// `idle` is what of the job had no effect. Where an option cannot say something, the only note says what.
+std::vector<std::string> how_to_run_again(const TestSpec& test, const std::set<JobPart>& idle, bool metadata_are_idle);
 
 }  // namespace sds
