@@ -2,6 +2,7 @@
 import json
 import os
 import shlex
+import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -197,6 +198,53 @@ class SuiteHelp(Case):
         # The same page from the results of parts.
         run("test", "merge", self.path("r.json"), "--html", self.path("merged.html"), expect=1)
         self.assertEqual(self.read("merged.html"), self.read("r.html"))
+
+    def pictures(self, expected, came, expected_yaml, came_yaml):
+        """Of blocks of an algorithm that copies its input: pictures in JSON, and the page."""
+        for data, yaml, options, code in ((expected, expected_yaml, ["--update"], 0),
+                                          (came, came_yaml, ["--json", "--html", self.path("r.html"), "--force"], 1)):
+            self.write("it's here/In.0.sds", plain(*data))
+            self.write("it's here/O.sds.yml", yaml)
+            size = len(data[0][1])
+            suite = self.suite("recordings: In.0.sds", f"algorithm: {os.path.join(BUILD, 'lib', 'copies.so')}", "in: In", f"out: 'O:{size}'",
+                               "out-yaml: O.sds.yml", "expected: e.sdsz")
+            out, _ = run("test", suite, *options, expect=code)
+        return json.loads(out)["tests"][0]["pictures"], ElementTree.fromstring(self.read("r.html").decode().split("\n", 1)[1])
+
+    def test_both_sides_are_drawn_around_the_same_time_and_of_the_same_channel(self):
+        yaml = "sds:\n  name: O\n  tick-frequency: {0}\n  content:\n    - {{value: y, type: uint8_t}}\n    - {{value: {1}, type: uint8_t}}\n"
+        expected = [(10 * i, bytes([i, 7])) for i in range(200)]
+        for which in (0, 1):
+            came = [(t, bytes([d[0] + (50 if i == 150 and which == 0 else 0), d[1] + (50 if i == 150 and which == 1 else 0)]))
+                    for i, (t, d) in enumerate(expected)]
+            for frequency in (100, 1000):
+                (picture,), _ = self.pictures(expected, came, yaml.format(1000, "y"), yaml.format(frequency, "y"))
+                self.assertEqual(picture["expected"], [float(d[which]) for _, d in expected[90:200]])
+                self.assertEqual(picture["came"], [float(d[which]) for _, d in came[90:200]])
+                times = [i / 100 for i in range(90, 200)]
+                self.assertEqual(picture["expected_s"], times)
+                self.assertEqual(picture["came_s"], times)
+            os.remove(self.path("it's here", "e.sdsz"))
+
+    def test_several_blocks_of_one_tick_are_not_mistaken(self):
+        yaml = "sds:\n  name: O\n  content:\n    - {value: y, type: uint8_t}\n"
+        expected = [(i // 100, bytes([i % 100])) for i in range(300)]
+        came = [(t, bytes([d[0] + (50 if i == 199 else 0)])) for i, (t, d) in enumerate(expected)]
+        (picture,), _ = self.pictures(expected, came, yaml, yaml)
+        self.assertEqual(picture["came"], [float(d[0]) for _, d in came[139:260]])
+
+    def test_one_value_alone_is_a_dot(self):
+        yaml = "sds:\n  name: O\n  content:\n    - {value: y, type: float}\n"
+        def blocks(values):
+            return [(i, struct.pack("<f", v)) for i, v in enumerate(values)]
+        nan = float("nan")
+        _, page = self.pictures(blocks([3]), blocks([4]), yaml, yaml)
+        self.assertEqual([(c.get("class"), c.get("cx"), c.get("cy")) for c in page.iter("circle")],
+                         [("expected", "320.0", "125.0"), ("came", "320.0", "5.0")])
+        os.remove(self.path("it's here", "e.sdsz"))
+        _, page = self.pictures(blocks([1, nan, 3, nan, 5, 6]), blocks([1, nan, 4, nan, 5, 6]), yaml, yaml)
+        self.assertEqual([c.get("class") for c in page.iter("circle")], ["expected", "expected", "came", "came"])
+        self.assertEqual([len(l.get("points").split()) for l in page.iter("polyline")], [2, 2])
 
     def test_long_recordings_are_drawn_around_the_first_difference(self):
         values = [i % 251 for i in range(5000)]

@@ -27,7 +27,10 @@ class Side {
         losses_(recording, stream),
         states_losses_(recording.sdsz() != nullptr) {}
   Expected<void> advance() {
-    if (has_) last_tick_ = block_.tick;
+    if (has_) {
+      last_tick_ = block_.tick;
+      ++number_;
+    }
     auto block = cursor_->next();
     if (!block) return fail(block);
     has_ = block->has_value();
@@ -40,6 +43,7 @@ class Side {
   std::optional<StatedLoss> take_loss() { return std::exchange(loss_, std::nullopt); }
   [[nodiscard]] bool has() const { return has_; }
   [[nodiscard]] const BlockView& block() const { return block_; }
+  [[nodiscard]] std::uint64_t number() const { return number_; }  // of the block
   [[nodiscard]] Instant instant() const { return {block_.tick, frequency_}; }
 
  private:
@@ -53,6 +57,7 @@ class Side {
   StreamLosses losses_;
   bool states_losses_;
   BlockView block_;
+  std::uint64_t number_ = 0;
   bool has_ = false;
   std::optional<std::uint64_t> last_tick_;
   std::optional<StatedLoss> loss_;
@@ -147,7 +152,10 @@ class ValueComparer {
         pairs_(pair_channels(a, b, options, result)),
         argmax_(options.argmax) {
     for (auto& pair : pairs_) {
-      result.channels.push_back({pair.a->name, 0, 0, 0, 0, {}, 0, {}});
+      ChannelComparison& channel = result.channels.emplace_back();
+      channel.name = pair.a->name;
+      channel.channel_a = static_cast<std::size_t>(pair.a - a.channels.data());
+      channel.channel_b = static_cast<std::size_t>(pair.b - b.channels.data());
       auto found = options.absolute.find(pair.a->name);
       if (found == options.absolute.end()) found = options.absolute.find(pair.b->name);
       pair.tolerance = {found == options.absolute.end() ? options.absolute_all : found->second, options.relative};
@@ -162,13 +170,20 @@ class ValueComparer {
   /// True if equal bytes mean equal values.
   [[nodiscard]] bool same_layout() const { return same_; }
 
-  void compare(const BlockView& a, const BlockView& b) {
+  void compare(const Side& side_a, const Side& side_b) {
+    const BlockView& a = side_a.block();
+    const BlockView& b = side_b.block();
+    FirstDifference where;
+    where.tick = a.tick;
+    where.block_a = side_a.number();
+    where.block_b = side_b.number();
     const std::size_t samples = a.data.size() / a_.sample_bytes;
     if (samples != b.data.size() / b_.sample_bytes) return note_mismatch(a.tick);
     for (std::size_t s = 0; s < samples; ++s) {
       const std::byte* in_a = a.data.data() + s * a_.sample_bytes;
       const std::byte* in_b = b.data.data() + s * b_.sample_bytes;
-      for (std::size_t c = 0; c < pairs_.size(); ++c) compare_channel(c, in_a, in_b, {a.tick, 0, s, 0, 0, 0, {}, {}});
+      where.sample = s;
+      for (std::size_t c = 0; c < pairs_.size(); ++c) compare_channel(c, in_a, in_b, where);
       if (argmax_) compare_leaders(in_a, in_b);
     }
     samples_ += samples;
@@ -206,7 +221,7 @@ class ValueComparer {
     return raw_value(channel, sample, i) * channel.scale + channel.offset;
   }
 
-  void compare_channel(std::size_t c, const std::byte* a, const std::byte* b, FirstDifference where) {
+  void compare_channel(std::size_t c, const std::byte* a, const std::byte* b, const FirstDifference& where) {
     ChannelPair& pair = pairs_[c];
     ChannelComparison& result = result_.channels[c];
     for (std::size_t i = 0; i < pair.a->count(); ++i) {
@@ -223,13 +238,13 @@ class ValueComparer {
       ++result.different;
       note_stretch(pair, result, where, difference);
       if (result.first) continue;
-      where.seconds = time_of(where);
-      where.element = i;
-      where.a = va;
-      where.b = vb;
-      where.exact_a = digits_of(*pair.a, a, i);
-      where.exact_b = digits_of(*pair.b, b, i);
-      result.first = where;
+      FirstDifference& first = result.first.emplace(where);
+      first.seconds = time_of(where);
+      first.element = i;
+      first.a = va;
+      first.b = vb;
+      first.exact_a = digits_of(*pair.a, a, i);
+      first.exact_b = digits_of(*pair.b, b, i);
     }
   }
 
@@ -369,7 +384,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
       ++result.identical;
       values.count_identical(a.block());
     } else {
-      values.compare(a.block(), b.block());
+      values.compare(a, b);
     }
     unreported += da.size() + 8;
     if (auto ok = a.advance(); !ok) return fail(ok);

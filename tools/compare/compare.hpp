@@ -39,6 +39,8 @@ struct FirstDifference {
   // Where the channel has integers of 64 bits without scale, which a double may not hold: all digits; else empty.
   std::string exact_a;
   std::string exact_b;
+  std::uint64_t block_a = 0;  ///< number of the block in its stream; of `tick` are perhaps several
+  std::uint64_t block_b = 0;
 
   [[nodiscard]] std::string text_a() const;
   [[nodiscard]] std::string text_b() const;
@@ -68,6 +70,8 @@ struct ChannelComparison {
   std::optional<FirstDifference> first;
   std::uint64_t stretch_count = 0;
   std::vector<DifferentStretch> stretches;  ///< the first ones
+  std::size_t channel_a = 0;                ///< in the metadata, where several may have one name
+  std::size_t channel_b = 0;
 
   /// The first five; none where `first` says it all.
   [[nodiscard]] std::span<const DifferentStretch> told() const;

@@ -8,7 +8,6 @@ namespace sds {
 /// Of the first channels that differ, what was expected and what came: up to 60 samples on either side of the first
 /// difference. Nothing of a channel that cannot be read.
 std::vector<DifferencePicture> difference_pictures(const Recording& expected, const Recording& came,
-                                                   const RecordingComparison& comparison,
-                                                   const CompareOptions& options);
+                                                   const RecordingComparison& comparison);
 
 }  // namespace sds

@@ -135,7 +135,7 @@ class Expectation {
         result_.notes.push_back(fmt::format("{}: no block came, and none is expected", stream.a));
     }
     for (auto& text : differences(*comparison)) reasons.push_back(std::move(text));
-    result_.pictures = difference_pictures(*a, *b, *comparison, test_.tolerances);
+    result_.pictures = difference_pictures(*a, *b, *comparison);
     return reasons;
   }
 

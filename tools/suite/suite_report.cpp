@@ -7,6 +7,7 @@
 #include <limits>
 #include <pugixml.hpp>
 #include <sstream>
+#include <utility>
 
 #include "duration_text.hpp"
 #include "shell_text.hpp"
@@ -89,7 +90,8 @@ td.n { white-space: nowrap; } table.wide { width: 100%; } .reasons { margin: .2r
 .note { opacity: .7; } .bar { display: inline-block; height: .6rem; background: var(--bar); border-radius: 2px; vertical-align: baseline; }
 figure { margin: .6rem 0; } figure svg { width: 100%; max-width: 40rem; height: auto; border: 1px solid var(--line); border-radius: 4px; }
 figcaption { font-size: .85rem; } polyline { fill: none; stroke-width: 1.5; } polyline.expected { stroke: var(--good); }
-polyline.came { stroke: var(--bad); stroke-dasharray: 4 2; } line.first { stroke: var(--line); stroke-width: 2; }
+polyline.came { stroke: var(--bad); stroke-dasharray: 4 2; } circle.expected { fill: var(--good); } circle.came { fill: var(--bad); }
+line.first { stroke: var(--line); stroke-width: 2; }
 span.expected { color: var(--good); } span.came { color: var(--bad); }
 code { font-size: .85em; } .scroll { overflow-x: auto; }
 )";
@@ -207,8 +209,17 @@ void add_picture(pugi::xml_node cell, const DifferencePicture& picture) {
   const auto add_line = [&](const std::vector<double>& times, const std::vector<double>& values,
                             const char* css_class) {
     std::string points;
+    std::size_t count = 0;  // of points; a line of one draws nothing
+    double last_x = 0, last_y = 0;
     const auto end = [&] {
-      if (points.empty()) return;
+      if (count == 1) {
+        auto dot = svg.append_child("circle");
+        dot.append_attribute("class") = css_class;
+        dot.append_attribute("cx") = fmt::format("{:.1f}", last_x).c_str();
+        dot.append_attribute("cy") = fmt::format("{:.1f}", last_y).c_str();
+        dot.append_attribute("r") = "2.5";
+      }
+      if (std::exchange(count, 0) <= 1) return points.clear();
       auto line = svg.append_child("polyline");
       line.append_attribute("class") = css_class;
       line.append_attribute("points") = points.c_str();
@@ -219,7 +230,10 @@ void add_picture(pugi::xml_node cell, const DifferencePicture& picture) {
         end();
         continue;
       }
-      points += fmt::format("{:.1f},{:.1f} ", x(times[i]), y(values[i]));
+      last_x = x(times[i]);
+      last_y = y(values[i]);
+      points += fmt::format("{:.1f},{:.1f} ", last_x, last_y);
+      ++count;
     }
     end();
   };
