@@ -44,6 +44,33 @@ class Compare(Case):
             self.assertIn("the tolerances for 'd' and for 'a' are of one pair of channels, d=a",
                           self.compare(*pair, *(f"--tolerance={t}" for t in tolerances), expect=2))
 
+    def test_shares_are_of_one_channel_or_of_all(self):
+        for options, expect in ((("--channel=d", "--relative=d=0.25"), 0), (("--channel=d", "--relative=d=25%"), 0), (("--channel=d", "--relative=d=0.24"), 1),
+                                (("--channel=d", "--relative=0.1", "--relative=d=0.25"), 0), (("--channel=d", "--relative=0.25", "--relative=d=0"), 1),
+                                ((r"--channel=a\=b=a", "--relative=a=80%"), 0), ((r"--channel=a\=b=a", "--relative=a=b=79%"), 1)):
+            self.compare(*options, expect=expect)
+        for options, said in ((("--relative=x=1",), "there is no channel 'x' for the tolerance given"), (("--relative=2",), "a share from 0 to 1"),
+                              (("--relative=d=-1",), "a share from 0 to 1"), (("--relative=d=1", "--relative=d=0"), "given twice for 'd'"),
+                              (("--channel=d=a", "--relative=d=1", "--relative=a=1"), "are of one pair of channels, d=a")):
+            self.assertIn(said, self.compare(*options, expect=2))
+
+    def test_integers_of_64_bits_are_compared_exactly_where_scales_are_whole_numbers(self):
+        def differ(kind_a, a, scale_a, offset_a, kind_b, b, scale_b, offset_b):
+            types = {"q": "int64_t", "Q": "uint64_t", "d": "double", "f": "float", "h": "int16_t"}
+            for side, kind, value, scale, offset in (("A", kind_a, a, scale_a, offset_a), ("B", kind_b, b, scale_b, offset_b)):
+                self.write(f"{side}.0.sds", plain((1, struct.pack("<" + kind, value))))
+                self.write(f"{side}.sds.yml", f"sds:\n  name: {side}\n  content:\n    - {{value: v, type: {types[kind]}, scale: {scale}, "
+                                              f"offset: {offset}}}\n")
+            differ = int(a) * scale_a + offset_a != int(b) * scale_b + offset_b
+            self.compare("--channel=v", expect=1 if differ else 0)
+        for last in (0, 1):
+            differ("q", 2**60 + last, 1, 0, "q", 2**59, 2, 0)
+            differ("q", 2**60 + last, 1, 0, "d", 2.0**59, 2, 0)
+            differ("q", -2**60 - last, 3, 0, "q", -3 * 2**60, 1, 0)
+            differ("Q", 2**64 - 1 - last, 1, 0, "q", -1, 1, 2**52)
+            differ("q", 2**60 + last, 1, 5, "q", 2**60, 1, 6)
+            differ("q", 2**62 + last, -2, 0, "f", -2.0**63, 1, 0)
+
     def test_each_stretch_that_differs_is_told(self):
         # 5 samples a block at 100 Hz, ticks of ms: samples 3 to 6 and 12 differ (fewer than ten apart), and 40.
         def blocks(values):

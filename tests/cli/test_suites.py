@@ -117,9 +117,11 @@ class Suites(SuiteCase):
         run("test", suite, "--update")
         self.write("In.1.sds", plain((1, b"\x02"), (2, b"\x03"), (3, b"\x06")))
         run("test", suite, expect=1)
-        for tolerance in ("tolerance: 2", "tolerance: {sum: 2}", "relative-tolerance: 0.2"):
+        for tolerance in ("tolerance: 2", "tolerance: {sum: 2}", "relative-tolerance: 0.2",
+                          "relative-tolerance: {sum: 0.2}", "relative-tolerance: {sum: 0.2}, tolerance: {sum: 0}"):
             run("test", self.suite(f"    - {{name: c, recordings: In.1.sds, expected: e.sdsz, {tolerance}}}\n"))
         run("test", self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, tolerance: {sum: 1}}\n"), expect=1)
+        run("test", self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, relative-tolerance: {sum: 0.1}}\n"), expect=1)
 
     def test_order_and_results_do_not_depend_on_jobs_and_shards_merge(self):
         suite = self.suite("    - {name: b, recordings: ['In.3.sds', 'In.1.sds'], repeat: 2}\n"
@@ -304,7 +306,10 @@ class Suites(SuiteCase):
         pipeline = self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
         case = "    - {name: c, recordings: In.1.sds, %s}\n"
         for keys, message in (("label: a, classes: [a, b, a]", "'classes:' names one twice"),
-                              ("expected: e.sdsz, relative-tolerance: 2", "is a share from 0 to 1"),
+                              ("expected: e.sdsz, relative-tolerance: 2", "5: 'relative-tolerance: 2' is no share from 0 to 1"),
+                              ("expected: e.sdsz, relative-tolerance: {sum: 2}", "5: 'sum: 2' is no share from 0 to 1"),
+                              ("expected: e.sdsz, relative-tolerance: [1]", "line 5: 'relative-tolerance:' must be a single value"),
+                              ("repeat: {x: 1}", "line 5: 'repeat:' must be"),
                               ("expected: e.sdsz, tolerance: -1", "'tolerance: -1' is below 0"),
                               ("engine: tflm", "'engine:' has no effect without 'model:' or 'pipeline:'"),
                               ("label: a, none: x", "'none:' has no effect without 'decide: event'")):

@@ -25,7 +25,7 @@ CompareOptions absolute(const std::string& channel, double tolerance) {
 
 CompareOptions relative(double tolerance) {
   CompareOptions options;
-  options.relative = tolerance;
+  options.relative_all = tolerance;
   return options;
 }
 

@@ -20,16 +20,15 @@ struct CompareArguments {
   std::vector<std::string> tolerances;
   std::vector<std::string> streams;
   std::vector<std::string> channels;
-  double relative = 0;
+  std::vector<std::string> relatives;
   bool argmax = false;
   bool json = false;
 };
 
 Expected<CompareOptions> parse(const CompareArguments& o) {
   CompareOptions options;
-  options.relative = o.relative;
   options.argmax = o.argmax;
-  if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail(parsed);
+  if (auto parsed = parse_tolerances(o.tolerances, o.relatives, options); !parsed) return fail(parsed);
   options.streams = name_pairs(o.streams);
   options.channels = name_pairs(o.channels);
   return options;
@@ -80,9 +79,12 @@ void add_compare(Command& app, Run& run) {
           "Values of CHANNEL (of all, without a name) may differ by ABS, in physical units. May be given several "
           "times")
       ->type_name("[CHANNEL=]ABS");
-  command->add_option("--relative", o->relative, "Values may differ by R times the larger of the two")
-      ->transform(takes_share())
-      ->type_name("R");
+  command
+      ->add_option(
+          "--relative", o->relatives,
+          "Values of CHANNEL (of all, without a name) may differ by R times the larger of the two. May be given "
+          "several times")
+      ->type_name("[CHANNEL=]R");
   command->add_flag("--argmax", o->argmax, "Also tell in how many samples the same channel is the largest");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(

@@ -49,7 +49,7 @@ struct ReplayArguments {
   bool in_process = false;
   std::vector<std::string> channels;
   std::vector<std::string> tolerances;
-  double relative = 0;
+  std::vector<std::string> relatives;
   bool force = false;
   bool json = false;
 };
@@ -220,6 +220,10 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
     return fail_with({ErrorCode::usage, "--in-process has no effect on what runs here", {}, {}});
   const auto scratch = ScratchFolder::create();
   if (!scratch) return fail_with(scratch.error());
+  CompareOptions options;
+  options.argmax = true;
+  options.channels = name_pairs(o.channels);
+  if (auto parsed = parse_tolerances(o.tolerances, o.relatives, options); !parsed) return fail_with(parsed.error());
   const auto pool = make_worker_pool(o.threads);
   nlohmann::json json;
   std::vector<Recording> outputs;
@@ -254,11 +258,6 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
     if (!output) return fail_with(output.error());
     outputs.push_back(std::move(*output));
   }
-  CompareOptions options;
-  options.argmax = true;
-  options.relative = o.relative;
-  options.channels = name_pairs(o.channels);
-  if (auto parsed = parse_tolerances(o.tolerances, options); !parsed) return fail_with(parsed.error());
   // What an algorithm's only output is called says nothing of it.
   if (outputs[0].streams().size() == 1 && outputs[1].streams().size() == 1)
     options.streams.emplace_back(outputs[0].streams()[0].id, outputs[1].streams()[0].id);
@@ -384,10 +383,9 @@ void add_replay(Command& app, Run& run) {
   command->add_option("--tolerance", o->tolerances, "With --a and --b, as in `sds compare`")
       ->needs("--a")
       ->type_name("[CHANNEL=]ABS");
-  command->add_option("--relative", o->relative, "With --a and --b, as in `sds compare`")
+  command->add_option("--relative", o->relatives, "With --a and --b, as in `sds compare`")
       ->needs("--a")
-      ->transform(takes_share())
-      ->type_name("R");
+      ->type_name("[CHANNEL=]R");
   command->add_flag("-f,--force", o->force, "Replace existing outputs");
   command->add_flag("--json", o->json, "Report as JSON");
   command->footer(

@@ -9,6 +9,7 @@
 
 #include "command.hpp"
 #include "damage_text.hpp"
+#include "duration_text.hpp"
 #include "opened.hpp"
 
 namespace sds::cli {
@@ -228,23 +229,48 @@ nlohmann::json comparison_json(const RecordingComparison& result) {
   return json;
 }
 
-Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options) {
+namespace {
+
+// "CHANNEL=NUMBER", or a number for all channels; each once.
+Expected<void> parse_by_channel(const std::string& option, const std::vector<std::string>& texts,
+                                Expected<double> (*parse)(const std::string&), std::map<std::string, double>& of,
+                                double& of_all) {
   std::set<std::string> channels;
   for (const auto& text : texts) {
     const std::size_t equals = text.rfind('=');
-    const std::size_t number_at = equals == std::string::npos ? 0 : equals + 1;
-    double value = 0;
-    const char* end = text.data() + text.size();
-    const auto read = std::from_chars(text.data() + number_at, end, value);
-    if (equals == 0 || read.ec != std::errc{} || read.ptr != end || !(value >= 0) || std::isinf(value))
-      return fail(ErrorCode::usage, fmt::format("--tolerance '{}' is not CHANNEL=ABS", text));
     const std::string channel = equals == std::string::npos ? "" : text.substr(0, equals);
+    const auto value = parse(text.substr(equals == std::string::npos ? 0 : equals + 1));
+    if (equals == 0 || !value)
+      return fail(ErrorCode::usage, fmt::format("{} '{}' is not [CHANNEL=]{}", option, text,
+                                                value ? std::string("NUMBER") : value.error().message));
     if (!channels.insert(channel).second)
-      return fail(ErrorCode::usage, fmt::format("--tolerance is given twice for {}",
+      return fail(ErrorCode::usage, fmt::format("{} is given twice for {}", option,
                                                 channel.empty() ? "all channels" : "'" + channel + "'"));
-    (equals == std::string::npos ? options.absolute_all : options.absolute[channel]) = value;
+    (equals == std::string::npos ? of_all : of[channel]) = *value;
   }
   return {};
+}
+
+Expected<double> tolerance_from(const std::string& text) {
+  double value = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (read.ec == std::errc{} && read.ptr == text.data() + text.size() && value >= 0 && !std::isinf(value)) return value;
+  return fail(ErrorCode::usage, "ABS");
+}
+
+Expected<double> share_from(const std::string& text) {
+  auto share = parse_share(text);
+  if (share && *share >= 0 && *share <= 1) return share;
+  return fail(ErrorCode::usage, "R, a share from 0 to 1 (100%)");
+}
+
+}  // namespace
+
+Expected<void> parse_tolerances(const std::vector<std::string>& absolute, const std::vector<std::string>& relative,
+                                CompareOptions& options) {
+  auto parsed = parse_by_channel("--tolerance", absolute, tolerance_from, options.absolute, options.absolute_all);
+  if (!parsed) return parsed;
+  return parse_by_channel("--relative", relative, share_from, options.relative, options.relative_all);
 }
 
 void print_run(const RunReport& r) {

@@ -35,8 +35,9 @@ nlohmann::json value_json(const ExactNumber& value, bool whole);
 void print_comparison(const RecordingComparison& result);
 nlohmann::json comparison_json(const RecordingComparison& result);
 
-/// "CHANNEL=ABS", or "ABS" for all channels.
-Expected<void> parse_tolerances(const std::vector<std::string>& texts, CompareOptions& options);
+/// "CHANNEL=ABS", or "ABS" for all channels; of `relative` shares.
+Expected<void> parse_tolerances(const std::vector<std::string>& absolute, const std::vector<std::string>& relative,
+                                CompareOptions& options);
 
 void print_run(const RunReport& run);
 nlohmann::json run_json(const RunReport& run);

@@ -68,15 +68,38 @@ struct ChannelPair {
   ChannelPair(const Channel& in_a, const Channel& in_b)
       : a(&in_a),
         b(&in_b),
-        is_exact((is_wide(in_a) || is_wide(in_b)) && in_a.scale == in_b.scale && in_a.offset == in_b.offset) {}
+        is_exact((is_wide(in_a) || is_wide(in_b)) && in_a.scale == in_b.scale && in_a.offset == in_b.offset),
+        is_whole((is_wide(in_a) || is_wide(in_b)) && scales_whole(in_a) && scales_whole(in_b)) {}
+
+  // Products of integers of 64 bits with such a scale are far from the end of WholeNumber.
+  static bool scales_whole(const Channel& channel) {
+    const auto is_small = [](double value) { return std::trunc(value) == value && std::abs(value) < 0x1p53; };
+    return is_small(channel.scale) && is_small(channel.offset);
+  }
 
   const Channel* a;
   const Channel* b;
-  bool is_exact;  // whole numbers are compared as such
+  bool is_exact;  // stored whole numbers are compared as such
+  bool is_whole;  // and physical ones, of scales and offsets that are whole numbers
   Tolerance tolerance;
   double sum = 0;                               // of differences
   std::optional<std::uint64_t> last_different;  // number of the sample
 };
+
+double tolerance_of(const ChannelPair& pair, const std::map<std::string, double>& by_channel, double of_all) {
+  auto found = by_channel.find(pair.a->name);
+  if (found == by_channel.end()) found = by_channel.find(pair.b->name);
+  return found == by_channel.end() ? of_all : found->second;
+}
+
+std::optional<WholeNumber> whole_physical(const Channel& channel, const std::byte* sample, std::size_t i) {
+  const auto stored = whole_value(channel, sample, i);
+  constexpr WholeNumber kMost = WholeNumber{1} << 66;
+  if (!stored || *stored > kMost || *stored < -kMost) return std::nullopt;
+  return *stored * static_cast<WholeNumber>(channel.scale) + static_cast<WholeNumber>(channel.offset);
+}
+
+double distance(WholeNumber a, WholeNumber b) { return static_cast<double>(a > b ? a - b : b - a); }
 
 // Of physical values; infinite where one is not finite, and the other something else.
 double difference_of(const ChannelPair& pair, const std::byte* a, const std::byte* b, std::size_t i, double physical_a,
@@ -84,9 +107,11 @@ double difference_of(const ChannelPair& pair, const std::byte* a, const std::byt
   if (pair.is_exact) {
     const auto whole_a = whole_value(*pair.a, a, i);
     const auto whole_b = whole_value(*pair.b, b, i);
-    if (whole_a && whole_b)
-      return static_cast<double>(*whole_a > *whole_b ? *whole_a - *whole_b : *whole_b - *whole_a) *
-             std::abs(pair.a->scale);
+    if (whole_a && whole_b) return distance(*whole_a, *whole_b) * std::abs(pair.a->scale);
+  } else if (pair.is_whole) {
+    const auto whole_a = whole_physical(*pair.a, a, i);
+    const auto whole_b = whole_physical(*pair.b, b, i);
+    if (whole_a && whole_b) return distance(*whole_a, *whole_b);
   }
   if (physical_a == physical_b || (std::isnan(physical_a) && std::isnan(physical_b))) return 0;
   const double difference = std::abs(physical_a - physical_b);
@@ -156,9 +181,8 @@ class ValueComparer {
       channel.name = pair.a->name;
       channel.channel_a = static_cast<std::size_t>(pair.a - a.channels.data());
       channel.channel_b = static_cast<std::size_t>(pair.b - b.channels.data());
-      auto found = options.absolute.find(pair.a->name);
-      if (found == options.absolute.end()) found = options.absolute.find(pair.b->name);
-      pair.tolerance = {found == options.absolute.end() ? options.absolute_all : found->second, options.relative};
+      pair.tolerance = {tolerance_of(pair, options.absolute, options.absolute_all),
+                        tolerance_of(pair, options.relative, options.relative_all)};
       same_ = same_ && pair.a->type == pair.b->type && pair.a->bits == pair.b->bits &&
               pair.a->bit_offset == pair.b->bit_offset && pair.a->byte_offset == pair.b->byte_offset &&
               pair.a->scale == pair.b->scale && pair.a->offset == pair.b->offset;
@@ -352,7 +376,7 @@ Expected<StreamComparison> compare_streams(const Recording& ra, std::size_t ia, 
   const auto [metadata_a, metadata_b] = layouts_of(sa, sb);
   if (!sa.metadata && !sb.metadata) result.notes.push_back("no metadata: compared as bytes");
   CompareOptions stream_options = options;
-  if (!sa.metadata && !sb.metadata) stream_options.absolute_all = stream_options.relative = 0;
+  if (!sa.metadata && !sb.metadata) stream_options.absolute_all = stream_options.relative_all = 0;
   ValueComparer values(metadata_a, metadata_b, stream_options, frequency, result);
   if (auto ok = a.advance(); !ok) return fail(ok);
   if (auto ok = b.advance(); !ok) return fail(ok);
@@ -502,19 +526,22 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
   const bool bytes_only = std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
     return a.streams()[pair.first].metadata || b.streams()[pair.second].metadata;
   });
-  if (bytes_only && (options.absolute_all > 0 || options.relative > 0 || options.absolute.contains("bytes")))
+  if (bytes_only && (options.absolute_all > 0 || options.relative_all > 0 || options.absolute.contains("bytes") ||
+                     options.relative.contains("bytes")))
     return fail(ErrorCode::usage, "a tolerance needs metadata: without, bytes are compared");
-  for (const auto& [name, value] : options.absolute) {
-    const auto is_it = [&wanted = name](const auto& pair) { return pair.first == wanted || pair.second == wanted; };
-    if (options.channels.empty() ? !has(&Layout::first, name) && !has(&Layout::second, name)
-                                 : std::none_of(options.channels.begin(), options.channels.end(), is_it))
-      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
+  for (const auto* tolerances : {&options.absolute, &options.relative}) {
+    for (const auto& [name, value] : *tolerances) {
+      const auto is_it = [&wanted = name](const auto& pair) { return pair.first == wanted || pair.second == wanted; };
+      if (options.channels.empty() ? !has(&Layout::first, name) && !has(&Layout::second, name)
+                                   : std::none_of(options.channels.begin(), options.channels.end(), is_it))
+        return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
+    }
+    for (const auto& [name_a, name_b] : options.channels)
+      if (name_a != name_b && tolerances->contains(name_a) && tolerances->contains(name_b))
+        return fail(ErrorCode::usage,
+                    fmt::format("the tolerances for '{}' and for '{}' are of one pair of channels, {}={}", name_a,
+                                name_b, name_a, name_b));
   }
-  for (const auto& [name_a, name_b] : options.channels)
-    if (name_a != name_b && options.absolute.contains(name_a) && options.absolute.contains(name_b))
-      return fail(ErrorCode::usage,
-                  fmt::format("the tolerances for '{}' and for '{}' are of one pair of channels, {}={}", name_a, name_b,
-                              name_a, name_b));
   if (options.channels.empty()) return {};
   for (std::size_t i = pairs.size(); i-- > 0;)
     if (std::none_of(options.channels.begin(), options.channels.end(), [&](const auto& names) {

@@ -22,7 +22,8 @@ struct Tolerance {
 struct CompareOptions {
   std::map<std::string, double> absolute;                    ///< by channel name: absolute tolerance in physical units
   double absolute_all = 0;                                   ///< for channels that `absolute` does not name
-  double relative = 0;                                       ///< for every channel
+  std::map<std::string, double> relative;                    ///< by channel name: relative tolerance
+  double relative_all = 0;                                   ///< for channels that `relative` does not name
   bool argmax = false;                                       ///< also count samples with the same largest value
   std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: all, by id
   /// Pairs of channels to compare, in the streams that have one of them; empty: all, by name.
@@ -124,10 +125,10 @@ struct RecordingComparison {
 std::vector<std::pair<std::string, std::string>> name_pairs(const std::vector<std::string>& texts);
 
 /// Blocks are paired by tick, and among blocks of one tick by order; channels by name. Physical values are compared:
-/// each recording may store them in a type and scale of its own. They are doubles, but for integers of 64 bits of one
-/// scale and offset, which are compared exactly. What only one side has is a difference: streams, channels, blocks, and
-/// losses, unless the other side is a plain `.sds`, which cannot state any. Metadata of a compared stream that cannot
-/// be read are an error.
+/// each recording may store them in a type and scale of its own. They are doubles, but for integers of 64 bits,
+/// which are compared exactly where scales and offsets are the same, or whole numbers. What only one side has is a
+/// difference: streams, channels, blocks, and losses, unless the other side is a plain `.sds`, which cannot state any.
+/// Metadata of a compared stream that cannot be read are an error.
 Expected<RecordingComparison> compare_recordings(const Recording& a, const Recording& b, const CompareOptions& options,
                                                  const OnProgress& on_progress);
 

@@ -116,10 +116,12 @@ std::vector<std::string> how_to_run_again(const TestSpec& test, const std::set<J
   compare.add_shell(output);
   for (const auto& names : test.tolerances.streams) compare.add("--stream", pair_text(names));
   for (const auto& names : test.tolerances.channels) compare.add("--channel", pair_text(names));
-  if (test.tolerances.absolute_all != 0) compare.add("--tolerance", fmt::format("{}", test.tolerances.absolute_all));
-  for (const auto& [name, tolerance] : test.tolerances.absolute)
-    compare.add("--tolerance", fmt::format("{}={}", name, tolerance));
-  if (test.tolerances.relative != 0) compare.add("--relative", fmt::format("{}", test.tolerances.relative));
+  const auto add_tolerances = [&](const char* option, double of_all, const std::map<std::string, double>& by_channel) {
+    if (of_all != 0) compare.add(option, fmt::format("{}", of_all));
+    for (const auto& [name, tolerance] : by_channel) compare.add(option, fmt::format("{}={}", name, tolerance));
+  };
+  add_tolerances("--tolerance", test.tolerances.absolute_all, test.tolerances.absolute);
+  add_tolerances("--relative", test.tolerances.relative_all, test.tolerances.relative);
   notes.push_back("again: " + compare.text());
   return notes;
 }

@@ -96,7 +96,7 @@ YAML::Node SuiteDefaults::merge(const YAML::Node& own) {
       if (is_empty(inner.second) && !has_inner) refuse_empty(inner.first, inner_key);
       if (!is_empty(inner.second)) values[inner_key] = inner.second;
     }
-    merged[key] = values;
+    merged[key] = has_default ? values : item.second;  // which knows its line
   }
   for (const auto& [key, value] : all_) {
     const Path path(key);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "sds/format/file.hpp"
 #include "sds/format/limits.hpp"
@@ -193,17 +194,23 @@ class SuiteReader {
   }
 
   static void read_tolerances(YamlMap& map, CompareOptions& options) {
-    const YAML::Node tolerance = map.find("tolerance");
-    if (tolerance.IsDefined() && tolerance.IsMap()) {
-      for (const auto& item : tolerance)
-        options.absolute[yaml_string(item.first, "tolerance")] = not_negative(item.second, item.first.Scalar());
-    } else if (tolerance.IsDefined()) {
-      options.absolute_all = not_negative(tolerance, "tolerance");
-    }
-    const YAML::Node relative = map.find("relative-tolerance");
-    if (!relative.IsDefined()) return;
-    options.relative = not_negative(relative, "relative-tolerance");
-    if (options.relative > 1) yaml_problem(relative, "'relative-tolerance:' is a share from 0 to 1");
+    const auto read = [&](const std::string& key, std::map<std::string, double>& by_channel, double& of_all,
+                          double most) {
+      const YAML::Node node = map.find(key);
+      const auto value = [&](const YAML::Node& number, const std::string& name) {
+        const double given = not_negative(number, name);
+        if (given > most) yaml_problem(number, fmt::format("'{}: {}' is no share from 0 to 1", name, given));
+        return given;
+      };
+      if (node.IsDefined() && node.IsMap()) {
+        for (const auto& item : node)
+          by_channel[yaml_string(item.first, key)] = value(item.second, item.first.Scalar());
+      } else if (node.IsDefined()) {
+        of_all = value(node, key);
+      }
+    };
+    read("tolerance", options.absolute, options.absolute_all, std::numeric_limits<double>::max());
+    read("relative-tolerance", options.relative, options.relative_all, 1);
   }
 
   static double not_negative(const YAML::Node& node, const std::string& key) {
