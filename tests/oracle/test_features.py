@@ -213,6 +213,16 @@ class Features(Case):
         self.assert_near(got, expected, 2e-5)
         self.assertIn("value: 'mfcc12'", metadata)
 
+    def test_short_windows_are_filled_up_to_the_least_transform(self):
+        raw = self.sound(60) / 32768
+        for length in (1, 2, 3, 4, 5):
+            got, _ = self.run_stages("Mic.0.sds", f"window: {{length: {length}}}", "fft: {}")
+            self.assert_near(got, [np.abs(np.fft.rfft(w, 8 if length > 4 else 4)) for w in windows_of(raw, length, length)], 1e-6)
+            got, _ = self.run_stages("Mic.0.sds", f"window: {{length: {length}}}", "mfe: {convention: tensorflow, filters: 1}")
+            expected, _ = self.run_stages("Mic.0.sds", f"window: {{length: {length}}}", "mfe: {convention: tensorflow, filters: 1, "
+                                                       f"fft: {8 if length > 4 else 4}}}")
+            self.assert_near(got, expected, 1e-9)
+
     def test_mel_filters_as_edge_impulse_has_them(self):
         raw = self.sound(16000)
         stages = ("convert: {to: int16, gain: 32768}", "window: {length: 4000, stride: 1500}")
