@@ -134,7 +134,7 @@ class SuiteHelp(Case):
     def test_names_that_are_no_text(self):
         self.write("p.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
         self.write("In.sds.yml", self.read("it's here/In.sds.yml").decode())
-        names = [b"In.a\nb\x01'\"$\\.sds", b"In.\xff\xfe1.sds", b"In.\xef\xbf\xbe.sds", "In.ä.sds".encode()]
+        names = [b"In.a\nb\x01'\"$\\.sds", b"In.\xff\xfe1.sds", b"In.\xff\xfd1.sds", b"In.\xef\xbf\xbe.sds", "In.ä.sds".encode()]
         for name in names:
             with open(os.path.join(os.fsencode(self.folder.name), name), "wb") as f:
                 f.write(plain((0, b"\1\2")))
@@ -144,8 +144,12 @@ class SuiteHelp(Case):
         out = run("test", suite, "--html", page, "--junit", junit, expect=1, errors="surrogateescape")[0]
         tests = ElementTree.parse(junit).getroot().findall(".//testcase")
         self.assertEqual(sorted(t.get("name") for t in tests),
-                         sorted(["a/In.a\nb\\x01'\"$\\", "a/In.\\xff\\xfe1", "a/In.\\ufffe", "a/In.ä"]))
+                         sorted(["a/In.a\nb\\x01'\"$\\", "a/In.\\xff\\xfe1", "a/In.\\xff\\xfd1", "a/In.\\ufffe", "a/In.ä"]))
         ElementTree.fromstring(self.read("r.html").decode("utf-8").split("\n", 1)[1])
+        results = self.path("r.json")
+        merged = json.loads(run("test", suite, "--shard", "1/1", "--results", results, "--json", expect=1)[0])["tests"]
+        self.assertIn("a/In.\\xff\\xfe1", [t["name"] for t in merged])
+        run("test", "merge", results, expect=1)
         commands = [line.split("again: ")[1] for line in out.splitlines() if "again: " in line]
         self.assertEqual(len(commands), len(names))
         for command in commands:

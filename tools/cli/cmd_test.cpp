@@ -20,6 +20,7 @@
 #include "sds/bridge/child_process.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/partial_file.hpp"
+#include "shell_text.hpp"
 #include "suite.hpp"
 #include "suite_part.hpp"
 
@@ -227,7 +228,7 @@ class Runner {
     if (problem.empty()) {
       auto results = read_results(file);
       // Names as JSON has them: a file's name may be no text.
-      if (results && results->size() == 1 && dump(results->front().name) == dump(test.name))
+      if (results && results->size() == 1 && results->front().name == utf8_text(test.name))
         return of_test(std::move(results->front()), index);
       problem = !results               ? results.error().to_string()
                 : results->size() == 1 ? "its process ran another test: " + results->front().name

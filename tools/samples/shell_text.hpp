@@ -27,6 +27,15 @@ std::string with_escapes(std::string_view text, const Keep& keep, const Escape& 
   return out;
 }
 
+/// The text with \xff for a byte that is not UTF-8, as texts in JSON must be.
+inline std::string utf8_text(std::string_view text) {
+  return with_escapes(
+      text, [](char c) { return std::string(1, c); },
+      [](unsigned char byte) {
+        return byte < 0x80 ? std::string(1, static_cast<char>(byte)) : fmt::format("\\x{:02x}", byte);
+      });
+}
+
 /// The word, in quotes where a shell would take it apart or for something else. What cannot be seen, or is not UTF-8,
 /// is written as bash, zsh and POSIX's shells of 2024 read it: $'\377'.
 inline std::string shell_quoted(const std::string& word) {

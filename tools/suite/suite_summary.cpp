@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "shell_text.hpp"
 #include "suite.hpp"
 
 namespace sds {
@@ -43,6 +44,12 @@ double area_under_curve(std::vector<std::pair<long double, bool>> scored) {
   const double negatives = static_cast<double>(scored.size()) - positives;
   if (positives == 0 || negatives == 0) return kNan;
   return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives);
+}
+
+// Names of files, which are in many texts, need not be UTF-8.
+std::vector<std::string> utf8_texts(std::vector<std::string> texts) {
+  for (auto& text : texts) text = utf8_text(text);
+  return texts;
 }
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : kNan; }
@@ -242,12 +249,12 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
     for (const auto& picture : r.pictures) pictures.push_back(picture_json(picture));
     tests.push_back({{"suite", r.suite},
                      {"case", r.case_name},
-                     {"name", r.name},
+                     {"name", utf8_text(r.name)},
                      {"algorithm", r.algorithm},
                      {"index", r.index},
                      {"status", name_of(r.status)},
-                     {"reasons", r.reasons},
-                     {"notes", r.notes},
+                     {"reasons", utf8_texts(r.reasons)},
+                     {"notes", utf8_texts(r.notes)},
                      {"input_fingerprint", r.input_fingerprint},
                      {"output_fingerprint", r.output_fingerprint},
                      {"executions", r.executions},
