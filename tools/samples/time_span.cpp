@@ -4,26 +4,49 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_set>
 #include <vector>
 
 #include "duration_text.hpp"
 
 namespace sds {
 
+namespace {
+
+// The headers of sealed sections say nearly all. What has to be read is the last section, which blocks of the log may
+// follow, the one whose last block is the latest of all, and those whose clock steps back: their extremes may lie
+// within.
+std::unordered_set<std::uint64_t> sections_to_read(const std::vector<IndexEntry>& sections) {
+  std::unordered_set<std::uint64_t> offsets;
+  const IndexEntry* latest = nullptr;
+  for (const auto& section : sections) {
+    if ((section.header.flags & SectionHeader::flag_unsorted) != 0) {
+      offsets.insert(section.offset);
+    } else if (latest == nullptr || section.header.last_tick >= latest->header.last_tick) {
+      latest = &section;
+    }
+  }
+  if (latest != nullptr) offsets.insert(latest->offset);
+  if (!sections.empty()) offsets.insert(sections.back().offset);
+  return offsets;
+}
+
+}  // namespace
+
 Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t index) {
   BlocksInTime blocks;
-  // The sealed sections' headers say nearly all; only the last one is read.
-  SectionFilter only_last;
-  if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
+  SectionFilter wanted;
+  if (recording.sdsz()) {
     const auto& sections = recording.sdsz()->streams()[index].data;
+    auto to_read = sections_to_read(sections);
     for (const auto& section : sections) {
-      if (&section != &sections.back()) blocks.blocks += section.header.block_count;
+      if (to_read.count(section.offset) == 0) blocks.blocks += section.header.block_count;
       blocks.first_tick = std::min(blocks.first_tick, section.header.first_tick);
       blocks.last_tick = std::max(blocks.last_tick, section.header.last_tick);
     }
-    only_last = [at = sections.back().offset](const IndexEntry& entry) { return entry.offset == at; };
+    wanted = [to_read = std::move(to_read)](const IndexEntry& entry) { return to_read.count(entry.offset) != 0; };
   }
-  auto cursor = recording.cursor(index, nullptr, only_last);
+  auto cursor = recording.cursor(index, nullptr, wanted);
   if (!cursor) return fail(cursor);
   for (;;) {
     auto block = (*cursor)->next();

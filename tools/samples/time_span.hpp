@@ -29,11 +29,11 @@ struct BlocksInTime {
   [[nodiscard]] double end_of_block(std::uint64_t tick, const Frequency& ticks) const;
 };
 
-/// Of all blocks of a stream. Of a `.sdsz` it reads the last section only.
+/// Of all blocks of a stream. Of a `.sdsz` whose clock never steps back it reads the last section only.
 Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t stream);
 
-/// When a stream, or the whole recording, begins and ends, in seconds; nothing if there is no block. Of a `.sdsz` it
-/// reads the last section only.
+/// When a stream, or the whole recording, begins and ends, in seconds; nothing if there is no block. Of a `.sdsz` whose
+/// clock never steps back it reads the last section only.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
 /// The same of several streams, from the first begin to the last end.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::span<const std::size_t> streams);
