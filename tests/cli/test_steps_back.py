@@ -24,11 +24,13 @@ class StepsBack(Case):
         return file, self.path("S.sdsz")
 
     def test_begin_and_end_are_those_of_the_earliest_and_the_latest_block(self):
-        # 10 to 50 s, then 5 to 25 s; a longer block at the step; and the latest tick twice, in two sections.
+        # 10 to 50 s, then 5 to 25 s; a longer block at the step; the latest tick twice, in two
+        # sections; and a block whose samples are over long behind the last one.
         forth = [(10000 + 10 * k, 1) for k in range(4000)] + [(5000 + 10 * k, 1) for k in range(2000)]
         long_one = forth[:4000] + [(50000, 200)] + forth[4000:]
         twice = long_one + [(50000, 300)] + forth[:3000]
-        for blocks, begin, end in ((forth, 5, 50), (long_one, 5, 52), (twice, 5, 53)):
+        overlapped = [(10 * k, 1) for k in range(3000)] + [(30000, 5000)] + [(30010 + 10 * k, 1) for k in range(4000)]
+        for blocks, begin, end in ((forth, 5, 50), (long_one, 5, 52), (twice, 5, 53), (overlapped, 0, 80)):
             for path in self.recording(blocks, 100):
                 report = json.loads(run("plot", path, "-o", self.path("p.html"), "-f", "--json")[0])
                 self.assertEqual((report["begin"], report["end"]), (begin, end), path)

@@ -258,14 +258,15 @@ class Evaluation {
     // Where the sample at `last_time` is over: the double that a sample there would have for its time, or without a
     // sample frequency the mean step behind its own.
     const auto over = [&]() -> Expected<double> {
-      const Frequency ticks = recording_.streams()[stream].tick_frequency();
-      if (metadata.sample_frequency) return seconds(last_tick, ticks, last_index + 1, *metadata.sample_frequency);
+      if (metadata.sample_frequency)
+        return seconds(last_tick, recording_.streams()[stream].tick_frequency(), last_index + 1,
+                       *metadata.sample_frequency);
       if (!all_blocks) {
         auto blocks = blocks_in_time(recording_, stream);
         if (!blocks) return fail(blocks);
         all_blocks = *blocks;
       }
-      return all_blocks->end_of_block(last_tick, ticks);
+      return all_blocks->end_of_block(last_tick);
     };
     const auto close = [&](double end) -> Expected<void> {
       spans.push_back({*open, end});
