@@ -77,6 +77,15 @@ class EmptyBlocks(Case):
                     run("label", "check", path)
                     run("label", "rm", path, "--all")
 
+    def test_samples_that_reach_beyond_a_short_stretch_have_a_label_too(self):
+        # The block of 0.9 s lasts until 1.15 s; the short ones behind it have gaps in time behind them.
+        blocks = [(100 * k, 100) for k in range(9)] + [(900, 250), (905, 2), (1000, 2)]
+        blocks += [(1100 + 100 * k, 100) for k in range(9)]
+        for path in self.recordings(blocks, 1000):
+            self.assertEqual(json.loads(run("check", path, "--json")[0])["recordings"][0]["streams"][0]["gaps"]["count"], 2)
+            run("label", "auto", path, "--scores", "S", "--score-channel", "i")
+            self.assertEqual(self.labelled(path)[1], list(range(sum(n for _, n in blocks))), path)
+
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ SampledTime::SampledTime(const Recording& recording, std::size_t stream, const G
       losses_(recording, stream),
       blocks_(stream_.tick_frequency(), stream_.metadata),
       with_samples_(blocks_),
-      since_a_break_(blocks_) {
+      since_step_back_(blocks_) {
   nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
   if (nominal_ticks_ > 0) steps_ = StepCounter(nominal_ticks_);
 }
@@ -37,11 +37,11 @@ void SampledTime::add(const BlockView& block) {
     }
     if (lost || may_be_gap)
       breaks_.push_back(
-          {previous_tick_, block.tick, previous_samples_, block.ordinal, lost, since_a_break_.span().end});
-    if (lost || block.tick < previous_tick_) since_a_break_ = BlocksInTime(stream_.tick_frequency(), stream_.metadata);
+          {previous_tick_, block.tick, previous_samples_, block.ordinal, lost, since_step_back_.span().end});
+    if (block.tick < previous_tick_) since_step_back_ = BlocksInTime(stream_.tick_frequency(), stream_.metadata);
   }
   with_samples_.add(block.tick, block.data.size());
-  since_a_break_.add(block.tick, block.data.size());
+  since_step_back_.add(block.tick, block.data.size());
   previous_tick_ = block.tick;
   previous_samples_ = samples;
 }
@@ -100,7 +100,7 @@ std::vector<Stretch> SampledTime::stretches() const {
     all.back().end = b.to_tick >= b.from_tick ? std::min(end, seconds(b.to_tick, ticks)) : end;
     all.push_back({b.block, 0});
   }
-  all.back().end = nominal_ticks_ > 0 ? since_a_break_.span().end : blocks_.end_of_block(previous_tick_);
+  all.back().end = nominal_ticks_ > 0 ? since_step_back_.span().end : blocks_.end_of_block(previous_tick_);
   return all;
 }
 

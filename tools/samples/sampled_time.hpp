@@ -54,9 +54,9 @@ class SampledTime {
   const GapRule* gaps_;
   StreamLosses losses_;
   BlocksInTime blocks_;
-  BlocksInTime with_samples_;   // of the blocks those that have any: the others are passed over from here on
-  BlocksInTime since_a_break_;  // a loss, or where the clock stepped back
-  bool lost_ = false;           // behind the previous block with samples
+  BlocksInTime with_samples_;     // of the blocks those that have any: the others are passed over from here on
+  BlocksInTime since_step_back_;  // of those behind the last one that the clock stepped back to
+  bool lost_ = false;             // behind the previous block with samples
   StepCounter steps_;
   std::vector<Break> breaks_;  // losses, and what may be a gap; after finish() what is one
   std::uint64_t previous_tick_ = 0;
