@@ -55,6 +55,20 @@ class ExactValues(Case):
         self.assertTrue(a["from_index"] and b["from_index"])
         self.assertEqual((a["min"], a["max"], b["min"], b["max"]), (-2**53 + 1, 2**53 - 1, 0, 2**53 - 1))
 
+    def test_numbers_beyond_64_bits_are_exact_as_sums_are(self):
+        low, high = -2**63, 2**64 - 1
+        for one in self.recordings([(low, high)] * 100):
+            for sum_text, true in (("b + b", 2 * high), ("b - a", high - low), ("b + 1", 2**64), ("b + 2", 2**64 + 1), ("b", high)):
+                for number in (true - 1, true, true + 1):
+                    for sign, holds in (("<", true < number), ("==", true == number), (">=", true >= number)):
+                        said = self.said("query", one, f"{sum_text} {sign} {number}")
+                        self.assertEqual(said["samples"], 100 if holds else 0, (one, sum_text, sign, number))
+                self.assertEqual(self.said("query", one, f"0 - ({sum_text}) > 0 - {true + 1}.0")["samples"], 100)
+            for limits, passes in (("a: {max: -9223372036854775809}", False), ("a: {max: -9223372036854775808}", True),
+                                   ("b: {min: 18446744073709551616}", False), ("b: {max: 18446744073709551616}", True)):
+                profile = self.write("p.yml", f"quality:\n  channels:\n    S.{limits}\n")
+                run("check", one, "--profile", profile, expect=0 if passes else 1)
+
     def test_digits_that_are_lost_with_a_section_are_not_made_up(self):
         # The largest value, 2^64 - 1, is in another section than the smallest one; both doubles are in the index.
         rows = [(N + 1 + k % 2, 2**64 - 1 if k == 5050 else 2**63 + 1 + k) for k in range(20000)]
