@@ -1,6 +1,7 @@
 """sds compare: what it is told to compare."""
 import json
 import struct
+from fractions import Fraction
 
 from harness import Case, main, plain, run
 
@@ -61,7 +62,7 @@ class Compare(Case):
                 self.write(f"{side}.0.sds", plain((1, struct.pack("<" + kind, value))))
                 self.write(f"{side}.sds.yml", f"sds:\n  name: {side}\n  content:\n    - {{value: v, type: {types[kind]}, scale: {scale}, "
                                               f"offset: {offset}}}\n")
-            differ = int(a) * scale_a + offset_a != int(b) * scale_b + offset_b
+            differ = Fraction(a) * scale_a + offset_a != Fraction(b) * scale_b + offset_b
             self.compare("--channel=v", expect=1 if differ else 0)
         for last in (0, 1):
             differ("q", 2**60 + last, 1, 0, "q", 2**59, 2, 0)
@@ -70,6 +71,31 @@ class Compare(Case):
             differ("Q", 2**64 - 1 - last, 1, 0, "q", -1, 1, 2**52)
             differ("q", 2**60 + last, 1, 5, "q", 2**60, 1, 6)
             differ("q", 2**62 + last, -2, 0, "f", -2.0**63, 1, 0)
+            # Nanoseconds since 1970, and other offsets and scales beyond 2^53; products beyond 64 bits; fractions.
+            differ("q", 17 * 10**17 + 200 + last, 1, 0, "q", 200, 1, 17 * 10**17)
+            differ("h", 200 + last, 1, 2**53, "q", 200, 1, 2**53)
+            differ("q", 200 + last, 1, 10**17, "h", 200, 1, 10**17)
+            differ("q", 2**60 + 2 * last, 10**16, 0, "q", 2**59, 2 * 10**16, 0)
+            differ("q", 2**60 + last, 2**50, 0, "d", 2.0**110, 1, 0)
+            differ("q", 2**53 + last, 1, 1 - 2**53, "d", 0.5, 2, 0)
+            differ("q", 2**53 + last, 1, 1 - 2**53, "f", 0.25, 4, 0)
+            differ("q", 2**53, 1, -2**53, "d", 5e-324 * last, 3, 0)
+
+    def test_differences_of_integers_of_64_bits_are_exact(self):
+        # 2^53 + 1 - (2^53 - 1) is 2, whose double is 1 where the integer was rounded first.
+        self.write("A.0.sds", plain((1, struct.pack("<q", 2**53 + 1))))
+        self.write("A.sds.yml", f"sds:\n  name: A\n  content:\n    - {{value: v, type: int64_t, offset: {1 - 2**53}}}\n")
+        self.write("B.0.sds", plain((1, struct.pack("<d", 1.5))))
+        self.write("B.sds.yml", "sds:\n  name: B\n  content:\n    - {value: v, type: double}\n")
+        self.assertIn("equal within 0.5", self.compare("--channel=v", "--tolerance=0.5"))
+        self.compare("--channel=v", "--tolerance=0.49", expect=1)
+        # 100 against 201: 101.
+        self.write("A.0.sds", plain((1, struct.pack("<q", 17 * 10**17 + 100))))
+        self.write("A.sds.yml", "sds:\n  name: A\n  content:\n    - {value: v, type: int64_t}\n")
+        self.write("B.0.sds", plain((1, struct.pack("<I", 201))))
+        self.write("B.sds.yml", f"sds:\n  name: B\n  content:\n    - {{value: v, type: uint32_t, offset: {17 * 10**17}}}\n")
+        self.assertIn("equal within 101", self.compare("--channel=v", "--tolerance=101"))
+        self.assertIn(str(17 * 10**17 + 201), self.compare("--channel=v", "--tolerance=100", expect=1))
 
     def test_each_stretch_that_differs_is_told(self):
         # 5 samples a block at 100 Hz, ticks of ms: samples 3 to 6 and 12 differ (fewer than ten apart), and 40.

@@ -2,8 +2,9 @@
 import json
 import os
 import struct
+import subprocess
 
-from harness import BUILD, main, plain, run
+from harness import BUILD, SDS, main, plain, run
 from suite_case import COPIES, ECHO, YAML, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
@@ -254,6 +255,36 @@ class SuiteJudgements(SuiteCase):
                                         "label-from-file: true, decide: event, classes: [\"no\", \"yes\"]}\n")
         test, = json.loads(run("test", suite, "--json")[0])["tests"]
         self.assertEqual(test["decision_counts"], [{"label": "yes", "predicted": "yes", "right": True, "count": 1}])
+
+    def test_labels_that_are_not_utf8_are_told_apart(self):
+        for name in (b"\xff", b"\xfe", "\ufffd".encode()):
+            with open(os.fsencode(self.folder.name) + b"/T.w" + name + b".0.sds", "wb") as f:
+                f.write(plain((0, b"\1")))
+        self.write("T.sds.yml", "sds:\n  name: T\n  content:\n    - {value: v, type: uint8_t}\n")
+        self.write("t.yml", "pipeline:\n  name: Ev\n  input: T\n  stages:\n    - select: [v]\n")
+        suite = self.write("takes.yml", "suite:\n  name: s\n  cases:\n    - {name: c, recordings: T.w*.0.sds, pipeline: t.yml, "
+                                        "label-from-file: true, decide: event, classes: [\"no\", \"yes\"]}\n")
+        tests = json.loads(run("test", suite, "--json", expect=1)[0])["tests"]
+        self.assertEqual(sorted(count["label"] for test in tests for count in test["decision_counts"]),
+                         sorted(["w\\xff", "w\\xfe", "w\ufffd"]))
+
+    def test_damage_that_cost_nothing_is_a_warning_as_elsewhere(self):
+        """A byte that is wrong: `compare` and the suite say the same, wherever it stands."""
+        suite = self.suite("    - {name: c, recordings: In.0.sds, expected: e.sdsz}\n")
+        run("test", suite, "--update")
+        sound = self.read("e.sdsz")
+        self.write("came.sdsz", sound)
+        answers = set()
+        for place in range(100, len(sound), 23):
+            bad = bytearray(sound)
+            bad[place] ^= 4
+            self.write("e.sdsz", bytes(bad))
+            said = subprocess.run([SDS, "compare", self.path("e.sdsz"), self.path("came.sdsz")], capture_output=True).returncode
+            judged = subprocess.run([SDS, "test", suite], capture_output=True).returncode
+            self.assertEqual(judged == 0, said == 0, place)
+            answers.add(said)
+        self.assertIn(0, answers)
+        self.assertGreater(len(answers), 1)
 
     def test_a_wrong_decision_of_more_scores_than_are_listed(self):
         # 1,000,001 scores: none is listed, and the test fails all the same.

@@ -13,6 +13,7 @@
 #include "duration_text.hpp"
 #include "sds/format/exact_value.hpp"
 #include "sds/format/stream_losses.hpp"
+#include "value_difference.hpp"
 
 namespace sds {
 
@@ -65,22 +66,11 @@ class Side {
 
 // A channel in both recordings: each has its own type, scale and place in a sample.
 struct ChannelPair {
-  ChannelPair(const Channel& in_a, const Channel& in_b)
-      : a(&in_a),
-        b(&in_b),
-        is_exact((is_wide(in_a) || is_wide(in_b)) && in_a.scale == in_b.scale && in_a.offset == in_b.offset),
-        is_whole((is_wide(in_a) || is_wide(in_b)) && scales_whole(in_a) && scales_whole(in_b)) {}
-
-  // Products of integers of 64 bits with such a scale are far from the end of WholeNumber.
-  static bool scales_whole(const Channel& channel) {
-    const auto is_small = [](double value) { return std::trunc(value) == value && std::abs(value) < 0x1p53; };
-    return is_small(channel.scale) && is_small(channel.offset);
-  }
+  ChannelPair(const Channel& in_a, const Channel& in_b) : a(&in_a), b(&in_b), difference(in_a, in_b) {}
 
   const Channel* a;
   const Channel* b;
-  bool is_exact;  // stored whole numbers are compared as such
-  bool is_whole;  // and physical ones, of scales and offsets that are whole numbers
+  ValueDifference difference;
   Tolerance tolerance;
   double sum = 0;                               // of differences
   std::optional<std::uint64_t> last_different;  // number of the sample
@@ -90,37 +80,6 @@ double tolerance_of(const ChannelPair& pair, const std::map<std::string, double>
   auto found = by_channel.find(pair.a->name);
   if (found == by_channel.end()) found = by_channel.find(pair.b->name);
   return found == by_channel.end() ? of_all : found->second;
-}
-
-std::optional<WholeNumber> whole_physical(const Channel& channel, const std::byte* sample, std::size_t i) {
-  const auto stored = whole_value(channel, sample, i);
-  constexpr WholeNumber kMost = WholeNumber{1} << 66;
-  if (!stored || *stored > kMost || *stored < -kMost) return std::nullopt;
-  return *stored * static_cast<WholeNumber>(channel.scale) + static_cast<WholeNumber>(channel.offset);
-}
-
-double distance(WholeNumber a, WholeNumber b) { return static_cast<double>(a > b ? a - b : b - a); }
-
-// Of physical values; infinite where one is not finite, and the other something else.
-double difference_of(const ChannelPair& pair, const std::byte* a, const std::byte* b, std::size_t i, double physical_a,
-                     double physical_b) {
-  if (pair.is_exact) {
-    const auto whole_a = whole_value(*pair.a, a, i);
-    const auto whole_b = whole_value(*pair.b, b, i);
-    if (whole_a && whole_b) return distance(*whole_a, *whole_b) * std::abs(pair.a->scale);
-  } else if (pair.is_whole) {
-    const auto whole_a = whole_physical(*pair.a, a, i);
-    const auto whole_b = whole_physical(*pair.b, b, i);
-    if (whole_a && whole_b) return distance(*whole_a, *whole_b);
-  }
-  if (physical_a == physical_b || (std::isnan(physical_a) && std::isnan(physical_b))) return 0;
-  const double difference = std::abs(physical_a - physical_b);
-  return std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
-}
-
-// All digits of an integer that a double may not hold.
-std::string digits_of(const Channel& channel, const std::byte* sample, std::size_t i) {
-  return is_wide(channel) && channel.is_raw() ? fmt::format("{}", *whole_value(channel, sample, i)) : std::string();
 }
 
 std::vector<const Channel*> channels_called(const Metadata& metadata, const std::string& name) {
@@ -252,7 +211,7 @@ class ValueComparer {
       ++result.values;
       const double va = value(*pair.a, a, i);
       const double vb = value(*pair.b, b, i);
-      const double difference = difference_of(pair, a, b, i, va, vb);
+      const double difference = pair.difference.of(a, b, i, va, vb);
       if (difference == 0) continue;
       result.max_difference = std::max(result.max_difference, difference);
       pair.sum += difference;
@@ -267,8 +226,8 @@ class ValueComparer {
       first.element = i;
       first.a = va;
       first.b = vb;
-      first.exact_a = digits_of(*pair.a, a, i);
-      first.exact_b = digits_of(*pair.b, b, i);
+      first.exact_a = pair.difference.digits_of_a(a, i);
+      first.exact_b = pair.difference.digits_of_b(b, i);
     }
   }
 

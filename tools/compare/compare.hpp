@@ -37,7 +37,7 @@ struct FirstDifference {
   std::uint64_t element = 0;  ///< of the channel
   double a = 0;
   double b = 0;
-  // Where the channel has integers of 64 bits without scale, which a double may not hold: all digits; else empty.
+  // Where one of the channels has integers of 64 bits, and the values are whole: all digits; else empty.
   std::string exact_a;
   std::string exact_b;
   std::uint64_t block_a = 0;  ///< number of the block in its stream; of `tick` are perhaps several

@@ -128,7 +128,8 @@ class Expectation {
       result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
     std::vector<std::string> reasons;
     for (const auto& damage : a->damages())
-      reasons.push_back(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
+      (damage.harmless ? result_.notes : reasons)
+          .push_back(fmt::format("{} is damaged: {}", test_.expected.string(), damage_text(damage)));
     for (const auto& stream : comparison->streams) {
       for (const auto& note : stream.notes) result_.notes.push_back(fmt::format("{}: {}", stream.a, note));
       if (stream.blocks + stream.only_a + stream.only_b == 0)

@@ -15,6 +15,7 @@
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
+#include "shell_text.hpp"
 #include "suite.hpp"
 
 namespace sds {
@@ -68,7 +69,7 @@ class Judge {
     const auto stream = recording.find_stream(job.inputs.front());
     if (!stream) return {};
     // A take is one of its class; a number alone, which is no class elsewhere, is the answer where the suite says so.
-    const std::string& label = recording.streams()[*stream].description.label;
+    const std::string label = utf8_text(recording.streams()[*stream].description.label);
     const std::string name = class_in_label(label);
     return name.empty() ? label : name;
   }
@@ -102,10 +103,13 @@ class Judge {
   // What was replayed is not what was recorded: nothing that follows from it is known.
   void judge_damage(const Recording& recording) {
     if (const auto open = why_not_closed(recording)) result_.notes.push_back("the recording is " + *open);
-    auto& told = test_.allow_damage ? result_.notes : result_.reasons;
     const auto& damages = recording.damages();
-    for (std::size_t i = 0; i < damages.size() && i < kMaxTold; ++i)
+    const bool harmless = std::all_of(damages.begin(), damages.end(), [](const auto& d) { return d.harmless; });
+    for (std::size_t i = 0; i < damages.size() && i < kMaxTold; ++i) {
+      auto& told = test_.allow_damage || damages[i].harmless ? result_.notes : result_.reasons;
       told.push_back("the recording is damaged: " + damage_text(damages[i]));
+    }
+    auto& told = test_.allow_damage || harmless ? result_.notes : result_.reasons;
     if (damages.size() > kMaxTold) told.push_back(fmt::format("the recording is damaged in {} places", damages.size()));
   }
 
