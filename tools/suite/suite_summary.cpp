@@ -274,12 +274,12 @@ nlohmann::json results_to_json(const std::vector<TestResult>& results) {
                        {"max_us", r.max_us},
                        {"memory_mib", r.memory_mib}}}});
   }
-  return {{"sdskit-test-results", 1}, {"tests", tests}};
+  return {{"sdskit-test-results", 2}, {"tests", tests}};
 }
 
 Expected<std::vector<TestResult>> results_from_json(const nlohmann::json& root) {
   try {
-    if (root.at("sdskit-test-results") != 1)
+    if (root.at("sdskit-test-results") != 2)
       return fail(ErrorCode::unsupported, "test results of a version that is not known");
     std::vector<TestResult> results;
     for (const auto& t : root.at("tests")) {

@@ -118,11 +118,11 @@ inline std::optional<ExactNumber> exact_number(std::string_view text) {
   double fraction = 0;
   if (point != std::string_view::npos && point + 1 < number.size() && !read(number.substr(point), fraction))
     return value;
-  __extension__ typedef unsigned __int128 Wide;
-  Wide whole = 0;
+  __extension__ typedef unsigned __int128 Digits;
+  Digits whole = 0;
   for (const char digit : before.substr(before.starts_with('-') ? 1 : 0)) {
     if (digit < '0' || digit > '9') return value;
-    whole = 10 * whole + static_cast<Wide>(digit - '0');
+    whole = 10 * whole + static_cast<Digits>(digit - '0');
   }
   const ExactNumber size = ExactNumber(static_cast<double>(static_cast<std::uint64_t>(whole >> 64)) * 0x1p64) +
                            static_cast<std::uint64_t>(whole) + fraction;
