@@ -119,11 +119,8 @@ class Server:
         with open(self.log_path, errors="surrogateescape") as f:
             return f.read()
 
-    def has_no_device(self):
-        if self.log_path == os.devnull or self.process.poll() is not None:
-            return True
-        text = self.log_text()
-        return 0 < text.count(": connected\n") == text.count(": disconnected\n")
+    def devices_gone(self):
+        return 0 if self.log_path == os.devnull else self.log_text().count(": disconnected\n")
 
     def __enter__(self):
         return self
@@ -133,12 +130,15 @@ class Server:
 
 
 def device(server, *options, expect=0):
+    gone = server.devices_gone()
     done = subprocess.run([DEVICE, "--port", server.port, *map(str, options)], capture_output=True, text=True,
                           timeout=120)
     if done.returncode != expect:
         raise AssertionError(f"sds-sim-device: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
     # What it sent may be on its way: a server that is stopped now tells it as lost.
-    wait_until(server.has_no_device, "the server has all that the device sent")
+    if server.log_path != os.devnull:
+        wait_until(lambda: server.devices_gone() > gone or server.process.poll() is not None,
+                   "the server has all that the device sent")
 
 
 def wait_until(condition, what, seconds=30):
