@@ -57,7 +57,11 @@ struct FoundFooter {
   IndexEntry entry;
 };
 
+// The footer at the end of the file, if it is of the recording that the file begins with: what is recorded may end like
+// another one. Where the first header is damaged, any.
 Expected<FoundFooter> read_footer(const ByteSource& file, std::uint64_t file_bytes) {
+  const auto first = read_header(file, 0);
+  if (!first && (is_unread(first.error()) || first.error().code == ErrorCode::unsupported)) return fail(first);
   for (const std::size_t header_bytes : {SectionHeader::bytes, SectionHeader::bytes_v1}) {
     const std::uint64_t length = header_bytes + Footer::payload_bytes;
     if (file_bytes < length) continue;
@@ -66,6 +70,7 @@ Expected<FoundFooter> read_footer(const ByteSource& file, std::uint64_t file_byt
     if (!header || header->size() != header_bytes || header->kind != SectionKind::footer ||
         header->stored_bytes != Footer::payload_bytes)
       continue;
+    if (first && identity(*first) != identity(*header)) continue;
     const IndexEntry entry{*header, file_bytes - length};
     auto payload = read_payload(file, entry, file_bytes);
     if (!payload) return fail(payload);
@@ -75,8 +80,15 @@ Expected<FoundFooter> read_footer(const ByteSource& file, std::uint64_t file_byt
   return fail(ErrorCode::bad_input, "no footer");
 }
 
+// Whether this program looks at the payloads of such sections.
+bool is_read(SectionKind kind) {
+  return kind >= SectionKind::session && kind <= SectionKind::footer && kind != SectionKind::label &&
+         kind != SectionKind::attachment;
+}
+
 // Follows the chain of index sections backwards, calling f(index section, parsed entry) for each entry; offsets must
-// fall, so it ends. Fails unless each section's entries stand back to back between the index before and itself.
+// fall, so it ends. Fails unless each section's entries stand back to back between the index before and itself, and
+// those of a kind that nobody reads have their headers there.
 template <class F>
 Expected<void> for_each_index(const ByteSource& file, const FoundFooter& footer, std::uint64_t file_bytes, F&& f) {
   const auto bad = [&](const char* why, std::uint64_t offset) {
@@ -97,6 +109,12 @@ Expected<void> for_each_index(const ByteSource& file, const FoundFooter& footer,
       if (!first) first = at = parsed.entry.offset;
       if (parsed.entry.offset != at || parsed.entry.header.recording != footer.entry.header.recording)
         return bad("the index does not cover the file", parsed.entry.offset);
+      if (!is_read(parsed.entry.header.kind)) {
+        const auto there = read_header(file, parsed.entry.offset);
+        if (!there && is_unread(there.error())) return fail(there);
+        if (!there || there->encode() != parsed.entry.header.encode())
+          return bad("the index tells of a section that is not there", parsed.entry.offset);
+      }
       at = parsed.entry.end();
       return f(index, parsed);
     });
@@ -151,9 +169,8 @@ Expected<SectionTable> sections_from_index(const ByteSource& file, std::uint64_t
 Expected<bool> has_footer(const ByteSource& file, std::uint64_t file_bytes) {
   auto footer = read_footer(file, file_bytes);
   if (!footer) return if_damaged(footer, false);
-  // What is recorded may end like another recording.
   const auto first = read_header(file, 0);
-  if (first) return first->recording == footer->entry.header.recording;
+  if (first) return true;
   if (auto passed_on = if_damaged(first, true); !passed_on) return passed_on;
   const auto indexed = sections_from_index(file, file_bytes);
   return indexed ? Expected<bool>(true) : if_damaged(indexed, false);

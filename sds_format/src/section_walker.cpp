@@ -71,9 +71,6 @@ class HeaderSearch {
   std::uint64_t offset_ = 0;
 };
 
-// What all sections of one recording have in common; those of version 1 do not name theirs.
-std::uint64_t identity(const SectionHeader& header) { return header.version == 1 ? 0 : header.recording; }
-
 // How many headers each recording has: a file's recording is that of most of them, the first one of equals.
 class Census {
  public:
@@ -282,6 +279,8 @@ void find_missing(SectionTable& table, const std::vector<IndexEntry>& found, con
 
 }  // namespace
 
+std::uint64_t identity(const SectionHeader& header) { return header.version == 1 ? 0 : header.recording; }
+
 Expected<SectionHeader> read_header(const ByteSource& file, std::uint64_t offset) {
   std::array<std::byte, SectionHeader::bytes> stored;
   auto got = file.read(offset, stored);
@@ -403,7 +402,8 @@ Expected<Found> find_sections(const ByteSource& file, std::uint64_t file_bytes, 
     const std::uint64_t wanted = searched.value_or(census.leader());
     const std::vector<std::uint32_t>& before = places[wanted];
     auto next = search.next(from, [&](const IndexEntry& candidate) -> Expected<bool> {
-      if (found.empty() && !searched) return true;
+      // A first section that is cut off says whose the file is.
+      if (found.empty() && !searched) return at > 0 || !header || identity(candidate.header) == identity(*header);
       if (identity(candidate.header) != wanted) return false;
       return headers.is_section(candidate, found, before);
     });

@@ -11,6 +11,9 @@ namespace sds {
 /// The header at `offset`, read from the file.
 Expected<SectionHeader> read_header(const ByteSource& file, std::uint64_t offset);
 
+/// What all sections of one recording have in common; those of version 1 do not name theirs.
+std::uint64_t identity(const SectionHeader& header);
+
 /// The opened payload of the section at `entry`; fails if it does not fit into the file.
 Expected<Bytes> read_payload(const ByteSource& file, const IndexEntry& entry, std::uint64_t file_bytes);
 
@@ -27,7 +30,7 @@ void take_section(SectionTable& table, const IndexEntry& entry, ByteView facts);
 Expected<SectionTable> walk_sections(const ByteSource& file, std::uint64_t file_bytes,
                                      const std::vector<IndexEntry>& index, bool verify);
 
-/// Whether a file of `file_bytes` ends with a sound footer, as a closed recording does.
+/// Whether a file of `file_bytes` ends with a sound footer of the recording that it begins with, as a closed one does.
 Expected<bool> has_footer(const ByteSource& file, std::uint64_t file_bytes);
 
 }  // namespace sds

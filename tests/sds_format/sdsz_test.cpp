@@ -482,6 +482,90 @@ TEST(SdszWriter, WhatIsRecordedAndEndsLikeARecordingIsNotReplaced) {
   EXPECT_TRUE(refuse_existing(path, true));
 }
 
+// Sections of another recording that stand at `offset`: an index that tells all before of one section of `kind`.
+std::string embedded_recording(std::uint64_t offset, SectionKind kind) {
+  Properties session;
+  session.set("id", "embedded");
+  const Bytes session_bytes = session.encode();
+  std::string text;
+  IndexBuilder index;
+  SectionHeader header;
+  header.version = SectionHeader::current_version;
+  header.recording = recording_id(session_bytes);
+  const auto add = [&](Bytes payload) {
+    header.stream = SectionHeader::no_stream;
+    seal_payload(header, payload, false);
+    text += std::string(as_text(header.encode())) + std::string(as_text(payload));
+    ++header.sequence;
+  };
+  header.kind = kind;
+  header.stream = kind == SectionKind::tail ? 0 : SectionHeader::no_stream;
+  header.stored_bytes = static_cast<std::uint32_t>(offset - SectionHeader::bytes);
+  header.raw_bytes = kind == SectionKind::gap ? 4 : header.stored_bytes;
+  index.add({header, 0}, {}, kind == SectionKind::gap ? Bytes(4) : Bytes());
+  ++header.sequence;
+  header.kind = SectionKind::session;
+  add(session_bytes);
+  index.add({*SectionHeader::decode(as_bytes(text)), offset}, {}, {});
+  const std::uint64_t index_offset = offset + text.size();
+  header.kind = SectionKind::index;
+  add(index.payload(0));
+  Bytes footer;
+  append_le(footer, index_offset);
+  append_le(footer, std::uint64_t{header.sequence});
+  header.kind = SectionKind::footer;
+  add(footer);
+  return text;
+}
+
+TEST(SdszReader, WhatIsRecordedAndCoversTheFileWithAnIndexIsData) {
+  test::Random random(1);
+  std::string noise(4096, ' ');
+  for (char& c : noise) c = static_cast<char>(random.next());
+  const auto record = [](const std::filesystem::path& path, const std::string& block) {
+    auto writer = SdszWriter::create(path, {}, {});
+    const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+    EXPECT_TRUE(writer->append(id, 0, as_bytes("first")));
+    EXPECT_TRUE(writer->seal(id));
+    EXPECT_TRUE(writer->append(id, 1, as_bytes(block)));
+    EXPECT_TRUE(writer->seal(id));
+    return writer;  // not closed
+  };
+  for (const auto kind :
+       {SectionKind::session, SectionKind::tail, SectionKind::gap, SectionKind::label, static_cast<SectionKind>(42)}) {
+    const test::TempDir dir;
+    const auto first_try = record(dir / "first.sdsz", noise + embedded_recording(4096, kind));  // where does it stand?
+    const std::size_t offset = test::read_file(dir / "first.sdsz").find(noise) + noise.size();
+    const std::string block = noise + embedded_recording(offset, kind);
+    const auto path = dir / "a.sdsz";
+    const auto writer = record(path, block);
+    const std::string content = test::read_file(path);
+    ASSERT_TRUE(content.ends_with(block));
+    for (const bool walk : {false, true}) {
+      const auto reader = SdszReader::open(path, {.walk = walk, .with_index = walk});
+      ASSERT_TRUE(reader) << reader.error().to_string();
+      EXPECT_FALSE((*reader)->complete());
+      ASSERT_EQ((*reader)->streams().size(), 1u);
+      EXPECT_EQ((*reader)->streams()[0].block_count, 2u);
+    }
+    EXPECT_EQ(read_blocks(path), (std::vector<TestBlock>{{0, "first"}, {1, block}}));
+    EXPECT_FALSE(load_statistics(**InputFile::open(path), 0));
+    // A first section that is cut off still says whose the file is.
+    SectionHeader cut;
+    cut.kind = SectionKind::session;
+    cut.stored_bytes = cut.raw_bytes = 1u << 16;
+    test::write_file(dir / "cut.sdsz", std::string(as_text(cut.encode())) + "cut." + embedded_recording(84, kind));
+    EXPECT_FALSE(SdszReader::open(dir / "cut.sdsz", {}));
+    // Nor does a kind that nobody reads hide what stands there, where the first header is damaged.
+    if (kind != SectionKind::label && kind != static_cast<SectionKind>(42)) continue;
+    test::write_file(dir / "noise.sdsz", noise + embedded_recording(noise.size(), kind));
+    const auto reader = SdszReader::open(dir / "noise.sdsz", {});
+    ASSERT_TRUE(reader) << reader.error().to_string();
+    EXPECT_FALSE((*reader)->sections().from_index);
+    EXPECT_FALSE((*reader)->damages().empty());
+  }
+}
+
 TEST(SdszReader, SaysWhereNoLockTellsThatItMayStillGrow) {
   const test::TempDir dir;
   const NoLocks disk;
