@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <map>
 #include <set>
 
 #include "label_file.hpp"
 #include "support/recordings.hpp"
+#include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
 namespace sds {
@@ -71,6 +73,35 @@ TEST_F(PackTest, TheSameInputGivesTheSameBytesWhateverTheThreads) {
     if (first.empty()) first = test::read_file(dir_ / "a.sdsz");
     EXPECT_EQ(test::read_file(dir_ / "a.sdsz"), first) << threads;
   }
+}
+
+// A system that gives no label file its name.
+class NoNameForLabels final : public test::ReplacedFileSystem {
+ public:
+  int rename_new(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    return to.string().ends_with(".labels.yml") ? -EIO : FileSystem::rename_new(from, to);
+  }
+};
+
+TEST_F(PackTest, LabelsThatFailBehindTheRecordingAreToldWithWhereTheOldOnesAre) {
+  test::write_file(dir_ / "A.0.sds", test::plain({{1, "abc"}}));
+  test::write_file(dir_ / "A.0.labels.yml", "labels:\n  version: 1\n  intervals: []\n");
+  test::write_file(dir_ / "a.sdsz", "old");
+  test::write_file(dir_ / "a.labels.yml", "old labels");
+  auto input = Recording::open(dir_ / "A.0.sds");
+  ASSERT_TRUE(input);
+  PackOptions options;
+  options.force = true;
+  const NoNameForLabels disk;
+  const auto packed = pack(*input, dir_ / "a.sdsz", options, {});
+  ASSERT_FALSE(packed);
+  const std::string message = packed.error().message;
+  EXPECT_TRUE(message.ends_with("; the new recording is there, without its labels; labels that were there are in " +
+                                (dir_ / "a.labels.yml.bak").string()))
+      << message;
+  EXPECT_TRUE(Recording::open(dir_ / "a.sdsz"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "a.labels.yml"));
+  EXPECT_EQ(test::read_file(dir_ / "a.labels.yml.bak"), "old labels");
 }
 
 TEST_F(PackTest, TheSameInputElsewhereGivesTheSameBytes) {

@@ -29,7 +29,8 @@ class LabelsBeside {
 
   /// Gives `recording` its name, and `text`, if there is any, that of its labels. What is there becomes a backup first,
   /// unless it is `text` already, and a note says so. Whatever fails, no recording is left with labels of another:
-  /// there is what was there, or the new recording, with its labels or, if they failed behind it, without any.
+  /// there is what was there, or the new recording, with its labels or, if they failed behind it, without any; then the
+  /// error says so, and where the old ones are.
   [[nodiscard]] Expected<void> keep(PartialFile& recording, const std::optional<std::string>& text,
                                     std::vector<std::string>& notes) const {
     if (!possible_) return recording.keep();
@@ -46,24 +47,39 @@ class LabelsBeside {
     }
     std::optional<PartialFile> labels;
     if (auto named = keep_before_labels(recording, text, labels); !named) {
-      if (!backup.empty() && !rename_file_new(backup, path_))
-        named.error().message += fmt::format("; labels that were there are in {}", backup.string());
+      if (!backup.empty() && !rename_file_new(backup, path_)) tell_of_backup(named.error(), backup);
       return named;
     }
     if (!backup.empty())
       notes.push_back(fmt::format("{}: these labels were of what is replaced; they are kept as {}", path_.string(),
                                   backup.filename().string()));
-    if (labels)
-      if (auto kept = labels->keep(false); !kept) return kept;
-    if (auto done = sync_directory(directory_of(path_)); !done) return done;
-    const auto target = std::filesystem::weakly_canonical(recording.final_path(), ignored);
-    return sync_directory(directory_of(target.empty() ? recording.final_path() : target));
+    if (labels) {
+      if (auto kept = labels->keep(false); !kept) {
+        kept.error().message += "; the new recording is there, without its labels";
+        tell_of_backup(kept.error(), backup);
+        return kept;
+      }
+    }
+    auto done = sync_directory(directory_of(path_));
+    if (done) {
+      const auto target = std::filesystem::weakly_canonical(recording.final_path(), ignored);
+      done = sync_directory(directory_of(target.empty() ? recording.final_path() : target));
+    }
+    if (!done) {
+      done.error().message += "; the new recording is there";
+      tell_of_backup(done.error(), backup);
+    }
+    return done;
   }
 
   [[nodiscard]] bool possible() const { return possible_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
+  static void tell_of_backup(Error& error, const std::filesystem::path& backup) {
+    if (!backup.empty()) error.message += fmt::format("; labels that were there are in {}", backup.string());
+  }
+
   // Everything that needs room on the disk comes before the recording has its name.
   Expected<void> keep_before_labels(PartialFile& recording, const std::optional<std::string>& text,
                                     std::optional<PartialFile>& labels) const {
