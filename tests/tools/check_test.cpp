@@ -189,7 +189,7 @@ TEST_F(CheckTest, AStepOfUtcIsToldOnceAndASlowClockIsNone) {
   const auto result = run(dir_ / "a.sdsz");
   EXPECT_TRUE(result.sound());
   EXPECT_EQ(result.notes, std::vector<std::string>{
-                              "UTC went +3599.970 s against the monotonic clock between 20.000 s and 30.000 s: it "
+                              "UTC went +3599.990 s against the monotonic clock between 20.000 s and 30.000 s: it "
                               "was set, or the server's machine slept"});
 }
 
@@ -209,6 +209,24 @@ TEST_F(CheckTest, SmallStepsOfUtcAreToldInSum) {
       "slept";
   EXPECT_EQ(run(dir_ / "a.sdsz").notes, (std::vector<std::string>{fmt::format(fmt::runtime(text), 0, 20),
                                                                   fmt::format(fmt::runtime(text), 20, 40)}));
+}
+
+// After 7 hours 20 ppm are 0.5 s. Pairs that are 10 s, and later 40,960 s apart, as of a recording of a year.
+TEST_F(CheckTest, DriftOfUtcIsNoStepHoweverLong) {
+  constexpr std::uint64_t second = 1'000'000'000;
+  for (const std::uint64_t every_s : {10, 40'960})
+    for (const std::uint64_t ppm : {20, 100}) {
+      const auto path = dir_ / fmt::format("{}-{}.sdsz", every_s, ppm);
+      auto writer = SdszWriter::create(path, {}, {});
+      const auto id = *writer->add_stream({"A", "0", false, "", "", ""});
+      for (std::uint64_t i = 0; i < 3000; ++i) {
+        const std::uint64_t s = i * every_s;
+        ASSERT_TRUE(writer->append_at(id, 1000 * s, as_bytes("x")));
+        ASSERT_TRUE(writer->add_clock(id, {1000 * s, (1'800'000'000 + s) * second + 1000 * ppm * s, (1 + s) * second}));
+      }
+      ASSERT_TRUE(writer->close());
+      for (const auto& note : run(path).notes) EXPECT_EQ(note.find("UTC"), std::string::npos) << note;
+    }
 }
 
 // Streams with clock pairs at some seconds. UTC is set by 10 s, and once more by 10 s.
