@@ -134,7 +134,9 @@ std::unique_ptr<OutputFile> OutputFile::standard_output() {
 }
 
 OutputFile::~OutputFile() {
-  if (owned_ && descriptor_ >= 0) file_system().close(descriptor_);
+  if (!owned_ || descriptor_ < 0) return;
+  if (reserved_ > size_) give_back_reserved();
+  file_system().close(descriptor_);
 }
 
 Expected<void> OutputFile::failure() const {
@@ -157,8 +159,27 @@ Expected<void> OutputFile::append(ByteView bytes) {
     if (put < 0) return latch(Latch::until_truncate, static_cast<int>(-put), "cannot write");
     if (put == 0) return latch(Latch::until_truncate, EIO, "cannot write");  // or this would never end
     bytes = bytes.subspan(static_cast<std::size_t>(put));
+    size_ += static_cast<std::uint64_t>(put);
   }
   return {};
+}
+
+Expected<void> OutputFile::reserve(std::uint64_t bytes) {
+  if (auto ok = failure(); !ok) return ok;
+  if (!owned_ || size_ + bytes <= reserved_) return {};
+  const int done = retry([&] { return file_system().reserve(descriptor_, size_, bytes); });
+  if (done == -ENOSPC || done == -EDQUOT || done == -EFBIG) {
+    if (reserved_ <= size_) give_back_reserved();  // a part of it may be there
+    return fail_errno(-done, "cannot write", path_);
+  }
+  if (done >= 0) reserved_ = size_ + bytes;  // else the file system cannot, or the write will tell
+  return {};
+}
+
+// A failure keeps nobody from anything.
+void OutputFile::give_back_reserved() {
+  if (latch_ == Latch::open) (void)retry([&] { return file_system().truncate(descriptor_, size_); });
+  reserved_ = size_;
 }
 
 Expected<void> OutputFile::truncate(std::uint64_t size) {
@@ -168,6 +189,7 @@ Expected<void> OutputFile::truncate(std::uint64_t size) {
   const int done = retry([&] { return file_system().truncate(descriptor_, size); });
   if (done < 0) return latch(Latch::until_truncate, -done, "cannot truncate");
   latch_ = Latch::open;
+  size_ = reserved_ = size;
   return {};
 }
 
@@ -182,6 +204,7 @@ Expected<void> OutputFile::sync() {
 Expected<void> OutputFile::close() {
   const int descriptor = descriptor_;
   if (!owned_ || descriptor < 0) return latch_ != Latch::open ? failure() : Expected<void>{};
+  if (reserved_ > size_) give_back_reserved();
   descriptor_ = -1;
   const int done = file_system().close(descriptor);
   if (latch_ != Latch::open) return failure();

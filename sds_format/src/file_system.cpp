@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,19 @@ ssize_t FileSystem::write(int descriptor, ByteView bytes) {
 int FileSystem::truncate(int descriptor, std::uint64_t size) {
   if (::ftruncate(descriptor, static_cast<off_t>(size)) != 0) return -errno;
   return ::lseek(descriptor, static_cast<off_t>(size), SEEK_SET) < 0 ? -errno : 0;
+}
+
+int FileSystem::reserve(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
+#ifdef FALLOC_FL_KEEP_SIZE
+  // Not all file systems look at that as long as the file keeps its size.
+  struct rlimit most {};
+  if (::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY && offset + bytes > most.rlim_cur)
+    return -EFBIG;
+  return result(::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes)));
+#else
+  (void)descriptor, (void)offset, (void)bytes;
+  return -ENOSYS;
+#endif
 }
 
 int FileSystem::sync(int descriptor) { return result(::fdatasync(descriptor)); }

@@ -59,6 +59,7 @@ class BorrowedSink final : public ByteSink {
  public:
   BorrowedSink(ByteSink& sink, std::filesystem::path path) : sink_(sink), path_(std::move(path)) {}
   Expected<void> append(ByteView bytes) override { return of_file(path_, sink_.append(bytes)); }
+  Expected<void> reserve(std::uint64_t bytes) override { return of_file(path_, sink_.reserve(bytes)); }
   Expected<void> truncate(std::uint64_t size) override { return of_file(path_, sink_.truncate(size)); }
   Expected<void> sync() override { return of_file(path_, sink_.sync()); }
   Expected<void> close() override { return {}; }

@@ -58,7 +58,7 @@ Expected<void> SdszWriter::State::resume() {
   if (for_good) return still();
   // The file is cut back to whole sections, the log to whole frames, before anything is added.
   if (close_step < 5)
-    if (!sink->truncate(stored)) return still();
+    if (!cut_back()) return still();
   if (wal && !log_failure && close_step <= 5)
     if (auto repaired = wal->repair(); !repaired) log_failure = lasting(std::move(repaired.error()));
   failure.reset();

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 
 #include "sdsz_writer_state.hpp"
 
@@ -22,8 +21,6 @@ constexpr std::uint64_t kLeftOutBytes = kSmallSectionBytes + 192;
 constexpr std::uint64_t kEndBytes = 512;
 // Statistics of a column in the index.
 constexpr std::uint64_t kColumnBytes = 40;
-// While it grows it keeps no more: it looks for that with each section.
-constexpr std::uint64_t kMostRoomKept = std::uint64_t{1} << 16;
 
 bool describes(SectionKind kind) { return kind == SectionKind::session || kind == SectionKind::stream; }
 
@@ -34,29 +31,36 @@ Expected<void> SdszWriter::State::write_section(SectionHeader header, ByteView p
   header.sequence = sequence;
   header.recording = recording;
   Bytes whole = header.encode();
-  const std::size_t room = room_behind(header);
-  const std::size_t size = whole.size() + payload.size();
-  whole.reserve(size + room);
   append_bytes(whole, payload);
-  whole.resize(size + room);
   const bool indexed = header.kind != SectionKind::index && header.kind != SectionKind::footer;
   Expected<void> done;
   try {
-    done = sink->append(whole);
-    if (done && room > 0) done = sink->truncate(stored + size);
+    if (takes_room(header.kind)) done = sink->reserve(whole.size() + room_behind(header));
+    if (done) {
+      torn = true;
+      done = sink->append(whole);
+    }
     if (done && indexed) index.add({header, stored}, statistics, facts);
   } catch (const std::exception&) {
     done = tl::unexpected<Error>(no_memory());
   }
   if (!done) {
     note_failure(std::move(done.error()));
-    (void)sink->truncate(stored);  // leave whole sections; the error that counts is the first
+    (void)cut_back();  // the error that counts is the first
     save_in_log();
     return tl::unexpected<Error>(*failure);
   }
-  stored += size;
+  torn = false;
+  stored += whole.size();
   ++sequence;
   return {};
+}
+
+Expected<void> SdszWriter::State::cut_back() {
+  if (!torn) return {};  // what was reserved stays
+  auto cut = sink->truncate(stored);
+  torn = !cut;
+  return cut;
 }
 
 Expected<void> SdszWriter::State::write_index() {
@@ -254,7 +258,6 @@ std::uint64_t SdszWriter::State::take_back(std::uint32_t id) {
 }
 
 Expected<void> SdszWriter::State::resume_with_what_fits() {
-  ending = true;
   auto done = resume();
   // To seal what is open is what the end would fail at.
   if (!for_good)
@@ -264,18 +267,21 @@ Expected<void> SdszWriter::State::resume_with_what_fits() {
   return done;
 }
 
+bool SdszWriter::State::takes_room(SectionKind kind) const {
+  if (!keeps_room) return false;
+  return kind == SectionKind::data || kind == SectionKind::tail || (kind == SectionKind::stream && !closing);
+}
+
 std::uint64_t SdszWriter::State::room_behind(const SectionHeader& header) const {
-  if (!keeps_room || (header.kind != SectionKind::data && header.kind != SectionKind::tail)) return 0;
-  const std::uint64_t most = ending ? std::numeric_limits<std::uint64_t>::max() : kMostRoomKept;
   std::uint64_t bytes = kEndBytes + session.size() + described + index.pending_bytes() +
                         kSmallSectionBytes * streams.size() + kLeftOutBytes * ended_streams +
                         kStreamEndBytes * (streams.size() - ended_streams);
   // The entry of this section in the index.
   if (header.kind == SectionKind::data) bytes += kColumnBytes * streams[header.stream].layout.columns.size();
-  for (auto job = jobs.begin(); bytes < most && job != jobs.end(); ++job)
-    if ((*job)->run.count() == 0 && (*job)->section.header.kind != SectionKind::tail)
-      bytes += kSmallSectionBytes + (*job)->section.payload.size() + (*job)->facts.size();
-  return std::min(bytes, most);
+  for (const auto& job : jobs)
+    if (job->run.count() == 0 && job->section.header.kind != SectionKind::tail)
+      bytes += kSmallSectionBytes + job->section.payload.size() + job->facts.size();
+  return bytes;
 }
 
 void SdszWriter::State::keep_spare(BlockRun& run, std::size_t most) {

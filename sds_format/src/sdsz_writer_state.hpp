@@ -76,6 +76,7 @@ struct SdszWriter::State {
   IndexBuilder index;
   std::uint64_t last_index = 0;
   std::uint64_t stored = 0;   // bytes in the sink that are whole sections
+  bool torn = false;          // there may be some behind them
   std::size_t described = 0;  // bytes of all descriptions
   std::uint64_t raw = 0;      // of sealed blocks
   std::uint64_t open_bytes = 0;
@@ -91,7 +92,6 @@ struct SdszWriter::State {
   bool saved_in_log = false;          // since the failure, successfully
   bool for_good = false;              // no resume() helps
   bool keeps_room = false;            // nothing but what ends the recording takes the room that it needs to be closed
-  bool ending = false;                // with what fits: resume_with_what_fits() was called
   bool closing = false;               // close() was called
   std::size_t close_step = 0;         // how far it came
   bool closed = false;
@@ -222,7 +222,12 @@ struct SdszWriter::State {
   // Takes what is left to be written of a stream, but for its gaps. Returns the bytes of its torn end in it.
   std::uint64_t take_back(std::uint32_t id);
 
-  // Room that is to be left behind a section for what closes the recording.
+  // The file is cut back to whole sections, if it ends anywhere.
+  Expected<void> cut_back();
+
+  // Whether a section must leave the room that closes the recording.
+  [[nodiscard]] bool takes_room(SectionKind kind) const;
+  // How much that is, behind this section.
   [[nodiscard]] std::uint64_t room_behind(const SectionHeader& header) const;
 
   Expected<void> resume_with_what_fits();

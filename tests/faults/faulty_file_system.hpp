@@ -55,6 +55,10 @@ class FaultyFileSystem final : public ReplacedFileSystem {
     const int error = next("truncate", names_[descriptor], false);
     return error != 0 ? error : FileSystem::truncate(descriptor, size);
   }
+  int reserve(int descriptor, std::uint64_t offset, std::uint64_t bytes) override {
+    const int error = next("reserve", names_[descriptor], true);
+    return error != 0 ? error : FileSystem::reserve(descriptor, offset, bytes);
+  }
   int sync(int descriptor) override { return next("sync", names_[descriptor], false); }
   int close(int descriptor) override {
     const int error = next("close", names_[descriptor], false);

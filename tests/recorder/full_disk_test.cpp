@@ -21,12 +21,12 @@ using test::TestBlock;
 
 constexpr Arrival kThen{1000, 1000, true};
 
-std::vector<TestBlock> numbered_blocks(int count) {
+std::vector<TestBlock> numbered_blocks(int count, std::size_t bytes = 100) {
   test::Random random(7);
   std::vector<TestBlock> blocks;
   for (int i = 0; i < count; ++i) {
     TestBlock block{static_cast<std::uint32_t>(i), {}};
-    while (block.data.size() < 100) block.data += static_cast<char>(random.next() >> 32);
+    while (block.data.size() < bytes) block.data += static_cast<char>(random.next() >> 32);
     blocks.push_back(block);
   }
   return blocks;
@@ -193,7 +193,7 @@ TEST(FullDisk, AFailedCloseTellsForEachStreamWhatIsNotInTheRecording) {
 }
 
 TEST(FullDisk, WhatWasInTheQueueOfStreamsThatHaveEndedIsTold) {
-  const auto blocks = numbered_blocks(30);
+  const auto blocks = numbered_blocks(30, 2000);
   const test::TempDir dir;
   test::LimitedDisk disk;
   IdleExecutor executor;

@@ -43,11 +43,17 @@ class ByteSink {
   virtual ~ByteSink() = default;
   /// Appends all of `bytes`, or fails; after a failure the end of the sink is undefined until truncate().
   [[nodiscard]] virtual Expected<void> append(ByteView bytes) = 0;
-  /// Cuts the sink back to `size` bytes.
+  /// Sets aside the place for the next `bytes`, where that can be done: they cannot fail for want of it then. Nobody
+  /// sees anything of it. Fails only where there is no such place.
+  [[nodiscard]] virtual Expected<void> reserve(std::uint64_t bytes) {
+    (void)bytes;
+    return {};
+  }
+  /// Cuts the sink back to `size` bytes, and gives back what was reserved.
   [[nodiscard]] virtual Expected<void> truncate(std::uint64_t size) = 0;
   /// Makes what was appended survive a power cut.
   [[nodiscard]] virtual Expected<void> sync() = 0;
-  /// Flushes and closes; the first error that the system kept back comes out here.
+  /// Gives back what was reserved, flushes and closes; the first error that the system kept back comes out here.
   [[nodiscard]] virtual Expected<void> close() = 0;
   [[nodiscard]] virtual const std::filesystem::path& path() const = 0;
 };
@@ -74,6 +80,7 @@ class OutputFile final : public ByteSink {
   OutputFile& operator=(const OutputFile&) = delete;
 
   [[nodiscard]] Expected<void> append(ByteView bytes) override;
+  [[nodiscard]] Expected<void> reserve(std::uint64_t bytes) override;
   [[nodiscard]] Expected<void> truncate(std::uint64_t size) override;
   [[nodiscard]] Expected<void> sync() override;
   [[nodiscard]] Expected<void> close() override;
@@ -92,10 +99,13 @@ class OutputFile final : public ByteSink {
   static Expected<std::unique_ptr<OutputFile>> open(const std::filesystem::path& path, int flags);
   Expected<void> failure() const;
   tl::unexpected<Error> latch(Latch latch, int errno_value, const char* what);
+  void give_back_reserved();
 
   std::filesystem::path path_;
   int descriptor_;
   bool owned_;  // false: standard output
+  std::uint64_t size_ = 0;
+  std::uint64_t reserved_ = 0;  // up to this byte
   // The error is put into words when it is asked for: to keep it needs no memory.
   Latch latch_ = Latch::open;
   int error_ = 0;

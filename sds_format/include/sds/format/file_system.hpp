@@ -24,6 +24,10 @@ class FileSystem {
   virtual ssize_t write(int descriptor, ByteView bytes);
   /// Cuts or extends to `size` bytes; writing goes on there.
   virtual int truncate(int descriptor, std::uint64_t size);
+  /// fallocate, which leaves the file's size as it is: its blocks from `offset` on have a place on the disk. EOPNOTSUPP
+  /// where the file system cannot do that, ENOSYS where the system cannot, EFBIG where ulimit -f does not let it grow
+  /// so far.
+  virtual int reserve(int descriptor, std::uint64_t offset, std::uint64_t bytes);
   /// fdatasync.
   virtual int sync(int descriptor);
   /// Takes a lock for writing on the whole file, which goes with its descriptor: an open file description lock of
