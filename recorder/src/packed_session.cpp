@@ -226,9 +226,9 @@ class PackedSession final : public SessionWriter {
   }
 
   // Where only the log failed, or what failed once does not again, the recording takes what came.
-  // Who does not wait for space is closed with what has a place.
+  // Who does not wait for space, or would wait in vain, is closed with what has a place.
   bool prepare_end() override {
-    ends_ = !waits();
+    ends_ = !waits() || (writer_->failure() && is_file_full(*writer_->failure()));
     stopped_.reset();
     return resume().has_value();
   }
@@ -379,8 +379,8 @@ class PackedSession final : public SessionWriter {
   template <class Again>
   Expected<void> settle(Expected<void> done, Again again) {
     if (done || !writer_->failure() || !writer_->can_resume()) return done;
-    const bool leaves_out = (closing_ || ends_) && !waits() && options_.durability == Durability::none;
-    if (leaves_out && is_disk_full(done.error())) {
+    const bool leaves_out = (closing_ || ends_) && options_.durability == Durability::none;
+    if (leaves_out && (is_file_full(done.error()) || (!waits() && is_disk_full(done.error())))) {
       if (!std::exchange(ends_, true)) stopped_ = done.error();
       return again();
     }

@@ -429,7 +429,8 @@ void RecorderThread::end_session() {
     const Error error = summary.error();
     shared_.note_loss(error);
     spdlog::error("recording stopped: {}: {}", options_.device, error.to_string());
-    const bool closes = tries == 0 && is_disk_full(error) && can_be_closed(error);
+    const bool is_full = is_disk_full(error) || is_file_full(error);
+    const bool closes = tries == 0 && is_full && can_be_closed(error);
     if (!closes) return abandon_session(error.message);
     summary = session_->finish();
   }

@@ -36,6 +36,8 @@ Error no_memory() noexcept { return {ErrorCode::io, "out of memory", {}, {}, ENO
 
 bool is_disk_full(const Error& error) { return error.system_error == ENOSPC || error.system_error == EDQUOT; }
 
+bool is_file_full(const Error& error) { return error.system_error == EFBIG; }
+
 tl::unexpected<Error> fail(ErrorCode code, std::string message, std::filesystem::path path,
                            std::optional<std::uint64_t> offset) {
   return tl::unexpected<Error>(Error{code, std::move(message), std::move(path), offset});

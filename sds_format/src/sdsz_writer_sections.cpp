@@ -206,7 +206,7 @@ void SdszWriter::State::wait_for_encoders() {
 
 bool SdszWriter::State::leave_out_next_section() {
   // What a log may hold, also of a write to it that failed half way, is for recover: it would go with the log.
-  if (wal || !failure || !is_disk_full(*failure) || jobs.empty()) return false;
+  if (wal || !failure || jobs.empty() || !(is_disk_full(*failure) || is_file_full(*failure))) return false;
   const SectionKind kind = jobs.front()->run.count() > 0 ? SectionKind::data : jobs.front()->section.header.kind;
   if (kind != SectionKind::data && kind != SectionKind::tail) return false;
   const std::uint32_t id = jobs.front()->stream;

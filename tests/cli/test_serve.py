@@ -541,6 +541,30 @@ class Serve(Case):
         run("unpack", self.path("recording.1.sdsz"), "-d", self.path("quiet"))
         self.assertEqual(self.read("quiet", "Quiet.0.sds"), plain((1, b"one"), (2, b"two")))
 
+    def test_a_recording_without_a_log_that_may_not_grow_is_closed_with_what_fits(self):
+        for n, on_full in enumerate(("wait", "stop")):
+            with Server(self.folder.name, "--durability", "none", "--on-full", on_full, "--keep-free", "0",
+                        preexec_fn=limit_files(1_500_000)) as server:
+                connection = self.connect(server)
+                quiet, loud = open_stream(connection, "Quiet"), open_stream(connection, "Loud")
+                write(connection, quiet, plain((1, b"one")))
+                try:
+                    for i in range(300):
+                        write(connection, loud, plain((i, os.urandom(10_000))))
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                wait_until(lambda: "recording stopped" in server.log_text(), "the server reports it")
+                wait_until(lambda: "session  " in server.log_text(), "the recording is closed")
+                self.assertEqual(server.stop(), 4)
+            self.assertNotIn("held back", server.log_text())
+            recording = self.path(f"recording.{n}.sdsz")
+            self.assertLessEqual(os.path.getsize(recording), 1_500_000)
+            info = json.loads(run("info", recording, "--json")[0])["recordings"][0]
+            blocks = {stream["name"]: stream["blocks"] for stream in info["streams"]}
+            self.assertEqual(blocks["Quiet"], 1)
+            self.assertGreaterEqual(blocks["Loud"], 100)  # a section of 1 MiB
+            self.assertIn("blocks that came have no place", run("check", recording, expect=1)[0])
+
     def test_where_the_log_may_not_grow_what_came_goes_into_the_recording_and_that_is_closed(self):
         sent = b"".join(plain((i, struct.pack("<I", i) * 250)) for i in range(1000))
         with Server(self.folder.name, "--flush-interval", "20", preexec_fn=limit_files(200_000)) as server:

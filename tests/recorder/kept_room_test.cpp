@@ -212,5 +212,49 @@ TEST_F(KeptRoom, IsEnoughForManyStreamsWhateverOthersTake) {
   EXPECT_TRUE(recording->damages().empty());
 }
 
+// No waiting helps: it is closed with what fits, whatever is done on a full disk.
+TEST_F(KeptRoom, AFileThatMayNotGrowIsClosedWithWhatFits) {
+  for (const OnFull on_full : {OnFull::wait, OnFull::stop})
+    for (const bool at_the_end : {false, true}) {
+      SCOPED_TRACE(testing::Message() << static_cast<int>(on_full) << at_the_end);
+      const test::TempDir dir;
+      test::LimitedDisk disk(3'000'000);
+      disk.error = EFBIG;
+      SpaceGate::Options space;
+      space.on_full = on_full;
+      SpaceGate gate(space);
+      SessionOptions options;
+      options.directory = dir.path();
+      options.durability = Durability::none;
+      options.gate = &gate;
+      auto session = make_packed_session(options);
+      constexpr Arrival then{1000, 1000, true};
+      ASSERT_TRUE((*session)->open_stream(1, "A"));
+      Expected<void> done;
+      std::uint32_t came = 0;
+      const std::uint32_t most = at_the_end ? 1 : 100;
+      for (; done && came < most; ++came) done = (*session)->write(1, as_bytes(plain({noise(came, 1'200'000)})), then);
+      if (at_the_end) {
+        ASSERT_TRUE((*session)->write(1, as_bytes(plain({noise(came++, 900'000)})), then));
+        disk.room = 0;
+      } else {
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().system_error, EFBIG);
+        ASSERT_TRUE((*session)->prepare_end());
+      }
+      ASSERT_TRUE((*session)->close_stream(1, at_the_end ? "" : "stopped"));
+      EXPECT_EQ((*session)->must_end().has_value(), at_the_end);
+      const auto summary = (*session)->finish();
+      ASSERT_TRUE(summary) << summary.error().to_string();
+      EXPECT_EQ(summary->blocks, at_the_end ? 1u : 2u);
+      EXPECT_FALSE(gate.waiting());
+      session->reset();
+      const auto recording = Recording::open(dir / "recording.0.sdsz");
+      ASSERT_TRUE(recording);
+      EXPECT_TRUE(recording->sdsz()->complete());
+      EXPECT_EQ(recording->sdsz()->streams()[0].gaps.size(), 1u);
+    }
+}
+
 }  // namespace
 }  // namespace sds

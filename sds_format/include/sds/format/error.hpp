@@ -43,6 +43,8 @@ struct Error {
 
 /// True where writing failed for want of room (ENOSPC, EDQUOT): it may succeed later.
 bool is_disk_full(const Error& error);
+/// True where the file may not grow (EFBIG: FAT32's 4 GiB, ulimit -f), which no waiting helps.
+bool is_file_full(const Error& error);
 
 template <class T>
 using Expected = tl::expected<T, Error>;
