@@ -10,6 +10,9 @@ namespace {
 
 constexpr const char* kStillRecorded =
     "not closed: it is still being recorded; what came after the last flush is not in it yet";
+// Without a log nothing is flushed.
+constexpr const char* kStillRecordedWithoutLog =
+    "not closed: it is still being recorded; what is not in a section yet is not in it";
 
 }  // namespace
 
@@ -31,7 +34,7 @@ std::optional<std::string> why_not_closed(const Recording& recording) {
   if (is_closed(recording)) return std::nullopt;
   if (!recording.sdsz()) return kStillRecorded;
   const SdszReader& reader = *recording.sdsz();
-  if (reader.being_written()) return kStillRecorded;
+  if (reader.being_written()) return reader.has_log() ? kStillRecorded : kStillRecordedWithoutLog;
   if (!reader.has_log()) return std::nullopt;
   if (reader.in_use() == ByteSource::InUse::unknown)
     return "not closed: it is perhaps still being recorded, else its writer died; what came after the last flush is "
