@@ -110,7 +110,7 @@ class SuiteHelp(Case):
                       "empty or has a space", test["notes"])
         suite = self.suite("recordings: In.0.sds", f"worker: {command}", "config: '@x'", "limits: {real-time: 1000000000}")
         test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
-        self.assertIn("no command shows it again: 'config:' begins with '@', which --config takes for a file", test["notes"])
+        self.assertIn("no command shows it again: 'config:' begins with '@', which --config takes for a file", test["notes"], test)
 
     def test_what_the_commands_write_is_no_recording_of_the_suite(self):
         for name, value in (("b-c", 1), ("c", 2)):
