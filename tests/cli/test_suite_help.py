@@ -98,18 +98,18 @@ class SuiteHelp(Case):
     def test_a_worker(self):
         command = f"[{sys.executable}, {os.path.relpath(WORKER, self.folder.name)}]"
         suite = self.suite("recordings: In.0.sds", f"worker: {command}", "config: '-x y'", "limits: {real-time: 1000000000}")
-        test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
-        if test["status"] == "failed":
-            words = shlex.split(next(n for n in test["notes"] if n.startswith("again: "))[len("again: "):])
-            self.assertIn("--config=-x y", words)
-            self.assertIn(f"{sys.executable} {os.path.relpath(WORKER, self.folder.name)}", words)
+        here = {"cwd": self.folder.name}  # from where a worker's words are understood
+        test = json.loads(run("test", suite, "--json", expect=1, **here)[0])["tests"][0]
+        words = shlex.split(next(n for n in test["notes"] if n.startswith("again: "))[len("again: "):])
+        self.assertIn("--config=-x y", words)
+        self.assertIn(f"{sys.executable} {os.path.relpath(WORKER, self.folder.name)}", words)
         suite = self.suite("recordings: In.0.sds", f"worker: [sh, -c, 'exec {sys.executable} {WORKER}']", "limits: {real-time: 1000000000}")
         test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
         self.assertEqual([n for n in test["notes"] if n.startswith("again: ")], [])
         self.assertIn(f"no command shows it again: --worker cannot take the word 'exec {sys.executable} {WORKER}' of 'worker:', which is "
                       "empty or has a space", test["notes"])
         suite = self.suite("recordings: In.0.sds", f"worker: {command}", "config: '@x'", "limits: {real-time: 1000000000}")
-        test = json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]
+        test = json.loads(run("test", suite, "--json", expect=1, **here)[0])["tests"][0]
         self.assertIn("no command shows it again: 'config:' begins with '@', which --config takes for a file", test["notes"], test)
 
     def test_what_the_commands_write_is_no_recording_of_the_suite(self):
