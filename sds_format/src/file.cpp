@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "links.hpp"
 #include "retry.hpp"
 #include "sds/format/new_file.hpp"
 
@@ -91,9 +92,6 @@ Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::
   return open(path, if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
 }
 
-namespace {
-
-// What a link leads to, which may still have to be made.
 std::filesystem::path behind_links(std::filesystem::path path) {
   constexpr int most = 40;  // as the system follows
   std::error_code error;
@@ -104,8 +102,6 @@ std::filesystem::path behind_links(std::filesystem::path path) {
   }
   return path;
 }
-
-}  // namespace
 
 Expected<std::unique_ptr<OutputFile>> OutputFile::create_marked(const std::filesystem::path& path, IfExists if_exists) {
   const auto target = if_exists == IfExists::overwrite ? behind_links(path) : path;

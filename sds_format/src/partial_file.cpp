@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "being_recorded.hpp"
+#include "links.hpp"
 #include "retry.hpp"
 #include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
@@ -176,8 +177,11 @@ Expected<PartialFile> PartialFile::create(const std::filesystem::path& final_pat
     if (error) return fail_errno(error.value(), "cannot follow", final_path);
     if (!state->in_place)
       permissions = std::filesystem::perms(info.st_mode & 0777) | std::filesystem::perms::owner_write;
-  } else if (::lstat(final_path.c_str(), &info) == 0 && if_exists == IfExists::fail) {
-    return exists_already(final_path);  // a link to nowhere
+  } else if (::lstat(final_path.c_str(), &info) == 0) {
+    if (if_exists == IfExists::fail) return exists_already(final_path);
+    state->target = behind_links(final_path);  // what a link leads to is made
+    if (std::filesystem::is_symlink(state->target))
+      return fail(ErrorCode::io, "is a link that leads to itself", final_path);
   }
   if (state->in_place) {
     state->partial = final_path;

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -322,6 +323,51 @@ class Files(Case):
         self.assertTrue(os.path.islink(self.path("walk.labels.yml")))
         self.assertIn(b"class: b,", self.read("real.yml"))
         self.assertEqual(stat.S_IMODE(os.stat(self.path("real.yml")).st_mode), 0o600)
+
+    def test_what_a_link_leads_to_is_made(self):
+        os.mkdir(self.path("there"))
+        os.symlink("there/t.sdsz", self.path("l.sdsz"))
+        run("pack", self.imu, "-o", self.path("l.sdsz"), expect=4)  # a name that is there
+        run("pack", self.imu, "-o", self.path("l.sdsz"), "-f")
+        self.assertEqual((os.readlink(self.path("l.sdsz")), os.listdir(self.path("there"))), ("there/t.sdsz", ["t.sdsz"]))
+        for name, to, said in (("self.sdsz", "self.sdsz", "is a link that leads to itself"),
+                               ("far.sdsz", "nowhere/t.sdsz", "far.sdsz: cannot create: there is no directory")):
+            os.symlink(to, self.path(name))
+            self.assertIn(said, run("pack", self.imu, "-o", self.path(name), "-f", expect=4)[1])
+            self.assertEqual(os.readlink(self.path(name)), to)
+
+    def test_labels_of_a_recording_that_stays_stay(self):
+        # B.0.sds is new, and would be taken for what the labels of B.0.sdsz are about.
+        self.write("B.0.sds", self.read(self.imu))
+        run("pack", self.path("B.0.sds"), "-o", self.path("other.sdsz"))
+        os.rename(self.path("B.0.sds"), self.path("C.0.sds"))
+        run("pack", self.path("C.0.sds"), "-o", self.path("B.0.sdsz"))
+        run("label", "add", self.path("B.0.sdsz"), "-c", "mine", "--from", 0, "--to", 1)
+        labels = self.read("B.0.labels.yml")
+        for force in ((), ("-f",)):
+            _, err = run("unpack", self.path("other.sdsz"), "-d", self.path(), *force, expect=4)
+            self.assertIn("B.0.labels.yml", err)
+            self.assertEqual(self.read("B.0.labels.yml"), labels)
+            self.assertFalse(os.path.exists(self.path("B.0.sds")))
+        self.assertIn("are the labels of B.0.sdsz, which is not replaced", err)
+
+    def test_two_that_replace_a_recording_leave_it_with_its_own_labels(self):
+        self.write("Other.0.sds", plain((0, b"other")))
+        run("pack", self.path("Other.0.sds"), "-o", self.path("plain.sdsz"))
+        shutil.copy(self.walk, self.path("labelled.sdsz"))
+        run("label", "add", self.path("labelled.sdsz"), "-c", "new", "--from", 0, "--to", 1)
+        for round_ in range(25):
+            for name in ("w.labels.yml", "w.labels.yml.bak", "w.labels.yml.bak.1"):
+                if os.path.exists(self.path(name)):
+                    os.remove(self.path(name))
+            shutil.copy(self.imu, self.path("w.sdsz"))
+            shutil.copy(self.path("labelled.labels.yml"), self.path("w.labels.yml"))
+            both = [subprocess.Popen([SDS, "pack", self.path(source), "-o", self.path("w.sdsz"), "-f"], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL) for source in ("labelled.sdsz", "plain.sdsz")]
+            self.assertEqual([one.wait(60) for one in both], [0, 0])
+            labels = json.loads(run("label", "list", self.path("w.sdsz"), "--json")[0])["labels"]
+            stream = json.loads(run("info", self.path("w.sdsz"), "--json")[0])["recordings"][0]["streams"][0]
+            self.assertEqual(len(labels), {"Imu": 1, "Other": 0}[stream["name"]], round_)
 
     def test_pipes_and_devices_are_written_in_place(self):
         os.mkfifo(self.path("pipe"))

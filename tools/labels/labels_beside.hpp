@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "folder_lock.hpp"
 #include "label_file.hpp"
 #include "sds/format/file_system.hpp"
 #include "sds/format/partial_file.hpp"
@@ -21,11 +22,24 @@ class LabelsBeside {
  public:
   LabelsBeside() = default;
   LabelsBeside(const std::filesystem::path& recording, bool force)
-      : path_(label_path(recording)), possible_(can_have_labels(recording)), force_(force) {}
+      : recording_(recording), path_(label_path(recording)), possible_(can_have_labels(recording)), force_(force) {}
 
   /// An error (ErrorCode::exists) if a label file is there, unless `force`: before any work is done, and again before
-  /// the recording gets its name, for one may have appeared meanwhile.
-  [[nodiscard]] Expected<void> refuse() const { return possible_ ? refuse_existing(path_, force_) : Expected<void>(); }
+  /// the recording gets its name, for one may have appeared meanwhile. With `force`, too, where they are those of a
+  /// recording that stays: of W.sdsz, when W.sds is new.
+  [[nodiscard]] Expected<void> refuse() const {
+    if (!possible_) return {};
+    if (auto ok = refuse_existing(path_, force_); !ok) return ok;
+    if (!may_exist(path_) || may_exist(recording_)) return {};
+    for (const char* other : {".sdsz", ".sds"}) {
+      auto twin = recording_;
+      twin.replace_extension(other);
+      if (twin != recording_ && may_exist(twin))
+        return fail(ErrorCode::exists,
+                    fmt::format("are the labels of {}, which is not replaced", twin.filename().string()), path_);
+    }
+    return {};
+  }
 
   /// Gives `recording` its name, and `text`, if there is any, that of its labels. What is there becomes a backup first,
   /// unless it is `text` already, and a note says so. Whatever fails, no recording is left with labels of another:
@@ -34,6 +48,8 @@ class LabelsBeside {
   [[nodiscard]] Expected<void> keep(PartialFile& recording, const std::optional<std::string>& text,
                                     std::vector<std::string>& notes) const {
     if (!possible_) return recording.keep();
+    // Of two that replace the same recording one comes first, with its labels.
+    const FolderLock one_at_a_time(directory_of(path_));
     if (auto ok = refuse(); !ok) return ok;
     std::error_code ignored;
     const auto there = std::filesystem::symlink_status(path_, ignored);
@@ -104,7 +120,8 @@ class LabelsBeside {
     }
   }
 
-  std::filesystem::path path_;
+  std::filesystem::path recording_;
+  std::filesystem::path path_;  // of its labels
   bool possible_ = false;
   bool force_ = false;
 };
