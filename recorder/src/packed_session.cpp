@@ -325,7 +325,7 @@ class PackedSession final : public SessionWriter {
 
  private:
   Expected<void> end_stream(PackedStream& stream, const std::string& reason) {
-    const auto clock = add_last_clock(stream);
+    auto clock = add_last_clock(stream);
     std::string loss = reason;
     const auto refused = stream.came.blocks() - writer_->taken_blocks(stream.id);
     closed_.back().refused_blocks = refused;

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import threading
 
-from harness import SDS, Case, limit_files, main, peak_mb, plain, run, skip_under_sanitizers
+from harness import SDS, Case, limit_files, main, peak_mb, plain, run, sample_of, skip_under_sanitizers
 
 IMU = "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n"
 
@@ -356,7 +356,7 @@ class Files(Case):
         run("pack", self.path("Other.0.sds"), "-o", self.path("plain.sdsz"))
         shutil.copy(self.walk, self.path("labelled.sdsz"))
         run("label", "add", self.path("labelled.sdsz"), "-c", "new", "--from", 0, "--to", 1)
-        for round_ in range(25):
+        for round_ in sample_of(range(25)):
             for name in ("w.labels.yml", "w.labels.yml.bak", "w.labels.yml.bak.1"):
                 if os.path.exists(self.path(name)):
                     os.remove(self.path(name))

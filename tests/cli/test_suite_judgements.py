@@ -4,7 +4,7 @@ import os
 import struct
 import subprocess
 
-from harness import BUILD, SDS, main, plain, run
+from harness import BUILD, SDS, main, plain, run, sample_of
 from suite_case import COPIES, ECHO, YAML, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
@@ -275,7 +275,7 @@ class SuiteJudgements(SuiteCase):
         sound = self.read("e.sdsz")
         self.write("came.sdsz", sound)
         answers = set()
-        for place in range(100, len(sound), 23):
+        for place in sample_of(range(100, len(sound), 23)):
             bad = bytearray(sound)
             bad[place] ^= 4
             self.write("e.sdsz", bytes(bad))
