@@ -108,10 +108,10 @@ class Stream:
         return self.block_time(0)
 
     def end(self):
-        """Where the last of all samples is over; without a rate, the mean step of the blocks behind the last one's time."""
+        """Behind the last block's samples; without a rate, the mean step of the blocks behind its time."""
         last = self.block_time(len(self.ticks) - 1)
         if self.rate:
-            return max(self.block_time(i) + size / self.rate for i, size in enumerate(self.sizes))
+            return last + self.sizes[-1] / self.rate
         return last + (last - self.begin()) / (len(self.ticks) - 1)
 
     def check_gaps(self):

@@ -114,8 +114,7 @@ void tell_not_finite(nlohmann::json& json) {
 }  // namespace
 
 nlohmann::json value_json(const ExactNumber& value, bool whole) {
-  if (!whole) return value.rounded();
-  return std::isnan(value.rounded()) ? nlohmann::json() : nlohmann::json::parse(value.digits());
+  return whole ? nlohmann::json::parse(value.digits()) : nlohmann::json(value.rounded());
 }
 
 void print_json(const nlohmann::json& report, std::FILE* to) {
