@@ -424,16 +424,17 @@ void RecorderThread::finish_stream(std::uint32_t handle, const std::string& reas
 
 void RecorderThread::end_session() {
   tell_missing_files();
-  auto summary = session_->finish();
-  for (int tries = 0; !summary; ++tries) {
-    const Error error = summary.error();
-    shared_.note_loss(error);
-    spdlog::error("recording stopped: {}: {}", options_.device, error.to_string());
-    const bool is_full = is_disk_full(error) || is_file_full(error);
-    const bool closes = tries == 0 && is_full && can_be_closed(error);
-    if (!closes) return abandon_session(error.message);
-    summary = session_->finish();
-  }
+  const auto finish = [this] {
+    auto summary = session_->finish();
+    if (summary) return summary;
+    shared_.note_loss(summary.error());
+    spdlog::error("recording stopped: {}: {}", options_.device, summary.error().to_string());
+    return summary;
+  };
+  auto summary = finish();
+  if (!summary && (is_disk_full(summary.error()) || is_file_full(summary.error())) && can_be_closed(summary.error()))
+    summary = finish();
+  if (!summary) return abandon_session(summary.error().message);
   session_.reset();
   dirty_ = false;
   log_end(std::move(*summary));

@@ -55,6 +55,7 @@ Expected<std::uint64_t> parse_index(const SectionHeader& index_header, ByteView 
 struct FoundFooter {
   Footer footer;
   IndexEntry entry;
+  bool is_own = false;  // of the recording that the file begins with; not known where the first header is damaged
 };
 
 // The footer at the end of the file, if it is of the recording that the file begins with: what is recorded may end like
@@ -75,7 +76,9 @@ Expected<FoundFooter> read_footer(const ByteSource& file, std::uint64_t file_byt
     auto payload = read_payload(file, entry, file_bytes);
     if (!payload) return fail(payload);
     if (payload->size() != Footer::payload_bytes) continue;
-    return FoundFooter{{load_le<std::uint64_t>(payload->data()), load_le<std::uint64_t>(payload->data() + 8)}, entry};
+    return FoundFooter{{load_le<std::uint64_t>(payload->data()), load_le<std::uint64_t>(payload->data() + 8)},
+                       entry,
+                       first.has_value()};
   }
   return fail(ErrorCode::bad_input, "no footer");
 }
@@ -169,9 +172,7 @@ Expected<SectionTable> sections_from_index(const ByteSource& file, std::uint64_t
 Expected<bool> has_footer(const ByteSource& file, std::uint64_t file_bytes) {
   auto footer = read_footer(file, file_bytes);
   if (!footer) return if_damaged(footer, false);
-  const auto first = read_header(file, 0);
-  if (first) return true;
-  if (auto passed_on = if_damaged(first, true); !passed_on) return passed_on;
+  if (footer->is_own) return true;
   const auto indexed = sections_from_index(file, file_bytes);
   return indexed ? Expected<bool>(true) : if_damaged(indexed, false);
 }

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -76,11 +75,11 @@ class LabelsBeside {
         return kept;
       }
     }
-    auto done = sync_directory(directory_of(path_));
-    if (done) {
-      const auto target = std::filesystem::weakly_canonical(recording.final_path(), ignored);
-      done = sync_directory(directory_of(target.empty() ? recording.final_path() : target));
-    }
+    const auto target = std::filesystem::weakly_canonical(recording.final_path(), ignored);
+    const auto folder = directory_of(target.empty() ? recording.final_path() : target);
+    auto done = sync_directory(folder);
+    if (const auto own = directory_of(path_); done && !std::filesystem::equivalent(own, folder, ignored))
+      done = sync_directory(own);
     if (!done) {
       done.error().message += "; the new recording is there";
       tell_of_backup(done.error(), backup);

@@ -104,12 +104,11 @@ class Judge {
   void judge_damage(const Recording& recording) {
     if (const auto open = why_not_closed(recording)) result_.notes.push_back("the recording is " + *open);
     const auto& damages = recording.damages();
-    const bool harmless = std::all_of(damages.begin(), damages.end(), [](const auto& d) { return d.harmless; });
     for (std::size_t i = 0; i < damages.size() && i < kMaxTold; ++i) {
       auto& told = test_.allow_damage || damages[i].harmless ? result_.notes : result_.reasons;
       told.push_back("the recording is damaged: " + damage_text(damages[i]));
     }
-    auto& told = test_.allow_damage || harmless ? result_.notes : result_.reasons;
+    auto& told = test_.allow_damage || nothing_is_lost(damages) ? result_.notes : result_.reasons;
     if (damages.size() > kMaxTold) told.push_back(fmt::format("the recording is damaged in {} places", damages.size()));
   }
 
