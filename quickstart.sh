@@ -9,11 +9,9 @@ run() { printf '\033[32m$ %s\033[0m\n' "$*"; "$@"; }
 
 say "1. Install and build"
 cmake/install-packages.sh build engines
-mkdir -p build
 # The release build without tests and benchmark; ./test.sh goes on from here and adds them.
-[ -f build/release/CMakeCache.txt ] && unity=() || unity=(-DCMAKE_UNITY_BUILD=ON)  # half of the time for a first build
-if ! cmake --preset release "${unity[@]}" -DSDSKIT_BUILD_TESTS=OFF -DSDSKIT_BUILD_BENCH=OFF > build/quickstart.log 2>&1 ||
-   ! cmake --build --preset release >> build/quickstart.log 2>&1; then
+cmake/configure-release.sh -DSDSKIT_BUILD_TESTS=OFF -DSDSKIT_BUILD_BENCH=OFF
+if ! cmake --build --preset release > build/quickstart.log 2>&1; then
   cat build/quickstart.log
   exit 1
 fi

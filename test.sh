@@ -3,10 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 cmake/install-packages.sh build engines plot test
-# A first build joins sources, which takes half of the time; whoever works on them configures without (docs/contributing.md).
-[ -f build/release/CMakeCache.txt ] && unity=() || unity=(-DCMAKE_UNITY_BUILD=ON)
-cmake --preset release "${unity[@]}" > build.log 2>&1 || { cat build.log; exit 1; }
-rm -f build.log
+cmake/configure-release.sh
 cmake --build --preset release
 # Models are tested in real engines; where they cannot be installed, those tests are skipped and say so.
 build/release/bin/sds-install-engines tflm litert onnx || echo "the inference engines could not be installed"
