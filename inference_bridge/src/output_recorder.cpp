@@ -10,13 +10,18 @@ namespace sds {
 
 Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& path,
                                                 const std::vector<StreamDescription>& streams,
-                                                const Properties& session, IfExists if_exists) {
+                                                const Properties& session, IfExists if_exists, OutputNaming naming) {
   OutputRecorder recorder;
+  recorder.naming_ = std::move(naming);
+  const auto may_be_made = [&recorder](const std::filesystem::path& file) -> Expected<void> {
+    return recorder.naming_.may_be_made ? recorder.naming_.may_be_made(file) : Expected<void>{};
+  };
   for (const auto& stream : streams) {
     const auto metadata = Metadata::parse(stream.metadata_text, path);
     recorder.frequencies_.push_back(metadata ? std::optional(metadata->tick_frequency) : std::nullopt);
   }
   if (path.extension() == ".sdsz") {
+    if (auto ok = may_be_made(path); !ok) return fail(ok);
     auto file = PartialFile::create(path, if_exists);
     if (!file) return fail(file);
     auto writer = SdszWriter::create(file->borrow_sink(), session, SdszWriterOptions{});
@@ -33,8 +38,10 @@ Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& pat
   }
   if (auto made = make_directories(path); !made) return fail(made);
   const auto files = plain_files_of(streams);
-  for (std::size_t i = 0; i < files.size(); ++i)
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (auto ok = may_be_made(path / files[i].data); !ok) return fail(ok);
     if (auto ok = check_metadata(path, files[i], streams[i], if_exists); !ok) return fail(ok);
+  }
   for (std::size_t i = 0; i < files.size(); ++i)
     if (auto created = recorder.create_plain(path, files[i], streams[i], if_exists); !created) return fail(created);
   return recorder;
@@ -67,7 +74,7 @@ Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directo
   auto metadata = PartialFile::create(path, if_exists);
   if (!metadata) return fail(metadata);
   if (auto done = metadata->sink().append(as_bytes(stream.metadata_text)); !done) return done;
-  partial_.push_back(std::move(*metadata));
+  metadata_.push_back(std::move(*metadata));
   return {};
 }
 
@@ -112,6 +119,8 @@ Expected<void> OutputRecorder::close() {
   for (auto& writer : plain_)
     if (auto closed = writer->close(); !closed) return closed;
   for (auto& file : partial_)
+    if (auto kept = naming_.keep ? naming_.keep(file) : file.keep(); !kept) return kept;
+  for (auto& file : metadata_)
     if (auto kept = file.keep(); !kept) return kept;
   return {};
 }

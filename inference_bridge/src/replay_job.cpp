@@ -326,7 +326,7 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
   auto source = SourceFingerprint().add(recording).to_string();
   if (!source) return fail(source);
   session.set("source", std::move(*source));
-  return OutputRecorder::create(job.output, streams, session, job.if_exists);
+  return OutputRecorder::create(job.output, streams, session, job.if_exists, job.naming);
 }
 
 // Where pipelines begin anew. A library gets blocks as on a device, where nobody tells it.

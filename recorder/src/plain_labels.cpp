@@ -8,12 +8,12 @@ std::uint32_t PlainLabels::next(const std::filesystem::path& directory, const st
   const std::lock_guard lock(mutex_);
   std::uint32_t label = last_ ? *last_ + 1 : 0;
   std::error_code ignored;
-  if (!last_)
-    for (;; ++label) {
-      auto path = directory / SdsFileName{first_stream, std::to_string(label), false}.to_string();
-      if (std::filesystem::exists(path, ignored)) continue;
-      if (!std::filesystem::exists(path.replace_extension(".labels.yml"), ignored)) break;
-    }
+  const auto is_there = [&](const char* extension) {
+    auto path = directory / SdsFileName{first_stream, std::to_string(label), false}.to_string();
+    return std::filesystem::exists(path.replace_extension(extension), ignored);
+  };
+  // Labels beside a packed recording are that one's, whenever.
+  while (last_ ? is_there(".labels.yml") && is_there(".sdsz") : is_there(".sds") || is_there(".labels.yml")) ++label;
   last_ = label;
   return label;
 }

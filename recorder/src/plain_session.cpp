@@ -30,14 +30,19 @@ Expected<void> keep_as_backup(const std::filesystem::path& path, const std::stri
   }
 }
 
-// Labels of a file that was here before are no labels of what is recorded now.
+// Labels of a file that was here before are no labels of what is recorded now; nor are those of a packed recording
+// that stays, which the session's number has avoided for its first stream.
 Expected<std::unique_ptr<OutputFile>> create_keeping_what_exists(const std::filesystem::path& path,
                                                                  const std::string& device) {
   auto labels = path;
   labels.replace_extension(".labels.yml");
   std::error_code ignored;
-  if (std::filesystem::exists(std::filesystem::symlink_status(labels, ignored)))
+  if (std::filesystem::exists(std::filesystem::symlink_status(labels, ignored))) {
     if (auto kept = keep_as_backup(labels, device); !kept) return fail(kept);
+    if (const auto packed = std::filesystem::path(path).replace_extension(".sdsz");
+        std::filesystem::exists(packed, ignored))
+      spdlog::warn("kept     {}: these were the labels of {}, which has none now", device, packed.string());
+  }
   for (;;) {
     auto file = OutputFile::create_marked(path, IfExists::fail);
     if (file || file.error().code != ErrorCode::exists) return file;

@@ -7,8 +7,8 @@
 
 #include <cerrno>
 
-#include "links.hpp"
 #include "retry.hpp"
+#include "sds/format/links.hpp"
 #include "sds/format/new_file.hpp"
 
 namespace sds {
@@ -92,16 +92,19 @@ Expected<std::unique_ptr<OutputFile>> OutputFile::create(const std::filesystem::
   return open(path, if_exists == IfExists::fail ? O_EXCL : O_TRUNC);
 }
 
-std::filesystem::path behind_links(std::filesystem::path path) {
-  constexpr int most = 40;  // as the system follows
+std::vector<std::filesystem::path> along_links(std::filesystem::path path) {
+  constexpr std::size_t most = 40;  // as the system follows
+  std::vector<std::filesystem::path> paths{std::move(path)};
   std::error_code error;
-  for (int i = 0; i < most && std::filesystem::is_symlink(path, error); ++i) {
-    const auto next = std::filesystem::read_symlink(path, error);
+  while (paths.size() <= most && std::filesystem::is_symlink(paths.back(), error)) {
+    const auto next = std::filesystem::read_symlink(paths.back(), error);
     if (error) break;
-    path = path.parent_path() / next;
+    paths.push_back(paths.back().parent_path() / next);
   }
-  return path;
+  return paths;
 }
+
+std::filesystem::path behind_links(std::filesystem::path path) { return along_links(std::move(path)).back(); }
 
 Expected<std::unique_ptr<OutputFile>> OutputFile::create_marked(const std::filesystem::path& path, IfExists if_exists) {
   const auto target = if_exists == IfExists::overwrite ? behind_links(path) : path;

@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "being_recorded.hpp"
-#include "links.hpp"
 #include "retry.hpp"
 #include "sds/format/file_in_use.hpp"
 #include "sds/format/file_system.hpp"
+#include "sds/format/links.hpp"
 #include "sds/format/wal.hpp"
 
 namespace sds {

@@ -1,4 +1,5 @@
 """How files are made: completely, under no other's name, and by many at a time."""
+import fcntl
 import json
 import os
 import re
@@ -154,6 +155,57 @@ class Files(Case):
         _, err = run("unpack", self.walk, "-d", self.path("plain"), "-f")
         self.assertIn("they are kept as Imu.0.labels.yml.bak", err)
         self.assertEqual((self.read("plain/Imu.0.labels.yml"), self.read("plain/Imu.0.labels.yml.bak")), (new, b"mine"))
+
+    def test_labels_of_what_a_link_leads_to_are_the_links(self):
+        os.mkdir(self.path("b"))
+        real, link = self.path("b", "real.sdsz"), self.path("link.sdsz")
+        beside, backup = self.path("b", "real.labels.yml"), self.path("b", "real.labels.yml.bak")
+        run("pack", self.walk, "-o", real)
+        os.symlink("b/real.sdsz", self.path("middle.sdsz"))
+        os.symlink("middle.sdsz", link)
+        run("label", "add", real, "-c", "old", "--from", 0.1, "--to", 0.2)
+        # Read, changed and copied.
+        self.assertIn("old", run("label", "list", link)[0])
+        run("label", "add", link, "-c", "second", "--from", 0.3, "--to", 0.4)
+        self.assertIn("second", run("label", "list", real)[0])
+        self.assertFalse(os.path.lexists(self.path("link.labels.yml")))
+        run("pack", link, "-o", self.path("copy.sdsz"))
+        self.assertEqual(self.read("copy.labels.yml"), self.read(beside))
+        # Replaced, with labels beside two of the names.
+        old = self.read(beside)
+        self.write("middle.labels.yml", "mine")
+        run("pack", self.imu, "-o", link, expect=4)
+        _, err = run("pack", self.imu, "-o", link, "-f")
+        self.assertEqual((self.read(backup), self.read("middle.labels.yml.bak")), (old, b"mine"))
+        self.assertEqual(err.count("these labels were of what is replaced"), 2)
+        for name in (real, link):
+            self.assertIn("no label", run("label", "list", name)[0])
+        # Labels that are beside the link itself are its own.
+        run("label", "add", real, "-c", "target", "--from", 0.1, "--to", 0.2)
+        shutil.copy(beside, self.path("link.labels.yml"))
+        run("label", "rename", link, "-c", "target", "--to", "own")
+        self.assertIn("own", run("label", "list", link)[0])
+        self.assertIn("target", run("label", "list", real)[0])
+        # What a link leads to that is not there yet.
+        os.symlink("b/new.sdsz", self.path("new.sdsz"))
+        self.write("b/new.labels.yml", "left over")
+        _, err = run("pack", self.imu, "-o", self.path("new.sdsz"), expect=4)
+        _, err = run("pack", self.imu, "-o", self.path("new.sdsz"), "-f")
+        self.assertIn("they are kept as new.labels.yml.bak", err)
+
+    def test_who_waits_for_a_folder_ends_by_ctrl_c(self):
+        os.mkdir(self.path("out"))
+        held = os.open(self.path("out"), os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for command in (["pack", self.walk], ["cut", self.walk, "--from", 0, "--to", 1], ["recover", self.walk]):
+            running = subprocess.Popen([SDS, *map(str, command), "-o", self.path("out", "a.sdsz")], stderr=subprocess.PIPE, text=True)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                running.wait(timeout=1)  # it waits
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+            self.assertEqual(running.returncode, 130, err)
+            self.assertEqual(os.listdir(self.path("out")), [], command)
+        os.close(held)
 
     def test_a_label_file_that_appears_meanwhile_is_left_alone(self):
         with open(self.path("big.csv"), "w") as f:

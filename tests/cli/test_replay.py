@@ -52,6 +52,29 @@ class Replay(Case):
         self.assertIn("tick", self.read("table", "Times.sds.yml").decode())
         self.assertFalse(os.path.exists(self.path("table", "Text.sds.yml")))
 
+    def test_labels_of_what_is_replaced_are_not_those_of_the_outputs(self):
+        echo = ("-a", ECHO, "--out", "Sum:4")
+        for output, recording in (("out.sdsz", "out.sdsz"), ("outputs", "outputs/Sum.0.p.sds")):
+            self.replay(*echo, "-o", self.path(output))
+            labels = recording.removesuffix(".sdsz").removesuffix(".sds") + ".labels.yml"
+            os.remove(self.path(recording))
+            self.write(labels, "mine")
+            _, err = self.replay(*echo, "-o", self.path(output), expect=4)
+            self.assertIn(f"{os.path.basename(labels)}: exists already (--force replaces it)", err)
+            self.assertFalse(os.path.exists(self.path(recording)))
+            out, err = self.replay(*echo, "-o", self.path(output), "-f", "--json")
+            note = f"they are kept as {os.path.basename(labels)}.bak"
+            self.assertIn(note, err)
+            self.assertIn(note, "".join(json.loads(out)["notes"]))
+            self.assertFalse(os.path.exists(self.path(labels)))
+            self.assertEqual(self.read(labels + ".bak"), b"mine")
+        os.mkdir(self.path("both"))
+        self.write("both/a.labels.yml", "mine")
+        both = ("--a", ECHO, "--b", ECHO, "--out", "Sum:4", "-o", self.path("both"))
+        self.assertIn("a.labels.yml: exists already", self.replay(*both, expect=4)[1])
+        self.assertIn("they are kept as a.labels.yml.bak", self.replay(*both, "-f")[1])
+        self.assertEqual(self.read("both/a.labels.yml.bak"), b"mine")
+
     def test_what_the_library_has_no_use_for_is_an_error(self):
         echo = ("-a", ECHO, "--out", "Sum:4")
         for place in ((), ("--in-process",)):

@@ -382,6 +382,22 @@ TEST(PlainSession, LabelsThatAreLeftOfAnotherRecordingAreNotItsOwn) {
   EXPECT_EQ(test::read_file(dir / "B.1.labels.yml.bak"), "the old one's");
 }
 
+TEST(PlainSession, LabelsOfAPackedRecordingStayWithIt) {
+  const test::TempDir dir;
+  PlainLabels labels;
+  auto options = options_for(dir);
+  options.labels = &labels;
+  for (const char* file : {"A.0.sds", "A.2.sds"}) {
+    auto session = make_plain_session(options, "A");
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    EXPECT_TRUE(std::filesystem::exists(dir / file));
+    test::write_file(dir / "A.1.sdsz", "packed");
+    test::write_file(dir / "A.1.labels.yml", "its");
+  }
+  EXPECT_FALSE(std::filesystem::exists(dir / "A.1.sds"));
+  EXPECT_EQ(test::read_file(dir / "A.1.labels.yml"), "its");
+}
+
 TEST(PlainSession, NamesItsFileWhereAnotherSessionMadeABackupOfIt) {
   const test::TempDir dir;
   auto first = make_plain_session(options_for(dir), "A");

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "command.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds::cli {
 
@@ -46,6 +47,7 @@ void catch_interrupts() {
   // One handler at a time.
   for (const int signal : {SIGINT, SIGTERM}) sigaddset(&action.sa_mask, signal);
   for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+  set_wants_to_end(interrupted);
 }
 
 Progress::Progress(std::string what, std::uint64_t total_bytes)

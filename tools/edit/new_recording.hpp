@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "label_file.hpp"
 #include "labels_beside.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/sdsz_writer.hpp"

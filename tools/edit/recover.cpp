@@ -78,7 +78,7 @@ class StreamRecovery {
     if (stream_.log.empty()) return {};
     // What the log may replace must be known before the cursor comes there.
     for (const auto& entry : stream_.data) {
-      auto payload = reader_.payload(entry);
+      auto payload = decoded(entry);
       if (!payload && is_unread(payload.error())) return fail(payload);
       if (!payload) damaged_.insert(entry.offset);
     }
@@ -95,7 +95,7 @@ class StreamRecovery {
     const SectionHeader& header = entry.header;
     if (damaged_.count(entry.offset) > 0) return {};  // the log's cursor has what is left of it
     if (auto done = take_from_log(header.first_block); !done) return done;
-    auto payload = reader_.payload(entry);
+    auto payload = decoded(entry);
     if (!payload && is_unread(payload.error())) return fail(payload);
     if (!payload) return lose(entry, payload.error().message);
     if (auto done = note_losses(header.first_tick, header.first_block); !done) return done;
@@ -104,7 +104,7 @@ class StreamRecovery {
     const auto gap = std::upper_bound(gaps.begin(), gaps.end(), header.first_block,
                                       [](std::uint64_t block, const Gap& g) { return block < g.before_block; });
     const bool split = gap != gaps.end() && gap->before_block < header.end_block();
-    if (split || !writer_.has_layout(id_, stream_.layout)) return take_blocks(entry, *payload);
+    if (split || !writer_.has_layout(id_, stream_.layout)) return take_blocks(entry);
     ++report_.sections_copied;
     written.add_section(header);
     return writer_.append_section(id_, header, stream_.layout, std::move(*payload));
@@ -163,10 +163,18 @@ class StreamRecovery {
     return writer_.append_at(id_, block.tick, block.data);
   }
 
-  // Decodes a section that cannot be copied.
-  Expected<void> take_blocks(const IndexEntry& entry, ByteView payload) {
-    if (auto decoded = decoder_.coder.decode(entry.header, payload, stream_.layout, decoder_.run); !decoded)
-      return lose(entry, decoded.error().message);
+  // The payload of a section whose blocks, now in decoder_.run, are what its header says: a checksum may be sound
+  // where they are not, and a copy would be.
+  Expected<Bytes> decoded(const IndexEntry& entry) {
+    auto payload = reader_.payload(entry);
+    if (!payload) return payload;
+    if (auto done = decoder_.coder.decode(entry.header, *payload, stream_.layout, decoder_.run); !done)
+      return fail(done);
+    return payload;
+  }
+
+  // The blocks of decoder_.run, of a section that cannot be copied.
+  Expected<void> take_blocks(const IndexEntry& entry) {
     const BlockRun& run = decoder_.run;
     TickUnwrapper ticks(run.first_tick);
     std::size_t jump = 0;

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "sds/format/links.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sds/format/yaml_map.hpp"
@@ -268,10 +269,12 @@ Expected<void> LabelFile::save(const std::filesystem::path& path) const {
   return write_text_file(path, *yaml);
 }
 
+std::filesystem::path label_path_beside(std::filesystem::path name) { return name.replace_extension(".labels.yml"); }
+
 std::filesystem::path label_path(const std::filesystem::path& recording) {
-  std::filesystem::path path = recording;
-  path.replace_extension(".labels.yml");
-  return path;
+  for (const auto& name : along_links(recording))
+    if (auto path = label_path_beside(name); may_exist(path)) return path;
+  return label_path_beside(recording);
 }
 
 bool may_exist(const std::filesystem::path& path) {

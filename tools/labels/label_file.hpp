@@ -60,8 +60,11 @@ Expected<void> check_label(const Label& label);
 /// "no label has the class 'wlk'; there are: rest, walk"
 std::string no_such_class(const LabelFile& file, const std::string& name);
 
-/// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`.
+/// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`. Of a
+/// symbolic link without labels beside it those beside what it leads to, if there are any.
 std::filesystem::path label_path(const std::filesystem::path& recording);
+/// The place beside just this name, whatever it leads to.
+std::filesystem::path label_path_beside(std::filesystem::path name);
 /// False only of what is known not to exist: what cannot be looked at may.
 bool may_exist(const std::filesystem::path& path);
 /// False of what exists and is no plain file (/dev/null, a pipe): there is no place beside it.

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "label_file.hpp"
 #include "labels_beside.hpp"
 #include "sds/format/file_in_use.hpp"
 

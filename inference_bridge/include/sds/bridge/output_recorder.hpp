@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +16,13 @@
 
 namespace sds {
 
+/// What is asked about each recording of outputs: somebody's labels may stand beside it, of which the bridge knows
+/// nothing. Without a function: it may, and PartialFile::keep().
+struct OutputNaming {
+  std::function<Expected<void>(const std::filesystem::path&)> may_be_made;  ///< before any work is done
+  std::function<Expected<void>(PartialFile&)> keep;                         ///< gives a file its name
+};
+
 /// Writes streams of outputs: into one `.sdsz` if the path ends so, else each as `<stream>.<label>.p.sds`, with its
 /// metadata beside it, into the directory that the path names (made if needed). Files there are named by
 /// plain_files_of(), so that no name out of a recording leads elsewhere. The files have their names when close() has
@@ -23,7 +31,7 @@ class OutputRecorder {
  public:
   static Expected<OutputRecorder> create(const std::filesystem::path& path,
                                          const std::vector<StreamDescription>& streams, const Properties& session,
-                                         IfExists if_exists);
+                                         IfExists if_exists, OutputNaming naming = {});
   /// `stream` is an index into the streams given at creation. `tick` counts at `frequency`; where the stream's metadata
   /// names another, the block stands at the nearest tick of that, so that its time is right.
   [[nodiscard]] Expected<void> append(std::size_t stream, std::uint64_t tick, const Frequency& frequency,
@@ -45,8 +53,10 @@ class OutputRecorder {
   Expected<void> create_plain(const std::filesystem::path& directory, const StreamFiles& files,
                               const StreamDescription& stream, IfExists if_exists);
 
+  OutputNaming naming_;
   std::vector<std::filesystem::path> files_;
-  std::vector<PartialFile> partial_;
+  std::vector<PartialFile> partial_;   // of them
+  std::vector<PartialFile> metadata_;  // beside them
   std::unique_ptr<SdszWriter> packed_;
   std::vector<SdszWriter::StreamId> ids_;
   std::vector<std::optional<Frequency>> frequencies_;  // by stream; without metadata ticks stay as they are

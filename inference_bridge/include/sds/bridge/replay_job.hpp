@@ -44,6 +44,7 @@ struct ReplayJob {
   /// YAML of the only output, or of that of its name; empty: the algorithm's own, or that of a stream of its name.
   std::filesystem::path out_metadata;
   IfExists if_exists = IfExists::fail;
+  OutputNaming naming;
   unsigned repeat = 1;            ///< runs, each from a fresh start
   bool check_reset = false;       ///< one more run on the same instance after a reset: it must be equal
   bool stage_times = false;       ///< RunReport::stages; of models and pipelines only

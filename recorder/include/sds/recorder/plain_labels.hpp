@@ -1,5 +1,6 @@
 // The numbers of plain recording sessions, by Arm's rule (theory.md, Filenames): the first session of a server takes
-// the first number that is free for the stream it opens first, later sessions count on.
+// the first number that is free for the stream it opens first, later sessions count on, and leave out numbers where a
+// packed recording has labels.
 #pragma once
 
 #include <cstdint>
