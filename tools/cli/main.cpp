@@ -49,9 +49,10 @@ struct Commands {
   void (*add)(sds::cli::Command&, sds::cli::Run&);
 };
 
-// In the order of the help. Where the first word names a command, the others are not described: describing all of them
-// takes longer than most of them run.
+// In the order of the help. Where the first word names a command, the others are not described, and none is for the
+// version: describing all of them takes longer than most of them run.
 void add_commands(sds::cli::Command& app, sds::cli::Run& run, const std::vector<std::string>& words) {
+  if (words == std::vector<std::string>{"--version"}) return;
   const std::vector<Commands> all{
       {{"serve"}, sds::cli::add_serve},          {{"info"}, sds::cli::add_info},
       {{"check"}, sds::cli::add_check},          {{"pack"}, sds::cli::add_pack},

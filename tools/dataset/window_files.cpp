@@ -4,7 +4,9 @@
 #include <mutex>
 #include <set>
 
+#include "archive_functions.hpp"
 #include "hdf5_columns.hpp"
+#include "hdf5_functions.hpp"
 #include "npz_writer.hpp"
 #include "scratch_folder.hpp"
 #include "sds/format/names.hpp"
@@ -172,6 +174,12 @@ Expected<void> write_hdf5(PartialFile& partial, const PartWindows& part, int def
   return {};
 }
 
+// An error where what writes this format cannot be loaded.
+Expected<void> writer_of(TensorFormat format) {
+  if (format == TensorFormat::npz) return archive_functions().map([](auto*) {});
+  return hdf5_functions().map([](auto*) {});
+}
+
 // The shape that the windows of all recordings have; an error where they have several.
 Expected<std::vector<Shape>> shapes_of(const std::vector<DatasetItem>& items,
                                        const std::vector<RecordingWindows>& windows) {
@@ -244,6 +252,7 @@ Expected<DatasetReport> export_windows(std::vector<DatasetItem>& items, const Wi
   const char* extension = format == TensorFormat::npz ? ".npz" : ".h5";
   for (const char* name : part_names)
     if (auto ok = refuse_existing(directory / (std::string(name) + extension), options.force); !ok) return fail(ok);
+  if (auto there = writer_of(format); !there) return fail(there);
   if (auto made = make_directories(directory); !made) return fail(made);
   // Beside the outputs, where there is room for them.
   auto scratch = ScratchFolder::create_in(directory);

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sndfile.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +13,7 @@
 #include "not_finite.hpp"
 #include "sds/format/partial_file.hpp"
 #include "sound_file_pointer.hpp"
+#include "sound_functions.hpp"
 
 namespace sds {
 
@@ -125,7 +125,7 @@ int subtype_for(int container, const SampleForm& form, int channels, int rate) {
     info.channels = channels;
     info.samplerate = rate;
     info.format = container | subtype;
-    if (sf_format_check(&info) != 0) return subtype;
+    if (libsndfile().sf_format_check(&info) != 0) return subtype;
   }
   return 0;
 }
@@ -161,6 +161,7 @@ int audio_container(const std::filesystem::path& path) {
 Expected<ExportReport> export_audio(const Recording& recording, std::size_t index, const std::filesystem::path& output,
                                     const ExportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  if (auto there = sound_functions(); !there) return fail(there);
   const StreamInfo& stream = recording.streams()[index];
   SampleOptions sample_options = options.samples;
   ClosedGaps closed(recording, index, sample_options.within, options.gap_rule);
@@ -209,15 +210,15 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
   info.format = container | subtype;
   SoundFile target(*file);
   SF_VIRTUAL_IO calls = target.calls();
-  SoundFilePointer sound(sf_open_virtual(&calls, SFM_WRITE, &info, &target));
+  SoundFilePointer sound(libsndfile().sf_open_virtual(&calls, SFM_WRITE, &info, &target));
   const auto problem = [&]() -> tl::unexpected<Error> {
     if (target.error()) return tl::unexpected<Error>(*target.error());
-    return fail(ErrorCode::io, std::string("cannot write audio: ") + sf_strerror(sound.get()), output);
+    return fail(ErrorCode::io, std::string("cannot write audio: ") + libsndfile().sf_strerror(sound.get()), output);
   };
   if (!sound) return problem();
   // Peaks carry the time of day; files of the same samples shall be the same.
-  sf_command(sound.get(), SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
-  if (container == SF_FORMAT_RF64) sf_command(sound.get(), SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
+  libsndfile().sf_command(sound.get(), SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
+  if (container == SF_FORMAT_RF64) libsndfile().sf_command(sound.get(), SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
   const int shift = 32 - bits_of(subtype);
   const double middle = subtype == SF_FORMAT_PCM_U8 ? 128 : 0;
   // These encoders take floats of -1 to 1: of integers, 1 is beyond the largest.
@@ -269,8 +270,8 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
       }
     }
     const auto frames = static_cast<sf_count_t>(samples.count);
-    const sf_count_t written = as_floats ? sf_writef_double(sound.get(), doubles.data(), frames)
-                                         : sf_writef_int(sound.get(), integers.data(), frames);
+    const sf_count_t written = as_floats ? libsndfile().sf_writef_double(sound.get(), doubles.data(), frames)
+                                         : libsndfile().sf_writef_int(sound.get(), integers.data(), frames);
     if (written != frames) return problem();
   }
   for (const auto& [name, count] : rounded)
@@ -291,8 +292,8 @@ Expected<ExportReport> export_audio(const Recording& recording, std::size_t inde
           fmt::format("{}: raw values, scales and units are not kept (--physical writes scaled floats)", stream.id));
       break;
     }
-  if (sf_error(sound.get()) != 0) return problem();
-  if (sf_close(sound.release()) != 0) return fail(ErrorCode::io, "cannot finish the audio file", output);
+  if (libsndfile().sf_error(sound.get()) != 0) return problem();
+  if (libsndfile().sf_close(sound.release()) != 0) return fail(ErrorCode::io, "cannot finish the audio file", output);
   if (auto kept = file->keep(); !kept) return fail(kept);
   report.streams = 1;
   report.files.push_back(output);

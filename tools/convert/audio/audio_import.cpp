@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sndfile.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include "sds/format/limits.hpp"
 #include "sds/format/source_fingerprint.hpp"
 #include "sound_file_pointer.hpp"
+#include "sound_functions.hpp"
 #include "table_import.hpp"
 
 namespace sds {
@@ -47,7 +47,7 @@ ScalarType type_of(int format) {
 // what is there and says the rest in its log only.
 std::optional<std::pair<std::uint64_t, std::uint64_t>> announced_and_there(SNDFILE& sound) {
   std::string log(8192, '\0');
-  const int size = sf_command(&sound, SFC_GET_LOG_INFO, log.data(), static_cast<int>(log.size()));
+  const int size = libsndfile().sf_command(&sound, SFC_GET_LOG_INFO, log.data(), static_cast<int>(log.size()));
   log.resize(static_cast<std::size_t>(std::max(size, 0)));
   unsigned long long announced = 0;
   unsigned long long there = 0;
@@ -63,13 +63,14 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> announced_and_there(SNDFI
 Expected<ImportReport> import_audio(const std::filesystem::path& input, const std::filesystem::path& output,
                                     const ImportOptions& options, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  if (auto there = sound_functions(); !there) return fail(there);
   SF_INFO info{};
-  const SoundFilePointer sound(sf_open(input.c_str(), SFM_READ, &info));
+  const SoundFilePointer sound(libsndfile().sf_open(input.c_str(), SFM_READ, &info));
   if (!sound) {
     std::error_code ignored;
     const bool there = std::filesystem::exists(input, ignored);
     return fail(there ? ErrorCode::bad_input : ErrorCode::io,
-                std::string("cannot be read as audio: ") + sf_strerror(nullptr), input);
+                std::string("cannot be read as audio: ") + libsndfile().sf_strerror(nullptr), input);
   }
   if (info.channels < 1 || info.samplerate < 1 || info.channels > 1024)
     return fail(ErrorCode::bad_input, fmt::format("{} channels at {} Hz are no audio", info.channels, info.samplerate),
@@ -106,8 +107,9 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   std::vector<double> floats(is_float(type) ? frames * channels : 0);
   Bytes block;
   for (;;) {
-    const sf_count_t got = is_float(type) ? sf_readf_double(sound.get(), floats.data(), static_cast<sf_count_t>(frames))
-                                          : sf_readf_int(sound.get(), integers.data(), static_cast<sf_count_t>(frames));
+    const sf_count_t got =
+        is_float(type) ? libsndfile().sf_readf_double(sound.get(), floats.data(), static_cast<sf_count_t>(frames))
+                       : libsndfile().sf_readf_int(sound.get(), integers.data(), static_cast<sf_count_t>(frames));
     if (got <= 0) break;
     block.clear();
     // libsndfile's integers fill 32 bits from the top.
@@ -138,8 +140,9 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
     report.samples += static_cast<std::uint64_t>(got);
     if (auto go_on = sds::report(on_progress, block.size()); !go_on) return fail(go_on);
   }
-  if (sf_error(sound.get()) != SF_ERR_NO_ERROR)
-    return fail(ErrorCode::bad_input, std::string("cannot be read on: ") + sf_strerror(sound.get()), input);
+  if (libsndfile().sf_error(sound.get()) != SF_ERR_NO_ERROR)
+    return fail(ErrorCode::bad_input, std::string("cannot be read on: ") + libsndfile().sf_strerror(sound.get()),
+                input);
   if (info.frames > 0 && report.samples < static_cast<std::uint64_t>(info.frames))
     report.losses.push_back(
         fmt::format("the file announces {} samples, but ends after {}", info.frames, report.samples));
@@ -148,7 +151,7 @@ Expected<ImportReport> import_audio(const std::filesystem::path& input, const st
   for (const auto& loss : report.losses)
     if (auto done = writer.add_gap(*id, loss); !done) return fail(done);
   for (const int tag : {SF_STR_TITLE, SF_STR_ARTIST, SF_STR_COMMENT, SF_STR_DATE})
-    if (const char* text = sf_get_string(sound.get(), tag); text != nullptr && *text != '\0')
+    if (const char* text = libsndfile().sf_get_string(sound.get(), tag); text != nullptr && *text != '\0')
       report.notes.push_back(fmt::format("not kept: '{}'", std::string_view(text).substr(0, 100)));
   if (auto done = (*made)->finish(report.notes); !done) return fail(done);
   report.streams = 1;

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <sndfile.h>
-
 #include <memory>
+
+#include "sound_functions.hpp"
 
 namespace sds {
 
 struct SoundFileCloser {
-  void operator()(SNDFILE* file) const { sf_close(file); }
+  void operator()(SNDFILE* file) const { libsndfile().sf_close(file); }
 };
 
 /// A file of libsndfile that is closed with its owner.

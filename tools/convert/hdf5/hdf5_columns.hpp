@@ -1,10 +1,10 @@
 // HDF5 as the exports use it: handles that close themselves, attributes, and datasets that grow chunk by chunk, with
 // the chunks coded on several threads and handed to H5Dwrite_chunk. HDF5 itself is only called by the thread that owns
-// the file. Problems are thrown as HdfProblem, and do not leave the exports.
+// the file. Problems are thrown as HdfProblem, and do not leave the exports; whether HDF5 is there, they have asked
+// first.
 #pragma once
 
 #include <fmt/format.h>
-#include <hdf5.h>
 #include <libdeflate.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "hdf5_functions.hpp"
 #include "sds/format/bytes.hpp"
 #include "sds/format/executor.hpp"
 #include "sds/format/metadata.hpp"
@@ -60,7 +61,7 @@ struct HdfProblem {
 // The text of the innermost error on HDF5's stack: what the system said.
 inline std::string hdf_reason() {
   std::string reason;
-  H5Ewalk2(
+  h5().H5Ewalk2(
       H5E_DEFAULT, H5E_WALK_UPWARD,
       [](unsigned, const H5E_error2_t* error, void* text) -> herr_t {
         if (static_cast<std::string*>(text)->empty() && error->desc != nullptr)
@@ -84,44 +85,46 @@ T check(T result, const char* what) {
 }
 
 inline Handle make_string_type(std::size_t bytes) {
-  Handle type(check(H5Tcopy(H5T_C_S1), "copy a type"), H5Tclose);
-  check(H5Tset_size(type, std::max<std::size_t>(1, bytes)), "size a type");
-  check(H5Tset_cset(type, H5T_CSET_UTF8), "set a character set");
-  check(H5Tset_strpad(type, H5T_STR_NULLPAD), "set padding");
+  Handle type(check(h5().H5Tcopy(*h5().c_s1), "copy a type"), h5().H5Tclose);
+  check(h5().H5Tset_size(type, std::max<std::size_t>(1, bytes)), "size a type");
+  check(h5().H5Tset_cset(type, H5T_CSET_UTF8), "set a character set");
+  check(h5().H5Tset_strpad(type, H5T_STR_NULLPAD), "set padding");
   return type;
 }
 
 inline void put_attribute(hid_t object, const char* name, const std::string& text) {
   const Handle type = make_string_type(text.size());
-  const Handle space(check(H5Screate(H5S_SCALAR), "make a space"), H5Sclose);
-  const Handle attribute(check(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), "make an attribute"),
-                         H5Aclose);
-  check(H5Awrite(attribute, type, text.empty() ? "" : text.data()), "write an attribute");
+  const Handle space(check(h5().H5Screate(H5S_SCALAR), "make a space"), h5().H5Sclose);
+  const Handle attribute(
+      check(h5().H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), "make an attribute"), h5().H5Aclose);
+  check(h5().H5Awrite(attribute, type, text.empty() ? "" : text.data()), "write an attribute");
 }
 
 inline void put_attribute(hid_t object, const char* name, double value) {
-  const Handle space(check(H5Screate(H5S_SCALAR), "make a space"), H5Sclose);
+  const Handle space(check(h5().H5Screate(H5S_SCALAR), "make a space"), h5().H5Sclose);
   const Handle attribute(
-      check(H5Acreate2(object, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT), "make an attribute"), H5Aclose);
-  check(H5Awrite(attribute, H5T_NATIVE_DOUBLE, &value), "write an attribute");
+      check(h5().H5Acreate2(object, name, *h5().ieee_f64le, space, H5P_DEFAULT, H5P_DEFAULT), "make an attribute"),
+      h5().H5Aclose);
+  check(h5().H5Awrite(attribute, *h5().native_double, &value), "write an attribute");
 }
 
 // Properties of new objects without the time of their creation: it would make two exports of one recording differ.
 inline Handle make_properties(hid_t object_class) {
-  Handle properties(check(H5Pcreate(object_class), "make properties"), H5Pclose);
-  check(H5Pset_obj_track_times(properties, false), "set times");
+  Handle properties(check(h5().H5Pcreate(object_class), "make properties"), h5().H5Pclose);
+  check(h5().H5Pset_obj_track_times(properties, false), "set times");
   return properties;
 }
 
 inline Handle make_group(hid_t parent, const std::string& name) {
-  const Handle properties = make_properties(H5P_GROUP_CREATE);
-  return {check(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), "make a group"), H5Gclose};
+  const Handle properties = make_properties(*h5().group_create);
+  return {check(h5().H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), "make a group"),
+          h5().H5Gclose};
 }
 
 inline Handle make_dataset(hid_t parent, const char* name, hid_t type, hid_t space) {
-  const Handle properties = make_properties(H5P_DATASET_CREATE);
-  return {check(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT), "make a dataset"),
-          H5Dclose};
+  const Handle properties = make_properties(*h5().dataset_create);
+  return {check(h5().H5Dcreate2(parent, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT), "make a dataset"),
+          h5().H5Dclose};
 }
 
 // A name that HDF5 can link: no slash, not a dot alone, unique among `taken`.
@@ -138,25 +141,25 @@ inline std::string link_name(std::string name, std::vector<std::string>& taken) 
 inline hid_t file_type(ScalarType type) {
   switch (type) {
     case ScalarType::u8:
-      return H5T_STD_U8LE;
+      return *h5().std_u8le;
     case ScalarType::i8:
-      return H5T_STD_I8LE;
+      return *h5().std_i8le;
     case ScalarType::u16:
-      return H5T_STD_U16LE;
+      return *h5().std_u16le;
     case ScalarType::i16:
-      return H5T_STD_I16LE;
+      return *h5().std_i16le;
     case ScalarType::u32:
-      return H5T_STD_U32LE;
+      return *h5().std_u32le;
     case ScalarType::u64:
-      return H5T_STD_U64LE;
+      return *h5().std_u64le;
     case ScalarType::i64:
-      return H5T_STD_I64LE;
+      return *h5().std_i64le;
     case ScalarType::f32:
-      return H5T_IEEE_F32LE;
+      return *h5().ieee_f32le;
     case ScalarType::f64:
-      return H5T_IEEE_F64LE;
+      return *h5().ieee_f64le;
     default:
-      return H5T_STD_I32LE;
+      return *h5().std_i32le;
   }
 }
 
@@ -253,7 +256,7 @@ class ChunkWriter {
     jobs_.pop_front();
     wait_for(*job);
     if (job->failed) throw HdfProblem{"cannot deflate a chunk"};
-    check(H5Dwrite_chunk(job->dataset, H5P_DEFAULT, 0, job->offset.data(), job->stored.size(), job->stored.data()),
+    check(h5().H5Dwrite_chunk(job->dataset, H5P_DEFAULT, 0, job->offset.data(), job->stored.size(), job->stored.data()),
           "write a chunk");
   }
 
@@ -280,21 +283,23 @@ class Column {
       most.push_back(n);
       chunk.push_back(n);
     }
-    const Handle space(check(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), "make a space"),
-                       H5Sclose);
-    const Handle properties = make_properties(H5P_DATASET_CREATE);
-    check(H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()), "set chunks");
-    check(H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER), "set the fill time");
+    const Handle space(
+        check(h5().H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), "make a space"),
+        h5().H5Sclose);
+    const Handle properties = make_properties(*h5().dataset_create);
+    check(h5().H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()), "set chunks");
+    check(h5().H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER), "set the fill time");
     if (level_ > 0) {
-      check(H5Pset_shuffle(properties), "set shuffle");
-      check(H5Pset_deflate(properties, static_cast<unsigned>(std::min(level_, 9))), "set deflate");
+      check(h5().H5Pset_shuffle(properties), "set shuffle");
+      check(h5().H5Pset_deflate(properties, static_cast<unsigned>(std::min(level_, 9))), "set deflate");
     }
     // Chunks are written whole, past HDF5's cache of them.
-    const Handle access(check(H5Pcreate(H5P_DATASET_ACCESS), "make properties"), H5Pclose);
-    check(H5Pset_chunk_cache(access, 1, 0, H5D_CHUNK_CACHE_W0_DEFAULT), "set the chunk cache");
-    dataset_ = Handle(check(H5Dcreate2(parent, name.c_str(), file_type(type), space, H5P_DEFAULT, properties, access),
-                            "make a dataset"),
-                      H5Dclose);
+    const Handle access(check(h5().H5Pcreate(*h5().dataset_access), "make properties"), h5().H5Pclose);
+    check(h5().H5Pset_chunk_cache(access, 1, 0, H5D_CHUNK_CACHE_W0_DEFAULT), "set the chunk cache");
+    dataset_ =
+        Handle(check(h5().H5Dcreate2(parent, name.c_str(), file_type(type), space, H5P_DEFAULT, properties, access),
+                     "make a dataset"),
+               h5().H5Dclose);
   }
 
   [[nodiscard]] hid_t id() const { return dataset_; }
@@ -322,7 +327,7 @@ class Column {
   void seal(std::size_t rows) {
     std::vector<hsize_t> dims{rows_ + rows};
     dims.insert(dims.end(), shape_.begin(), shape_.end());
-    check(H5Dset_extent(dataset_, dims.data()), "extend a dataset");
+    check(h5().H5Dset_extent(dataset_, dims.data()), "extend a dataset");
     auto job = std::make_shared<ChunkJob>();
     pending_.resize(chunk_rows_ * row_bytes_);  // a chunk is whole in the file, also the last one
     job->raw.swap(pending_);
@@ -354,32 +359,34 @@ inline void write_strings(hid_t parent, const char* name, const std::vector<std:
     std::copy(texts[i].begin(), texts[i].end(), all.begin() + static_cast<std::ptrdiff_t>(i * longest));
   const Handle type = make_string_type(longest);
   const hsize_t count = texts.size();
-  const Handle space(check(H5Screate_simple(1, &count, nullptr), "make a space"), H5Sclose);
+  const Handle space(check(h5().H5Screate_simple(1, &count, nullptr), "make a space"), h5().H5Sclose);
   const Handle dataset = make_dataset(parent, name, type, space);
-  if (count > 0) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), "write strings");
+  if (count > 0) check(h5().H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), "write strings");
 }
 
 inline void write_numbers(hid_t parent, const char* name, const std::vector<double>& numbers) {
   const hsize_t count = numbers.size();
-  const Handle space(check(H5Screate_simple(1, &count, nullptr), "make a space"), H5Sclose);
-  const Handle dataset = make_dataset(parent, name, H5T_IEEE_F64LE, space);
+  const Handle space(check(h5().H5Screate_simple(1, &count, nullptr), "make a space"), h5().H5Sclose);
+  const Handle dataset = make_dataset(parent, name, *h5().ieee_f64le, space);
   if (count > 0)
-    check(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data()), "write numbers");
+    check(h5().H5Dwrite(dataset, *h5().native_double, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data()), "write numbers");
 }
 
 inline Handle create_file(const std::filesystem::path& path) {
   // A file that could not be written (disk full) cannot be closed either, and HDF5 would try again at the program's
   // end, and crash over it. Every file is flushed and closed here; nothing is left for then.
-  [[maybe_unused]] static const herr_t no_exit_handler = H5dont_atexit();
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
+  [[maybe_unused]] static const herr_t no_exit_handler = h5().H5dont_atexit();
+  h5().H5check_version(H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE);  // as H5F_ACC_TRUNC does, which is a macro
+  static constexpr unsigned replace = 0x0002;                           // and has this value
+  h5().H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);                     // errors are ours to report
   a_close_failed() = false;
-  return {check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), "create the file"), H5Fclose};
+  return {check(h5().H5Fcreate(path.c_str(), replace, H5P_DEFAULT, H5P_DEFAULT), "create the file"), h5().H5Fclose};
 }
 
 // Everything is on its way to the system, or this is an error; nothing of the file may be open any more.
 inline void close_file(Handle file) {
-  check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write the file");
-  check(H5Fclose(file.release()), "close the file");
+  check(h5().H5Fflush(file, H5F_SCOPE_GLOBAL), "write the file");
+  check(h5().H5Fclose(file.release()), "close the file");
   if (a_close_failed()) throw HdfProblem{"cannot write the file: a part of it could not be closed"};
 }
 

@@ -124,6 +124,7 @@ Expected<void> write_stream(hid_t parent, const std::string& name, const Recordi
 Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings, const std::filesystem::path& output,
                                    const ExportOptions& options, Executor* executor, const OnProgress& on_progress) {
   if (auto ok = refuse_existing(output, options.force); !ok) return fail(ok);
+  if (auto there = hdf5_functions(); !there) return fail(there);
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
   ExportReport report;
@@ -137,7 +138,7 @@ Expected<ExportReport> export_hdf5(const std::vector<NamedRecording>& recordings
       put_attribute(group, "source", recording.path().filename().string());
       const Properties facts = copied_session(recording);
       for (const auto& [key, value] : facts.items())
-        if (value.size() < 60000 && key != "source" && !key.empty() && H5Aexists(group, key.c_str()) <= 0)
+        if (value.size() < 60000 && key != "source" && !key.empty() && h5().H5Aexists(group, key.c_str()) <= 0)
           put_attribute(group, key.c_str(), value);
       std::vector<std::string> names{"labels"};
       for (const std::size_t index : streams) {

@@ -1,12 +1,12 @@
 #include "npz_writer.hpp"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
+
+#include "archive_functions.hpp"
 
 namespace sds {
 
@@ -74,20 +74,22 @@ const char* npy_type(ScalarType type) {
 
 tl::unexpected<Error> NpzWriter::problem(const char* what) const {
   if (error_) return tl::unexpected<Error>(*error_);
-  const char* reason = archive_error_string(archive_);
+  const char* reason = libarchive().archive_error_string(archive_);
   return fail(ErrorCode::io, fmt::format("cannot {}: {}", what, reason == nullptr ? "unknown reason" : reason),
               sink_->path());
 }
 
 Expected<std::unique_ptr<NpzWriter>> NpzWriter::create(std::unique_ptr<ByteSink> sink, bool compress) {
+  if (auto there = archive_functions(); !there) return fail(there);
   auto writer = std::unique_ptr<NpzWriter>(new NpzWriter(std::move(sink)));
-  writer->archive_ = archive_write_new();
+  writer->archive_ = libarchive().archive_write_new();
   if (writer->archive_ == nullptr) throw std::bad_alloc();
-  if (archive_write_set_format_zip(writer->archive_) != ARCHIVE_OK ||
-      (compress ? archive_write_zip_set_compression_deflate(writer->archive_)
-                : archive_write_zip_set_compression_store(writer->archive_)) != ARCHIVE_OK ||
-      archive_write_set_bytes_in_last_block(writer->archive_, 1) != ARCHIVE_OK ||  // no padding
-      archive_write_open2(writer->archive_, writer.get(), nullptr, &NpzWriter::write, nullptr, nullptr) != ARCHIVE_OK)
+  if (libarchive().archive_write_set_format_zip(writer->archive_) != ARCHIVE_OK ||
+      (compress ? libarchive().archive_write_zip_set_compression_deflate(writer->archive_)
+                : libarchive().archive_write_zip_set_compression_store(writer->archive_)) != ARCHIVE_OK ||
+      libarchive().archive_write_set_bytes_in_last_block(writer->archive_, 1) != ARCHIVE_OK ||  // no padding
+      libarchive().archive_write_open2(writer->archive_, writer.get(), nullptr, &NpzWriter::write, nullptr, nullptr) !=
+          ARCHIVE_OK)
     return writer->problem("create the archive");
   return writer;
 }
@@ -96,33 +98,35 @@ ssize_t NpzWriter::write(::archive* archive, void* self, const void* data, std::
   auto& writer = *static_cast<NpzWriter*>(self);
   if (auto done = writer.sink_->append({static_cast<const std::byte*>(data), bytes}); !done) {
     writer.error_ = done.error();
-    archive_set_error(archive, EIO, "%s", done.error().message.c_str());
+    libarchive().archive_set_error(archive, EIO, "%s", done.error().message.c_str());
     return ARCHIVE_FATAL;
   }
   return static_cast<ssize_t>(bytes);
 }
 
 NpzWriter::~NpzWriter() {
-  if (archive_ != nullptr) archive_write_free(archive_);
+  if (archive_ != nullptr) libarchive().archive_write_free(archive_);
 }
 
 Expected<void> NpzWriter::begin(const std::string& name, const std::string& descr, const std::string& shape,
                                 std::uint64_t data_bytes) {
   const std::string header = npy_header(descr, shape);
-  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(), archive_entry_free);
+  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(libarchive().archive_entry_new(),
+                                                                       libarchive().archive_entry_free);
   if (!entry) throw std::bad_alloc();
-  archive_entry_set_pathname(entry.get(), (name + ".npy").c_str());
-  archive_entry_set_size(entry.get(), static_cast<std::int64_t>(header.size() + data_bytes));
-  archive_entry_set_filetype(entry.get(), AE_IFREG);
-  archive_entry_set_perm(entry.get(), 0644);
-  archive_entry_set_mtime(entry.get(), 315532800, 0);  // 1980, where zip's time begins: nothing of the moment
-  if (archive_write_header(archive_, entry.get()) != ARCHIVE_OK) return problem("write an array");
+  libarchive().archive_entry_set_pathname(entry.get(), (name + ".npy").c_str());
+  libarchive().archive_entry_set_size(entry.get(), static_cast<std::int64_t>(header.size() + data_bytes));
+  libarchive().archive_entry_set_filetype(entry.get(), AE_IFREG);
+  libarchive().archive_entry_set_perm(entry.get(), 0644);
+  libarchive().archive_entry_set_mtime(entry.get(), 315532800,
+                                       0);  // 1980, where zip's time begins: nothing of the moment
+  if (libarchive().archive_write_header(archive_, entry.get()) != ARCHIVE_OK) return problem("write an array");
   return append(as_bytes(header));
 }
 
 Expected<void> NpzWriter::append(ByteView bytes) {
   while (!bytes.empty()) {
-    const la_ssize_t written = archive_write_data(archive_, bytes.data(), bytes.size());
+    const la_ssize_t written = libarchive().archive_write_data(archive_, bytes.data(), bytes.size());
     if (written <= 0) return problem("write an array");
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
@@ -151,7 +155,7 @@ Expected<void> NpzWriter::put_texts(const std::string& name, const std::vector<s
 }
 
 Expected<void> NpzWriter::close() {
-  if (archive_write_close(archive_) != ARCHIVE_OK) return problem("finish the archive");
+  if (libarchive().archive_write_close(archive_) != ARCHIVE_OK) return problem("finish the archive");
   return {};
 }
 
