@@ -32,7 +32,7 @@ Expected<OutputRecorder> OutputRecorder::create(const std::filesystem::path& pat
       recorder.ids_.push_back(*id);
     }
     recorder.files_.push_back(path);
-    recorder.partial_.push_back(std::move(*file));
+    recorder.partial_.push_back({std::move(*file), true});
     recorder.packed_ = std::make_unique<SdszWriter>(std::move(*writer));
     return recorder;
   }
@@ -66,7 +66,7 @@ Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directo
   if (!file) return fail(file);
   plain_.push_back(std::make_unique<PlainWriter>(file->borrow_sink()));
   plain_ticks_.emplace_back();
-  partial_.push_back(std::move(*file));
+  partial_.push_back({std::move(*file), true});
   if (files.metadata.empty()) return {};
   const auto path = directory / files.metadata;
   auto there = read_small_file(path, limits::max_metadata_bytes);
@@ -74,7 +74,7 @@ Expected<void> OutputRecorder::create_plain(const std::filesystem::path& directo
   auto metadata = PartialFile::create(path, if_exists);
   if (!metadata) return fail(metadata);
   if (auto done = metadata->sink().append(as_bytes(stream.metadata_text)); !done) return done;
-  metadata_.push_back(std::move(*metadata));
+  partial_.push_back({std::move(*metadata), false});
   return {};
 }
 
@@ -118,10 +118,8 @@ Expected<void> OutputRecorder::close() {
     if (auto closed = packed_->close(); !closed) return closed;
   for (auto& writer : plain_)
     if (auto closed = writer->close(); !closed) return closed;
-  for (auto& file : partial_)
-    if (auto kept = naming_.keep ? naming_.keep(file) : file.keep(); !kept) return kept;
-  for (auto& file : metadata_)
-    if (auto kept = file.keep(); !kept) return kept;
+  for (auto& made : partial_)
+    if (auto kept = made.has_blocks && naming_.keep ? naming_.keep(made.file) : made.file.keep(); !kept) return kept;
   return {};
 }
 

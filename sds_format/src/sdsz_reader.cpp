@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <span>
 
+#include "sds/format/data_section.hpp"
 #include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
@@ -271,6 +272,44 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
   return {};
 }
 
+// Sections of blocks that another one has.
+void SdszReader::leave_out_doubles(std::size_t index) {
+  SdszStream& stream = streams_[index];
+  const auto leave_out = [&](const IndexEntry& entry, const char* why) {
+    const SectionHeader& header = entry.header;
+    const std::uint64_t last = header.end_block() - std::min<std::uint64_t>(header.block_count, 1);
+    damage_log_->add({entry.offset, header.section_bytes(),
+                      fmt::format("blocks {} to {} {}", header.first_block, last, why), index, 0, 0});
+  };
+  std::vector<IndexEntry> kept;
+  std::optional<std::uint64_t> proven;  // the offset of one that has what its header says
+  for (const IndexEntry& entry : stream.data) {
+    const SectionHeader& header = entry.header;
+    // A header that is wrong and has a sum that is right must not hide what stands behind it.
+    while (!kept.empty() && kept.back().offset != proven && kept.back().header.first_block < header.first_block &&
+           header.first_block < kept.back().header.end_block()) {
+      proven = kept.back().offset;
+      if (has_its_blocks(stream, kept.back())) break;
+      leave_out(kept.back(), "are not what is in their section");
+      kept.pop_back();
+    }
+    const std::uint64_t end = kept.empty() ? 0 : kept.back().header.end_block();
+    if (header.first_block >= end && header.end_block() >= header.first_block)
+      kept.push_back(entry);
+    else
+      leave_out(entry, "stand twice");
+  }
+  stream.data = std::move(kept);
+}
+
+// Where its payload is damaged its header is not, and without a description nobody knows.
+bool SdszReader::has_its_blocks(const SdszStream& stream, const IndexEntry& entry) const {
+  const auto stored = stream.has_description ? payload(entry) : fail(ErrorCode::bad_input, "no description");
+  if (!stored) return true;
+  BlockRun run;
+  return DataSectionCoder().decode(entry.header, *stored, stream.layout, run).has_value();
+}
+
 // Joins sections and log of a stream by the ordinals of their blocks, and finds out what neither has.
 void SdszReader::join(std::size_t index) {
   SdszStream& stream = streams_[index];
@@ -280,18 +319,7 @@ void SdszReader::join(std::size_t index) {
   if (!whole && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
   // What had come when the writer ended, as is told of blocks that are not there.
   if (!complete() && in_use_ == ByteSource::InUse::no) stream.end_block = std::max(stream.end_block, stream.told_block);
-  std::uint64_t end = 0;
-  std::erase_if(stream.data, [&](const IndexEntry& entry) {
-    if (entry.header.first_block >= end && entry.header.end_block() >= entry.header.first_block) {
-      end = entry.header.end_block();
-      return false;
-    }
-    damage_log_->add({entry.offset, entry.header.section_bytes(),
-                      fmt::format("blocks {} to {} stand twice", entry.header.first_block,
-                                  entry.header.end_block() - std::min<std::uint64_t>(entry.header.block_count, 1)),
-                      index, 0, 0});
-    return true;
-  });
+  leave_out_doubles(index);
   // Goes through holes between sections, and the one behind the last.
   std::size_t piece = 0;
   const auto fill = [&](std::uint64_t from, std::uint64_t to) {

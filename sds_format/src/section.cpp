@@ -120,6 +120,9 @@ Expected<SectionHeader> SectionHeader::decode(ByteView stored) {
   }
   if (header.raw_bytes > max_raw_bytes(header.kind) || header.stored_bytes > 2 * limits::max_section_raw_bytes)
     return fail(ErrorCode::limit, fmt::format("a {} section above its limit of size", name_of(header.kind)));
+  if (header.kind == SectionKind::data && header.block_count > header.raw_bytes / 8)
+    return fail(ErrorCode::limit,
+                fmt::format("a data section of {} bytes with {} blocks", header.raw_bytes, header.block_count));
   if (header.first_block > limits::max_blocks)
     return fail(ErrorCode::limit, fmt::format("a {} section of block {}", name_of(header.kind), header.first_block));
   return header;

@@ -166,12 +166,9 @@ Expected<std::vector<FileLabels>> labels_of_files(const Recording& input, PackRe
   const auto own = label_path(input.path());
   const bool has_labels = may_exist(own);
   for (std::size_t i = 1; i < report.files.size(); ++i) {
-    const LabelsBeside beside(report.files[i].data, force);
     const bool says_class = has_labels && !class_in_label(input.streams()[i].description.label).empty();
-    std::error_code ignored;
-    if (!says_class && std::filesystem::equivalent(own, beside.path(), ignored)) continue;  // the input's own
-    all[i].beside = beside;
-    if (auto ok = beside.refuse(); !ok) return fail(ok);
+    all[i].beside = LabelsBeside(report.files[i].data, force, says_class ? std::filesystem::path() : own);
+    if (auto ok = all[i].beside.refuse(); !ok) return fail(ok);
     if (!says_class) continue;
     EditReport edit;
     auto part = labels_of_part(input, {i}, all_time, edit);

@@ -272,9 +272,10 @@ Expected<void> LabelFile::save(const std::filesystem::path& path) const {
 std::filesystem::path label_path_beside(std::filesystem::path name) { return name.replace_extension(".labels.yml"); }
 
 std::filesystem::path label_path(const std::filesystem::path& recording) {
-  for (const auto& name : along_links(recording))
+  const auto names = along_links(recording);
+  for (const auto& name : names)
     if (auto path = label_path_beside(name); may_exist(path)) return path;
-  return label_path_beside(recording);
+  return label_path_beside(names.back());
 }
 
 bool may_exist(const std::filesystem::path& path) {

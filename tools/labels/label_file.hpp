@@ -61,7 +61,7 @@ Expected<void> check_label(const Label& label);
 std::string no_such_class(const LabelFile& file, const std::string& name);
 
 /// Where the labels of a recording are: `walk.sdsz` -> `walk.labels.yml`, `Imu.0.sds` -> `Imu.0.labels.yml`. Of a
-/// symbolic link without labels beside it those beside what it leads to, if there are any.
+/// symbolic link without labels beside it those beside what it leads to.
 std::filesystem::path label_path(const std::filesystem::path& recording);
 /// The place beside just this name, whatever it leads to.
 std::filesystem::path label_path_beside(std::filesystem::path name);

@@ -21,7 +21,8 @@ class LabelsAlong {
     labels.same_ = std::filesystem::equivalent(labels.from_, labels.beside_.path(), ignored) ||
                    std::filesystem::weakly_canonical(labels.from_, ignored) ==
                        std::filesystem::weakly_canonical(labels.beside_.path(), ignored);
-    if (auto ok = labels.same_ ? Expected<void>() : labels.beside_.refuse(); !ok) return fail(ok);
+    if (labels.same_) labels.beside_ = LabelsBeside(to, force, labels.from_);
+    if (auto ok = labels.beside_.refuse(); !ok) return fail(ok);
     labels.in_use_ = FileInUse(labels.from_);
     if (labels.same_ || !may_exist(labels.from_)) return labels;
     auto text = read_small_file(labels.from_, LabelFile::max_bytes);
@@ -40,7 +41,7 @@ class LabelsAlong {
   /// Gives the copy its name, and its labels theirs (LabelsBeside::keep()). Returns the label file that was written;
   /// empty if there is none.
   Expected<std::filesystem::path> keep(PartialFile& copy, std::vector<std::string>& notes) const {
-    auto kept = same_ ? copy.keep() : beside_.keep(copy, text_, notes);
+    auto kept = beside_.keep(copy, text_, notes);
     if (!kept) return fail(kept);
     return text_ ? beside_.path() : std::filesystem::path();
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <utility>
@@ -39,8 +40,35 @@ bool holds(const std::filesystem::path& path, const std::string& text) {
   return there && *there == text;
 }
 
+std::filesystem::path without_links(const std::filesystem::path& path) {
+  std::error_code ignored;
+  auto real = std::filesystem::weakly_canonical(path, ignored);
+  return ignored || real.empty() ? path : real;
+}
+
+// Of each folder once, in an order that is the same for all who lock several. A folder may be written and not read:
+// there nobody can hold it.
+Expected<std::vector<FolderLock>> lock_folders(std::vector<std::filesystem::path> folders) {
+  std::sort(folders.begin(), folders.end());
+  std::vector<FolderLock> locks;
+  std::vector<std::filesystem::path> locked;
+  for (const auto& folder : folders) {
+    std::error_code ignored;
+    const auto is_it = [&](const auto& other) { return std::filesystem::equivalent(folder, other, ignored); };
+    if (std::any_of(locked.begin(), locked.end(), is_it)) continue;
+    auto lock = FolderLock::of(folder / "labels", wants_to_end);
+    if (!lock && lock.error().code == ErrorCode::interrupted) return fail(lock);
+    if (!lock) continue;
+    locks.push_back(std::move(*lock));
+    locked.push_back(folder);
+  }
+  return locks;
+}
+
+}  // namespace
+
 // The old labels of a recording, under names of their own.
-class Backups {
+class LabelsBeside::Backups {
  public:
   [[nodiscard]] Expected<void> move(const std::filesystem::path& path) {
     auto moved = move_to_backup(path);
@@ -54,12 +82,13 @@ class Backups {
     tell(error);
   }
   void tell(Error& error) const {
-    for (const auto& moved : moved_) error.message += fmt::format("; labels that were there are in {}", moved.to.string());
+    for (const auto& moved : moved_)
+      error.message += fmt::format("; labels that were there are in {}", moved.to.string());
   }
   void note(std::vector<std::string>& notes) const {
     for (const auto& moved : moved_)
-      notes.push_back(fmt::format("{}: these labels were of what is replaced; they are kept as {}",
-                                  moved.from.string(), moved.to.filename().string()));
+      notes.push_back(fmt::format("{}: these labels were of what is replaced; they are kept as {}", moved.from.string(),
+                                  moved.to.filename().string()));
   }
 
  private:
@@ -70,11 +99,10 @@ class Backups {
   std::vector<Moved> moved_;
 };
 
-}  // namespace
-
-LabelsBeside::LabelsBeside(const std::filesystem::path& recording, bool force)
+LabelsBeside::LabelsBeside(const std::filesystem::path& recording, bool force, const std::filesystem::path& own)
     : names_(along_links(recording)),
       path_(label_path(recording)),
+      own_(own.empty() ? own : without_links(own)),
       possible_(can_have_labels(recording)),
       force_(force) {}
 
@@ -82,6 +110,7 @@ Expected<void> LabelsBeside::refuse() const {
   if (!possible_) return {};
   for (const auto& name : names_) {
     const auto labels = label_path_beside(name);
+    if (without_links(labels) == own_) continue;
     if (auto ok = refuse_existing(labels, force_); !ok) return ok;
     if (!may_exist(labels) || may_exist(name)) continue;
     for (const char* other : {".sdsz", ".sds"}) {
@@ -95,25 +124,41 @@ Expected<void> LabelsBeside::refuse() const {
   return {};
 }
 
+// With label files that are links to each other as the last of the recording's names has it: the file itself is moved,
+// and links stay links.
+Expected<void> LabelsBeside::move_others(const std::filesystem::path& stays, Backups& old) const {
+  std::vector<std::pair<std::filesystem::path, std::filesystem::path>> all;
+  for (const auto& name : names_) {
+    auto labels = label_path_beside(name);
+    auto real = without_links(labels);
+    all.emplace_back(std::move(labels), std::move(real));
+  }
+  std::vector<std::filesystem::path> moved{stays, own_};
+  for (auto one = all.rbegin(); one != all.rend(); ++one) {
+    const auto& [labels, real] = *one;
+    if (!is_there(labels) || std::find(moved.begin(), moved.end(), real) != moved.end()) continue;
+    if (auto done = old.move(labels); !done) return done;
+    moved.push_back(real);
+  }
+  return {};
+}
+
 Expected<void> LabelsBeside::keep(PartialFile& recording, const std::optional<std::string>& text,
                                   std::vector<std::string>& notes) const {
   if (!possible_) return recording.keep();
-  // A folder may be written and not read: there nobody can hold it.
-  const auto lock = FolderLock::of(names_.back(), wants_to_end);
-  if (!lock && lock.error().code == ErrorCode::interrupted) return fail(lock);
+  const auto real_path = without_links(path_);
+  std::vector<std::filesystem::path> folders{directory_of(real_path)};
+  for (const auto& name : names_)
+    for (const auto& file : {name, label_path_beside(name)}) folders.push_back(directory_of(without_links(file)));
+  const auto locks = lock_folders(folders);
+  if (!locks) return fail(locks);
   if (auto ok = refuse(); !ok) return ok;
   const bool stays = text && holds(path_, *text);
   Backups old;
-  for (const auto& name : names_) {
-    const auto labels = label_path_beside(name);
-    if (!is_there(labels) || (stays && labels == path_)) continue;
-    if (auto moved = old.move(labels); !moved) {
-      old.take_back(moved.error());
-      return moved;
-    }
-  }
   std::optional<PartialFile> labels;
-  if (auto named = keep_before_labels(recording, stays ? std::nullopt : text, labels); !named) {
+  auto named = move_others(stays ? real_path : std::filesystem::path(), old);
+  if (named) named = keep_before_labels(recording, real_path, stays ? std::nullopt : text, labels);
+  if (!named) {
     old.take_back(named.error());
     return named;
   }
@@ -128,7 +173,7 @@ Expected<void> LabelsBeside::keep(PartialFile& recording, const std::optional<st
   std::error_code ignored;
   const auto folder = directory_of(names_.back());
   auto done = sync_directory(folder);
-  if (const auto own = directory_of(path_); done && !std::filesystem::equivalent(own, folder, ignored))
+  if (const auto own = directory_of(real_path); done && !std::filesystem::equivalent(own, folder, ignored))
     done = sync_directory(own);
   if (!done) {
     done.error().message += "; the new recording is there";
@@ -138,10 +183,11 @@ Expected<void> LabelsBeside::keep(PartialFile& recording, const std::optional<st
 }
 
 // Everything that needs room on the disk comes before the recording has its name.
-Expected<void> LabelsBeside::keep_before_labels(PartialFile& recording, const std::optional<std::string>& text,
-                                                std::optional<PartialFile>& labels) const {
+Expected<void> LabelsBeside::keep_before_labels(PartialFile& recording, const std::filesystem::path& path,
+                                                const std::optional<std::string>& text,
+                                                std::optional<PartialFile>& labels) {
   if (text) {
-    auto made = PartialFile::create(path_, IfExists::fail);
+    auto made = PartialFile::create(path, IfExists::fail);
     if (!made) return fail(made);
     labels.emplace(std::move(*made));
     if (auto done = labels->sink().append(as_bytes(*text)); !done) return done;

@@ -15,7 +15,8 @@ namespace sds {
 class LabelsBeside {
  public:
   LabelsBeside() = default;
-  LabelsBeside(const std::filesystem::path& recording, bool force);
+  /// `own`: a label file that stays what it is, for the new recording is of what it is about.
+  LabelsBeside(const std::filesystem::path& recording, bool force, const std::filesystem::path& own = {});
 
   /// An error (ErrorCode::exists) if a label file is there, unless `force`: before any work is done, and again before
   /// the recording gets its name, for one may have appeared meanwhile. With `force`, too, where they are those of a
@@ -34,11 +35,14 @@ class LabelsBeside {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
-  Expected<void> keep_before_labels(PartialFile& recording, const std::optional<std::string>& text,
-                                    std::optional<PartialFile>& labels) const;
+  class Backups;
+  Expected<void> move_others(const std::filesystem::path& stays, Backups& old) const;
+  static Expected<void> keep_before_labels(PartialFile& recording, const std::filesystem::path& path,
+                                           const std::optional<std::string>& text, std::optional<PartialFile>& labels);
 
   std::vector<std::filesystem::path> names_;  // of the recording, along links
   std::filesystem::path path_;                // of its labels
+  std::filesystem::path own_;                 // without links; empty: none
   bool possible_ = false;
   bool force_ = false;
 };

@@ -55,8 +55,11 @@ class OutputRecorder {
 
   OutputNaming naming_;
   std::vector<std::filesystem::path> files_;
-  std::vector<PartialFile> partial_;   // of them
-  std::vector<PartialFile> metadata_;  // beside them
+  struct Made {
+    PartialFile file;
+    bool has_blocks;  // else it is metadata
+  };
+  std::vector<Made> partial_;  // each with blocks before its metadata
   std::unique_ptr<SdszWriter> packed_;
   std::vector<SdszWriter::StreamId> ids_;
   std::vector<std::optional<Frequency>> frequencies_;  // by stream; without metadata ticks stay as they are

@@ -103,6 +103,8 @@ class SdszReader {
   Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
                            const std::vector<std::uint64_t>& sizes);
   void join(std::size_t index);
+  void leave_out_doubles(std::size_t index);
+  [[nodiscard]] bool has_its_blocks(const SdszStream& stream, const IndexEntry& entry) const;
   void note_cut_off();
   void find_doubts();
   [[nodiscard]] std::optional<std::size_t> hole_at(const SdszStream& stream, std::uint64_t offset) const;
