@@ -395,4 +395,11 @@ Expected<DataSectionSummary> summarize(ByteView payload) {
   return std::move(parsed->summary);
 }
 
+bool has_equal_blocks(ByteView payload_head) {
+  constexpr std::size_t codec_of_sizes = 8 + ColumnHeader::bytes;  // behind two counts and the timeslots' header
+  static_assert(codec_of_sizes + ColumnHeader::bytes == head_bytes);
+  return payload_head.size() >= head_bytes &&
+         static_cast<ColumnCodec>(payload_head[codec_of_sizes]) == ColumnCodec::constant;
+}
+
 }  // namespace sds

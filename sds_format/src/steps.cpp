@@ -49,6 +49,12 @@ Finding DeviationFinder::largest() const {
   return found;
 }
 
+StepSamples::StepSamples(const std::optional<Metadata>& metadata) {
+  if (!metadata || metadata->sample_bytes == 0) return;
+  sample_bytes_ = metadata->sample_bytes;
+  has_rate_ = metadata->sample_frequency.has_value();
+}
+
 bool StepCounter::Key::operator<(const Key& other) const {
   const Wide a = Wide{static_cast<std::int64_t>(ticks)} * static_cast<std::int64_t>(other.samples);
   const Wide b = Wide{static_cast<std::int64_t>(other.ticks)} * static_cast<std::int64_t>(samples);
@@ -190,7 +196,7 @@ Finding StepCounter::gaps() const {
 Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
                               Executor* executor) {
   const auto& metadata = recording.streams()[stream].metadata;
-  const std::size_t sample_bytes = metadata && metadata->sample_frequency ? metadata->sample_bytes : 0;
+  const StepSamples samples_of(metadata);
   auto cursor = recording.cursor(stream, executor);
   if (!cursor) return fail(cursor);
   StepCounter steps(nominal_ticks(recording.streams()[stream].tick_frequency(), metadata));
@@ -201,11 +207,13 @@ Expected<GapRule> GapRule::of(const Recording& recording, std::size_t stream, co
     auto block = (*cursor)->next();
     if (!block) return fail(block);
     if (!*block) break;
-    if (blocks > 0 && (*block)->tick >= previous_tick)
-      steps.add((*block)->tick - previous_tick, blocks, previous_samples);
-    ++blocks;
-    previous_tick = (*block)->tick;
-    previous_samples = sample_bytes > 0 ? (*block)->data.size() / sample_bytes : 1;
+    if (const std::uint64_t samples = samples_of.of(**block); samples > 0) {
+      if (blocks > 0 && (*block)->tick >= previous_tick)
+        steps.add((*block)->tick - previous_tick, blocks, previous_samples);
+      ++blocks;
+      previous_tick = (*block)->tick;
+      previous_samples = samples;
+    }
     if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
   }
   return of(steps);
@@ -222,16 +230,17 @@ Expected<BreakFinder> BreakFinder::of(const Recording& recording, std::size_t st
                                       Executor* executor) {
   auto gaps = GapRule::of(recording, stream, on_progress, executor);
   if (!gaps) return fail(gaps);
-  const auto& metadata = recording.streams()[stream].metadata;
-  return BreakFinder(std::move(*gaps), metadata && metadata->sample_frequency ? metadata->sample_bytes : 0);
+  return BreakFinder(std::move(*gaps), StepSamples(recording.streams()[stream].metadata));
 }
 
 bool BreakFinder::before(const BlockView& block, bool lost) {
+  const std::uint64_t samples = samples_.of(block);
+  if (samples == 0) return lost && std::exchange(any_, false);
   const bool breaks =
       any_ && (lost || block.tick < previous_tick_ || gaps_.is_gap(block.tick - previous_tick_, previous_samples_));
   any_ = true;
   previous_tick_ = block.tick;
-  previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
+  previous_samples_ = samples;
   return breaks;
 }
 

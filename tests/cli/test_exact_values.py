@@ -6,6 +6,7 @@ import subprocess
 from fractions import Fraction
 
 from harness import Case, SDS, main, plain, run
+from test_damage import sections
 
 N = 2**60
 FAR = [N + 1, N + 3, N + 3, N + 1] * 200  # each of them is the double 2**60
@@ -53,6 +54,48 @@ class ExactValues(Case):
         a, b = self.said("stats", packed)["channels"]
         self.assertTrue(a["from_index"] and b["from_index"])
         self.assertEqual((a["min"], a["max"], b["min"], b["max"]), (-2**53 + 1, 2**53 - 1, 0, 2**53 - 1))
+
+    def test_numbers_beyond_64_bits_are_exact_as_sums_are(self):
+        low, high = -2**63, 2**64 - 1
+        for one in self.recordings([(low, high)] * 100):
+            for sum_text, true in (("b + b", 2 * high), ("b - a", high - low), ("b + 1", 2**64), ("b + 2", 2**64 + 1), ("b", high)):
+                for number in (true - 1, true, true + 1):
+                    for sign, holds in (("<", true < number), ("==", true == number), (">=", true >= number)):
+                        said = self.said("query", one, f"{sum_text} {sign} {number}")
+                        self.assertEqual(said["samples"], 100 if holds else 0, (one, sum_text, sign, number))
+                self.assertEqual(self.said("query", one, f"0 - ({sum_text}) > 0 - {true + 1}.0")["samples"], 100)
+            for limits, passes in (("a: {max: -9223372036854775809}", False), ("a: {max: -9223372036854775808}", True),
+                                   ("b: {min: 18446744073709551616}", False), ("b: {max: 18446744073709551616}", True)):
+                profile = self.write("p.yml", f"quality:\n  channels:\n    S.{limits}\n")
+                run("check", one, "--profile", profile, expect=0 if passes else 1)
+
+    def test_digits_that_are_lost_with_a_section_are_not_made_up(self):
+        # The largest value, 2^64 - 1, is in another section than the smallest one; both doubles are in the index.
+        rows = [(N + 1 + k % 2, 2**64 - 1 if k == 5050 else 2**63 + 1 + k) for k in range(20000)]
+        packed = self.path("S.sdsz")
+        run("pack", self.recordings(rows)[0], "-o", packed, "-f", "--section-kib", 16)
+        data = self.read("S.sdsz")
+        first = 0
+        for at, size, kind, stored, blocks in sections(data):
+            if kind != 3:
+                continue
+            # A block has 100 samples. Every section has the double of channel a's values.
+            lost_min, lost_max = first == 0, first <= 50 < first + blocks
+            first += blocks
+            broken = bytearray(data)
+            broken[at + size + stored // 2] ^= 0x55
+            damaged = self.write("D.sdsz", bytes(broken))
+            for command in ("stats", "info"):
+                done = subprocess.run([SDS, command, damaged, "--json"], capture_output=True, text=True, timeout=300)
+                self.assertEqual(done.returncode, 3, done.stderr)
+                report = json.loads(done.stdout)
+                channels = report["channels"] if command == "stats" else report["recordings"][0]["streams"][0]["channels"]
+                raw = "" if command == "stats" else "raw_"
+                self.assertEqual([(c[raw + "min"], c[raw + "max"]) for c in channels],
+                                 [(None, None), (None if lost_min else 2**63 + 1, None if lost_max else 2**64 - 1)], command)
+                text = subprocess.run([SDS, command, damaged], capture_output=True, text=True, timeout=300).stdout
+                self.assertEqual(" ? " in text, True, text)
+                self.assertEqual(str(2**64 - 1) in text, not lost_max, text)
 
     def test_info_has_all_digits(self):
         _, packed = self.recordings()

@@ -16,9 +16,10 @@ def median(numbers):
 
 
 class Stream:
-    """Blocks of int16 `x` (scale 0.5, offset -3) and float `y` (of some streams sometimes NaN): `ticks` (64 bits), `sizes` in samples."""
+    """Blocks of int16 `x` (scale 0.5, offset -3) and float `y` (of some streams sometimes NaN): `ticks` (64 bits), `sizes` in samples.
+    An `odd` one has blocks that are empty or longer than the others, and a clock that steps back."""
 
-    def __init__(self, rng, name):
+    def __init__(self, rng, name, odd=False):
         self.name = name
         self.tick_frequency = int(rng.choice(TICKS))
         self.rate_text = str(rng.choice(RATES)) if rng.random() < 0.85 else None
@@ -32,6 +33,8 @@ class Stream:
         while usual > 1 and usual / paced * self.tick_frequency > 1 << 26:
             usual //= 2
         count = int(rng.integers(2, 60 if usual < 1000 else 8))
+        if odd:  # enough for several sections
+            count *= 1 + 900 // (6 * usual + 8)
         self.sizes = [usual] * count
         if rng.random() < 0.5:
             self.sizes[-1] = int(rng.integers(1, usual + 1))
@@ -52,13 +55,32 @@ class Stream:
         # The first timeslot is the first tick.
         turns = self.ticks[0] >> 32 << 32
         self.ticks = [tick - turns for tick in self.ticks]
+        if odd:
+            self.make_odd(rng, usual)
         total = sum(self.sizes)
         self.x = rng.integers(-300, 300, total).astype("<i2")
+        if odd:  # what holds for long, or never
+            levels = np.repeat(rng.integers(-300, 300, len(self.sizes) // 9 + 1), 9)[:len(self.sizes)]
+            self.x = (self.x // 30 + np.repeat(levels, self.sizes)).astype("<i2")
         self.y = (np.cumsum(rng.normal(size=total)) / 4).astype("<f4")
         missing = rng.random(total) < 0.02
         if count % 2:  # what has some is no longer taken everywhere
             self.y[missing] = np.nan
         self.told = None  # times of samples as doubles, when they are asked for
+
+    def make_odd(self, rng, usual):
+        style = rng.integers(4)
+        for i in range(len(self.sizes)):
+            if style in (0, 2) and rng.random() < 0.2:
+                self.sizes[i] = 0
+            if style in (1, 2) and rng.random() < 0.1:
+                self.sizes[i] = int(rng.integers(1, 4 * usual + 1))
+        if style in (2, 3) or rng.random() < 0.3:
+            at = int(rng.integers(1, len(self.ticks)))
+            back = int(min(self.ticks[at] - self.ticks[0], 1 << 30) * rng.random())
+            self.ticks[at:] = [tick - back for tick in self.ticks[at:]]
+        if sum(self.sizes) == 0:
+            self.sizes[-1] = usual
 
     def content(self):
         """As a plain .sds file has it."""
@@ -105,14 +127,15 @@ class Stream:
         return self.tick_frequency * (self.rate.numerator if self.rate else 1)
 
     def begin(self):
-        return self.block_time(0)
+        return Fraction(min(self.ticks), self.tick_frequency)
+
+    def mean_step(self):
+        return Fraction(max(self.ticks) - min(self.ticks), self.tick_frequency * (len(self.ticks) - 1))
 
     def end(self):
-        """Behind the last block's samples; without a rate, the mean step of the blocks behind its time."""
-        last = self.block_time(len(self.ticks) - 1)
-        if self.rate:
-            return last + self.sizes[-1] / self.rate
-        return last + (last - self.begin()) / (len(self.ticks) - 1)
+        """Where the last of all samples is over; without a rate, the mean step of the blocks behind the latest one's time."""
+        times = [self.block_time(i) for i in range(len(self.ticks))]
+        return max(at + (size / self.rate if self.rate else self.mean_step()) for at, size in zip(times, self.sizes))
 
     def check_gaps(self):
         return len(self.gap_steps())
@@ -143,19 +166,27 @@ class Stream:
         return self.gap_rule()[1]
 
     def gap_rule(self):
-        steps = [int(step) for step in np.diff(self.ticks)]
-        sizes = self.sizes[:-1] if self.rate else [1] * len(steps)
+        # Steps lead from a block with samples to the next one; those of the clock back are none.
+        blocks = [i for i, size in enumerate(self.sizes) if size]
+        pairs = [(i, k) for i, k in zip(blocks, blocks[1:]) if self.ticks[k] >= self.ticks[i]]
+        steps = [self.ticks[k] - self.ticks[i] for i, k in pairs]
+        sizes = [self.sizes[i] if self.rate else 1 for i, _ in pairs]
         nominal = self.tick_frequency / self.rate if self.rate else 0
         usual, shared = median(steps), 0
+        if not steps:
+            return nominal, []
         if self.rate and len(steps) == 1:  # nobody knows what is usual
             usual = nominal * sizes[0]
 
         def gaps(sample):
-            return [i for i, step in enumerate(steps)
-                    if usual > 0 and step - sample * sizes[i] - shared > max(Fraction(usual) / 2, 2)]
+            return [n for n, step in enumerate(steps)
+                    if usual > 0 and step - sample * sizes[n] - shared > max(Fraction(usual) / 2, 2)]
+
+        def told(sample):
+            return sample, [pairs[n][0] for n in gaps(sample)]
 
         if self.rate and len(steps) == 1:
-            return nominal, gaps(nominal)
+            return told(nominal)
         ratios = sorted((Fraction(step, size), size) for step, size in zip(steps, sizes))
         below = np.cumsum([size for _, size in ratios])
         ratio = ratios[int(np.argmax(2 * below >= below[-1]))][0]
@@ -165,12 +196,12 @@ class Stream:
         for sample in [nominal or ratio, ratio] if coarse and usual else []:
             for _ in range(8):
                 rest = set(range(len(steps))) - set(gaps(sample))
-                if 2 * sum(sizes[i] for i in rest) < sum(sizes):
+                if 2 * sum(sizes[n] for n in rest) < sum(sizes):
                     break  # most would be missing: the rate is wrong
-                sample = Fraction(sum(steps[i] for i in rest), sum(sizes[i] for i in rest))
+                sample = Fraction(sum(steps[n] for n in rest), sum(sizes[n] for n in rest))
             else:
-                return sample, gaps(sample)
-        return ratio, gaps(ratio)
+                return told(sample)
+        return told(ratio)
 
     def samples_within(self, begin, end):
         """Numbers of the samples in [begin, end), by the doubles that their times are told as."""
@@ -190,12 +221,13 @@ class Stream:
         return list(zip(edges, edges[1:]))
 
     def true_ranges(self, condition):
-        """When it holds: a sample's values hold until the next sample of its stream, the last one's until the end; where
-        a fast sensor's next block begins before its samples are over, for one sample interval."""
-        times = self.sample_times() + [self.end()]
+        """When it holds: a sample's values hold until the next sample of its stream; the last one's, and where the next
+        one's time is earlier, for one sample interval."""
+        times = self.sample_times()
+        interval = 1 / self.rate if self.rate else self.mean_step()
         ranges = []
         for i, holds in enumerate(condition):
-            until = times[i + 1] if times[i + 1] >= times[i] else times[i] + 1 / self.rate
+            until = times[i + 1] if i + 1 < len(times) and times[i + 1] >= times[i] else times[i] + interval
             if holds and until > times[i]:
                 ranges.append([times[i], until])
         joined = []
@@ -208,9 +240,9 @@ class Stream:
 
     def blocks_within(self, begin, end):
         """Numbers of the blocks that have a part in [begin, end): without a rate, a block lasts the mean step."""
-        mean = None if self.rate else (self.end() - self.block_time(len(self.ticks) - 1))
         return [i for i, size in enumerate(self.sizes)
-                if self.block_time(i) < end and self.block_time(i) + (size / self.rate if self.rate else mean) > begin]
+                if self.block_time(i) < end
+                and self.block_time(i) + (size / self.rate if self.rate else self.mean_step()) > begin]
 
 
 class Label:
@@ -235,9 +267,9 @@ class Label:
 
 
 class Recording:
-    def __init__(self, seed):
+    def __init__(self, seed, odd=False):
         rng = np.random.default_rng(seed)
-        self.streams = [Stream(rng, name) for name in "ABCDE"[:int(rng.choice([1, 2, 2, 3, 3, 5]))]]
+        self.streams = [Stream(rng, name, odd) for name in "ABCDE"[:int(rng.choice([1, 2, 2, 3, 3, 5]))]]
         first = min(s.begin() for s in self.streams)
         last = max(s.end() for s in self.streams)
         self.labels = [Label(rng, self.streams, first, last) for _ in range(int(rng.integers(0, 6)))]

@@ -89,5 +89,12 @@ TEST_F(LabelAuto, ALossWhereTheClockStepsBackEndsALabel) {
   EXPECT_EQ(scored(record(blocks, "  sample-frequency: 100\n")), (std::vector<TimeSpan>{{0, 2}, {2, 5}}));
 }
 
+// The first block lasts until 0.25 s, beyond the short one between two losses.
+TEST_F(LabelAuto, SamplesThatReachBeyondAShortStretchHaveALabelToo) {
+  const auto recording =
+      record({{0, loud(250)}, {100, loud(2), true}, {200, loud(100), true}}, "  sample-frequency: 1000\n");
+  EXPECT_EQ(scored(recording), (std::vector<TimeSpan>{{0, 0.1}, {0.1, 0.2}, {0.2, 0.3}}));
+}
+
 }  // namespace
 }  // namespace sds

@@ -230,7 +230,7 @@ Expected<StreamFacts> facts_of_plain(const Recording& recording, std::size_t ind
   const std::size_t sample_bytes = info.metadata ? info.metadata->sample_bytes : 0;
   StreamFacts facts;
   facts.raw_bytes = facts.stored_bytes = info.raw_bytes;
-  BlocksInTime in_time;
+  BlocksInTime in_time(info.tick_frequency(), info.metadata);
   for (;;) {
     auto block = (*cursor)->next();
     if (!block) return fail(block);
@@ -242,7 +242,7 @@ Expected<StreamFacts> facts_of_plain(const Recording& recording, std::size_t ind
     if (facts.blocks % 1024 == 0)
       if (auto go_on = on_progress(0); !go_on) return fail(go_on);
   }
-  if (facts.blocks > 0) facts.span = in_time.span(info.tick_frequency(), info.metadata);
+  if (facts.blocks > 0) facts.span = in_time.span();
   return facts;
 }
 

@@ -114,7 +114,8 @@ void tell_not_finite(nlohmann::json& json) {
 }  // namespace
 
 nlohmann::json value_json(const ExactNumber& value, bool whole) {
-  return whole ? nlohmann::json::parse(value.digits()) : nlohmann::json(value.rounded());
+  if (!whole) return value.rounded();
+  return std::isnan(value.rounded()) ? nlohmann::json() : nlohmann::json::parse(value.digits());
 }
 
 void print_json(const nlohmann::json& report, std::FILE* to) {

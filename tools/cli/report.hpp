@@ -29,7 +29,7 @@ void print_json(const nlohmann::json& report, std::FILE* to = stdout);
 /// Of a command that failed before it had a report: one with `errors` alone.
 void print_json_errors();
 
-/// A whole number (is_whole()) with all its digits; others as doubles.
+/// A whole number (is_whole()) with all its digits, null where these are not known; others as doubles.
 nlohmann::json value_json(const ExactNumber& value, bool whole);
 
 void print_comparison(const RecordingComparison& result);

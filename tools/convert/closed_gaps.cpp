@@ -14,18 +14,22 @@ ClosedGaps::ClosedGaps(const Recording& recording, std::size_t stream, const Tim
       rule_(rule ? std::move(rule) : std::make_shared<std::optional<GapRule>>()) {
   const StreamInfo& info = recording.streams()[stream];
   if (!info.metadata) return;
-  if (info.metadata->sample_frequency) sample_bytes_ = info.metadata->sample_bytes;
+  samples_ = StepSamples(info.metadata);
   steps_ = StepCounter(nominal_ticks(info.tick_frequency(), info.metadata));
   const auto& rate = info.metadata->sample_frequency ? info.metadata->sample_frequency : info.metadata->block_frequency;
   if (rate) nominal_ticks_ = info.tick_frequency().hz() / rate->hz();
 }
 
 void ClosedGaps::read(const BlockView& block) {
+  any_left_out_ = any_left_out_ || block.ordinal != previous_ordinal_ + 1;
+  previous_ordinal_ = block.ordinal;
+  const std::uint64_t samples = samples_.of(block);
+  if (samples == 0) return;
   const Step step{block.tick, block.tick - previous_tick_, previous_samples_};
   const bool ascends = any_read_ && block.tick >= previous_tick_;
   if (within_ == all_time) {
     if (ascends) steps_.add(step.ticks, block.ordinal, step.samples);
-  } else if (ascends && block.ordinal == previous_ordinal_ + 1) {
+  } else if (ascends && !any_left_out_) {
     // What of the step has no samples lies in the part, or touches it.
     const Frequency ticks = recording_.streams()[stream_].tick_frequency();
     const double end = seconds(block.tick, ticks);
@@ -33,9 +37,9 @@ void ClosedGaps::read(const BlockView& block) {
     if (overlaps(within_, std::min(seconds(previous_tick_, ticks) + held, end), end)) ahead_.push_back(step);
   }
   any_read_ = true;
-  previous_ordinal_ = block.ordinal;
+  any_left_out_ = false;
   previous_tick_ = block.tick;
-  previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
+  previous_samples_ = samples;
 }
 
 void ClosedGaps::wrote(const SampleRun& run) {

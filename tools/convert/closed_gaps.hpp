@@ -43,12 +43,13 @@ class ClosedGaps {
   std::size_t stream_;
   TimeRanges within_;
   std::shared_ptr<std::optional<GapRule>> rule_;
-  std::size_t sample_bytes_ = 0;  // 0: each block counts as one sample
-  double nominal_ticks_ = 0;      // from sample to sample; 0: not known
-  StepCounter steps_;             // of the whole stream, or between samples that are written
+  StepSamples samples_;
+  double nominal_ticks_ = 0;  // from sample to sample; 0: not known
+  StepCounter steps_;         // of the whole stream, or between samples that are written
   bool may_be_gaps_ = false;
   std::vector<Step> ahead_;  // in the part, behind what was written
   bool any_read_ = false;
+  bool any_left_out_ = false;  // blocks behind the previous one with samples
   std::uint64_t previous_ordinal_ = 0;
   std::uint64_t previous_tick_ = 0;
   std::uint64_t previous_samples_ = 0;

@@ -63,7 +63,7 @@ class StreamCutter {
       if (!all) return fail(all);
       all_ = *all;
       // A block that is so long may be of a section that ends long before the part.
-      const double lasts = all_.end_of_block(0, stream_.tick_frequency());
+      const double lasts = all_.end_of_block(0);
       for (auto& span : reached) span.begin -= lasts;
       reached = normalized(std::move(reached));
     }
@@ -110,7 +110,7 @@ class StreamCutter {
     last_tick_ = block.tick;
     const double end = has_rate() ? seconds(block.tick, ticks, block.data.size() / stream_.metadata->sample_bytes,
                                             *stream_.metadata->sample_frequency)
-                                  : all_.end_of_block(block.tick, ticks);
+                                  : all_.end_of_block(block.tick);
     if (!overlaps(within_, begin, end)) return {};
     ++report_.blocks;
     return writer_.append_at(id_, block.tick, block.data);

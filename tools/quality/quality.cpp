@@ -299,9 +299,9 @@ class TimingAssessor {
   std::uint64_t last_samples_ = 0;
 };
 
-double duration_of(const BlocksInTime& blocks, const StreamInfo& stream) {
+double duration_of(const BlocksInTime& blocks) {
   if (blocks.blocks == 0) return 0;
-  const TimeSpan span = blocks.span(stream.tick_frequency(), stream.metadata);
+  const TimeSpan span = blocks.span();
   return span.end - span.begin;
 }
 
@@ -322,11 +322,12 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
       if (!block) return fail(block);
       if (!*block) break;
       sampled_time.add(**block);
-      timing.add((*block)->tick, 1);
+      if (!(*block)->data.empty()) timing.add((*block)->tick, 1);
       if (auto go_on = report(on_progress, (*block)->data.size() + 8); !go_on) return fail(go_on);
     }
     timing.finish(quality);
-    quality.duration_s = duration_of(sampled_time.blocks(), stream);
+    quality.blocks = sampled_time.blocks().blocks;
+    quality.duration_s = duration_of(sampled_time.blocks());
     if (auto finished = sampled_time.finish(on_progress); !finished) return fail(finished);
     sampled = sampled_time.ranges();
     return quality;
@@ -351,11 +352,12 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
       std::visit([&](auto& of_value) { of_value.add(**run, metadata.sample_bytes); }, assessor);
   }
   const BlocksInTime& blocks = sampled_time.blocks();
-  const double end = blocks.blocks > 0 ? blocks.span(stream.tick_frequency(), stream.metadata).end : 0;
+  const double end = blocks.blocks > 0 ? blocks.span().end : 0;
   for (auto& assessor : assessors)
     quality.values.push_back(std::visit([&](auto& of_value) { return of_value.finish(end); }, assessor));
   timing.finish(quality);
-  quality.duration_s = duration_of(sampled_time.blocks(), stream);
+  quality.blocks = blocks.blocks;
+  quality.duration_s = duration_of(blocks);
   if (auto finished = sampled_time.finish(on_progress); !finished) return fail(finished);
   sampled = sampled_time.ranges();
   return quality;

@@ -16,15 +16,13 @@ StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& optio
   result_.metadata_error = stream.metadata_error;
   if (stream.metadata) {
     result_.has_metadata = true;
-    metadata_ = stream.metadata;
     result_.metadata_notes = stream.metadata->notes;
     sample_bytes_ = stream.metadata->sample_bytes;
-    has_rate_ = sample_bytes_ != 0 && stream.metadata->sample_frequency.has_value();
+    samples_ = StepSamples(stream.metadata);
     steps_ = StepCounter(nominal_ticks(result_.tick_frequency, stream.metadata));
   }
+  in_time_ = BlocksInTime(result_.tick_frequency, stream.metadata);
 }
-
-std::uint64_t StreamChecker::samples_in(std::size_t bytes) const { return has_rate_ ? bytes / sample_bytes_ : 1; }
 
 void StreamChecker::add(const BlockView& block) {
   StreamCheck& r = result_;
@@ -47,12 +45,16 @@ void StreamChecker::add(const BlockView& block) {
     } else {
       if (block.tick == previous_tick_) note(r.duplicates);
       if (block.timeslot < previous_timeslot_) note(r.wraps);
-      steps_.add(block.tick - previous_tick_, index, previous_samples_);
     }
+  }
+  if (const std::uint64_t samples = samples_.of(block); samples > 0) {
+    if (previous_samples_ > 0 && block.tick >= previous_samples_tick_)
+      steps_.add(block.tick - previous_samples_tick_, index, previous_samples_);
+    previous_samples_ = samples;
+    previous_samples_tick_ = block.tick;
   }
   in_time_.add(block.tick, block.data.size());
   deviation_.add(index, static_cast<std::int64_t>(block.tick));
-  previous_samples_ = samples_in(block.data.size());
   previous_tick_ = block.tick;
   previous_timeslot_ = block.timeslot;
 }
@@ -60,7 +62,7 @@ void StreamChecker::add(const BlockView& block) {
 StreamCheck StreamChecker::finish() {
   StreamCheck& r = result_;
   r.last_tick = previous_tick_;
-  if (r.blocks > 0) r.span = in_time_.span(r.tick_frequency, metadata_);
+  if (r.blocks > 0) r.span = in_time_.span();
   if (r.blocks >= 2) {
     r.interval_ticks =
         static_cast<double>(static_cast<std::int64_t>(r.last_tick - r.first_tick)) / static_cast<double>(r.blocks - 1);

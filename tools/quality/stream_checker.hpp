@@ -18,12 +18,11 @@ class StreamChecker {
 
  private:
   StreamCheck result_;
-  std::optional<Metadata> metadata_;
   BlocksInTime in_time_;
-  [[nodiscard]] std::uint64_t samples_in(std::size_t bytes) const;
   std::size_t sample_bytes_ = 0;
-  bool has_rate_ = false;
-  std::uint64_t previous_samples_ = 0;
+  StepSamples samples_;
+  std::uint64_t previous_samples_ = 0;       // of the last block with any
+  std::uint64_t previous_samples_tick_ = 0;  // and its tick
   std::uint64_t previous_tick_ = 0;
   std::uint32_t previous_timeslot_ = 0;
   DeviationFinder deviation_;

@@ -103,13 +103,20 @@ class Evaluation {
   }
 
  private:
+  // A section of which the index says enough: it is not read, or what is read of it is no news.
+  struct KnownSection {
+    std::uint64_t first_block = 0;
+    double begin = 0;
+    double end = 0;  // where the next section begins: what holds at its end does so up to there
+    bool always = false;
+    bool read = false;
+  };
+
   // Which sections of a stream must be read for a part of the condition, and what the others add.
   struct Sections {
-    std::unordered_set<std::uint64_t> unread;
-    std::vector<double> starts;    // of the sections that are not read: where a run of samples ends at the latest
-    std::vector<TimeSpan> always;  // up to the next section: what holds at their ends does so up to the next sample
-    bool ascend = true;
-    std::uint64_t matches = 0;  // samples in those of `always` that are not read
+    std::unordered_set<std::uint64_t> unread;  // their offsets
+    std::vector<KnownSection> known;           // in the order of the stream
+    std::uint64_t matches = 0;                 // samples of those that always hold and are not read
   };
 
   // `in_part`: those that lie outside of the time that was asked for need not be read.
@@ -128,8 +135,6 @@ class Evaluation {
       const IndexEntry& section = packed.data[i];
       ++plan.sections;
       const double begin = seconds(section.header.first_tick, ticks);
-      judged.ascend = judged.ascend && (section.header.flags & SectionHeader::flag_unsorted) == 0 &&
-                      (i == 0 || section.header.first_tick >= packed.data[i - 1].header.last_tick);
       Verdict verdict = Verdict::maybe;
       const auto known = by_offset.find(section.offset);
       const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
@@ -149,12 +154,16 @@ class Evaluation {
           verdict = verdict == Verdict::always ? Verdict::never : Verdict::always;
       }
       // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
-      const bool has_end = i + 1 < packed.data.size() && seconds(packed.data[i + 1].header.first_tick, ticks) > begin;
+      const std::uint64_t next_tick = i + 1 < packed.data.size() ? packed.data[i + 1].header.first_tick : 0;
+      const bool has_end = next_tick > section.header.first_tick && next_tick >= section.header.last_tick;
       if (verdict == Verdict::always && (!has_end || runs_into(packed.data[i + 1], section, stream)))
         verdict = Verdict::maybe;
+      KnownSection known_section{section.header.first_block, begin, seconds(next_tick, ticks),
+                                 verdict == Verdict::always, false};
       // Of a part of the time, the samples are counted: a section may reach beyond it.
       if (verdict == Verdict::always && options_.within != all_time) {
-        judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
+        known_section.read = true;
+        judged.known.push_back(known_section);
         verdict = Verdict::maybe;
       }
       if (verdict == Verdict::maybe) {
@@ -163,13 +172,12 @@ class Evaluation {
         continue;
       }
       judged.unread.insert(section.offset);
-      judged.starts.push_back(begin);
+      judged.known.push_back(known_section);
       if (verdict == Verdict::never) {
         ++plan.sections_never;
         continue;
       }
       ++plan.sections_always;
-      judged.always.push_back({begin, seconds(packed.data[i + 1].header.first_tick, ticks)});
       const auto& first = known->second->statistics.front();
       judged.matches += first.count + first.nan_count;
     }
@@ -226,15 +234,17 @@ class Evaluation {
     found.matches = sections.matches;
     if (!recording_.sdsz()) plan.bytes_read = plan.bytes;
     SampleOptions options;  // of all times: what was before a part may hold in it
+    std::uint64_t block_ordinal = 0;
+    options.on_block = [&](const BlockView& block) { block_ordinal = block.ordinal; };
     if (!sections.unread.empty())
       options.sections = [&](const IndexEntry& section) { return sections.unread.count(section.offset) == 0; };
     auto reader = SampleReader::open(recording_, stream, options, on_progress_);
     if (!reader) return fail(reader);
     const Metadata& metadata = reader->metadata();
-    std::sort(sections.starts.begin(), sections.starts.end());
-    constexpr double infinity = std::numeric_limits<double>::infinity();
     std::vector<TimeSpan> spans;
-    std::size_t ended = 0;  // sections that are always true, behind which a sample came
+    std::size_t next_known = 0;              // the next of the sections that are known
+    std::optional<TimeSpan> held;            // by one that always holds, up to what comes next
+    std::optional<BlocksInTime> all_blocks;  // of a stream without a sample frequency
     std::vector<std::vector<double>> columns(values.size());
     std::vector<std::vector<ExactNumber>> wide_columns(values.size());
     std::vector<const double*> of_condition(condition_.channels().size());
@@ -242,38 +252,49 @@ class Evaluation {
     std::vector<std::uint8_t> hits;
     std::optional<double> open;  // a run of matching samples began here
     double last_time = 0;
-    double last_block = 0;         // the time of its block
-    std::uint64_t last_tick = 0;   // and its tick
+    std::uint64_t last_tick = 0;   // of its block
     std::uint64_t last_index = 0;  // of the sample in it
-    double step = 0;
     bool any = false;
-    // Where the sample at `last_time` is over: the double that a sample there would have for its time.
-    const auto over = [&] {
-      if (!metadata.sample_frequency) return last_time + step;
-      return seconds(last_tick, recording_.streams()[stream].tick_frequency(), last_index + 1,
-                     *metadata.sample_frequency);
-    };
-    // When what was true at `last_time` ends by a section behind its block that was not read: where that begins, or,
-    // where the sensor is so fast that this was before `last_time`, as at any step back.
-    const auto next_start = [&] {
-      const auto start = std::upper_bound(sections.starts.begin(), sections.starts.end(), last_block);
-      if (start == sections.starts.end()) return infinity;
-      return *start < last_time ? over() : *start;
-    };
-    // Where what was true at `last_time` ends: at the next sample, or there.
-    const auto end_before = [&](double next) { return std::min(next, next_start()); };
-    // Where a section is lost, what was true holds up to the next sample, or to a section that is known without
-    // reading.
-    const auto end_of_section = [&](const TimeSpan& section, double next) {
-      const auto start = std::lower_bound(sections.starts.begin(), sections.starts.end(), section.end);
-      return start == sections.starts.end() ? next : std::min(next, *start);
+    // Where the sample at `last_time` is over: the double that a sample there would have for its time, or without a
+    // sample frequency the mean step behind its own.
+    const auto over = [&]() -> Expected<double> {
+      if (metadata.sample_frequency)
+        return seconds(last_tick, recording_.streams()[stream].tick_frequency(), last_index + 1,
+                       *metadata.sample_frequency);
+      if (!all_blocks) {
+        auto blocks = blocks_in_time(recording_, stream);
+        if (!blocks) return fail(blocks);
+        all_blocks = *blocks;
+      }
+      return all_blocks->end_of_block(last_tick);
     };
     const auto close = [&](double end) -> Expected<void> {
       spans.push_back({*open, end});
       open.reset();
-      if (spans.size() > max_query_ranges + sections.starts.size())
+      if (spans.size() > max_query_ranges + sections.known.size())
         return fail(ErrorCode::limit,
                     fmt::format("the condition changes more than {} times: make it calmer", max_query_ranges));
+      return {};
+    };
+    const auto close_when_over = [&]() -> Expected<void> {
+      auto end = over();
+      return end ? close(*end) : fail(end);
+    };
+    // Where a section is lost, what was true holds up to what is known next.
+    const auto end_held = [&](double next) {
+      if (held) spans.push_back({held->begin, std::max(held->end, next)});
+      held.reset();
+    };
+    // Passes the sections up to a block; one that was not read ends what held in front of it.
+    const auto pass_sections = [&](std::uint64_t block) -> Expected<void> {
+      for (; next_known < sections.known.size() && sections.known[next_known].first_block <= block; ++next_known) {
+        const KnownSection& section = sections.known[next_known];
+        end_held(section.begin);
+        if (open && !section.read)
+          if (auto closed = section.begin < last_time ? close_when_over() : close(section.begin); !closed)
+            return closed;
+        if (section.always) held = TimeSpan{section.begin, section.end};
+      }
       return {};
     };
     for (;;) {
@@ -300,18 +321,16 @@ class Evaluation {
       condition_.evaluate(root, of_condition, wide_of_condition, samples.count, hits);
       if (negated)
         for (auto& hit : hits) hit = hit == 0 ? 1 : 0;
-      for (; ended < sections.always.size() && sections.always[ended].end <= samples.times[0]; ++ended)
-        if (sections.ascend) sections.always[ended].end = end_of_section(sections.always[ended], samples.times[0]);
+      if (auto passed = pass_sections(block_ordinal); !passed) return fail(passed);
+      end_held(samples.times[0]);
       for (std::size_t k = 0; k < samples.count; ++k) {
         const double time = samples.times[k];
         if (any && time > last_time) {
-          const double held = k > 0 ? time : end_before(time);  // no section begins within a block
-          if (held == time && !metadata.sample_frequency) step = time - last_time;
-          // A sample holds until the next one; behind a section that was not read, it holds until that begins.
-          if (open && (hits[k] == 0 || held < time))
-            if (auto closed = close(held); !closed) return fail(closed);
+          // A sample holds until the next one.
+          if (open && hits[k] == 0)
+            if (auto closed = close(time); !closed) return fail(closed);
         } else if (any && time < last_time && open) {
-          if (auto closed = close(end_before(over())); !closed) return fail(closed);
+          if (auto closed = close_when_over(); !closed) return fail(closed);
         } else if (any && time == last_time && open && hits[k] == 0) {
           // Samples of one time: the last one of them holds.
           if (*open < time)
@@ -323,25 +342,15 @@ class Evaluation {
           if (!open) open = time;
         }
         last_time = time;
-        last_block = samples.times[0];
         last_tick = samples.tick;
         last_index = samples.first + k;
         any = true;
       }
     }
-    for (; ended < sections.always.size(); ++ended)
-      if (const double end = end_of_section(sections.always[ended], infinity); sections.ascend && end < infinity)
-        sections.always[ended].end = end;
-    spans.insert(spans.end(), sections.always.begin(), sections.always.end());
-    if (open) {
-      double end = next_start();
-      if (std::isinf(end)) {
-        auto span = time_span(recording_, stream);
-        if (!span) return fail(span);
-        end = metadata.sample_frequency || !*span ? over() : std::max(last_time, (*span)->end);
-      }
-      if (auto closed = close(end); !closed) return fail(closed);
-    }
+    if (auto passed = pass_sections(std::numeric_limits<std::uint64_t>::max()); !passed) return fail(passed);
+    if (held) spans.push_back(*held);
+    if (open)
+      if (auto closed = close_when_over(); !closed) return fail(closed);
     found.notes = reader->notes();
     found.ranges = normalized(std::move(spans));
     return found;

@@ -50,7 +50,7 @@ struct ValueSummary {
   std::string unit;
   std::uint64_t count = 0;
   std::uint64_t nan_count = 0;
-  ExactNumber min = 0.0;
+  ExactNumber min = 0.0;  ///< not a number: its digits are lost, as they are of the other one
   ExactNumber max = 0.0;
   bool whole = false;  ///< is_whole()
   double mean = 0;     ///< the nearest double, as the deviation is
@@ -77,7 +77,8 @@ struct Extremes {
   ExactNumber max;
 };
 /// Those of `values` that `statistics`, of all sections of a stream, say in doubles that may be rounded, by their index
-/// in `values`: the sections that can have them are read. What is damaged there is not found.
+/// in `values`: the sections that can have them are read. Not a number where such a section is
+/// damaged: the digits are not known.
 Expected<std::map<std::size_t, Extremes>> rounded_extremes(const Recording& recording, std::size_t stream,
                                                            const std::vector<ChannelRef>& values,
                                                            const std::vector<IndexedStatistics>& statistics,

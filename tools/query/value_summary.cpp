@@ -170,28 +170,48 @@ Expected<std::map<std::size_t, Extremes>> rounded_extremes(const Recording& reco
                                                            const OnProgress& on_progress) {
   const Metadata& metadata = *recording.streams()[stream].metadata;
   const Layout& layout = recording.sdsz()->streams()[stream].layout;
-  std::map<std::size_t, ColumnStatistics> rounded_ones;
-  std::unordered_set<std::uint64_t> sections;
+  const auto& sections = recording.sdsz()->streams()[stream].data;
+  // Of a value: what the index says, and the offsets of the sections that have what it rounds.
+  struct Rounded {
+    ColumnStatistics all;
+    std::vector<std::uint64_t> with_min;
+    std::vector<std::uint64_t> with_max;
+  };
+  std::map<std::size_t, Rounded> rounded_ones;
+  std::unordered_set<std::uint64_t> wanted;
   for (std::size_t v = 0; v < values.size(); ++v) {
     const Channel& channel = metadata.channels[values[v].channel];
     if (!is_wide(channel)) continue;
     const auto in_section = [&](const IndexedStatistics& section) {
       return statistics_of_value(channel, values[v].element, layout, section.statistics);
     };
-    ColumnStatistics all;
+    Rounded of_value;
     for (const auto& section : statistics)
-      if (const auto* found = in_section(section)) add_statistics(all, *found);
-    if (!may_be_rounded(all.min) && !may_be_rounded(all.max)) continue;
-    rounded_ones[v] = all;
-    for (const auto& section : statistics)
-      if (const auto* found = in_section(section))
-        if ((may_be_rounded(all.min) && found->min == all.min) || (may_be_rounded(all.max) && found->max == all.max))
-          sections.insert(section.section_offset);
+      if (const auto* found = in_section(section)) add_statistics(of_value.all, *found);
+    for (const auto& section : statistics) {
+      const auto* found = in_section(section);
+      if (found == nullptr || found->count == 0) continue;
+      if (may_be_rounded(found->min) && found->min == of_value.all.min)
+        of_value.with_min.push_back(section.section_offset);
+      if (may_be_rounded(found->max) && found->max == of_value.all.max)
+        of_value.with_max.push_back(section.section_offset);
+    }
+    if (of_value.with_min.empty() && of_value.with_max.empty()) continue;
+    for (const auto* offsets : {&of_value.with_min, &of_value.with_max})
+      wanted.insert(offsets->begin(), offsets->end());
+    rounded_ones.emplace(v, std::move(of_value));
   }
   std::map<std::size_t, Extremes> extremes;
   if (rounded_ones.empty()) return extremes;
+  std::unordered_set<std::uint64_t> unread = wanted;
   SampleOptions options;
-  options.sections = [&](const IndexEntry& section) { return sections.contains(section.offset); };
+  options.sections = [&](const IndexEntry& section) { return wanted.contains(section.offset); };
+  options.on_block = [&](const BlockView& block) {
+    const auto behind = std::upper_bound(
+        sections.begin(), sections.end(), block.ordinal,
+        [](std::uint64_t ordinal, const IndexEntry& section) { return ordinal < section.header.first_block; });
+    if (behind != sections.begin()) unread.erase(std::prev(behind)->offset);
+  };
   auto reader = SampleReader::open(recording, stream, options, on_progress);
   if (!reader) return fail(reader);
   std::map<std::size_t, ReadValues<ExactNumber>> read;
@@ -199,17 +219,19 @@ Expected<std::map<std::size_t, Extremes>> rounded_extremes(const Recording& reco
     auto run = reader->next();
     if (!run) return fail(run);
     if (*run == nullptr) break;
-    for (const auto& [v, all] : rounded_ones)
+    for (const auto& [v, of_value] : rounded_ones)
       read[v].add(metadata.channels[values[v].channel], values[v].element, **run, metadata.sample_bytes);
   }
-  for (const auto& [v, of_value] : read) {
-    const ColumnStatistics& all = rounded_ones[v];
-    const Extremes found = of_value.extremes();
+  const auto all_read = [&](const std::vector<std::uint64_t>& offsets) {
+    return std::none_of(offsets.begin(), offsets.end(), [&](std::uint64_t offset) { return unread.contains(offset); });
+  };
+  const ExactNumber unknown(std::numeric_limits<double>::quiet_NaN());
+  for (const auto& [v, of_value] : rounded_ones) {
+    const Extremes found = read[v].extremes();
+    Extremes& told = extremes[v];
     // One that is no more than a double was not looked for.
-    const auto exact = [](const ExactNumber& value, double nearest) {
-      return value.rounded() == nearest ? value : ExactNumber(nearest);
-    };
-    extremes[v] = {exact(found.min, all.min), exact(found.max, all.max)};
+    told.min = !all_read(of_value.with_min) ? unknown : of_value.with_min.empty() ? of_value.all.min : found.min;
+    told.max = !all_read(of_value.with_max) ? unknown : of_value.with_max.empty() ? of_value.all.max : found.max;
   }
   return extremes;
 }

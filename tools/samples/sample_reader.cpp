@@ -56,16 +56,22 @@ SectionFilter time_filter(const Recording& recording, std::size_t stream, const 
   if (!recording.sdsz() || ranges == all_time) return {};
   const auto& sections = recording.sdsz()->streams()[stream].data;
   const Frequency frequency = recording.streams()[stream].tick_frequency();
+  const auto& metadata = recording.streams()[stream].metadata;
   std::unordered_set<std::uint64_t> unwanted;
   for (std::size_t i = 0; i < sections.size(); ++i) {
     const SectionHeader& header = sections[i].header;
     if ((header.flags & SectionHeader::flag_unsorted) != 0) continue;
     const double first = seconds(header.first_tick, frequency);
     const double last = seconds(header.last_tick, frequency);
-    // The last block reaches beyond its own time: up to the next section as a rule, and with some room to spare.
-    double end = last + std::max(1.0, 2 * (last - first));
-    end = i + 1 < sections.size() ? std::max(end, seconds(sections[i + 1].header.first_tick, frequency))
-                                  : std::numeric_limits<double>::infinity();
+    // The last block reaches beyond its own time: up to the next section as a rule, and with some room to spare. Its
+    // samples are the section's at most. In front of a step back nobody knows how far.
+    double end = std::numeric_limits<double>::infinity();
+    if (i + 1 < sections.size() && sections[i + 1].header.first_tick >= header.last_tick)
+      end = std::max({last + std::max(1.0, 2 * (last - first)), seconds(sections[i + 1].header.first_tick, frequency),
+                      metadata && metadata->sample_frequency && metadata->sample_bytes > 0
+                          ? seconds(header.last_tick, frequency, header.raw_bytes / metadata->sample_bytes,
+                                    *metadata->sample_frequency)
+                          : last});
     if (!overlaps(ranges, first, end)) unwanted.insert(sections[i].offset);
   }
   return [unwanted](const IndexEntry& section) { return unwanted.count(section.offset) == 0; };

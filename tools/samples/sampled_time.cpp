@@ -1,6 +1,7 @@
 #include "sampled_time.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sds {
 
@@ -8,31 +9,41 @@ SampledTime::SampledTime(const Recording& recording, std::size_t stream, const G
     : recording_(recording),
       index_(stream),
       stream_(recording.streams()[stream]),
+      samples_(stream_.metadata),
       gaps_(gaps),
-      losses_(recording, stream) {
+      losses_(recording, stream),
+      blocks_(stream_.tick_frequency(), stream_.metadata),
+      with_samples_(blocks_),
+      since_step_back_(blocks_) {
   nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
-  if (nominal_ticks_ == 0) return;
-  sample_bytes_ = stream_.metadata->sample_bytes;
-  steps_ = StepCounter(nominal_ticks_);
+  if (nominal_ticks_ > 0) steps_ = StepCounter(nominal_ticks_);
 }
 
 void SampledTime::add(const BlockView& block) {
-  const bool lost = !losses_.before(block).empty();
-  if (blocks_.blocks > 0) {
+  lost_ = !losses_.before(block).empty() || lost_;
+  blocks_.add(block.tick, block.data.size());
+  const std::uint64_t samples = samples_.of(block);
+  if (samples == 0) return;
+  const bool lost = std::exchange(lost_, false);
+  if (with_samples_.blocks > 0) {
     bool may_be_gap = false;
     if (block.tick >= previous_tick_) {
       const std::uint64_t step = block.tick - previous_tick_;
-      steps_.add(step, blocks_.blocks, previous_samples_);
+      steps_.add(step, with_samples_.blocks, previous_samples_);
       // The true rate is not far from the nominal one. What this misses, finish() looks for.
       const double least = 1.2 * nominal_ticks_ * static_cast<double>(previous_samples_) + 2;
       may_be_gap = gaps_ != nullptr ? gaps_->is_gap(step, previous_samples_)
                                     : nominal_ticks_ > 0 && static_cast<double>(step) > least;
     }
-    if (lost || may_be_gap) breaks_.push_back({previous_tick_, block.tick, previous_samples_, block.ordinal, lost});
+    if (lost || may_be_gap)
+      breaks_.push_back(
+          {previous_tick_, block.tick, previous_samples_, block.ordinal, lost, since_step_back_.span().end});
+    if (block.tick < previous_tick_) since_step_back_ = BlocksInTime(stream_.tick_frequency(), stream_.metadata);
   }
-  blocks_.add(block.tick, block.data.size());
+  with_samples_.add(block.tick, block.data.size());
+  since_step_back_.add(block.tick, block.data.size());
   previous_tick_ = block.tick;
-  previous_samples_ = sample_bytes_ > 0 ? block.data.size() / sample_bytes_ : 1;
+  previous_samples_ = samples;
 }
 
 Expected<void> SampledTime::finish(const OnProgress& on_progress) {
@@ -65,22 +76,22 @@ Expected<void> SampledTime::read(const OnProgress& on_progress) {
 
 // When the samples in front of it end.
 double SampledTime::end_before(const Break& at, std::uint64_t usual) const {
-  const Frequency ticks = stream_.tick_frequency();
-  return nominal_ticks_ > 0 ? seconds(at.from_tick, ticks, at.samples, *stream_.metadata->sample_frequency)
-                            : seconds(at.from_tick + usual, ticks);
+  return nominal_ticks_ > 0 ? at.end : seconds(at.from_tick + usual, stream_.tick_frequency());
 }
 
 TimeRanges SampledTime::ranges() const {
-  if (blocks_.blocks == 0) return {};
+  if (with_samples_.blocks == 0) return {};
   const Frequency ticks = stream_.tick_frequency();
   const std::uint64_t usual = steps_.median();
   std::vector<TimeSpan> missing;
   for (const Break& b : breaks_) missing.push_back({end_before(b, usual), seconds(b.to_tick, ticks)});
-  return without({blocks_.span(ticks, stream_.metadata)}, normalized(std::move(missing)));
+  TimeSpan all = with_samples_.span();
+  if (nominal_ticks_ == 0) all.end = blocks_.end_of_block(with_samples_.last_tick);
+  return without({all}, normalized(std::move(missing)));
 }
 
 std::vector<Stretch> SampledTime::stretches() const {
-  if (blocks_.blocks == 0) return {};
+  if (with_samples_.blocks == 0) return {};
   const Frequency ticks = stream_.tick_frequency();
   const std::uint64_t usual = steps_.median();
   std::vector<Stretch> all{{0, 0}};
@@ -89,7 +100,7 @@ std::vector<Stretch> SampledTime::stretches() const {
     all.back().end = b.to_tick >= b.from_tick ? std::min(end, seconds(b.to_tick, ticks)) : end;
     all.push_back({b.block, 0});
   }
-  all.back().end = blocks_.span(ticks, stream_.metadata).end;
+  all.back().end = nominal_ticks_ > 0 ? since_step_back_.span().end : blocks_.end_of_block(previous_tick_);
   return all;
 }
 

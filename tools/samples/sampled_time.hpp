@@ -43,16 +43,20 @@ class SampledTime {
     std::uint64_t samples;  // of the block at from_tick
     std::uint64_t block;    // the one at to_tick
     bool lost;
+    double end;  // where the last sample before it is over; of streams with a sample frequency
   };
   [[nodiscard]] double end_before(const Break& at, std::uint64_t usual) const;
   const Recording& recording_;
   std::size_t index_;
   const StreamInfo& stream_;
-  std::size_t sample_bytes_ = 0;
+  StepSamples samples_;
   double nominal_ticks_ = 0;  // of a sample; 0: no sample frequency
   const GapRule* gaps_;
   StreamLosses losses_;
   BlocksInTime blocks_;
+  BlocksInTime with_samples_;     // of the blocks those that have any: the others are passed over from here on
+  BlocksInTime since_step_back_;  // of those behind the last one that the clock stepped back to
+  bool lost_ = false;             // behind the previous block with samples
   StepCounter steps_;
   std::vector<Break> breaks_;  // losses, and what may be a gap; after finish() what is one
   std::uint64_t previous_tick_ = 0;

@@ -3,27 +3,69 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+#include <unordered_set>
 #include <vector>
 
 #include "duration_text.hpp"
+#include "sds/format/data_section.hpp"
 
 namespace sds {
 
+namespace {
+
+// Whether some sample of a section may be over behind a time.
+bool may_end_behind(double time, const SdszReader& reader, const IndexEntry& section, const StreamInfo& stream) {
+  if (!stream.metadata || !stream.metadata->sample_frequency || stream.metadata->sample_bytes == 0) return false;
+  const SectionHeader& header = section.header;
+  const auto end_of_last = [&](std::uint64_t bytes) {
+    return seconds(header.last_tick, stream.tick_frequency(), bytes / stream.metadata->sample_bytes,
+                   *stream.metadata->sample_frequency);
+  };
+  if (end_of_last(header.raw_bytes) <= time) return false;
+  // Where all blocks have one size, the last one's samples are over last.
+  std::array<std::byte, head_bytes> head{};
+  if (header.block_count == 0 || !reader.file()->read_exactly(section.payload_offset(), head) ||
+      !has_equal_blocks(head))
+    return true;
+  return end_of_last(header.raw_bytes / header.block_count - 8) > time;
+}
+
+// The headers of sealed sections say nearly all. What has to be read is the last section, which blocks of the log may
+// follow, those whose clock steps back, for their extremes may lie within, and those that may have the sample that is
+// over last.
+std::unordered_set<std::uint64_t> sections_to_read(const SdszReader& reader, std::size_t index,
+                                                   const StreamInfo& stream) {
+  const auto& sections = reader.streams()[index].data;
+  std::unordered_set<std::uint64_t> offsets;
+  std::uint64_t latest = 0;
+  for (const auto& section : sections) latest = std::max(latest, section.header.last_tick);
+  const double known_end = seconds(latest, stream.tick_frequency());
+  for (const auto& section : sections)
+    if (&section == &sections.back() || (section.header.flags & SectionHeader::flag_unsorted) != 0 ||
+        may_end_behind(known_end, reader, section, stream))
+      offsets.insert(section.offset);
+  return offsets;
+}
+
+}  // namespace
+
 Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t index) {
-  BlocksInTime blocks;
-  // The sealed sections' headers say nearly all; only the last one is read.
-  SectionFilter only_last;
-  if (recording.sdsz() && !recording.sdsz()->streams()[index].data.empty()) {
+  const StreamInfo& stream = recording.streams()[index];
+  BlocksInTime blocks(stream.tick_frequency(), stream.metadata);
+  SectionFilter wanted;
+  if (recording.sdsz()) {
     const auto& sections = recording.sdsz()->streams()[index].data;
+    auto to_read = sections_to_read(*recording.sdsz(), index, stream);
     for (const auto& section : sections) {
-      if (&section != &sections.back()) blocks.blocks += section.header.block_count;
+      if (to_read.count(section.offset) == 0) blocks.blocks += section.header.block_count;
       blocks.first_tick = std::min(blocks.first_tick, section.header.first_tick);
       blocks.last_tick = std::max(blocks.last_tick, section.header.last_tick);
     }
-    only_last = [at = sections.back().offset](const IndexEntry& entry) { return entry.offset == at; };
+    wanted = [to_read = std::move(to_read)](const IndexEntry& entry) { return to_read.count(entry.offset) != 0; };
   }
-  auto cursor = recording.cursor(index, nullptr, only_last);
+  auto cursor = recording.cursor(index, nullptr, wanted);
   if (!cursor) return fail(cursor);
   for (;;) {
     auto block = (*cursor)->next();
@@ -36,38 +78,43 @@ Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t in
 namespace {
 
 Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
-  const StreamInfo& stream = recording.streams()[index];
   auto blocks = blocks_in_time(recording, index);
   if (!blocks) return fail(blocks);
   if (blocks->first_tick > blocks->last_tick) return std::nullopt;  // none
-  return blocks->span(stream.tick_frequency(), stream.metadata);
+  return blocks->span();
 }
 
 }  // namespace
 
+BlocksInTime::BlocksInTime(const Frequency& ticks, const std::optional<Metadata>& metadata) : ticks_(ticks) {
+  if (!metadata || metadata->sample_bytes == 0) return;
+  rate_ = metadata->sample_frequency;
+  sample_bytes_ = metadata->sample_bytes;
+}
+
 void BlocksInTime::add(std::uint64_t tick, std::size_t bytes) {
   ++blocks;
   first_tick = std::min(first_tick, tick);
-  if (tick < last_tick) return;
-  last_tick = tick;
-  last_bytes = bytes;
+  last_tick = std::max(last_tick, tick);
+  if (!rate_) return;
+  const Samples block{tick, bytes / sample_bytes_};
+  const bool is_later = tick >= ends_last_.tick && block.count >= ends_last_.count;  // as nearly always
+  const bool is_earlier = tick <= ends_last_.tick && block.count <= ends_last_.count;
+  if (is_later || (!is_earlier && end_of(block) > end_of(ends_last_))) ends_last_ = block;
 }
 
-TimeSpan BlocksInTime::span(const Frequency& ticks, const std::optional<Metadata>& metadata) const {
-  TimeSpan span{seconds(first_tick, ticks), seconds(last_tick, ticks)};
-  if (metadata && metadata->sample_frequency && metadata->sample_bytes > 0) {
-    span.end = seconds(last_tick, ticks, last_bytes / metadata->sample_bytes, *metadata->sample_frequency);
-  } else {
-    span.end = end_of_block(last_tick, ticks);
-  }
-  return span;
+double BlocksInTime::end_of(const Samples& block) const { return seconds(block.tick, ticks_, block.count, *rate_); }
+
+TimeSpan BlocksInTime::span() const {
+  const double end = rate_ ? std::max(seconds(last_tick, ticks_), end_of(ends_last_)) : end_of_block(last_tick);
+  return {seconds(first_tick, ticks_), end};
 }
 
-double BlocksInTime::end_of_block(std::uint64_t tick, const Frequency& ticks) const {
+double BlocksInTime::end_of_block(std::uint64_t tick) const {
   const std::uint64_t length = blocks > 1 ? last_tick - first_tick : 1;
   const std::uint64_t steps = blocks > 1 ? blocks - 1 : 1;
-  if (length % steps == 0) return seconds(tick + length / steps, ticks);
-  return seconds(tick, ticks) + static_cast<double>(length) / static_cast<double>(steps) / ticks.hz();
+  if (length % steps == 0) return seconds(tick + length / steps, ticks_);
+  return seconds(tick, ticks_) + static_cast<double>(length) / static_cast<double>(steps) / ticks_.hz();
 }
 
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream) {

@@ -14,26 +14,42 @@
 namespace sds {
 
 /// What has to be known of a stream's blocks to say when it begins and ends.
-struct BlocksInTime {
+class BlocksInTime {
+ public:
   std::uint64_t blocks = 0;
   std::uint64_t first_tick = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t last_tick = 0;
-  std::size_t last_bytes = 0;  ///< of the last block
 
+  BlocksInTime() = default;
+  BlocksInTime(const Frequency& ticks, const std::optional<Metadata>& metadata);
   void add(std::uint64_t tick, std::size_t bytes);
-  /// From the first block's time to the end of the last one: its samples by the sample frequency, without one the mean
-  /// step of the blocks behind its time, and for a single block one tick. In seconds; there must be a block.
-  [[nodiscard]] TimeSpan span(const Frequency& ticks, const std::optional<Metadata>& metadata) const;
+  /// From the first block's time to where the last of all samples is over by the sample frequency; without one, to the
+  /// end of the last block. In seconds; there must be a block.
+  [[nodiscard]] TimeSpan span() const;
   /// When a block of a stream without a sample frequency ends, in seconds: the mean step behind its time, a single one
   /// a tick.
-  [[nodiscard]] double end_of_block(std::uint64_t tick, const Frequency& ticks) const;
+  [[nodiscard]] double end_of_block(std::uint64_t tick) const;
+
+ private:
+  // A block, by where its samples end.
+  struct Samples {
+    std::uint64_t tick = 0;
+    std::uint64_t count = 0;
+  };
+  [[nodiscard]] double end_of(const Samples& block) const;
+
+  Frequency ticks_;
+  std::optional<Frequency> rate_;  // none: the samples of a block have its time
+  std::size_t sample_bytes_ = 0;
+  Samples ends_last_;
 };
 
-/// Of all blocks of a stream. Of a `.sdsz` it reads the last section only.
+/// Of all blocks of a stream. Of a `.sdsz` it reads the sections only that may have the begin or the end: most often
+/// the last ones.
 Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t stream);
 
-/// When a stream, or the whole recording, begins and ends, in seconds; nothing if there is no block. Of a `.sdsz` it
-/// reads the last section only.
+/// When a stream, or the whole recording, begins and ends, in seconds; nothing if there is no block. Reads what
+/// blocks_in_time() does.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::optional<std::size_t> stream = {});
 /// The same of several streams, from the first begin to the last end.
 Expected<std::optional<TimeSpan>> time_span(const Recording& recording, std::span<const std::size_t> streams);

@@ -26,7 +26,7 @@ char* write_number(char* out, double value) { return write_shortest(out, value);
 char* write_number(char* out, float value) { return write_shortest(out, value); }
 
 std::string value_text(const ExactNumber& value, bool whole, int digits) {
-  if (whole) return value.digits();
+  if (whole) return std::isnan(value.rounded()) ? "?" : value.digits();
   // What is not a number has a sign that says nothing.
   const double number = value.rounded();
   return fmt::format("{:.{}g}", std::isnan(number) ? std::abs(number) : number, digits);

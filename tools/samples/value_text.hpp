@@ -21,7 +21,7 @@ inline constexpr std::size_t max_number_chars = 32;
 char* write_number(char* out, double value);
 char* write_number(char* out, float value);
 
-/// A value for people: a whole one (is_whole()) with all digits, others with so many.
+/// A value for people: a whole one (is_whole()) with all digits, "?" where these are not known, others with so many.
 std::string value_text(const ExactNumber& value, bool whole, int digits = 6);
 
 /// Texts of 8- and 16-bit values, of which there are few: each one's is made once. Channels that mean the same by a

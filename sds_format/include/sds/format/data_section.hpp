@@ -43,4 +43,8 @@ struct DataSectionSummary {
 };
 Expected<DataSectionSummary> summarize(ByteView payload);
 
+/// True if all blocks of a section are known to have one size, by the first `head_bytes` of its payload.
+inline constexpr std::size_t head_bytes = 24;
+bool has_equal_blocks(ByteView payload_head);
+
 }  // namespace sds

@@ -100,8 +100,9 @@ inline std::string without_exponent(std::string_view text) {
   return text.starts_with('-') ? "-" + digits : digits;
 }
 
-/// The number that a text is. From 2^52 on, where doubles have no fractions, with all digits of an integer of 64 bits
-/// and what is behind its point; below as a double, which 0.7 is for everybody.
+/// The number that a text is. From 2^52 up to 2^100, where doubles have no fractions, with all digits and what is
+/// behind the point, for sums of integers of 64 bits are compared with such; others as a double, which 0.7 is for
+/// everybody.
 inline std::optional<ExactNumber> exact_number(std::string_view text) {
   const auto read = [](std::string_view digits, auto& value) {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -109,7 +110,7 @@ inline std::optional<ExactNumber> exact_number(std::string_view text) {
   };
   double value = 0;
   if (!read(text, value)) return std::nullopt;
-  if (!(std::abs(value) >= 0x1p52 && std::abs(value) <= 0x1p64)) return value;
+  if (!(std::abs(value) >= 0x1p52 && std::abs(value) <= 0x1p100)) return value;
   const std::string plain = without_exponent(text);
   const std::string_view number = plain;
   const std::size_t point = number.find('.');
@@ -117,11 +118,15 @@ inline std::optional<ExactNumber> exact_number(std::string_view text) {
   double fraction = 0;
   if (point != std::string_view::npos && point + 1 < number.size() && !read(number.substr(point), fraction))
     return value;
-  std::int64_t with_sign = 0;
-  std::uint64_t without = 0;
-  if (read(before, with_sign)) return ExactNumber(with_sign) + (with_sign < 0 ? -fraction : fraction);
-  if (read(before, without)) return ExactNumber(without) + fraction;
-  return value;
+  __extension__ typedef unsigned __int128 Digits;
+  Digits whole = 0;
+  for (const char digit : before.substr(before.starts_with('-') ? 1 : 0)) {
+    if (digit < '0' || digit > '9') return value;
+    whole = 10 * whole + static_cast<Digits>(digit - '0');
+  }
+  const ExactNumber size = ExactNumber(static_cast<double>(static_cast<std::uint64_t>(whole >> 64)) * 0x1p64) +
+                           static_cast<std::uint64_t>(whole) + fraction;
+  return before.starts_with('-') ? -size : size;
 }
 
 struct Channel;

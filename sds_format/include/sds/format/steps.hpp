@@ -38,6 +38,22 @@ class DeviationFinder {
   std::vector<Point> lower_;
 };
 
+/// How many samples a block has for steps: all of them, or without a sample frequency 1 if there is any. Steps lead
+/// from a block with samples to the next one: one of none is passed over, whatever its tick.
+class StepSamples {
+ public:
+  StepSamples() = default;
+  explicit StepSamples(const std::optional<Metadata>& metadata);
+  [[nodiscard]] std::uint64_t of(const BlockView& block) const {
+    const std::uint64_t samples = block.data.size() / sample_bytes_;
+    return has_rate_ || samples == 0 ? samples : 1;
+  }
+
+ private:
+  std::size_t sample_bytes_ = 1;
+  bool has_rate_ = false;
+};
+
 /// Counts the steps from block to block of one stream, and tells which are gaps. A step is as long as the samples of
 /// the earlier block last, and what it is longer is its excess. A gap is an excess of more than half of the usual step,
 /// and more than two ticks, for that much is rounding of the device's clock. The usual step is the median. How long a
@@ -135,13 +151,14 @@ class BreakFinder {
   /// Reads the stream, to know its gaps.
   static Expected<BreakFinder> of(const Recording& recording, std::size_t stream, const OnProgress& on_progress,
                                   Executor* executor = nullptr);
-  /// For every block, in order: whether it does not go on where the one before it ended. `lost`: there is a loss.
+  /// For every block, in order: whether it does not go on where the one before it ended. `lost`: there is a loss. A
+  /// block without samples breaks nothing but by a loss.
   [[nodiscard]] bool before(const BlockView& block, bool lost);
 
  private:
-  BreakFinder(GapRule gaps, std::size_t sample_bytes) : gaps_(std::move(gaps)), sample_bytes_(sample_bytes) {}
+  BreakFinder(GapRule gaps, const StepSamples& samples) : gaps_(std::move(gaps)), samples_(samples) {}
   GapRule gaps_;
-  std::size_t sample_bytes_;  // 0: each block counts as one sample
+  StepSamples samples_;
   bool any_ = false;
   std::uint64_t previous_tick_ = 0;
   std::uint64_t previous_samples_ = 0;
