@@ -276,16 +276,17 @@ struct ParsedPayload {
   std::vector<ByteView> stored;  // per column
 };
 
+tl::unexpected<Error> bad_section(std::string_view why) {
+  return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
+}
+
 Expected<ParsedPayload> parse_payload(ByteView payload) {
-  const auto bad = [](std::string_view why) {
-    return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
-  };
   ByteReader reader(payload);
   const auto columns = reader.number<std::uint32_t>();
   const auto statistics = reader.number<std::uint32_t>();
   if (!statistics || *columns < kFixedColumns || *columns > reader.left() / ColumnHeader::bytes ||
       *statistics > *columns)
-    return bad("bad column count");
+    return bad_section("bad column count");
   ParsedPayload parsed;
   parsed.summary.columns.reserve(*columns);
   for (std::uint32_t i = 0; i < *columns; ++i) {
@@ -299,16 +300,52 @@ Expected<ParsedPayload> parse_payload(ByteView payload) {
   }
   for (std::uint32_t i = 0; i < *statistics; ++i) {
     const auto stored = reader.take(ColumnStatistics::stored_bytes);
-    if (!stored) return bad("statistics are cut off");
+    if (!stored) return bad_section("statistics are cut off");
     parsed.summary.statistics.push_back(ColumnStatistics::decode(stored->data()));
   }
   for (const auto& header : parsed.summary.columns) {
     const auto stored = reader.take(header.stored_bytes);
-    if (!stored) return bad("a column is cut off");
+    if (!stored) return bad_section("a column is cut off");
     parsed.stored.push_back(*stored);
   }
-  if (reader.left() != 0) return bad("bytes are left over");
+  if (reader.left() != 0) return bad_section("bytes are left over");
   return parsed;
+}
+
+// Timeslots, sizes and jumps of the blocks.
+Expected<void> decode_times_and_sizes(ColumnCoder& coder, const SectionHeader& header, const ParsedPayload& parsed,
+                                      BlockRun& run) {
+  const auto& columns = parsed.summary.columns;
+  if (header.block_count > header.raw_bytes / 8) return bad_section("more blocks than fit its size");
+  run.timeslots.resize(header.block_count);
+  run.sizes.resize(header.block_count);
+  run.first_tick = header.first_tick;
+  if ((header.flags & SectionHeader::flag_wide) != 0) {
+    std::vector<std::uint64_t> ticks(header.block_count);
+    if (auto done =
+            coder.decode(columns[0], ScalarType::u64, parsed.stored[0], std::as_writable_bytes(std::span(ticks)));
+        !done)
+      return done;
+    if (!ticks.empty() && ticks.front() != header.first_tick) return bad_section("does not begin at its first tick");
+    for (std::size_t i = 0; i < ticks.size(); ++i) {
+      run.timeslots[i] = static_cast<std::uint32_t>(ticks[i]);
+      if (i > 0 && TickUnwrapper(ticks[i - 1]).next(run.timeslots[i]) != ticks[i]) run.jumps.push_back({i, ticks[i]});
+    }
+  } else if (auto done = coder.decode(columns[0], ScalarType::u32, parsed.stored[0],
+                                      std::as_writable_bytes(std::span(run.timeslots)));
+             !done) {
+    return done;
+  }
+  if (auto done =
+          coder.decode(columns[1], ScalarType::u32, parsed.stored[1], std::as_writable_bytes(std::span(run.sizes)));
+      !done)
+    return done;
+  const std::uint64_t total = std::accumulate(run.sizes.begin(), run.sizes.end(), std::uint64_t{0});
+  if (total + 8 * std::uint64_t{header.block_count} != header.raw_bytes)
+    return bad_section("block sizes do not add up");
+  run.last_tick = header.last_tick;
+  run.unsorted = (header.flags & SectionHeader::flag_unsorted) != 0;
+  return {};
 }
 
 }  // namespace
@@ -325,39 +362,29 @@ Expected<void> DataSectionCoder::decode(const SectionHeader& header, ByteView pa
   return done;
 }
 
+Expected<void> DataSectionCoder::decode_blocks(const SectionHeader& header, ByteView payload, BlockRun& run) {
+  run.clear();
+  if (auto sound = check_payload(header, payload); !sound) return sound;
+  auto parsed = parse_payload(payload);
+  if (!parsed) return fail(parsed);
+  auto done = decode_times_and_sizes(coder_, header, *parsed, run);
+  if (!done) run.clear();
+  return done;
+}
+
 Expected<void> DataSectionCoder::decode_into(const SectionHeader& header, ByteView payload, const Layout& layout,
                                              BlockRun& run) {
-  const auto bad = [](std::string_view why) {
-    return fail(ErrorCode::bad_input, fmt::format("data section: {}", why));
-  };
   if (auto sound = check_payload(header, payload); !sound) return sound;
   auto parsed = parse_payload(payload);
   if (!parsed) return fail(parsed);
   const auto& columns = parsed->summary.columns;
-  if (columns.size() != kFixedColumns + layout.columns.size()) return bad("does not have the stream's columns");
-  if (header.block_count > header.raw_bytes / 8) return bad("more blocks than fit its size");
-  run.timeslots.resize(header.block_count);
-  run.sizes.resize(header.block_count);
+  if (columns.size() != kFixedColumns + layout.columns.size()) return bad_section("does not have the stream's columns");
+  if (auto done = decode_times_and_sizes(coder_, header, *parsed, run); !done) return done;
   const auto decode_column = [&](std::size_t i, ScalarType type, std::span<std::byte> values) {
     return coder_.decode(columns[i], type, parsed->stored[i], values);
   };
-  run.first_tick = header.first_tick;
-  if ((header.flags & SectionHeader::flag_wide) != 0) {
-    std::vector<std::uint64_t> ticks(header.block_count);
-    if (auto done = decode_column(0, ScalarType::u64, std::as_writable_bytes(std::span(ticks))); !done) return done;
-    if (!ticks.empty() && ticks.front() != header.first_tick) return bad("does not begin at its first tick");
-    for (std::size_t i = 0; i < ticks.size(); ++i) {
-      run.timeslots[i] = static_cast<std::uint32_t>(ticks[i]);
-      if (i > 0 && TickUnwrapper(ticks[i - 1]).next(run.timeslots[i]) != ticks[i]) run.jumps.push_back({i, ticks[i]});
-    }
-  } else if (auto done = decode_column(0, ScalarType::u32, std::as_writable_bytes(std::span(run.timeslots))); !done) {
-    return done;
-  }
-  if (auto done = decode_column(1, ScalarType::u32, std::as_writable_bytes(std::span(run.sizes))); !done) return done;
-  const std::uint64_t total = std::accumulate(run.sizes.begin(), run.sizes.end(), std::uint64_t{0});
-  if (total + 8 * std::uint64_t{header.block_count} != header.raw_bytes) return bad("block sizes do not add up");
   const Shape shape = shape_of(run.sizes, layout.sample_bytes);
-  run.bytes.resize(total);
+  run.bytes.resize(header.raw_bytes - 8 * std::size_t{header.block_count});
   columns_.resize(std::max<std::size_t>(columns_.size(), shape.rest));
   if (auto done = decode_column(2, ScalarType::u8, std::span(columns_).first(shape.rest)); !done) return done;
   if (shape.rest > 0)
@@ -384,8 +411,6 @@ Expected<void> DataSectionCoder::decode_into(const SectionHeader& header, ByteVi
       scatter_column(from, layout.sample_bytes, n, column.bytes(), to);
     }
   });
-  run.last_tick = header.last_tick;
-  run.unsorted = (header.flags & SectionHeader::flag_unsorted) != 0;
   return {};
 }
 
@@ -396,10 +421,11 @@ Expected<DataSectionSummary> summarize(ByteView payload) {
 }
 
 bool has_equal_blocks(ByteView payload_head) {
-  constexpr std::size_t codec_of_sizes = 8 + ColumnHeader::bytes;  // behind two counts and the timeslots' header
-  static_assert(codec_of_sizes + ColumnHeader::bytes == head_bytes);
+  constexpr std::size_t sizes_at = 8 + ColumnHeader::bytes;  // behind two counts and the timeslots' header
+  static_assert(sizes_at + ColumnHeader::bytes == head_bytes);
   return payload_head.size() >= head_bytes &&
-         static_cast<ColumnCodec>(payload_head[codec_of_sizes]) == ColumnCodec::constant;
+         static_cast<ColumnCodec>(payload_head[sizes_at]) == ColumnCodec::constant &&
+         load_le<std::uint32_t>(payload_head.data() + sizes_at + 4) == sizeof(std::uint32_t);
 }
 
 }  // namespace sds

@@ -6,6 +6,7 @@ import struct
 from fractions import Fraction
 
 from harness import Case, main, plain, run
+from held import true_ranges
 
 CHANNEL = "  content:\n    - {value: i, type: uint32_t}\n"
 
@@ -42,27 +43,6 @@ class StepsBack(Case):
                 run("label", "check", path)
                 run("label", "rm", path, "--all")
 
-
-    def true_ranges(self, blocks, rate, begin, end, holds):
-        """When `holds(number)` is true of a sample between two times, in seconds: until the next sample; for one interval
-        where that is earlier, and of the last one."""
-        ms = [t for t, _ in blocks]
-        interval = Fraction(1, rate) if rate else Fraction(max(ms) - min(ms), 1000 * (len(ms) - 1))
-        times = [Fraction(t, 1000) + (k * interval if rate else 0) for t, count in blocks for k in range(count)]
-        ranges = []
-        for i in (i for i in range(len(times)) if holds(i)):
-            later = i + 1 < len(times) and times[i + 1] >= times[i]
-            at, until = max(times[i], begin), min(times[i + 1] if later else times[i] + interval, end)
-            if at < until:
-                ranges.append((at, until))
-        joined = []
-        for at, until in sorted(ranges):
-            if joined and at <= joined[-1][1]:
-                joined[-1][1] = max(joined[-1][1], until)
-            else:
-                joined.append([at, until])
-        return joined, sum(begin <= t < end for i, t in enumerate(times) if holds(i))
-
     def test_what_holds_in_sections_that_are_not_read_ends_where_the_next_ones_in_the_file_begin(self):
         random.seed(12)
         for rate, size in ((1000, 5), (100, 1), (None, 1), (40, 3)):
@@ -81,7 +61,7 @@ class StepsBack(Case):
                     a = 100 + random.randrange(2000 * step) / 1000
                     for part in ((), (a, a + random.randrange(1, 3000 * step) / 1000)):
                         begin, end = map(Fraction, map(str, part)) if part else (Fraction(0), Fraction(10 ** 9))
-                        ranges, count = self.true_ranges(ticks, rate, begin, end, holds)
+                        ranges, count = true_ranges(ticks, rate, begin, end, holds)
                         for path in files:
                             options = ("--from", part[0], "--to", part[1]) if part else ()
                             done = run("query", path, text, "--json", *options, expect=0 if ranges else 1)

@@ -3,18 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <optional>
 #include <set>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
-#include "time_span.hpp"
+#include "held_spans.hpp"
+#include "sds/format/if_damaged.hpp"
+#include "section_samples.hpp"
 
 namespace sds {
 
 namespace {
+
+constexpr double infinity_s = std::numeric_limits<double>::infinity();
 
 // A channel of the condition, found in the recording.
 struct Bound {
@@ -103,13 +108,12 @@ class Evaluation {
   }
 
  private:
-  // A section of which the index says enough: it is not read, or what is read of it is no news.
+  // A section of which the index says enough: whatever is read of it, its samples hold, or none does.
   struct KnownSection {
     std::uint64_t first_block = 0;
-    double begin = 0;
-    double end = 0;  // where the next section begins: what holds at its end does so up to there
+    std::uint64_t end_block = 0;
+    SectionSamples samples;
     bool always = false;
-    bool read = false;
   };
 
   // Which sections of a stream must be read for a part of the condition, and what the others add.
@@ -119,81 +123,128 @@ class Evaluation {
     std::uint64_t matches = 0;                 // samples of those that always hold and are not read
   };
 
+  // What the index tells of a stream's sections.
+  struct Index {
+    const std::vector<IndexEntry>& sections;
+    std::unordered_map<std::uint64_t, std::vector<ColumnStatistics>> statistics;  // by offset
+    SectionTimes times;
+
+    // Whether a section has a sample, if that is known.
+    [[nodiscard]] std::optional<bool> has_samples(const IndexEntry& section) const {
+      const auto known = statistics.find(section.offset);
+      if (known == statistics.end() || known->second.empty()) return std::nullopt;
+      return known->second.front().count + known->second.front().nan_count > 0;
+    }
+  };
+
   // `in_part`: those that lie outside of the time that was asked for need not be read.
-  Sections judge_sections(std::size_t root, bool negated, std::size_t stream, const std::vector<ChannelRef>& values,
-                          bool in_part, QueryPlanEntry& plan) {
+  Expected<Sections> judge_sections(std::size_t root, bool negated, std::size_t stream,
+                                    const std::vector<ChannelRef>& values, bool in_part, QueryPlanEntry& plan) {
     Sections judged;
     if (!recording_.sdsz()) return judged;
     const SdszStream& packed = recording_.sdsz()->streams()[stream];
-    const Frequency ticks = recording_.streams()[stream].tick_frequency();
-    auto statistics = load_statistics(*recording_.sdsz()->file(), static_cast<std::uint32_t>(stream));
-    std::unordered_map<std::uint64_t, const IndexedStatistics*> by_offset;
-    if (statistics)
-      for (const auto& entry : *statistics) by_offset[entry.section_offset] = &entry;
+    Index index{packed.data, {}, SectionTimes(recording_, stream)};
+    if (auto statistics = load_statistics(*recording_.sdsz()->file(), static_cast<std::uint32_t>(stream)))
+      for (auto& entry : *statistics) index.statistics[entry.section_offset] = std::move(entry.statistics);
     const SectionFilter in_time = in_part ? time_filter(recording_, stream, options_.within) : SectionFilter();
+    const std::vector<double> behind = earliest_behind(packed, index.times);
+    std::uint64_t next_block = 0;
+    bool closed = true;  // nothing holds where a section begins: one that never does ends nothing
     for (std::size_t i = 0; i < packed.data.size(); ++i) {
       const IndexEntry& section = packed.data[i];
       ++plan.sections;
-      const double begin = seconds(section.header.first_tick, ticks);
-      Verdict verdict = Verdict::maybe;
-      const auto known = by_offset.find(section.offset);
+      closed = closed && section.header.first_block == next_block;
+      next_block = section.header.end_block();
+      const bool empty = index.has_samples(section) == false;
+      Verdict verdict = empty ? Verdict::never : verdict_of(root, negated, stream, values, index, section);
       const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
-      // What its last sample says holds until the next section begins.
-      const bool holds_in_time = i + 1 == packed.data.size() ||
-                                 overlaps(options_.within, begin, seconds(packed.data[i + 1].header.first_tick, ticks));
-      if (sorted && in_time && !in_time(section) && !holds_in_time) {
-        verdict = Verdict::never;
-      } else if (sorted && known != by_offset.end()) {
-        const auto of_values =
-            ranges_of_section(*recording_.streams()[stream].metadata, packed.layout, known->second->statistics, values);
-        std::vector<ValueRange> ranges(condition_.channels().size());
-        for (std::size_t c = 0, v = 0; c < ranges.size(); ++c)
-          if (bound_[c].stream == stream) ranges[c] = of_values[v++];
-        verdict = condition_.verdict(root, ranges);
-        if (negated && verdict != Verdict::maybe)
-          verdict = verdict == Verdict::always ? Verdict::never : Verdict::always;
+      if (sorted && in_time && !in_time(section)) {
+        auto holds = holds_in_part(index, i);
+        if (!holds) return fail(holds);
+        if (!*holds) verdict = Verdict::never;
       }
-      // The last section ends nobody knows where: its samples are looked at. And so is one before a step back.
-      const std::uint64_t next_tick = i + 1 < packed.data.size() ? packed.data[i + 1].header.first_tick : 0;
-      const bool has_end = next_tick > section.header.first_tick && next_tick >= section.header.last_tick;
-      if (verdict == Verdict::always && (!has_end || runs_into(packed.data[i + 1], section, stream)))
-        verdict = Verdict::maybe;
-      KnownSection known_section{section.header.first_block, begin, seconds(next_tick, ticks),
-                                 verdict == Verdict::always, false};
+      std::optional<SectionSamples> samples;
+      const bool ends_nothing = empty || (verdict == Verdict::never && closed);
+      if (verdict != Verdict::maybe && !ends_nothing) {
+        auto found = index.times.of(section, verdict == Verdict::always ? behind[i] : infinity_s);
+        if (!found && is_unread(found.error())) return fail(found);
+        if (found) samples = *found;
+        if (!found) verdict = Verdict::maybe;  // who reads it tells the damage
+      }
+      if (verdict == Verdict::maybe) closed = false;
+      if (samples) closed = verdict == Verdict::never;
+      if (samples)
+        judged.known.push_back({section.header.first_block, next_block, *samples, verdict == Verdict::always});
       // Of a part of the time, the samples are counted: a section may reach beyond it.
-      if (verdict == Verdict::always && options_.within != all_time) {
-        known_section.read = true;
-        judged.known.push_back(known_section);
-        verdict = Verdict::maybe;
-      }
-      if (verdict == Verdict::maybe) {
+      if (verdict == Verdict::maybe || (verdict == Verdict::always && options_.within != all_time)) {
         ++plan.sections_read;
         plan.bytes_read += section.header.raw_bytes;
         continue;
       }
       judged.unread.insert(section.offset);
-      judged.known.push_back(known_section);
       if (verdict == Verdict::never) {
         ++plan.sections_never;
         continue;
       }
       ++plan.sections_always;
-      const auto& first = known->second->statistics.front();
+      const auto& first = index.statistics[section.offset].front();
       judged.matches += first.count + first.nan_count;
     }
     return judged;
   }
 
-  // Whether the samples of a section's last block, if it is as long as the others, last beyond the begin of the next
-  // one: its sensor is faster than the sample frequency says.
-  [[nodiscard]] bool runs_into(const IndexEntry& next, const IndexEntry& section, std::size_t stream) const {
-    const auto& metadata = recording_.streams()[stream].metadata;
-    if (!metadata || !metadata->sample_frequency || metadata->sample_bytes == 0) return false;
-    const Frequency ticks = recording_.streams()[stream].tick_frequency();
-    const double samples = (static_cast<double>(section.header.raw_bytes) / section.header.block_count - 8) /
-                           static_cast<double>(metadata->sample_bytes);
-    const double end = seconds(section.header.last_tick, ticks) + samples / metadata->sample_frequency->hz();
-    return end > seconds(next.header.first_tick, ticks) + time_tolerance(end);
+  // By the statistics of a section that has samples.
+  [[nodiscard]] Verdict verdict_of(std::size_t root, bool negated, std::size_t stream,
+                                   const std::vector<ChannelRef>& values, const Index& index,
+                                   const IndexEntry& section) const {
+    const auto known = index.statistics.find(section.offset);
+    if (known == index.statistics.end() || known->second.empty() ||
+        (section.header.flags & SectionHeader::flag_unsorted) != 0)
+      return Verdict::maybe;
+    const auto of_values = ranges_of_section(*recording_.streams()[stream].metadata,
+                                             recording_.sdsz()->streams()[stream].layout, known->second, values);
+    std::vector<ValueRange> ranges(condition_.channels().size());
+    for (std::size_t c = 0, v = 0; c < ranges.size(); ++c)
+      if (bound_[c].stream == stream) ranges[c] = of_values[v++];
+    const Verdict verdict = condition_.verdict(root, ranges);
+    if (!negated || verdict == Verdict::maybe) return verdict;
+    return verdict == Verdict::always ? Verdict::never : Verdict::always;
+  }
+
+  // For each section, in seconds, what no sample behind it is earlier than.
+  static std::vector<double> earliest_behind(const SdszStream& packed, const SectionTimes& times) {
+    std::vector<double> earliest(packed.data.size(), infinity_s);
+    double found = infinity_s;
+    auto piece = packed.log.rbegin();
+    for (std::size_t i = packed.data.size(); i-- > 0;) {
+      const SectionHeader& header = packed.data[i].header;
+      for (; piece != packed.log.rend() && piece->first_block >= header.end_block(); ++piece)
+        found = piece->unsorted ? 0 : std::min(found, times.time({piece->first_tick.value_or(0), 0}));
+      earliest[i] = found;
+      const bool sorted = (header.flags & SectionHeader::flag_unsorted) == 0;
+      found = sorted ? std::min(found, times.time({header.first_tick, 0})) : 0;
+    }
+    return earliest;
+  }
+
+  // Whether what a section's last sample says, which holds until the next sample, may hold in the time asked for.
+  [[nodiscard]] Expected<bool> holds_in_part(Index& index, std::size_t at) const {
+    const double begin = index.times.time({index.sections[at].header.first_tick, 0});
+    for (std::size_t next = at + 1; next < index.sections.size(); ++next) {
+      const IndexEntry& section = index.sections[next];
+      const auto has_samples = index.has_samples(section);
+      if (has_samples == false) continue;
+      // Its first sample has a block's time.
+      const bool sorted = (section.header.flags & SectionHeader::flag_unsorted) == 0;
+      if (has_samples == true && sorted &&
+          !overlaps(options_.within, begin, index.times.time({section.header.last_tick, 0})))
+        return false;
+      auto samples = index.times.of(section);
+      if (!samples && is_unread(samples.error())) return fail(samples);
+      if (!samples) return true;
+      if (*samples) return overlaps(options_.within, begin, index.times.time((*samples)->first));
+    }
+    return overlaps(options_.within, begin, infinity_s);
   }
 
   Expected<TimeRanges> of_stream(std::size_t root, bool negated, std::size_t stream) {
@@ -230,70 +281,26 @@ class Evaluation {
     QueryPlanEntry& plan = found.plan;
     plan.stream = recording_.streams()[stream].id;
     plan.bytes = recording_.streams()[stream].raw_bytes;
-    Sections sections = judge_sections(root, negated, stream, values, in_part, plan);
-    found.matches = sections.matches;
+    auto sections = judge_sections(root, negated, stream, values, in_part, plan);
+    if (!sections) return fail(sections);
+    found.matches = sections->matches;
     if (!recording_.sdsz()) plan.bytes_read = plan.bytes;
     SampleOptions options;  // of all times: what was before a part may hold in it
     std::uint64_t block_ordinal = 0;
     options.on_block = [&](const BlockView& block) { block_ordinal = block.ordinal; };
-    if (!sections.unread.empty())
-      options.sections = [&](const IndexEntry& section) { return sections.unread.count(section.offset) == 0; };
+    if (!sections->unread.empty())
+      options.sections = [&](const IndexEntry& section) { return sections->unread.count(section.offset) == 0; };
     auto reader = SampleReader::open(recording_, stream, options, on_progress_);
     if (!reader) return fail(reader);
-    const Metadata& metadata = reader->metadata();
-    std::vector<TimeSpan> spans;
-    std::size_t next_known = 0;              // the next of the sections that are known
-    std::optional<TimeSpan> held;            // by one that always holds, up to what comes next
-    std::optional<BlocksInTime> all_blocks;  // of a stream without a sample frequency
-    std::vector<std::vector<double>> columns(values.size());
-    std::vector<std::vector<ExactNumber>> wide_columns(values.size());
-    std::vector<const double*> of_condition(condition_.channels().size());
-    std::vector<const ExactNumber*> wide_of_condition(of_condition.size());
-    std::vector<std::uint8_t> hits;
-    std::optional<double> open;  // a run of matching samples began here
-    double last_time = 0;
-    std::uint64_t last_tick = 0;   // of its block
-    std::uint64_t last_index = 0;  // of the sample in it
-    bool any = false;
-    // Where the sample at `last_time` is over: the double that a sample there would have for its time, or without a
-    // sample frequency the mean step behind its own.
-    const auto over = [&]() -> Expected<double> {
-      if (metadata.sample_frequency)
-        return seconds(last_tick, recording_.streams()[stream].tick_frequency(), last_index + 1,
-                       *metadata.sample_frequency);
-      if (!all_blocks) {
-        auto blocks = blocks_in_time(recording_, stream);
-        if (!blocks) return fail(blocks);
-        all_blocks = *blocks;
-      }
-      return all_blocks->end_of_block(last_tick);
-    };
-    const auto close = [&](double end) -> Expected<void> {
-      spans.push_back({*open, end});
-      open.reset();
-      if (spans.size() > max_query_ranges + sections.known.size())
-        return fail(ErrorCode::limit,
-                    fmt::format("the condition changes more than {} times: make it calmer", max_query_ranges));
-      return {};
-    };
-    const auto close_when_over = [&]() -> Expected<void> {
-      auto end = over();
-      return end ? close(*end) : fail(end);
-    };
-    // Where a section is lost, what was true holds up to what is known next.
-    const auto end_held = [&](double next) {
-      if (held) spans.push_back({held->begin, std::max(held->end, next)});
-      held.reset();
-    };
-    // Passes the sections up to a block; one that was not read ends what held in front of it.
+    HeldSpans held(recording_, stream);
+    const bool part = options_.within != all_time;
+    Evaluator evaluator(*this, stream, values, reader->metadata());
+    auto next_known = sections->known.begin();
+    std::uint64_t known_until = 0;  // blocks up to there are of sections that are known
     const auto pass_sections = [&](std::uint64_t block) -> Expected<void> {
-      for (; next_known < sections.known.size() && sections.known[next_known].first_block <= block; ++next_known) {
-        const KnownSection& section = sections.known[next_known];
-        end_held(section.begin);
-        if (open && !section.read)
-          if (auto closed = section.begin < last_time ? close_when_over() : close(section.begin); !closed)
-            return closed;
-        if (section.always) held = TimeSpan{section.begin, section.end};
+      for (; next_known != sections->known.end() && next_known->first_block <= block; ++next_known) {
+        if (auto added = held.add(next_known->samples, next_known->always); !added) return added;
+        known_until = next_known->end_block;
       }
       return {};
     };
@@ -302,59 +309,70 @@ class Evaluation {
       if (!run) return fail(run);
       if (*run == nullptr) break;
       const SampleRun& samples = **run;
-      for (std::size_t v = 0; v < values.size(); ++v) {
-        columns[v].resize(samples.count);
-        physical_values(metadata.channels[values[v].channel], values[v].element, samples.data, samples.count,
-                        metadata.sample_bytes, columns[v].data());
-        const Channel& channel = metadata.channels[values[v].channel];
-        if (!need_all_digits(channel)) continue;
-        wide_columns[v].resize(samples.count);
-        physical_values(channel, values[v].element, samples.data, samples.count, metadata.sample_bytes,
-                        wide_columns[v].data());
-      }
-      for (std::size_t c = 0, v = 0; c < bound_.size(); ++c) {
-        if (bound_[c].stream != stream) continue;
-        of_condition[c] = columns[v].data();
-        wide_of_condition[c] = wide_columns[v].empty() ? nullptr : wide_columns[v].data();
-        ++v;
-      }
-      condition_.evaluate(root, of_condition, wide_of_condition, samples.count, hits);
-      if (negated)
-        for (auto& hit : hits) hit = hit == 0 ? 1 : 0;
+      const auto hits = evaluator.holds(root, negated, samples);
+      for (std::size_t k = 0; k < samples.count; ++k)
+        if (hits[k] != 0 && (!part || contains(options_.within, samples.times[k]))) ++found.matches;
       if (auto passed = pass_sections(block_ordinal); !passed) return fail(passed);
-      end_held(samples.times[0]);
-      for (std::size_t k = 0; k < samples.count; ++k) {
-        const double time = samples.times[k];
-        if (any && time > last_time) {
-          // A sample holds until the next one.
-          if (open && hits[k] == 0)
-            if (auto closed = close(time); !closed) return fail(closed);
-        } else if (any && time < last_time && open) {
-          if (auto closed = close_when_over(); !closed) return fail(closed);
-        } else if (any && time == last_time && open && hits[k] == 0) {
-          // Samples of one time: the last one of them holds.
-          if (*open < time)
-            if (auto closed = close(time); !closed) return fail(closed);
-          open.reset();
-        }
-        if (hits[k] != 0) {
-          if (contains(options_.within, time)) ++found.matches;
-          if (!open) open = time;
-        }
-        last_time = time;
-        last_tick = samples.tick;
-        last_index = samples.first + k;
-        any = true;
-      }
+      if (block_ordinal < known_until) continue;
+      if (auto added = held.add(samples, hits); !added) return fail(added);
     }
     if (auto passed = pass_sections(std::numeric_limits<std::uint64_t>::max()); !passed) return fail(passed);
-    if (held) spans.push_back(*held);
-    if (open)
-      if (auto closed = close_when_over(); !closed) return fail(closed);
     found.notes = reader->notes();
-    found.ranges = normalized(std::move(spans));
+    auto ranges = held.finish();
+    if (!ranges) return fail(ranges);
+    found.ranges = std::move(*ranges);
     return found;
   }
+
+  // Evaluates the condition for samples of one stream. Keeps its buffers.
+  class Evaluator {
+   public:
+    Evaluator(const Evaluation& of, std::size_t stream, const std::vector<ChannelRef>& values, const Metadata& metadata)
+        : condition_(of.condition_),
+          values_(values),
+          metadata_(metadata),
+          columns_(values.size()),
+          wide_columns_(values.size()) {
+      for (std::size_t c = 0, v = 0; c < of.bound_.size(); ++c)
+        if (of.bound_[c].stream == stream) value_of_.emplace_back(c, v++);
+      of_condition_.resize(of.bound_.size());
+      wide_of_condition_.resize(of.bound_.size());
+    }
+
+    // Valid until the next call.
+    std::span<const std::uint8_t> holds(std::size_t root, bool negated, const SampleRun& samples) {
+      for (std::size_t v = 0; v < values_.size(); ++v) {
+        const Channel& channel = metadata_.channels[values_[v].channel];
+        decode(channel, values_[v].element, samples, columns_[v]);
+        if (need_all_digits(channel)) decode(channel, values_[v].element, samples, wide_columns_[v]);
+      }
+      for (const auto& [c, v] : value_of_) {
+        of_condition_[c] = columns_[v].data();
+        wide_of_condition_[c] = wide_columns_[v].empty() ? nullptr : wide_columns_[v].data();
+      }
+      condition_.evaluate(root, of_condition_, wide_of_condition_, samples.count, hits_);
+      if (negated)
+        for (auto& hit : hits_) hit = hit == 0 ? 1 : 0;
+      return hits_;
+    }
+
+   private:
+    template <class Number>
+    void decode(const Channel& channel, std::size_t element, const SampleRun& samples, std::vector<Number>& column) {
+      column.resize(samples.count);
+      physical_values(channel, element, samples.data, samples.count, metadata_.sample_bytes, column.data());
+    }
+
+    const Condition& condition_;
+    const std::vector<ChannelRef>& values_;
+    const Metadata& metadata_;
+    std::vector<std::pair<std::size_t, std::size_t>> value_of_;  // the condition's channels, and which value each is
+    std::vector<std::vector<double>> columns_;
+    std::vector<std::vector<ExactNumber>> wide_columns_;
+    std::vector<const double*> of_condition_;
+    std::vector<const ExactNumber*> wide_of_condition_;
+    std::vector<std::uint8_t> hits_;
+  };
 
  public:
   [[nodiscard]] std::uint64_t matches() const { return matches_; }

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <unordered_set>
 #include <vector>
 
 #include "duration_text.hpp"
-#include "sds/format/data_section.hpp"
+#include "section_samples.hpp"
 
 namespace sds {
 
@@ -25,11 +24,8 @@ bool may_end_behind(double time, const SdszReader& reader, const IndexEntry& sec
   };
   if (end_of_last(header.raw_bytes) <= time) return false;
   // Where all blocks have one size, the last one's samples are over last.
-  std::array<std::byte, head_bytes> head{};
-  if (header.block_count == 0 || !reader.file()->read_exactly(section.payload_offset(), head) ||
-      !has_equal_blocks(head))
-    return true;
-  return end_of_last(header.raw_bytes / header.block_count - 8) > time;
+  const auto bytes = equal_block_bytes(reader, section);
+  return !bytes || end_of_last(*bytes) > time;
 }
 
 // The headers of sealed sections say nearly all. What has to be read is the last section, which blocks of the log may

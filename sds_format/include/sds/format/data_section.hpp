@@ -28,6 +28,9 @@ class DataSectionCoder {
   [[nodiscard]] Expected<void> decode(const SectionHeader& header, ByteView payload, const Layout& layout,
                                       BlockRun& run);
 
+  /// The same without what the blocks hold: timeslots, sizes and jumps; `run.bytes` is empty.
+  [[nodiscard]] Expected<void> decode_blocks(const SectionHeader& header, ByteView payload, BlockRun& run);
+
  private:
   [[nodiscard]] Expected<void> decode_into(const SectionHeader& header, ByteView payload, const Layout& layout,
                                            BlockRun& run);
