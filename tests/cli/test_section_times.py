@@ -1,11 +1,12 @@
 """Times of a `.sdsz` are of samples, not of what its sections' headers say of blocks: where blocks are empty, or longer than the
-others, queries are those of the plain file."""
+others, or a section is damaged, queries and ends are those of the plain file."""
 import json
 import random
 import struct
+import subprocess
 from fractions import Fraction
 
-from harness import Case, main, plain, run
+from harness import SDS, Case, main, plain, run
 from held import true_ranges
 
 FOREVER = (Fraction(0), Fraction(10 ** 9))
@@ -25,6 +26,12 @@ class SectionTimes(Case):
         run("pack", file, "-o", self.path("S.sdsz"), "-f", "--section-kib", "16")
         run("pack", file, "-o", self.path("one.sdsz"), "-f", "--section-kib", "16384")
         return file, self.path("S.sdsz"), self.path("one.sdsz")
+
+    def answer(self, *args):
+        """Of a recording that may be damaged."""
+        done = subprocess.run([SDS, *args, "--json"], capture_output=True, text=True, timeout=300)
+        self.assertIn(done.returncode, (0, 1, 3), done.stderr)
+        return json.loads(done.stdout)
 
     def check_queries(self, blocks, rate, conditions, parts=((),)):
         """`conditions`: as text, and what a sample's number says."""
@@ -85,6 +92,35 @@ class SectionTimes(Case):
             self.check_queries(blocks, rate, (("i >= 0", lambda i: True), (f"i >= {a}", lambda i: i >= a),
                                               (f"i < {a} or i > {b}", lambda i: i < a or i > b),
                                               (f"i >= {a} and i != {b}", lambda i: i >= a and i != b)), parts)
+
+    def test_a_damaged_section_moves_no_end(self):
+        # Without a rate a block lasts the mean step of all that are told of, 4.5 ms.
+        ticks = [9 * (k // 2) + 3 * (k % 2) + (2000 if k > 5000 else 0) for k in range(8001)]
+        _, path, _ = self.recording([(t, 1) for t in ticks], None)
+        end = max(ticks) / 1000 + (max(ticks) - min(ticks)) / 8000 / 1000
+        with open(path, "rb") as file:
+            sound = file.read()
+        magic = b"\x89SDSZ\r\n\x1a\x02\x03"  # of a header of a data section, version 2
+        index = sound.rindex(b"\x89SDSZ\r\n\x1a\x02\x09")
+        sections = [at for at in range(index) if sound.startswith(magic, at)]
+        self.assertGreater(len(sections), 4)
+        for damaged in ([], [1], [0], [2, 3], [len(sections) - 1]):
+            content = bytearray(sound)
+            for section in damaged:
+                content[sections[section] + 80 + 60] ^= 0x55
+            with open(path, "wb") as file:
+                file.write(content)
+            stream = self.answer("info", path)["recordings"][0]["streams"][0]
+            report = self.answer("check", path, "--quality")["recordings"][0]
+            drawn = self.answer("plot", path, "-o", self.path("p.html"), "-f")
+            said = {"info": (stream["begin"], stream["end"]),
+                    "check": (report["streams"][0]["begin"], report["streams"][0]["end"]),
+                    "quality": (0, report["quality"]["streams"][0]["duration_s"]), "plot": (drawn["begin"], drawn["end"])}
+            if damaged != [len(sections) - 1]:
+                said["query"] = (0, self.answer("query", path, "i != 5")["ranges"][-1]["to"])
+            for command, (begin, until) in said.items():
+                self.assertEqual(begin, 0, (command, damaged))
+                self.assertAlmostEqual(until, end, 9, (command, damaged))
 
 
 if __name__ == "__main__":

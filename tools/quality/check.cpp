@@ -93,7 +93,7 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
   for (std::size_t i = 0; i < recording.streams().size(); ++i) {
     auto cursor = recording.cursor(i);
     if (!cursor) return fail(cursor);
-    StreamChecker checker(recording.streams()[i], options);
+    StreamChecker checker(recording, i, options);
     std::uint64_t unreported = 0;
     for (;;) {
       auto block = (*cursor)->next();

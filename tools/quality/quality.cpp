@@ -300,7 +300,7 @@ class TimingAssessor {
 };
 
 double duration_of(const BlocksInTime& blocks) {
-  if (blocks.blocks == 0) return 0;
+  if (!blocks.any()) return 0;
   const TimeSpan span = blocks.span();
   return span.end - span.begin;
 }
@@ -352,7 +352,7 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
       std::visit([&](auto& of_value) { of_value.add(**run, metadata.sample_bytes); }, assessor);
   }
   const BlocksInTime& blocks = sampled_time.blocks();
-  const double end = blocks.blocks > 0 ? blocks.span().end : 0;
+  const double end = blocks.any() ? blocks.span().end : 0;
   for (auto& assessor : assessors)
     quality.values.push_back(std::visit([&](auto& of_value) { return of_value.finish(end); }, assessor));
   timing.finish(quality);

@@ -9,7 +9,9 @@
 
 namespace sds {
 
-StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& options) {
+StreamChecker::StreamChecker(const Recording& recording, std::size_t index, const CheckOptions& options)
+    : in_time_(recording, index, options.tick_frequency) {
+  const StreamInfo& stream = recording.streams()[index];
   result_.id = stream.id;
   result_.file_bytes = stream.raw_bytes;
   result_.tick_frequency = options.tick_frequency.value_or(stream.tick_frequency());
@@ -21,7 +23,6 @@ StreamChecker::StreamChecker(const StreamInfo& stream, const CheckOptions& optio
     samples_ = StepSamples(stream.metadata);
     steps_ = StepCounter(nominal_ticks(result_.tick_frequency, stream.metadata));
   }
-  in_time_ = BlocksInTime(result_.tick_frequency, stream.metadata);
 }
 
 void StreamChecker::add(const BlockView& block) {
@@ -62,7 +63,7 @@ void StreamChecker::add(const BlockView& block) {
 StreamCheck StreamChecker::finish() {
   StreamCheck& r = result_;
   r.last_tick = previous_tick_;
-  if (r.blocks > 0) r.span = in_time_.span();
+  if (in_time_.any()) r.span = in_time_.span();
   if (r.blocks >= 2) {
     r.interval_ticks =
         static_cast<double>(static_cast<std::int64_t>(r.last_tick - r.first_tick)) / static_cast<double>(r.blocks - 1);

@@ -10,7 +10,7 @@ namespace sds {
 
 class StreamChecker {
  public:
-  StreamChecker(const StreamInfo& stream, const CheckOptions& options);
+  StreamChecker(const Recording& recording, std::size_t stream, const CheckOptions& options);
   StreamChecker(const StreamChecker&) = delete;
   StreamChecker& operator=(const StreamChecker&) = delete;
   void add(const BlockView& block);

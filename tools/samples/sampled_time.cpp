@@ -12,9 +12,9 @@ SampledTime::SampledTime(const Recording& recording, std::size_t stream, const G
       samples_(stream_.metadata),
       gaps_(gaps),
       losses_(recording, stream),
-      blocks_(stream_.tick_frequency(), stream_.metadata),
-      with_samples_(blocks_),
-      since_step_back_(blocks_) {
+      blocks_(recording, stream),
+      with_samples_(stream_.tick_frequency(), stream_.metadata),
+      since_step_back_(with_samples_) {
   nominal_ticks_ = nominal_ticks(stream_.tick_frequency(), stream_.metadata);
   if (nominal_ticks_ > 0) steps_ = StepCounter(nominal_ticks_);
 }

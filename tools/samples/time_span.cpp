@@ -48,19 +48,11 @@ std::unordered_set<std::uint64_t> sections_to_read(const SdszReader& reader, std
 }  // namespace
 
 Expected<BlocksInTime> blocks_in_time(const Recording& recording, std::size_t index) {
-  const StreamInfo& stream = recording.streams()[index];
-  BlocksInTime blocks(stream.tick_frequency(), stream.metadata);
+  BlocksInTime blocks(recording, index);
   SectionFilter wanted;
-  if (recording.sdsz()) {
-    const auto& sections = recording.sdsz()->streams()[index].data;
-    auto to_read = sections_to_read(*recording.sdsz(), index, stream);
-    for (const auto& section : sections) {
-      if (to_read.count(section.offset) == 0) blocks.blocks += section.header.block_count;
-      blocks.first_tick = std::min(blocks.first_tick, section.header.first_tick);
-      blocks.last_tick = std::max(blocks.last_tick, section.header.last_tick);
-    }
-    wanted = [to_read = std::move(to_read)](const IndexEntry& entry) { return to_read.count(entry.offset) != 0; };
-  }
+  if (recording.sdsz())
+    wanted = [to_read = sections_to_read(*recording.sdsz(), index, recording.streams()[index])](
+                 const IndexEntry& entry) { return to_read.count(entry.offset) != 0; };
   auto cursor = recording.cursor(index, nullptr, wanted);
   if (!cursor) return fail(cursor);
   for (;;) {
@@ -76,7 +68,7 @@ namespace {
 Expected<std::optional<TimeSpan>> stream_span(const Recording& recording, std::size_t index) {
   auto blocks = blocks_in_time(recording, index);
   if (!blocks) return fail(blocks);
-  if (blocks->first_tick > blocks->last_tick) return std::nullopt;  // none
+  if (!blocks->any()) return std::nullopt;
   return blocks->span();
 }
 
@@ -86,6 +78,28 @@ BlocksInTime::BlocksInTime(const Frequency& ticks, const std::optional<Metadata>
   if (!metadata || metadata->sample_bytes == 0) return;
   rate_ = metadata->sample_frequency;
   sample_bytes_ = metadata->sample_bytes;
+}
+
+BlocksInTime::BlocksInTime(const Recording& recording, std::size_t stream, std::optional<Frequency> ticks)
+    : BlocksInTime(ticks.value_or(recording.streams()[stream].tick_frequency()), recording.streams()[stream].metadata) {
+  if (recording.sdsz()) take_told(recording.sdsz()->streams()[stream]);
+}
+
+// Whether sections can be read or not; blocks that are lost between them have numbers, too.
+void BlocksInTime::take_told(const SdszStream& stream) {
+  std::uint64_t first_block = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t end_block = 0;
+  const auto take = [&](const auto& part) {
+    first_block = std::min(first_block, part.first_block);
+    end_block = std::max(end_block, part.end_block());
+  };
+  for (const auto& section : stream.data) {
+    take(section.header);
+    first_tick = std::min(first_tick, section.header.first_tick);
+    last_tick = std::max(last_tick, section.header.last_tick);
+  }
+  for (const auto& piece : stream.log) take(piece);
+  told_ = end_block > first_block ? end_block - first_block : 0;
 }
 
 void BlocksInTime::add(std::uint64_t tick, std::size_t bytes) {
@@ -107,8 +121,9 @@ TimeSpan BlocksInTime::span() const {
 }
 
 double BlocksInTime::end_of_block(std::uint64_t tick) const {
-  const std::uint64_t length = blocks > 1 ? last_tick - first_tick : 1;
-  const std::uint64_t steps = blocks > 1 ? blocks - 1 : 1;
+  const std::uint64_t count = std::max(blocks, told_);
+  const std::uint64_t length = count > 1 ? last_tick - first_tick : 1;
+  const std::uint64_t steps = count > 1 ? count - 1 : 1;
   if (length % steps == 0) return seconds(tick + length / steps, ticks_);
   return seconds(tick, ticks_) + static_cast<double>(length) / static_cast<double>(steps) / ticks_.hz();
 }

@@ -13,16 +13,21 @@
 
 namespace sds {
 
-/// What has to be known of a stream's blocks to say when it begins and ends.
+/// What has to be known of a stream's blocks to say when it begins and ends (docs/time.md). Of a `.sdsz` also what its
+/// sections tell of blocks that cannot be read.
 class BlocksInTime {
  public:
-  std::uint64_t blocks = 0;
+  std::uint64_t blocks = 0;  ///< those that were added
   std::uint64_t first_tick = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t last_tick = 0;
 
   BlocksInTime() = default;
   BlocksInTime(const Frequency& ticks, const std::optional<Metadata>& metadata);
+  /// Of a stream of a recording: what its sections tell is known, blocks are still to be added. `ticks`: instead of the
+  /// stream's tick frequency.
+  BlocksInTime(const Recording& recording, std::size_t stream, std::optional<Frequency> ticks = {});
   void add(std::uint64_t tick, std::size_t bytes);
+  [[nodiscard]] bool any() const { return first_tick <= last_tick; }
   /// From the first block's time to where the last of all samples is over by the sample frequency; without one, to the
   /// end of the last block. In seconds; there must be a block.
   [[nodiscard]] TimeSpan span() const;
@@ -37,7 +42,9 @@ class BlocksInTime {
     std::uint64_t count = 0;
   };
   [[nodiscard]] double end_of(const Samples& block) const;
+  void take_told(const SdszStream& stream);
 
+  std::uint64_t told_ = 0;  // blocks of a `.sdsz`, from the first to the last that it tells of; 0: as many as are added
   Frequency ticks_;
   std::optional<Frequency> rate_;  // none: the samples of a block have its time
   std::size_t sample_bytes_ = 0;
