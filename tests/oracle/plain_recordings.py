@@ -240,9 +240,11 @@ class Stream:
 
     def blocks_within(self, begin, end):
         """Numbers of the blocks that have a part in [begin, end): without a rate, a block lasts the mean step."""
-        return [i for i, size in enumerate(self.sizes)
-                if self.block_time(i) < end
-                and self.block_time(i) + (size / self.rate if self.rate else self.mean_step()) > begin]
+        def lasts(i):
+            return self.sizes[i] / self.rate if self.rate else self.mean_step()
+
+        times = [self.block_time(i) for i in range(len(self.sizes))]
+        return [i for i, at in enumerate(times) if at < end and (at + lasts(i) > begin or at == begin)]
 
 
 class Label:
