@@ -393,7 +393,15 @@ Expected<OutputPort> parse_output_port(const std::string& text) {
 }
 
 bool ReplayJobResult::ok() const {
-  return identical && reset_is_clean && std::all_of(runs.begin(), runs.end(), [](const auto& run) { return run.ok(); });
+  const auto all = all_runs();
+  return identical && reset_is_clean && std::all_of(all.begin(), all.end(), [](const auto* run) { return run->ok(); });
+}
+
+std::vector<const RunReport*> ReplayJobResult::all_runs() const {
+  std::vector<const RunReport*> all;
+  for (const auto& run : runs) all.push_back(&run);
+  if (after_reset) all.push_back(&*after_reset);
+  return all;
 }
 
 Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& job) {
@@ -445,7 +453,10 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     started->algorithm->poison_outputs(poison_of(job.repeat));
     auto again = run_replay(recording, *started->algorithm, nullptr, options);
     if (!again) return fail(again);
-    compare_runs(*again, result.runs.back(), result.reset_is_clean, result.first_different);
+    result.after_reset = std::move(*again);
+    // A block that fails and puts nothing out is in no fingerprint.
+    result.reset_is_clean = result.after_reset->ok();
+    compare_runs(*result.after_reset, result.runs.back(), result.reset_is_clean, result.first_different);
   }
   return result;
 }

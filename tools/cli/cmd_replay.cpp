@@ -170,13 +170,18 @@ void print_job(const ReplayJobResult& result, const std::string& name, const Rec
     if (result.runs.size() > 1) fmt::print("run {} of {}\n", i + 1, result.runs.size());
     print_run(result.runs[i]);
   }
+  if (result.after_reset) {
+    fmt::print("after a reset\n");
+    print_run(*result.after_reset);
+  }
   for (const auto& file : result.files) fmt::print("outputs recorded in {}\n", file.string());
   if (result.runs.size() > 1)
     fmt::print("{}\n", result.identical
                            ? "fingerprints are equal: the replay is deterministic"
                            : "FINGERPRINTS DIFFER: the algorithm is not deterministic" + where(result.first_different));
   if (!result.reset_is_clean)
-    fmt::print("RESET IS NOT CLEAN: a second run after a reset differs{}\n", where(result.first_different));
+    fmt::print("RESET IS NOT CLEAN: the run after a reset {}{}\n", result.after_reset->ok() ? "differs" : "fails",
+               where(result.first_different));
 }
 
 nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, const Recording& recording) {
@@ -192,6 +197,7 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
   for (const auto& file : result.files) json["files"].push_back(file.string());
   for (const auto& run : result.runs) json["runs"].push_back(run_json(run));
   if (result.runs.size() > 1) json["identical"] = result.identical;
+  if (result.after_reset) json["run_after_reset"] = run_json(*result.after_reset);
   json["reset_is_clean"] = result.reset_is_clean;
   if (result.first_different) json["first_different_output"] = *result.first_different;
   return json;

@@ -140,7 +140,7 @@ struct TestResult {
   std::vector<Decision> decisions;             ///< of very many the first ones
   std::map<std::string, EventScore> events;    ///< by class
   std::vector<DifferencePicture> pictures;
-  // Measured:
+  // Measured, of several runs the largest of each:
   double wall_seconds = 0;
   double p50_us = 0;
   double p90_us = 0;

@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
+#include <chrono>
 
 #include "damage_text.hpp"
 #include "event_judge.hpp"
@@ -35,7 +35,7 @@ class Judge {
     judge_runs(job);
     result_.is_judged = job.runs.front().finished && job.runs.front().failure_count == 0;
     judge_damage(recording);
-    judge_limits(job.runs.front());
+    judge_limits();
     note_settings(job.idle);
     if (test_.label.is_there()) {
       const std::string label = label_of(recording, job);
@@ -75,29 +75,38 @@ class Judge {
   }
 
   void judge_runs(const ReplayJobResult& job) {
-    for (const auto& run : job.runs) {
-      // Of many the first ones, and the last one, which may have ended the run.
-      const auto lines = failure_lines(run.failures);
-      for (std::size_t i = 0; i < lines.size(); ++i)
-        if (i < kMaxTold || i + 1 == lines.size()) fails(lines[i]);
-      if (run.failure_count > run.failures.size() || lines.size() > kMaxTold + 1)
-        fails(fmt::format("{} blocks failed in all", run.failure_count));
-      if (run.passed_blocks > 0)
-        result_.notes.push_back(
-            fmt::format("the algorithm passed the end of {} of {} blocks, first that of block {}, by up to {} bytes",
-                        run.passed_blocks, run.blocks, run.first_passed, run.passed_bytes));
-      if (run.gaps_in_time > 0)
-        result_.notes.push_back(
-            fmt::format("windows began anew at {} gaps in time, or steps back, of the recording", run.gaps_in_time));
-      if (run.restarts > 0)
-        result_.notes.push_back(fmt::format("what follows began anew behind {} frames that failed", run.restarts));
-      if (run.gaps > 0) result_.notes.push_back(fmt::format("the recording has {} gaps", run.gaps));
-    }
+    for (std::size_t i = 0; i < job.runs.size(); ++i)
+      judge_run(job.runs[i], i > 0 ? fmt::format("in run {} of {}: ", i + 1, test_.job.repeat) : std::string());
+    if (job.after_reset) judge_run(*job.after_reset, "in the run after a reset: ");
     if (job.runs.front().finished && job.runs.front().durations.count() == 0)
       fails("the recording has no data for it: nothing was tested");
     const auto at = job.first_different ? fmt::format(", first at output {}", *job.first_different) : std::string();
     if (!job.identical) fails("repeated runs differ: the algorithm is not deterministic" + at);
-    if (!job.reset_is_clean) fails("a run after a reset differs: the algorithm keeps state" + at);
+    if (!job.reset_is_clean && job.after_reset->ok())
+      fails("a run after a reset differs: the algorithm keeps state" + at);
+  }
+
+  // `which` of several runs it is, in front of what is told of it; empty: the first one.
+  void judge_run(const RunReport& run, const std::string& which) {
+    // Of many the first ones, and the last one, which may have ended the run.
+    const auto lines = failure_lines(run.failures);
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      if (i < kMaxTold || i + 1 == lines.size()) fails(which + lines[i]);
+    if (run.failure_count > run.failures.size() || lines.size() > kMaxTold + 1)
+      fails(fmt::format("{}{} blocks failed in all", which, run.failure_count));
+    if (run.passed_blocks > 0)
+      note(fmt::format("the algorithm passed the end of {} of {} blocks, first that of block {}, by up to {} bytes",
+                       run.passed_blocks, run.blocks, run.first_passed, run.passed_bytes));
+    if (run.gaps_in_time > 0)
+      note(fmt::format("windows began anew at {} gaps in time, or steps back, of the recording", run.gaps_in_time));
+    if (run.restarts > 0) note(fmt::format("what follows began anew behind {} frames that failed", run.restarts));
+    if (run.gaps > 0) note(fmt::format("the recording has {} gaps", run.gaps));
+  }
+
+  // Once, whatever number of runs it goes for.
+  void note(std::string text) {
+    if (std::find(result_.notes.begin(), result_.notes.end(), text) == result_.notes.end())
+      result_.notes.push_back(std::move(text));
   }
 
   // What was replayed is not what was recorded: nothing that follows from it is known.
@@ -112,7 +121,7 @@ class Judge {
     if (damages.size() > kMaxTold) told.push_back(fmt::format("the recording is damaged in {} places", damages.size()));
   }
 
-  void judge_limits(const RunReport& run) {
+  void judge_limits() {
     const auto most = [&](const char* what, std::optional<double> limit, double value, const char* unit) {
       if (limit && value > *limit)
         fails(fmt::format("{} is {:.4g} {}, above the limit of {:.4g}", what, value, unit, *limit));
@@ -120,10 +129,10 @@ class Judge {
     most("p50", test_.limits.p50_us, result_.p50_us, "us");
     most("p99", test_.limits.p99_us, result_.p99_us, "us");
     most("the longest execution", test_.limits.max_us, result_.max_us, "us");
-    if (test_.limits.memory_mib && run.peak_memory == 0)
+    if (test_.limits.memory_mib && result_.memory_mib == 0)
       fails("its memory is not known, for nothing of it runs in a process of its own: 'memory-mib' has no effect");
     most("memory", test_.limits.memory_mib, result_.memory_mib, "MiB");
-    const double speed = run.wall_seconds > 0 ? run.recorded_seconds / run.wall_seconds : 0;
+    const double speed = result_.wall_seconds > 0 ? result_.recorded_seconds / result_.wall_seconds : 0;
     if (test_.limits.real_time && speed < *test_.limits.real_time)
       fails(
           fmt::format("it runs at {:.1f} times real time, below the limit of {:.1f}", speed, *test_.limits.real_time));
@@ -161,6 +170,25 @@ Expected<Recording> open_recording(const TestSpec& test, TestResult& result) {
     if (!*is_useful) options.metadata.reset();
   }
   return Recording::open(test.recording, options);
+}
+
+// Of the first run what is the same in all; what is measured is the largest of any of them, for limits hold for each.
+void take_measures(const ReplayJobResult& job, TestResult& result) {
+  const RunReport& first = job.runs.front();
+  result.input_fingerprint = first.input_fingerprint;
+  result.output_fingerprint = first.output_fingerprint;
+  result.executions = first.durations.count();
+  result.recorded_seconds = first.recorded_seconds;
+  const auto take = [](double& largest, double value) { largest = std::max(largest, value); };
+  const auto us = [](std::chrono::nanoseconds duration) { return static_cast<double>(duration.count()) / 1e3; };
+  for (const RunReport* run : job.all_runs()) {
+    take(result.wall_seconds, run->wall_seconds);
+    take(result.p50_us, us(run->durations.percentile(0.5)));
+    take(result.p90_us, us(run->durations.percentile(0.9)));
+    take(result.p99_us, us(run->durations.percentile(0.99)));
+    take(result.max_us, us(run->durations.max()));
+    take(result.memory_mib, static_cast<double>(run->peak_memory) / (1 << 20));
+  }
 }
 
 // What helps whoever looks into a test that failed.
@@ -203,20 +231,7 @@ TestResult run_test(const TestSpec& test, std::size_t index, const TestRun& opti
   job.output = outputs;
   auto ran = run_job(*recording, job);
   if (!ran) return end_with(ran.error());
-  const RunReport& run = ran->runs.front();
-  const auto us = [&](double fraction) {
-    return static_cast<double>(run.durations.percentile(fraction).count()) / 1e3;
-  };
-  result.input_fingerprint = run.input_fingerprint;
-  result.output_fingerprint = run.output_fingerprint;
-  result.executions = run.durations.count();
-  result.recorded_seconds = run.recorded_seconds;
-  result.wall_seconds = run.wall_seconds;
-  result.p50_us = us(0.5);
-  result.p90_us = us(0.9);
-  result.p99_us = us(0.99);
-  result.max_us = static_cast<double>(run.durations.max().count()) / 1e3;
-  result.memory_mib = static_cast<double>(run.peak_memory) / (1 << 20);
+  take_measures(*ran, result);
   Judge(test, result).judge(*ran, outputs, *recording, options.update);
   result.status = result.reasons.empty() ? TestResult::Status::passed : TestResult::Status::failed;
   if (result.status == TestResult::Status::failed) add_help(test, *ran, outputs, options.keep, result);

@@ -1,6 +1,7 @@
 // From "this algorithm, that recording" to runs and recorded outputs: what `sds replay` and `sds test` have in common.
 #pragma once
 
+#include <optional>
 #include <set>
 
 #include "sds/bridge/engine.hpp"
@@ -56,6 +57,7 @@ struct ReplayJob {
 
 struct ReplayJobResult {
   std::vector<RunReport> runs;
+  std::optional<RunReport> after_reset;      ///< with ReplayJob::check_reset, where no run failed before
   std::vector<std::string> inputs;           ///< ids of the streams that were fed
   std::vector<OutputPort> outputs;           ///< of the algorithm
   std::vector<std::filesystem::path> files;  ///< that hold the outputs
@@ -64,10 +66,12 @@ struct ReplayJobResult {
   std::set<JobPart> idle;
   std::vector<std::string> notes;                ///< what may be wrong with the outputs
   bool identical = true;                         ///< all runs have the same fingerprints
-  bool reset_is_clean = true;                    ///< false: the run after a reset differs
+  bool reset_is_clean = true;                    ///< false: the run after a reset fails or differs
   std::optional<std::uint64_t> first_different;  ///< output block in which two runs differ
 
   [[nodiscard]] bool ok() const;
+  /// All of `runs`, and the one after a reset.
+  [[nodiscard]] std::vector<const RunReport*> all_runs() const;
 };
 
 /// Runs stop at the first that fails. Errors are those of files and of algorithms that do not start or do not fit.
