@@ -1,10 +1,12 @@
 #include "harness.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "median.hpp"
 
 namespace sds::bench {
 
@@ -19,10 +21,8 @@ std::vector<double> median_seconds(const std::vector<Task>& tasks, int rounds) {
     }
   }
   std::vector<double> medians;
-  for (auto& list : times) {
-    std::sort(list.begin(), list.end());
-    medians.push_back(list[list.size() / 2]);
-  }
+  medians.reserve(times.size());
+  for (auto& list : times) medians.push_back(median(std::move(list)));
   return medians;
 }
 

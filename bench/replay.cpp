@@ -1,11 +1,11 @@
 // Replay: delivery of blocks, and what each way of running an algorithm adds to it.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "harness.hpp"
+#include "median.hpp"
 #include "pack.hpp"
 #include "sds/bridge/replay_job.hpp"
 #include "sds/player/player.hpp"
@@ -52,8 +52,7 @@ double overhead_ns(const Recording& recording, const ReplayJob& job, int rounds)
         static_cast<double>(run.durations.percentile(0.5).count()) * static_cast<double>(run.durations.count());
     values.push_back((run.wall_seconds * 1e9 - inside) / static_cast<double>(run.durations.count()));
   }
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  return median(std::move(values));
 }
 
 }  // namespace
@@ -105,9 +104,8 @@ std::vector<Table> run_replay_bench(const std::string& folder, int rounds) {
       const double inside = static_cast<double>(run.durations.percentile(0.5).count());
       values.push_back(run.wall_seconds * 1e9 / static_cast<double>(run.durations.count()) - inside);
     }
-    std::sort(values.begin(), values.end());
     adapters.add(
-        {fmt::format("worker, beyond the invoke of {}", engine), fmt::format("{:.0f}", values[values.size() / 2])});
+        {fmt::format("worker, beyond the invoke of {}", engine), fmt::format("{:.0f}", median(std::move(values)))});
   }
   for (const char* name : {"bench_24.0.sds", "bench_24.sds.yml", "bench_4096.0.sds", "bench_4096.sds.yml",
                            "bench_24.sdsz", "bench_18.0.sds", "bench_18.sds.yml"})

@@ -7,7 +7,7 @@ import sys
 from harness import Case, main, plain, run
 
 # Puts out what comes in, 1 ms a block, and nothing if `is_silent`. In the run number `run` of start `start` (from 1, each in its own
-# process) block 2 is what `what` says: it fails, ends the worker, or is slow, 1 s.
+# process) block 2 is what `what` says: it fails, ends the worker, or is slow, 1 s. Or each start is slower, 1 ms for each before it.
 WORKER = r"""
 import json, os, struct, sys
 what, start, run, counter, is_silent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5] == "1"
@@ -39,7 +39,7 @@ while len(head := stdin.read(5)) == 5:
             say("F", struct.pack("<i", 7) + b"no room left")
             continue
         data = b"" if is_silent else payload[20:]
-        say("X", struct.pack("<QII", 10**9 if now == "slow" else 10**6, 1, len(data)) + data)
+        say("X", struct.pack("<QII", 10**9 if now == "slow" else 10**6 * (this_start if what == "slower" else 1), 1, len(data)) + data)
 """
 
 
@@ -116,6 +116,14 @@ class RepeatedRuns(Case):
         out = run("test", self.slow_suite(), "--results", self.path("r.json"), "--html", self.path("r.html"), expect=1)[0]
         self.assertIn("largest p99 960040.0 us", out)
         self.assertIn("960.04 ms", self.read("r.html").decode())
+
+    def test_the_median_of_two_tests_is_in_the_middle(self):
+        self.write("S.1.sds", self.read("S.0.sds"))
+        suite = self.write("s.yml", "suite:\n  name: s\n  cases:\n    - name: c\n      recordings: S.*.sds\n      limits: {max-us: 5000}\n"
+                                    f"      worker: {json.dumps(self.worker('slower'))}\n")
+        out = run("test", suite, "--jobs", 1, "--html", self.path("r.html"))[0]
+        self.assertIn("median 1500.0 us", out)
+        self.assertIn("1.50 ms", self.read("r.html").decode())
 
     def slow_suite(self):
         self.judged(self.worker("slow", 2, 1), ["repeat: 2", "limits: {max-us: 6000}"], expect=1)

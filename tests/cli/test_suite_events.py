@@ -55,6 +55,17 @@ class SuiteEvents(Case):
         table = [line.split()[:5] for line in out.splitlines() if line.startswith(("yes ", "no ", "(all)"))]
         self.assertEqual(table, [["no", "1", "1", "0", "0.000"], ["yes", "2", "2", "1", "0.500"], ["(all)", "3", "3", "1", "0.333"]])
 
+    def test_where_no_event_is_right_no_onset_is_the_largest(self):
+        self.recording("a", [(7000, 1)], [("yes", 1000, 1400)])
+        test = self.results("a.sdsz", self.CASE, 1)[0]
+        self.assertEqual((test["events"]["yes"]["right"], test["events"]["yes"]["largest_onset_s"]), (0, None))
+        came = self.write("came.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: 'yes', begin: 7000, end: 7001}\n")
+        report = run("label", "compare", self.path("a.labels.yml"), came, "--events", "--tolerance", "100ms", "--json")[0]
+        self.assertIsNone(json.loads(report)["classes"]["yes"]["largest_onset_s"])
+        whole = self.judge("a.sdsz", self.CASE, 1, "--shard", "1/1", "--results", self.path("part.json"), "--json")[0]
+        merged = run("test", "merge", self.path("part.json"), "--json", expect=1)[0]
+        self.assertEqual(json.loads(merged)["tests"][0]["events"], json.loads(whole)["tests"][0]["events"])
+
     def test_limits(self):
         self.recording("a", [(1050, 1), (1060, 1), (7000, 2)], [("yes", 1000, 1400), ("yes", 4000, 5000), ("no", 7010, 7050)])
         # yes: 1 of 2 found, 1 of 2 right; no: 1 of 1.

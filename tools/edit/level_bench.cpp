@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "median.hpp"
 #include "sds/format/data_section.hpp"
 
 namespace sds {
@@ -38,11 +39,6 @@ Expected<std::vector<Sections>> load(const Recording& recording, std::uint64_t m
     streams.push_back(std::move(sections));
   }
   return streams;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace

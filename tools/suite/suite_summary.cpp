@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "median.hpp"
 #include "shell_text.hpp"
 #include "suite.hpp"
 
@@ -18,13 +19,6 @@ namespace {
 using nlohmann::json;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 // Area under the ROC curve: the share of pairs of a right and a wrong one in which the right one scores higher.
 double area_under_curve(std::vector<std::pair<long double, bool>> scored) {
@@ -164,14 +158,17 @@ json events_json(const std::map<std::string, EventScore>& events) {
                      {"events", e.found},
                      {"right", e.right},
                      {"onset_sum_s", e.onset_sum_s},
-                     {"largest_onset_s", e.largest_onset_s}};
+                     {"largest_onset_s", e.right > 0 ? json(e.largest_onset_s) : json(nullptr)}};
   return classes;
 }
 
 std::map<std::string, EventScore> events_of(const json& classes) {
   std::map<std::string, EventScore> events;
-  for (const auto& [name, e] : classes.items())
-    events[name] = {e.at("labels"), e.at("events"), e.at("right"), e.at("onset_sum_s"), e.at("largest_onset_s")};
+  for (const auto& [name, e] : classes.items()) {
+    const json& largest = e.at("largest_onset_s");
+    events[name] = {e.at("labels"), e.at("events"), e.at("right"), e.at("onset_sum_s"),
+                    largest.is_null() ? 0 : largest.get<double>()};
+  }
   return events;
 }
 
@@ -229,7 +226,7 @@ SuiteSummary summarize(const std::vector<TestResult>& results) {
     summary.p99_us = std::max(summary.p99_us, result.p99_us);
     if (result.executions > 0) medians.push_back(result.p50_us);
   }
-  summary.p50_us = median(std::move(medians));
+  if (!medians.empty()) summary.p50_us = median(std::move(medians));
   for (const auto& result : results)
     for (const auto& [name, score] : result.events) summary.events[name] += score;
   count_decisions(results, summary);
