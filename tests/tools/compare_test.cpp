@@ -148,6 +148,15 @@ TEST_F(CompareTest, IntegersOf64BitsAreComparedExactly) {
                               "sds:\n  name: T\n  content:\n    - {value: n, type: int64_t, scale: 0.5}\n");
   EXPECT_EQ(scaled.streams[0].channels[0].max_difference, 1.5);
   EXPECT_EQ(scaled.streams[0].channels[0].first->exact_a, "") << "raw values would be misread";
+  // Scales of any size, as far as all digits of the values are fewer than 39.
+  const auto large = [&](const char* scale) {
+    const auto yaml =
+        std::string("sds:\n  name: T\n  content:\n    - {value: n, type: int64_t, scale: ") + scale + "}\n";
+    return compare({{1, le64(kBig + 1)}}, {{1, le64(kBig)}}, {}, yaml).streams.at(0).channels.at(0).first->exact_a;
+  };
+  EXPECT_EQ(large("1152921504606846976"), "1329227995784915874056728564887191552");  // 2^120 + 2^60
+  EXPECT_EQ(large("-1e18"), "-1152921504606846977000000000000000000");
+  EXPECT_EQ(large("1e30"), "");
   // Against a double, which holds 2^60, but not what stands beside it.
   test::write_file(dir_ / "Test.0.sds", test::plain({{1, le64(std::bit_cast<std::uint64_t>(0x1p60))}}));
   test::write_file(dir_ / "Test.sds.yml", yaml_of("double"));

@@ -88,12 +88,14 @@ double ValueDifference::of(const std::byte* a, const std::byte* b, std::size_t i
 }
 
 std::string ValueDifference::digits_of(const Channel& channel, const std::byte* sample, std::size_t element) const {
-  constexpr double kMost = 0x1p60;
-  if (!wide_ || !has_whole_scale(channel) || std::abs(channel.scale) >= kMost ||
-      std::abs(channel.offset) >= kMost * kMost)
-    return {};
+  if (!wide_ || !has_whole_scale(channel)) return {};
   const auto stored = whole_value(channel, sample, element);
-  if (!stored || std::abs(static_cast<double>(*stored)) > 0x1p65) return {};
+  if (!stored) return {};
+  // What a WholeNumber holds for certain, each part and their sum; more digits than these tell nobody anything.
+  constexpr double kMost = 0x1p126;
+  if (!(std::abs(channel.scale) < kMost) ||
+      !(std::abs(static_cast<double>(*stored) * channel.scale) + std::abs(channel.offset) < kMost))
+    return {};
   return fmt::format("{}",
                      *stored * static_cast<WholeNumber>(channel.scale) + static_cast<WholeNumber>(channel.offset));
 }
