@@ -82,6 +82,41 @@ class SuiteJudgements(SuiteCase):
         self.assertEqual(self.results(self.suite("    - {name: a, recordings: In.0.sds, repeat: 2, algorithm: %s, out: 'Sum:4'}\n" % ECHO +
                                                  "    - {name: d, recordings: mn.sdsz, repeat: 2, pipeline: q.yml}\n", "in: In"))[1]["status"], "passed")
 
+    def test_tolerances_of_channels_are_for_the_cases_that_have_them(self):
+        # Of 0, 0 came 1, 1: within the tolerances of both channels, in `one` of the only one that it has.
+        self.write("In.sds.yml", "sds:\n  name: In\n  content:\n    - {value: x, type: int8_t}\n    - {value: y, type: int8_t}\n")
+        self.write("two.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n")
+        self.write("one.yml", "pipeline:\n  name: Out\n  input: In\n  stages:\n    - window: {length: 1}\n    - select: [x]\n")
+        case = "    - {name: %s, recordings: In.1.sds, pipeline: %s.yml, expected: '{case}.sdsz'%s}\n"
+        both = case % ("one", "one", "") + case % ("two", "two", "")
+        one_chosen = case % ("one", "two", ", compare-channels: x") + case % ("two", "two", "")
+
+        def record(cases):
+            self.write("In.1.sds", plain((1, bytes(2))))
+            run("test", self.suite(cases, "recordings: In.1.sds"), "--update", "--force")
+            self.write("In.1.sds", plain((1, b"\x01\x01")))
+
+        for cases in (both, one_chosen):
+            record(cases)
+            for tolerances in ("tolerance: {x: 1, y: 1}", "relative-tolerance: {x: 1, y: 1}"):
+                run("test", self.suite(cases, tolerances))
+                # Too narrow in one: the command that shows it again names only what it has.
+                narrow = self.results(self.suite(cases, tolerances.replace("x: 1", "x: 0.5")), expect=1)
+                self.assertEqual([t["status"] for t in narrow], ["failed", "failed"])
+                again = [note for note in narrow[0]["notes"] if "compare" in note]
+                self.assertIn("x=0.5", again[0])
+                self.assertNotIn("y=", again[0])
+                # What no case has, has no effect; what a case says itself, is an error in it.
+                tests = self.results(self.suite(cases, tolerances.replace("y", "y: 1, z")), expect=1)
+                key = tolerances.split(":")[0]
+                self.assertEqual([t["reasons"] for t in tests], [[f"'{key}:' of 'z' of the defaults has no effect in any test"]] * 2)
+            for path in ("one.sdsz", "two.sdsz"):
+                os.remove(self.path(path))
+        record(both)
+        said = self.results(self.suite(both.replace("'}", "', tolerance: {y: 1}}"), "relative-tolerance: {x: 1, y: 1}"), expect=1)
+        self.assertEqual([t["status"] for t in said], ["failed", "passed"])
+        self.assertIn("there is no channel 'y' for the tolerance given", said[0]["reasons"][0])
+
     def test_a_case_takes_any_default_back(self):
         defaults = (f"algorithm: {ECHO}, out: 'Sum:4', in: In, expected: e.sdsz, compare: Sum, tolerance: {{sum: 1}}, judge: Sum, label: x, "
                     "accept: {x: [class 1, class 3, class 6]}, classes: [b], decide: event, none: b, limits: {accuracy: 1, p50-us: 1e9}, yaml: In.sds.yml")

@@ -369,6 +369,7 @@ int run_suite(const TestArguments& o) {
   const auto may_be_idle = [&](std::size_t i) {
     const TestSpec& test = suite->tests[i];
     return !test.job.may_be_idle.empty() || test.metadata_may_be_idle || !test.label.accepts.empty() ||
+           !test.tolerances.absolute_may_be_idle.empty() || !test.tolerances.relative_may_be_idle.empty() ||
            (test.events && test.limits.any_of_events());
   };
   if (o.update && are_all && std::any_of(chosen.begin(), chosen.end(), may_be_idle)) {

@@ -71,6 +71,7 @@ struct ChannelPair {
   ValueDifference difference;
   Tolerance tolerance;
   double sum = 0;                               // of differences
+  double sum_beyond = 0;                        // of those beyond the tolerance
   std::optional<std::uint64_t> last_different;  // number of the sample
 };
 
@@ -192,9 +193,12 @@ class ValueComparer {
   }
 
   void finish() {
-    for (std::size_t c = 0; c < pairs_.size(); ++c)
-      if (result_.channels[c].values > 0)
-        result_.channels[c].mean_difference = pairs_[c].sum / static_cast<double>(result_.channels[c].values);
+    const auto mean = [](double sum, std::uint64_t count) { return count > 0 ? sum / static_cast<double>(count) : 0; };
+    for (std::size_t c = 0; c < pairs_.size(); ++c) {
+      ChannelComparison& channel = result_.channels[c];
+      channel.mean_difference = mean(pairs_[c].sum, channel.values);
+      channel.mean_beyond = mean(pairs_[c].sum_beyond, channel.different);
+    }
   }
 
  private:
@@ -217,6 +221,8 @@ class ValueComparer {
                                         difference <= pair.tolerance.relative * std::max(std::abs(va), std::abs(vb))))
         continue;
       ++result.different;
+      result.max_beyond = std::max(result.max_beyond, difference);
+      pair.sum_beyond += difference;
       note_stretch(pair, result, where, difference);
       if (result.first) continue;
       FirstDifference& first = result.first.emplace(where);
@@ -463,9 +469,23 @@ Expected<void> refuse_unreadable(const Recording& a, const Recording& b, const S
   return {};
 }
 
+// A channel that a tolerance names must be there, `is_there`, unless the tolerance is for others, too.
+template <typename IsThere>
+Expected<std::set<std::string>> idle_tolerances(const std::map<std::string, double>& by_channel,
+                                                const std::set<std::string>& may_be_idle, const IsThere& is_there) {
+  std::set<std::string> idle;
+  for (const auto& [name, value] : by_channel) {
+    if (is_there(name)) continue;
+    if (!may_be_idle.contains(name))
+      return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
+    idle.insert(name);
+  }
+  return idle;
+}
+
 // What the options name must be there; streams without any of the chosen channels are left out of `pairs`.
 Expected<void> choose_channels(const Recording& a, const Recording& b, const CompareOptions& options,
-                               StreamPairs& pairs) {
+                               StreamPairs& pairs, RecordingComparison& result) {
   if (pairs.empty()) return {};
   std::vector<std::pair<Metadata, Metadata>> layouts;
   for (const auto& [in_a, in_b] : pairs) layouts.push_back(layouts_of(a.streams()[in_a], b.streams()[in_b]));
@@ -486,13 +506,18 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
   if (bytes_only && (options.absolute_all > 0 || options.relative_all > 0 || options.absolute.contains("bytes") ||
                      options.relative.contains("bytes")))
     return fail(ErrorCode::usage, "a tolerance needs metadata: without, bytes are compared");
+  const auto is_compared = [&](const std::string& name) {
+    const auto is_it = [&](const auto& pair) { return pair.first == name || pair.second == name; };
+    return options.channels.empty() ? has(&Layout::first, name) || has(&Layout::second, name)
+                                    : std::any_of(options.channels.begin(), options.channels.end(), is_it);
+  };
+  auto idle_absolute = idle_tolerances(options.absolute, options.absolute_may_be_idle, is_compared);
+  if (!idle_absolute) return fail(idle_absolute);
+  auto idle_relative = idle_tolerances(options.relative, options.relative_may_be_idle, is_compared);
+  if (!idle_relative) return fail(idle_relative);
+  result.idle_absolute = std::move(*idle_absolute);
+  result.idle_relative = std::move(*idle_relative);
   for (const auto* tolerances : {&options.absolute, &options.relative}) {
-    for (const auto& [name, value] : *tolerances) {
-      const auto is_it = [&wanted = name](const auto& pair) { return pair.first == wanted || pair.second == wanted; };
-      if (options.channels.empty() ? !has(&Layout::first, name) && !has(&Layout::second, name)
-                                   : std::none_of(options.channels.begin(), options.channels.end(), is_it))
-        return fail(ErrorCode::usage, fmt::format("there is no channel '{}' for the tolerance given", name));
-    }
     for (const auto& [name_a, name_b] : options.channels)
       if (name_a != name_b && tolerances->contains(name_a) && tolerances->contains(name_b))
         return fail(ErrorCode::usage,
@@ -540,7 +565,7 @@ Expected<RecordingComparison> compare_recordings(const Recording& a, const Recor
         result.only_b.push_back(b.streams()[i].id);
   }
   if (auto readable = refuse_unreadable(a, b, pairs); !readable) return fail(readable);
-  if (auto chosen = choose_channels(a, b, options, pairs); !chosen) return fail(chosen);
+  if (auto chosen = choose_channels(a, b, options, pairs, result); !chosen) return fail(chosen);
   for (const auto& [in_a, in_b] : pairs) {
     auto compared = compare_streams(a, in_a, b, in_b, options, on_progress);
     if (!compared) return fail(compared);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,10 +21,13 @@ struct Tolerance {
 };
 
 struct CompareOptions {
-  std::map<std::string, double> absolute;                    ///< by channel name: absolute tolerance in physical units
-  double absolute_all = 0;                                   ///< for channels that `absolute` does not name
-  std::map<std::string, double> relative;                    ///< by channel name: relative tolerance
-  double relative_all = 0;                                   ///< for channels that `relative` does not name
+  std::map<std::string, double> absolute;  ///< by channel name: absolute tolerance in physical units
+  double absolute_all = 0;                 ///< for channels that `absolute` does not name
+  std::map<std::string, double> relative;  ///< by channel name: relative tolerance
+  double relative_all = 0;                 ///< for channels that `relative` does not name
+  /// Of `absolute` and `relative`, names that are for other recordings, too: no error where no channel has them.
+  std::set<std::string> absolute_may_be_idle;
+  std::set<std::string> relative_may_be_idle;
   bool argmax = false;                                       ///< also count samples with the same largest value
   std::vector<std::pair<std::string, std::string>> streams;  ///< pairs of ids to compare; empty: all, by id
   /// Pairs of channels to compare, in the streams that have one of them; empty: all, by name.
@@ -66,8 +70,10 @@ struct ChannelComparison {
   std::string name;
   std::uint64_t values = 0;
   std::uint64_t different = 0;  ///< beyond the tolerance
-  double max_difference = 0;    ///< |a - b|; infinite where one is not finite
+  double max_difference = 0;    ///< |a - b| of all values; infinite where one is not finite
   double mean_difference = 0;
+  double max_beyond = 0;  ///< the same of those that are different
+  double mean_beyond = 0;
   std::optional<FirstDifference> first;
   std::uint64_t stretch_count = 0;
   std::vector<DifferentStretch> stretches;  ///< the first ones
@@ -117,6 +123,9 @@ struct RecordingComparison {
   std::vector<StreamComparison> streams;
   std::vector<std::string> only_a;  ///< streams without a partner
   std::vector<std::string> only_b;
+  /// Of CompareOptions::absolute_may_be_idle and relative_may_be_idle, what no channel has that is compared.
+  std::set<std::string> idle_absolute;
+  std::set<std::string> idle_relative;
 
   [[nodiscard]] bool equal() const;
 };

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "damage_text.hpp"
@@ -13,6 +16,23 @@
 namespace sds {
 
 namespace {
+
+// The two kinds of tolerances by channel.
+struct ToleranceKind {
+  const char* key;  // in suites
+  std::map<std::string, double> CompareOptions::*by_channel;
+  std::set<std::string> CompareOptions::*may_be_idle;  // those of the defaults
+  std::set<std::string> RecordingComparison::*idle;
+
+  [[nodiscard]] std::string setting(const std::string& channel) const {
+    return fmt::format("'{}:' of '{}' of the defaults", key, channel);
+  }
+};
+constexpr ToleranceKind kToleranceKinds[] = {
+    {"tolerance", &CompareOptions::absolute, &CompareOptions::absolute_may_be_idle,
+     &RecordingComparison::idle_absolute},
+    {"relative-tolerance", &CompareOptions::relative, &CompareOptions::relative_may_be_idle,
+     &RecordingComparison::idle_relative}};
 
 std::vector<std::string> differences(const RecordingComparison& comparison) {
   std::vector<std::string> texts;
@@ -43,8 +63,8 @@ std::vector<std::string> differences(const RecordingComparison& comparison) {
       texts.push_back(
           fmt::format("{}.{}: {} of {} values differ by up to {:.6g} (mean {:.3g}), first at tick {}: {} "
                       "expected, {} came",
-                      s.a, c.name, c.different, c.values, c.max_difference, c.mean_difference, c.first->tick,
-                      c.first->text_a(), c.first->text_b()));
+                      s.a, c.name, c.different, c.values, c.max_beyond, c.mean_beyond, c.first->tick, c.first->text_a(),
+                      c.first->text_b()));
       for (const auto& stretch : c.told()) texts.push_back(fmt::format("{}.{}: {}", s.a, c.name, stretch.text()));
       if (!c.told().empty() && c.stretch_count > c.told().size())
         texts.push_back(fmt::format("{}.{}: {} such stretches in all", s.a, c.name, c.stretch_count));
@@ -108,6 +128,9 @@ class Expectation {
     result_.notes.push_back((exists ? "replaced " : "recorded ") + test_.expected.string());
   }
 
+  /// Whether what is expected, or what is to be, was compared with what came.
+  [[nodiscard]] bool is_compared() const { return is_compared_; }
+
   [[nodiscard]] bool is_there() const {
     std::error_code error;
     return std::filesystem::exists(test_.expected, error);
@@ -124,6 +147,7 @@ class Expectation {
     if (!b) return {b.error().to_string()};
     auto comparison = compare_recordings(*a, *b, test_.tolerances, {});
     if (!comparison) return {comparison.error().to_string()};
+    note_tolerances(*comparison);
     if (const auto open = why_not_closed(*a))
       result_.notes.push_back(fmt::format("{} is {}", test_.expected.string(), *open));
     std::vector<std::string> reasons;
@@ -138,6 +162,15 @@ class Expectation {
     for (auto& text : differences(*comparison)) reasons.push_back(std::move(text));
     result_.pictures = difference_pictures(*a, *b, *comparison);
     return reasons;
+  }
+
+  // Which of the defaults' tolerances are for a channel that is compared here.
+  void note_tolerances(const RecordingComparison& comparison) {
+    if (comparison.streams.empty()) return;
+    is_compared_ = true;
+    for (const auto& kind : kToleranceKinds)
+      for (const auto& channel : test_.tolerances.*kind.may_be_idle)
+        ((comparison.*kind.idle).contains(channel) ? result_.idle : result_.useful).insert(kind.setting(channel));
   }
 
   // All that is replaced, also what is not compared else, or within a tolerance.
@@ -157,11 +190,12 @@ class Expectation {
   }
 
   // What is recorded must be equal to itself, by what the test names.
-  [[nodiscard]] std::optional<std::string> why_not_comparable() const {
+  std::optional<std::string> why_not_comparable() {
     const auto came = Recording::open(outputs_);
     if (!came) return came.error().message;
     const auto comparison = compare_recordings(*came, *came, test_.tolerances, {});
     if (!comparison) return comparison.error().message;
+    note_tolerances(*comparison);
     if (!comparison->equal()) return differences(*comparison).front();
     return std::nullopt;
   }
@@ -169,7 +203,25 @@ class Expectation {
   const TestSpec& test_;
   const std::filesystem::path& outputs_;
   TestResult& result_;
+  bool is_compared_ = false;
 };
+
+bool has_default_tolerances(const TestSpec& test) {
+  return std::any_of(std::begin(kToleranceKinds), std::end(kToleranceKinds),
+                     [&](const auto& kind) { return !(test.tolerances.*kind.may_be_idle).empty(); });
+}
+
+void judge_or_update(Expectation& expectation, const TestSpec& test, bool update, TestResult& result) {
+  const std::size_t reasons = result.reasons.size();
+  if (update && reasons == 0) return expectation.update();
+  if (expectation.is_there()) {
+    expectation.judge();
+    if (result.reasons.size() == reasons) return;
+  } else if (!update) {
+    result.reasons.push_back(fmt::format("there is no {} yet: 'sds test --update' records it", test.expected.string()));
+  }
+  if (update) result.reasons.push_back(fmt::format("{} stays as it is: the test itself fails", test.expected.string()));
+}
 
 }  // namespace
 
@@ -191,15 +243,15 @@ Expected<void> write_copy(const std::filesystem::path& from, const std::filesyst
 
 void judge_expected(const TestSpec& test, const std::filesystem::path& outputs, bool update, TestResult& result) {
   Expectation expectation(test, outputs, result);
-  const std::size_t reasons = result.reasons.size();
-  if (update && reasons == 0) return expectation.update();
-  if (expectation.is_there()) {
-    expectation.judge();
-    if (result.reasons.size() == reasons) return;
-  } else if (!update) {
-    result.reasons.push_back(fmt::format("there is no {} yet: 'sds test --update' records it", test.expected.string()));
-  }
-  if (update) result.reasons.push_back(fmt::format("{} stays as it is: the test itself fails", test.expected.string()));
+  judge_or_update(expectation, test, update, result);
+  // Which tolerances of the defaults have an effect shows where outputs are compared.
+  if (!expectation.is_compared() && has_default_tolerances(test)) result.is_judged = false;
+}
+
+void drop_idle_tolerances(CompareOptions& tolerances, const TestResult& result) {
+  for (const auto& kind : kToleranceKinds)
+    for (const auto& channel : tolerances.*kind.may_be_idle)
+      if (result.idle.contains(kind.setting(channel))) (tolerances.*kind.by_channel).erase(channel);
 }
 
 }  // namespace sds

@@ -193,9 +193,9 @@ class SuiteReader {
     spec.arm_output = std::move(*port);
   }
 
-  static void read_tolerances(YamlMap& map, CompareOptions& options) {
+  void read_tolerances(YamlMap& map, CompareOptions& options) const {
     const auto read = [&](const std::string& key, std::map<std::string, double>& by_channel, double& of_all,
-                          double most) {
+                          std::set<std::string>& may_be_idle, double most) {
       const YAML::Node node = map.find(key);
       const auto value = [&](const YAML::Node& number, const std::string& name) {
         const double given = not_negative(number, name);
@@ -203,14 +203,18 @@ class SuiteReader {
         return given;
       };
       if (node.IsDefined() && node.IsMap()) {
-        for (const auto& item : node)
-          by_channel[yaml_string(item.first, key)] = value(item.second, item.first.Scalar());
+        for (const auto& item : node) {
+          const std::string name = yaml_string(item.first, key);
+          by_channel[name] = value(item.second, name);
+          if (defaults_->has_given(fmt::format("{}.{}", key, name))) may_be_idle.insert(name);
+        }
       } else if (node.IsDefined()) {
         of_all = value(node, key);
       }
     };
-    read("tolerance", options.absolute, options.absolute_all, std::numeric_limits<double>::max());
-    read("relative-tolerance", options.relative, options.relative_all, 1);
+    read("tolerance", options.absolute, options.absolute_all, options.absolute_may_be_idle,
+         std::numeric_limits<double>::max());
+    read("relative-tolerance", options.relative, options.relative_all, options.relative_may_be_idle, 1);
   }
 
   static double not_negative(const YAML::Node& node, const std::string& key) {

@@ -200,7 +200,9 @@ void add_help(const TestSpec& test, const ReplayJobResult& job, const std::files
     result.notes.push_back(written ? "what came out is kept in " + kept.string()
                                    : "what came out is not kept: " + written.error().to_string());
   }
-  for (auto& note : how_to_run_again(test, job.idle, result.idle.contains(kIdleMetadata)))
+  TestSpec shown = test;
+  drop_idle_tolerances(shown.tolerances, result);
+  for (auto& note : how_to_run_again(shown, job.idle, result.idle.contains(kIdleMetadata)))
     result.notes.push_back(std::move(note));
 }
 
