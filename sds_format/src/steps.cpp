@@ -92,19 +92,29 @@ std::uint64_t StepCounter::median_from(std::uint64_t least) const {
   return 0;
 }
 
+// The median of the ratios of ticks to samples, by samples. Where blocks in front of gaps have half of those, it is a
+// gap's: the median by steps is taken if it is nearer to the nominal rate.
 double StepCounter::median_ratio() const {
-  double samples = 0;
-  for (const auto& [step, seen] : steps_)
-    samples += static_cast<double>(step.samples) * static_cast<double>(seen.count);
-  double below = 0;
-  double ratio = 0;
-  for (const auto& [step, seen] : steps_) {
-    if (step.samples == 0) break;
-    ratio = static_cast<double>(step.ticks) / static_cast<double>(step.samples);
-    below += static_cast<double>(step.samples) * static_cast<double>(seen.count);
-    if (2 * below >= samples) break;
-  }
-  return ratio;
+  const auto median_by = [this](const auto& weight_of) {
+    double all = 0;
+    for (const auto& [step, seen] : steps_) all += weight_of(step) * static_cast<double>(seen.count);
+    double below = 0;
+    double ratio = 0;
+    for (const auto& [step, seen] : steps_) {
+      if (step.samples == 0) break;
+      ratio = static_cast<double>(step.ticks) / static_cast<double>(step.samples);
+      below += weight_of(step) * static_cast<double>(seen.count);
+      if (2 * below >= all) break;
+    }
+    return ratio;
+  };
+  const double by_samples = median_by([](const Key& step) { return static_cast<double>(step.samples); });
+  const double by_steps = median_by([](const Key& step) { return step.samples > 0 ? 1.0 : 0.0; });
+  // Up to so much less is what rounding makes of a median of one tick or more.
+  static constexpr double most_rounding = 1.5;
+  if (nominal_ticks_ <= 0 || by_steps <= 0 || by_samples <= most_rounding * by_steps) return by_samples;
+  const auto off = [this](double ratio) { return std::max(ratio / nominal_ticks_, nominal_ticks_ / ratio); };
+  return off(by_steps) < off(by_samples) ? by_steps : by_samples;
 }
 
 bool StepCounter::share_ticks() const {

@@ -156,8 +156,8 @@ class Stream:
         return ranges
 
     def sample_ticks(self):
-        """How long a sample lasts: the median of the steps' ratios, each with the weight of its samples; without a rate each
-        block counts as one. Where the median step is below 100 ticks: the ticks by the samples of what is no gap."""
+        """How long a sample lasts: the median of the steps' ratios, each with the weight of its samples, or without where
+        that is nearer to the rate; without a rate each block counts as one. Where the median step is below 100 ticks: the ticks by the samples of what is no gap."""
         return self.gap_rule()[0]
 
     def gap_steps(self):
@@ -190,6 +190,10 @@ class Stream:
         ratios = sorted((Fraction(step, size), size) for step, size in zip(steps, sizes))
         below = np.cumsum([size for _, size in ratios])
         ratio = ratios[int(np.argmax(2 * below >= below[-1]))][0]
+        alone = ratios[(len(ratios) - 1) // 2][0]
+        off = lambda ticks: max(ticks / nominal, nominal / ticks)
+        if nominal and alone > 0 and ratio > Fraction(3, 2) * alone and off(alone) < off(ratio):
+            ratio = alone  # blocks in front of gaps have half of the samples
         coarse = usual < 100
         if usual == 0 and nominal and 2 * sum(nominal * size < 1 for size in sizes) >= len(sizes):
             usual = shared = median([step for step in steps if step > 0])  # blocks that share ticks

@@ -110,6 +110,42 @@ TEST(StepsTest, BlocksThatShareTicksAndComeInBurstsAreNoGaps) {
   expect_one_gap({1 / 44.1, always(30), 0.99, 0, 10});
 }
 
+TEST(StepsTest, GapsBehindBlocksWithHalfOfTheSamplesAreGaps) {
+  struct Block {
+    std::uint64_t samples;
+    std::uint64_t gap;  // ticks that are missing behind it
+  };
+  constexpr std::uint64_t kHour = 3'600'000;
+  const std::vector<std::vector<Block>> streams = {{{12, 0}, {12, 0}, {12, 0}, {12, 0}, {12, 0}, {80, kHour}},
+                                                   {{12, 0}, {12, 0}, {40, kHour}},
+                                                   {{4, 0}, {26, kHour}},
+                                                   {{14, 0}, {26, kHour}},
+                                                   {{5, 0}, {26, kHour}, {5, 0}, {26, kHour}}};
+  for (const std::uint64_t ticks : {1u, 10u, 1000u})
+    for (const auto& blocks : streams) {
+      SCOPED_TRACE(testing::Message() << ticks << " ticks a sample, " << blocks.size() << " blocks");
+      StepCounter steps(static_cast<double>(ticks));
+      std::uint64_t block = 0;
+      std::uint64_t gaps = 0;
+      for (const auto& [samples, gap] : blocks) {
+        steps.add(ticks * samples + gap * ticks, ++block, samples);
+        gaps += gap > 0 ? 1 : 0;
+      }
+      EXPECT_EQ(steps.gaps().count, gaps);
+      for (const auto& step : steps.steps()) EXPECT_EQ(step.missing, step.gap ? static_cast<double>(kHour) : 0);
+    }
+}
+
+TEST(StepsTest, ShortBlocksThatAreSentBehindLongOnesMakeNoGaps) {
+  // Half of the steps say nothing: what follows a long block of 300 samples comes with it.
+  StepCounter steps(10);
+  for (std::uint64_t block = 1; block < 400; ++block) {
+    const bool is_long = block % 4 == 1;
+    steps.add(is_long ? 3020 : 1, block, is_long ? 300 : 1);
+  }
+  EXPECT_EQ(steps.gaps().count, 0u);
+}
+
 TEST(StepsTest, ARateThatIsFarOffIsNotBelieved) {
   for (const double off : {0.3, 0.5, 2.0, 10.0}) {
     SCOPED_TRACE(off);
