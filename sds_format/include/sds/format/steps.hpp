@@ -57,8 +57,8 @@ class StepSamples {
 /// Counts the steps from block to block of one stream, and tells which are gaps. A step is as long as the samples of
 /// the earlier block last, and what it is longer is its excess. A gap is an excess of more than half of the usual step,
 /// and more than two ticks, for that much is rounding of the device's clock. The usual step is the median. How long a
-/// sample lasts is the median of the steps' own ratios, each with the weight of its samples: the sensor's true rate,
-/// which gaps do not move. Where the usual step is below 100 ticks a single one tells little: it is the ticks of all
+/// sample lasts is the median of the steps' own ratios, by samples (or by steps, where that is nearer to the nominal
+/// rate): gaps do not move it. Where the usual step is below 100 ticks a single one tells little: it is those of all
 /// steps that are no gaps by their samples, found in rounds that begin with the sample frequency. Where at least half
 /// of the steps are 0, and half of the blocks shorter than a tick by the sample frequency, blocks share ticks: the
 /// usual step is the median of the others, and a gap's excess is more than that and another half (or two ticks). Of
