@@ -193,6 +193,65 @@ class Files(Case):
         _, err = run("pack", self.imu, "-o", self.path("new.sdsz"), "-f")
         self.assertIn("they are kept as new.labels.yml.bak", err)
 
+    def test_labels_made_through_a_link_are_where_the_recording_is(self):
+        os.mkdir(self.path("b"))
+        real, link = self.path("b", "real.sdsz"), self.path("link.sdsz")
+        os.symlink("b/real.sdsz", link)
+        run("label", "add", self.walk, "-c", "walk", "--from", 0.1, "--to", 0.2)
+        run("pack", self.walk, "-o", link, "-f")
+        self.assertEqual(self.read("b", "real.labels.yml"), self.read("walk.labels.yml"))
+        self.assertFalse(os.path.lexists(self.path("link.labels.yml")))
+        os.remove(self.path("b", "real.labels.yml"))
+        run("label", "add", link, "-c", "new", "--from", 0.3, "--to", 0.4)
+        self.assertIn("new", run("label", "list", real)[0])
+
+    def test_a_label_file_that_is_a_link_stays_one_and_its_labels_are_not_lost(self):
+        os.mkdir(self.path("b"))
+        run("label", "add", self.walk, "-c", "walk", "--from", 0.1, "--to", 0.2)
+        for real, link in (("b/real", "link"), ("blob", "same")):
+            run("pack", self.imu, "-o", self.path(real + ".sdsz"))
+            os.symlink(self.path(real + ".sdsz"), self.path(link + ".sdsz"))
+            os.symlink(self.path(real + ".labels.yml"), self.path(link + ".labels.yml"))
+            shutil.copy(self.path("walk.labels.yml"), self.path(real + ".labels.yml"))
+            _, err = run("pack", self.walk, "-o", self.path(link + ".sdsz"), "-f")
+            self.assertNotIn("kept as", err)  # the same to the byte
+            for name in (real, link):
+                self.assertIn("walk", run("label", "list", self.path(name + ".sdsz"))[0])
+            self.write(real + ".labels.yml", self.read("walk.labels.yml").replace(b"walk", b"older"))
+            _, err = run("pack", self.walk, "-o", self.path(link + ".sdsz"), "-f")
+            self.assertIn(f"they are kept as {os.path.basename(real)}.labels.yml.bak", err)
+            self.assertIn(b"older", self.read(real + ".labels.yml.bak"))
+            for name in (real, link):
+                self.assertEqual(self.read(name + ".labels.yml"), self.read("walk.labels.yml"))
+            self.assertTrue(os.path.islink(self.path(link + ".labels.yml")))
+
+    def test_labels_of_the_input_stay_and_those_of_what_is_replaced_do_not(self):
+        os.mkdir(self.path("x"))
+        run("pack", self.imu, "-o", self.path("x", "X.sdsz"))
+        self.write("x/X.labels.yml", "old")
+        os.symlink("x/X.sdsz", self.path("Imu.0.sdsz"))
+        run("label", "add", self.imu, "-c", "mine", "--from", 0.1, "--to", 0.2)
+        own = self.read("Imu.0.labels.yml")
+        _, err = run("pack", self.imu, "-o", self.path("Imu.0.sdsz"), "-f")
+        self.assertIn("they are kept as X.labels.yml.bak", err)
+        self.assertEqual((self.read("x", "X.labels.yml.bak"), self.read("Imu.0.labels.yml")), (b"old", own))
+        self.assertIn("no label", run("label", "list", self.path("x", "X.sdsz"))[0])
+
+    def test_who_replaces_a_recording_through_a_link_waits_for_all_who_change_its_labels(self):
+        os.mkdir(self.path("b"))
+        run("pack", self.imu, "-o", self.path("b", "real.sdsz"))
+        os.symlink("b/real.sdsz", self.path("link.sdsz"))
+        for folder in (self.path(), self.path("b")):
+            held = os.open(folder, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            waits = subprocess.Popen([SDS, "pack", self.walk, "-o", self.path("link.sdsz"), "-f"], stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                waits.wait(timeout=1)
+            os.close(held)
+            waits.communicate(timeout=60)
+            self.assertEqual(waits.returncode, 0)
+
     def test_who_waits_for_a_folder_ends_by_ctrl_c(self):
         os.mkdir(self.path("out"))
         held = os.open(self.path("out"), os.O_RDONLY)

@@ -63,6 +63,22 @@ class Corruption : public ::testing::Test {
   std::vector<IndexEntry> entries_;
 };
 
+// As a faulty writer or memory makes it: the sums are right, and the number of blocks is not.
+TEST_F(Corruption, AHeaderThatClaimsOtherBlocksHidesNoneOfThem) {
+  const auto lost = data_section(2);
+  const auto end = index_section().offset;
+  for (const std::uint32_t count : {1U, lost.header.block_count + 1, lost.header.block_count + 90, 1U << 26}) {
+    SCOPED_TRACE(count);
+    std::string broken = original_.substr(0, end);
+    auto header = lost.header;
+    header.block_count = count;
+    const auto encoded = header.encode();
+    broken.replace(lost.offset, encoded.size(), as_text(encoded));
+    test::write_file(path_, broken);
+    expect_loss_of_section(lost);
+  }
+}
+
 TEST_F(Corruption, ADamagedPayloadCostsOnlyItsSection) {
   const auto& lost = data_section(2);
   damage(lost.offset + SectionHeader::bytes + 100);
