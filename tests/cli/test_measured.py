@@ -35,6 +35,25 @@ class Measured(Case):
         rows = self.said("query", recording, condition, *options)["ranges"]
         return [(row["from"], row["to"]) for row in rows]
 
+    def test_a_value_is_stuck_as_long_as_its_samples_hold_over_steps_back_too(self):
+        # 300 samples of 7, in whose middle the clock steps back by 15 s, or by 0.5 s into the run itself; at 10 ms each.
+        self.write("prof.yml", "quality:\n  max-stuck: 2.9\n")
+        for rate, back in ((100, 15000), (100, 500), (None, 15000)):
+            ticks = [100 * k - back * (k >= 215) for k in range(300)]
+            values = [[7] * 10 if 200 <= k < 230 else [(10 * k + i) * 37 % 1000 + 8 for i in range(10)] for k in range(300)]
+            self.write("S.sds.yml", "sds:\n  name: S\n" + (f"  sample-frequency: {rate}\n" if rate else "") + "  content:\n    - {value: v, type: int16_t}\n")
+            plain_file = self.write("S.0.sds", plain(*[(t, struct.pack("<10h", *v)) for t, v in zip(ticks, values)]))
+            run("pack", plain_file, "-o", self.path("S.sdsz"), "-f")
+            # Without a rate all ten samples of a block have its time, and the mean step is from the earliest to the latest.
+            step = 0.01 if rate else (max(ticks) - min(ticks)) / 299 / 1000
+            seconds = 300 * 0.01 if rate else 14 * 0.1 + step + 15 * 0.1
+            for file in (plain_file, self.path("S.sdsz")):
+                report = self.said("check", file, "--profile", self.path("prof.yml"))
+                channel = report["recordings"][0]["quality"]["streams"][0]["channels"][0]
+                self.assertEqual((channel["longest_run"], channel["longest_run_at_s"]), (300, 20))
+                self.assertAlmostEqual(channel["longest_run_s"], seconds, places=9)
+                self.assertIn("stuck", json.dumps(report["recordings"][0]["quality"]["broken"]))
+
     def test_a_fast_sensor_is_asked_the_same_packed_or_not(self):
         # 2 % fast: a block of 100 samples lasts 98 ms, and its last samples are behind the begin of the next.
         # Samples 3200 to 4199 are 1. Block 32 begins at 1 + 3200 / 1020 s = 4.137 s; block 41 at 5.020 s, and its last

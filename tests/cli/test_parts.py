@@ -134,6 +134,38 @@ class Parts(Case):
 
     # Labels
 
+    def test_samples_spread_up_to_the_next_block_have_their_times_in_every_part(self):
+        # Jitter, and a pause of 80 s; eight blocks of 1,000 samples in a section of 16 KiB.
+        rng = np.random.default_rng(3)
+        ticks = [10000 * k + int(rng.integers(-800, 801)) * (k > 0) + 80000 * (k > 8) for k in range(36)]
+        self.write("P.sds.yml", "sds:\n  name: P\n  sample-frequency: 100\n  content:\n    - {value: x, type: uint16_t}\n")
+        whole = self.write("P.0.sds", plain(*[(t, (np.arange(1000) + 1000 * k).astype("<u2").tobytes()) for k, t in enumerate(ticks)]))
+        packed = self.path("P.sdsz")
+        run("pack", whole, "-o", packed, "--section-kib", 16)
+
+        def rows(blocks):
+            ends = [ticks[b] for b in blocks[1:]]
+            ends.append(ticks[blocks[-1]] + ends[-1] - ticks[blocks[-2]])
+            return [((ticks[b] + k * (end - ticks[b]) / 1000) / 1000, (1000 * b + k) % 65536) for b, end in zip(blocks, ends) for k in range(1000)]
+
+        damaged = bytearray(self.read("P.sdsz"))
+        counts = [s[4] for s in sections(damaged) if s[2] == 3]
+        damaged[[s for s in sections(damaged) if s[2] == 3][2][0] + 100] ^= 1
+        left = [*range(sum(counts[:2])), *range(sum(counts[:3]), 36)]
+        self.write("D.sdsz", bytes(damaged))
+        parts = [(ticks[1] / 1000, (ticks[k] - 1) / 1000) for k in (7, 8, 9, 12)] + [(100, 130), (70, 75), (165, 250), (345, 355)]
+        for file, blocks in ((whole, range(36)), (packed, range(36)), (self.path("D.sdsz"), left)):
+            truth = rows(list(blocks))
+            for begin, end in parts:
+                done = subprocess.run([SDS, "export", "csv", file, "--times", "interpolate", "--from", str(begin), "--to", str(end)],
+                                      capture_output=True, text=True)
+                self.assertIn(done.returncode, (0, 3) if file.endswith("D.sdsz") else (0,), done.stderr)
+                out = done.stdout
+                said = [tuple(map(float, line.split(","))) for line in out.splitlines()[1:]]
+                wanted = [row for row in truth if begin <= row[0] < end]
+                self.assertEqual(len(said), len(wanted), (file, begin, end))
+                self.assertTrue(np.allclose(said, wanted, rtol=0, atol=1e-6), (file, begin, end))
+
     def test_labels_beside_any_of_the_files_are_those_of_the_recording(self):
         a, b, c = self.stream("A"), self.stream("B"), self.stream("C", label="sit")
         files = (a, b, c)

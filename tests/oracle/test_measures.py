@@ -100,9 +100,12 @@ class Measures(Oracle):
                 x = stream.physical()[0]
                 channel = said["channels"][0]
                 self.assertAlmostEqual(channel["range_used"], np.abs(stream.x.astype(int)).max() / 32768, delta=1e-12)
-                # Runs of equal values, from the first one's time up to the next other one, or to the end.
+                # Runs of equal values: each holds until the next sample; the last one, and one behind which the clock
+                # steps back, for one interval.
+                interval = 1 / stream.rate if stream.rate else stream.mean_step()
                 edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(x))), samples]
-                ends = [times[b] if b < samples else stream.end() for b in edges[1:]]
+                hold = [b - a if b >= a else interval for a, b in zip(times, times[1:])] + [interval]
+                ends = [times[a] + sum(hold[a:b]) for a, b in zip(edges, edges[1:])]
                 # The longest in time of those that have two values, or the first value.
                 runs = [(end - times[a], a, b - a) for a, b, end in zip(edges, edges[1:], ends) if b - a > 1]
                 held, first, longest = max(runs, key=lambda run: (run[0], -run[1]), default=(ends[0] - times[0], 0, 1))

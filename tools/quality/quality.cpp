@@ -95,7 +95,10 @@ class FlatTop {
 template <class Number>
 class ValueAssessor {
  public:
-  ValueAssessor(const Metadata& metadata, const ChannelRef& ref) : channel_(metadata.channels[ref.channel]), ref_(ref) {
+  ValueAssessor(const Metadata& metadata, const ChannelRef& ref)
+      : channel_(metadata.channels[ref.channel]),
+        ref_(ref),
+        interval_(metadata.sample_frequency ? 1 / metadata.sample_frequency->hz() : 0) {
     result_.name = ref.name(metadata);
     result_.unit = channel_.unit;
     result_.whole = is_whole(channel_);
@@ -114,9 +117,10 @@ class ValueAssessor {
     }
   }
 
-  /// `end`: of the stream, in seconds: the last value holds until then.
-  ValueQuality finish(double end) {
-    if (run_ > 0) end_run(end);
+  /// `interval`: how long, in seconds, the last value holds, and one behind which the clock steps back.
+  ValueQuality finish(double interval) {
+    if (run_ > 0) end_run(last_time_ + interval);
+    if (interval_ == 0) result_.longest_run_s += static_cast<double>(longest_run_backs_) * interval;
     result_.min = min_;
     result_.max = max_;
     if (result_.count > 0) {
@@ -148,6 +152,12 @@ class ValueAssessor {
   }
 
   void add(const Number& value, double time) {
+    if (run_ > 0 && time < last_time_) {
+      run_before_s_ += last_time_ + interval_ - piece_begin_;
+      piece_begin_ = time;
+      ++run_backs_;
+    }
+    last_time_ = time;
     const double nearest = rounded(value);
     if (std::isnan(nearest)) {
       ++result_.nan;
@@ -175,7 +185,9 @@ class ValueAssessor {
       if (run_ > 0) end_run(time);
       run_ = 1;
       run_value_ = value;
-      run_begin_ = time;
+      run_begin_ = piece_begin_ = time;
+      run_before_s_ = 0;
+      run_backs_ = 0;
     }
     // About the window's own first value: whatever the stream began with costs no precision.
     window_.add(value);
@@ -188,9 +200,11 @@ class ValueAssessor {
   void end_run(double time) {
     // A single value is not stuck, however long it lasts.
     if (result_.longest_run > 0 && run_ < 2) return;
-    if (result_.longest_run >= 2 && time - run_begin_ <= result_.longest_run_s + time_tolerance(time)) return;
+    const double lasts = run_before_s_ + (time - piece_begin_);
+    if (result_.longest_run >= 2 && lasts <= result_.longest_run_s + time_tolerance(time)) return;
     result_.longest_run = run_;
-    result_.longest_run_s = time - run_begin_;
+    result_.longest_run_s = lasts;
+    longest_run_backs_ = run_backs_;
     result_.longest_run_at = run_begin_;
   }
 
@@ -208,6 +222,12 @@ class ValueAssessor {
   std::uint64_t run_ = 0;
   Number run_value_ = 0.0;
   double run_begin_ = 0;
+  double piece_begin_ = 0;       // of the run, behind its last step back
+  double run_before_s_ = 0;      // what it lasted before that
+  std::uint64_t run_backs_ = 0;  // steps of the clock back within it
+  std::uint64_t longest_run_backs_ = 0;
+  double last_time_ = 0;
+  double interval_;         // of samples; 0: not known before the end
   Moments<Number> window_;  // of up to 256 values
   double noise_ = std::numeric_limits<double>::infinity();
   EvenSample<float> kept_{ValueQuality::max_kept};
@@ -352,9 +372,11 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
       std::visit([&](auto& of_value) { of_value.add(**run, metadata.sample_bytes); }, assessor);
   }
   const BlocksInTime& blocks = sampled_time.blocks();
-  const double end = blocks.any() ? blocks.span().end : 0;
+  double interval = quality.nominal_hz ? 1 / *quality.nominal_hz : 0;
+  if (!quality.nominal_hz && blocks.any())
+    interval = blocks.end_of_block(blocks.last_tick) - seconds(blocks.last_tick, stream.tick_frequency());
   for (auto& assessor : assessors)
-    quality.values.push_back(std::visit([&](auto& of_value) { return of_value.finish(end); }, assessor));
+    quality.values.push_back(std::visit([&](auto& of_value) { return of_value.finish(interval); }, assessor));
   timing.finish(quality);
   quality.blocks = blocks.blocks;
   quality.duration_s = duration_of(blocks);

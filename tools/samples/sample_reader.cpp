@@ -103,7 +103,9 @@ Expected<SampleReader> SampleReader::open(const Recording& recording, std::size_
   reader.origin_ = first_tick_of(recording, index);
   if (recording.sdsz()) reader.losses_ = recording.sdsz()->streams()[index].gaps;
   SectionFilter wanted = options.sections;
-  if (!wanted && recording.sdsz()) wanted = time_filter(recording, index, options.within);
+  // Up to which block samples are spread only who reads it knows: the next section may be damaged.
+  if (!wanted && reader.options_.times != SampleTimes::interpolate)
+    wanted = time_filter(recording, index, options.within);
   auto cursor = recording.cursor(index, executor, std::move(wanted));
   if (!cursor) return fail(cursor);
   reader.cursor_ = std::move(*cursor);
