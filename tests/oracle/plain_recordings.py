@@ -245,7 +245,7 @@ class Stream:
     def blocks_within(self, begin, end):
         """Numbers of the blocks that have a part in [begin, end): without a rate, a block lasts the mean step."""
         def lasts(i):
-            return self.sizes[i] / self.rate if self.rate else self.mean_step()
+            return self.sizes[i] / self.rate if self.rate else self.mean_step() * (self.sizes[i] > 0)
 
         times = [self.block_time(i) for i in range(len(self.sizes))]
         return [i for i, at in enumerate(times) if at < end and (at + lasts(i) > begin or at == begin)]

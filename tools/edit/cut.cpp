@@ -108,9 +108,13 @@ class StreamCutter {
       if (overlaps(within_, seconds(std::min(loss.after_tick, block.tick), ticks), begin))
         if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     last_tick_ = block.tick;
-    const double end = has_rate() ? seconds(block.tick, ticks, block.data.size() / stream_.metadata->sample_bytes,
-                                            *stream_.metadata->sample_frequency)
-                                  : all_.end_of_block(block.tick);
+    const std::uint64_t sample_bytes =
+        stream_.metadata ? std::max<std::uint64_t>(1, stream_.metadata->sample_bytes) : 1;
+    const std::uint64_t samples = block.data.size() / sample_bytes;
+    double end = begin;
+    if (samples > 0)
+      end = has_rate() ? seconds(block.tick, ticks, samples, *stream_.metadata->sample_frequency)
+                       : all_.end_of_block(block.tick);
     if (!overlaps(within_, begin, end)) return {};
     ++report_.blocks;
     return writer_.append_at(id_, block.tick, block.data);
