@@ -274,32 +274,35 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
 
 // Sections of blocks that another one has.
 void SdszReader::leave_out_doubles(std::size_t index) {
-  SdszStream& stream = streams_[index];
+  const SdszStream& stream = streams_[index];
+  std::vector<IndexEntry>& data = streams_[index].data;
   const auto leave_out = [&](const IndexEntry& entry, const char* why) {
     const SectionHeader& header = entry.header;
     const std::uint64_t last = header.end_block() - std::min<std::uint64_t>(header.block_count, 1);
     damage_log_->add({entry.offset, header.section_bytes(),
                       fmt::format("blocks {} to {} {}", header.first_block, last, why), index, 0, 0});
   };
-  std::vector<IndexEntry> kept;
+  std::size_t kept = 0;                 // of `data`, at its begin
   std::optional<std::uint64_t> proven;  // the offset of one that has what its header says
-  for (const IndexEntry& entry : stream.data) {
+  for (const IndexEntry& entry : data) {
     const SectionHeader& header = entry.header;
     // A header that is wrong and has a sum that is right must not hide what stands behind it.
-    while (!kept.empty() && kept.back().offset != proven && kept.back().header.first_block < header.first_block &&
-           header.first_block < kept.back().header.end_block()) {
-      proven = kept.back().offset;
-      if (has_its_blocks(stream, kept.back())) break;
-      leave_out(kept.back(), "are not what is in their section");
-      kept.pop_back();
+    for (; kept > 0; --kept) {
+      const IndexEntry& before = data[kept - 1];
+      if (before.offset == proven || before.header.first_block >= header.first_block ||
+          header.first_block >= before.header.end_block())
+        break;
+      proven = before.offset;
+      if (has_its_blocks(stream, before)) break;
+      leave_out(before, "are not what is in their section");
     }
-    const std::uint64_t end = kept.empty() ? 0 : kept.back().header.end_block();
+    const std::uint64_t end = kept > 0 ? data[kept - 1].header.end_block() : 0;
     if (header.first_block >= end && header.end_block() >= header.first_block)
-      kept.push_back(entry);
+      data[kept++] = entry;
     else
       leave_out(entry, "stand twice");
   }
-  stream.data = std::move(kept);
+  data.resize(kept);
 }
 
 // Where its payload is damaged its header is not, and without a description nobody knows.
