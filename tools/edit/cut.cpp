@@ -10,6 +10,7 @@
 #include "sds/format/if_damaged.hpp"
 #include "sds/format/names.hpp"
 #include "sds/format/source_fingerprint.hpp"
+#include "sds/format/steps.hpp"
 #include "session_ids.hpp"
 #include "stream_copy.hpp"
 #include "time_span.hpp"
@@ -50,7 +51,8 @@ class StreamCutter {
         within_(within),
         writer_(writer),
         report_(report),
-        losses_(recording, index) {}
+        losses_(recording, index),
+        samples_(stream_.metadata) {}
 
   Expected<void> run(const OnProgress& on_progress) {
     auto id = writer_.add_stream(stream_.description);
@@ -108,11 +110,8 @@ class StreamCutter {
       if (overlaps(within_, seconds(std::min(loss.after_tick, block.tick), ticks), begin))
         if (auto done = writer_.add_gap(id_, loss.reason); !done) return done;
     last_tick_ = block.tick;
-    const std::uint64_t sample_bytes =
-        stream_.metadata ? std::max<std::uint64_t>(1, stream_.metadata->sample_bytes) : 1;
-    const std::uint64_t samples = block.data.size() / sample_bytes;
     double end = begin;
-    if (samples > 0)
+    if (const std::uint64_t samples = samples_.of(block); samples > 0)
       end = has_rate() ? seconds(block.tick, ticks, samples, *stream_.metadata->sample_frequency)
                        : all_.end_of_block(block.tick);
     if (!overlaps(within_, begin, end)) return {};
@@ -127,6 +126,7 @@ class StreamCutter {
   SdszWriter& writer_;
   EditReport& report_;
   StreamLosses losses_;
+  StepSamples samples_;
   SdszWriter::StreamId id_ = 0;
   std::uint64_t last_tick_ = 0;
   BlocksInTime all_;  // of a stream without a sample frequency
