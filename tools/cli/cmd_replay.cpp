@@ -151,13 +151,16 @@ Expected<ReplayJob> make_job(const ReplayArguments& o, const std::string& algori
 }
 
 // Labels that stand beside an output are those of what was there before.
-OutputNaming naming_beside_labels(bool force, std::vector<std::string>& notes) {
-  OutputNaming naming;
-  naming.may_be_made = [force](const std::filesystem::path& file) { return LabelsBeside(file, force).refuse(); };
-  naming.keep = [force, &notes](PartialFile& file) {
+Expected<ReplayJobResult> run_beside_labels(const Recording& recording, ReplayJob job) {
+  const bool force = job.if_exists == IfExists::overwrite;
+  std::vector<std::string> notes;
+  job.naming.may_be_made = [force](const std::filesystem::path& file) { return LabelsBeside(file, force).refuse(); };
+  job.naming.keep = [force, &notes](PartialFile& file) {
     return LabelsBeside(file.final_path(), force).keep(file, std::nullopt, notes);
   };
-  return naming;
+  auto result = run_job(recording, job);
+  if (result) result->notes.insert(result->notes.end(), notes.begin(), notes.end());
+  return result;
 }
 
 std::string where(const std::optional<std::uint64_t>& output) {
@@ -211,13 +214,10 @@ int replay_one(const ReplayArguments& o, const std::string& algorithm, const Rec
   const auto pool = make_worker_pool(o.threads);
   job->executor = pool.get();
   job->output = o.output;
-  std::vector<std::string> label_notes;
-  job->naming = naming_beside_labels(o.force, label_notes);
   Progress progress("replaying", total_bytes(recording) * (job->repeat + (job->check_reset ? 1 : 0)));
   job->on_progress = progress.callback();
-  auto result = run_job(recording, *job);
+  auto result = run_beside_labels(recording, *job);
   if (!result) return fail_with(result.error());
-  result->notes.insert(result->notes.end(), label_notes.begin(), label_notes.end());
   for (const auto& note : result->notes) warn(note);
   const std::string name = job->algorithm.path.empty() ? job->algorithm.name() : job->algorithm.path.string();
   if (o.json) {
@@ -259,14 +259,11 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
     if (!o.output.empty()) {
       if (auto made = make_directories(o.output); !made) return fail_with(made.error());
     }
-    std::vector<std::string> label_notes;
-    job->naming = naming_beside_labels(o.force, label_notes);
     auto progress = std::make_unique<Progress>(fmt::format("replaying {}", side), total_bytes(recording) * job->repeat);
     job->on_progress = progress->callback();
-    auto result = run_job(recording, *job);
+    auto result = run_beside_labels(recording, *job);
     if (!result) return fail_with(result.error());
     progress.reset();
-    result->notes.insert(result->notes.end(), label_notes.begin(), label_notes.end());
     for (const auto& note : result->notes) warn(fmt::format("{}: {}", side, note));
     for (const auto part : result->idle) may_be_idle.erase(part);  // it must have an effect on one of the two
     ok = ok && result->ok();
