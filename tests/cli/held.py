@@ -1,5 +1,30 @@
-"""When a condition holds, worked out from the blocks of a recording by docs/time.md, with exact fractions."""
+"""Recordings whose samples say their own number, and when a condition holds, worked out from their blocks by docs/time.md,
+with exact fractions."""
+import struct
 from fractions import Fraction
+
+from harness import plain
+
+
+def counting(blocks, rate):
+    """Blocks (tick in ms, number of samples) whose samples count from 0: the plain file of a stream S, and its metadata."""
+    parts, at = [], 0
+    for tick, count in blocks:
+        parts.append((tick, struct.pack(f"<{count}I", *range(at, at + count))))
+        at += count
+    return plain(*parts), ("sds:\n  name: S\n" + (f"  sample-frequency: {rate}\n" if rate else "") +
+                           "  content:\n    - {value: i, type: uint32_t}\n")
+
+
+def joined(ranges):
+    """[begin, end] in order, those that touch as one."""
+    found = []
+    for begin, end in sorted(ranges):
+        if found and begin <= found[-1][1]:
+            found[-1][1] = max(found[-1][1], end)
+        else:
+            found.append([begin, end])
+    return found
 
 
 def true_ranges(blocks, rate, begin, end, holds):
@@ -14,10 +39,4 @@ def true_ranges(blocks, rate, begin, end, holds):
         at, until = max(times[i], begin), min(times[i + 1] if later else times[i] + interval, end)
         if at < until:
             ranges.append((at, until))
-    joined = []
-    for at, until in sorted(ranges):
-        if joined and at <= joined[-1][1]:
-            joined[-1][1] = max(joined[-1][1], until)
-        else:
-            joined.append([at, until])
-    return joined, sum(begin <= t < end for i, t in enumerate(times) if holds(i))
+    return joined(ranges), sum(begin <= t < end for i, t in enumerate(times) if holds(i))

@@ -2,12 +2,11 @@
 others, or a section is damaged, queries and ends are those of the plain file."""
 import json
 import random
-import struct
 import subprocess
 from fractions import Fraction
 
-from harness import SDS, Case, main, plain, run
-from held import true_ranges
+from harness import SDS, Case, main, run
+from held import counting, true_ranges
 
 FOREVER = (Fraction(0), Fraction(10 ** 9))
 
@@ -16,13 +15,9 @@ class SectionTimes(Case):
     def recording(self, blocks, rate):
         """Blocks (tick in ms, number of samples) whose samples count from 0: the plain file, and packed in one section and in
         sections of a few thousand samples."""
-        self.write("S.sds.yml", "sds:\n  name: S\n" + (f"  sample-frequency: {rate}\n" if rate else "") +
-                   "  content:\n    - {value: i, type: uint32_t}\n")
-        parts, at = [], 0
-        for tick, count in blocks:
-            parts.append((tick, struct.pack(f"<{count}I", *range(at, at + count))))
-            at += count
-        file = self.write("S.0.sds", plain(*parts))
+        data, metadata = counting(blocks, rate)
+        self.write("S.sds.yml", metadata)
+        file = self.write("S.0.sds", data)
         run("pack", file, "-o", self.path("S.sdsz"), "-f", "--section-kib", "16")
         run("pack", file, "-o", self.path("one.sdsz"), "-f", "--section-kib", "16384")
         return file, self.path("S.sdsz"), self.path("one.sdsz")

@@ -2,25 +2,19 @@
 the blocks, worked out here from the ticks."""
 import json
 import random
-import struct
 from fractions import Fraction
 
-from harness import Case, main, plain, run
-from held import true_ranges
-
-CHANNEL = "  content:\n    - {value: i, type: uint32_t}\n"
+from harness import Case, main, run
+from held import counting, true_ranges
 
 
 class StepsBack(Case):
     def recording(self, blocks, rate):
         """Blocks (tick in ms, number of samples) whose samples count from 0: the plain file and the packed one, its
         sections of a few thousand samples."""
-        self.write("S.sds.yml", "sds:\n  name: S\n" + (f"  sample-frequency: {rate}\n" if rate else "") + CHANNEL)
-        parts, at = [], 0
-        for tick, count in blocks:
-            parts.append((tick, struct.pack(f"<{count}I", *range(at, at + count))))
-            at += count
-        file = self.write("S.0.sds", plain(*parts))
+        data, metadata = counting(blocks, rate)
+        self.write("S.sds.yml", metadata)
+        file = self.write("S.0.sds", data)
         run("pack", file, "-o", self.path("S.sdsz"), "-f", "--section-kib", "16")
         return file, self.path("S.sdsz")
 

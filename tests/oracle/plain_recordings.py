@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from held import joined
+
 TICKS = [1000, 32768, 48000, 1_000_000]
 RATES = ["1/64", "1/2", "0.1", "26", "99.99", "100", "416", "1600", "16000", "44100", "48000"]
 
@@ -234,13 +236,7 @@ class Stream:
             until = times[i + 1] if i + 1 < len(times) and times[i + 1] >= times[i] else times[i] + interval
             if holds and until > times[i]:
                 ranges.append([times[i], until])
-        joined = []
-        for begin, end in sorted(ranges):
-            if joined and begin <= joined[-1][1]:
-                joined[-1][1] = max(joined[-1][1], end)
-            else:
-                joined.append([begin, end])
-        return joined
+        return joined(ranges)
 
     def blocks_within(self, begin, end):
         """Numbers of the blocks that have a part in [begin, end): without a rate, a block lasts the mean step."""
