@@ -42,8 +42,8 @@ def run(*args, expect=0, **kwargs):
     return done.stdout, done.stderr
 
 
-# Sanitizers need memory of their own.
-skip_under_sanitizers = unittest.skipIf(THREAD_SANITIZER or ADDRESS_SANITIZER, "sanitizers need memory of their own")
+# Of what is about amounts.
+skip_under_sanitizers = unittest.skipIf(THREAD_SANITIZER or ADDRESS_SANITIZER, "a sanitizer needs memory and time of its own for so much")
 
 
 def peak_mb(*args):

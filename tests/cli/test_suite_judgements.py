@@ -4,7 +4,7 @@ import os
 import struct
 import subprocess
 
-from harness import BUILD, SDS, main, plain, run, sample_of
+from harness import BUILD, SDS, main, plain, run, sample_of, skip_under_sanitizers
 from suite_case import COPIES, ECHO, YAML, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
@@ -205,6 +205,7 @@ class SuiteJudgements(SuiteCase):
         test = self.results(self.events([bytes([1, 0, 1])], "{value: v, type: uint16_t}"), expect=1)[0]
         self.assertEqual(test["reasons"], ["the output Ev of tick 0 has 3 bytes, which are no whole samples of 2"])
 
+    @skip_under_sanitizers
     def test_all_of_very_many_decisions_are_judged(self):
         right, wrong = b"\x01" * 1000, b"\x02" * 1000
         test = self.results(self.events([right] * 100 + [wrong] * 200), expect=1)[0]
