@@ -47,10 +47,11 @@ void keep_standard_streams() {
 struct Commands {
   std::vector<std::string> names;
   void (*add)(sds::cli::Command&, sds::cli::Run&);
+  bool tells_of_all = false;
 };
 
-// In the order of the help. Where the first word names a command, the others are not described, and none is for the
-// version: describing all of them takes longer than most of them run.
+// In the order of the help. Where the first word names a command, the others are described only if it tells of them,
+// and none is for the version: describing all of them takes longer than most of them run.
 void add_commands(sds::cli::Command& app, sds::cli::Run& run, const std::vector<std::string>& words) {
   if (words == std::vector<std::string>{"--version"}) return;
   const std::vector<Commands> all{
@@ -62,10 +63,12 @@ void add_commands(sds::cli::Command& app, sds::cli::Run& run, const std::vector<
       {{"label"}, sds::cli::add_label},          {{"plot"}, sds::cli::add_plot},
       {{"query", "stats"}, sds::cli::add_query}, {{"cut", "merge", "resample"}, sds::cli::add_edit},
       {{"export"}, sds::cli::add_export},        {{"import"}, sds::cli::add_import},
-      {{"bench"}, sds::cli::add_bench}};
+      {{"bench"}, sds::cli::add_bench},          {{"completion"}, sds::cli::add_completion, true},
+      {{"man"}, sds::cli::add_man, true}};
   const auto is_named = [&](const Commands& commands) {
     return !words.empty() &&
-           std::find(commands.names.begin(), commands.names.end(), words.front()) != commands.names.end();
+           std::find(commands.names.begin(), commands.names.end(), words.front()) != commands.names.end() &&
+           !commands.tells_of_all;
   };
   const bool any_is_named = std::any_of(all.begin(), all.end(), is_named);
   for (const auto& commands : all)

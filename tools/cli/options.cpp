@@ -1,33 +1,51 @@
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <stdexcept>
 
 namespace sds::cli {
 
-ValueRule::ValueRule(std::function<std::string(std::string&)> apply)
-    : validator_(std::make_shared<CLI::Validator>(std::move(apply), "")) {}
-ValueRule::ValueRule(const CLI::Validator& validator) : validator_(std::make_shared<CLI::Validator>(validator)) {}
+namespace {
+
+// What is said of a text that is none of the words.
+std::string none_of(const std::vector<std::string>& words, const std::string& text) {
+  return "'" + text + "' is none of " + CLI::detail::join(words, ", ");
+}
+
+}  // namespace
+
+ValueRule::ValueRule(std::function<std::string(std::string&)> apply, std::vector<std::string> words)
+    : validator_(std::make_shared<CLI::Validator>(std::move(apply), "")), words_(std::move(words)) {}
+ValueRule::ValueRule(const CLI::Validator& validator, std::vector<std::string> words)
+    : validator_(std::make_shared<CLI::Validator>(validator)), words_(std::move(words)) {}
 
 ValueRule in_range(int lowest, int highest) { return ValueRule(CLI::Range(lowest, highest)); }
-ValueRule one_of(std::vector<std::string> words) { return ValueRule(CLI::IsMember(std::move(words))); }
 ValueRule positive_number() { return ValueRule(CLI::PositiveNumber); }
 ValueRule not_negative() { return ValueRule(CLI::NonNegativeNumber); }
 ValueRule takes_size() { return ValueRule(CLI::AsSizeValue(true)); }
 
+ValueRule one_of(std::vector<std::string> words) {
+  return ValueRule(
+      [words](const std::string& text) {
+        return std::find(words.begin(), words.end(), text) != words.end() ? "" : none_of(words, text);
+      },
+      words);
+}
+
 ValueRule takes_text_of(std::map<std::string, std::string> words) {
-  return ValueRule([words = std::move(words)](std::string& text) {
-    const auto found = words.find(text);
-    if (found != words.end()) {
-      text = found->second;
-      return std::string();
-    }
-    std::string there;
-    for (const auto& [word, value] : words) there += (there.empty() ? "" : ", ") + word;
-    return "'" + text + "' is none of " + there;
-  });
+  std::vector<std::string> names;
+  for (const auto& [word, value] : words) names.push_back(word);
+  return ValueRule(
+      [words = std::move(words), names](std::string& text) {
+        const auto found = words.find(text);
+        if (found == words.end()) return none_of(names, text);
+        text = found->second;
+        return std::string();
+      },
+      names);
 }
 
 Option* Option::required() {
@@ -42,7 +60,7 @@ Option* Option::type_name(const std::string& name) {
 
 Option* Option::check(const ValueRule& rule) {
   option_->check(rule.validator());
-  return this;
+  return takes(rule.words());
 }
 
 Option* Option::check(const std::function<std::string(const std::string&)>& wrong) {
@@ -52,6 +70,13 @@ Option* Option::check(const std::function<std::string(const std::string&)>& wron
 
 Option* Option::transform(const ValueRule& rule) {
   option_->transform(rule.validator());
+  return takes(rule.words());
+}
+
+Option* Option::takes(const std::vector<std::string>& words) {
+  if (words.empty()) return this;
+  words_ = words;
+  option_->type_name(CLI::detail::join(words, "|"));
   return this;
 }
 

@@ -23,13 +23,16 @@ class ValueRule {
  public:
   /// `apply` says what is wrong with a value, "" if nothing is. Where it is to be read (Option::transform()), it leaves
   /// there what the option gets.
-  explicit ValueRule(std::function<std::string(std::string&)> apply);
-  explicit ValueRule(const CLI::Validator& validator);
+  explicit ValueRule(std::function<std::string(std::string&)> apply, std::vector<std::string> words = {});
+  explicit ValueRule(const CLI::Validator& validator, std::vector<std::string> words = {});
 
   [[nodiscard]] const CLI::Validator& validator() const { return *validator_; }
+  /// Those that a value may be; none where any other may.
+  [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
 
  private:
   std::shared_ptr<const CLI::Validator> validator_;
+  std::vector<std::string> words_;
 };
 
 /// A whole number, both ends included.
@@ -58,6 +61,7 @@ ValueRule takes_word(const std::map<std::string, Value>& words) {
 }
 
 class Command;
+struct CommandDescription;
 
 /// An option, or a value without a name, of a command. Each change returns the option itself.
 class Option {
@@ -90,7 +94,11 @@ class Option {
 
  private:
   friend class Command;
+  // They stand for the value in the help, until type_name() says otherwise.
+  Option* takes(const std::vector<std::string>& words);
+
   CLI::Option* option_;
+  std::vector<std::string> words_;
 };
 
 /// An option that was given: "--port", and its last value, where it takes one.
@@ -133,6 +141,8 @@ class Command {
   [[nodiscard]] std::vector<GivenOption> given() const;
   /// Whether the command line named it.
   [[nodiscard]] bool parsed() const;
+  /// What the help tells, of its own commands, too.
+  [[nodiscard]] CommandDescription description() const;
 
  private:
   Option* add_number(const std::string& names, const std::function<void(std::int64_t)>& set,

@@ -26,6 +26,8 @@ class Help : public CLI::Formatter {
     // "UINT:INT in [0 - 2]" is "N (0 to 2)", "TIME:INT in [1 - 9]" is "TIME (1 to 9)".
     static const std::regex range(R"(([A-Z/]+):(?:U?INT|FLOAT) in \[(\S+) - (\S+)\])");
     text = std::regex_replace(text, range, "$1 ($2 to $3)");
+    // What else a check is called says nothing to people: "TIME:NONNEGATIVE".
+    text = std::regex_replace(text, std::regex("([A-Z]):(NONNEGATIVE|POSITIVE)"), "$1");
     return std::regex_replace(text, std::regex("\\b(UINT|INT|FLOAT)\\b"), "N");
   }
 };
