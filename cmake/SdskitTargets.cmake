@@ -1,6 +1,7 @@
 # Warnings, sanitizers and the shape that every sdskit library has.
 
 add_library(sdskit_options INTERFACE)
+install(TARGETS sdskit_options EXPORT sdskitTargets)  # what the build folder's package would miss
 target_compile_options(sdskit_options INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
