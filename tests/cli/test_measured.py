@@ -54,6 +54,25 @@ class Measured(Case):
                 self.assertAlmostEqual(channel["longest_run_s"], seconds, places=9)
                 self.assertIn("stuck", json.dumps(report["recordings"][0]["quality"]["broken"]))
 
+    def test_a_value_is_stuck_no_longer_where_blocks_of_a_fast_sensor_overlap(self):
+        # 2 % fast at 1000 Hz: a block of 100 samples begins 98 ms behind the one before, which is over 2 ms later. 7 are samples
+        # 1050 to 2049: block 10 begins at 0.980 s, its sample 50 is at 1.030 s; block 20 begins at 1.960 s, its sample 50, the
+        # next number, is at 2.010 s. Or those from 1100 to 2099: block 11 begins at 1.078 s; block 20 is over at 2.060 s, and the
+        # next number is the first one of block 21, 2 ms before that.
+        self.write("limit.yml", "quality:\n  max-stuck: 0.983\n")
+        for first, begin, end in ((1050, 1.03, 2.01), (1100, 1.078, 2.06)):
+            values = np.arange(4000) * 37 % 1000 + 8
+            values[first:first + 1000] = 7
+            one = self.stream("F", values, 1000, Fraction(100_000, 98))
+            run("pack", one, "-o", self.path("F.sdsz"), "-f")
+            for file in (one, self.path("F.sdsz")):
+                report = self.said("check", file, "--profile", self.path("limit.yml"))
+                self.assertEqual(self.found(report, "longest_run"), 1000)
+                self.assertAlmostEqual(self.found(report, "longest_run_at_s"), begin, places=9)
+                self.assertAlmostEqual(self.found(report, "longest_run_s"), end - begin, places=9)
+                self.assertEqual(report["recordings"][0]["quality"]["broken"], [])
+                self.assertEqual(self.intervals(file, "v == 7"), [(begin, end)])
+
     def test_a_fast_sensor_is_asked_the_same_packed_or_not(self):
         # 2 % fast: a block of 100 samples lasts 98 ms, and its last samples are behind the begin of the next.
         # Samples 3200 to 4199 are 1. Block 32 begins at 1 + 3200 / 1020 s = 4.137 s; block 41 at 5.020 s, and its last
@@ -119,6 +138,42 @@ class Measured(Case):
             floor = values.reshape(-1, 256).std(axis=1).min()
             noise = self.found(self.said("check", one, "--quality"), "noise")
             self.assertLess(abs(noise / floor - 1), 1e-3)
+
+    def broken(self, recording, limits):
+        """What a profile says of a recording."""
+        self.write("limits.yml", "quality:\n" + limits)
+        report = self.said("check", recording, "--profile", self.path("limits.yml"))
+        run("check", recording, "--profile", self.path("limits.yml"), expect=1 if report["recordings"][0]["quality"]["broken"] else 0)
+        return report["recordings"][0]["quality"]["broken"]
+
+    def test_a_limit_on_what_is_not_known_is_not_kept(self):
+        # Of fewer than 256 numbers there is no noise floor; of equal ones it is 0.
+        values = np.random.default_rng(0).normal(0, 1, 256)
+        for count, noise in ((255, None), (256, values.std())):
+            one = self.stream("F", values[:count], kind="double")
+            said = self.found(self.said("check", one, "--quality"), "noise")
+            self.assertEqual(said is None, noise is None)
+            self.assertEqual(self.broken(one, "  max-noise: 2\n"), [] if noise else ["F.v: noise floor is not known: the limit of 2 cannot be judged"])
+        self.assertEqual(self.found(self.said("check", self.stream("C", np.full(256, 5)), "--quality"), "noise"), 0)
+        # Nor is there anything of a channel without a number.
+        one = self.stream("N", np.full(300, np.nan), kind="float")
+        channel = self.said("check", one, "--quality", "--against", one)
+        for of in ("min", "max", "mean", "deviation", "noise", "range_used", "longest_run_at_s", "psi", "ks"):
+            self.assertIsNone(self.found(channel, of), of)
+        self.assertNotIn("nan ", run("check", one, "--quality", "--against", one)[0])
+        broken = self.broken(one, "  max-stuck: 1\n  max-clipped: 0\n  min: -1\n  max: 1\n  max-offset: 1\n  max-noise: 1\n")
+        self.assertEqual([line.split(" is not known")[0] for line in broken], [f"N.v: {of}" for of in ("offset", "noise floor", "minimum", "maximum")])
+        self.write("psi.yml", "quality:\n  dataset: {max-psi: 1, min-class-share: 0.1}\n")
+        out = run("check", one, "--profile", self.path("psi.yml"), "--against", one, expect=1)[0]
+        self.assertIn("N.v: population stability index is not known", out)
+        self.assertIn("dataset: share of classes is not known", out)
+        # One block tells no rate, and blocks with a gap among them no drift of it.
+        one = self.stream("O", np.arange(100))
+        report = self.said("check", one, "--quality")
+        for of in ("true_hz", "drift_ppm", "interval_s"):
+            self.assertIsNone(self.found(report, of), of)
+        self.assertEqual([line.split(" is not known")[0] for line in self.broken(one, "  max-rate-error: 0.1\n  max-drift-ppm: 100\n")],
+                         ["O: rate error", "O: rate drift (ppm)"])
 
     def test_what_is_stuck_longest_is_stuck_by_time(self):
         # Six values of 7 in 0.6 s; then 3, twice, with 20 s between.

@@ -221,6 +221,11 @@ class Stream:
     def physical(self):
         return self.x * 0.5 - 3, self.y.astype(float)
 
+    def samples_behind_steps_back(self):
+        """Numbers of the first samples of blocks that the clock steps back to."""
+        blocks = [i for i, size in enumerate(self.sizes) if size]
+        return [sum(self.sizes[:k]) for i, k in zip(blocks, blocks[1:]) if self.ticks[k] < self.ticks[i]]
+
     def pieces(self):
         """[begin, end) in samples between gaps."""
         edges = [0] + [sum(self.sizes[:i + 1]) for i in self.gap_steps()] + [sum(self.sizes)]

@@ -33,6 +33,11 @@ def near_tick(tick, time, frequency):
     return abs(tick - time * frequency) <= Fraction(1, 2) + Fraction(1, 1000)
 
 
+def held_by(times, until, edges):
+    """How long the samples between these hold, each side of an edge by itself."""
+    return sum(max(until[a:b]) - min(times[a:b]) for a, b in zip(edges, edges[1:]))
+
+
 class Measures(Oracle):
     def test_statistics_of_a_part_are_those_of_its_samples(self):
         def check(recording, files, _):
@@ -91,21 +96,26 @@ class Measures(Oracle):
                     self.assertEqual((channel["count"], channel["nan"], channel["infinite"]),
                                      (len(numbers), len(values) - len(numbers), 0))
                     if len(numbers) == 0:
+                        self.assertEqual({channel[of] for of in ("min", "max", "mean", "deviation", "noise")}, {None})
                         continue
                     self.assertEqual((channel["min"], channel["max"]), (numbers.min(), numbers.max()))
                     self.assertAlmostEqual(channel["mean"], numbers.mean(), delta=1e-6)
                     self.assertAlmostEqual(channel["deviation"], numbers.std(), delta=1e-6)
                     pieces = numbers[:len(numbers) // 256 * 256].reshape(-1, 256).std(axis=1)
-                    self.assertAlmostEqual(channel["noise"], min(pieces, default=0), delta=1e-6)
+                    if len(pieces) == 0:  # too few do not tell
+                        self.assertIsNone(channel["noise"])
+                    else:
+                        self.assertAlmostEqual(channel["noise"], min(pieces), delta=1e-6)
                 x = stream.physical()[0]
                 channel = said["channels"][0]
                 self.assertAlmostEqual(channel["range_used"], np.abs(stream.x.astype(int)).max() / 32768, delta=1e-12)
-                # Runs of equal values: each holds until the next sample; the last one, and one behind which the clock
-                # steps back, for one interval.
+                # Runs of equal values: each holds until the next sample; the last one, and one whose next is earlier, for one
+                # interval. What blocks that overlap hold at once counts once, what both sides of a step back hold twice.
                 interval = 1 / stream.rate if stream.rate else stream.mean_step()
                 edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(x))), samples]
-                hold = [b - a if b >= a else interval for a, b in zip(times, times[1:])] + [interval]
-                ends = [times[a] + sum(hold[a:b]) for a, b in zip(edges, edges[1:])]
+                until = [b if b >= a else a + interval for a, b in zip(times, times[1:])] + [times[-1] + interval]
+                back = stream.samples_behind_steps_back()
+                ends = [times[a] + held_by(times, until, [a, *(i for i in back if a < i < b), b]) for a, b in zip(edges, edges[1:])]
                 # The longest in time of those that have two values, or the first value.
                 runs = [(end - times[a], a, b - a) for a, b, end in zip(edges, edges[1:], ends) if b - a > 1]
                 held, first, longest = max(runs, key=lambda run: (run[0], -run[1]), default=(ends[0] - times[0], 0, 1))

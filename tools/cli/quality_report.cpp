@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
@@ -19,14 +20,22 @@ std::string percent(std::uint64_t part, std::uint64_t whole) {
   return share < 0.01 ? fmt::format("{}", part) : fmt::format("{:.2f} %", share);
 }
 
+// "-" for what is not known.
+std::string known(double number, const char* format = "{:.5g}") {
+  return std::isnan(number) ? "-" : fmt::format(fmt::runtime(format), number);
+}
+std::string known(const ExactNumber& number, bool whole) {
+  return std::isnan(rounded(number)) ? "-" : value_text(number, whole, 5);
+}
+
 void print_stream(const StreamQuality& s) {
   fmt::print("quality of {}: {} in {}, {}\n", s.id, counted(s.samples, "sample"), counted(s.blocks, "block"),
              human_seconds(s.duration_s));
-  if (s.true_hz > 0) {
+  if (!std::isnan(s.true_hz)) {
     std::string rate = fmt::format("{:.6g} Hz by the device's clock", s.true_hz);
     if (s.nominal_hz)
       rate += fmt::format(", nominal {:.6g} ({:+.3f} %)", *s.nominal_hz, 100 * (s.true_hz / *s.nominal_hz - 1));
-    if (s.drift_ppm != 0) rate += fmt::format(", second half {:+.0f} ppm", s.drift_ppm);
+    if (!std::isnan(s.drift_ppm)) rate += fmt::format(", second half {:+.0f} ppm", s.drift_ppm);
     fmt::print("  {:<10}: {}\n", "Rate", rate);
   }
   fmt::print("  {:<10}: {} missing, {} late\n", "Gaps", counted(s.missing, "sample"), counted(s.late, "block"));
@@ -43,8 +52,7 @@ void print_stream(const StreamQuality& s) {
   }
   std::size_t of_extremes = 11;
   for (const auto& v : s.values)
-    for (const auto* extreme : {&v.min, &v.max})
-      of_extremes = std::max(of_extremes, value_text(*extreme, v.whole, 5).size());
+    for (const auto* extreme : {&v.min, &v.max}) of_extremes = std::max(of_extremes, known(*extreme, v.whole).size());
   fmt::print("  {:<16} {:>{}} {:>{}} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n", "channel", "min", of_extremes,
              "max", of_extremes, "offset", "deviation", "noise", "clipped", "nan/inf", "stuck", "range");
   std::size_t shown = 0;
@@ -54,9 +62,9 @@ void print_stream(const StreamQuality& s) {
       break;
     }
     const std::uint64_t all = v.count + v.nan + v.infinite;
-    fmt::print("  {:<16} {:>{}} {:>{}} {:>11.5g} {:>11.5g} {:>11.5g} {:>9} {:>9} {:>10} {:>7}\n",
-               v.unit.empty() ? v.name : fmt::format("{} ({})", v.name, v.unit), value_text(v.min, v.whole, 5),
-               of_extremes, value_text(v.max, v.whole, 5), of_extremes, v.mean, v.deviation, v.noise,
+    fmt::print("  {:<16} {:>{}} {:>{}} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>7}\n",
+               v.unit.empty() ? v.name : fmt::format("{} ({})", v.name, v.unit), known(v.min, v.whole), of_extremes,
+               known(v.max, v.whole), of_extremes, known(v.mean), known(v.deviation), known(v.noise),
                percent(v.clipped, all), percent(v.nan + v.infinite, all),
                v.longest_run > 1 ? human_seconds(v.longest_run_s) : "-",
                v.range_used > 0 ? fmt::format("{:.0f} %", 100 * v.range_used) : "-");
@@ -141,7 +149,7 @@ void print_dataset(const std::vector<RecordingQuality>& recordings, const std::v
   if (!drifts.empty()) {
     fmt::print("drift against the reference: {:<24} {:>8} {:>8}\n", "", "PSI", "KS");
     for (const auto& drift : drifts)
-      fmt::print("  {:<50} {:>8.3f} {:>8.3f}{}\n", drift.name, drift.psi, drift.ks,
+      fmt::print("  {:<50} {:>8} {:>8}{}\n", drift.name, known(drift.psi, "{:.3f}"), known(drift.ks, "{:.3f}"),
                  drift.psi > 0.25  ? "  large"
                  : drift.psi > 0.1 ? "  moderate"
                                    : "");

@@ -10,6 +10,7 @@
 
 #include "channel_values.hpp"
 #include "class_cover.hpp"
+#include "held_run.hpp"
 #include "label_file.hpp"
 #include "moments.hpp"
 #include "sampled_time.hpp"
@@ -109,6 +110,11 @@ class ValueAssessor {
   }
 
   void add(const SampleRun& run, std::size_t sample_bytes) {
+    if (run.count > 0 && run.tick < last_tick_) {
+      held_.step_back(last_time_ + interval_, run.times[0]);
+      last_time_ = run.times[0];
+    }
+    last_tick_ = run.tick;
     std::array<Number, 256> some;
     for (std::size_t k = 0; k < run.count; k += some.size()) {
       const std::size_t count = std::min(some.size(), run.count - k);
@@ -121,25 +127,24 @@ class ValueAssessor {
   ValueQuality finish(double interval) {
     if (run_ > 0) end_run(last_time_ + interval);
     if (interval_ == 0) result_.longest_run_s += static_cast<double>(longest_run_backs_) * interval;
+    result_.kept = std::move(kept_.kept());
+    if (result_.count == 0) return std::move(result_);
     result_.min = min_;
     result_.max = max_;
-    if (result_.count > 0) {
-      result_.mean = moments_.mean();
-      result_.deviation = moments_.deviation();
-    }
+    result_.mean = moments_.mean();
+    result_.deviation = moments_.deviation();
     if (limits_ && !flags_) {
       const auto raw = [&](double physical) { return (physical - channel_.offset) / channel_.scale; };
       const double largest = std::max(std::abs(raw(rounded(min_))), std::abs(raw(rounded(max_))));
-      if (result_.count > 0)
-        result_.range_used = largest / std::max(std::abs(rounded(limits_->first)), rounded(limits_->second));
+      result_.range_used = largest / std::max(std::abs(rounded(limits_->first)), rounded(limits_->second));
       result_.clipped = at_limits_;
       // Converters often use only a part of their type; well inside of it a plateau is the signal's own.
       if (at_limits_ == 0 && result_.range_used >= 0.45) result_.clipped = top_.clipped() + bottom_.clipped();
     } else if (!flags_) {
       result_.clipped = top_.clipped() + bottom_.clipped();
     }
-    result_.noise = std::isfinite(noise_) ? noise_ : 0;
-    result_.kept = std::move(kept_.kept());
+    // Where no neighbours differ there is no noise; fewer than one window of them do not tell.
+    if (result_.count >= window_values) result_.noise = std::isfinite(noise_) ? noise_ : 0;
     return std::move(result_);
   }
 
@@ -152,11 +157,7 @@ class ValueAssessor {
   }
 
   void add(const Number& value, double time) {
-    if (run_ > 0 && time < last_time_) {
-      run_before_s_ += last_time_ + interval_ - piece_begin_;
-      piece_begin_ = time;
-      ++run_backs_;
-    }
+    if (time < last_time_) held_.cross(last_time_ + interval_);
     last_time_ = time;
     const double nearest = rounded(value);
     if (std::isnan(nearest)) {
@@ -181,17 +182,16 @@ class ValueAssessor {
     bottom_.add(value);
     if (run_ > 0 && value == run_value_) {
       ++run_;
+      held_.go_on(time);
     } else {
       if (run_ > 0) end_run(time);
       run_ = 1;
       run_value_ = value;
-      run_begin_ = piece_begin_ = time;
-      run_before_s_ = 0;
-      run_backs_ = 0;
+      held_.begin(time);
     }
     // About the window's own first value: whatever the stream began with costs no precision.
     window_.add(value);
-    if (window_.count() == 256) {
+    if (window_.count() == window_values) {
       if (window_.varies()) noise_ = std::min(noise_, window_.deviation());
       window_ = {};
     }
@@ -200,12 +200,12 @@ class ValueAssessor {
   void end_run(double time) {
     // A single value is not stuck, however long it lasts.
     if (result_.longest_run > 0 && run_ < 2) return;
-    const double lasts = run_before_s_ + (time - piece_begin_);
+    const double lasts = held_.seconds(time);
     if (result_.longest_run >= 2 && lasts <= result_.longest_run_s + time_tolerance(time)) return;
     result_.longest_run = run_;
     result_.longest_run_s = lasts;
-    longest_run_backs_ = run_backs_;
-    result_.longest_run_at = run_begin_;
+    longest_run_backs_ = held_.steps_back();
+    result_.longest_run_at = held_.begin();
   }
 
   Channel channel_;
@@ -221,14 +221,13 @@ class ValueAssessor {
   FlatTop<Number> bottom_{false};
   std::uint64_t run_ = 0;
   Number run_value_ = 0.0;
-  double run_begin_ = 0;
-  double piece_begin_ = 0;       // of the run, behind its last step back
-  double run_before_s_ = 0;      // what it lasted before that
-  std::uint64_t run_backs_ = 0;  // steps of the clock back within it
+  HeldRun held_;
   std::uint64_t longest_run_backs_ = 0;
+  std::uint64_t last_tick_ = 0;
   double last_time_ = 0;
-  double interval_;         // of samples; 0: not known before the end
-  Moments<Number> window_;  // of up to 256 values
+  double interval_;  // of samples; 0: not known before the end
+  static constexpr std::uint64_t window_values = 256;
+  Moments<Number> window_;  // of up to so many
   double noise_ = std::numeric_limits<double>::infinity();
   EvenSample<float> kept_{ValueQuality::max_kept};
 };
@@ -427,10 +426,15 @@ std::vector<Drift> drift_between(const std::vector<RecordingQuality>& reference,
   std::vector<Drift> drifts;
   for (const auto& [name, a] : before) {
     const auto found = after.find(name);
-    if (found == after.end() || a.empty() || found->second.empty()) continue;
+    if (found == after.end()) continue;
     const auto& b = found->second;
     Drift drift;
     drift.name = name;
+    if (a.empty() || b.empty()) {
+      drifts.push_back(drift);
+      continue;
+    }
+    drift.psi = drift.ks = 0;
     const auto share_to = [](const std::vector<float>& sorted, float value) {
       return static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), value) - sorted.begin()) /
              static_cast<double>(sorted.size());

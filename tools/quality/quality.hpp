@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,27 +14,32 @@
 
 namespace sds {
 
-/// One value (a channel, or an element of one), in physical units where not said otherwise.
+/// What is not known, as the noise of a few values or the mean of none.
+inline constexpr double unknown_quality = std::numeric_limits<double>::quiet_NaN();
+
+/// One value (a channel, or an element of one), in physical units where not said otherwise. Numbers that are not known
+/// are unknown_quality.
 struct ValueQuality {
   std::string name;
   std::string unit;
   std::uint64_t count = 0;  ///< finite values
   std::uint64_t nan = 0;
   std::uint64_t infinite = 0;
-  ExactNumber min = 0.0;
-  ExactNumber max = 0.0;
-  bool whole = false;    ///< is_whole()
-  double mean = 0;       ///< the DC offset; the nearest double, as all that follows is
-  double deviation = 0;  ///< standard deviation
+  ExactNumber min = unknown_quality;
+  ExactNumber max = unknown_quality;
+  bool whole = false;                  ///< is_whole()
+  double mean = unknown_quality;       ///< the DC offset; the nearest double, as all that follows is
+  double deviation = unknown_quality;  ///< standard deviation
   /// Values at the limits of an integer type or bit-field; else, in floats and in integers that use at least 45 % of
   /// their type, plateaus: three and more equal to the stream's largest or smallest value in a row, after a step of at
   /// least 7 % of the range, other than zero. What a saturated sensor gives.
   std::uint64_t clipped = 0;
-  std::uint64_t longest_run = 0;  ///< equal values in a row
-  double longest_run_s = 0;       ///< its duration
-  double longest_run_at = 0;      ///< when it begins
-  double noise = 0;       ///< noise floor: the smallest standard deviation of 256 neighbours that are not all equal
-  double range_used = 0;  ///< largest magnitude as a share of what an integer type holds; 0 for floats
+  std::uint64_t longest_run = 0;            ///< equal values in a row
+  double longest_run_s = 0;                 ///< its duration
+  double longest_run_at = unknown_quality;  ///< when it begins
+  /// Noise floor: the smallest standard deviation of 256 neighbours that are not all equal; 0 where all neighbours are.
+  double noise = unknown_quality;
+  double range_used = unknown_quality;  ///< largest magnitude as a share of what an integer type holds
   /// Evenly spaced through the recording, at most max_kept: what drift is judged by.
   std::vector<float> kept;
   static constexpr std::size_t max_kept = 16384;
@@ -44,12 +50,12 @@ struct StreamQuality {
   std::uint64_t samples = 0;
   std::uint64_t blocks = 0;
   double duration_s = 0;
-  std::optional<double> nominal_hz;  ///< the metadata's sample-frequency
-  double true_hz = 0;                ///< samples a second by the device's clock; 0 if it cannot be told
-  double drift_ppm = 0;              ///< true rate of the second half against that of the first
-  std::uint64_t missing = 0;         ///< samples that gaps between blocks have swallowed
-  std::uint64_t late = 0;            ///< blocks that came more than half an interval late
-  double interval_s = 0;             ///< median step between blocks
+  std::optional<double> nominal_hz;     ///< the metadata's sample-frequency
+  double true_hz = unknown_quality;     ///< samples a second by the device's clock
+  double drift_ppm = unknown_quality;   ///< true rate of the second half against the first; of 16 blocks without gaps
+  std::uint64_t missing = 0;            ///< samples that gaps between blocks have swallowed
+  std::uint64_t late = 0;               ///< blocks that came more than half an interval late
+  double interval_s = unknown_quality;  ///< median step between blocks
   /// Steps by how far they are from the median step: up to 1, 5, 10, 25, 50, 100 %, and beyond.
   static constexpr std::array<double, 6> jitter_limits{0.01, 0.05, 0.1, 0.25, 0.5, 1.0};
   std::array<std::uint64_t, 7> jitter{};
@@ -70,8 +76,10 @@ Expected<RecordingQuality> assess(const Recording& recording, const OnProgress& 
 /// How the values of one channel differ between two sets of recordings.
 struct Drift {
   std::string name;  ///< "Imu.ax"
-  double psi = 0;    ///< population stability index over ten quantile bins of the reference, shares of 0 taken as 1e-4
-  double ks = 0;     ///< two-sample Kolmogorov-Smirnov statistic
+  // Not known where one side has no values.
+  double psi = unknown_quality;  ///< population stability index over ten quantile bins of the reference, shares of 0
+                                 ///< taken as 1e-4
+  double ks = unknown_quality;   ///< two-sample Kolmogorov-Smirnov statistic
 };
 std::vector<Drift> drift_between(const std::vector<RecordingQuality>& reference,
                                  const std::vector<RecordingQuality>& now);

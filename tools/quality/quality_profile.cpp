@@ -73,19 +73,37 @@ QualityLimits limits_of(const QualityProfile& profile, const std::string& stream
   return limits;
 }
 
+// Judges numbers by limits. What is not known does not keep one.
 class Judge {
  public:
   explicit Judge(std::vector<std::string>& problems) : problems_(problems) {}
   void at_most(const std::string& where, const char* what, double value, const std::optional<double>& limit) {
-    if (limit && !(value <= *limit))
-      problems_.push_back(fmt::format("{}: {} {:.6g}, more than {:.6g}", where, what, value, *limit));
+    if (limit && is_known(where, what, value, number(*limit)) && value > *limit)
+      breaks(where, what, number(value), "more", number(*limit));
   }
   void at_least(const std::string& where, const char* what, double value, const std::optional<double>& limit) {
-    if (limit && !(value >= *limit))
-      problems_.push_back(fmt::format("{}: {} {:.6g}, less than {:.6g}", where, what, value, *limit));
+    if (limit && is_known(where, what, value, number(*limit)) && value < *limit)
+      breaks(where, what, number(value), "less", number(*limit));
+  }
+  void within(const std::string& where, const ValueQuality& v, const QualityLimits& limits) {
+    const auto text = [&](const ExactNumber& value) { return value_text(value, v.whole && value.is_whole()); };
+    if (limits.min && is_known(where, "minimum", rounded(v.min), text(*limits.min)) && v.min < *limits.min)
+      breaks(where, "minimum", text(v.min), "less", text(*limits.min));
+    if (limits.max && is_known(where, "maximum", rounded(v.max), text(*limits.max)) && v.max > *limits.max)
+      breaks(where, "maximum", text(v.max), "more", text(*limits.max));
   }
 
  private:
+  static std::string number(double value) { return fmt::format("{:.6g}", value); }
+  bool is_known(const std::string& where, const char* what, double value, const std::string& limit) {
+    if (!std::isnan(value)) return true;
+    problems_.push_back(fmt::format("{}: {} is not known: the limit of {} cannot be judged", where, what, limit));
+    return false;
+  }
+  void breaks(const std::string& where, const char* what, const std::string& value, const char* than,
+              const std::string& limit) {
+    problems_.push_back(fmt::format("{}: {} {}, {} than {}", where, what, value, than, limit));
+  }
   std::vector<std::string>& problems_;
 };
 
@@ -109,7 +127,7 @@ std::vector<std::string> broken_limits(const QualityProfile& profile, const Reco
   for (const auto& s : quality.streams) {
     judge.at_most(s.id, "share of samples missing", share(s.missing, s.samples + s.missing), profile.max_missing);
     judge.at_most(s.id, "share of blocks late", share(s.late, s.blocks), profile.max_late);
-    if (s.nominal_hz && s.true_hz > 0)
+    if (s.nominal_hz)
       judge.at_most(s.id, "rate error", std::abs(s.true_hz / *s.nominal_hz - 1), profile.max_rate_error);
     judge.at_most(s.id, "rate drift (ppm)", std::abs(s.drift_ppm), profile.max_drift_ppm);
     for (const auto& v : s.values) {
@@ -119,14 +137,9 @@ std::vector<std::string> broken_limits(const QualityProfile& profile, const Reco
       judge.at_most(where, "share clipped", share(v.clipped, all), limits.max_clipped);
       judge.at_most(where, "share not a number", share(v.nan + v.infinite, all), limits.max_nan);
       judge.at_most(where, "stuck for (s)", v.longest_run > 1 ? v.longest_run_s : 0, limits.max_stuck_s);
-      if (v.count == 0) continue;
       judge.at_most(where, "offset", std::abs(v.mean), limits.max_offset);
       judge.at_most(where, "noise floor", v.noise, limits.max_noise);
-      const auto text = [&](const ExactNumber& value) { return value_text(value, v.whole && value.is_whole()); };
-      if (limits.min && v.min < *limits.min)
-        problems.push_back(fmt::format("{}: minimum {}, less than {}", where, text(v.min), text(*limits.min)));
-      if (limits.max && v.max > *limits.max)
-        problems.push_back(fmt::format("{}: maximum {}, more than {}", where, text(v.max), text(*limits.max)));
+      judge.within(where, v, limits);
     }
   }
   return problems;
@@ -154,6 +167,7 @@ std::vector<std::string> broken_dataset_limits(const QualityProfile& profile,
   for (const auto& name : profile.classes)
     if (classes.count(name) == 0) problems.push_back(fmt::format("dataset: no label of class {}", name));
   Judge judge(problems);
+  if (classes.empty()) judge.at_least("dataset", "share of classes", unknown_quality, profile.min_class_share);
   for (const auto& [name, time] : classes)
     judge.at_least("dataset", ("share of class " + name).c_str(), time / total, profile.min_class_share);
   return problems;
