@@ -118,6 +118,55 @@ class Measured(Case):
         run("label", "auto", one, "--scores", "E", "--threshold", 0.5, expect=2)
         run("label", "auto", one, "-s", "E", "--min-duration", 0.2, expect=2)
 
+    def activity(self, recording, *options):
+        """(labels, what is said) of label auto."""
+        labels = recording[:-4] + ".labels.yml"
+        if os.path.exists(labels):
+            os.remove(labels)
+        said = run("label", "auto", recording, *options)[0]
+        rows = json.loads(run("label", "list", recording, "--json")[0])["labels"]
+        return [(row["class"], row["from"], row["to"]) for row in rows], said
+
+    def test_a_frame_is_judged_by_the_numbers_in_it(self):
+        # 12 s, of which those from 4 to 8 s are loud; a frame is five samples, any of which is no number.
+        signs = np.where(np.arange(1200) % 2 == 0, 1.0, -1.0)
+        for at in range(5):
+            for nothing in (np.nan, np.inf, -np.inf):
+                values = signs * np.repeat([1, 100, 1], 400)
+                values[at::5] = nothing
+                self.assertEqual(self.activity(self.stream("S", values, kind="double"))[0], [("active", 4, 8)], (at, nothing))
+        # Numbers of 1 and -1, as many of each, have a level of 1, however many they are.
+        for gone in ((), (0, 1), (0, 3, 4, 7), range(8)):
+            values = signs.copy()
+            for k in gone:
+                values[k::10] = np.nan
+            one = self.stream("S", values, kind="float")
+            self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", 0.999)[0], [("active", 0, 12)])
+            self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", 1.001)[0], [])
+
+    def test_nothing_is_said_of_frames_without_a_number(self):
+        values = np.where(np.arange(1200) % 2 == 0, 1.0, -1.0) * np.repeat([1, 100, 1], 400)
+        values[500:550] = np.nan
+        labels, said = self.activity(self.stream("S", values, kind="double"), "--silent", "quiet")
+        self.assertEqual(labels, [("quiet", 0, 4), ("active", 4, 5), ("active", 5.5, 8), ("quiet", 8, 12)])
+        self.assertIn("240 frames of 0.05 s, 10 of them without a number; noise floor", said)
+        labels, said = self.activity(self.stream("S", np.full(100, np.nan), kind="float"), "--silent", "quiet")
+        self.assertEqual(labels, [])
+        self.assertIn("20 frames of 0.05 s, 20 of them without a number; noise floor ?, threshold ?", said)
+        told = self.said("label", "auto", self.path("S.0.sds"))
+        self.assertEqual(told["activity"], {"frames": 20, "frames_without_number": 20, "noise_floor": None, "threshold": None})
+
+    def test_the_level_of_several_channels_is_that_of_their_vector(self):
+        # Each channel deviates by 1 about its own mean: the three by the square root of 3. One without a number adds nothing.
+        rows = np.where(np.arange(1200) % 2 == 0, 1.0, -1.0)[:, None] + [5, -700, 0]
+        for channels, level in ((3, 3 ** 0.5), (1, 1), (4, 3 ** 0.5)):
+            values = rows[:, :channels] if channels < 4 else np.column_stack([rows, np.full(1200, np.nan)])
+            self.write("V.sds.yml", "sds:\n  name: V\n  sample-frequency: 100\n  content:\n" +
+                       "".join(f"    - {{value: c{k}, type: float}}\n" for k in range(channels)))
+            one = self.write("V.0.sds", plain(*[(100 * k, values[10 * k:10 * k + 10].astype("<f4").tobytes()) for k in range(120)]))
+            self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", level * 0.999)[0], [("active", 0, 12)])
+            self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", level * 1.001)[0], [])
+
     def test_labels_of_scores_end_with_the_samples(self):
         # 5 s of 10 Hz, a gap of 100 s, 5 s: by the sample frequency each part ends a tenth behind its last sample.
         self.write("M.sds.yml", "sds:\n  name: M\n  sample-frequency: 10\n  content:\n    - {value: a, type: float}\n    - {value: b, type: float}\n")

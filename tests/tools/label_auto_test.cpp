@@ -1,7 +1,8 @@
 // Where labels that are made of samples begin and end, with times made on paper.
+#include "label_auto.hpp"
+
 #include <gtest/gtest.h>
 
-#include "label_tools.hpp"
 #include "support/recordings.hpp"
 #include "support/temp_dir.hpp"
 

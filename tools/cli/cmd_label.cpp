@@ -6,6 +6,7 @@
 
 #include "class_cover.hpp"
 #include "command.hpp"
+#include "label_auto.hpp"
 #include "label_compare.hpp"
 #include "label_tools.hpp"
 #include "opened.hpp"
@@ -492,6 +493,20 @@ int run_export(const LabelArguments& o) {
   return 0;
 }
 
+std::string activity_text(const ActivityReport& report, double frame_s) {
+  const auto level = [](const std::optional<double>& value) { return value ? fmt::format("{:.6g}", *value) : "?"; };
+  std::string text = fmt::format("{} frames of {} s", grouped(report.frames), frame_s);
+  if (report.without_number > 0) text += fmt::format(", {} of them without a number", grouped(report.without_number));
+  return text + fmt::format("; noise floor {}, threshold {}", level(report.floor), level(report.threshold));
+}
+
+nlohmann::json activity_json(const ActivityReport& report) {
+  return {{"frames", report.frames},
+          {"frames_without_number", report.without_number},
+          {"noise_floor", or_null(report.floor)},
+          {"threshold", or_null(report.threshold)}};
+}
+
 int run_auto(const LabelArguments& o) {
   if (o.activity.active.empty() && o.activity.silent.empty())
     return fail_with(
@@ -503,6 +518,7 @@ int run_auto(const LabelArguments& o) {
   if (!opened) return fail_with(opened.error());
   std::vector<TimedLabel> made;
   std::vector<Frequency> of_samples;  // of the scores of another recording
+  nlohmann::json done_json{{"made", 0}, {"added", 0}};
   if (!o.from_scores.empty()) {
     // The scores may stand in another recording: the outputs of a replay.
     auto scores = o.file.empty() ? Expected<Recording>(opened->recording) : open_recording(o.file, {});
@@ -525,14 +541,13 @@ int run_auto(const LabelArguments& o) {
       index = *stream;
     }
     Progress progress("labelling", opened->recording.streams()[index].raw_bytes);
-    auto report = label_activity(opened->recording, index, o.activity, made, progress.callback());
-    if (!report) return fail_with(report.error());
-    if (!o.json)
-      fmt::print("{} frames of {} s; noise floor {:.6g}, threshold {:.6g}\n", grouped(report->frames),
-                 o.activity.frame_s, report->floor, report->threshold);
+    auto activity = label_activity(opened->recording, index, o.activity, made, progress.callback());
+    if (!activity) return fail_with(activity.error());
+    done_json["activity"] = activity_json(*activity);
+    if (!o.json) fmt::print("{}\n", activity_text(*activity, o.activity.frame_s));
   }
   if (made.empty()) {
-    if (o.json) return report(o, *opened, "", {{"made", 0}, {"added", 0}});
+    if (o.json) return report(o, *opened, "", done_json);
     fmt::print("made no labels: {} is left as it is\n", opened->path.string());
     return 0;
   }
@@ -543,8 +558,9 @@ int run_auto(const LabelArguments& o) {
   auto done = add_labels(changed->file, std::move(made), of_samples, false);
   if (!done) return fail_with(done.error());
   warn_of_rounded(done->rounded, changed->file);
-  return saved(o, *changed, fmt::format("made {}, {} of them new", done->placed, done->added),
-               {{"made", done->placed}, {"added", done->added}});
+  done_json["made"] = done->placed;
+  done_json["added"] = done->added;
+  return saved(o, *changed, fmt::format("made {}, {} of them new", done->placed, done->added), done_json);
 }
 
 void add_interval(Command& command, LabelArguments& o) {
@@ -687,8 +703,8 @@ void add_label(Command& app, Run& run) {
       ->type_name("TIME");
   automatic
       ->add_option("--threshold", o->activity.threshold,
-                   "Level above which a frame is active: RMS about the frame's mean, in physical units (default: "
-                   "the 10th percentile of the frames' levels times --factor)")
+                   "Level above which a frame is active, in physical units: RMS about the frame's mean, of several "
+                   "channels that of their vector (default: the 10th percentile of the frames' levels times --factor)")
       ->type_name("X");
   automatic->add_option("--factor", o->activity.factor, "See --threshold (default 4)")->type_name("X");
   automatic->add_option("--min-active", o->activity.min_active_s, "Shorter activity is none (default 200ms)")

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sds/format/recording.hpp"
@@ -52,6 +53,15 @@ struct LabelFile {
   static Expected<LabelFile> load(const std::filesystem::path& path);
   [[nodiscard]] Expected<void> save(const std::filesystem::path& path) const;
 };
+
+/// Appends a Label, or what holds one; more than a file holds is an error (ErrorCode::limit).
+template <class OneLabel>
+Expected<void> append_label(std::vector<OneLabel>& labels, OneLabel label) {
+  if (labels.size() >= LabelFile::max_labels)
+    return fail(ErrorCode::limit, "more than " + std::to_string(LabelFile::max_labels) + " labels");
+  labels.push_back(std::move(label));
+  return {};
+}
 
 /// What makes a label one that no label file can hold, as an error (ErrorCode::usage): an empty class, text that is not
 /// UTF-8, an end before the begin, a tick beyond 2^53, a confidence that is not in 0..1.

@@ -12,9 +12,7 @@
 #include <tuple>
 #include <utility>
 
-#include "channel_values.hpp"
 #include "csv_reader.hpp"
-#include "sampled_time.hpp"
 #include "sds/format/elapsed.hpp"
 #include "time_span.hpp"
 
@@ -61,14 +59,6 @@ Expected<TimeSpan> span_from(double from, double to, const Instant& origin) {
 
 tl::unexpected<Error> at_line(std::uint64_t line, const Error& error, const std::filesystem::path& path) {
   return fail(ErrorCode::bad_input, fmt::format("line {}: {}", line, error.message), path);
-}
-
-template <typename OneLabel>
-Expected<void> add(std::vector<OneLabel>& labels, OneLabel label) {
-  if (labels.size() >= LabelFile::max_labels)
-    return fail(ErrorCode::limit, fmt::format("more than {} labels", LabelFile::max_labels));
-  labels.push_back(std::move(label));
-  return {};
 }
 
 bool same_times(const LabelFile& file, const Label& label, const LabelFile& other, const Label& of_other) {
@@ -124,58 +114,6 @@ void take_ticks_of_both(LabelFile& file, const LabelFile& other) {
   if (take_ticks(file, other, other.tick_frequency)) return;
   for (const auto& decimal : finer_decimals(file.tick_frequency))
     if (take_ticks(file, other, decimal)) return;
-}
-
-// Which of the stretches between gaps and losses the samples lie in.
-class StretchFinder {
- public:
-  explicit StretchFinder(std::vector<Stretch> stretches) : stretches_(std::move(stretches)) {}
-  /// Each block, before its samples.
-  void see(const BlockView& block) {
-    while (index_ + 1 < stretches_.size() && block.ordinal >= stretches_[index_ + 1].first_block) {
-      ++index_;
-      entered_ = true;
-    }
-  }
-  /// For each sample: whether it is the first in its stretch, but in the first of all.
-  bool enters() { return std::exchange(entered_, false); }
-  [[nodiscard]] std::size_t index() const { return index_; }
-  [[nodiscard]] double end_of(std::size_t index) const { return stretches_[index].end; }
-
- private:
-  std::vector<Stretch> stretches_;
-  std::size_t index_ = 0;
-  bool entered_ = false;
-};
-
-// Runs of frames or samples of one class become labels. Where times cross, or the clock steps back, a label begins
-// where the one before it ends: each sample is in one.
-class RunLabeller {
- public:
-  RunLabeller(std::vector<TimedLabel>& labels, std::string stream) : labels_(labels), stream_(std::move(stream)) {}
-  Expected<void> put(const std::string& name, TimeSpan span, double confidence_sum, std::uint64_t count,
-                     bool with_confidence) {
-    span.begin = std::max(span.begin, end_);
-    if (name.empty() || span.end <= span.begin) return {};
-    end_ = span.end;
-    Label label;
-    label.name = name;
-    label.stream = stream_;
-    label.author = "sds label auto";
-    const double mean = count == 0 ? 0 : confidence_sum / static_cast<double>(count);
-    if (with_confidence && mean >= 0 && mean <= 1) label.confidence = std::round(mean * 1e4) / 1e4;
-    return add(labels_, {std::move(label), span});
-  }
-
- private:
-  std::vector<TimedLabel>& labels_;
-  std::string stream_;
-  double end_ = -std::numeric_limits<double>::infinity();  // of the last one
-};
-
-// What is scaled is a double.
-bool reaches(const StoredValue& score, const ExactNumber& threshold) {
-  return score.scale == 1 && score.offset == 0 ? score.raw >= threshold : score.physical() >= threshold.rounded();
 }
 
 }  // namespace
@@ -257,7 +195,7 @@ Expected<std::size_t> take_labels(LabelFile& file, const LabelFile& other) {
     }
     label.line = 0;
     if (known.contains(&label)) continue;
-    if (auto added = add(file.labels, std::move(label)); !added) return fail(added);
+    if (auto added = append_label(file.labels, std::move(label)); !added) return fail(added);
     known.insert(&file.labels.back());
   }
   // Known classes stay known; where any class was known, it is.
@@ -486,7 +424,7 @@ Expected<std::vector<TimedLabel>> read_audacity(const std::string& text, const I
     if (label.name.empty()) label.name = "unnamed";
     if (find_invalid_utf8(label.name)) return at_line(line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
     const double error = origin.tick == 0 ? 0 : sum_error(*span);
-    if (auto added = add(labels, {std::move(label), *span, kAudacityDigits, error}); !added)
+    if (auto added = append_label(labels, {std::move(label), *span, kAudacityDigits, error}); !added)
       return at_line(line, added.error(), path);
   }
   return labels;
@@ -591,7 +529,7 @@ Expected<std::vector<TimedLabel>> read_label_csv(const std::string& text, const 
     for (const auto* words : {&label.name, &label.stream, &label.author, &label.note})
       if (find_invalid_utf8(*words)) return at_line(row.line, {ErrorCode::bad_input, "not valid UTF-8", {}, {}}, path);
     const double error = origin->tick == 0 ? 0 : sum_error(*span);
-    if (auto added = add(labels, {std::move(label), *span, 0, error}); !added)
+    if (auto added = append_label(labels, {std::move(label), *span, 0, error}); !added)
       return at_line(row.line, added.error(), path);
     return true;
   });
@@ -610,195 +548,6 @@ std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins) 
                     l.confidence ? fmt::format("{}", *l.confidence) : "", csv_quoted(l.note));
   }
   return out;
-}
-
-Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
-                                        std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
-  // Nothing is said of time without samples: each stretch between gaps and losses is for itself.
-  auto stretches = stretches_of(recording, stream, on_progress);
-  if (!stretches) return fail(stretches);
-  StretchFinder stretch(std::move(*stretches));
-  SampleOptions seen;
-  seen.on_block = [&](const BlockView& block) { stretch.see(block); };
-  auto reader = SampleReader::open(recording, stream, seen, on_progress);
-  if (!reader) return fail(reader);
-  const Metadata& metadata = reader->metadata();
-  auto values = choose_values(metadata, options.channels);
-  if (!values) return fail(values);
-  if (!(options.frame_s > 0)) return fail(ErrorCode::usage, "a frame must last longer than 0 s");
-  struct Frame {
-    double begin;
-    float level;
-    std::uint32_t stretch;
-  };
-  static constexpr std::size_t max_frames = 4'000'000;
-  std::vector<Frame> frames;
-  // Of the frame that is open: sums of each value about its first, so that an offset does not cost precision.
-  std::vector<double> first(values->size());
-  std::vector<double> sums(values->size());
-  std::vector<double> squares(values->size());
-  std::size_t count = 0;
-  double frame_begin = 0;
-  std::uint32_t frame_stretch = 0;
-  const auto close = [&] {
-    double power = 0;
-    for (std::size_t v = 0; v < values->size(); ++v) {
-      const double mean = sums[v] / static_cast<double>(count);
-      power += std::max(0.0, squares[v] / static_cast<double>(count) - mean * mean);
-    }
-    frames.push_back({frame_begin, static_cast<float>(std::sqrt(power)), frame_stretch});
-    count = 0;
-  };
-  std::vector<double> column;
-  std::vector<double> rows;
-  for (;;) {
-    auto run = reader->next();
-    if (!run) return fail(run);
-    if (*run == nullptr) break;
-    const SampleRun& samples = **run;
-    column.resize(samples.count);
-    rows.resize(samples.count * values->size());
-    for (std::size_t v = 0; v < values->size(); ++v) {
-      const auto& ref = (*values)[v];
-      physical_values(metadata.channels[ref.channel], ref.element, samples.data, samples.count, metadata.sample_bytes,
-                      column.data());
-      for (std::size_t k = 0; k < samples.count; ++k) rows[k * values->size() + v] = column[k];
-    }
-    for (std::size_t k = 0; k < samples.count; ++k) {
-      const double time = samples.times[k];
-      const bool enters = stretch.enters();
-      // The first samples of a block may be earlier than the last ones of the block before: they are of one frame.
-      const bool is_behind = time >= frame_begin + options.frame_s - 1e-9;
-      if (count > 0 && (enters || is_behind || time < frame_begin - options.frame_s)) close();
-      if (count == 0) {
-        frame_stretch = static_cast<std::uint32_t>(stretch.index());
-        if (frames.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
-        frame_begin = time;
-        std::fill(sums.begin(), sums.end(), 0);
-        std::fill(squares.begin(), squares.end(), 0);
-        std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(k * values->size()), values->size(), first.begin());
-      }
-      frame_begin = std::min(frame_begin, time);
-      for (std::size_t v = 0; v < values->size(); ++v) {
-        const double d = rows[k * values->size() + v] - first[v];
-        if (!std::isfinite(d)) continue;
-        sums[v] += d;
-        squares[v] += d * d;
-      }
-      ++count;
-    }
-  }
-  if (count > 0) close();
-  ActivityReport report;
-  report.frames = frames.size();
-  if (frames.empty()) return report;
-  std::vector<float> levels;
-  levels.reserve(frames.size());
-  for (const auto& frame : frames) levels.push_back(frame.level);
-  std::nth_element(levels.begin(), levels.begin() + static_cast<std::ptrdiff_t>(levels.size() / 10), levels.end());
-  report.floor = levels[levels.size() / 10];
-  report.threshold = options.threshold.value_or(report.floor * options.factor);
-  // Runs of active and silent frames; short silences first become activity, then short activities silence.
-  struct Run {
-    double begin;
-    double end;
-    bool active;
-  };
-  const auto append = [](std::vector<Run>& list, const Run& run) {
-    if (!list.empty() && list.back().active == run.active) {
-      list.back().end = run.end;
-    } else {
-      list.push_back(run);
-    }
-  };
-  RunLabeller labeller(labels, recording.streams()[stream].id);
-  for (std::size_t i = 0; i < frames.size();) {
-    const std::uint32_t one = frames[i].stretch;
-    std::vector<Run> runs;
-    for (; i < frames.size() && frames[i].stretch == one; ++i) {
-      const bool next = i + 1 < frames.size() && frames[i + 1].stretch == one;
-      const double end = next ? std::min(frames[i + 1].begin, frames[i].begin + 2 * options.frame_s)
-                              : std::max(stretch.end_of(one), frames[i].begin);
-      append(runs, {frames[i].begin, std::max(end, frames[i].begin), frames[i].level > report.threshold});
-    }
-    for (const bool silence : {true, false}) {
-      std::vector<Run> kept;
-      const double least = silence ? options.min_silent_s : options.min_active_s;
-      for (const auto& run : runs) {
-        const bool turn =
-            run.active != silence && is_shorter({run.begin, run.end}, least) && (!silence || !kept.empty());
-        append(kept, {run.begin, run.end, turn ? !run.active : run.active});
-      }
-      runs = std::move(kept);
-    }
-    for (const auto& run : runs)
-      if (auto put = labeller.put(run.active ? options.active : options.silent, {run.begin, run.end}, 0, 0, false);
-          !put)
-        return fail(put);
-  }
-  return report;
-}
-
-Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
-                            std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
-  // Nothing is said of time without samples, as with activity.
-  auto stretches = stretches_of(recording, stream, on_progress);
-  if (!stretches) return fail(stretches);
-  StretchFinder stretch(std::move(*stretches));
-  SampleOptions seen;
-  seen.on_block = [&](const BlockView& block) { stretch.see(block); };
-  auto reader = SampleReader::open(recording, stream, seen, on_progress);
-  if (!reader) return fail(reader);
-  const Metadata& metadata = reader->metadata();
-  auto values = choose_values(metadata, options.channels);
-  if (!values) return fail(values);
-  RunLabeller labeller(labels, "");
-  std::string current;
-  std::size_t current_stretch = 0;
-  double begin = 0;
-  double sum = 0;
-  std::uint64_t count = 0;
-  bool any = false;
-  const auto close = [&](double end) -> Expected<void> {
-    if (is_shorter({begin, end}, options.min_duration_s)) return {};
-    return labeller.put(current, {begin, end}, sum, count, true);
-  };
-  for (;;) {
-    auto run = reader->next();
-    if (!run) return fail(run);
-    if (*run == nullptr) break;
-    const SampleRun& samples = **run;
-    for (std::size_t k = 0; k < samples.count; ++k) {
-      const std::byte* sample = samples.data + k * metadata.sample_bytes;
-      std::string name;
-      StoredValue best{-std::numeric_limits<double>::infinity()};
-      for (const auto& ref : *values) {
-        const Channel& channel = metadata.channels[ref.channel];
-        const StoredValue value{exact_value(channel, sample, ref.element), channel.scale, channel.offset};
-        if (!is_above(value, best)) continue;
-        best = value;
-        name = ref.name(metadata);
-      }
-      if (!reaches(best, options.threshold)) name.clear();
-      const double time = samples.times[k];
-      const bool enters = stretch.enters();
-      if (!any || name != current || enters) {
-        if (any)
-          if (auto done = close(enters ? stretch.end_of(current_stretch) : time); !done) return done;
-        current = name;
-        current_stretch = stretch.index();
-        begin = time;
-        sum = 0;
-        count = 0;
-      }
-      any = true;
-      sum += best.physical();
-      ++count;
-    }
-  }
-  if (any)
-    if (auto done = close(stretch.end_of(current_stretch)); !done) return done;
-  return {};
 }
 
 }  // namespace sds

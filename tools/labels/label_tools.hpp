@@ -1,4 +1,4 @@
-// Work on labels: checks, merging, agreement of annotators, other programs' files, and labels made from the data.
+// Work on labels: checks, merging, agreement of annotators, and other programs' files.
 #pragma once
 
 #include <map>
@@ -99,36 +99,5 @@ std::string write_audacity(const LabelFile& file, const Instant& origin);
 Expected<std::vector<TimedLabel>> read_label_csv(const std::string& text, const LabelOrigins& origins,
                                                  const std::string& stream, const std::filesystem::path& path);
 std::string write_label_csv(const LabelFile& file, const LabelOrigins& origins);
-
-/// Segmentation by energy: the level of a frame is the RMS about its mean of the chosen channels, in their physical
-/// units; frames above `threshold` are active. Without a threshold: the noise floor (10th percentile of the frames'
-/// levels) times `factor`.
-struct ActivityOptions {
-  std::vector<std::string> channels;  ///< empty: all
-  double frame_s = 0.05;
-  std::optional<double> threshold;
-  double factor = 4;
-  double min_active_s = 0.2;  ///< shorter activity is none
-  double min_silent_s = 0.2;  ///< shorter silence is none
-  std::string active = "active";
-  std::string silent;  ///< class of what is not active; empty: no label
-};
-struct ActivityReport {
-  double threshold = 0;
-  double floor = 0;  ///< 10th percentile of the levels
-  std::size_t frames = 0;
-};
-Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
-                                        std::vector<TimedLabel>& labels, const OnProgress& on_progress);
-
-/// Labels from scores that an algorithm gave: each sample of `stream` names the channel with the largest value, up to
-/// the next sample; runs of one class become a label with their mean score as confidence where it lies in 0..1.
-struct ScoreOptions {
-  std::vector<std::string> channels;  ///< the scores; empty: all single-element channels
-  ExactNumber threshold = -1e300;     ///< a largest value below it names no class
-  double min_duration_s = 0;
-};
-Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
-                            std::vector<TimedLabel>& labels, const OnProgress& on_progress);
 
 }  // namespace sds
