@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include "sds/format/limits.hpp"
@@ -129,7 +130,7 @@ class Builder {
     if (channel.bits != 0 && channel.count() != 1) problem(node, "a bit-field cannot be an array");
     note_unknown_keys(node, {"value", "type", "dim-x", "dim-y", "scale", "offset", "unit"});
     if (channel.bits != 0) {
-      place_bit_field(channel);
+      place_bit_field(channel, node);
     } else {
       place(channel);
     }
@@ -197,29 +198,43 @@ class Builder {
   }
 
   void place(Channel& channel) {
-    open_unit_bits_ = 0;
+    open_unit_.reset();
     channel.byte_offset = metadata_.sample_bytes;
     metadata_.sample_bytes += channel.count() * size_of(channel.type);
     metadata_.channels.push_back(channel);
   }
 
-  // Bit-fields of one type share a storage unit, lowest bits first, as C compilers for Arm and x86 lay them out;
-  // one that does not fit the rest of the unit starts the next.
-  void place_bit_field(Channel& channel) {
+  // As C compilers for Arm (AAPCS, section 8.1.8) and x86-64 (SysV) lay bit-fields out: each is where the one before it
+  // ends, lowest bits first, but does not cross a boundary of its own type's size. So those of types of one size share
+  // storage units. Of different sizes they may share bytes that no unit of either has alone, or be apart: what is not
+  // simply behind the units before it is refused.
+  void place_bit_field(Channel& channel, const YAML::Node& node) {
     const auto unit_bits = static_cast<unsigned>(8 * size_of(channel.type));
-    const bool joins =
-        open_unit_bits_ != 0 && open_unit_type_ == channel.type && open_unit_bits_ + channel.bits <= unit_bits;
-    if (!joins) {
-      open_unit_bits_ = 0;
-      open_unit_type_ = channel.type;
-      open_unit_offset_ = metadata_.sample_bytes;
+    const bool has_open = open_unit_.has_value();
+    if (has_open && open_unit_->bits == unit_bits && open_unit_->used + channel.bits <= unit_bits) {
+      channel.byte_offset = open_unit_->offset;
+      channel.bit_offset = open_unit_->used;
+      open_unit_->used += channel.bits;
+    } else {
+      if (has_open && open_unit_->bits != unit_bits && place_in_c(channel.bits, unit_bits) != bits_behind_units())
+        problem(node,
+                fmt::format("bit-field '{}' is of another size than the one before it, and C compilers do not put "
+                            "it behind that: give both a type of one size",
+                            channel.name));
+      channel.byte_offset = metadata_.sample_bytes;
+      open_unit_ =
+          Unit{metadata_.sample_bytes, unit_bits, channel.bits, has_open ? open_unit_->run : metadata_.sample_bytes};
       metadata_.sample_bytes += size_of(channel.type);
     }
-    channel.byte_offset = open_unit_offset_;
-    channel.bit_offset = open_unit_bits_;
-    open_unit_bits_ += channel.bits;
     metadata_.channels.push_back(channel);
   }
+
+  // The bit at which C begins such a field, counted from the first one of the fields in a row.
+  [[nodiscard]] std::size_t place_in_c(std::size_t bits, std::size_t unit_bits) const {
+    const std::size_t at = 8 * (open_unit_->offset - open_unit_->run) + open_unit_->used;
+    return at % unit_bits + bits <= unit_bits ? at : (at / unit_bits + 1) * unit_bits;
+  }
+  [[nodiscard]] std::size_t bits_behind_units() const { return 8 * (metadata_.sample_bytes - open_unit_->run); }
 
  public:
   void note_unknown_keys(const YAML::Node& node, std::initializer_list<std::string_view> known) {
@@ -232,9 +247,14 @@ class Builder {
 
  private:
   Metadata& metadata_;
-  unsigned open_unit_bits_ = 0;  // bits used of the storage unit that is open; 0 if none is
-  ScalarType open_unit_type_ = ScalarType::u8;
-  std::size_t open_unit_offset_ = 0;
+  // Of bit-fields in a row the storage unit of the last one.
+  struct Unit {
+    std::size_t offset;
+    unsigned bits;
+    unsigned used;
+    std::size_t run;  // where the first of them is
+  };
+  std::optional<Unit> open_unit_;
 };
 
 // `unit: %` is what people write, and YAML reserves the character: quotes such values, and notes the lines.

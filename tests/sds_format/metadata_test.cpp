@@ -1,6 +1,9 @@
 #include "sds/format/metadata.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <tuple>
 
 #include "sds/format/layout.hpp"
 #include "support/recordings.hpp"
@@ -59,6 +62,42 @@ TEST(Metadata, BitFieldsShareTheirStorageUnitAsInC) {
   EXPECT_EQ(raw_value(m->channels[2], p, 0), 2);
   EXPECT_EQ(raw_value(m->channels[3], p, 0), -1);  // a signed field is sign-extended
   EXPECT_EQ(Layout::from(*m).columns.size(), 3u);
+}
+
+// struct { uint16_t lo : 5; int16_t hi : 11; } is 2 bytes on Arm (AAPCS) and x86-64: with .lo = -1 they are 1f 00, with
+// .hi = -1 e0 ff (arm-none-eabi-gcc 12, gcc 12).
+TEST(Metadata, BitFieldsOfOneSizeShareAUnitWhateverTheirSign) {
+  const auto m = parse("sds:\n  content: [{value: lo, type: 'uint16_t:5'}, {value: hi, type: 'int16_t:11'}]\n");
+  ASSERT_TRUE(m) << m.error().to_string();
+  EXPECT_EQ(m->sample_bytes, 2u);
+  EXPECT_EQ(Layout::from(*m).columns.size(), 1u);
+  for (const auto& [bytes, lo, hi] : {std::tuple{0x001F, 31, 0}, {0xFFE0, 0, -1}, {0x7FE3, 3, 1023}}) {
+    const std::array<std::uint8_t, 2> sample{static_cast<std::uint8_t>(bytes), static_cast<std::uint8_t>(bytes >> 8)};
+    const auto* p = reinterpret_cast<const std::byte*>(sample.data());
+    EXPECT_EQ(raw_value(m->channels[0], p, 0), lo);
+    EXPECT_EQ(raw_value(m->channels[1], p, 0), hi);
+  }
+}
+
+// What C compilers do with neighbours of types of different sizes: { uint8_t a : 3; uint16_t b : 5; } is 2 bytes with b
+// in bits 3 to 7, { uint32_t a : 3; uint8_t b : 6; } has b in byte 1, { uint8_t a : 8; uint32_t b : 30; } is 8 bytes.
+TEST(Metadata, BitFieldsOfDifferentSizesThatCLaysOutOtherwiseAreRefused) {
+  const auto pair = [](const char* a, const char* b) {
+    return fmt::format("sds:\n  content:\n    - {{value: a, type: '{}'}}\n    - {{value: b, type: '{}'}}\n", a, b);
+  };
+  EXPECT_EQ(error_of(pair("uint8_t:3", "uint16_t:5")),
+            "Test.sds.yml: line 4: bit-field 'b' is of another size than the one before it, and C compilers do not put "
+            "it behind that: give both a type of one size");
+  for (const auto& [a, b] :
+       {std::pair{"uint32_t:3", "uint8_t:6"}, {"uint8_t:8", "uint32_t:30"}, {"uint64_t:9", "int8_t:1"}})
+    EXPECT_NE(error_of(pair(a, b)).find("of another size"), std::string::npos) << a << " " << b;
+  // Where they fill their units, or a plain value parts them, there is nothing to share: 1 + 1, 2 + 1, 2 + 2 bytes.
+  EXPECT_TRUE(parse(pair("uint16_t:16", "uint8_t:3")));
+  EXPECT_TRUE(parse(pair("uint8_t:8", "uint8_t:3")));
+  EXPECT_EQ(parse("sds:\n  content: [{value: a, type: 'uint8_t:3'}, {value: x, type: uint8_t}, {value: b, type: "
+                  "'uint16_t:5'}]\n")
+                ->sample_bytes,
+            4u);
 }
 
 TEST(Metadata, ReadsArraysAudioAndTheOlderForms) {
