@@ -962,6 +962,26 @@ class OneClock(Case):
                 with self.subTest(form=form, options=options):
                     self.assertEqual(got, list(range(400, 500)))
 
+    def test_a_row_of_qeexo_has_no_class_of_a_stream_without_samples_in_it(self):
+        # Blocks of A begin at 0, 100, ... ms, those of B 60 ms later: each row of 50 ms has one of them.
+        for name, begin in (("A", 0), ("B", 60)):
+            self.write(f"{name}.sds.yml", f"sds:\n  name: {name}\n  sample-frequency: 100\n  content:\n    - {{value: x, type: int16_t}}\n")
+            self.write(f"{name}.0.sds", plain(*[(begin + 100 * k, struct.pack("<4h", k, k, k, k)) for k in range(10)]))
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("q.sdsz"))
+        self.write("q.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: run, from: 0.2, to: 0.7, stream: A}\n"
+                                   "    - {class: rest, from: 0.6, to: 1}\n")
+        _, err = run("export", "qeexo", self.path("q.sdsz"), "-o", self.path("q.csv"))
+        self.assertIn("Qeexo's format has no place for the labels' streams", err)
+        rows = [(int(row.split(",")[0]), row.split(",")[-1]) for row in self.read("q.csv").decode().splitlines()[1:]]
+        true = [(at // 50 * 50 + 50, "rest" if at >= 600 else "run" if at >= 200 and at % 100 == 0 else "")
+                for k in range(10) for at in (100 * k, 100 * k + 60)]
+        self.assertEqual(rows, true)
+        # With one class for all of it, or of one stream, nothing is lost.
+        for options, last in ((("--class", "x"), "x"), (("-s", "A"), "rest")):
+            _, err = run("export", "qeexo", self.path("q.sdsz"), *options, "-o", self.path("q.csv"), "-f")
+            self.assertNotIn("no place", err)
+            self.assertTrue(self.read("q.csv").decode().splitlines()[-1].endswith("," + last))
+
     def test_a_row_of_qeexo_has_the_class_of_its_first_block(self):
         self.write("T.sds.yml", "sds:\n  name: T\n  sample-frequency: 100\n  content:\n    - {value: x, type: int32_t}\n")
         self.write("T.walk.sds", plain(*[(10030 + 50 * k, np.arange(5, dtype="<i4").tobytes()) for k in range(6)]))

@@ -38,6 +38,7 @@ std::string column_name(const std::string& sensor) {
 
 // A stream being read: its next block, and how its samples look as text.
 struct Sensor {
+  std::string id;
   SampleReader reader;
   std::vector<ChannelText> texts;
   std::vector<std::size_t> elements;
@@ -68,7 +69,8 @@ void append_samples(Sensor& sensor, std::string& cell) {
   }
 }
 
-// The class at a time, for any of the streams: of overlapping labels the one that class_timeline() takes.
+// The class at a time, for any of the streams that a row has samples of: of overlapping labels the one that
+// class_timeline() takes.
 std::string class_at(const LabelFile& labels, const std::set<std::string>& streams, double time) {
   const Label* at = nullptr;
   for (const auto& label : labels.labels) {
@@ -78,6 +80,14 @@ std::string class_at(const LabelFile& labels, const std::set<std::string>& strea
       at = &label;
   }
   return at == nullptr ? "" : at->name;
+}
+
+// A row has one class, whatever its sensors: that some labels are about one of several is lost.
+void note_lost_streams(const LabelFile& labels, const std::set<std::string>& streams, std::vector<std::string>& notes) {
+  const auto is_of_one = [&](const Label& label) { return streams.count(label.stream) > 0; };
+  if (streams.size() > 1 && std::any_of(labels.labels.begin(), labels.labels.end(), is_of_one))
+    notes.emplace_back(
+        "Qeexo's format has no place for the labels' streams: a row has one class for all of its sensors");
 }
 
 }  // namespace
@@ -108,7 +118,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     sample_options.within = options.within.of(index);
     auto reader = SampleReader::open(recording, index, sample_options, on_progress);
     if (!reader) return fail(reader);
-    Sensor sensor{std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, {}};
+    Sensor sensor{stream.id, std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, {}};
     for (Channel channel : sensor.reader.metadata().channels) {
       channel.scale = 1;  // raw values, as Arm's converter has them
       channel.offset = 0;
@@ -133,6 +143,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
   auto labels = labels_of(recording);
   if (!labels) return fail(labels);
   if (auto note = note_of_rounded(*labels)) report.notes.push_back(std::move(*note));
+  if (options.label.empty()) note_lost_streams(*labels, ids, report.notes);
   auto file = PartialFile::create(output, if_exists(options.force));
   if (!file) return fail(file);
   std::string text = header + ",label\r\n";
@@ -156,7 +167,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       return fail(ErrorCode::limit, fmt::format("times of {} ms are too large for intervals of {} ms", base, interval),
                   recording.path());
     std::vector<std::string> cells;
-    bool any = false;
+    std::set<std::string> in_row;
     std::optional<double> first_sample;  // of the row, in seconds
     for (const auto& sensor : sensors)
       if (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end)
@@ -165,7 +176,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       std::string cell = "[";
       while (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end) {
         append_samples(sensor, cell);
-        any = true;
+        in_row.insert(sensor.id);
         report.samples += sensor.run->count;
         if (cell.size() > (std::size_t{64} << 20))
           return fail(ErrorCode::limit, "a row would be longer than 64 MiB: choose a shorter interval");
@@ -175,15 +186,15 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       }
       cells.push_back(cell + "]");
     }
-    if (any) {
+    if (!in_row.empty()) {
       text += fmt::format("{}", end - origin);
       for (const auto& cell : cells) text += cell.find(',') == std::string::npos ? "," + cell : ",\"" + cell + "\"";
       text += "," +
-              csv_quoted(options.label.empty() ? class_at(*labels, ids, first_sample.value_or(0)) : options.label) +
+              csv_quoted(options.label.empty() ? class_at(*labels, in_row, first_sample.value_or(0)) : options.label) +
               "\r\n";
     }
     base = end;
-    if (!any) {
+    if (in_row.empty()) {
       // A gap: on to the interval in which something happens.
       double next = 1e300;
       for (const auto& sensor : sensors)
