@@ -892,11 +892,11 @@ class Imports(Case):
                 if fastest < math.inf:
                     self.assertAlmostEqual(fastest / min(1000 * n / (t - usual) for n, t in pairs if t > usual), 1, delta=1e-3)
         # Rows that no rate fits, and a single one, are told.
-        for counts in ((10, 500, 10, 10, 10), (10,)):
-            rows = "".join(f'{50 * i},"[{", ".join(["1"] * n)}]"\n' for i, n in enumerate(counts))
+        for counts, begin, step in (((10, 500, 10, 10, 10), 0, 50), ((10,), 0, 50), ((10, 500, 10, 10, 10), 4294960100, 100)):
+            rows = "".join(f'{begin + step * i},"[{", ".join(["1"] * n)}]"\n' for i, n in enumerate(counts))
             self.write("q.csv", "timeslot,imu\n" + rows)
             _, err = run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")
-            self.assertIn("imu: no rate is told by its rows: the samples of each are spread over 0.05 s", err)
+            self.assertIn(f"imu: no rate is told by its rows: the samples of each are spread over {step / 1000} s\n", err)
 
     def test_labels_of_qeexo_have_the_samples_of_their_rows(self):
         # Blocks are longer than rows, or no part of one; each sample has its own number.

@@ -167,6 +167,20 @@ class Measured(Case):
             self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", level * 0.999)[0], [("active", 0, 12)])
             self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", level * 1.001)[0], [])
 
+    def test_the_time_of_a_class_is_one_in_text_and_json(self):
+        # 10 s of A, and B from 4 to 8 s: of labels about B that is all that there is.
+        for name, begin, count in (("A", 0, 1000), ("B", 4000, 400)):
+            self.stream(name, np.arange(count), begin_ms=begin)
+        run("pack", self.path("A.0.sds"), self.path("B.0.sds"), "-o", self.path("t.sdsz"))
+        self.write("t.labels.yml", "labels:\n  version: 1\n  intervals:\n    - {class: a, from: 9, to: 12}\n"
+                                   "    - {class: b, from: 3, to: 4.5, stream: B}\n    - {class: c, from: 3, to: 9, stream: B}\n"
+                                   "    - {class: d, from: 1, to: 2, stream: B}\n    - {class: e, from: 1, to: 2, stream: X}\n")
+        true = {"a": 1, "b": 0.5, "c": 4, "d": 0, "e": 0}
+        self.assertEqual(self.said("label", "list", self.path("t.sdsz"))["classes"], true)
+        self.assertEqual(self.said("label", "list", self.path("t.sdsz"), "-c", "c")["classes"], {"c": 4})
+        told = dict(re.findall(r"^(\w): 1 label, (.*) labelled", run("label", "list", self.path("t.sdsz"))[0], re.M))
+        self.assertEqual(told, {"a": "1.000 s", "b": "500 ms", "c": "4.000 s", "d": "0 ms", "e": "0 ms"})
+
     def test_labels_of_scores_end_with_the_samples(self):
         # 5 s of 10 Hz, a gap of 100 s, 5 s: by the sample frequency each part ends a tenth behind its last sample.
         self.write("M.sds.yml", "sds:\n  name: M\n  sample-frequency: 10\n  content:\n    - {value: a, type: float}\n    - {value: b, type: float}\n")

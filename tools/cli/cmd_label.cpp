@@ -14,6 +14,7 @@
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
+#include "sample_reader.hpp"
 #include "sds/format/partial_file.hpp"
 #include "time_span.hpp"
 
@@ -123,6 +124,9 @@ int run_list(const LabelArguments& o) {
   const auto is_wanted = [&](const Label& label) { return o.name.empty() || label.name == o.name; };
   if (std::none_of(file.labels.begin(), file.labels.end(), is_wanted) && !o.name.empty())
     return fail_with({ErrorCode::usage, no_such_class(file, o.name), opened->path, {}});
+  auto seconds = labelled_seconds(opened->recording, file);
+  if (!seconds) return fail_with(seconds.error());
+  std::erase_if(*seconds, [&](const auto& of_class) { return !o.name.empty() && of_class.first != o.name; });
   if (o.json) {
     auto all = nlohmann::json::array();
     for (const auto& l : file.labels) {
@@ -138,7 +142,8 @@ int run_list(const LabelArguments& o) {
       if (l.confidence) entry["confidence"] = *l.confidence;
       all.push_back(entry);
     }
-    print_json(nlohmann::json{{"file", opened->path.string()}, {"labels", all}, {"damages", damages_json()}});
+    print_json(nlohmann::json{
+        {"file", opened->path.string()}, {"labels", all}, {"classes", *seconds}, {"damages", damages_json()}});
     return 0;
   }
   std::error_code ignored;
@@ -155,8 +160,6 @@ int run_list(const LabelArguments& o) {
     fmt::print("{}\n", row(file, i));
     ++classes[l.name];
   }
-  auto seconds = labelled_seconds(opened->recording, file);
-  if (!seconds) return fail_with(seconds.error());
   for (const auto& [name, count] : classes)
     fmt::print("{}: {}, {} labelled\n", name, counted(count, "label"), human_seconds(seconds->at(name)));
   return 0;

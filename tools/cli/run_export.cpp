@@ -578,7 +578,7 @@ int run_export(Options o) {
   if (!grouped) return fail_with(grouped.error());
   if (auto wrong = wrong_output(o, *grouped); !wrong.empty())
     return fail_with({ErrorCode::usage, std::move(wrong), {}, {}});
-  if (is_folder_of_classes(o)) o.output += '/';
+  if (is_folder_of_classes(o)) o.output = (fs::path(o.output) / "").string();
   const MadeFolder made_folder(o.output);
   if (auto ok = refuse_options_without_effect(o, *grouped); !ok) return fail_with(ok.error());
   if (!o.window_text.empty()) {

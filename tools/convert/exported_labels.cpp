@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sample_reader.hpp"
 #include "sds/format/elapsed.hpp"
 
 namespace sds {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "csv_reader.hpp"
+#include "sample_reader.hpp"
 #include "sds/format/elapsed.hpp"
 #include "time_span.hpp"
 

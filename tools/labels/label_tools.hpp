@@ -1,11 +1,13 @@
 // Work on labels: checks, merging, agreement of annotators, and other programs' files.
 #pragma once
 
+#include <filesystem>
 #include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "label_ticks.hpp"
-#include "sample_reader.hpp"
-#include "sds/format/exact_value.hpp"
 
 namespace sds {
 

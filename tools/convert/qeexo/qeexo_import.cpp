@@ -193,7 +193,7 @@ Expected<RowTimes> look_at_rows(const std::filesystem::path& input, const OnProg
   for (const auto& [column, rows] : rates) {
     const auto found = rows.rate(times.interval_s);
     if (!found) {
-      times.found.push_back(fmt::format("{}: no rate is told by its rows: the samples of each are spread over {} s",
+      times.found.push_back(fmt::format("{}: no rate is told by its rows: the samples of each are spread over {:.6g} s",
                                         header[column], times.interval_s));
       continue;
     }
