@@ -209,6 +209,12 @@ class Measured(Case):
         run("check", recording, "--profile", self.path("limits.yml"), expect=1 if report["recordings"][0]["quality"]["broken"] else 0)
         return report["recordings"][0]["quality"]["broken"]
 
+    def test_values_that_are_not_looked_at_are_told(self):
+        self.write("W.sds.yml", "sds:\n  name: W\n  sample-frequency: 10\n  content:\n    - {value: v, type: uint8_t, dim-x: 1027}\n")
+        one = self.write("W.0.sds", plain(*[(100 * k, bytes([k]) * 1027) for k in range(3)]))
+        self.assertEqual(self.found(self.said("check", one, "--quality"), "values_left_out"), 3)
+        self.assertIn("3 values behind the first 1,024 are not looked at", run("check", one, "--quality")[0])
+
     def test_a_limit_on_what_is_not_known_is_not_kept(self):
         # Of fewer than 256 numbers there is no noise floor; of equal ones it is 0.
         values = np.random.default_rng(0).normal(0, 1, 256)

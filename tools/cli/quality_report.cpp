@@ -69,6 +69,9 @@ void print_stream(const StreamQuality& s) {
                v.longest_run > 1 ? human_seconds(v.longest_run_s) : "-",
                v.range_used > 0 ? fmt::format("{:.0f} %", 100 * v.range_used) : "-");
   }
+  if (s.values_left_out > 0)
+    fmt::print("  {} behind the first {} not looked at\n", counted(s.values_left_out, "value"),
+               grouped(StreamQuality::max_values) + (s.values_left_out == 1 ? " is" : " are"));
 }
 
 struct Tally {
@@ -113,6 +116,7 @@ nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<s
                           {"interval_s", s.interval_s},
                           {"jitter_limits", StreamQuality::jitter_limits},
                           {"jitter", s.jitter},
+                          {"values_left_out", s.values_left_out},
                           {"channels", nlohmann::json::array()}};
     for (const auto& v : s.values)
       stream["channels"].push_back({{"name", v.name},

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <compare>
 #include <limits>
-#include <numeric>
 #include <set>
 #include <tuple>
 #include <utility>

@@ -359,9 +359,10 @@ Expected<StreamQuality> assess_stream(const Recording& recording, std::size_t in
   if (metadata.sample_frequency) quality.nominal_hz = metadata.sample_frequency->hz();
   TimingAssessor timing(stream.tick_frequency(), quality.nominal_hz);
   std::vector<AnyValueAssessor> assessors;
-  static constexpr std::size_t max_values = 1024;
-  for (const auto& ref : all_values(metadata))
-    if (assessors.size() < max_values) assessors.push_back(assessor_of(metadata, ref));
+  const auto values = all_values(metadata);
+  const std::size_t looked_at = std::min(values.size(), StreamQuality::max_values);
+  quality.values_left_out = values.size() - looked_at;
+  for (std::size_t v = 0; v < looked_at; ++v) assessors.push_back(assessor_of(metadata, values[v]));
   for (;;) {
     auto run = reader->next();
     if (!run) return fail(run);

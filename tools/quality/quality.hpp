@@ -32,7 +32,7 @@ struct ValueQuality {
   double deviation = unknown_quality;  ///< standard deviation
   /// Values at the limits of an integer type or bit-field; else, in floats and in integers that use at least 45 % of
   /// their type, plateaus: three and more equal to the stream's largest or smallest value in a row, after a step of at
-  /// least 7 % of the range, other than zero. What a saturated sensor gives.
+  /// least 7 % of the range of the values up to there, other than zero. What a saturated sensor gives.
   std::uint64_t clipped = 0;
   std::uint64_t longest_run = 0;            ///< equal values in a row
   double longest_run_s = 0;                 ///< its duration
@@ -59,7 +59,9 @@ struct StreamQuality {
   /// Steps by how far they are from the median step: up to 1, 5, 10, 25, 50, 100 %, and beyond.
   static constexpr std::array<double, 6> jitter_limits{0.01, 0.05, 0.1, 0.25, 0.5, 1.0};
   std::array<std::uint64_t, 7> jitter{};
-  std::vector<ValueQuality> values;
+  std::vector<ValueQuality> values;   ///< at most max_values
+  std::uint64_t values_left_out = 0;  ///< of a sample, those behind them
+  static constexpr std::size_t max_values = 1024;
   std::string without_values;  ///< why `values` is empty
 };
 
