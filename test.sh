@@ -9,4 +9,4 @@ cmake --build --preset release
 build/release/bin/sds-install-engines tflm litert onnx || echo "the inference engines could not be installed"
 # Exports are read back with the formats' own libraries, in an environment of the tests.
 cmake/install-test-python.sh || echo "the formats' own libraries could not be installed: tests of exports and imports are skipped"
-ctest --preset release -j "$(nproc)"
+ctest --preset release -j "$(($(nproc) + 1))"  # some wait, for devices and time limits
