@@ -44,6 +44,7 @@ class Words(Case):
                            (["check", self.rec, "-o", "x"], "sds check has no option -o; there are --help --yaml"),
                            (["bench", self.rec, "-o", self.path("x")], "sds bench has no option -o"),
                            (["inof", "x"], "sds has no 'inof': is it info?"),
+                           (["hlep"], "sds has no 'hlep': is it help?"),
                            (["unknown"], "sds has no 'unknown'; there are serve, info, check"),
                            (["serve", "--port", 1], "sds serve has no option --port; sds serve socket has: it stands behind socket"),
                            (["export", "json", self.rec], "sds export has no 'json'; there are csv, wav, flac"),

@@ -114,7 +114,8 @@ std::string unknown_option(const CLI::App& command, const std::string& word) {
 }
 
 std::string unknown_command(const CLI::App& command, const std::string& word) {
-  const auto names = command_names(command);
+  auto names = command_names(command);
+  if (command.get_parent() == nullptr) names.emplace_back("help");
   const std::string near = nearest(word, names);
   if (!near.empty()) return fmt::format("{} has no '{}': is it {}?", full_name(command), word, near);
   return fmt::format("{} has no '{}'; there are {}", full_name(command), word, fmt::join(names, ", "));
