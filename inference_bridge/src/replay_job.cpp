@@ -6,11 +6,10 @@
 #include <algorithm>
 #include <charconv>
 
-#include "output_metadata.hpp"
+#include "job_outputs.hpp"
 #include "sds/bridge/pipeline.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
-#include "sds/format/source_fingerprint.hpp"
 
 namespace sds {
 
@@ -176,85 +175,6 @@ Expected<Started> start(const Recording& recording, const ReplayJob& job, std::u
   return start_model_or_pipeline(recording, job, fill_memory);
 }
 
-Expected<void> take_metadata(StreamDescription& description, const std::filesystem::path& file) {
-  auto text = read_small_file(file, limits::max_metadata_bytes);
-  if (!text) return fail(text);
-  if (auto parsed = Metadata::parse(*text, file); !parsed) return fail(parsed);
-  description.metadata_text = std::move(*text);
-  description.metadata_file_name = description.name + ".sds.yml";
-  return {};
-}
-
-// An output's metadata: `given`, else what the algorithm says, else that of a stream of its name in the recording (what
-// the device recorded live), else that of a file of its name beside the recording, else none.
-Expected<StreamDescription> describe_output(const OutputPort& port, const Recording& recording, const StreamInfo& input,
-                                            const std::filesystem::path& given) {
-  StreamDescription description;
-  description.name = port.name;
-  description.label = input.description.label.empty() ? "0" : input.description.label;
-  description.playback = true;
-  if (!given.empty()) {
-    if (auto taken = take_metadata(description, given); !taken) return fail(taken);
-    return description;
-  }
-  if (!port.metadata.empty()) {
-    if (auto parsed = Metadata::parse(port.metadata, port.name + ".sds.yml"); !parsed) return fail(parsed);
-    description.metadata_text = port.metadata;
-    description.metadata_file_name = port.name + ".sds.yml";
-    return description;
-  }
-  for (const auto& stream : recording.streams()) {
-    if (stream.description.name != port.name || stream.description.metadata_file_name.empty()) continue;
-    if (stream.metadata_error) return tl::unexpected<Error>(*stream.metadata_error);
-    description.metadata_text = stream.description.metadata_text;
-    description.metadata_file_name = port.name + ".sds.yml";
-    return description;
-  }
-  SdsFileName name{port.name, "", false};
-  const auto found = find_metadata(input.path.parent_path() / (port.name + ".sds"), name);
-  if (!found || recording.sdsz()) return description;
-  if (auto taken = take_metadata(description, *found); !taken) return fail(taken);
-  return description;
-}
-
-// Ticks are the input's: metadata that names no frequency gets that, so that times are the input's, too.
-void tell_frequency(StreamDescription& description, const Frequency& frequency, std::vector<std::string>& notes) {
-  if (frequency == Frequency{}) return;
-  const bool any = Metadata::parse(description.metadata_text, "").has_value();
-  const auto text = any ? with_tick_frequency(description.metadata_text, frequency) : std::nullopt;
-  if (text) {
-    description.metadata_text = *text;
-    return;
-  }
-  notes.push_back(fmt::format(
-      "the times of {} are wrong: its ticks are those of the input, {} a second, and {} (--out-yaml names a "
-      "file with 'tick-frequency: {}')",
-      description.name, frequency.to_string(),
-      any ? "its metadata leaves no place to say so" : "it has no metadata to say so", frequency.to_string()));
-}
-
-// A file of the output's name beside the library may be meant for it: said, not taken, for nobody named it.
-void tell_of_metadata_beside(const StreamDescription& output, const AlgorithmSpec& spec,
-                             std::vector<std::string>& notes) {
-  if (spec.kind != AlgorithmSpec::Kind::library || !output.metadata_text.empty()) return;
-  const auto file = spec.path.parent_path() / (output.name + ".sds.yml");
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) return;
-  StreamDescription described;
-  if (auto taken = take_metadata(described, file); !taken) {
-    notes.push_back(fmt::format("{} has no metadata; those beside the library cannot be read: {}", output.name,
-                                taken.error().to_string()));
-    return;
-  }
-  std::vector<std::string> names;
-  const auto metadata = Metadata::parse(described.metadata_text, file);
-  for (const auto& channel : metadata->channels) names.push_back(channel.name);
-  notes.push_back(
-      fmt::format("{} has no metadata, so that it is bytes; with '--out-yaml {}', which lies beside the "
-                  "library, its values would be: {}",
-                  output.name, file.string(), fmt::join(names, ", ")));
-}
-
 // When the input was received is when the output was, by the same ticks.
 Expected<void> take_clocks(const Recording& recording, const Started& started, OutputRecorder& outputs) {
   if (!recording.sdsz()) return {};
@@ -262,71 +182,6 @@ Expected<void> take_clocks(const Recording& recording, const Started& started, O
   std::size_t from = started.streams[0];
   for (std::size_t i = 0; i < streams.size() && streams[from].clocks.empty(); ++i) from = i;
   return outputs.add_clocks(streams[from].clocks, recording.streams()[from].tick_frequency());
-}
-
-// Which of the outputs the file describes: the only one, else that of its name; none is an error. If it is for others,
-// too: that of its name, or the only one, which has no metadata of its own; or none.
-Expected<std::optional<std::size_t>> described_output(const std::vector<OutputPort>& outputs, const ReplayJob& job) {
-  const auto& file = job.out_metadata;
-  auto text = read_small_file(file, limits::max_metadata_bytes);
-  if (!text) return fail(text);
-  const auto metadata = Metadata::parse(*text, file);
-  if (!metadata) return fail(metadata);
-  const bool is_for_others = job.may_be_idle.contains(JobPart::out_metadata);
-  const auto found =
-      std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == metadata->name; });
-  const bool takes_any = outputs.size() == 1 && (!is_for_others || outputs[0].metadata.empty());
-  if (found == outputs.end() && !takes_any) {
-    if (is_for_others) return std::nullopt;
-    std::vector<std::string> names;
-    names.reserve(outputs.size());
-    for (const auto& port : outputs) names.push_back(port.name);
-    return fail(
-        ErrorCode::usage,
-        fmt::format("the metadata of '{}' are of none of the outputs {}", metadata->name, fmt::join(names, ", ")),
-        file);
-  }
-  const auto index = found == outputs.end() ? 0 : static_cast<std::size_t>(found - outputs.begin());
-  // What has metadata of its own has outputs of one size.
-  const OutputPort& port = outputs[index];
-  if (!port.metadata.empty() && port.max_bytes % metadata->sample_bytes != 0)
-    return fail(ErrorCode::usage,
-                fmt::format("samples of {} bytes are none of what {} holds, {} bytes", metadata->sample_bytes,
-                            port.name, port.max_bytes),
-                file);
-  return index;
-}
-
-Expected<OutputRecorder> record_outputs(const Recording& recording, const ReplayJob& job, Started& started,
-                                        std::vector<std::string>& notes) {
-  std::vector<StreamDescription> streams;
-  const StreamInfo& input = recording.streams()[started.streams[0]];
-  std::optional<std::size_t> described;
-  if (!job.out_metadata.empty()) {
-    auto found = described_output(started.algorithm->outputs(), job);
-    if (!found) return fail(found);
-    described = *found;
-    if (!described) started.idle.insert(JobPart::out_metadata);
-  }
-  for (const auto& port : started.algorithm->outputs()) {
-    if (auto ok = check_stream_name(port.name); !ok) {
-      ok.error().message = "the algorithm's output cannot be recorded: " + ok.error().message;
-      return fail(ok);
-    }
-    auto description = describe_output(port, recording, input, described == streams.size() ? job.out_metadata : "");
-    if (!description) return fail(description);
-    tell_of_metadata_beside(*description, job.algorithm, notes);
-    streams.push_back(std::move(*description));
-  }
-  for (auto& stream : streams) tell_frequency(stream, input.tick_frequency(), notes);
-  Properties session;
-  session.set("tool", "sdskit replay");
-  session.set("input", recording.path().filename().string());
-  session.set("algorithm", job.algorithm.name());
-  auto source = SourceFingerprint().add(recording).to_string();
-  if (!source) return fail(source);
-  session.set("source", std::move(*source));
-  return OutputRecorder::create(job.output, streams, session, job.if_exists, job.naming);
 }
 
 // Where pipelines begin anew. A library gets blocks as on a device, where nobody tells it.
@@ -433,7 +288,8 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
       options.breaks = std::move(*breaks);
     }
     if (i == 0 && !job.output.empty()) {
-      auto created = record_outputs(recording, job, *started, result.notes);
+      auto created = record_outputs(recording, job, started->streams[0], started->algorithm->outputs(), started->idle,
+                                    result.notes);
       if (!created) return fail(created);
       outputs.emplace(std::move(*created));
       result.files = outputs->files();

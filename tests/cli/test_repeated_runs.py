@@ -7,7 +7,8 @@ import sys
 from harness import Case, main, plain, run
 
 # Puts out what comes in, 1 ms a block, and nothing if `is_silent`. In the run number `run` of start `start` (from 1, each in its own
-# process) block 2 is what `what` says: it fails, ends the worker, or is slow, 1 s. Or each start is slower, 1 ms for each before it.
+# process) block 2 is what `what` says: it fails, ends the worker, is slow, 1 s, has no output, or another. "reset": the run's reset ends
+# the worker, "parts": block 3 has another output, and in each start block 4. Or each start is slower, 1 ms for each before it.
 WORKER = r"""
 import json, os, struct, sys
 what, start, run, counter, is_silent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5] == "1"
@@ -27,6 +28,9 @@ while len(head := stdin.read(5)) == 5:
         ports = {"inputs": [{"name": "S"}], "outputs": [{"name": "Out", "bytes": 64, "metadata": META}]}
         say("H", struct.pack("<I", 1) + json.dumps(ports).encode())
     elif kind == "R":
+        # A reset comes behind the last block, too.
+        if what == "reset" and this_start == start and blocks == 0 and runs == run - 1:
+            sys.exit(3)
         blocks = 0
         say("R", b"")
     else:
@@ -38,7 +42,9 @@ while len(head := stdin.read(5)) == 5:
         if now == "fails":
             say("F", struct.pack("<i", 7) + b"no room left")
             continue
-        data = b"" if is_silent else payload[20:]
+        data = b"" if is_silent or now == "skips" else payload[20:]
+        if what == "parts" and (blocks == 3 and runs == run or blocks == 4):
+            data = bytes([blocks, this_start, 1, 1])
         say("X", struct.pack("<QII", 10**9 if now == "slow" else 10**6 * (this_start if what == "slower" else 1), 1, len(data)) + data)
 """
 
@@ -98,6 +104,80 @@ class RepeatedRuns(Case):
         result = self.judged(self.worker("fails", 2, 1, True), ["repeat: 3"], expect=1)
         self.assertEqual(len(result["reasons"]), 1)
         self.assertTrue(result["reasons"][0].startswith("in run 2 of 3: block 1 (timeslot 10): "), result["reasons"])
+
+    def test_a_repeated_run_that_fails_is_not_equal_to_one_that_does_not(self):
+        for what, told in (("fails", "no room left"), ("ends", "3"), ("reset", "3")):
+            for is_silent in (False, True):
+                with self.subTest(what=what, is_silent=is_silent):
+                    options = ("--repeat", 3, "--check-reset", "-o", self.path("out.sdsz"), "-f")
+                    out = self.replay(self.worker(what, 2, 1, is_silent), *options, expect=1)[0]
+                    self.assertNotIn("equal", out)
+                    self.assertIn("RUNS DIFFER: the algorithm fails in one of them" + (", first at output 1" if what != "reset" and not is_silent else ""), out)
+                    self.assertIn("run 1 of 3", out)
+                    second = out[out.index("run 2 of 3"):]
+                    self.assertIn("FAILED    " + ("before the first block: " if what == "reset" else "block 1 (timeslot 10): "), second)
+                    self.assertIn(told, second)
+                    self.assertIn("not run, behind the one that failed: run 3, the run after a reset\n", out)
+                    said = json.loads(self.replay(self.worker(what, 2, 1, is_silent), *options, "--json", expect=1)[0])
+                    self.assertEqual((said["ok"], said["identical"], len(said["runs"])), (False, False, 2))
+                    self.assertEqual(said["not_run"], ["run 3", "the run after a reset"])
+                    self.assertNotIn("reset_is_clean", said)
+                    self.assertEqual(said["runs"][1]["failures"][0]["block"], None if what == "reset" else 1)
+        result = self.judged(self.worker("fails", 2, 1), ["repeat: 3", "check-reset: true"], expect=1)
+        self.assertIn("not run, behind the one that failed: run 3, the run after a reset", result["notes"])
+
+    def test_a_run_whose_reset_fails_does_not_take_away_what_was_before(self):
+        for case, start, number, told in ((["check-reset: true"], 1, 2, "RESET IS NOT CLEAN: the worker ended with exit code 3 (at 'reset')"),
+                                          (["repeat: 2"], 2, 1, "RUNS DIFFER")):
+            with self.subTest(case=case):
+                worker = lambda: self.worker("reset", start, number)
+                options = ("--check-reset",) if number == 2 else ("--repeat", 2)
+                out = self.replay(worker(), *options, "-o", self.path("out.sdsz"), "-f", expect=1)[0]
+                self.assertIn("blocks    5 delivered", out)
+                self.assertIn("outputs recorded in", out)
+                self.assertIn("FAILED    before the first block: ", out)
+                self.assertIn(told, out)
+                said = json.loads(self.replay(worker(), *options, "--json", expect=1)[0])
+                self.assertTrue(said["runs"][0]["ok"])
+                failed = said["run_after_reset"] if number == 2 else said["runs"][1]
+                self.assertEqual((failed["ok"], failed["failure_count"], failed["failures"][0]["block"]), (False, 1, None))
+                result = self.judged(worker(), case + ["expected: e.sdsz"], expect=1)
+                self.assertEqual((result["status"], result["executions"]), ("failed", 5))
+                self.assertIn("before the first block: the worker ended", result["reasons"][0])
+                self.assertIn("there is no", result["reasons"][1])
+                self.assertIn("again: sds replay", "".join(result["notes"]))
+
+    def test_the_first_output_that_differs_is_the_first_of_another_time_too(self):
+        # All blocks are alike: without the output of block 1 what differs is where outputs stand.
+        self.write("S.0.sds", plain(*((10 * i, b"same") for i in range(5))))
+        for options, start, number in (("--check-reset", 1, 2), ("--repeat", 2, 1)):
+            options = (options,) if number == 2 else (options, 2)
+            out = self.replay(self.worker("skips", start, number), *options, expect=1)[0]
+            self.assertIn(", first at output 1\n", out)
+            said = json.loads(self.replay(self.worker("skips", start, number), *options, "--json", expect=1)[0])
+            self.assertEqual(said["first_different_output_after_reset" if number == 2 else "first_different_output"], 1)
+        result = self.judged(self.worker("skips", 1, 2), ["check-reset: true"], expect=1)
+        self.assertEqual(result["reasons"], ["a run after a reset differs: the algorithm keeps state, first at output 1"])
+
+    def test_each_comparison_of_runs_names_the_output_where_it_differs(self):
+        worker = lambda: self.worker("parts", 1, 2)
+        self.write("w.py", self.read("w.py").decode().replace("runs == run or", "runs == 2 or"))
+        out = self.replay(worker(), "--repeat", 2, "--check-reset", expect=1)[0]
+        self.assertIn("FINGERPRINTS DIFFER: the algorithm is not deterministic, first at output 3\n", out)
+        self.assertIn("RESET IS NOT CLEAN: the run after a reset differs, first at output 2\n", out)
+        said = json.loads(self.replay(worker(), "--repeat", 2, "--check-reset", "--json", expect=1)[0])
+        self.assertEqual((said["first_different_output"], said["first_different_output_after_reset"]), (3, 2))
+        self.assertEqual(self.judged(worker(), ["repeat: 2", "check-reset: true"], expect=1)["reasons"],
+                         ["repeated runs differ: the algorithm is not deterministic, first at output 3",
+                          "a run after a reset differs: the algorithm keeps state, first at output 2"])
+
+    def test_what_was_not_asked_is_not_answered(self):
+        said = json.loads(self.replay(self.worker("nothing"), "--json")[0])
+        for key in ("identical", "reset_is_clean", "first_different_output", "not_run"):
+            self.assertNotIn(key, said)
+        said = json.loads(self.replay(self.worker("fails"), "--check-reset", "--json", expect=1)[0])
+        self.assertNotIn("reset_is_clean", said)
+        self.assertEqual(said["not_run"], ["the run after a reset"])
 
     def test_limits_hold_for_every_run(self):
         # Five blocks of 1 ms, of one run the second 1 s: its p99 is 1 ms + 0.96 * 999 ms (NumPy's place 0.99 * 4 = 3.96).
