@@ -202,12 +202,125 @@ Expected<std::vector<BreakFinder>> find_breaks(const Recording& recording, const
 // What output buffers hold before each call in run `number`; different in 256 runs, and 0 in the one that is recorded.
 std::uint8_t poison_of(unsigned number) { return static_cast<std::uint8_t>(number * 0x5Bu); }
 
-void compare_runs(const RunReport& run, const RunReport& first, bool& equal,
-                  std::optional<std::uint64_t>& first_different) {
-  if (run.input_fingerprint == first.input_fingerprint && run.output_fingerprint == first.output_fingerprint) return;
-  equal = false;
-  if (!first_different) first_different = first_difference(run, first);
+RunsCompared compare_runs(const RunReport& run, const RunReport& first) {
+  using Verdict = RunsCompared::Verdict;
+  const bool same =
+      run.input_fingerprint == first.input_fingerprint && run.output_fingerprint == first.output_fingerprint;
+  // A block that fails and puts nothing out is in no fingerprint.
+  const Verdict verdict = !run.ok() ? Verdict::fails : same ? Verdict::equal : Verdict::differs;
+  return {verdict, same ? std::nullopt : first_difference(run, first)};
 }
+
+// A run that ended before its first block. Errors that are not the algorithm's are none of the run.
+Expected<RunReport> failed_at_once(const Error& error) {
+  if (error.code != ErrorCode::algorithm) return tl::unexpected<Error>(error);
+  RunReport run;
+  run.failure_count = 1;
+  run.failures.push_back({0, std::nullopt, 0, error.message});
+  return run;
+}
+
+// The runs of one job, one after the other.
+class JobRuns {
+ public:
+  JobRuns(const Recording& recording, const ReplayJob& job) : recording_(recording), job_(job) {
+    options_.speed = job.speed;
+    options_.executor = job.executor;
+    options_.on_progress = job.on_progress;
+  }
+
+  Expected<ReplayJobResult> run() {
+    if (auto first = run_first(); !first) return fail(first);
+    for (unsigned i = 1; i < job_.repeat && result_.runs.back().ok(); ++i)
+      if (auto repeated = run_repeated(i); !repeated) return fail(repeated);
+    if (!result_.runs.back().ok()) {
+      note_not_run();
+    } else if (job_.check_reset) {
+      if (auto again = run_after_reset(); !again) return fail(again);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  // From a fresh start each time, over memory with other contents: what was never initialised shows.
+  Expected<void> start_run(unsigned number) {
+    auto started = start(recording_, job_, static_cast<std::uint8_t>(job_.repeat > 1 ? 1 + number % 255 : 0));
+    if (!started) return fail(started);
+    started_ = std::move(*started);
+    started_.algorithm->poison_outputs(poison_of(number));
+    if (job_.stage_times) started_.algorithm->time_stages();
+    options_.input_streams = started_.streams;
+    return {};
+  }
+
+  Expected<void> run_first() {
+    if (auto begun = start_run(0); !begun) return begun;
+    for (const std::size_t stream : started_.streams) result_.inputs.push_back(recording_.streams()[stream].id);
+    result_.outputs = started_.algorithm->outputs();
+    auto breaks = find_breaks(recording_, job_, started_.streams);
+    if (!breaks) return fail(breaks);
+    options_.breaks = std::move(*breaks);
+    std::optional<OutputRecorder> outputs;
+    if (!job_.output.empty()) {
+      auto created =
+          record_outputs(recording_, job_, started_.streams[0], result_.outputs, started_.idle, result_.notes);
+      if (!created) return fail(created);
+      outputs.emplace(std::move(*created));
+      result_.files = outputs->files();
+    }
+    result_.idle = started_.idle;
+    auto run = run_replay(recording_, *started_.algorithm, outputs ? &*outputs : nullptr, options_);
+    if (!run) return fail(run);
+    result_.runs.push_back(std::move(*run));
+    return outputs ? close(*outputs) : Expected<void>{};
+  }
+
+  Expected<void> close(OutputRecorder& outputs) {
+    if (auto done = take_clocks(recording_, started_, outputs); !done) return done;
+    if (auto closed = outputs.close(); !closed) return closed;
+    for (auto& note : outputs.notes()) result_.notes.push_back(std::move(note));
+    return {};
+  }
+
+  Expected<void> run_repeated(unsigned number) {
+    auto begun = start_run(number);
+    // It did start once, with the same configuration.
+    if (!begun && begun.error().code == ErrorCode::bad_input) begun.error().code = ErrorCode::algorithm;
+    auto run = begun ? run_replay(recording_, *started_.algorithm, nullptr, options_) : fail(begun);
+    if (!run) run = failed_at_once(run.error());
+    if (!run) return fail(run);
+    result_.runs.push_back(std::move(*run));
+    if (!result_.repeated || result_.repeated->equal())
+      result_.repeated = compare_runs(result_.runs.back(), result_.runs.front());
+    return {};
+  }
+
+  Expected<void> run_after_reset() {
+    started_.algorithm->poison_outputs(poison_of(job_.repeat));
+    auto again = run_replay(recording_, *started_.algorithm, nullptr, options_);
+    if (!again) again = failed_at_once(again.error());
+    if (!again) return fail(again);
+    result_.after_reset = std::move(*again);
+    result_.reset = compare_runs(*result_.after_reset, result_.runs.back());
+    return {};
+  }
+
+  void note_not_run() {
+    const std::size_t next = result_.runs.size() + 1;
+    if (next < job_.repeat) {
+      result_.not_run.push_back(fmt::format("runs {} to {}", next, job_.repeat));
+    } else if (next == job_.repeat) {
+      result_.not_run.push_back(fmt::format("run {}", next));
+    }
+    if (job_.check_reset) result_.not_run.emplace_back("the run after a reset");
+  }
+
+  const Recording& recording_;
+  const ReplayJob& job_;
+  RunOptions options_;
+  Started started_;  // of the newest run
+  ReplayJobResult result_;
+};
 
 }  // namespace
 
@@ -249,7 +362,12 @@ Expected<OutputPort> parse_output_port(const std::string& text) {
 
 bool ReplayJobResult::ok() const {
   const auto all = all_runs();
-  return identical && reset_is_clean && std::all_of(all.begin(), all.end(), [](const auto* run) { return run->ok(); });
+  return (!repeated || repeated->equal()) && (!reset || reset->equal()) &&
+         std::all_of(all.begin(), all.end(), [](const auto* run) { return run->ok(); });
+}
+
+std::string ReplayJobResult::not_run_text() const {
+  return fmt::format("not run, behind the one that failed: {}", fmt::join(not_run, ", "));
 }
 
 std::vector<const RunReport*> ReplayJobResult::all_runs() const {
@@ -267,54 +385,7 @@ Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& j
     return fail(ErrorCode::usage, "an input buffer has at most 32 MiB", spec.path);
   const bool has_stages = spec.kind == AlgorithmSpec::Kind::model || spec.kind == AlgorithmSpec::Kind::pipeline;
   if (job.stage_times && !has_stages) return fail(ErrorCode::usage, "only pipelines and models have stages", spec.path);
-  ReplayJobResult result;
-  RunOptions options;
-  options.speed = job.speed;
-  options.executor = job.executor;
-  options.on_progress = job.on_progress;
-  for (unsigned i = 0; i < job.repeat; ++i) {
-    // From a fresh start each time, over memory with other contents: what was never initialised shows.
-    auto started = start(recording, job, static_cast<std::uint8_t>(job.repeat > 1 ? 1 + i % 255 : 0));
-    if (!started) return fail(started);
-    started->algorithm->poison_outputs(poison_of(i));
-    if (job.stage_times) started->algorithm->time_stages();
-    options.input_streams = started->streams;
-    std::optional<OutputRecorder> outputs;
-    if (i == 0) {
-      for (const std::size_t stream : started->streams) result.inputs.push_back(recording.streams()[stream].id);
-      result.outputs = started->algorithm->outputs();
-      auto breaks = find_breaks(recording, job, started->streams);
-      if (!breaks) return fail(breaks);
-      options.breaks = std::move(*breaks);
-    }
-    if (i == 0 && !job.output.empty()) {
-      auto created = record_outputs(recording, job, started->streams[0], started->algorithm->outputs(), started->idle,
-                                    result.notes);
-      if (!created) return fail(created);
-      outputs.emplace(std::move(*created));
-      result.files = outputs->files();
-    }
-    if (i == 0) result.idle = started->idle;
-    auto run = run_replay(recording, *started->algorithm, outputs ? &*outputs : nullptr, options);
-    if (!run) return fail(run);
-    if (outputs) {
-      if (auto done = take_clocks(recording, *started, *outputs); !done) return fail(done);
-      if (auto closed = outputs->close(); !closed) return fail(closed);
-      for (auto& note : outputs->notes()) result.notes.push_back(std::move(note));
-    }
-    result.runs.push_back(std::move(*run));
-    if (!result.runs.back().ok()) return result;
-    compare_runs(result.runs.back(), result.runs.front(), result.identical, result.first_different);
-    if (!job.check_reset || i + 1 < job.repeat) continue;
-    started->algorithm->poison_outputs(poison_of(job.repeat));
-    auto again = run_replay(recording, *started->algorithm, nullptr, options);
-    if (!again) return fail(again);
-    result.after_reset = std::move(*again);
-    // A block that fails and puts nothing out is in no fingerprint.
-    result.reset_is_clean = result.after_reset->ok();
-    compare_runs(*result.after_reset, result.runs.back(), result.reset_is_clean, result.first_different);
-  }
-  return result;
+  return JobRuns(recording, job).run();
 }
 
 }  // namespace sds

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -29,6 +30,17 @@ struct Pending {
   std::uint64_t blocks = 0;       // delivered up to this one
   std::uint64_t input_bytes = 0;  // of them
 };
+
+// Of all that a fingerprint holds of an output.
+std::uint64_t output_hash(std::uint32_t port, std::uint64_t tick, const Frequency& frequency, ByteView data) {
+  std::array<std::byte, 28> all;
+  store_le(all.data(), tick);
+  store_le(all.data() + 8, frequency.numerator);
+  store_le(all.data() + 12, frequency.denominator);
+  store_le(all.data() + 16, port);
+  store_le(all.data() + 20, checksum(data));
+  return checksum(all);
+}
 
 // The newest block of an input.
 struct LastBlock {
@@ -185,7 +197,8 @@ class Run {
       const std::uint64_t tick = block.tick + static_cast<std::uint64_t>(output.ticks_later);
       output_fingerprint_.add(output.port, tick, block.frequency, output.data);
       ++report_.outputs;
-      if (report_.output_hashes.size() < kMaxHashes) report_.output_hashes.push_back(checksum(output.data));
+      if (report_.output_hashes.size() < kMaxHashes)
+        report_.output_hashes.push_back(output_hash(output.port, tick, block.frequency, output.data));
       if (outputs_ != nullptr)
         if (auto recorded = outputs_->append(output.port, tick, block.frequency, output.data); !recorded)
           return recorded;
@@ -259,12 +272,14 @@ std::vector<std::string> failure_lines(const std::vector<AlgorithmFailure>& fail
     auto found = std::find_if(reasons.begin(), reasons.end(),
                               [&](const auto& known) { return known.first->reason == failure.reason; });
     if (found == reasons.end()) found = reasons.emplace(reasons.end(), &failure, std::vector<std::uint64_t>{});
-    found->second.push_back(failure.ordinal);
+    if (failure.ordinal) found->second.push_back(*failure.ordinal);
   }
   constexpr std::size_t kNamed = 5;
   std::vector<std::string> lines;
   for (const auto& [first, blocks] : reasons) {
-    lines.push_back(fmt::format("block {} (timeslot {}): {}", first->ordinal, first->timeslot, first->reason));
+    const std::string where = first->ordinal ? fmt::format("block {} (timeslot {})", *first->ordinal, first->timeslot)
+                                             : "before the first block";
+    lines.push_back(fmt::format("{}: {}", where, first->reason));
     if (blocks.size() < 2) continue;
     const std::size_t named = std::min(blocks.size(), kNamed + 1);
     lines.back() +=

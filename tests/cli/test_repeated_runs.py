@@ -106,28 +106,27 @@ class RepeatedRuns(Case):
         self.assertTrue(result["reasons"][0].startswith("in run 2 of 3: block 1 (timeslot 10): "), result["reasons"])
 
     def test_a_repeated_run_that_fails_is_not_equal_to_one_that_does_not(self):
-        for what, told in (("fails", "no room left"), ("ends", "3"), ("reset", "3")):
-            for is_silent in (False, True):
-                with self.subTest(what=what, is_silent=is_silent):
-                    options = ("--repeat", 3, "--check-reset", "-o", self.path("out.sdsz"), "-f")
-                    out = self.replay(self.worker(what, 2, 1, is_silent), *options, expect=1)[0]
-                    self.assertNotIn("equal", out)
-                    self.assertIn("RUNS DIFFER: the algorithm fails in one of them" + (", first at output 1" if what != "reset" and not is_silent else ""), out)
-                    self.assertIn("run 1 of 3", out)
-                    second = out[out.index("run 2 of 3"):]
-                    self.assertIn("FAILED    " + ("before the first block: " if what == "reset" else "block 1 (timeslot 10): "), second)
-                    self.assertIn(told, second)
-                    self.assertIn("not run, behind the one that failed: run 3, the run after a reset\n", out)
-                    said = json.loads(self.replay(self.worker(what, 2, 1, is_silent), *options, "--json", expect=1)[0])
-                    self.assertEqual((said["ok"], said["identical"], len(said["runs"])), (False, False, 2))
-                    self.assertEqual(said["not_run"], ["run 3", "the run after a reset"])
-                    self.assertNotIn("reset_is_clean", said)
-                    self.assertEqual(said["runs"][1]["failures"][0]["block"], None if what == "reset" else 1)
+        for what, told, is_silent in (("fails", "no room left", False), ("fails", "no room left", True), ("ends", "3", False), ("reset", "3", False)):
+            with self.subTest(what=what, is_silent=is_silent):
+                options = ("--repeat", 3, "--check-reset", "-o", self.path("out.sdsz"), "-f")
+                out = self.replay(self.worker(what, 2, 1, is_silent), *options, expect=1)[0]
+                self.assertNotIn("equal", out)
+                self.assertIn("RUNS DIFFER: the algorithm fails in one of them" + (", first at output 1" if what != "reset" and not is_silent else ""), out)
+                self.assertIn("run 1 of 3", out)
+                second = out[out.index("run 2 of 3"):]
+                self.assertIn("FAILED    " + ("before the first block: " if what == "reset" else "block 1 (timeslot 10): "), second)
+                self.assertIn(told, second)
+                self.assertIn("not run, behind the one that failed: run 3, the run after a reset\n", out)
+                said = json.loads(self.replay(self.worker(what, 2, 1, is_silent), *options, "--json", expect=1)[0])
+                self.assertEqual((said["ok"], said["identical"], len(said["runs"])), (False, False, 2))
+                self.assertEqual(said["not_run"], ["run 3", "the run after a reset"])
+                self.assertNotIn("reset_is_clean", said)
+                self.assertEqual(said["runs"][1]["failures"][0]["block"], None if what == "reset" else 1)
         result = self.judged(self.worker("fails", 2, 1), ["repeat: 3", "check-reset: true"], expect=1)
         self.assertIn("not run, behind the one that failed: run 3, the run after a reset", result["notes"])
 
     def test_a_run_whose_reset_fails_does_not_take_away_what_was_before(self):
-        for case, start, number, told in ((["check-reset: true"], 1, 2, "RESET IS NOT CLEAN: the worker ended with exit code 3 (at 'reset')"),
+        for case, start, number, told in ((["check-reset: true"], 1, 2, "RESET IS NOT CLEAN: the worker ended the process with exit code 3 (at 'reset')"),
                                           (["repeat: 2"], 2, 1, "RUNS DIFFER")):
             with self.subTest(case=case):
                 worker = lambda: self.worker("reset", start, number)

@@ -62,9 +62,9 @@ TEST_F(ReplayJobTest, StateThatOutlivesAResetIsFound) {
   const auto result = run(job);
   ASSERT_TRUE(result);
   EXPECT_FALSE(result->ok());
-  EXPECT_TRUE(result->identical);
-  EXPECT_FALSE(result->reset_is_clean);
-  EXPECT_EQ(result->first_different, 0u);
+  EXPECT_FALSE(result->repeated);
+  EXPECT_FALSE(result->reset->equal());
+  EXPECT_EQ(result->reset->first_different, 0u);
 }
 
 TEST_F(ReplayJobTest, UninitialisedMemoryIsFoundByRepeating) {
@@ -75,8 +75,8 @@ TEST_F(ReplayJobTest, UninitialisedMemoryIsFoundByRepeating) {
   job.repeat = 2;
   const auto result = run(job);
   ASSERT_TRUE(result);
-  EXPECT_FALSE(result->identical);
-  EXPECT_EQ(result->first_different, 0u);
+  EXPECT_FALSE(result->repeated->equal());
+  EXPECT_EQ(result->repeated->first_different, 0u);
 }
 
 TEST_F(ReplayJobTest, OutputsThatWereNeverWrittenAreFoundByRepeatingOrAfterAReset) {
@@ -89,14 +89,15 @@ TEST_F(ReplayJobTest, OutputsThatWereNeverWrittenAreFoundByRepeatingOrAfterARese
       const auto result = run(job);
       ASSERT_TRUE(result) << result.error().to_string();
       EXPECT_FALSE(result->ok());
-      EXPECT_EQ(result->identical, !repeat);
-      EXPECT_EQ(result->reset_is_clean, repeat);
-      EXPECT_EQ(result->first_different, 123u);
+      const auto& compared = repeat ? result->repeated : result->reset;
+      EXPECT_FALSE(repeat ? result->reset : result->repeated);
+      EXPECT_EQ(compared->verdict, RunsCompared::Verdict::differs);
+      EXPECT_EQ(compared->first_different, 123u);
     }
   auto here = torture("unwritten@123");
   here.algorithm.in_process = true;
   here.repeat = 2;
-  EXPECT_EQ(run(here)->first_different, 123u);
+  EXPECT_EQ(run(here)->repeated->first_different, 123u);
 }
 
 TEST_F(ReplayJobTest, ALibraryInAPipelineIsUnderTheSameLimitAndFillAsAlone) {
@@ -119,7 +120,7 @@ TEST_F(ReplayJobTest, ALibraryInAPipelineIsUnderTheSameLimitAndFillAsAlone) {
   job.repeat = 2;
   const auto result = run(job);
   ASSERT_TRUE(result) << result.error().to_string();
-  EXPECT_FALSE(result->identical);
+  EXPECT_FALSE(result->repeated->equal());
 }
 
 TEST_F(ReplayJobTest, TimesOfAPipelineAreThoseOfItsStagesAndCountNothingTwice) {
@@ -242,8 +243,8 @@ TEST_F(ReplayJobTest, AClockIsFoundByRepeating) {
   job.repeat = 2;
   const auto result = run(job);
   ASSERT_TRUE(result);
-  EXPECT_FALSE(result->identical);
-  EXPECT_TRUE(result->first_different.has_value());
+  EXPECT_FALSE(result->repeated->equal());
+  EXPECT_TRUE(result->repeated->first_different.has_value());
 }
 
 TEST_F(ReplayJobTest, ContainerSectionsThreadsAndSpeedDoNotMatter) {

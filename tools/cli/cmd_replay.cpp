@@ -163,14 +163,32 @@ Expected<ReplayJobResult> run_beside_labels(const Recording& recording, ReplayJo
   return result;
 }
 
-std::string where(const std::optional<std::uint64_t>& output) {
-  return output ? fmt::format(", first at output {}", *output) : std::string();
+std::string where(const RunsCompared& compared) {
+  return compared.first_different ? fmt::format(", first at output {}", *compared.first_different) : std::string();
 }
 
-void print_job(const ReplayJobResult& result, const std::string& name, const Recording& recording) {
+std::string repeated_text(const RunsCompared& repeated) {
+  switch (repeated.verdict) {
+    case RunsCompared::Verdict::equal:
+      return "fingerprints are equal: the replay is deterministic";
+    case RunsCompared::Verdict::differs:
+      return "FINGERPRINTS DIFFER: the algorithm is not deterministic" + where(repeated);
+    case RunsCompared::Verdict::fails:
+      break;
+  }
+  return "RUNS DIFFER: the algorithm fails in one of them" + where(repeated);
+}
+
+std::string reset_text(const ReplayJobResult& result) {
+  const RunReport& run = *result.after_reset;
+  if (!run.failures.empty() && !run.failures.front().ordinal) return run.failures.front().reason;
+  return fmt::format("the run after a reset {}{}", run.ok() ? "differs" : "fails", where(*result.reset));
+}
+
+void print_job(const ReplayJobResult& result, unsigned repeat, const std::string& name, const Recording& recording) {
   fmt::print("{} of {} into {}\n", fmt::join(result.inputs, ", "), recording.path().string(), name);
   for (std::size_t i = 0; i < result.runs.size(); ++i) {
-    if (result.runs.size() > 1) fmt::print("run {} of {}\n", i + 1, result.runs.size());
+    if (repeat > 1) fmt::print("run {} of {}\n", i + 1, repeat);
     print_run(result.runs[i]);
   }
   if (result.after_reset) {
@@ -178,13 +196,9 @@ void print_job(const ReplayJobResult& result, const std::string& name, const Rec
     print_run(*result.after_reset);
   }
   for (const auto& file : result.files) fmt::print("outputs recorded in {}\n", file.string());
-  if (result.runs.size() > 1)
-    fmt::print("{}\n", result.identical
-                           ? "fingerprints are equal: the replay is deterministic"
-                           : "FINGERPRINTS DIFFER: the algorithm is not deterministic" + where(result.first_different));
-  if (!result.reset_is_clean)
-    fmt::print("RESET IS NOT CLEAN: the run after a reset {}{}\n", result.after_reset->ok() ? "differs" : "fails",
-               where(result.first_different));
+  if (!result.not_run.empty()) fmt::print("{}\n", result.not_run_text());
+  if (result.repeated) fmt::print("{}\n", repeated_text(*result.repeated));
+  if (result.reset && !result.reset->equal()) fmt::print("RESET IS NOT CLEAN: {}\n", reset_text(result));
 }
 
 nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, const Recording& recording) {
@@ -199,10 +213,15 @@ nlohmann::json job_json(const ReplayJobResult& result, const std::string& name, 
   for (const auto& port : result.outputs) json["outputs"].push_back({{"name", port.name}, {"bytes", port.max_bytes}});
   for (const auto& file : result.files) json["files"].push_back(file.string());
   for (const auto& run : result.runs) json["runs"].push_back(run_json(run));
-  if (result.runs.size() > 1) json["identical"] = result.identical;
   if (result.after_reset) json["run_after_reset"] = run_json(*result.after_reset);
-  json["reset_is_clean"] = result.reset_is_clean;
-  if (result.first_different) json["first_different_output"] = *result.first_different;
+  if (!result.not_run.empty()) json["not_run"] = result.not_run;
+  const auto tell = [&json](const std::optional<RunsCompared>& compared, const char* is_equal, const char* first) {
+    if (!compared) return;
+    json[is_equal] = compared->equal();
+    if (compared->first_different) json[first] = *compared->first_different;
+  };
+  tell(result.repeated, "identical", "first_different_output");
+  tell(result.reset, "reset_is_clean", "first_different_output_after_reset");
   return json;
 }
 
@@ -225,7 +244,7 @@ int replay_one(const ReplayArguments& o, const std::string& algorithm, const Rec
     json["damages"] = damages_json();
     print_json(json);
   } else {
-    print_job(*result, name, recording);
+    print_job(*result, job->repeat, name, recording);
   }
   return result->ok() ? 0 : 1;
 }
@@ -272,7 +291,7 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
       json[side] = job_json(*result, algorithm, recording);
     } else {
       fmt::print("{}: ", *side == 'a' ? "A" : "B");
-      print_job(*result, algorithm, recording);
+      print_job(*result, job->repeat, algorithm, recording);
     }
     auto output = Recording::open(job->output);
     if (!output) return fail_with(output.error());

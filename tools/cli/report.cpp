@@ -303,7 +303,9 @@ void print_run(const RunReport& r) {
 nlohmann::json run_json(const RunReport& r) {
   nlohmann::json failures = nlohmann::json::array();
   for (const auto& failure : r.failures)
-    failures.push_back({{"block", failure.ordinal}, {"timeslot", failure.timeslot}, {"reason", failure.reason}});
+    failures.push_back({{"block", or_null(failure.ordinal)},
+                        {"timeslot", failure.ordinal ? nlohmann::json(failure.timeslot) : nlohmann::json()},
+                        {"reason", failure.reason}});
   nlohmann::json damages = nlohmann::json::array();
   for (const auto& damage : r.damages)
     damages.push_back({{"offset", damage.offset}, {"blocks", or_null(damage.blocks)}, {"reason", damage.reason}});

@@ -80,10 +80,15 @@ class Judge {
     if (job.after_reset) judge_run(*job.after_reset, "in the run after a reset: ");
     if (job.runs.front().finished && job.runs.front().durations.count() == 0)
       fails("the recording has no data for it: nothing was tested");
-    const auto at = job.first_different ? fmt::format(", first at output {}", *job.first_different) : std::string();
-    if (!job.identical) fails("repeated runs differ: the algorithm is not deterministic" + at);
-    if (!job.reset_is_clean && job.after_reset->ok())
-      fails("a run after a reset differs: the algorithm keeps state" + at);
+    if (!job.not_run.empty()) note(job.not_run_text());
+    judge_comparison(job.repeated, "repeated runs differ: the algorithm is not deterministic");
+    judge_comparison(job.reset, "a run after a reset differs: the algorithm keeps state");
+  }
+
+  // Of a run that fails it is told already.
+  void judge_comparison(const std::optional<RunsCompared>& compared, const char* what) {
+    if (!compared || compared->verdict != RunsCompared::Verdict::differs) return;
+    fails(what + (compared->first_different ? fmt::format(", first at output {}", *compared->first_different) : ""));
   }
 
   // `which` of several runs it is, in front of what is told of it; empty: the first one.

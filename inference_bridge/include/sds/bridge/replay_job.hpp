@@ -55,8 +55,17 @@ struct ReplayJob {
   std::function<Expected<void>(std::uint64_t bytes)> on_progress;
 };
 
+/// A run beside the one that it has to be equal to.
+struct RunsCompared {
+  enum class Verdict { equal, differs, fails };
+  Verdict verdict = Verdict::equal;              ///< fails: the run does, and the other did not
+  std::optional<std::uint64_t> first_different;  ///< see first_difference()
+
+  [[nodiscard]] bool equal() const { return verdict == Verdict::equal; }
+};
+
 struct ReplayJobResult {
-  std::vector<RunReport> runs;
+  std::vector<RunReport> runs;               ///< of ReplayJob::repeat those up to the first that failed
   std::optional<RunReport> after_reset;      ///< with ReplayJob::check_reset, where no run failed before
   std::vector<std::string> inputs;           ///< ids of the streams that were fed
   std::vector<OutputPort> outputs;           ///< of the algorithm
@@ -64,17 +73,20 @@ struct ReplayJobResult {
   /// Of ReplayJob::may_be_idle: a configuration and arm_output that it does not take; inputs where the algorithm names
   /// its own; metadata that are neither of its name nor of an only output without any.
   std::set<JobPart> idle;
-  std::vector<std::string> notes;                ///< what may be wrong with the outputs
-  bool identical = true;                         ///< all runs have the same fingerprints
-  bool reset_is_clean = true;                    ///< false: the run after a reset fails or differs
-  std::optional<std::uint64_t> first_different;  ///< output block in which two runs differ
+  std::vector<std::string> notes;        ///< what may be wrong with the outputs
+  std::optional<RunsCompared> repeated;  ///< the first of `runs` that is not equal to the first one; one run: nothing
+  std::optional<RunsCompared> reset;     ///< `after_reset`, if there is one
+  std::vector<std::string> not_run;      ///< what was asked for behind a run that failed: "run 3"
 
   [[nodiscard]] bool ok() const;
+  /// `not_run` as a line; of some only.
+  [[nodiscard]] std::string not_run_text() const;
   /// All of `runs`, and the one after a reset.
   [[nodiscard]] std::vector<const RunReport*> all_runs() const;
 };
 
-/// Runs stop at the first that fails. Errors are those of files and of algorithms that do not start or do not fit.
+/// Runs stop at the first that fails. Errors are those of files and of algorithms that do not start or do not fit; one
+/// that did and does not a second time fails that run.
 Expected<ReplayJobResult> run_job(const Recording& recording, const ReplayJob& job);
 
 }  // namespace sds

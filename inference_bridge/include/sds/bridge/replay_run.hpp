@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@ namespace sds {
 
 /// A block on which the algorithm failed.
 struct AlgorithmFailure {
-  std::size_t input = 0;  ///< which of the run's input streams
-  std::uint64_t ordinal = 0;
+  std::size_t input = 0;                 ///< which of the run's input streams
+  std::optional<std::uint64_t> ordinal;  ///< nothing: it did not come to the first block
   std::uint32_t timeslot = 0;
   std::string reason;
 };
@@ -39,7 +40,8 @@ struct RunReport {
   std::vector<AlgorithmFailure> failures;  ///< the first 100, and the one that ended the run
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
   std::vector<Damage> damages;             ///< of the recording: what of it could not be read
-  /// One number for each output block, in order, up to a million: where two runs begin to differ.
+  /// One number for each output block, its port, time and bytes, in order, up to a million: where two runs begin to
+  /// differ.
   std::vector<std::uint64_t> output_hashes;
   // Measured, and therefore different in every run:
   DurationHistogram durations;     ///< of the work for each block
@@ -67,7 +69,8 @@ struct RunOptions {
 Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm, OutputRecorder* outputs,
                                const RunOptions& options);
 
-/// The first output block in which two runs differ, counted from 0; nothing if none of those that are known differs.
+/// The first output block in which two runs differ, counted from 0: by its bytes, time or port, or for it is missing in
+/// one. Nothing if none of those that are known differs.
 std::optional<std::uint64_t> first_difference(const RunReport& a, const RunReport& b);
 
 /// Failures for one reason as one line: the first block, the reason, and which other blocks it goes for.
