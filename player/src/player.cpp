@@ -6,9 +6,16 @@
 
 namespace sds {
 
+namespace {
+
+constexpr std::chrono::milliseconds kAskEach{50};
+
+}  // namespace
+
 Expected<Player> Player::open(const Recording& recording, const Options& options) {
   Player player;
   player.speed_ = options.speed;
+  player.ask_ = options.ask;
   std::vector<std::size_t> streams = options.streams;
   if (streams.empty()) {
     streams.resize(recording.streams().size());
@@ -67,19 +74,28 @@ Expected<std::optional<ReplayEvent>> Player::next() {
   heap_.pop_back();
   delivered_ = index;
   const Source& source = sources_[index];
-  if (speed_ > 0) wait_until_due(source);
+  if (speed_ > 0)
+    if (auto waited = wait_until_due(source); !waited) return fail(waited);
   fingerprint_.add(static_cast<std::uint32_t>(index), source.head.tick, source.frequency, source.head.data);
   return ReplayEvent{index, source.ordinal, source.head};
 }
 
-void Player::wait_until_due(const Source& source) {
+Expected<void> Player::wait_until_due(const Source& source) {
+  // In floating point: at a small speed it may be longer than any clock lasts.
+  using Seconds = std::chrono::duration<double>;
   const double due = seconds(source.due_tick, source.frequency);
   if (!start_seconds_) {
     start_seconds_ = due;
     start_ = std::chrono::steady_clock::now();
   }
-  std::this_thread::sleep_until(start_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                             std::chrono::duration<double>((due - *start_seconds_) / speed_)));
+  const Seconds at((due - *start_seconds_) / speed_);
+  for (;;) {
+    const Seconds left = at - (std::chrono::steady_clock::now() - start_);
+    if (left <= Seconds::zero()) return {};
+    std::this_thread::sleep_for(std::min<Seconds>(left, kAskEach));
+    if (!ask_) continue;
+    if (auto go_on = ask_(); !go_on) return go_on;
+  }
 }
 
 std::size_t Player::damage_count() const {

@@ -99,6 +99,26 @@ TEST_F(PlayerTest, PacingTakesTheTimeItSays) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(50));
 }
 
+TEST_F(PlayerTest, WhoIsAskedEndsTheWaitingForABlockThatIsFarOff) {
+  const auto recording = Recording::open(add("A", {{0, "a"}, {3'600'000, "b"}}));
+  for (const double speed : {1.0, 1e-300}) {
+    int asked = 0;
+    Player::Options options;
+    options.speed = speed;
+    options.ask = [&asked]() -> Expected<void> {
+      if (++asked < 3) return {};
+      return fail(ErrorCode::interrupted, "enough");
+    };
+    auto player = Player::open(*recording, options);
+    ASSERT_TRUE(player);
+    EXPECT_TRUE(player->next());
+    const auto second = player->next();
+    ASSERT_FALSE(second) << speed;
+    EXPECT_EQ(second.error().message, "enough");
+    EXPECT_EQ(asked, 3);
+  }
+}
+
 TEST_F(PlayerTest, EmptyStreamsAreNoProblem) {
   const std::vector<std::filesystem::path> paths{add("A", {}), add("B", {{1, ""}})};
   EXPECT_EQ(play(*Recording::open(paths, {})).order, ".");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -61,7 +62,8 @@ constexpr std::string ReplayArguments::*kWhat[] = {&ReplayArguments::algorithm, 
 Expected<double> parse_speed(const std::string& text) {
   double speed = 0;
   if (text == "max") return speed;
-  if (std::from_chars(text.data(), text.data() + text.size(), speed).ptr != text.data() + text.size() || !(speed > 0))
+  if (std::from_chars(text.data(), text.data() + text.size(), speed).ptr != text.data() + text.size() || !(speed > 0) ||
+      !std::isfinite(speed))
     return fail(ErrorCode::usage, fmt::format("--speed '{}' is neither 'max' nor a number above 0", text));
   return speed;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -28,6 +29,8 @@ class Player {
     std::vector<std::size_t> streams;  ///< of the recording, in the order that breaks ties; empty: all
     double speed = 0;                  ///< 1: as recorded, 0.5: half as fast; 0: as fast as it goes
     Executor* executor = nullptr;      ///< decodes ahead; must outlive the player
+    /// Called now and then while it waits; an error of it ends the waiting, and is next()'s.
+    std::function<Expected<void>()> ask = {};
   };
   /// `recording` must outlive the player.
   static Expected<Player> open(const Recording& recording, const Options& options);
@@ -52,13 +55,14 @@ class Player {
   Player() = default;
   [[nodiscard]] Expected<bool> advance(Source& source);
   [[nodiscard]] bool later(std::size_t a, std::size_t b) const;
-  void wait_until_due(const Source& source);
+  [[nodiscard]] Expected<void> wait_until_due(const Source& source);
 
   std::vector<Source> sources_;
   std::vector<std::size_t> heap_;  // of sources that have a head, the earliest on top
   std::optional<std::size_t> delivered_;
   Fingerprint fingerprint_;
   double speed_ = 0;
+  std::function<Expected<void>()> ask_;
   std::optional<double> start_seconds_;
   std::chrono::steady_clock::time_point start_;
 };
