@@ -216,7 +216,7 @@ Expected<RunReport> failed_at_once(const Error& error) {
   if (error.code != ErrorCode::algorithm) return tl::unexpected<Error>(error);
   RunReport run;
   run.failure_count = 1;
-  run.failures.push_back({0, std::nullopt, 0, error.message});
+  run.failures.push_back({"", std::nullopt, 0, error.message});
   return run;
 }
 

@@ -58,11 +58,16 @@ class Run {
     player_options.streams = options_.input_streams;
     player_options.speed = options_.speed;
     player_options.executor = options_.executor;
+    if (options_.on_progress) {
+      const auto ask = [on_progress = options_.on_progress] { return on_progress(0); };
+      player_options.ask = ask;
+      algorithm_.ask_while_waiting(ask);
+    }
     auto player = Player::open(recording_, player_options);
     if (!player) return fail(player);
-    if (options_.on_progress) algorithm_.ask_while_waiting([ask = options_.on_progress] { return ask(0); });
     if (auto reset = algorithm_.reset(); !reset) return fail(reset);
     for (const std::size_t stream : options_.input_streams) losses_.emplace_back(recording_, stream);
+    report_.several_inputs = options_.input_streams.size() > 1;
     breaks_ = options_.breaks;
     last_blocks_.resize(options_.input_streams.size());
     const auto start = std::chrono::steady_clock::now();
@@ -110,7 +115,7 @@ class Run {
     if (is_lost || !goes_on) {
       ++(is_lost ? report_.gaps : report_.gaps_in_time);
       if (auto drained = drain(); !drained || ended_) return drained;
-      if (auto noted = record_gaps(lost); !noted) return noted;
+      if (auto noted = record_gaps(event.stream, lost); !noted) return noted;
       if (auto noted = algorithm_.note_gap(); !noted) {
         pending_.push_back(pending);
         return end_with(noted.error());
@@ -148,18 +153,19 @@ class Run {
     return longest;
   }
 
-  Expected<void> record_gaps(const std::vector<StreamLosses::Loss>& losses) {
+  Expected<void> record_gaps(std::size_t input, const std::vector<StreamLosses::Loss>& losses) {
     if (outputs_ == nullptr) return {};
+    const std::string which = report_.several_inputs ? " " + id_of(input) : "";
     for (const auto& loss : losses)
-      if (auto noted = outputs_->add_gap("of the input: " + loss.reason); !noted) return noted;
+      if (auto noted = outputs_->add_gap(fmt::format("of the input{}: {}", which, loss.reason)); !noted) return noted;
     return {};
   }
 
   Expected<void> record_losses_at_end() {
-    for (auto& losses : losses_) {
-      auto lost = losses.at_end();
-      if (auto torn = losses.torn_end()) lost.push_back(std::move(*torn));
-      if (auto noted = record_gaps(lost); !noted) return noted;
+    for (std::size_t input = 0; input < losses_.size(); ++input) {
+      auto lost = losses_[input].at_end();
+      if (auto torn = losses_[input].torn_end()) lost.push_back(std::move(*torn));
+      if (auto noted = record_gaps(input, lost); !noted) return noted;
     }
     return {};
   }
@@ -186,7 +192,10 @@ class Run {
     const Pending& block = last_;
     report_.durations.add(result->duration);
     if (result->passed_bytes > 0) {
-      if (report_.passed_blocks++ == 0) report_.first_passed = block.ordinal;
+      if (report_.passed_blocks++ == 0) {
+        report_.first_passed = block.ordinal;
+        report_.first_passed_stream = id_of(block.input);
+      }
       report_.passed_bytes = std::max(report_.passed_bytes, result->passed_bytes);
     }
     if (result->status != 0)
@@ -226,13 +235,18 @@ class Run {
     ++report_.failure_count;
     if (outputs_ != nullptr && !std::exchange(failed_before_, true))
       if (auto noted = outputs_->add_gap(
-              fmt::format("block {} of the input (timeslot {}) failed: {}", block.ordinal, block.timeslot, reason));
+              fmt::format("{}{} (timeslot {}) failed: {}", block_text(report_, id_of(block.input), block.ordinal),
+                          report_.several_inputs ? "" : " of the input", block.timeslot, reason));
           !noted)
         return noted;
     // The one that ended the run is told behind however many.
     if (ended_ || report_.failures.size() < kMaxListedFailures)
-      report_.failures.push_back({block.input, block.ordinal, block.timeslot, std::move(reason)});
+      report_.failures.push_back({id_of(block.input), block.ordinal, block.timeslot, std::move(reason)});
     return {};
+  }
+
+  [[nodiscard]] const std::string& id_of(std::size_t input) const {
+    return recording_.streams()[options_.input_streams[input]].id;
   }
 
   const Recording& recording_;
@@ -266,19 +280,26 @@ std::optional<std::uint64_t> first_difference(const RunReport& a, const RunRepor
   return std::nullopt;
 }
 
-std::vector<std::string> failure_lines(const std::vector<AlgorithmFailure>& failures) {
+std::string block_text(const RunReport& run, const std::string& stream, std::uint64_t ordinal) {
+  return fmt::format("block {}{}{}", ordinal, run.several_inputs ? " of " : "", run.several_inputs ? stream : "");
+}
+
+std::vector<std::string> failure_lines(const RunReport& run) {
   std::vector<std::pair<const AlgorithmFailure*, std::vector<std::uint64_t>>> reasons;
-  for (const auto& failure : failures) {
-    auto found = std::find_if(reasons.begin(), reasons.end(),
-                              [&](const auto& known) { return known.first->reason == failure.reason; });
+  for (const auto& failure : run.failures) {
+    auto found = std::find_if(reasons.begin(), reasons.end(), [&](const auto& known) {
+      return known.first->reason == failure.reason && known.first->stream == failure.stream;
+    });
     if (found == reasons.end()) found = reasons.emplace(reasons.end(), &failure, std::vector<std::uint64_t>{});
     if (failure.ordinal) found->second.push_back(*failure.ordinal);
   }
   constexpr std::size_t kNamed = 5;
   std::vector<std::string> lines;
   for (const auto& [first, blocks] : reasons) {
-    const std::string where = first->ordinal ? fmt::format("block {} (timeslot {})", *first->ordinal, first->timeslot)
-                                             : "before the first block";
+    const std::string where =
+        first->ordinal
+            ? fmt::format("{} (timeslot {})", block_text(run, first->stream, *first->ordinal), first->timeslot)
+            : "before the first block";
     lines.push_back(fmt::format("{}: {}", where, first->reason));
     if (blocks.size() < 2) continue;
     const std::size_t named = std::min(blocks.size(), kNamed + 1);

@@ -2,8 +2,10 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 
-from harness import BUILD, Case, main, plain, run
+from harness import BUILD, SDS, Case, main, plain, run, wait_until
 
 ECHO = os.path.join(BUILD, "lib", "bad_prints.so")       # Arm's three functions: the sum of bytes so far, as 4 bytes
 TABLE = os.path.join(BUILD, "lib", "table_algorithm.so")  # sds_algorithm(): inputs A and B, outputs Text and Times
@@ -123,6 +125,46 @@ class Replay(Case):
         self.write("lib/Sum.sds.yml", "sds: [")
         self.assertIn("those beside the library cannot be read", "".join(self.replay("-a", library, "--out", "Sum:4", "-o", self.out,
                                                                                      "--force")))
+
+    def test_an_interrupt_ends_the_waiting_for_the_next_block(self):
+        self.write("Far.0.sds", plain((0, b"ab"), (3_600_000, b"cd")))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([SDS, "replay", self.path("Far.0.sds"), "-a", ECHO, "--out", "Sum:4", "-o", self.out, "--speed", "1"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(process.kill)
+            wait_until(lambda: any(name.startswith("out.sdsz") for name in os.listdir(self.folder.name)), "outputs are begun")
+            process.send_signal(number)
+            self.assertIn(b"interrupted", process.communicate(timeout=20)[1])
+            self.assertEqual(process.returncode, 130)
+            self.assertEqual([name for name in os.listdir(self.folder.name) if name.startswith("out")], [])
+
+    def test_a_speed_is_a_number(self):
+        for speed in ("inf", "nan", "0", "-1", "1x", "1e999"):
+            self.assertIn(f"--speed '{speed}' is neither 'max' nor a number above 0", self.replay("-a", ECHO, "--out", "Sum:4", f"--speed={speed}", expect=2)[1])
+        self.replay("-a", ECHO, "--out", "Sum:4", "--speed", "1e9")
+
+    def test_of_several_inputs_a_block_is_told_with_its_stream(self):
+        # B's block 1, at 15 ms, is the fourth that is executed.
+        self.write("A.0.sds", plain((0, b"a"), (10, b"a"), (20, b"a"), (30, b"fail"), (40, b"fail")))
+        self.write("B.0.sds", plain((5, b"b"), (15, b"fail"), (25, b"fail"), (35, b"fail")))
+        inputs = (self.path("A.0.sds"), self.path("B.0.sds"))
+        run("pack", *inputs, "-o", self.path("ab.sdsz"))
+        suite = self.write("s.yml", "suite:\n  name: s\n  cases:\n    - {name: c, recordings: ab.sdsz, algorithm: " + TABLE + "}\n")
+        lines = ["block 1 of B (timeslot 15): the algorithm returned 42; and so 2 others: 2, 3",
+                 "block 3 of A (timeslot 30): the algorithm returned 42; and so 1 other: 4"]
+        for recording in (inputs, (self.path("ab.sdsz"),)):
+            out = run("replay", *recording, "-a", TABLE, "-o", self.out, "-f", expect=1)[0]
+            self.assertEqual([line.split("FAILED")[1].strip() for line in out.splitlines() if "FAILED" in line], lines)
+            said = json.loads(run("replay", *recording, "-a", TABLE, "--json", expect=1)[0])
+            self.assertEqual([(f["stream"], f["block"], f["timeslot"]) for f in said["runs"][0]["failures"]],
+                             [("B", 1, 15), ("B", 2, 25), ("A", 3, 30), ("B", 3, 35), ("A", 4, 40)])
+        self.assertEqual(json.loads(run("test", suite, "--json", expect=1)[0])["tests"][0]["reasons"], lines)
+        losses = json.loads(run("info", self.out, "--json")[0])["recordings"][0]["streams"][0]["losses"]
+        self.assertEqual(losses[0]["reason"], "block 1 of B (timeslot 15) failed: the algorithm returned 42")
+        # A crash is told so, too; one input needs no name.
+        self.write("B.0.sds", plain((5, b"b"), (15, b"overwrite")))
+        out = run("replay", *inputs, "-a", TABLE, expect=1)[0]
+        self.assertIn("FAILED    block 1 of B (timeslot 15): ", out)
 
 
 main()

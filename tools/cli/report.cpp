@@ -84,10 +84,19 @@ void print_stages(const std::vector<StageTimes>& stages) {
 }
 
 void print_failures(const RunReport& r) {
-  for (const auto& line : failure_lines(r.failures)) fmt::print("  FAILED    {}\n", line);
+  for (const auto& line : failure_lines(r)) fmt::print("  FAILED    {}\n", line);
   if (r.failure_count > r.failures.size())
     fmt::print("  FAILED    {} blocks in all; the first {}{} are told above\n", grouped(r.failure_count),
                r.failures.size() - (r.finished ? 0 : 1), r.finished ? "" : ", and the last one,");
+}
+
+nlohmann::json failure_json(const AlgorithmFailure& failure) {
+  nlohmann::json json{{"stream", nullptr}, {"block", nullptr}, {"timeslot", nullptr}, {"reason", failure.reason}};
+  if (!failure.ordinal) return json;
+  json["stream"] = failure.stream;
+  json["block"] = *failure.ordinal;
+  json["timeslot"] = failure.timeslot;
+  return json;
 }
 
 nlohmann::json durations_json(const DurationHistogram& durations) {
@@ -294,18 +303,16 @@ void print_run(const RunReport& r) {
   if (r.restarts > 0)
     fmt::print("  restarts  {} behind frames that failed: what follows began anew\n", grouped(r.restarts));
   if (r.passed_blocks > 0)
-    fmt::print("  PASSED    the end of {} of {} blocks, by up to {} bytes, first that of block {}\n",
-               grouped(r.passed_blocks), grouped(r.blocks), grouped(r.passed_bytes), r.first_passed);
+    fmt::print("  PASSED    the end of {} of {} blocks, by up to {} bytes, first that of {}\n",
+               grouped(r.passed_blocks), grouped(r.blocks), grouped(r.passed_bytes),
+               block_text(r, r.first_passed_stream, r.first_passed));
   print_failures(r);
   for (const auto& damage : r.damages) fmt::print("  DAMAGE    {}\n", damage_text(damage));
 }
 
 nlohmann::json run_json(const RunReport& r) {
   nlohmann::json failures = nlohmann::json::array();
-  for (const auto& failure : r.failures)
-    failures.push_back({{"block", or_null(failure.ordinal)},
-                        {"timeslot", failure.ordinal ? nlohmann::json(failure.timeslot) : nlohmann::json()},
-                        {"reason", failure.reason}});
+  for (const auto& failure : r.failures) failures.push_back(failure_json(failure));
   nlohmann::json damages = nlohmann::json::array();
   for (const auto& damage : r.damages)
     damages.push_back({{"offset", damage.offset}, {"blocks", or_null(damage.blocks)}, {"reason", damage.reason}});
@@ -319,22 +326,25 @@ nlohmann::json run_json(const RunReport& r) {
     entry["total_ns"] = stage.total.count();
     measured["stages"].push_back(std::move(entry));
   }
-  return {
-      {"ok", r.ok() && nothing_is_lost(r.damages)},
-      {"input_fingerprint", r.input_fingerprint},
-      {"output_fingerprint", r.output_fingerprint},
-      {"blocks", r.blocks},
-      {"input_bytes", r.input_bytes},
-      {"outputs", r.outputs},
-      {"recorded_seconds", r.recorded_seconds},
-      {"gaps", r.gaps},
-      {"gaps_in_time", r.gaps_in_time},
-      {"restarts", r.restarts},
-      {"passed_ends", {{"blocks", r.passed_blocks}, {"max_bytes", r.passed_bytes}, {"first_block", r.first_passed}}},
-      {"failure_count", r.failure_count},
-      {"failures", failures},
-      {"damages", damages},
-      {"measured", measured}};
+  return {{"ok", r.ok() && nothing_is_lost(r.damages)},
+          {"input_fingerprint", r.input_fingerprint},
+          {"output_fingerprint", r.output_fingerprint},
+          {"blocks", r.blocks},
+          {"input_bytes", r.input_bytes},
+          {"outputs", r.outputs},
+          {"recorded_seconds", r.recorded_seconds},
+          {"gaps", r.gaps},
+          {"gaps_in_time", r.gaps_in_time},
+          {"restarts", r.restarts},
+          {"passed_ends",
+           {{"blocks", r.passed_blocks},
+            {"max_bytes", r.passed_bytes},
+            {"first_block", r.first_passed},
+            {"first_stream", r.passed_blocks > 0 ? nlohmann::json(r.first_passed_stream) : nlohmann::json()}}},
+          {"failure_count", r.failure_count},
+          {"failures", failures},
+          {"damages", damages},
+          {"measured", measured}};
 }
 
 }  // namespace sds::cli

@@ -94,14 +94,15 @@ class Judge {
   // `which` of several runs it is, in front of what is told of it; empty: the first one.
   void judge_run(const RunReport& run, const std::string& which) {
     // Of many the first ones, and the last one, which may have ended the run.
-    const auto lines = failure_lines(run.failures);
+    const auto lines = failure_lines(run);
     for (std::size_t i = 0; i < lines.size(); ++i)
       if (i < kMaxTold || i + 1 == lines.size()) fails(which + lines[i]);
     if (run.failure_count > run.failures.size() || lines.size() > kMaxTold + 1)
       fails(fmt::format("{}{} blocks failed in all", which, run.failure_count));
     if (run.passed_blocks > 0)
-      note(fmt::format("the algorithm passed the end of {} of {} blocks, first that of block {}, by up to {} bytes",
-                       run.passed_blocks, run.blocks, run.first_passed, run.passed_bytes));
+      note(fmt::format("the algorithm passed the end of {} of {} blocks, first that of {}, by up to {} bytes",
+                       run.passed_blocks, run.blocks, block_text(run, run.first_passed_stream, run.first_passed),
+                       run.passed_bytes));
     if (run.gaps_in_time > 0)
       note(fmt::format("windows began anew at {} gaps in time, or steps back, of the recording", run.gaps_in_time));
     if (run.restarts > 0) note(fmt::format("what follows began anew behind {} frames that failed", run.restarts));

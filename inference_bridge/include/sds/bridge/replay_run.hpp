@@ -16,7 +16,7 @@ namespace sds {
 
 /// A block on which the algorithm failed.
 struct AlgorithmFailure {
-  std::size_t input = 0;                 ///< which of the run's input streams
+  std::string stream;                    ///< id of the input stream
   std::optional<std::uint64_t> ordinal;  ///< nothing: it did not come to the first block
   std::uint32_t timeslot = 0;
   std::string reason;
@@ -25,7 +25,8 @@ struct AlgorithmFailure {
 struct RunReport {
   std::string input_fingerprint;  ///< empty if the algorithm crashed or hung
   std::string output_fingerprint;
-  std::uint64_t blocks = 0;  ///< delivered to the algorithm
+  std::uint64_t blocks = 0;     ///< delivered to the algorithm
+  bool several_inputs = false;  ///< the number of a block says which one it is with its stream only
   std::uint64_t input_bytes = 0;
   std::uint64_t outputs = 0;  ///< output blocks of all ports
   /// From the first block's time to the end of the last one; to its time where its sample frequency is not known.
@@ -36,6 +37,7 @@ struct RunReport {
   std::uint64_t passed_blocks = 0;  ///< in which the algorithm went behind the block's end, in a device's buffer
   std::uint64_t passed_bytes = 0;   ///< how far, at most
   std::uint64_t first_passed = 0;   ///< ordinal of the first such block
+  std::string first_passed_stream;  ///< id of its stream
   std::uint64_t failure_count = 0;
   std::vector<AlgorithmFailure> failures;  ///< the first 100, and the one that ended the run
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
@@ -73,7 +75,10 @@ Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm,
 /// one. Nothing if none of those that are known differs.
 std::optional<std::uint64_t> first_difference(const RunReport& a, const RunReport& b);
 
-/// Failures for one reason as one line: the first block, the reason, and which other blocks it goes for.
-std::vector<std::string> failure_lines(const std::vector<AlgorithmFailure>& failures);
+/// "block 3", of several inputs "block 3 of Imu".
+std::string block_text(const RunReport& run, const std::string& stream, std::uint64_t ordinal);
+
+/// Failures of one stream for one reason as one line: the first block, the reason, and which other blocks it goes for.
+std::vector<std::string> failure_lines(const RunReport& run);
 
 }  // namespace sds
