@@ -27,6 +27,8 @@ constexpr int kAskMilliseconds = 100;
 constexpr std::size_t kMaxBytesOnTheWay = std::size_t{1} << 20;
 
 class WorkerAlgorithm final : public Algorithm {
+  using Clock = std::chrono::steady_clock;
+
  public:
   explicit WorkerAlgorithm(WorkerOptions options) : options_(std::move(options)) {}
 
@@ -99,7 +101,7 @@ class WorkerAlgorithm final : public Algorithm {
     append_le(payload, input.frequency.denominator);
     append_bytes(payload, input.data);
     queue('X', payload);
-    on_the_way_.push_back(input.data.size());
+    on_the_way_.push_back({input.data.size(), Clock::now()});
     bytes_on_the_way_ += input.data.size();
     write_some();
     return {};
@@ -108,10 +110,11 @@ class WorkerAlgorithm final : public Algorithm {
   Expected<AlgorithmResult> take() override {
     auto frame = read_frame("execute", options_.timeout);
     if (!frame) return fail(frame);
-    bytes_on_the_way_ -= on_the_way_.front();
+    const Clock::duration waited = Clock::now() - on_the_way_.front().submitted;
+    bytes_on_the_way_ -= on_the_way_.front().bytes;
     on_the_way_.pop_front();
     taken_ = std::move(frame->payload);
-    if (frame->kind == 'X') return parse_result();
+    if (frame->kind == 'X') return parse_result(waited + options_.timeout);
     if (frame->kind == 'F' && taken_.size() >= 4) {
       AlgorithmResult result;
       result.status = load_le<std::int32_t>(taken_.data());
@@ -124,6 +127,11 @@ class WorkerAlgorithm final : public Algorithm {
   }
 
  private:
+  // A block whose answer has not come yet.
+  struct OnTheWay {
+    std::size_t bytes = 0;
+    Clock::time_point submitted;
+  };
   struct Frame {
     char kind = 0;
     Bytes payload;
@@ -163,16 +171,18 @@ class WorkerAlgorithm final : public Algorithm {
     return {};
   }
 
-  Expected<AlgorithmResult> parse_result() {
+  // `most`: longer it cannot have worked.
+  Expected<AlgorithmResult> parse_result(std::chrono::nanoseconds most) {
     AlgorithmResult result;
     ByteReader reader(taken_);
     const auto duration = reader.number<std::uint64_t>();
     const auto count = reader.number<std::uint32_t>();
     if (!count || *count > outputs_.size())
       return nonsense(fmt::format("it answers with {} outputs and has {}", count.value_or(0), outputs_.size()));
-    // It cannot have taken longer than it was waited for.
-    const std::chrono::nanoseconds most = options_.timeout;
-    result.duration = std::chrono::nanoseconds(std::min(*duration, static_cast<std::uint64_t>(most.count())));
+    if (*duration > static_cast<std::uint64_t>(most.count()))
+      return nonsense(fmt::format("it claims {} ns of work, and was waited for {} ms at most", *duration,
+                                  std::chrono::floor<std::chrono::milliseconds>(most).count()));
+    result.duration = std::chrono::nanoseconds(*duration);
     for (std::uint32_t i = 0; i < *count; ++i) {
       const auto bytes = reader.number<std::uint32_t>();
       const auto data = bytes ? reader.take(*bytes) : std::nullopt;
@@ -207,7 +217,7 @@ class WorkerAlgorithm final : public Algorithm {
   // Reads until a whole frame is there, and writes meanwhile: neither side can block the other.
   Expected<Frame> read_frame(const char* what, std::chrono::milliseconds timeout) {
     if (failure_) return failure();
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    const auto deadline = Clock::now() + timeout;
     for (;;) {
       if (received_.size() - parsed_ >= kHeaderBytes) {
         const std::size_t size = load_le<std::uint32_t>(received_.data() + parsed_);
@@ -294,7 +304,7 @@ class WorkerAlgorithm final : public Algorithm {
   Bytes received_;
   std::size_t parsed_ = 0;
   Bytes taken_;
-  std::deque<std::size_t> on_the_way_;  // sizes of the blocks
+  std::deque<OnTheWay> on_the_way_;
   std::size_t bytes_on_the_way_ = 0;
 };
 

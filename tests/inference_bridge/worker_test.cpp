@@ -191,6 +191,9 @@ TEST_F(WorkerTest, AnswersOfTooMuchTooLittleOrNonsenseAreRefused) {
             prefix + "its output b is cut short");
   EXPECT_EQ(answer_of("  c.write('X', struct.pack('<QI', 1, 1), struct.pack('<I', 2), b'more')\n"),
             prefix + "2 bytes are left behind its outputs");
+  EXPECT_EQ(answer_of("  c.write('X', struct.pack('<QI', 2**64 - 1, 1), struct.pack('<I', 4), b'good')\n")
+                .find(prefix + "it claims 18446744073709551615 ns of work"),
+            0u);
   EXPECT_EQ(answer_of("  c.write('Z')\n"), prefix + "it answers a block with a frame 'Z' of 0 bytes");
   EXPECT_EQ(answer_of("  c._out.write(b'\\xff\\xff\\xff\\xffX'); c._out.flush()\n"),
             prefix + "it announces a frame of 4294967295 bytes");
