@@ -321,6 +321,7 @@ class Suites(SuiteCase):
                               ("expected: e.sdsz, relative-tolerance: [1]", "line 5: 'relative-tolerance:' must be a single value"),
                               ("repeat: {x: 1}", "line 5: 'repeat:' must be"),
                               ("expected: e.sdsz, tolerance: -1", "'tolerance: -1' is below 0"),
+                              ("expected: '{case}-{recordng}.sdsz'", "line 5: 'expected: {case}-{recordng}.sdsz' names '{recordng}'; there is: {case}, {recording}"),
                               ("engine: tflm", "'engine:' has no effect without 'model:' or 'pipeline:'"),
                               ("label: a, none: x", "'none:' has no effect without 'decide: event'")):
             self.assertIn(message, run("test", self.suite(case % keys), expect=3)[1])
@@ -345,6 +346,26 @@ class Suites(SuiteCase):
         yaml = self.write("out.yml", YAML.format("Sum", "sum", "uint32_t"))
         run("test", self.suite(case % f", out-yaml: {yaml}, tolerance: {{sum: 2}}"), "--update")
         run("test", self.suite(case % f", out-yaml: {yaml}, tolerance: {{sum: 2}}"))
+
+    def test_a_default_tolerance_is_for_the_outputs_with_metadata(self):
+        # Of Sum there are metadata beside the recording, of Other none.
+        cases = ("    - {name: a, recordings: In.1.sds, expected: '{case}.sdsz', out: 'Sum:4'%s}\n"
+                 "    - {name: b, recordings: In.1.sds, expected: '{case}.sdsz', out: 'Other:4'%s}\n")
+        run("test", self.suite(cases % ("", "")), "--update")
+        for key in ("tolerance: 2", "relative-tolerance: 0.5"):
+            default = f"algorithm: {ECHO}, {key}"
+            run("test", self.suite(cases % ("", ""), default))
+            said = self.results(self.suite(cases % ("", ", " + key)), expect=1)
+            self.assertEqual([t["status"] for t in said], ["passed", "failed"])
+            self.assertIn("a tolerance needs metadata", said[1]["reasons"][0])
+            said = self.results(self.suite(cases.splitlines(True)[1] % "", default), expect=1)
+            self.assertEqual(said[0]["reasons"], [f"'{key.split(':')[0]}:' of the defaults has no effect in any test"])
+            # The command that shows it again names no tolerance where there is none.
+            self.write("In.1.sds", plain((1, b"\xff")))
+            said = self.results(self.suite(cases % ("", ""), default), expect=1)
+            again = [[note for note in t["notes"] if "sds compare" in note][0] for t in said]
+            self.assertEqual(["tolerance" in again[0] or "relative" in again[0], "tolerance" in again[1] or "relative" in again[1]], [True, False])
+            self.write("In.1.sds", plain(*((t, bytes([1 + t])) for t in range(1, 4))))
 
     def parts(self, suite, count, *options):
         folder = tempfile.mkdtemp(dir=self.folder.name)

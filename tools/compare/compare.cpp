@@ -469,11 +469,18 @@ Expected<void> refuse_unreadable(const Recording& a, const Recording& b, const S
   return {};
 }
 
-// A channel that a tolerance names must be there, `is_there`, unless the tolerance is for others, too.
+// What a tolerance is for must be there, unless it is for others, too: the channel that it names, `is_there`, or, of
+// that for all, metadata (`bytes_only`: there are none).
 template <typename IsThere>
-Expected<std::set<std::string>> idle_tolerances(const std::map<std::string, double>& by_channel,
-                                                const std::set<std::string>& may_be_idle, const IsThere& is_there) {
+Expected<std::set<std::string>> idle_tolerances(const std::map<std::string, double>& by_channel, double of_all,
+                                                const std::set<std::string>& may_be_idle, bool bytes_only,
+                                                const IsThere& is_there) {
   std::set<std::string> idle;
+  const bool all_is_idle = bytes_only && of_all > 0;
+  if ((all_is_idle && !may_be_idle.contains(CompareOptions::all_channels)) ||
+      (bytes_only && by_channel.contains("bytes")))
+    return fail(ErrorCode::usage, "a tolerance needs metadata: without, bytes are compared");
+  if (all_is_idle) idle.insert(CompareOptions::all_channels);
   for (const auto& [name, value] : by_channel) {
     if (is_there(name)) continue;
     if (!may_be_idle.contains(name))
@@ -503,17 +510,16 @@ Expected<void> choose_channels(const Recording& a, const Recording& b, const Com
   const bool bytes_only = std::none_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
     return a.streams()[pair.first].metadata || b.streams()[pair.second].metadata;
   });
-  if (bytes_only && (options.absolute_all > 0 || options.relative_all > 0 || options.absolute.contains("bytes") ||
-                     options.relative.contains("bytes")))
-    return fail(ErrorCode::usage, "a tolerance needs metadata: without, bytes are compared");
   const auto is_compared = [&](const std::string& name) {
     const auto is_it = [&](const auto& pair) { return pair.first == name || pair.second == name; };
     return options.channels.empty() ? has(&Layout::first, name) || has(&Layout::second, name)
                                     : std::any_of(options.channels.begin(), options.channels.end(), is_it);
   };
-  auto idle_absolute = idle_tolerances(options.absolute, options.absolute_may_be_idle, is_compared);
+  auto idle_absolute =
+      idle_tolerances(options.absolute, options.absolute_all, options.absolute_may_be_idle, bytes_only, is_compared);
   if (!idle_absolute) return fail(idle_absolute);
-  auto idle_relative = idle_tolerances(options.relative, options.relative_may_be_idle, is_compared);
+  auto idle_relative =
+      idle_tolerances(options.relative, options.relative_all, options.relative_may_be_idle, bytes_only, is_compared);
   if (!idle_relative) return fail(idle_relative);
   result.idle_absolute = std::move(*idle_absolute);
   result.idle_relative = std::move(*idle_relative);

@@ -21,11 +21,15 @@ struct Tolerance {
 };
 
 struct CompareOptions {
+  /// Among names of channels: all of them.
+  static constexpr const char* all_channels = "";
+
   std::map<std::string, double> absolute;  ///< by channel name: absolute tolerance in physical units
   double absolute_all = 0;                 ///< for channels that `absolute` does not name
   std::map<std::string, double> relative;  ///< by channel name: relative tolerance
   double relative_all = 0;                 ///< for channels that `relative` does not name
-  /// Of `absolute` and `relative`, names that are for other recordings, too: no error where no channel has them.
+  /// Of `absolute` and `relative`, names that are for other recordings, too: no error where no channel has them; the
+  /// name all_channels stands for `absolute_all` and `relative_all`, which bytes without metadata have no use for.
   std::set<std::string> absolute_may_be_idle;
   std::set<std::string> relative_may_be_idle;
   bool argmax = false;                                       ///< also count samples with the same largest value
@@ -123,7 +127,7 @@ struct RecordingComparison {
   std::vector<StreamComparison> streams;
   std::vector<std::string> only_a;  ///< streams without a partner
   std::vector<std::string> only_b;
-  /// Of CompareOptions::absolute_may_be_idle and relative_may_be_idle, what no channel has that is compared.
+  /// Of CompareOptions::absolute_may_be_idle and relative_may_be_idle, what is for no channel that is compared.
   std::set<std::string> idle_absolute;
   std::set<std::string> idle_relative;
 

@@ -21,18 +21,20 @@ namespace {
 struct ToleranceKind {
   const char* key;  // in suites
   std::map<std::string, double> CompareOptions::*by_channel;
+  double CompareOptions::*of_all;
   std::set<std::string> CompareOptions::*may_be_idle;  // those of the defaults
   std::set<std::string> RecordingComparison::*idle;
 
   [[nodiscard]] std::string setting(const std::string& channel) const {
-    return fmt::format("'{}:' of '{}' of the defaults", key, channel);
+    const std::string of = channel == CompareOptions::all_channels ? "" : fmt::format(" of '{}'", channel);
+    return fmt::format("'{}:'{} of the defaults", key, of);
   }
 };
 constexpr ToleranceKind kToleranceKinds[] = {
-    {"tolerance", &CompareOptions::absolute, &CompareOptions::absolute_may_be_idle,
+    {"tolerance", &CompareOptions::absolute, &CompareOptions::absolute_all, &CompareOptions::absolute_may_be_idle,
      &RecordingComparison::idle_absolute},
-    {"relative-tolerance", &CompareOptions::relative, &CompareOptions::relative_may_be_idle,
-     &RecordingComparison::idle_relative}};
+    {"relative-tolerance", &CompareOptions::relative, &CompareOptions::relative_all,
+     &CompareOptions::relative_may_be_idle, &RecordingComparison::idle_relative}};
 
 std::vector<std::string> differences(const RecordingComparison& comparison) {
   std::vector<std::string> texts;
@@ -250,8 +252,14 @@ void judge_expected(const TestSpec& test, const std::filesystem::path& outputs, 
 
 void drop_idle_tolerances(CompareOptions& tolerances, const TestResult& result) {
   for (const auto& kind : kToleranceKinds)
-    for (const auto& channel : tolerances.*kind.may_be_idle)
-      if (result.idle.contains(kind.setting(channel))) (tolerances.*kind.by_channel).erase(channel);
+    for (const auto& channel : tolerances.*kind.may_be_idle) {
+      if (!result.idle.contains(kind.setting(channel))) continue;
+      if (channel == CompareOptions::all_channels) {
+        tolerances.*kind.of_all = 0;
+      } else {
+        (tolerances.*kind.by_channel).erase(channel);
+      }
+    }
 }
 
 }  // namespace sds

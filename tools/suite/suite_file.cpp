@@ -210,6 +210,7 @@ class SuiteReader {
         }
       } else if (node.IsDefined()) {
         of_all = value(node, key);
+        if (defaults_->has_given(key)) may_be_idle.insert(CompareOptions::all_channels);
       }
     };
     read("tolerance", options.absolute, options.absolute_all, options.absolute_may_be_idle,
@@ -357,7 +358,7 @@ class SuiteReader {
       if (!names.insert(test.name).second)
         yaml_problem(where, fmt::format("case {} has two recordings named {}", test.case_name, stem));
       if (!expected.empty()) {
-        test.expected = resolve(expand_names(expected, test.case_name, stem));
+        test.expected = resolve(expand_names(expected, test.case_name, stem, where));
         expected_.emplace_back(test.expected.lexically_normal(), where);
       }
       suite_.tests.push_back(std::move(test));
@@ -365,12 +366,23 @@ class SuiteReader {
     }
   }
 
-  static std::string expand_names(std::string text, const std::string& case_name, const std::string& recording) {
-    for (const auto& [name, value] :
-         {std::pair<std::string, std::string>{"{case}", case_name}, {"{recording}", recording}})
-      for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + value.size()))
-        text.replace(at, name.size(), value);
-    return text;
+  static std::string expand_names(const std::string& text, const std::string& case_name, const std::string& recording,
+                                  const YAML::Node& where) {
+    std::string expanded;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto end = text[at] == '{' ? text.find('}', at) : std::string::npos;
+      if (end == std::string::npos) {
+        expanded += text[at++];
+        continue;
+      }
+      const std::string name = text.substr(at + 1, end - at - 1);
+      if (name != "case" && name != "recording")
+        yaml_problem(where,
+                     fmt::format("'expected: {}' names '{{{}}}'; there is: {{case}}, {{recording}}", text, name));
+      expanded += name == "case" ? case_name : recording;
+      at = end + 1;
+    }
+    return expanded;
   }
 
   // Sorted by name: the same on every machine.
