@@ -134,13 +134,10 @@ StagePtr read_statistics(const YAML::Node& node) {
   auto names = yaml_strings(node, "features");
   const auto& known = statistics_names();
   if (names.empty()) yaml_problem(node, fmt::format("'features:' must name some of: {}", fmt::join(known, ", ")));
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (std::find(known.begin(), known.end(), names[i]) == known.end())
-      yaml_problem(node, fmt::format("no feature '{}'; there is: {}", names[i], fmt::join(known, ", ")));
-    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
-        names.begin() + static_cast<std::ptrdiff_t>(i))
-      yaml_problem(node, fmt::format("feature '{}' stands twice", names[i]));
-  }
+  for (const auto& name : names)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      yaml_problem(node, fmt::format("no feature '{}'; there is: {}", name, fmt::join(known, ", ")));
+  refuse_repeated(node, "feature", names);
   return make_statistics(std::move(names));
 }
 

@@ -115,15 +115,21 @@ Expected<std::optional<std::size_t>> described_output(const std::vector<OutputPo
         fmt::format("the metadata of '{}' are of none of the outputs {}", metadata->name, fmt::join(names, ", ")),
         file);
   }
-  const auto index = found == outputs.end() ? 0 : static_cast<std::size_t>(found - outputs.begin());
-  // What has metadata of its own has outputs of one size.
-  const OutputPort& port = outputs[index];
-  if (!port.metadata.empty() && port.max_bytes % metadata->sample_bytes != 0)
-    return fail(ErrorCode::usage,
-                fmt::format("samples of {} bytes are none of what {} holds, {} bytes", metadata->sample_bytes,
-                            port.name, port.max_bytes),
-                file);
-  return index;
+  return found == outputs.end() ? 0 : static_cast<std::size_t>(found - outputs.begin());
+}
+
+// One output of a library with Arm's functions is as large as was said. Of others with metadata of their own, what is
+// given instead has to fit.
+Expected<void> check_size(const OutputPort& port, const StreamDescription& description, bool is_given,
+                          bool has_arms_functions, const ReplayJob& job) {
+  if (!has_arms_functions && !(is_given && !port.metadata.empty())) return {};
+  const auto file = is_given ? job.out_metadata : std::filesystem::path(description.metadata_file_name);
+  const auto metadata = Metadata::parse(description.metadata_text, file);
+  if (!metadata || metadata->sample_bytes == 0 || port.max_bytes % metadata->sample_bytes == 0) return {};
+  return fail(ErrorCode::usage,
+              fmt::format("samples of {} bytes are none of what {} holds, {} bytes", metadata->sample_bytes, port.name,
+                          port.max_bytes),
+              file);
 }
 
 }  // namespace
@@ -140,13 +146,16 @@ Expected<OutputRecorder> record_outputs(const Recording& recording, const Replay
     described = *found;
     if (!described) idle.insert(JobPart::out_metadata);
   }
+  const bool has_arms_functions = job.algorithm.arm_output.max_bytes > 0 && !idle.contains(JobPart::arm_output);
   for (const auto& port : outputs) {
     if (auto ok = check_stream_name(port.name); !ok) {
       ok.error().message = "the algorithm's output cannot be recorded: " + ok.error().message;
       return fail(ok);
     }
-    auto description = describe_output(port, recording, input, described == streams.size() ? job.out_metadata : "");
+    const bool is_given = described == streams.size();
+    auto description = describe_output(port, recording, input, is_given ? job.out_metadata : "");
     if (!description) return fail(description);
+    if (auto fits = check_size(port, *description, is_given, has_arms_functions, job); !fits) return fail(fits);
     tell_of_metadata_beside(*description, job.algorithm, notes);
     streams.push_back(std::move(*description));
   }

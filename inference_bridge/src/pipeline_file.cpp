@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "feature_plan.hpp"
 #include "sds/format/names.hpp"
@@ -77,7 +78,7 @@ class PlanReader {
   }
 
   StagePtr make(const std::string& kind, const YAML::Node& node, YamlMap& stage) {
-    if (kind == "select") return make_select(yaml_strings(node, "select"));
+    if (kind == "select") return make_select_of(node);
     if (is_feature_stage(kind)) return make_feature_stage(kind, node);
     if (kind == "argmax") return make_argmax_of(node);
     if (kind == "model") return make_model_of(node, stage);
@@ -102,6 +103,8 @@ class PlanReader {
       c.gain = map.number("gain", 1.0);
       c.bias = map.number("bias", 0.0);
       if (c.scale == 0) yaml_problem(node, "'scale: 0' loses everything");
+      if (!holds(c.type, c.zero_point))
+        yaml_problem(node, fmt::format("'zero-point: {}' is no {}", c.zero_point, map.string("to", "")));
       made = make_convert(c);
     } else {
       Debounce d;
@@ -113,6 +116,19 @@ class PlanReader {
     }
     map.finish();
     return made;
+  }
+
+  static bool holds(ScalarType type, double value) {
+    if (is_float(type)) return true;
+    const double beyond = std::ldexp(1.0, static_cast<int>(8 * size_of(type)) - (is_signed(type) ? 1 : 0));
+    return value <= beyond - 1 && value >= (is_signed(type) ? -beyond : 0.0);
+  }
+
+  static StagePtr make_select_of(const YAML::Node& node) {
+    auto names = yaml_strings(node, "select");
+    if (names.empty()) yaml_problem(node, "'select:' must name some columns");
+    refuse_repeated(node, "column", names);
+    return make_select(std::move(names));
   }
 
   static StagePtr make_argmax_of(const YAML::Node& node) {

@@ -94,6 +94,12 @@ std::vector<std::string> yaml_strings(const YAML::Node& node, const std::string&
   return all;
 }
 
+void refuse_repeated(const YAML::Node& where, const char* what, const std::vector<std::string>& names) {
+  std::set<std::string> seen;
+  for (const auto& name : names)
+    if (!seen.insert(name).second) yaml_problem(where, fmt::format("{} '{}' stands twice", what, name));
+}
+
 ExactNumber yaml_exact_number(const YAML::Node& node, const std::string& key) {
   const std::string text = yaml_string(node, key);
   const auto value = exact_number(text);

@@ -4,8 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
-from harness import BUILD, SDS, Case, main, plain, run, wait_until
+from harness import BUILD, SDS, SOURCE, Case, main, plain, run, wait_until
 
 ECHO = os.path.join(BUILD, "lib", "bad_prints.so")       # Arm's three functions: the sum of bytes so far, as 4 bytes
 TABLE = os.path.join(BUILD, "lib", "table_algorithm.so")  # sds_algorithm(): inputs A and B, outputs Text and Times
@@ -125,6 +126,57 @@ class Replay(Case):
         self.write("lib/Sum.sds.yml", "sds: [")
         self.assertIn("those beside the library cannot be read", "".join(self.replay("-a", library, "--out", "Sum:4", "-o", self.out,
                                                                                      "--force")))
+
+    def test_a_pipeline_says_nothing_that_has_no_meaning(self):
+        for stage, told in (("convert: {to: int8, zero-point: 128}", "'zero-point: 128' is no int8"),
+                            ("convert: {to: int8, zero-point: -129}", "'zero-point: -129' is no int8"),
+                            ("convert: {to: uint16, zero-point: -1}", "'zero-point: -1' is no uint16"),
+                            ("convert: {to: uint32_t, zero-point: 4294967296}", "'zero-point: 4294967296' is no uint32_t"),
+                            ("select: [v, v]", "column 'v' stands twice"), ("select: []", "'select:' must name some columns")):
+            pipeline = self.write("p.yml", f"pipeline:\n  name: W\n  input: In\n  stages:\n    - window: {{length: 3}}\n    - {stage}\n")
+            _, err = self.replay("-p", pipeline, expect=3)
+            self.assertIn("p.yml: line 6: " + told, err)
+        for stage in ("convert: {to: int8, zero-point: -128}", "convert: {to: uint32, zero-point: 4294967295}", "convert: {to: float, zero-point: 1000}"):
+            pipeline = self.write("p.yml", f"pipeline:\n  name: W\n  input: In\n  stages:\n    - window: {{length: 3}}\n    - {stage}\n")
+            self.replay("-p", pipeline)
+
+    def test_metadata_of_another_size_than_the_output_are_an_error(self):
+        # One output of Arm's functions is as large as --out says: 6 bytes are no whole samples of 4.
+        yaml = self.write("m.yml", YAML.format("Sum", "s", "uint32_t"))
+        _, err = self.replay("-a", ECHO, "--out", "Sum:6", "--out-yaml", yaml, "-o", self.out, expect=2)
+        self.assertIn("m.yml: samples of 4 bytes are none of what Sum holds, 6 bytes", err)
+        self.assertFalse(os.path.exists(self.out))
+        # So are those that are found beside the recording.
+        self.write("Sum.sds.yml", YAML.format("Sum", "s", "uint32_t"))
+        _, err = run("replay", self.path("In.0.sds"), "-a", ECHO, "--out", "Sum:6", "-o", self.out, expect=2)
+        self.assertIn("Sum.sds.yml: samples of 4 bytes are none of what Sum holds, 6 bytes", err)
+        self.replay("-a", ECHO, "--out", "Sum:8", "--out-yaml", yaml, "-o", self.out)
+
+    def test_two_that_fail_alike_are_equal_as_far_as_they_did_not_fail(self):
+        fails = os.path.join(BUILD, "lib", "bad_returns_error.so")
+        self.write("In.0.sds", plain(*((10 * t, b"%d block" % (t + 1)) for t in range(5))))
+        run("pack", self.path("In.0.sds"), "-o", self.path("in.sdsz"), "-f")
+        out = self.replay("--a", fails, "--b", fails, "--out", "Sum:4", expect=1)[0]
+        self.assertEqual(out.splitlines()[-1], "equal, as far as they did not fail")
+        self.assertEqual(self.replay("--a", ECHO, "--b", ECHO, "--out", "Sum:4")[0].splitlines()[-1], "equal")
+
+    def test_what_a_worker_says_does_not_reach_the_terminal_as_it_is(self):
+        worker = self.write("w.py", f"""
+import struct, sys
+sys.path.insert(0, {os.path.join(SOURCE, "inference_bridge", "python")!r})
+import sds_worker
+c, _ = sds_worker.connect()
+c.write("H", struct.pack("<I", 1), b'{{"inputs":[{{"name":"In"}}],"outputs":[{{"name":"Out"}}]}}')
+while True:
+    kind, _ = c.read()
+    c.write("R") if kind == "R" else c.write("F", struct.pack("<i", 5), b"\\x1b[31mred\\xff")
+""")
+        said = "the algorithm returned 5: \\x1b[31mred\\xff"
+        worker = f"{sys.executable} {worker}"
+        self.assertIn(f"FAILED    block 0 (timeslot 0): {said}; and", self.replay("--worker", worker, "-o", self.out, expect=1)[0])
+        self.assertIn(f"block 0 of the input (timeslot 0) failed: {said}\n", run("info", self.out)[0])
+        suite = self.write("s.yml", f"suite: {{name: s, cases: [{{name: c, recordings: in.sdsz, worker: {json.dumps(worker.split())}, repeat: 2}}]}}\n")
+        self.assertIn(f"block 0 (timeslot 0): {said}; and", run("test", suite, expect=1)[0])
 
     def test_an_interrupt_ends_the_waiting_for_the_next_block(self):
         self.write("Far.0.sds", plain((0, b"ab"), (3_600_000, b"cd")))

@@ -3,8 +3,9 @@ import json
 import os
 import struct
 import subprocess
+import sys
 
-from harness import BUILD, SDS, main, plain, run, sample_of, skip_under_sanitizers
+from harness import BUILD, SDS, SOURCE, main, plain, run, sample_of, skip_under_sanitizers
 from suite_case import COPIES, ECHO, YAML, SuiteCase
 
 WINDOW = "pipeline:\n  name: Scores\n  input: W\n  stages:\n    - window: {length: 1}\n"
@@ -183,13 +184,13 @@ class SuiteJudgements(SuiteCase):
         run("test", suite, "--shard", "1/1", "--results", part)
         self.assertRegex(run("test", "merge", part)[0], r"(?m)^a +1 +100\.0 % +100\.0 % +1\.0000$")
 
-    def events(self, blocks, channels="{value: v, type: uint8_t}"):
-        """A case of bytes that are events, as they come."""
+    def events(self, blocks, channels="{value: v, type: uint8_t}", runs=None):
+        """A case of bytes that are events, as they come out of `runs` (default: a library with Arm's functions)."""
         self.write("E.0.sds", plain(*((10 * t, data) for t, data in enumerate(blocks))))
         self.write("E.sds.yml", "sds:\n  name: E\n  sample-frequency: 100\n  content:\n    - {value: v, type: uint8_t}\n")
         self.write("Ev.yml", f"sds:\n  name: Ev\n  content:\n    - {channels}\n")
-        size = len(blocks[0])
-        return self.suite(f"    - {{name: c, recordings: E.0.sds, algorithm: {COPIES}, out: 'Ev:{size}', out-yaml: Ev.yml, "
+        runs = runs or f"algorithm: {COPIES}, out: 'Ev:{len(blocks[0])}'"
+        return self.suite(f"    - {{name: c, recordings: E.0.sds, {runs}, out-yaml: Ev.yml, "
                           "label: 'yes', decide: event, classes: [a, 'yes', 'no']}\n", "")
 
     def test_each_value_is_an_event(self):
@@ -202,7 +203,12 @@ class SuiteJudgements(SuiteCase):
         # What is no number of a class is none.
         test = self.results(self.events([bytes([1, 1])], "{value: v, type: uint8_t}\n    - {value: w, type: uint8_t}"), expect=1)[0]
         self.assertEqual(test["reasons"], ["the output Ev has 2 values: with 'decide: event' it has one, the number of a class ('judge:' chooses another output)"])
-        test = self.results(self.events([bytes([1, 0, 1])], "{value: v, type: uint16_t}"), expect=1)[0]
+        odd = [bytes([1, 0, 1])], "{value: v, type: uint16_t}"
+        test = self.results(self.events(*odd), expect=1)[0]
+        self.assertEqual(test["reasons"], [f"{self.path('Ev.yml')}: samples of 2 bytes are none of what Ev holds, 3 bytes"])
+        self.write("w.py", f"import sys\nsys.path.insert(0, {os.path.join(SOURCE, 'inference_bridge', 'python')!r})\nimport sds_worker\n"
+                   "sds_worker.run(['E'], [{'name': 'Ev'}], lambda block: [bytes(block.data)])\n")
+        test = self.results(self.events(*odd, runs=f"worker: [{sys.executable}, {self.path('w.py')}]"), expect=1)[0]
         self.assertEqual(test["reasons"], ["the output Ev of tick 0 has 3 bytes, which are no whole samples of 2"])
 
     @skip_under_sanitizers

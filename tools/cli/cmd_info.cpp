@@ -17,6 +17,7 @@
 #include "report.hpp"
 #include "sds/format/if_damaged.hpp"
 #include "sds/format/sdsz_index.hpp"
+#include "shell_text.hpp"
 #include "time_span.hpp"
 #include "value_text.hpp"
 
@@ -357,7 +358,7 @@ void print_session(const Recording& recording, std::uint64_t raw) {
   const auto ids = stream_ids(recording);
   for (std::size_t i = 0; i < ids.size(); ++i)
     for (const auto& gap : reader->streams()[i].gaps)
-      fmt::print("  loss           {} after tick {}: {}\n", ids[i], gap.after_tick, gap.reason);
+      fmt::print("  loss           {} after tick {}: {}\n", ids[i], gap.after_tick, visible_text(gap.reason));
   for (const auto& damage : reader->damages()) fmt::print("  damage         {}\n", describe(damage, ids));
 }
 

@@ -92,8 +92,8 @@ void print_result(const TestResult& r) {
   std::string judged;
   if (r.decisions.size() == 1) judged = "  " + r.decisions[0].predicted;
   fmt::print("{}  {}{}\n", status_text(r.status), r.name, judged);
-  for (const auto& reason : r.reasons) fmt::print("          {}\n", reason);
-  for (const auto& note : r.notes) fmt::print("          note: {}\n", note);
+  for (const auto& reason : r.reasons) fmt::print("          {}\n", visible_text(reason));
+  for (const auto& note : r.notes) fmt::print("          note: {}\n", visible_text(note));
 }
 
 std::string percent(double share) { return std::isnan(share) ? "-" : fmt::format("{:.1f} %", 100 * share); }

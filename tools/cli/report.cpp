@@ -11,6 +11,7 @@
 #include "damage_text.hpp"
 #include "duration_text.hpp"
 #include "opened.hpp"
+#include "shell_text.hpp"
 
 namespace sds::cli {
 
@@ -84,14 +85,15 @@ void print_stages(const std::vector<StageTimes>& stages) {
 }
 
 void print_failures(const RunReport& r) {
-  for (const auto& line : failure_lines(r)) fmt::print("  FAILED    {}\n", line);
+  for (const auto& line : failure_lines(r)) fmt::print("  FAILED    {}\n", visible_text(line));
   if (r.failure_count > r.failures.size())
     fmt::print("  FAILED    {} blocks in all; the first {}{} are told above\n", grouped(r.failure_count),
                r.failures.size() - (r.finished ? 0 : 1), r.finished ? "" : ", and the last one,");
 }
 
 nlohmann::json failure_json(const AlgorithmFailure& failure) {
-  nlohmann::json json{{"stream", nullptr}, {"block", nullptr}, {"timeslot", nullptr}, {"reason", failure.reason}};
+  nlohmann::json json{
+      {"stream", nullptr}, {"block", nullptr}, {"timeslot", nullptr}, {"reason", utf8_text(failure.reason)}};
   if (!failure.ordinal) return json;
   json["stream"] = failure.stream;
   json["block"] = *failure.ordinal;
@@ -143,7 +145,7 @@ void print_json_errors() {
   if (!g_reported && !errors_told().empty()) print_json(nlohmann::json::object());
 }
 
-void print_comparison(const RecordingComparison& result) {
+void print_comparison(const RecordingComparison& result, std::string_view equal_where) {
   for (const auto& s : result.streams) {
     fmt::print("stream {}{}: {} compared, {} identical\n", s.a, s.a == s.b ? "" : " against " + s.b,
                counted(s.blocks, "block"), grouped(s.identical));
@@ -177,9 +179,9 @@ void print_comparison(const RecordingComparison& result) {
   if (!result.equal()) {
     fmt::print("DIFFERENT\n");
   } else if (largest > 0) {
-    fmt::print("equal within {:.6g}\n", largest);
+    fmt::print("equal within {:.6g}{}\n", largest, equal_where);
   } else {
-    fmt::print("equal\n");
+    fmt::print("equal{}\n", equal_where);
   }
 }
 

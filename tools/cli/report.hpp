@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 
 #include "compare.hpp"
 #include "sds/bridge/replay_run.hpp"
@@ -32,7 +33,8 @@ void print_json_errors();
 /// A whole number (is_whole()) with all its digits, null where these are not known; others as doubles.
 nlohmann::json value_json(const ExactNumber& value, bool whole);
 
-void print_comparison(const RecordingComparison& result);
+/// `equal_where` goes on from "equal": how far that goes.
+void print_comparison(const RecordingComparison& result, std::string_view equal_where = {});
 nlohmann::json comparison_json(const RecordingComparison& result);
 
 /// "CHANNEL=ABS", or "ABS" for all channels; of `relative` shares.

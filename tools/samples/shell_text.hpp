@@ -36,6 +36,16 @@ inline std::string utf8_text(std::string_view text) {
       });
 }
 
+/// The text as a terminal or XML may have it: \x1b for a control character, but for line ends and tabs, and for a byte
+/// that is not UTF-8.
+inline std::string visible_text(std::string_view text) {
+  return with_escapes(
+      text, [](char c) { return std::string(1, c); },
+      [](unsigned char byte) {
+        return byte == '\n' || byte == '\t' ? std::string(1, static_cast<char>(byte)) : fmt::format("\\x{:02x}", byte);
+      });
+}
+
 /// The word, in quotes where a shell would take it apart or for something else. What cannot be seen, or is not UTF-8,
 /// is written as bash, zsh and POSIX's shells of 2024 read it: $'\377'.
 inline std::string shell_quoted(const std::string& word) {

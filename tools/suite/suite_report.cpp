@@ -25,11 +25,7 @@ std::string text_of(const pugi::xml_document& document, unsigned flags) {
 
 // XML has no way to write control characters, nor U+FFFE and U+FFFF; names of files need not be UTF-8.
 std::string printable(const std::string& text) {
-  std::string clean = with_escapes(
-      text, [](char c) { return std::string(1, c); },
-      [](unsigned char byte) {
-        return byte == '\n' || byte == '\t' ? std::string(1, static_cast<char>(byte)) : fmt::format("\\x{:02x}", byte);
-      });
+  std::string clean = visible_text(text);
   for (const auto& [beyond, escaped] : {std::pair{"\xef\xbf\xbe", "\\ufffe"}, {"\xef\xbf\xbf", "\\uffff"}})
     for (auto at = clean.find(beyond); at != std::string::npos; at = clean.find(beyond, at))
       clean.replace(at, 3, escaped);

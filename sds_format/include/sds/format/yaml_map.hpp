@@ -23,6 +23,8 @@ struct YamlProblem {
 };
 
 [[noreturn]] void yaml_problem(const YAML::Node& where, std::string message);
+/// A problem where one of the names stands twice: "column 'x' stands twice".
+void refuse_repeated(const YAML::Node& where, const char* what, const std::vector<std::string>& names);
 /// Scalars of a list; a single scalar is a list of one.
 std::vector<std::string> yaml_strings(const YAML::Node& node, const std::string& key);
 double yaml_number(const YAML::Node& node, const std::string& key);
