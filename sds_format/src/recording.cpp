@@ -256,7 +256,8 @@ Expected<Recording> Recording::open(std::span<const std::filesystem::path> paths
   if (paths.size() == 1 && *is_packed) {
     for (const auto& file : {paths.front(), wal_path(paths.front()), new_wal_path(paths.front())})
       recording.files_.emplace_back(file);
-    auto reader = SdszReader::open(paths.front(), {.walk = options.walk, .with_index = options.with_index});
+    auto reader =
+        SdszReader::open(paths.front(), {.walk = options.walk, .with_index = options.with_index, .stop = options.stop});
     if (!reader) return fail(reader);
     recording.sdsz_ = std::move(*reader);
     recording.damage_log_ = recording.sdsz_->damage_log();

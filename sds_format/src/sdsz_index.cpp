@@ -89,6 +89,10 @@ bool is_read(SectionKind kind) {
          kind != SectionKind::attachment;
 }
 
+// What index sections hold, decompressed, stands in the file, too: headers and statistics as they are, and reasons of
+// gaps, which compress. More than this has none but a file that is made to keep its reader busy.
+std::uint64_t most_index_bytes(std::uint64_t file_bytes) { return limits::max_described_bytes + 16 * file_bytes; }
+
 // Follows the chain of index sections backwards, calling f(index section, parsed entry) for each entry; offsets must
 // fall, so it ends. Fails unless each section's entries stand back to back between the index before and itself, and
 // those of a kind that nobody reads have their headers there.
@@ -98,12 +102,15 @@ Expected<void> for_each_index(const ByteSource& file, const FoundFooter& footer,
     return fail(ErrorCode::bad_input, why, file.path(), offset);
   };
   std::uint64_t end = footer.entry.offset;  // of what the next index section reaches to
+  std::uint64_t left = most_index_bytes(file_bytes);
   for (std::uint64_t offset = footer.footer.last_index; offset != 0;) {
     if (offset >= end) return bad("the index chain runs forward", offset);
     auto header = read_header(file, offset);
     if (!header) return fail(header);
     const IndexEntry index{*header, offset};
     if (header->kind != SectionKind::index || index.end() != end) return bad("no index section", offset);
+    if (header->raw_bytes > left) return bad("the index is larger than what it tells of", offset);
+    left -= header->raw_bytes;
     auto payload = read_payload(file, index, file_bytes);
     if (!payload) return fail(payload);
     std::optional<std::uint64_t> first;

@@ -6,11 +6,12 @@
 #include <cerrno>
 #include <span>
 
-#include "sds/format/data_section.hpp"
+#include "double_blocks.hpp"
 #include "sds/format/if_damaged.hpp"
 #include "sds/format/limits.hpp"
 #include "sds/format/names.hpp"
 #include "section_walker.hpp"
+#include "stoppable_source.hpp"
 
 namespace sds {
 
@@ -72,6 +73,16 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(const std::filesyst
 Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<const ByteSource> file,
                                                              const std::vector<std::shared_ptr<const ByteSource>>& logs,
                                                              const Options& options) {
+  if (options.stop) {
+    const auto stoppable = [&](std::shared_ptr<const ByteSource> source) {
+      return std::make_shared<const StoppableSource>(std::move(source), options.stop);
+    };
+    std::vector<std::shared_ptr<const ByteSource>> stoppable_logs;
+    for (const auto& log : logs) stoppable_logs.push_back(stoppable(log));
+    Options same = options;
+    same.stop = {};
+    return open(stoppable(std::move(file)), stoppable_logs, same);
+  }
   const auto in_use = file->in_use();
   // And measured: what is added to it from here on may follow blocks that only the file has by then.
   std::vector<std::uint64_t> log_sizes;
@@ -102,6 +113,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
   }
   if (auto done = reader->take_logs(logs, log_sizes); !done) return fail(done);
   if (!reader->complete() && !reader->has_log_ && !reader->being_written()) reader->note_cut_off();
+  if (auto done = reader->leave_out_doubles(); !done) return fail(done);
   for (std::size_t i = 0; i < reader->streams_.size(); ++i) reader->join(i);
   reader->find_doubts();
   return std::shared_ptr<const SdszReader>(std::move(reader));
@@ -160,7 +172,9 @@ Expected<void> SdszReader::take_stream(const IndexEntry& entry, SdszStream& stre
     damaged_descriptions_.push_back(std::move(damage));
     return {};
   };
-  if (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes)
+  opened_bytes_ += header.raw_bytes;
+  if (opened_bytes_ > 2 * limits::max_described_bytes ||
+      (!stream.has_description && described_bytes_ + header.raw_bytes > limits::max_described_bytes))
     return damaged(fmt::format("the descriptions of all streams are more than {} bytes", limits::max_described_bytes));
   auto bytes = payload(entry);
   if (!bytes && is_unread(bytes.error())) return fail(bytes);
@@ -272,45 +286,19 @@ Expected<void> SdszReader::take_logs(const std::vector<std::shared_ptr<const Byt
   return {};
 }
 
-// Sections of blocks that another one has.
-void SdszReader::leave_out_doubles(std::size_t index) {
-  const SdszStream& stream = streams_[index];
-  std::vector<IndexEntry>& data = streams_[index].data;
-  const auto leave_out = [&](const IndexEntry& entry, const char* why) {
-    const SectionHeader& header = entry.header;
-    const std::uint64_t last = header.end_block() - std::min<std::uint64_t>(header.block_count, 1);
-    damage_log_->add({entry.offset, header.section_bytes(),
-                      fmt::format("blocks {} to {} {}", header.first_block, last, why), index, 0, 0});
-  };
-  std::size_t kept = 0;                 // of `data`, at its begin
-  std::optional<std::uint64_t> proven;  // the offset of one that has what its header says
-  for (const IndexEntry& entry : data) {
-    const SectionHeader& header = entry.header;
-    // A header that is wrong and has a sum that is right must not hide what stands behind it.
-    for (; kept > 0; --kept) {
-      const IndexEntry& before = data[kept - 1];
-      if (before.offset == proven || before.header.first_block >= header.first_block ||
-          header.first_block >= before.header.end_block())
-        break;
-      proven = before.offset;
-      if (has_its_blocks(stream, before)) break;
-      leave_out(before, "are not what is in their section");
-    }
-    const std::uint64_t end = kept > 0 ? data[kept - 1].header.end_block() : 0;
-    if (header.first_block >= end && header.end_block() >= header.first_block)
-      data[kept++] = entry;
-    else
-      leave_out(entry, "stand twice");
+Expected<void> SdszReader::leave_out_doubles() {
+  SectionProver prover(*file_, table_.end);
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    SdszStream& stream = streams_[i];
+    const auto left_out = [&](const IndexEntry& entry, const char* why) {
+      const SectionHeader& header = entry.header;
+      damage_log_->add({entry.offset, header.section_bytes(),
+                        fmt::format("blocks {} to {} {}", header.first_block, header.end_block() - 1, why), i, 0, 0});
+    };
+    const Layout* layout = stream.has_description ? &stream.layout : nullptr;
+    if (auto done = leave_out_double_blocks(stream.data, layout, prover, left_out); !done) return done;
   }
-  data.resize(kept);
-}
-
-// Where its payload is damaged its header is not, and without a description nobody knows.
-bool SdszReader::has_its_blocks(const SdszStream& stream, const IndexEntry& entry) const {
-  const auto stored = stream.has_description ? payload(entry) : fail(ErrorCode::bad_input, "no description");
-  if (!stored) return true;
-  BlockRun run;
-  return DataSectionCoder().decode(entry.header, *stored, stream.layout, run).has_value();
+  return {};
 }
 
 // Joins sections and log of a stream by the ordinals of their blocks, and finds out what neither has.
@@ -322,7 +310,6 @@ void SdszReader::join(std::size_t index) {
   if (!whole && !stream.log.empty()) stream.end_block = std::max(stream.end_block, stream.log.back().end_block());
   // What had come when the writer ended, as is told of blocks that are not there.
   if (!complete() && in_use_ == ByteSource::InUse::no) stream.end_block = std::max(stream.end_block, stream.told_block);
-  leave_out_doubles(index);
   // Goes through holes between sections, and the one behind the last.
   std::size_t piece = 0;
   const auto fill = [&](std::uint64_t from, std::uint64_t to) {

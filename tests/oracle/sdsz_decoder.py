@@ -386,8 +386,9 @@ def place(recording, section):
         return
     try:
         if section.kind == DATA:
-            for ordinal, block in enumerate(decode_data(section, stream), section.first_block):
-                stream.blocks[ordinal] = block
+            blocks = dict(enumerate(decode_data(section, stream), section.first_block))
+            if stream.blocks.keys().isdisjoint(blocks):  # else another one has them
+                stream.blocks.update(blocks)
         elif section.kind == TAIL:
             stream.tail += section.payload
         elif section.kind == GAP:

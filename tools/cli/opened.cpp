@@ -14,6 +14,7 @@
 #include "damage_text.hpp"
 #include "losses_within.hpp"
 #include "report.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds::cli {
 
@@ -119,7 +120,7 @@ Expected<Recording> open(std::span<const std::filesystem::path> paths, const Rec
   for (const auto& path : paths)
     for (auto ok : {refuse_companion(path), refuse_folder(path)})
       if (!ok) return fail(ok);
-  auto recording = Recording::open(paths, options);
+  auto recording = open_until_end(paths, options);
   if (!recording) return recording;
   if (!recording->sdsz())
     for (const auto& stream : recording->streams()) {

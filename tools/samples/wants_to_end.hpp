@@ -1,5 +1,10 @@
-// What waits for others asks whether it still should.
+// What waits for others, or reads what may take long, asks whether it still should.
 #pragma once
+
+#include <filesystem>
+#include <span>
+
+#include "sds/format/recording.hpp"
 
 namespace sds {
 
@@ -7,5 +12,10 @@ namespace sds {
 /// threads; without one false.
 bool wants_to_end();
 void set_wants_to_end(bool (*function)());
+
+/// Recording::open(), which ends, as reading the recording does, with ErrorCode::interrupted where the program is to
+/// end.
+Expected<Recording> open_until_end(std::span<const std::filesystem::path> paths, Recording::Options options);
+Expected<Recording> open_until_end(const std::filesystem::path& path, Recording::Options options = {});
 
 }  // namespace sds

@@ -11,6 +11,7 @@
 #include "duration_text.hpp"
 #include "judged_output.hpp"
 #include "label_file.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds {
 
@@ -88,7 +89,7 @@ class EventJudge {
   }
 
   Expected<void> read_events(const std::filesystem::path& path) {
-    auto outputs = Recording::open(path);
+    auto outputs = open_until_end(path);
     if (!outputs) return fail(outputs);
     const auto index = judged_output(*outputs, test_.label.output, "its values are no numbers of classes");
     if (!index) return fail(index);

@@ -12,6 +12,7 @@
 #include "difference_picture.hpp"
 #include "sds/format/file.hpp"
 #include "sds/format/partial_file.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds {
 
@@ -143,9 +144,9 @@ class Expectation {
 
   // Why what came out is not what is expected; empty: it is.
   std::vector<std::string> compare() {
-    auto a = Recording::open(test_.expected);
+    auto a = open_until_end(test_.expected);
     if (!a) return {a.error().to_string()};
-    auto b = Recording::open(outputs_);
+    auto b = open_until_end(outputs_);
     if (!b) return {b.error().to_string()};
     auto comparison = compare_recordings(*a, *b, test_.tolerances, {});
     if (!comparison) return {comparison.error().to_string()};
@@ -178,8 +179,8 @@ class Expectation {
   // All that is replaced, also what is not compared else, or within a tolerance.
   void show_changes(const std::vector<std::string>& reasons) {
     std::vector<std::string> changes;
-    const auto a = Recording::open(test_.expected);
-    const auto b = Recording::open(outputs_);
+    const auto a = open_until_end(test_.expected);
+    const auto b = open_until_end(outputs_);
     if (a && b) {
       if (const auto all = compare_recordings(*a, *b, {}, {}))
         for (auto& text : differences(*all)) changes.push_back(std::move(text));
@@ -193,7 +194,7 @@ class Expectation {
 
   // What is recorded must be equal to itself, by what the test names.
   std::optional<std::string> why_not_comparable() {
-    const auto came = Recording::open(outputs_);
+    const auto came = open_until_end(outputs_);
     if (!came) return came.error().message;
     const auto comparison = compare_recordings(*came, *came, test_.tolerances, {});
     if (!comparison) return comparison.error().message;

@@ -8,6 +8,7 @@
 #include "class_number.hpp"
 #include "class_scores.hpp"
 #include "judged_output.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds {
 
@@ -24,7 +25,7 @@ class LabelJudge {
       : rule_(rule), label_(label), result_(result) {}
 
   Expected<void> judge(const std::filesystem::path& path) {
-    auto outputs = Recording::open(path);
+    auto outputs = open_until_end(path);
     if (!outputs) return fail(outputs);
     const auto index = judged_output(*outputs, rule_.output, "its values have no names");
     if (!index) return fail(index);

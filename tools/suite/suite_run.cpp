@@ -17,6 +17,7 @@
 #include "sds/format/partial_file.hpp"
 #include "shell_text.hpp"
 #include "suite.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds {
 
@@ -150,7 +151,7 @@ class Judge {
 
 // Whether the test's metadata, which are for others, too, are for this recording.
 Expected<bool> has_use_for_metadata(const TestSpec& test) {
-  auto recording = Recording::open(test.recording);
+  auto recording = open_until_end(test.recording);
   if (!recording) return fail(recording);
   auto text = read_small_file(*test.metadata, limits::max_metadata_bytes);
   if (!text) return fail(text);
@@ -175,7 +176,7 @@ Expected<Recording> open_recording(const TestSpec& test, TestResult& result) {
     (*is_useful ? result.useful : result.idle).insert(kIdleMetadata);
     if (!*is_useful) options.metadata.reset();
   }
-  return Recording::open(test.recording, options);
+  return open_until_end(test.recording, options);
 }
 
 // Of the first run what is the same in all; what is measured is the largest of any of them, for limits hold for each.

@@ -7,8 +7,11 @@
 
 namespace sds {
 
-/// True where the system refused a read: nobody knows then what is there, so the error is passed on.
-[[nodiscard]] inline bool is_unread(const Error& error) { return error.code == ErrorCode::io; }
+/// True where the system refused a read, or the user ended it: nobody knows then what is there, so the error is passed
+/// on.
+[[nodiscard]] inline bool is_unread(const Error& error) {
+  return error.code == ErrorCode::io || error.code == ErrorCode::interrupted;
+}
 
 /// What stands in for a result that failed: `instead`, if it was damaged; an error that is no damage stays one.
 template <class T, class Failed>

@@ -28,6 +28,9 @@ inline constexpr std::size_t max_index_bytes = 2u << 20;       ///< an index sec
 inline constexpr std::size_t max_described_bytes = 32u << 20;  ///< all stream sections of a recording, decompressed
 inline constexpr std::size_t max_reasons_bytes = 4u << 20;  ///< reasons of all gaps of a recording; more are left out
 inline constexpr std::size_t max_log_frames = 1u << 20;     ///< frames of a write-ahead log
+/// Of sections that claim blocks of each other, so much is decoded at opening, or as much as the file has if that is
+/// more.
+inline constexpr std::uint64_t min_proof_bytes = 2 * std::uint64_t{max_section_raw_bytes};
 inline constexpr std::size_t max_open_bytes = 32u << 20;    ///< unsealed blocks of one writer, all streams together
 inline constexpr std::size_t max_decoded_bytes = 1u << 30;  ///< decoded sections of one reader, all cursors together
 inline constexpr std::size_t max_ahead_bytes = 64u << 20;   ///< of these, beyond which nothing is decoded ahead

@@ -54,7 +54,8 @@ class Recording {
   struct Options {
     std::optional<std::filesystem::path> metadata;  ///< used for every plain `.sds` instead of the one beside it
     bool walk = false;                              ///< `.sdsz`: do not go by the index
-    bool with_index = false;  ///< `.sdsz`, with `walk`: what has a damaged header may be had from the index
+    bool with_index = false;          ///< `.sdsz`, with `walk`: what has a damaged header may be had from the index
+    std::function<bool()> stop = {};  ///< `.sdsz`: SdszReader::Options
   };
 
   /// Opens one `.sdsz`, or any number of `.sds` as the streams of one recording.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -55,6 +56,8 @@ class SdszReader {
   struct Options {
     bool walk = false;        ///< do not go by the index, but look at every section header
     bool with_index = false;  ///< with `walk`: what has a damaged header may be had from the index
+    /// Once it is true, opening and all reading end with ErrorCode::interrupted; empty: never. Thread-safe.
+    std::function<bool()> stop = {};
   };
   /// Opens the file, and the log beside it if there is one. What was flushed before the call is there, in order, once,
   /// whatever the writer does meanwhile.
@@ -102,9 +105,8 @@ class SdszReader {
   void take_facts();
   Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
                            const std::vector<std::uint64_t>& sizes);
+  Expected<void> leave_out_doubles();
   void join(std::size_t index);
-  void leave_out_doubles(std::size_t index);
-  [[nodiscard]] bool has_its_blocks(const SdszStream& stream, const IndexEntry& entry) const;
   void note_cut_off();
   void find_doubts();
   [[nodiscard]] std::optional<std::size_t> hole_at(const SdszStream& stream, std::uint64_t offset) const;
@@ -121,6 +123,7 @@ class SdszReader {
   std::vector<LogDamage> log_damages_;
   std::vector<Damage> damaged_descriptions_;  // while it is opened
   std::size_t described_bytes_ = 0;
+  std::uint64_t opened_bytes_ = 0;  // of descriptions, of which each stream has two
   std::vector<SdszStream> streams_;
   std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();
   mutable std::atomic<std::uint64_t> decoded_bytes_{0};
