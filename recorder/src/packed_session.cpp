@@ -437,12 +437,12 @@ class PackedSession final : public SessionWriter {
                                               stream.name, size_text(unfinished_bytes_)));
   }
 
-  Expected<void> add_clock(PackedStream& stream) {
+  Expected<void> add_clock(PackedStream& stream, SdszWriter::ClockOf of = SdszWriter::ClockOf::block) {
     const ReceivedBlock& block = *stream.newest;
     stream.last_written = block;
     ++stream.clock_pairs;
     const ClockPair pair{block.tick, block.arrival.utc_ns, block.arrival.monotonic_ns};
-    auto done = give([&] { return writer_->add_clock(stream.id, pair); });
+    auto done = give([&] { return writer_->add_clock(stream.id, pair, of); });
     // A recording that can take no more sections has room for what was begun: the data say when it must end.
     if (!done && done.error().code == ErrorCode::limit) return {};
     return done;
@@ -462,7 +462,7 @@ class PackedSession final : public SessionWriter {
   Expected<void> add_last_clock(PackedStream& stream) {
     if (!stream.newest || stream.tail_only || !stream.newest->arrival.prompt) return {};
     if (stream.last_written && stream.newest->arrival == stream.last_written->arrival) return {};
-    return add_clock(stream);
+    return add_clock(stream, SdszWriter::ClockOf::end);
   }
 
   void note_sizes() {

@@ -289,10 +289,11 @@ Expected<void> SdszWriter::add_gap(StreamId id, const std::string& reason) {
   return state_->taking(take, [&] { return state_->commit(0); });
 }
 
-Expected<void> SdszWriter::add_clock(StreamId id, const ClockPair& pair) {
+Expected<void> SdszWriter::add_clock(StreamId id, const ClockPair& pair, ClockOf of) {
   const auto take = [&]() -> Expected<void> {
     if (auto ok = state_->usable(); !ok) return ok;
     if (auto room = state_->room_for_sections(); !room) return room;
+    state_->streams[id].has_last_clock = of == ClockOf::end;
     state_->push_small(SectionKind::clock, id, encode_clock(pair), true);
     return {};
   };

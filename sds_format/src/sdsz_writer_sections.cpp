@@ -35,7 +35,7 @@ Expected<void> SdszWriter::State::write_section(SectionHeader header, ByteView p
   const bool indexed = header.kind != SectionKind::index && header.kind != SectionKind::footer;
   Expected<void> done;
   try {
-    if (takes_room(header.kind)) done = sink->reserve(whole.size() + room_behind(header));
+    if (takes_room(header)) done = sink->reserve(whole.size() + room_behind(header));
     if (done) {
       torn = true;
       done = sink->append(whole);
@@ -208,6 +208,10 @@ bool SdszWriter::State::leave_out_next_section() {
   // What a log may hold, also of a write to it that failed half way, is for recover: it would go with the log.
   if (wal || !failure || jobs.empty() || !(is_disk_full(*failure) || is_file_full(*failure))) return false;
   const SectionKind kind = jobs.front()->run.count() > 0 ? SectionKind::data : jobs.front()->section.header.kind;
+  if (kind == SectionKind::clock) {  // the block that it tells of may stand in the file all the same
+    jobs.pop_front();
+    return true;
+  }
   if (kind != SectionKind::data && kind != SectionKind::tail) return false;
   const std::uint32_t id = jobs.front()->stream;
   OpenStream& stream = streams[id];
@@ -221,8 +225,10 @@ bool SdszWriter::State::leave_out_next_section() {
   if (blocks > 0) what = fmt::format("{} blocks", blocks);
   if (tail > 0) what += fmt::format("{}{} bytes of the torn end", what.empty() ? "" : " and ", tail);
   // Else whoever ends the stream tells.
-  if (stream.ended || gap_follows || tail > 0)
-    push_small(SectionKind::gap, id, encode_gap(what + " that came have no place on the full disk"), true);
+  if (stream.ended || gap_follows || tail > 0) {
+    const char* where = is_file_full(*failure) ? "in the file, which may not grow" : "on the full disk";
+    push_small(SectionKind::gap, id, encode_gap(fmt::format("{} that came have no place {}", what, where)), true);
+  }
   // What is said of a recording at its end is said of what is in it.
   if (closing && close_step == 1) {
     std::erase_if(jobs, [](const auto& job) { return job->run.count() == 0 && describes(job->section.header.kind); });
@@ -267,9 +273,11 @@ Expected<void> SdszWriter::State::resume_with_what_fits() {
   return done;
 }
 
-bool SdszWriter::State::takes_room(SectionKind kind) const {
+bool SdszWriter::State::takes_room(const SectionHeader& header) const {
   if (!keeps_room) return false;
-  return kind == SectionKind::data || kind == SectionKind::tail || (kind == SectionKind::stream && !closing);
+  if (header.kind == SectionKind::clock) return !streams[header.stream].has_last_clock;
+  if (header.kind == SectionKind::stream) return !closing;
+  return header.kind == SectionKind::data || header.kind == SectionKind::tail;
 }
 
 std::uint64_t SdszWriter::State::room_behind(const SectionHeader& header) const {
@@ -278,6 +286,7 @@ std::uint64_t SdszWriter::State::room_behind(const SectionHeader& header) const 
                         kStreamEndBytes * (streams.size() - ended_streams);
   // The entry of this section in the index.
   if (header.kind == SectionKind::data) bytes += kColumnBytes * streams[header.stream].layout.columns.size();
+  if (header.kind == SectionKind::clock) bytes += kSmallSectionBytes;
   for (const auto& job : jobs)
     if (job->run.count() == 0 && job->section.header.kind != SectionKind::tail)
       bytes += kSmallSectionBytes + job->section.payload.size() + job->facts.size();

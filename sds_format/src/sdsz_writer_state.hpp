@@ -35,8 +35,9 @@ struct OpenStream {
   std::uint64_t forced_blocks = 0;  // of all, that a flush forced to the disk
   LoggedPart logged;                // of run
   std::uint64_t last_tick = 0;
-  Bytes tail;         // of the torn end: in no section yet, and in no log
-  bool torn = false;  // it has a torn end: no block can follow
+  Bytes tail;                   // of the torn end: in no section yet, and in no log
+  bool torn = false;            // it has a torn end: no block can follow
+  bool has_last_clock = false;  // given: it has its place in the room that closes the recording
   bool ended = false;
   std::size_t described_bytes = 0;  // by both of its descriptions at most
 
@@ -217,7 +218,7 @@ struct SdszWriter::State {
   void wait_for_encoders();
 
   // Takes back the section that comes next, of blocks or of a torn end, which has no room, and of its stream all blocks
-  // and the torn end that came behind. False where that is not what failed, or the log has some of it.
+  // and the torn end that came behind; or a clock pair. False where that is not what failed, or the log has some of it.
   bool leave_out_next_section();
   // Takes what is left to be written of a stream, but for its gaps. Returns the bytes of its torn end in it.
   std::uint64_t take_back(std::uint32_t id);
@@ -226,7 +227,7 @@ struct SdszWriter::State {
   Expected<void> cut_back();
 
   // Whether a section must leave the room that closes the recording.
-  [[nodiscard]] bool takes_room(SectionKind kind) const;
+  [[nodiscard]] bool takes_room(const SectionHeader& header) const;
   // How much that is, behind this section.
   [[nodiscard]] std::uint64_t room_behind(const SectionHeader& header) const;
 

@@ -212,6 +212,44 @@ TEST_F(KeptRoom, IsEnoughForManyStreamsWhateverOthersTake) {
   EXPECT_TRUE(recording->damages().empty());
 }
 
+// Every ten seconds comes a pair, and blocks that stay in memory till the end.
+TEST_F(KeptRoom, IsNotForClockPairs) {
+  for (const int error : {ENOSPC, EFBIG}) {
+    SCOPED_TRACE(error);
+    const test::TempDir dir;
+    test::LimitedDisk disk(8'000);
+    disk.error = error;
+    SpaceGate::Options space;
+    space.on_full = OnFull::stop;
+    SpaceGate gate(space);
+    SessionOptions options;
+    options.directory = dir.path();
+    options.durability = Durability::none;
+    options.gate = &gate;
+    auto session = make_packed_session(options);
+    ASSERT_TRUE((*session)->open_stream(1, "A"));
+    Expected<void> done;
+    std::uint32_t came = 0;
+    for (; done && came < 100; ++came) {
+      const auto now = (came + 1) * std::uint64_t{10'000'000'000};
+      done = (*session)->write(1, as_bytes(plain({{came, "abcd"}})), {now, now, true});
+    }
+    ASSERT_FALSE(done);
+    ASSERT_TRUE((*session)->prepare_end());
+    ASSERT_TRUE((*session)->close_stream(1, "stopped"));
+    const auto summary = (*session)->finish();
+    ASSERT_TRUE(summary) << summary.error().to_string();
+    session->reset();
+    const auto recording = Recording::open(dir / "recording.0.sdsz");
+    ASSERT_TRUE(recording);
+    EXPECT_TRUE(recording->sdsz()->complete());
+    const auto& stream = recording->sdsz()->streams()[0];
+    EXPECT_EQ(stream.block_count, came - 1);  // without the one that came with the pair that had no place
+    ASSERT_EQ(stream.gaps.size(), 1u);
+    EXPECT_EQ(stream.gaps[0].reason, "stopped; 1 blocks that came have no place in it");
+  }
+}
+
 // No waiting helps: it is closed with what fits, whatever is done on a full disk.
 TEST_F(KeptRoom, AFileThatMayNotGrowIsClosedWithWhatFits) {
   for (const OnFull on_full : {OnFull::wait, OnFull::stop})
@@ -252,7 +290,10 @@ TEST_F(KeptRoom, AFileThatMayNotGrowIsClosedWithWhatFits) {
       const auto recording = Recording::open(dir / "recording.0.sdsz");
       ASSERT_TRUE(recording);
       EXPECT_TRUE(recording->sdsz()->complete());
-      EXPECT_EQ(recording->sdsz()->streams()[0].gaps.size(), 1u);
+      ASSERT_EQ(recording->sdsz()->streams()[0].gaps.size(), 1u);
+      if (at_the_end)
+        EXPECT_EQ(recording->sdsz()->streams()[0].gaps[0].reason,
+                  "1 blocks that came have no place in the file, which may not grow");
     }
 }
 

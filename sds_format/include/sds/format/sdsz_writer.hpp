@@ -103,8 +103,10 @@ class SdszWriter {
   /// limits::max_gap_reason_bytes of it).
   [[nodiscard]] Expected<void> add_gap(StreamId stream, const std::string& reason);
 
+  /// Which of a stream's clock pairs: the one at its end has its place in the room that closes a recording without log.
+  enum class ClockOf { block, end };
   /// Records when a block of the stream was received.
-  [[nodiscard]] Expected<void> add_clock(StreamId stream, const ClockPair& pair);
+  [[nodiscard]] Expected<void> add_clock(StreamId stream, const ClockPair& pair, ClockOf of = ClockOf::block);
 
   /// Seals what `stream` has open; append() may go on.
   [[nodiscard]] Expected<void> seal(StreamId stream);
