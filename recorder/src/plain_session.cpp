@@ -25,6 +25,8 @@ Expected<void> keep_as_backup(const std::filesystem::path& path, const std::stri
     const auto backup = backup_name(path, number);
     auto renamed = rename_file_new(path, backup);
     if (renamed) spdlog::info("kept     {}: {} as {}", device, path.string(), backup.filename().string());
+    if (renamed && is_being_recorded(backup))
+      spdlog::warn("kept     {}: {} is still being recorded, now under this name", device, backup.string());
     if (renamed || renamed.error().system_error == ENOENT) return {};  // gone: somebody else moved it
     if (renamed.error().code != ErrorCode::exists) return renamed;
   }

@@ -6,12 +6,19 @@
 
 #include <cerrno>
 
+#include "sds/format/file.hpp"
+
 namespace sds {
 
 std::filesystem::path backup_name(const std::filesystem::path& path, std::uint32_t number) {
   auto backup = path;
   backup += number == 0 ? std::string(".bak") : fmt::format(".bak.{}", number);
   return backup;
+}
+
+bool is_being_recorded(const std::filesystem::path& path) {
+  const auto file = InputFile::open(path);
+  return file && (*file)->in_use() == ByteSource::InUse::yes;
 }
 
 void warn_if_not_marked(const std::string& device, const std::optional<Error>& not_marked) {

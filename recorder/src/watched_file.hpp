@@ -13,6 +13,9 @@ namespace sds {
 /// `.bak`, `.bak.1`, `.bak.2`, ...: what a file is kept as that is in the way of another.
 std::filesystem::path backup_name(const std::filesystem::path& path, std::uint32_t number);
 
+/// True if somebody holds the lock of who records on the file at `path`.
+bool is_being_recorded(const std::filesystem::path& path);
+
 /// Says in the log that commands cannot tell of a file that it is being recorded; OutputFile::not_marked() says why.
 void warn_if_not_marked(const std::string& device, const std::optional<Error>& not_marked);
 

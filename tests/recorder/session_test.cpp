@@ -382,6 +382,27 @@ TEST(PlainSession, LabelsThatAreLeftOfAnotherRecordingAreNotItsOwn) {
   EXPECT_EQ(test::read_file(dir / "B.1.labels.yml.bak"), "the old one's");
 }
 
+TEST(PlainSession, WhatAnotherServerRecordsKeepsItsName) {
+  const test::TempDir dir;
+  PlainLabels labels;
+  PlainLabels of_another;
+  auto options = options_for(dir);
+  auto others = options;
+  options.labels = &labels;
+  others.labels = &of_another;
+  {
+    auto first = make_plain_session(options, "A");
+    ASSERT_TRUE((*first)->open_stream(1, "A"));
+  }
+  auto other = make_plain_session(others, "A");
+  ASSERT_TRUE((*other)->open_stream(1, "A"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "A.1.sds"));
+  auto next = make_plain_session(options, "A");
+  ASSERT_TRUE((*next)->open_stream(1, "A"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "A.2.sds"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "A.1.sds.bak"));
+}
+
 TEST(PlainSession, LabelsOfAPackedRecordingStayWithIt) {
   const test::TempDir dir;
   PlainLabels labels;

@@ -1,6 +1,6 @@
 // The numbers of plain recording sessions, by Arm's rule (theory.md, Filenames): the first session of a server takes
 // the first number that is free for the stream it opens first, later sessions count on, and leave out numbers where a
-// packed recording has labels.
+// packed recording has labels, or another server is recording.
 #pragma once
 
 #include <cstdint>
