@@ -40,6 +40,19 @@ class Files(Case):
             self.assertIn("File too large", err, command)
             self.assertEqual(sorted(os.listdir(self.path())), before, command)
 
+    def test_what_unpack_has_replaced_before_it_fails_is_told(self):
+        small = self.write("A.0.sds", plain((0, b"abcd")))
+        both = self.path("both.sdsz")
+        run("pack", small, self.imu, "-o", both)
+        os.mkdir(self.path("out"))
+        self.write("out/A.0.sds", b"")
+        self.write("out/A.0.labels.yml", "of the old one")
+        _, err = run("unpack", both, "-d", self.path("out"), "-f", expect=4, preexec_fn=limit_files(100))
+        self.assertIn("File too large", err)
+        self.assertIn(f"{self.path('out/A.0.sds')} is there already", err)
+        self.assertIn("they are kept as A.0.labels.yml.bak", err)
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["A.0.labels.yml.bak", "A.0.sds"])
+
     def test_standard_output_that_may_not_grow_is_an_error(self):
         with open(self.path("table"), "wb") as table:
             done = subprocess.run([SDS, "export", "csv", self.walk], stdout=table, stderr=subprocess.PIPE, text=True,

@@ -162,7 +162,11 @@ Expected<ReplayJobResult> run_beside_labels(const Recording& recording, ReplayJo
     return LabelsBeside(file.final_path(), force).keep(file, std::nullopt, notes);
   };
   auto result = run_job(recording, job);
-  if (result) result->notes.insert(result->notes.end(), notes.begin(), notes.end());
+  if (result) {
+    result->notes.insert(result->notes.end(), notes.begin(), notes.end());
+  } else {
+    for (const auto& note : notes) result.error().message += "; " + note;
+  }
   return result;
 }
 

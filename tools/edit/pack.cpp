@@ -265,6 +265,17 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   return report;
 }
 
+namespace {
+
+// What had its name before something failed keeps it, and labels that were put away for it stay where they are.
+void tell_what_is_there(Error& error, const std::vector<std::filesystem::path>& named,
+                        const std::vector<std::string>& put_away) {
+  for (const auto& file : named) error.message += fmt::format("; {} is there already", file.string());
+  for (const auto& note : put_away) error.message += "; " + note;
+}
+
+}  // namespace
+
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress) {
   PackReport report;
@@ -300,21 +311,32 @@ Expected<PackReport> unpack(const Recording& input, const std::filesystem::path&
   if (!file_labels) return fail(file_labels);
   const auto pool = make_worker_pool(options.threads);
   report.streams = input.streams().size();
+  std::vector<std::filesystem::path> named;
+  std::vector<std::string> put_away;
+  const auto failed = [&](Error& error) {
+    tell_what_is_there(error, named, put_away);
+    return tl::unexpected<Error>(std::move(error));
+  };
   for (std::size_t i = 0; i < input.streams().size(); ++i) {
     const auto keep = [&](PartialFile& file) -> Expected<void> {
       const FileLabels& own = (*file_labels)[i];
-      if (i > 0) return own.beside.keep(file, own.text, report.notes);
-      auto copied = labels->keep(file, report.notes);
+      if (i > 0) return own.beside.keep(file, own.text, put_away);
+      auto copied = labels->keep(file, put_away);
       if (copied) report.labels = std::move(*copied);
       return copied ? Expected<void>() : fail(copied);
     };
     if (auto done = unpack_stream(input, i, report.files[i].data, if_exists(options.force), pool.get(), report,
                                   on_progress, keep);
         !done)
-      return fail(done);
+      return failed(done.error());
+    named.push_back(report.files[i].data);
   }
-  for (const auto& [name, text] : metadata)
-    if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done) return fail(done);
+  for (const auto& [name, text] : metadata) {
+    if (auto done = write_text_file(directory / name, *text, if_exists(options.force)); !done)
+      return failed(done.error());
+    named.push_back(directory / name);
+  }
+  report.notes.insert(report.notes.end(), put_away.begin(), put_away.end());
   if (!report.labels.empty() && report.files.size() > 1)
     report.notes.push_back(
         fmt::format("the labels are in {}: those about no stream are of the whole recording where {} is named first, "
