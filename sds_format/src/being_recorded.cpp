@@ -65,7 +65,8 @@ std::optional<std::string> why_packed_stays(const ByteSource& file, ByteSource::
   if (in_use == ByteSource::InUse::unknown) return no_locks();
   const auto session = read_session(file, *size);
   if (session) return session->get("lock") == "none" ? std::optional(no_locks()) : std::nullopt;
-  if (is_unread(session.error())) return unread(session.error());
+  const bool is_later_version = session.error().code == ErrorCode::unsupported;
+  if (is_later_version || is_unread(session.error())) return unread(session.error());
   return may_be_recorded("it was not closed, and its session section, which would tell, is damaged");
 }
 

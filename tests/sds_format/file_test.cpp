@@ -9,6 +9,8 @@
 #include <functional>
 
 #include "sds/format/file.hpp"
+#include "sds/format/partial_file.hpp"
+#include "sds/format/section.hpp"
 #include "support/replaced_file_system.hpp"
 #include "support/temp_dir.hpp"
 
@@ -174,6 +176,18 @@ TEST(Files, DeletingWhatIsNotThereIsNoError) {
   EXPECT_FALSE(std::filesystem::exists(dir / "a"));
   EXPECT_TRUE(remove_file(dir / "a"));
   EXPECT_FALSE(remove_file(dir.path()));
+}
+
+TEST(Files, ARecordingOfALaterVersionIsNotReplacedAndTheReasonIsItsVersion) {
+  const test::TempDir dir;
+  SectionHeader header;
+  header.version = SectionHeader::current_version + 1;
+  std::ofstream(dir / "a.sdsz") << as_text(header.encode());
+  const auto file = PartialFile::create(dir / "a.sdsz", IfExists::overwrite);
+  ASSERT_FALSE(file);
+  EXPECT_NE(file.error().message.find("format version 3; this program reads up to 2"), std::string::npos)
+      << file.error().message;
+  EXPECT_EQ(file.error().message.find("not closed"), std::string::npos) << file.error().message;
 }
 
 TEST(Files, DirectoriesAreMadeAndTheirNamesSynced) {
