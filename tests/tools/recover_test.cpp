@@ -312,6 +312,37 @@ TEST_F(RecoverTest, ALogFillsWhatADamagedSectionLost) {
   EXPECT_EQ(blocks_in_result(), report->blocks);
 }
 
+TEST_F(RecoverTest, NothingIsMissingWhereTheLogHasADamagedSectionWhateverIsWrongWithIt) {
+  constexpr std::uint64_t blocks = 60;
+  for (const bool checks : {false, true}) {
+    SdszWriterOptions options;
+    options.durability = Durability::process;
+    options.if_exists = IfExists::overwrite;
+    {
+      auto writer = SdszWriter::create(path_, {}, options);
+      const auto id = *writer->add_stream({"S0", "0", false, "", "", ""});
+      for (std::uint64_t i = 0; i < blocks; ++i) {
+        ASSERT_TRUE(writer->append_at(id, kFirst + 10 * i, as_bytes(content(0, i))));
+        ASSERT_TRUE(writer->flush());
+        if (i == blocks / 2) ASSERT_TRUE(writer->seal(id));
+      }
+    }
+    std::string file = test::read_file(path_);
+    auto section = test::sections_of(file, SectionKind::data).front();
+    const auto at = static_cast<std::size_t>(section.payload_offset());
+    file.replace(at, 4, std::string(4, '\x7f'));  // columns
+    if (checks) section.header.payload_checksum = checksum(as_bytes(file).subspan(at, section.header.stored_bytes));
+    const auto header = section.header.encode();
+    file.replace(static_cast<std::size_t>(section.offset), header.size(), as_text(header));
+    test::write_file(path_, file);
+    const auto report = run();
+    ASSERT_TRUE(report) << report.error().to_string();
+    EXPECT_EQ(report->blocks, blocks);
+    EXPECT_EQ(report->ignored.size(), 1u) << checks;
+    EXPECT_EQ(report->missing.size(), 0u) << checks;
+  }
+}
+
 TEST_F(RecoverTest, WithoutItsFirstSectionARecordingIsStillOne) {
   record(Durability::none, true);
   std::string bytes = test::read_file(path_);

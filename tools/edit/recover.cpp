@@ -16,6 +16,7 @@
 #include "sds/player/fingerprint.hpp"
 #include "session_ids.hpp"
 #include "stream_copy.hpp"
+#include "wants_to_end.hpp"
 
 namespace sds {
 
@@ -288,8 +289,8 @@ Expected<void> verify(const std::filesystem::path& path, const std::vector<std::
   return {};
 }
 
-// True if nothing is missing with it: a whole, sound section stands there, which was left out because it is not this
-// recording's, or is twice.
+// True if nothing is missing with it: the section's blocks were had from elsewhere, or it is whole and sound, and was
+// left out because it is not this recording's, or is twice.
 Expected<bool> is_harmless(const SdszReader& reader, const Damage& damage) {
   if (damage.harmless) return true;
   if (damage.blocks != 0 || damage.bytes < SectionHeader::bytes_v1) return false;
@@ -298,6 +299,8 @@ Expected<bool> is_harmless(const SdszReader& reader, const Damage& damage) {
   if (!got) return fail(got);
   auto header = SectionHeader::decode(ByteView(stored).first(*got));
   if (!header || header->section_bytes() != damage.bytes) return false;
+  // Blocks that are missing are damage of their own: these stand in the log, or in another section.
+  if (header->kind == SectionKind::data && damage.stream) return true;
   auto payload = reader.payload({*header, damage.offset});
   if (!payload && is_unread(payload.error())) return fail(payload);
   return payload.has_value();
@@ -313,7 +316,7 @@ std::filesystem::path recovered_path(const std::filesystem::path& recording) {
 Expected<RecoverReport> recover(const std::filesystem::path& path, const std::filesystem::path& output, bool force,
                                 const OnProgress& on_progress) {
   // The index says where sections stood; where they stand now, their headers say.
-  auto recording = Recording::open(path, {.metadata = {}, .walk = true, .with_index = true});
+  auto recording = open_until_end(path, {.metadata = {}, .walk = true, .with_index = true});
   if (!recording) return fail(recording);
   if (!recording->sdsz()) return fail(ErrorCode::bad_input, "is no .sdsz recording", path);
   if (auto ok = refuse_existing(output, force); !ok) return fail(ok);
