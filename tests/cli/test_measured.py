@@ -236,6 +236,13 @@ class Measured(Case):
         out = run("check", one, "--profile", self.path("psi.yml"), "--against", one, expect=1)[0]
         self.assertIn("N.v: population stability index is not known", out)
         self.assertIn("dataset: share of classes is not known", out)
+        # Nor of one side without any.
+        run("pack", one, "-o", self.path("nan.sdsz"))
+        one = self.stream("N", np.arange(300), kind="float")
+        for now, before in ((one, self.path("nan.sdsz")), (self.path("nan.sdsz"), one)):
+            report = self.said("check", now, "--quality", "--against", before)
+            for of in ("psi", "ks"):
+                self.assertIsNone(self.found(report, of), of)
         # One block tells no rate, and blocks with a gap among them no drift of it.
         one = self.stream("O", np.arange(100))
         report = self.said("check", one, "--quality")
