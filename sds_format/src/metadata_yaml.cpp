@@ -216,7 +216,9 @@ class Builder {
       channel.bit_offset = open_unit_->used;
       open_unit_->used += channel.bits;
     } else {
-      if (has_open && open_unit_->bits != unit_bits && place_in_c(channel.bits, unit_bits) != bits_behind_units())
+      // A unit of its own begins where C begins one: at a multiple of its size, and nowhere within another.
+      if (has_open && open_unit_->bits != unit_bits &&
+          (place_in_c(channel.bits, unit_bits) != bits_behind_units() || bits_behind_units() % unit_bits != 0))
         problem(node,
                 fmt::format("bit-field '{}' is of another size than the one before it, and C compilers do not put "
                             "it behind that: give both a type of one size",

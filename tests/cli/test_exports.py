@@ -695,6 +695,15 @@ class Exports(Case):
         for interval in ("33ms", "0.033", "1ms", "0.07"):
             run("export", "qeexo", self.path("S.0.sds"), "--interval", interval, "-o", self.path("q.csv"), "-f")
 
+    def test_qeexo_rows_begin_with_the_blocks_on_their_edge(self):
+        # 195 ticks of 1/3900 s are 50 ms, where a row of 50 ms begins: it is in the row that ends at 100 ms.
+        for hz, tick, edge in ((3900, 195, 50), (3900, 63765, 16350), (6100, 305, 50), (6700, 335, 50), (833, 833, 1000), (1666, 833, 500)):
+            self.write("E.sds.yml", f"sds:\n  name: E\n  tick-frequency: {hz}\n  sample-frequency: 10\n  content:\n    - {{value: v, type: uint8_t}}\n")
+            one = self.write("E.0.sds", plain((tick, b"\7")))
+            run("export", "qeexo", one, "-o", self.path("e.csv"), "-f")
+            rows = self.read("e.csv").decode().splitlines()
+            self.assertEqual([row.split(",")[0] for row in rows[1:]], [str(edge + 50)], hz)
+
     def test_qeexo_rows_are_what_arms_converter_makes(self):
         self.write("Accelerometer.sds.yml", "sds:\n  name: Accelerometer\n  sample-frequency: 20\n  content:\n" +
                    "".join(f"    - {{value: {c}, type: int16_t, scale: 0.1}}\n" for c in "xyz"))

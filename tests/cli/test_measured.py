@@ -149,12 +149,37 @@ class Measured(Case):
         values[500:550] = np.nan
         labels, said = self.activity(self.stream("S", values, kind="double"), "--silent", "quiet")
         self.assertEqual(labels, [("quiet", 0, 4), ("active", 4, 5), ("active", 5.5, 8), ("quiet", 8, 12)])
-        self.assertIn("240 frames of 0.05 s, 10 of them without a number; noise floor", said)
+        self.assertIn("240 frames of 0.05 s, 10 of them with less than two numbers; noise floor", said)
         labels, said = self.activity(self.stream("S", np.full(100, np.nan), kind="float"), "--silent", "quiet")
         self.assertEqual(labels, [])
-        self.assertIn("20 frames of 0.05 s, 20 of them without a number; noise floor ?, threshold ?", said)
+        self.assertIn("20 frames of 0.05 s, 20 of them with less than two numbers; noise floor ?, threshold ?", said)
         told = self.said("label", "auto", self.path("S.0.sds"))
-        self.assertEqual(told["activity"], {"frames": 20, "frames_without_number": 20, "noise_floor": None, "threshold": None})
+        self.assertEqual(told["activity"], {"frames": 20, "frames_without_level": 20, "noise_floor": None, "threshold": None})
+
+    def test_one_number_has_no_level(self):
+        # Every tenth of a second, or of a fifth: a frame of 50 ms has one sample.
+        for hz in (5, 10, 20):
+            values = np.where(np.arange(20 * hz) % 4 < 2, 1.0, -1.0) * np.repeat([1, 50], 10 * hz)
+            one = self.stream("S", values, rate=hz, kind="double")
+            done = self.activity(one, "--silent", "quiet")
+            self.assertEqual(done[0], [], hz)
+            self.assertIn(f"{20 * hz} frames of 0.05 s, {20 * hz} of them with less than two numbers; noise floor ?", done[1])
+            self.assertIn("--frame", run("label", "auto", one)[1])
+            self.assertEqual(self.activity(one, "--frame", 5 / hz, "--silent", "quiet")[0], [("quiet", 0, 10), ("active", 10, 20)])
+        # Of 460 ms the last frame has one sample: it goes with the one in front of it, and is no silence.
+        noise = np.random.default_rng(3).normal(0, 1, (6, 46))
+        noise[2] *= 100
+        blocks = [(2460 * k, noise[k].astype("<f8").tobytes()) for k in range(6)]
+        self.write("G.sds.yml", "sds:\n  name: G\n  sample-frequency: 100\n  content:\n    - {value: v, type: double}\n")
+        labels, said = self.activity(self.write("G.0.sds", plain(*blocks)))
+        self.assertEqual([(name, begin) for name, begin, _ in labels], [("active", 4.92)])
+        self.assertTrue(5.38 <= labels[0][2] <= 5.42, labels)  # into the pause, but not for longer than a frame
+        # A sample that is alone between others that are no numbers tells nothing.
+        values = np.where(np.arange(600) % 2 == 0, 1.0, -1.0)
+        values[200:300] = np.nan
+        values[202:300:5] = 1
+        labels, said = self.activity(self.stream("S", values, kind="double"), "--silent", "quiet", "--threshold", 0.5)
+        self.assertEqual(labels, [("active", 0, 2), ("active", 3, 6)])
 
     def test_the_level_of_several_channels_is_that_of_their_vector(self):
         # Each channel deviates by 1 about its own mean: the three by the square root of 3. One without a number adds nothing.
@@ -243,6 +268,11 @@ class Measured(Case):
             report = self.said("check", now, "--quality", "--against", before)
             for of in ("psi", "ks"):
                 self.assertIsNone(self.found(report, of), of)
+        # And of no sample no share is anything.
+        self.write("Z.sds.yml", "sds:\n  name: Z\n  sample-frequency: 10\n  content:\n    - {value: v, type: uint8_t}\n")
+        broken = self.broken(self.write("Z.0.sds", b""), "  max-missing: 0.5\n  max-late: 0.5\n  max-clipped: 0.5\n  max-nan: 0.5\n")
+        self.assertEqual([line.split(" is not known")[0] for line in broken],
+                         ["Z: share of samples missing", "Z: share of blocks late", "Z.v: share clipped", "Z.v: share not a number"])
         # One block tells no rate, and blocks with a gap among them no drift of it.
         one = self.stream("O", np.arange(100))
         report = self.said("check", one, "--quality")

@@ -88,12 +88,17 @@ TEST(Metadata, BitFieldsOfDifferentSizesThatCLaysOutOtherwiseAreRefused) {
   EXPECT_EQ(error_of(pair("uint8_t:3", "uint16_t:5")),
             "Test.sds.yml: line 4: bit-field 'b' is of another size than the one before it, and C compilers do not put "
             "it behind that: give both a type of one size");
-  for (const auto& [a, b] :
-       {std::pair{"uint32_t:3", "uint8_t:6"}, {"uint8_t:8", "uint32_t:30"}, {"uint64_t:9", "int8_t:1"}})
+  // Behind a byte that is full { uint8_t a : 8; uint16_t b : 8; } has b in the unit that a is in: 2 bytes, not 3.
+  for (const auto& [a, b] : {std::pair{"uint32_t:3", "uint8_t:6"},
+                             {"uint8_t:8", "uint32_t:30"},
+                             {"uint64_t:9", "int8_t:1"},
+                             {"uint8_t:8", "uint16_t:8"},
+                             {"int32_t:32", "int64_t:32"}})
     EXPECT_NE(error_of(pair(a, b)).find("of another size"), std::string::npos) << a << " " << b;
   // Where they fill their units, or a plain value parts them, there is nothing to share: 1 + 1, 2 + 1, 2 + 2 bytes.
   EXPECT_TRUE(parse(pair("uint16_t:16", "uint8_t:3")));
   EXPECT_TRUE(parse(pair("uint8_t:8", "uint8_t:3")));
+  EXPECT_TRUE(parse(pair("uint64_t:64", "uint16_t:9")));
   EXPECT_EQ(parse("sds:\n  content: [{value: a, type: 'uint8_t:3'}, {value: x, type: uint8_t}, {value: b, type: "
                   "'uint16_t:5'}]\n")
                 ->sample_bytes,

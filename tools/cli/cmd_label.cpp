@@ -499,13 +499,14 @@ int run_export(const LabelArguments& o) {
 std::string activity_text(const ActivityReport& report, double frame_s) {
   const auto level = [](const std::optional<double>& value) { return value ? fmt::format("{:.6g}", *value) : "?"; };
   std::string text = fmt::format("{} frames of {} s", grouped(report.frames), frame_s);
-  if (report.without_number > 0) text += fmt::format(", {} of them without a number", grouped(report.without_number));
+  if (report.without_level > 0)
+    text += fmt::format(", {} of them with less than two numbers", grouped(report.without_level));
   return text + fmt::format("; noise floor {}, threshold {}", level(report.floor), level(report.threshold));
 }
 
 nlohmann::json activity_json(const ActivityReport& report) {
   return {{"frames", report.frames},
-          {"frames_without_number", report.without_number},
+          {"frames_without_level", report.without_level},
           {"noise_floor", or_null(report.floor)},
           {"threshold", or_null(report.threshold)}};
 }
@@ -548,6 +549,8 @@ int run_auto(const LabelArguments& o) {
     if (!activity) return fail_with(activity.error());
     done_json["activity"] = activity_json(*activity);
     if (!o.json) fmt::print("{}\n", activity_text(*activity, o.activity.frame_s));
+    if (activity->frames > 0 && activity->without_level == activity->frames)
+      warn("no frame has two numbers, which a level takes: a longer --frame has more");
   }
   if (made.empty()) {
     if (o.json) return report(o, *opened, "", done_json);

@@ -76,12 +76,12 @@ class FrameNumbers {
   void add(std::size_t value, double number) {
     if (std::isfinite(number)) numbers_[value].add(number);
   }
-  // Nothing where there is no number.
+  // Of the values that have two numbers, for one alone deviates from nothing; nothing where none has.
   [[nodiscard]] std::optional<double> level() const {
     bool any = false;
     double variance = 0;
     for (const auto& of_value : numbers_) {
-      if (of_value.count() == 0) continue;
+      if (of_value.count() < 2) continue;
       any = true;
       variance += of_value.deviation() * of_value.deviation();
     }
@@ -106,33 +106,36 @@ class FrameMaker {
   [[nodiscard]] Expected<void> add(double time, std::span<const double> row, std::size_t stretch, bool enters) {
     // The first samples of a block may be earlier than the last ones of the block before: they are of one frame.
     const bool is_behind = time >= open_.begin + frame_s_ - 1e-9;
-    if (any_ && (enters || is_behind || time < open_.begin - frame_s_)) close();
-    if (!any_) {
+    if (samples_ > 0 && (enters || is_behind || time < open_.begin - frame_s_)) close();
+    if (samples_ == 0) {
       if (frames_.size() >= max_frames) return fail(ErrorCode::limit, "too many frames: choose longer ones");
       open_ = {time, {}, static_cast<std::uint32_t>(stretch)};
       numbers_.clear();
     }
-    any_ = true;
+    ++samples_;
     open_.begin = std::min(open_.begin, time);
     for (std::size_t v = 0; v < row.size(); ++v) numbers_.add(v, row[v]);
     return {};
   }
   [[nodiscard]] std::vector<Frame> finish() {
-    if (any_) close();
+    if (samples_ > 0) close();
     return std::move(frames_);
   }
 
  private:
   void close() {
     open_.level = numbers_.level();
-    frames_.push_back(open_);
-    any_ = false;
+    // A sample that is alone, as at the end of a stretch, goes with the frame in front of it.
+    const bool joins =
+        samples_ == 1 && !frames_.empty() && frames_.back().stretch == open_.stretch && frames_.back().level;
+    if (!joins) frames_.push_back(open_);
+    samples_ = 0;
   }
   static constexpr std::size_t max_frames = 4'000'000;
   double frame_s_;
   FrameNumbers numbers_;
   Frame open_;
-  bool any_ = false;  // samples of the frame that is open
+  std::size_t samples_ = 0;  // of the frame that is open
   std::vector<Frame> frames_;
 };
 
@@ -172,7 +175,7 @@ ActivityReport report_of(const std::vector<Frame>& frames, const ActivityOptions
   levels.reserve(frames.size());
   for (const auto& frame : frames)
     if (frame.level) levels.push_back(*frame.level);
-  report.without_number = frames.size() - levels.size();
+  report.without_level = frames.size() - levels.size();
   report.threshold = options.threshold;
   if (levels.empty()) return report;
   const auto tenth = levels.begin() + static_cast<std::ptrdiff_t>(levels.size() / 10);

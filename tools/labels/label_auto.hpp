@@ -15,8 +15,9 @@ namespace sds {
 /// Segmentation by energy: the level of a frame is the square root of the sum of the variances of the chosen channels,
 /// each about its own mean in the frame, in physical units: of one channel the RMS about the mean, of an accelerometer
 /// that of its vector. Frames above `threshold` are active. Without a threshold: the noise floor (10th percentile of
-/// the frames' levels) times `factor`. What is no finite number does not count; a frame without any number parts what
-/// is on its sides as a gap does.
+/// the frames' levels) times `factor`. What is no finite number does not count; a frame with less than two in
+/// each channel parts what is on its sides as a gap does; one of a single sample, as at the end of a stretch, goes
+/// with the frame in front of it.
 struct ActivityOptions {
   std::vector<std::string> channels;  ///< empty: all
   double frame_s = 0.05;
@@ -29,7 +30,7 @@ struct ActivityOptions {
 };
 struct ActivityReport {
   std::size_t frames = 0;
-  std::size_t without_number = 0;   ///< of them
+  std::size_t without_level = 0;   ///< of them
   std::optional<double> floor;      ///< 10th percentile of the levels; not known where no frame has one
   std::optional<double> threshold;  ///< as given, or what comes of the floor
 };

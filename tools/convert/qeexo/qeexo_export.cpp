@@ -42,9 +42,12 @@ struct Sensor {
   SampleReader reader;
   std::vector<ChannelText> texts;
   std::vector<std::size_t> elements;
-  double tick_ms = 1;  // rows go by blocks
+  double tick_hz = 1;  // rows go by blocks
   const SampleRun* run = nullptr;
   NotFinite odd;
+
+  // A block on the edge of a row is exactly there: whole milliseconds are whole.
+  [[nodiscard]] double block_ms() const { return static_cast<double>(run->tick) * 1000 / tick_hz; }
 };
 
 // Appends "[1, 2], [3, 4]" or "1, 2".
@@ -118,7 +121,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     sample_options.within = options.within.of(index);
     auto reader = SampleReader::open(recording, index, sample_options, on_progress);
     if (!reader) return fail(reader);
-    Sensor sensor{stream.id, std::move(*reader), {}, {}, 1000 / stream.tick_frequency().hz(), nullptr, {}};
+    Sensor sensor{stream.id, std::move(*reader), {}, {}, stream.tick_frequency().hz(), nullptr, {}};
     for (Channel channel : sensor.reader.metadata().channels) {
       channel.scale = 1;  // raw values, as Arm's converter has them
       channel.offset = 0;
@@ -136,8 +139,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     auto run = sensor.reader.next();
     if (!run) return fail(run);
     sensor.run = *run;
-    if (sensor.run != nullptr)
-      first = std::min(first.value_or(1e300), static_cast<double>(sensor.run->tick) * sensor.tick_ms);
+    if (sensor.run != nullptr) first = std::min(first.value_or(1e300), sensor.block_ms());
     ++report.streams;
   }
   auto labels = labels_of(recording);
@@ -170,11 +172,11 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
     std::set<std::string> in_row;
     std::optional<double> first_sample;  // of the row, in seconds
     for (const auto& sensor : sensors)
-      if (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end)
+      if (sensor.run != nullptr && sensor.block_ms() < end)
         first_sample = std::min(first_sample.value_or(sensor.run->times[0]), sensor.run->times[0]);
     for (auto& sensor : sensors) {
       std::string cell = "[";
-      while (sensor.run != nullptr && static_cast<double>(sensor.run->tick) * sensor.tick_ms < end) {
+      while (sensor.run != nullptr && sensor.block_ms() < end) {
         append_samples(sensor, cell);
         in_row.insert(sensor.id);
         report.samples += sensor.run->count;
@@ -198,7 +200,7 @@ Expected<ExportReport> export_qeexo(const Recording& recording, const std::vecto
       // A gap: on to the interval in which something happens.
       double next = 1e300;
       for (const auto& sensor : sensors)
-        if (sensor.run != nullptr) next = std::min(next, static_cast<double>(sensor.run->tick) * sensor.tick_ms);
+        if (sensor.run != nullptr) next = std::min(next, sensor.block_ms());
       if (next < 1e300) base = std::max(base, std::floor(next / interval) * interval);
     }
     if (text.size() > (1u << 18)) {
