@@ -144,6 +144,7 @@ Expected<std::unique_ptr<Algorithm>> start_model(const ModelOptions& options, Mo
       {"describe", options.describe},
       {"npu", options.npu}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   worker.timeout = options.timeout;
+  worker.ask = options.ask;
   // One thread: numpy's own would spin beside the engine, and sums must not depend on the number of cores.
   worker.environment = {"OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1"};
   std::string greeting;

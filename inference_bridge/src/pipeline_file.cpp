@@ -143,6 +143,7 @@ class PlanReader {
     model.options.engine =
         stage.string("engine", options_.engine.empty() ? default_engine(model.options.model) : options_.engine);
     model.options.timeout = options_.timeout;
+    model.options.ask = options_.ask;
     model.labels = stage.strings("labels");
     const std::string input = stage.string("input", "");
     if (!input.empty() && input != "stored" && input != "physical")
@@ -162,6 +163,7 @@ class PlanReader {
     options.timeout = options_.timeout;
     options.memory_limit = options_.memory_limit;
     options.fill_memory = options_.fill_memory;
+    options.ask = options_.ask;
     AlgorithmStage made = read_output(stage, options.library.filename().string());
     options.arm_output = {"Out", static_cast<std::uint32_t>(made.output.elements() * size_of(made.output.type)), ""};
     made.start = [options]() -> Expected<std::unique_ptr<Algorithm>> {
@@ -178,6 +180,7 @@ class PlanReader {
     options.command = yaml_strings(node, "worker");
     options.configuration = stage.string("config", "");
     options.timeout = options_.timeout;
+    options.ask = options_.ask;
     if (options.command.empty()) yaml_problem(node, "'worker:' must be a command");
     AlgorithmStage made = read_output(stage, options.command.front());
     made.start = [options] { return start_worker_algorithm(options); };

@@ -43,7 +43,7 @@ std::string text_of(const char* characters, std::size_t size) { return {characte
 
 class ProcessAlgorithm final : public Algorithm {
  public:
-  explicit ProcessAlgorithm(LibraryOptions options) : options_(std::move(options)) {
+  explicit ProcessAlgorithm(LibraryOptions options) : options_(std::move(options)), ask_(options_.ask) {
     for (std::size_t slot = host::small_slots; slot-- > 0;) free_slots_.push_back(static_cast<std::uint8_t>(slot));
   }
 

@@ -91,6 +91,11 @@ Expected<void> note_idle(const ReplayJob& job, bool has_arms_functions, Started&
   return {};
 }
 
+// Whether the job is to go on, for what takes time without any progress.
+std::function<Expected<void>()> asker(const ReplayJob& job) {
+  return [on_progress = job.on_progress] { return report(on_progress, 0); };
+}
+
 Expected<Started> start_library(const Recording& recording, const ReplayJob& job, std::uint8_t fill_memory) {
   const AlgorithmSpec& spec = job.algorithm;
   LibraryOptions options;
@@ -101,6 +106,7 @@ Expected<Started> start_library(const Recording& recording, const ReplayJob& job
   options.memory_limit = spec.memory_limit;
   options.fill_memory = fill_memory;
   options.input_buffer_bytes = spec.input_buffer_bytes;
+  options.ask = asker(job);
   auto algorithm = spec.in_process ? load_in_process_algorithm(options) : start_process_algorithm(options);
   if (!algorithm) return fail(algorithm);
   const auto& outputs = (*algorithm)->outputs();
@@ -120,6 +126,7 @@ Expected<Started> start_worker(const Recording& recording, const ReplayJob& job)
   options.command = job.algorithm.command;
   options.configuration = job.algorithm.configuration;
   options.timeout = job.algorithm.timeout;
+  options.ask = asker(job);
   auto algorithm = start_worker_algorithm(options);
   if (!algorithm) return fail(algorithm);
   // A worker's names for its inputs are its own where the recording does not have them.
@@ -146,7 +153,8 @@ Expected<Started> start_model_or_pipeline(const Recording& recording, const Repl
   std::vector<const StreamInfo*> layouts;
   for (const std::size_t stream : started.streams) layouts.push_back(&recording.streams()[stream]);
   if (spec.kind == AlgorithmSpec::Kind::pipeline) {
-    auto made = make_pipeline(spec.path, layouts, {spec.engine, spec.timeout, spec.memory_limit, fill_memory});
+    auto made =
+        make_pipeline(spec.path, layouts, {spec.engine, spec.timeout, spec.memory_limit, fill_memory, asker(job)});
     if (!made) return fail(made);
     started.algorithm = std::move(*made);
     return started;
@@ -155,6 +163,7 @@ Expected<Started> start_model_or_pipeline(const Recording& recording, const Repl
   options.model = spec.path;
   options.engine = spec.engine.empty() ? default_engine(spec.path) : spec.engine;
   options.timeout = spec.timeout;
+  options.ask = asker(job);
   ModelInfo info;
   auto made = make_model_pipeline(options, *layouts[0], info);
   if (!made) return fail(made);
@@ -190,7 +199,7 @@ Expected<std::vector<BreakFinder>> find_breaks(const Recording& recording, const
   std::vector<BreakFinder> breaks;
   if (job.algorithm.kind != AlgorithmSpec::Kind::model && job.algorithm.kind != AlgorithmSpec::Kind::pipeline)
     return breaks;
-  const auto ask = [&job](std::uint64_t) { return report(job.on_progress, 0); };
+  const auto ask = [go_on = asker(job)](std::uint64_t) { return go_on(); };
   for (const std::size_t stream : streams) {
     auto found = BreakFinder::of(recording, stream, ask, job.executor);
     if (!found) return fail(found);
@@ -244,6 +253,9 @@ class JobRuns {
  private:
   // From a fresh start each time, over memory with other contents: what was never initialised shows.
   Expected<void> start_run(unsigned number) {
+    // The one before is gone first: it may hold what this one wants (a board, a port, a file), or be this process's
+    // own.
+    started_ = {};
     auto started = start(recording_, job_, static_cast<std::uint8_t>(job_.repeat > 1 ? 1 + number % 255 : 0));
     if (!started) return fail(started);
     started_ = std::move(*started);

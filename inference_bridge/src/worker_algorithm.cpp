@@ -30,7 +30,7 @@ class WorkerAlgorithm final : public Algorithm {
   using Clock = std::chrono::steady_clock;
 
  public:
-  explicit WorkerAlgorithm(WorkerOptions options) : options_(std::move(options)) {}
+  explicit WorkerAlgorithm(WorkerOptions options) : options_(std::move(options)), ask_(options_.ask) {}
 
   Expected<void> start(std::string& greeting) {
     if (options_.command.empty()) return fail(ErrorCode::usage, "no command for the worker");

@@ -78,6 +78,7 @@ Expected<std::shared_ptr<const SdszReader>> SdszReader::open(std::shared_ptr<con
       return std::make_shared<const StoppableSource>(std::move(source), options.stop);
     };
     std::vector<std::shared_ptr<const ByteSource>> stoppable_logs;
+    stoppable_logs.reserve(logs.size());
     for (const auto& log : logs) stoppable_logs.push_back(stoppable(log));
     Options same = options;
     same.stop = {};

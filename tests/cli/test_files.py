@@ -9,7 +9,7 @@ import stat
 import subprocess
 import threading
 
-from harness import SDS, Case, limit_files, main, peak_mb, plain, run, sample_of, skip_under_sanitizers
+from harness import BUILD, SDS, Case, limit_files, main, peak_mb, plain, run, sample_of, skip_under_sanitizers
 
 IMU = "sds:\n  name: Imu\n  sample-frequency: 100\n  content:\n    - {value: x, type: int16_t}\n"
 
@@ -39,6 +39,15 @@ class Files(Case):
             self.assertIn("sds: error:", err)
             self.assertIn("File too large", err, command)
             self.assertEqual(sorted(os.listdir(self.path())), before, command)
+
+    def test_what_replay_has_replaced_before_it_fails_is_told(self):
+        self.write("In.0.sds", plain(*((10 * t, b"12345678") for t in range(20))))
+        lib = os.path.join(BUILD, "lib")
+        both = ("--a", f"{lib}/copies.so", "--b", f"{lib}/bad_init_fails.so", "--out", "A:64", "-o", self.path("ab"), "--json")
+        for force in ((), ("-f",)):
+            out, err = run("replay", self.path("In.0.sds"), *both, *force, expect=3)
+            self.assertIn(f"; {self.path('ab/a.sdsz')} is there already", json.loads(out)["errors"][0]["message"])
+            self.assertIn("is there already", err)
 
     def test_what_unpack_has_replaced_before_it_fails_is_told(self):
         small = self.write("A.0.sds", plain((0, b"abcd")))

@@ -190,6 +190,36 @@ while True:
             self.assertEqual(process.returncode, 130)
             self.assertEqual([name for name in os.listdir(self.folder.name) if name.startswith("out")], [])
 
+    def test_an_interrupt_ends_the_start_of_an_algorithm(self):
+        # It never greets, for which it would have two minutes.
+        worker = self.write("w.sh", f"touch {self.path('begun')}\nexec sleep 100\n")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([SDS, "replay", self.path("in.sdsz"), "--worker", f"sh {worker}"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(process.kill)
+            wait_until(lambda: os.path.exists(self.path("begun")), "the worker is begun")
+            process.send_signal(number)
+            self.assertIn(b"interrupted", process.communicate(timeout=20)[1])
+            self.assertEqual(process.returncode, 130)
+            os.remove(self.path("begun"))
+
+    def test_a_run_is_over_before_the_next_one_starts(self):
+        # What is printed in this process goes to stderr until its algorithm is gone.
+        for repeat in (2, 3):
+            out = self.replay("-a", ECHO, "--out", "Sum:4", "--in-process", "--repeat", repeat, "--json")[0]
+            self.assertTrue(json.loads(out)["identical"])
+        # A worker may hold what there is one of.
+        worker = self.write("one.py", f"""
+import fcntl, sys
+sys.path.insert(0, {os.path.join(SOURCE, "inference_bridge", "python")!r})
+import sds_worker
+lock = open({self.path("lock")!r}, "w")
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+sds_worker.run(inputs=["In"], outputs=[{{"name": "O", "bytes": 4}}], execute=lambda block: [b"1234"], reset=lambda: None)
+""")
+        out = self.replay("--worker", f"{sys.executable} {worker}", "--repeat", 3, "--json")[0]
+        self.assertTrue(json.loads(out)["identical"])
+
     def test_a_speed_is_a_number(self):
         for speed in ("inf", "nan", "0", "-1", "1x", "1e999"):
             self.assertIn(f"--speed '{speed}' is neither 'max' nor a number above 0", self.replay("-a", ECHO, "--out", "Sum:4", f"--speed={speed}", expect=2)[1])

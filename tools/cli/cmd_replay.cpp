@@ -154,17 +154,25 @@ Expected<ReplayJob> make_job(const ReplayArguments& o, const std::string& algori
 }
 
 // Labels that stand beside an output are those of what was there before.
+std::string is_there_already(const std::filesystem::path& file) {
+  return fmt::format("; {} is there already", file.string());
+}
+
 Expected<ReplayJobResult> run_beside_labels(const Recording& recording, ReplayJob job) {
   const bool force = job.if_exists == IfExists::overwrite;
   std::vector<std::string> notes;
+  std::vector<std::filesystem::path> kept;  // which an error behind them has to tell
   job.naming.may_be_made = [force](const std::filesystem::path& file) { return LabelsBeside(file, force).refuse(); };
-  job.naming.keep = [force, &notes](PartialFile& file) {
-    return LabelsBeside(file.final_path(), force).keep(file, std::nullopt, notes);
+  job.naming.keep = [force, &notes, &kept](PartialFile& file) {
+    auto done = LabelsBeside(file.final_path(), force).keep(file, std::nullopt, notes);
+    if (done) kept.push_back(file.final_path());
+    return done;
   };
   auto result = run_job(recording, job);
   if (result) {
     result->notes.insert(result->notes.end(), notes.begin(), notes.end());
   } else {
+    for (const auto& file : kept) result.error().message += is_there_already(file);
     for (const auto& note : notes) result.error().message += "; " + note;
   }
   return result;
@@ -289,7 +297,10 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
     auto progress = std::make_unique<Progress>(fmt::format("replaying {}", side), total_bytes(recording) * job->repeat);
     job->on_progress = progress->callback();
     auto result = run_beside_labels(recording, *job);
-    if (!result) return fail_with(result.error());
+    if (!result) {
+      if (*side == 'b' && !o.output.empty()) result.error().message += is_there_already(o.output / "a.sdsz");
+      return fail_with(result.error());
+    }
     progress.reset();
     for (const auto& note : result->notes) warn(fmt::format("{}: {}", side, note));
     for (const auto part : result->idle) may_be_idle.erase(part);  // it must have an effect on one of the two

@@ -30,7 +30,7 @@ struct ActivityOptions {
 };
 struct ActivityReport {
   std::size_t frames = 0;
-  std::size_t without_level = 0;   ///< of them
+  std::size_t without_level = 0;    ///< of them
   std::optional<double> floor;      ///< 10th percentile of the levels; not known where no frame has one
   std::optional<double> threshold;  ///< as given, or what comes of the floor
 };

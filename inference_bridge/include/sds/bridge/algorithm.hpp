@@ -122,6 +122,8 @@ struct LibraryOptions {
   std::uint64_t input_buffer_bytes = 0;
   /// Not 0: fresh memory is filled with this byte, so that reading it uninitialised shows (child process only).
   std::uint8_t fill_memory = 0;
+  /// Called now and then while it starts or is waited for; an error ends that.
+  std::function<Expected<void>()> ask;
 };
 
 /// The running program's own file: what belongs to it is found from there. Empty if the system does not tell.
@@ -146,6 +148,8 @@ struct WorkerOptions {
   std::vector<std::string> environment;  ///< "NAME=value", added to ours
   std::chrono::milliseconds timeout{30000};
   std::chrono::milliseconds start_timeout{120000};  ///< for the greeting: interpreters load slowly
+  /// Called now and then while it starts or is waited for; an error ends that.
+  std::function<Expected<void>()> ask;
 };
 
 /// Starts a program that speaks the worker protocol (docs/worker-protocol.md) on its standard input and output.

@@ -2,6 +2,7 @@
 // environment of its own, which `sds-install-engines` makes.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -53,6 +54,7 @@ struct ModelOptions {
   bool describe = false;        ///< have `arena` filled in
   std::string npu;              ///< Vela's name of an accelerator to estimate for: "ethos-u55-128"
   std::chrono::milliseconds timeout{30000};
+  std::function<Expected<void>()> ask;  ///< see LibraryOptions
 };
 
 const std::vector<std::string>& engine_names();

@@ -1,6 +1,8 @@
 // Chains of windows, conversions, models and algorithms, described in YAML (docs/pipelines.md).
 #pragma once
 
+#include <functional>
+
 #include "sds/bridge/algorithm.hpp"
 #include "sds/bridge/engine.hpp"
 #include "sds/format/recording.hpp"
@@ -13,6 +15,7 @@ struct PipelineOptions {
   // Of each compiled algorithm in the pipeline, see LibraryOptions:
   std::uint64_t memory_limit = std::uint64_t{2} << 30;
   std::uint8_t fill_memory = 0;
+  std::function<Expected<void>()> ask;
 };
 
 /// Names of the streams that a pipeline file reads, in the order of its inputs.
