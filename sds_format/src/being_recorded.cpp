@@ -65,8 +65,10 @@ std::optional<std::string> why_packed_stays(const ByteSource& file, ByteSource::
   if (in_use == ByteSource::InUse::unknown) return no_locks();
   const auto session = read_session(file, *size);
   if (session) return session->get("lock") == "none" ? std::optional(no_locks()) : std::nullopt;
-  const bool is_later_version = session.error().code == ErrorCode::unsupported;
-  if (is_later_version || is_unread(session.error())) return unread(session.error());
+  // Whether it was closed only a later program can tell.
+  if (session.error().code == ErrorCode::unsupported)
+    return fmt::format("is a recording of a later version ({}): choose another name", session.error().message);
+  if (is_unread(session.error())) return unread(session.error());
   return may_be_recorded("it was not closed, and its session section, which would tell, is damaged");
 }
 

@@ -159,6 +159,9 @@ class Replay(Case):
         out = self.replay("--a", fails, "--b", fails, "--out", "Sum:4", expect=1)[0]
         self.assertEqual(out.splitlines()[-1], "equal, as far as they did not fail")
         self.assertEqual(self.replay("--a", ECHO, "--b", ECHO, "--out", "Sum:4")[0].splitlines()[-1], "equal")
+        for both, whole in ((fails, False), (ECHO, True)):
+            out = self.replay("--a", both, "--b", both, "--out", "Sum:4", "--json", expect=0 if whole else 1)[0]
+            self.assertEqual([json.loads(out)["comparison"][key] for key in ("equal", "whole")], [True, whole])
 
     def test_what_a_worker_says_does_not_reach_the_terminal_as_it_is(self):
         worker = self.write("w.py", f"""

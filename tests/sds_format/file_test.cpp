@@ -185,7 +185,9 @@ TEST(Files, ARecordingOfALaterVersionIsNotReplacedAndTheReasonIsItsVersion) {
   std::ofstream(dir / "a.sdsz") << as_text(header.encode());
   const auto file = PartialFile::create(dir / "a.sdsz", IfExists::overwrite);
   ASSERT_FALSE(file);
-  EXPECT_NE(file.error().message.find("format version 3; this program reads up to 2"), std::string::npos)
+  EXPECT_NE(
+      file.error().message.find("is a recording of a later version (format version 3; this program reads up to 2)"),
+      std::string::npos)
       << file.error().message;
   EXPECT_EQ(file.error().message.find("not closed"), std::string::npos) << file.error().message;
 }

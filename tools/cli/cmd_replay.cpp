@@ -324,6 +324,7 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
   if (!comparison) return fail_with(comparison.error());
   if (o.json) {
     json["comparison"] = comparison_json(*comparison);
+    json["comparison"]["whole"] = is_whole;
     json["damages"] = damages_json();
     print_json(json);
   } else {
