@@ -809,7 +809,7 @@ class Imports(Case):
         for k in range(8):
             run("label", "add", imu, "-c", ("rest", "walk", "run", "jump")[k % 4], "--from", 2.5 * k, "--to", 2.5 * k + 2)
         for files, rates in sample_of((([imu], {"Imu": 1600}), ([mic], {"Mic": 16000}), ([odd], {"Odd": 104}), ([fast], {"Fast": 44100}),
-                             ([imu, mic, slow, odd, fast], {"Imu": 1600, "Mic": 16000, "T": 10, "Odd": 104, "Fast": 44100}))):
+                             ([imu, mic, slow, odd, fast], {"Imu": 1600, "Mic": 16000, "T": 10, "Odd": 104, "Fast": 44100})), share=8):
             with self.subTest(files=files):
                 run("export", "qeexo", *files, "-o", self.path("q.csv"), "-f")
                 run("import", "qeexo", self.path("q.csv"), "-o", self.path("q.sdsz"), "-f")

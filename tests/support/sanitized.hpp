@@ -12,4 +12,12 @@ constexpr int step_of_search([[maybe_unused]] int share) {
 #endif
 }
 
+/// Whether a test of a million of something, which is about the amount, is left to where it is fast.
+constexpr bool under_sanitizer =
+#ifdef SDSKIT_SANITIZED
+    true;
+#else
+    false;
+#endif
+
 }  // namespace sds::test
