@@ -26,7 +26,7 @@ find_library(CSV_LIBRARY csv REQUIRED)
 # Asio has no CMake package in Debian: headers only.
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
 add_library(sdskit_asio INTERFACE)
-target_include_directories(sdskit_asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
+target_include_directories(sdskit_asio SYSTEM INTERFACE $<BUILD_INTERFACE:${ASIO_INCLUDE_DIR}>)
 # Whether asio finds aligned_alloc() depends on what was included before it: files would disagree on how to free.
 target_compile_definitions(sdskit_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(sdskit_asio INTERFACE Threads::Threads)
