@@ -8,10 +8,7 @@ namespace sds::cli {
 void add_completion(Command& app, Run& run) {
   auto* command = app.add_subcommand("completion", "Print a script that makes a shell complete commands and options");
   auto shell = std::make_shared<std::string>();
-  command->add_option("shell", *shell, "The shell")
-      ->required()
-      ->check(one_of({"bash", "zsh", "fish"}))
-      ->type_name("bash|zsh|fish");
+  command->add_option("shell", *shell, "The shell")->required()->check(one_of({"bash", "zsh", "fish"}));
   command->footer(
       "A package installs these scripts. Without one:\n"
       "  bash  echo 'source <(sds completion bash)' >> ~/.bashrc\n"

@@ -1,11 +1,11 @@
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "command.hpp"
 #include "description.hpp"
 #include "outputs.hpp"
+#include "sds/format/file_system.hpp"
 #include "sds/format/partial_file.hpp"
 
 namespace sds::cli {
@@ -26,9 +26,8 @@ const CommandDescription* find(const CommandDescription& command, const std::str
 }
 
 Expected<void> write_pages(const CommandDescription& app, const CommandDescription& command, const ManArguments& o) {
-  std::string name = command.name + ".1";
-  std::replace(name.begin(), name.end(), ' ', '-');
-  if (auto done = write_text_file(o.folder / name, manual_page(app, command), if_exists(o.force)); !done) return done;
+  const auto page = o.folder / (page_name(command) + ".1");
+  if (auto done = write_text_file(page, manual_page(app, command), if_exists(o.force)); !done) return done;
   for (const auto& own : command.commands)
     if (auto done = write_pages(app, own, o); !done) return done;
   return {};
@@ -36,9 +35,7 @@ Expected<void> write_pages(const CommandDescription& app, const CommandDescripti
 
 int run_man(const CommandDescription& app, const ManArguments& o) {
   if (!o.folder.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(o.folder, error);
-    if (error) return fail_with({ErrorCode::io, "cannot make the folder: " + error.message(), o.folder, {}});
+    if (auto made = make_directories(o.folder); !made) return fail_with(made.error());
     const auto done = write_pages(app, app, o);
     return done ? 0 : fail_with(done.error());
   }

@@ -154,10 +154,6 @@ Expected<ReplayJob> make_job(const ReplayArguments& o, const std::string& algori
 }
 
 // Labels that stand beside an output are those of what was there before.
-std::string is_there_already(const std::filesystem::path& file) {
-  return fmt::format("; {} is there already", file.string());
-}
-
 Expected<ReplayJobResult> run_beside_labels(const Recording& recording, ReplayJob job) {
   const bool force = job.if_exists == IfExists::overwrite;
   std::vector<std::string> notes;
@@ -172,8 +168,7 @@ Expected<ReplayJobResult> run_beside_labels(const Recording& recording, ReplayJo
   if (result) {
     result->notes.insert(result->notes.end(), notes.begin(), notes.end());
   } else {
-    for (const auto& file : kept) result.error().message += is_there_already(file);
-    for (const auto& note : notes) result.error().message += "; " + note;
+    tell_what_is_there(result.error(), kept, notes);
   }
   return result;
 }
@@ -298,7 +293,7 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
     job->on_progress = progress->callback();
     auto result = run_beside_labels(recording, *job);
     if (!result) {
-      if (*side == 'b' && !o.output.empty()) result.error().message += is_there_already(o.output / "a.sdsz");
+      if (*side == 'b' && !o.output.empty()) tell_what_is_there(result.error(), {o.output / "a.sdsz"}, {});
       return fail_with(result.error());
     }
     progress.reset();

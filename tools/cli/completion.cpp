@@ -28,7 +28,7 @@ void each_command(const CommandDescription& command, const std::function<void(co
 
 std::vector<std::string> command_names(const CommandDescription& command) {
   std::vector<std::string> names;
-  for (const auto& own : command.commands) names.push_back(own.name.substr(own.name.rfind(' ') + 1));
+  for (const auto& own : command.commands) names.push_back(last_word(own));
   return names;
 }
 
@@ -151,13 +151,12 @@ std::string zsh_script(const CommandDescription& app) {
         "      local -a commands=(",
         arguments);
     for (const auto& own : command.commands)
-      functions +=
-          fmt::format("\n        {}", quoted(own.name.substr(own.name.rfind(' ') + 1) + ":" + first_line(own.text)));
+      functions += fmt::format("\n        {}", quoted(last_word(own) + ":" + first_line(own.text)));
     if (command.name == app.name) functions += "\n        'help:Explain a command'";
     functions += fmt::format("\n      )\n      _describe command commands{} ;;\n    rest)\n      case $line[1] in\n",
                              positionals.empty() ? "" : "\n      _files");
     for (const auto& own : command.commands)
-      functions += fmt::format("        {}) {} ;;\n", own.name.substr(own.name.rfind(' ') + 1), zsh_function(own));
+      functions += fmt::format("        {}) {} ;;\n", last_word(own), zsh_function(own));
     if (command.name == app.name)
       functions += fmt::format("        help) _values command {} ;;\n", fmt::join(command_names(command), " "));
     functions += "      esac ;;\n  esac\n}\n";
@@ -190,8 +189,7 @@ std::string fish_script(const CommandDescription& app) {
       }
     }
     for (const auto& own : command.commands)
-      lines +=
-          here + " -f -a " + own.name.substr(own.name.rfind(' ') + 1) + " -d " + quoted(first_line(own.text)) + "\n";
+      lines += here + " -f -a " + last_word(own) + " -d " + quoted(first_line(own.text)) + "\n";
     if (files) lines += here + " -F\n";
   });
   return lines;

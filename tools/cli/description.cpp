@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "options.hpp"
+#include "usage.hpp"
 
 namespace sds::cli {
 
@@ -42,11 +43,6 @@ OptionDescription describe(const CLI::Option& option, const CLI::App& command, s
   return described;
 }
 
-std::string full_name(const CLI::App& command) {
-  const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
-}
-
 }  // namespace
 
 CommandDescription Command::description() const {
@@ -65,6 +61,8 @@ CommandDescription Command::description() const {
     if (!command->app_->get_group().empty()) described.commands.push_back(command->description());
   return described;
 }
+
+std::string last_word(const CommandDescription& command) { return command.name.substr(command.name.rfind(' ') + 1); }
 
 bool takes_file(const OptionDescription& option) {
   if (option.positional && option.value == "TEXT") return true;  // recordings

@@ -33,6 +33,12 @@ bool takes_file(const OptionDescription& option);
 /// A script that makes a shell complete commands, options, words and files; `shell` is bash, zsh or fish.
 std::string completion_script(const CommandDescription& app, const std::string& shell);
 
+/// "csv" of "sds export csv".
+std::string last_word(const CommandDescription& command);
+
+/// "sds-export-csv": what man(1) calls the page of a command.
+std::string page_name(const CommandDescription& command);
+
 /// The page of a command for man(1), section 1.
 std::string manual_page(const CommandDescription& app, const CommandDescription& command);
 

@@ -38,12 +38,6 @@ std::string upper(std::string text) {
   return text;
 }
 
-std::string page_name(const CommandDescription& command) {
-  std::string name = command.name;
-  std::replace(name.begin(), name.end(), ' ', '-');
-  return name;
-}
-
 std::string synopsis(const CommandDescription& command) {
   std::string text = fmt::format(".B {}\n[\\fIoptions\\fR]", roff(command.name));
   for (const auto& option : command.options) {
@@ -108,6 +102,12 @@ std::string footer(const std::string& text) {
 }
 
 }  // namespace
+
+std::string page_name(const CommandDescription& command) {
+  std::string name = command.name;
+  std::replace(name.begin(), name.end(), ' ', '-');
+  return name;
+}
 
 std::string manual_page(const CommandDescription& app, const CommandDescription& command) {
   std::string text =

@@ -32,11 +32,6 @@ class Help : public CLI::Formatter {
   }
 };
 
-std::string full_name(const CLI::App& command) {
-  const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
-}
-
 const CLI::App& reached(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   return chosen.empty() ? app : reached(*chosen.back());
@@ -219,6 +214,11 @@ std::string what_is_wrong(const CLI::App& app, const CLI::ParseError& error, con
       return text + fmt::format(" (numbers have a decimal point: {})", point);
   }
   return text;
+}
+
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
 }
 
 std::string command_reached(const CLI::App& app) { return full_name(reached(app)); }

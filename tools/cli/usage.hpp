@@ -21,7 +21,10 @@ std::vector<std::string> words_of(int argc, char** argv);
 /// What is wrong with a command line, with the nearest name that there is.
 std::string what_is_wrong(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words);
 
-/// "sds export csv": the command that was reached.
+/// "sds export csv"
+std::string full_name(const CLI::App& command);
+
+/// full_name() of the command that was reached.
 std::string command_reached(const CLI::App& app);
 
 }  // namespace sds::cli

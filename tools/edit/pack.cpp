@@ -265,17 +265,6 @@ Expected<PackReport> pack(const Recording& input, const std::filesystem::path& o
   return report;
 }
 
-namespace {
-
-// What had its name before something failed keeps it, and labels that were put away for it stay where they are.
-void tell_what_is_there(Error& error, const std::vector<std::filesystem::path>& named,
-                        const std::vector<std::string>& put_away) {
-  for (const auto& file : named) error.message += fmt::format("; {} is there already", file.string());
-  for (const auto& note : put_away) error.message += "; " + note;
-}
-
-}  // namespace
-
 Expected<PackReport> unpack(const Recording& input, const std::filesystem::path& directory,
                             const UnpackOptions& options, const OnProgress& on_progress) {
   PackReport report;

@@ -139,6 +139,18 @@ class FrameMaker {
   std::vector<Frame> frames_;
 };
 
+// The samples of a stream; `stretch` follows them, which must outlive the reader: each stretch between gaps and losses
+// is for itself, and nothing is said of time without samples.
+Expected<SampleReader> read_in_stretches(const Recording& recording, std::size_t stream,
+                                         std::optional<StretchFinder>& stretch, const OnProgress& on_progress) {
+  auto stretches = stretches_of(recording, stream, on_progress);
+  if (!stretches) return fail(stretches);
+  stretch.emplace(std::move(*stretches));
+  SampleOptions seen;
+  seen.on_block = [&stretch](const BlockView& block) { stretch->see(block); };
+  return SampleReader::open(recording, stream, seen, on_progress);
+}
+
 Expected<std::vector<Frame>> read_frames(SampleReader& reader, const ActivityOptions& options, StretchFinder& stretch) {
   const Metadata& metadata = reader.metadata();
   auto values = choose_values(metadata, options.channels);
@@ -217,15 +229,10 @@ std::vector<ActivityRun> smoothed(std::vector<ActivityRun> runs, const ActivityO
 
 Expected<ActivityReport> label_activity(const Recording& recording, std::size_t stream, const ActivityOptions& options,
                                         std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
-  // Each stretch between gaps and losses is for itself.
-  auto stretches = stretches_of(recording, stream, on_progress);
-  if (!stretches) return fail(stretches);
-  StretchFinder stretch(std::move(*stretches));
-  SampleOptions seen;
-  seen.on_block = [&](const BlockView& block) { stretch.see(block); };
-  auto reader = SampleReader::open(recording, stream, seen, on_progress);
+  std::optional<StretchFinder> stretch;
+  auto reader = read_in_stretches(recording, stream, stretch, on_progress);
   if (!reader) return fail(reader);
-  auto found = read_frames(*reader, options, stretch);
+  auto found = read_frames(*reader, options, *stretch);
   if (!found) return fail(found);
   const std::vector<Frame>& frames = *found;
   const ActivityReport report = report_of(frames, options);
@@ -236,7 +243,7 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
     for (; i < frames.size() && frames[i].stretch == one && frames[i].level; ++i) {
       const Frame& frame = frames[i];
       const bool next = i + 1 < frames.size() && frames[i + 1].stretch == one;
-      const double end = next ? std::min(frames[i + 1].begin, frame.begin + 2 * options.frame_s) : stretch.end_of(one);
+      const double end = next ? std::min(frames[i + 1].begin, frame.begin + 2 * options.frame_s) : stretch->end_of(one);
       append(runs, {{frame.begin, std::max(end, frame.begin)}, *frame.level > *report.threshold});
     }
     for (const auto& run : smoothed(std::move(runs), options))
@@ -249,13 +256,8 @@ Expected<ActivityReport> label_activity(const Recording& recording, std::size_t 
 
 Expected<void> label_scores(const Recording& recording, std::size_t stream, const ScoreOptions& options,
                             std::vector<TimedLabel>& labels, const OnProgress& on_progress) {
-  // Nothing is said of time without samples, as with activity.
-  auto stretches = stretches_of(recording, stream, on_progress);
-  if (!stretches) return fail(stretches);
-  StretchFinder stretch(std::move(*stretches));
-  SampleOptions seen;
-  seen.on_block = [&](const BlockView& block) { stretch.see(block); };
-  auto reader = SampleReader::open(recording, stream, seen, on_progress);
+  std::optional<StretchFinder> stretch;
+  auto reader = read_in_stretches(recording, stream, stretch, on_progress);
   if (!reader) return fail(reader);
   const Metadata& metadata = reader->metadata();
   auto values = choose_values(metadata, options.channels);
@@ -289,12 +291,12 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
       }
       if (!reaches(best, options.threshold)) name.clear();
       const double time = samples.times[k];
-      const bool enters = stretch.enters();
+      const bool enters = stretch->enters();
       if (!any || name != current || enters) {
         if (any)
-          if (auto done = close(enters ? stretch.end_of(current_stretch) : time); !done) return done;
+          if (auto done = close(enters ? stretch->end_of(current_stretch) : time); !done) return done;
         current = name;
-        current_stretch = stretch.index();
+        current_stretch = stretch->index();
         begin = time;
         sum = 0;
         count = 0;
@@ -305,7 +307,7 @@ Expected<void> label_scores(const Recording& recording, std::size_t stream, cons
     }
   }
   if (any)
-    if (auto done = close(stretch.end_of(current_stretch)); !done) return done;
+    if (auto done = close(stretch->end_of(current_stretch)); !done) return done;
   return {};
 }
 

@@ -195,4 +195,10 @@ Expected<void> LabelsBeside::keep_before_labels(PartialFile& recording, const st
   return recording.keep(false);
 }
 
+void tell_what_is_there(Error& error, const std::vector<std::filesystem::path>& named,
+                        const std::vector<std::string>& put_away) {
+  for (const auto& file : named) error.message += fmt::format("; {} is there already", file.string());
+  for (const auto& note : put_away) error.message += "; " + note;
+}
+
 }  // namespace sds

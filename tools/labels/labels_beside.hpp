@@ -47,4 +47,9 @@ class LabelsBeside {
   bool force_ = false;
 };
 
+/// Of an error behind the first of several files: those that have their names keep them, and labels that were put away
+/// for them (the notes of LabelsBeside::keep()) stay where they are.
+void tell_what_is_there(Error& error, const std::vector<std::filesystem::path>& named,
+                        const std::vector<std::string>& put_away);
+
 }  // namespace sds

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <limits>
 #include <set>
 
 #include "quality.hpp"
@@ -109,7 +108,7 @@ class Judge {
 };
 
 double share(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(part) / static_cast<double>(whole);
+  return whole == 0 ? unknown_quality : static_cast<double>(part) / static_cast<double>(whole);
 }
 
 }  // namespace
