@@ -205,9 +205,9 @@ class Builder {
   }
 
   // As C compilers for Arm (AAPCS, section 8.1.8) and x86-64 (SysV) lay bit-fields out: each is where the one before it
-  // ends, lowest bits first, but does not cross a boundary of its own type's size. So those of types of one size share
-  // storage units. Of different sizes they may share bytes that no unit of either has alone, or be apart: what is not
-  // simply behind the units before it is refused.
+  // ends, lowest bits first, but does not cross a boundary of its own type's size, counted from the sample's begin. So
+  // those of types of one size share storage units. Of different sizes they may share bytes that no unit of either has
+  // alone, or be apart: what is not simply behind the units before it is refused.
   void place_bit_field(Channel& channel, const YAML::Node& node) {
     const auto unit_bits = static_cast<unsigned>(8 * size_of(channel.type));
     const bool has_open = open_unit_.has_value();
@@ -224,19 +224,18 @@ class Builder {
                             "it behind that: give both a type of one size",
                             channel.name));
       channel.byte_offset = metadata_.sample_bytes;
-      open_unit_ =
-          Unit{metadata_.sample_bytes, unit_bits, channel.bits, has_open ? open_unit_->run : metadata_.sample_bytes};
+      open_unit_ = Unit{metadata_.sample_bytes, unit_bits, channel.bits};
       metadata_.sample_bytes += size_of(channel.type);
     }
     metadata_.channels.push_back(channel);
   }
 
-  // The bit at which C begins such a field, counted from the first one of the fields in a row.
+  // The bit of the sample at which C begins such a field.
   [[nodiscard]] std::size_t place_in_c(std::size_t bits, std::size_t unit_bits) const {
-    const std::size_t at = 8 * (open_unit_->offset - open_unit_->run) + open_unit_->used;
+    const std::size_t at = 8 * open_unit_->offset + open_unit_->used;
     return at % unit_bits + bits <= unit_bits ? at : (at / unit_bits + 1) * unit_bits;
   }
-  [[nodiscard]] std::size_t bits_behind_units() const { return 8 * (metadata_.sample_bytes - open_unit_->run); }
+  [[nodiscard]] std::size_t bits_behind_units() const { return 8 * metadata_.sample_bytes; }
 
  public:
   void note_unknown_keys(const YAML::Node& node, std::initializer_list<std::string_view> known) {
@@ -254,7 +253,6 @@ class Builder {
     std::size_t offset;
     unsigned bits;
     unsigned used;
-    std::size_t run;  // where the first of them is
   };
   std::optional<Unit> open_unit_;
 };

@@ -174,6 +174,36 @@ class Measured(Case):
         labels, said = self.activity(self.write("G.0.sds", plain(*blocks)))
         self.assertEqual([(name, begin) for name, begin, _ in labels], [("active", 4.92)])
         self.assertTrue(5.38 <= labels[0][2] <= 5.42, labels)  # into the pause, but not for longer than a frame
+        # In front of others that are alone it has none: a clock that is 2 ms early once gives 1 frame two samples, and 1198 one.
+        ticks = 1000 + np.round(np.arange(1200) * 1000 / 19.9).astype(int)
+        ticks[1] -= 2
+        values = np.random.default_rng(1).normal(0, 1, 1200) * np.repeat([0.01, 10], [200, 1000])
+        self.write("E.sds.yml", "sds:\n  name: E\n  sample-frequency: 20\n  content:\n    - {value: v, type: double}\n")
+        early = self.write("E.0.sds", plain(*[(int(t), struct.pack("<d", v)) for t, v in zip(ticks, values)]))
+        labels, said = self.activity(early, "--silent", "quiet", "--threshold", 1)
+        self.assertIn("1,199 frames of 0.05 s, 1,198 of them with less than two numbers", said)
+        self.assertEqual(labels, [("quiet", 1, 1.1)])  # the third sample is two frames behind the first one
+        # Where times jitter about the frame's length, each sample is in a label, or alone in a frame that is counted.
+        steps = np.random.default_rng(2).integers(970, 1031, 400)
+        ticks = np.concatenate([[0], np.cumsum(steps)[:-1]])
+        self.write("J.sds.yml", "sds:\n  name: J\n  sample-frequency: 1\n  content:\n    - {value: v, type: double}\n")
+        jitters = self.write("J.0.sds", plain(*[(int(t), struct.pack("<d", k % 7)) for k, t in enumerate(ticks)]))
+        done = self.activity(jitters, "--silent", "quiet", "--frame", 1, "--threshold", 1e9)
+        outside = sum(not any(begin <= t / 1000 < end for _, begin, end in done[0]) for t in ticks)
+        frames = []
+        for t in ticks:
+            if not frames or t >= frames[-1][0] + 1000:
+                frames.append([t])
+            else:
+                frames[-1].append(t)
+        alone, free = 0, False  # whether the frame in front can take one
+        for f, before in zip(frames, [[-10_000]] + frames):
+            taken = free and len(f) == 1 and f[0] < before[0] + 2000
+            alone += len(f) == 1 and not taken
+            free = len(f) > 1
+        self.assertGreater(alone, 50)
+        self.assertEqual(outside, alone)
+        self.assertIn(f"{alone} of them with less than two numbers", done[1])
         # A sample that is alone between others that are no numbers tells nothing.
         values = np.where(np.arange(600) % 2 == 0, 1.0, -1.0)
         values[200:300] = np.nan
@@ -256,7 +286,10 @@ class Measured(Case):
             self.assertIsNone(self.found(channel, of), of)
         self.assertNotIn("nan ", run("check", one, "--quality", "--against", one)[0])
         broken = self.broken(one, "  max-stuck: 1\n  max-clipped: 0\n  min: -1\n  max: 1\n  max-offset: 1\n  max-noise: 1\n")
-        self.assertEqual([line.split(" is not known")[0] for line in broken], [f"N.v: {of}" for of in ("offset", "noise floor", "minimum", "maximum")])
+        self.assertEqual([line.split(" is not known")[0] for line in broken], [f"N.v: {of}" for of in ("stuck for (s)", "offset", "noise floor", "minimum", "maximum")])
+        empty = self.write("M.0.sds", plain((0, b""), (100, b"")))
+        self.write("M.sds.yml", "sds:\n  name: M\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+        self.assertEqual(self.broken(empty, "  max-stuck: 1\n"), ["M.v: stuck for (s) is not known: the limit of 1 cannot be judged"])
         self.write("psi.yml", "quality:\n  dataset: {max-psi: 1, min-class-share: 0.1}\n")
         out = run("check", one, "--profile", self.path("psi.yml"), "--against", one, expect=1)[0]
         self.assertIn("N.v: population stability index is not known", out)

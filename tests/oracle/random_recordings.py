@@ -63,7 +63,7 @@ class RandomStream:
         self.name, self.label = name, str(rng.choice(["0", "1", "walk", "a.b", ""]))
         self.playback = bool(rng.random() < 0.2)
         self.layout, columns, content = [], [], []  # layout: (type number, byte offset, elements)
-        self.bits_from = None  # where the first of the bit-fields in a row is
+        self.behind_bits = False  # whether the last field is one of bits
         shape = rng.choice(["fields"] * 8 + ["audio", "none"])
         count = int(rng.choice([0, 1, rng.integers(2, 300), rng.integers(300, 3000), rng.integers(4096, 12000)],
                                p=[0.03, 0.04, 0.23, 0.4, 0.3]))
@@ -97,13 +97,13 @@ class RandomStream:
             x, y = int(rng.integers(1, 13)), int(rng.integers(1, 9))
             elements, dims = x * y, f", dim-x: {x}, dim-y: {y}" if y > 1 else f", dim-x: {x}"
         # C begins a unit of bit-fields behind others at a multiple of its size.
-        if form == "bits" and number < 10 and (self.bits_from is None or (at - self.bits_from) % size == 0):
-            self.bits_from = at if self.bits_from is None else self.bits_from
+        if form == "bits" and number < 10 and (not self.behind_bits or at % size == 0):
+            self.behind_bits = True
             low = int(rng.integers(1, 8 * size))
             # The bits of two neighbours that fill a unit; other neighbours of the same type do not share it.
             content += [f'{{value: b{i}, type: "{name}:{low}"}}', f'{{value: c{i}, type: "{name}:{8 * size - low}"}}']
         else:
-            self.bits_from = None
+            self.behind_bits = False
             content.append(f"{{value: v{i}, type: {name}{dims}}}")
         make = floats if number >= 10 else integers
         single = [(number, at + k * size, 1) for k in range(elements)]

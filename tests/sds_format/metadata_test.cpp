@@ -105,6 +105,28 @@ TEST(Metadata, BitFieldsOfDifferentSizesThatCLaysOutOtherwiseAreRefused) {
             4u);
 }
 
+// Units are counted from the sample's begin (gcc 12): { uint8_t id, a : 8, b : 8; uint16_t v : 8; } is 4 bytes with v
+// in the unit of b, and so it is behind two uint16_t or uint32_t; { uint16_t id, a : 16; uint32_t b : 20; } is 8 with b
+// at byte 4.
+TEST(Metadata, BitFieldsBehindOtherValuesAreWhereCHasThem) {
+  const auto row = [](const char* value, const char* fields, const char* last) {
+    return fmt::format(
+        "sds:\n  name: S\n  content:\n    - {{value: id, type: {}}}\n    - {{value: a, type: '{}'}}\n"
+        "    - {{value: b, type: '{}'}}\n    - {{value: v, type: '{}'}}\n",
+        value, fields, fields, last);
+  };
+  for (const auto& text : {row("uint8_t", "uint8_t:8", "uint16_t:8"), row("uint16_t", "uint16_t:16", "uint32_t:16"),
+                           row("uint32_t", "uint32_t:32", "uint64_t:32"), row("uint8_t", "uint8_t:8", "uint16_t:5")})
+    EXPECT_NE(error_of(text).find("line 7: bit-field 'v' is of another size"), std::string::npos) << text;
+  const auto behind = parse(
+      "sds:\n  name: S\n  content:\n    - {value: id, type: uint16_t}\n    - {value: a, type: 'uint16_t:16'}\n"
+      "    - {value: b, type: 'uint32_t:20'}\n");
+  ASSERT_TRUE(behind) << behind.error().to_string();
+  EXPECT_EQ(behind->sample_bytes, 8u);
+  EXPECT_EQ(behind->channels[2].byte_offset, 4u);
+  EXPECT_TRUE(behind->notes.empty());
+}
+
 TEST(Metadata, ReadsArraysAudioAndTheOlderForms) {
   const auto tof = parse("sds:\n  name: ToF\n  content:\n    - {value: d, type: uint16_t, dim-x: 8, dim-y: 4}\n");
   ASSERT_TRUE(tof);

@@ -125,11 +125,19 @@ class FrameMaker {
  private:
   void close() {
     open_.level = numbers_.level();
-    // A sample that is alone, as at the end of a stretch, goes with the frame in front of it.
-    const bool joins =
-        samples_ == 1 && !frames_.empty() && frames_.back().stretch == open_.stretch && frames_.back().level;
-    if (!joins) frames_.push_back(open_);
+    if (samples_ == 1 && takes_one_more(open_)) {
+      has_taken_ = true;
+    } else {
+      frames_.push_back(open_);
+      has_taken_ = false;
+    }
     samples_ = 0;
+  }
+  // A sample that is alone, as at the end of a stretch, goes with the frame in front of it: one, if it is its
+  // neighbour.
+  [[nodiscard]] bool takes_one_more(const Frame& alone) const {
+    return !has_taken_ && !frames_.empty() && frames_.back().stretch == alone.stretch && frames_.back().level &&
+           alone.begin < frames_.back().begin + 2 * frame_s_;
   }
   static constexpr std::size_t max_frames = 4'000'000;
   double frame_s_;
@@ -137,6 +145,7 @@ class FrameMaker {
   Frame open_;
   std::size_t samples_ = 0;  // of the frame that is open
   std::vector<Frame> frames_;
+  bool has_taken_ = false;  // the last of them a sample that is alone
 };
 
 // The samples of a stream; `stretch` follows them, which must outlive the reader: each stretch between gaps and losses

@@ -111,6 +111,12 @@ double share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? unknown_quality : static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// One value alone is not stuck; of none it is not known.
+double seconds_stuck(const ValueQuality& v) {
+  if (v.longest_run == 0) return unknown_quality;
+  return v.longest_run > 1 ? v.longest_run_s : 0;
+}
+
 }  // namespace
 
 Expected<QualityProfile> QualityProfile::load(const std::filesystem::path& path) {
@@ -136,7 +142,7 @@ std::vector<std::string> broken_limits(const QualityProfile& profile, const Reco
       const std::uint64_t all = v.count + v.nan + v.infinite;
       judge.at_most(where, "share clipped", share(v.clipped, all), limits.max_clipped);
       judge.at_most(where, "share not a number", share(v.nan + v.infinite, all), limits.max_nan);
-      judge.at_most(where, "stuck for (s)", v.longest_run > 1 ? v.longest_run_s : 0, limits.max_stuck_s);
+      judge.at_most(where, "stuck for (s)", seconds_stuck(v), limits.max_stuck_s);
       judge.at_most(where, "offset", std::abs(v.mean), limits.max_offset);
       judge.at_most(where, "noise floor", v.noise, limits.max_noise);
       judge.within(where, v, limits);
