@@ -182,9 +182,11 @@ class Damaged(Case):
                     _, err = run("export", name, *rec, "-o", self.path("nothing"), expect=2 if name == "images" else 3)
                     self.assertIn("no metadata", err)
                     self.assertFalse(os.path.exists(self.path("nothing")))
-        for command in (["stats", self.path("n.sdsz")], ["stats", self.path("n.sdsz"), "--json"]):
+        for command in (["stats", self.path("n.sdsz")], ["stats", self.path("n.sdsz"), "--json"], ["query", self.path("n.sdsz"), "x > 1"],
+                        ["plot", self.path("n.sdsz"), "-o", self.path("x.png")],
+                        ["plot", self.path("n.sdsz"), "--channel", "x", "-o", self.path("x.png")]):
             _, err = run(*command, expect=3)
-            self.assertIn("there is no stream with values: N: it has no metadata", err)
+            self.assertIn("there is no stream with values: N: it has no metadata (N.sds.yml, or name one with -y)", err)
 
     @unittest.skipUnless(os.path.exists(ECHO), "the test algorithms are not built")
     def test_a_damaged_payload_is_told_by_every_command(self):

@@ -222,6 +222,26 @@ class Measured(Case):
             self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", level * 0.999)[0], [("active", 0, 12)])
             self.assertEqual(self.activity(one, "--frame", "0.1", "--threshold", level * 1.001)[0], [])
 
+    def test_what_no_gap_would_be_seen_of_is_not_known_to_be_whole(self):
+        # 20 samples of 100 Hz a block, three together every 600 ms: half of the steps are 0. 5 s are missing, or nothing.
+        for missing in (5000, 0):
+            ticks = [600 * (k // 3) + (missing if k >= 30 else 0) for k in range(60)]
+            self.write("T.sds.yml", "sds:\n  name: T\n  sample-frequency: 100\n  content:\n    - {value: v, type: int16_t}\n")
+            one = self.write("T.0.sds", plain(*((t, np.arange(20, dtype="<i2").tobytes()) for t in ticks)))
+            stream = self.said("check", one, "--quality")
+            self.assertIsNone(self.found(stream, "missing_samples"))
+            self.assertIsNone(self.found(stream, "late_blocks"))
+            self.assertIsNone(self.found(stream, "gaps"))
+            out = run("check", one, "--quality")[0]
+            self.assertEqual(out.count("not known: half of the blocks come together with the one before"), 2)
+            self.assertEqual(self.broken(one, "  max-missing: 0.5\n  max-late: 0.5\n"),
+                             ["T: share of samples missing is not known: the limit of 0.5 cannot be judged",
+                              "T: share of blocks late is not known: the limit of 0.5 cannot be judged"])
+        # Of one block, and of two, it is known.
+        for count in (1, 2):
+            one = self.write("T.0.sds", plain(*((200 * k, np.arange(20, dtype="<i2").tobytes()) for k in range(count))))
+            self.assertEqual(self.found(self.said("check", one, "--quality"), "missing_samples"), 0)
+
     def test_the_time_of_a_class_is_one_in_text_and_json(self):
         # 10 s of A, and B from 4 to 8 s: of labels about B that is all that there is.
         for name, begin, count in (("A", 0, 1000), ("B", 4000, 400)):
@@ -758,13 +778,13 @@ class Measured(Case):
             quality = self.found(self.said("check", one, "--quality"), "quality")["streams"][0]
             self.assertEqual(quality["late_blocks"], gaps)
             self.assertLessEqual(abs(quality["missing_samples"] - gaps * 8000), 32)  # ticks are 16 samples
-        # Longer ones that are sent three together, and short ones that are sent ten together now and then, have none.
-        for name, rate, blocks in (("T", 1000, [(k // 3 * 30, bytes(20)) for k in range(300)]),
-                                   ("U", 16_000, [(k // 40 * 10, bytes(8)) for k in range(4000)])):
+        # Of longer ones that are sent three together it is not known; short ones that are sent ten together now and then have none.
+        for name, rate, blocks, none in (("T", 1000, [(k // 3 * 30, bytes(20)) for k in range(300)], None),
+                                         ("U", 16_000, [(k // 40 * 10, bytes(8)) for k in range(4000)], {"count": 0, "block": 0, "ticks": 0})):
             self.stream(name, [0], rate)
             self.write(f"{name}.0.sds", plain(*blocks))
             found = self.said("check", self.path(f"{name}.0.sds"))["recordings"][0]["streams"][0]
-            self.assertEqual(found["gaps"]["count"], 0, name)
+            self.assertEqual(found["gaps"], none, name)
 
     def test_a_time_is_the_nearest_double(self):
         # 4294963.864001201 lies near the middle between two doubles; nearest is that of sample 4: tick + 4 / 333.3.

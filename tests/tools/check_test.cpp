@@ -39,7 +39,7 @@ TEST_F(CheckTest, ASoundRecordingIsSound) {
   EXPECT_EQ(result.streams[0].blocks, 100u);
   EXPECT_EQ(result.streams[0].interval_ticks, 100);
   EXPECT_EQ(result.streams[0].jitter.ticks, 0u);
-  EXPECT_EQ(result.streams[0].gaps.count, 0u);
+  EXPECT_EQ(result.streams[0].gaps->count, 0u);
 }
 
 TEST_F(CheckTest, EmptyAndOneRecordFilesAreSound) {
@@ -83,9 +83,9 @@ TEST_F(CheckTest, GapsJitterAndDuplicatesAreReportedAndSound) {
   blocks[70].timeslot = blocks[69].timeslot;
   const auto result = check_plain(plain(blocks));
   EXPECT_TRUE(result.sound());
-  EXPECT_EQ(result.streams[0].gaps.count, 2u);  // the long one, and the step over the duplicate
-  EXPECT_EQ(result.streams[0].gaps.block, 50u);
-  EXPECT_EQ(result.streams[0].gaps.ticks, 510u);
+  EXPECT_EQ(result.streams[0].gaps->count, 2u);  // the long one, and the step over the duplicate
+  EXPECT_EQ(result.streams[0].gaps->block, 50u);
+  EXPECT_EQ(result.streams[0].gaps->ticks, 510u);
   EXPECT_EQ(result.streams[0].duplicates.count, 1u);
   EXPECT_EQ(result.streams[0].duplicates.block, 70u);
   EXPECT_EQ(result.streams[0].longest_delta.block, 50u);

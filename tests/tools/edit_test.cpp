@@ -895,7 +895,7 @@ TEST_F(EditTest, AudioClosesTheGapsThatCheckCountsAndNamesLosses) {
   const auto jitter = open(dir_ / "jitter.sdsz");
   const auto checked = check(jitter, {}, {});
   ASSERT_TRUE(checked);
-  EXPECT_EQ(checked->streams[0].gaps.count, 1u);
+  EXPECT_EQ(checked->streams[0].gaps->count, 1u);
   for (const bool json : {false, true}) {
     const auto report = json ? export_edge_impulse(jitter, 0, dir_ / "a.json", false, {}, {})
                              : export_audio(jitter, 0, dir_ / "a.wav", {}, {});

@@ -85,6 +85,28 @@ TEST_F(McapTimes, ALatePairMovesNothing) {
   for (std::size_t i = 0; i < times.size(); ++i) ASSERT_EQ(times[i], kUtc + 10'000'000 * i) << i;
 }
 
+TEST_F(McapTimes, ThatUtcSteppedIsSaid) {
+  // UTC is set by 20 s behind the second of six pairs: all times are by the four behind it.
+  std::vector<ClockPair> pairs;
+  for (std::uint64_t k = 0; k < 6; ++k)
+    pairs.push_back({10'000 * k, kUtc + 10'000'000'000 * k + (k < 2 ? 0 : 20'000'000'000), 1 + 10'000'000'000 * k});
+  write(yaml("1000"), 0, 20, 3, pairs);
+  const auto recording = Recording::open(path_);
+  ASSERT_TRUE(recording);
+  const auto report = export_mcap(*recording, {0}, dir_ / "out.mcap", {}, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_EQ(report->notes,
+            (std::vector<std::string>{
+                "UTC went +20.000 s against the monotonic clock between 10.000 s and 20.000 s: it was set, or the "
+                "server's machine slept; its clock is fitted by the UTC of most of its clock pairs"}));
+  EXPECT_EQ(log_times(dir_ / "out.mcap").front(), kUtc + 20'000'000'000);
+  // Times that count from the first block have nothing of it.
+  ExportOptions options;
+  options.samples.normalize = true;
+  options.force = true;
+  EXPECT_TRUE(export_mcap(*recording, {0}, dir_ / "out.mcap", options, {})->notes.empty());
+}
+
 TEST_F(McapTimes, DriftIsFollowed) {
   // Twelve hours of a 1 GHz clock that is 50 ppm slow, two blocks an hour, after a year: 2.16 s in all.
   constexpr std::uint64_t kUp = 31'536'000'000'000'000;

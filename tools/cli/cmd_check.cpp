@@ -60,9 +60,11 @@ void print_stream(const StreamCheck& s) {
     line("Duplicate timeslots", fmt::format("{}, first at block {}", grouped(s.duplicates.count), s.duplicates.block));
   if (s.wraps.count > 0)
     line("Wrap-arounds", fmt::format("{} of the 32-bit timeslot, first at block {}", s.wraps.count, s.wraps.block));
-  if (s.gaps.count > 0)
-    line("Gaps", fmt::format("{}, the longest {} before block {}", grouped(s.gaps.count),
-                             time(static_cast<double>(s.gaps.ticks)), s.gaps.block));
+  if (!s.gaps)
+    line("Gaps", gaps_not_known);
+  else if (s.gaps->count > 0)
+    line("Gaps", fmt::format("{}, the longest {} before block {}", grouped(s.gaps->count),
+                             time(static_cast<double>(s.gaps->ticks)), s.gaps->block));
   if (!s.has_metadata && !s.metadata_error) line("Metadata", "none: block contents were not checked");
   for (const auto& note : s.metadata_notes) line("Metadata", note);
 }
@@ -110,7 +112,7 @@ nlohmann::json to_json(const std::string& path, const RecordingCheck& result) {
                                {"duplicates", to_json(s.duplicates)},
                                {"descending", to_json(s.descending)},
                                {"wraps", to_json(s.wraps)},
-                               {"gaps", to_json(s.gaps)},
+                               {"gaps", s.gaps ? to_json(*s.gaps) : nlohmann::json(nullptr)},
                                {"misfits", to_json(s.misfits)},
                                {"metadata", s.has_metadata},
                                {"metadata_notes", s.metadata_notes}});

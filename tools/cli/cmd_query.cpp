@@ -191,17 +191,12 @@ int run_stats(const QueryArguments& o) {
       left_out.push_back(left_out_by_label(recording->streams()[i].id, o.part.labels));
       return true;
     });
+  if (auto there = need_values(*recording, *streams); !there) return fail_with(there.error());
   auto summaries = [&] {
     Progress progress("reading", total_bytes(*recording));
     return summarize_values(*recording, *streams, o.exact, *within, progress.callback());
   }();
   if (!summaries) return fail_with(summaries.error());
-  if (summaries->empty()) {
-    std::vector<std::string> why;
-    for (const auto i : *streams)
-      why.push_back(recording->streams()[i].id + ": " + why_no_samples(recording->streams()[i]).value_or("no channel"));
-    return fail_with(no_stream_with_values(*recording, why).value());
-  }
   const bool empty = std::all_of(summaries->begin(), summaries->end(),
                                  [](const ValueSummary& s) { return s.count == 0 && s.nan_count == 0; });
   if (empty && part) {

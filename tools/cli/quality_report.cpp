@@ -20,6 +20,8 @@ std::string percent(std::uint64_t part, std::uint64_t whole) {
   return share < 0.01 ? fmt::format("{}", part) : fmt::format("{:.2f} %", share);
 }
 
+nlohmann::json count_json(std::optional<std::uint64_t> count) { return count ? nlohmann::json(*count) : nullptr; }
+
 // "-" for what is not known.
 std::string known(double number, const char* format = "{:.5g}") {
   return std::isnan(number) ? "-" : fmt::format(fmt::runtime(format), number);
@@ -38,7 +40,10 @@ void print_stream(const StreamQuality& s) {
     if (!std::isnan(s.drift_ppm)) rate += fmt::format(", second half {:+.0f} ppm", s.drift_ppm);
     fmt::print("  {:<10}: {}\n", "Rate", rate);
   }
-  fmt::print("  {:<10}: {} missing, {} late\n", "Gaps", counted(s.missing, "sample"), counted(s.late, "block"));
+  if (s.missing && s.late)
+    fmt::print("  {:<10}: {} missing, {} late\n", "Gaps", counted(*s.missing, "sample"), counted(*s.late, "block"));
+  else
+    fmt::print("  {:<10}: {}\n", "Gaps", gaps_not_known);
   static constexpr std::array names{"1 %", "5 %", "10 %", "25 %", "50 %", "100 %", "more"};
   std::string jitter;
   for (std::size_t i = 0; i < s.jitter.size(); ++i)
@@ -111,8 +116,8 @@ nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<s
                           {"true_hz", s.true_hz},
                           {"nominal_hz", s.nominal_hz ? nlohmann::json(*s.nominal_hz) : nlohmann::json(nullptr)},
                           {"drift_ppm", s.drift_ppm},
-                          {"missing_samples", s.missing},
-                          {"late_blocks", s.late},
+                          {"missing_samples", count_json(s.missing)},
+                          {"late_blocks", count_json(s.late)},
                           {"interval_s", s.interval_s},
                           {"jitter_limits", StreamQuality::jitter_limits},
                           {"jitter", s.jitter},

@@ -7,6 +7,9 @@
 
 namespace sds::cli {
 
+/// What is told of gaps where none would be seen (docs/time.md).
+inline constexpr const char* gaps_not_known = "not known: half of the blocks come together with the one before";
+
 void print_quality(const RecordingQuality& quality, const std::vector<std::string>& broken);
 nlohmann::json quality_json(const RecordingQuality& quality, const std::vector<std::string>& broken);
 

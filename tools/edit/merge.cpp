@@ -147,9 +147,8 @@ class Merger {
       report_.notes.push_back(
           fmt::format("{}: was not made in real time, by its clock pairs: only the middle of them is aligned",
                       clock.path.string()));
-    for (const auto& text : utc_steps(inputs_[r].recording))
-      report_.notes.push_back(
-          fmt::format("{}: {}; its clock is fitted by the UTC of most of its clock pairs", clock.path.string(), text));
+    for (const auto& text : utc_steps_in_fit(inputs_[r].recording))
+      report_.notes.push_back(fmt::format("{}: {}", clock.path.string(), text));
     report_.clocks.push_back(std::move(clock));
   }
 

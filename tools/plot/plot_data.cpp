@@ -443,6 +443,7 @@ Expected<Plot> collect_plot(const Recording& recording, const std::vector<Record
   plot.title = recording.path().filename().string();
   auto streams = choose_streams(recording, options.streams);
   if (!streams) return fail(streams);
+  if (auto there = need_values(recording, *streams); !there) return fail(there);
   if (auto there = find_channels(recording, *streams, options.channels); !there) return fail(there);
   auto of_streams = time_span(recording, *streams);
   if (!of_streams) return fail(of_streams);

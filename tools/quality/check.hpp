@@ -31,9 +31,10 @@ struct StreamCheck {
   Finding duplicates;            ///< blocks with their predecessor's timeslot
   Finding descending;            ///< blocks whose tick lies before their predecessor's: unsound
   Finding wraps;                 ///< wrap-arounds of the 32-bit timeslot
-  Finding gaps;                  ///< as StepCounter has them; `block` and `ticks` of the longest
-  Finding misfits;               ///< blocks that are no whole number of samples: unsound
-  std::optional<Tail> tail;      ///< unsound
+  /// As StepCounter has them; `block` and `ticks` of the longest. Nothing where they cannot be seen.
+  std::optional<Finding> gaps = Finding();
+  Finding misfits;                           ///< blocks that are no whole number of samples: unsound
+  std::optional<Tail> tail;                  ///< unsound
   std::vector<std::string> recorded_losses;  ///< gaps that the recorder noted: unsound
   std::vector<Damage> damages;               ///< unsound
   std::optional<Error> metadata_error;       ///< unsound

@@ -270,6 +270,7 @@ class TimingAssessor {
     const double span = seconds(last_tick_ > first_tick_ ? last_tick_ - first_tick_ : 0, ticks_);
     double gap_ticks = 0;
     double gap_samples = 0;
+    std::uint64_t late = 0;
     const double samples_of_one =
         nominal_hz_ ? 1 : static_cast<double>(before_last_) / static_cast<double>(blocks_ - 1);
     for (const auto& step : steps_.steps()) {
@@ -282,13 +283,19 @@ class TimingAssessor {
       }
       if (!step.gap) continue;
       const auto count = static_cast<double>(step.count);
-      q.late += step.count;
+      late += step.count;
       gap_ticks += count * step.excess;
       // As many as there would have been at the rate that the sensor truly has.
       gap_samples += count * std::round(step.missing * samples_of_one);
     }
     if (median > 0) q.jitter.back() += backwards_;
-    q.missing = static_cast<std::uint64_t>(gap_samples);
+    if (steps_.knows_gaps()) {
+      q.missing = static_cast<std::uint64_t>(gap_samples);
+      q.late = late;
+    } else {
+      q.missing.reset();
+      q.late.reset();
+    }
     if (const double covered = span - gap_ticks / ticks_.hz(); covered > 0)
       q.true_hz = static_cast<double>(before_last_) / covered;
     // Halves are only compared where nothing is missing: a gap is no drift.

@@ -50,11 +50,13 @@ struct StreamQuality {
   std::uint64_t samples = 0;
   std::uint64_t blocks = 0;
   double duration_s = 0;
-  std::optional<double> nominal_hz;     ///< the metadata's sample-frequency
-  double true_hz = unknown_quality;     ///< samples a second by the device's clock
-  double drift_ppm = unknown_quality;   ///< true rate of the second half against the first; of 16 blocks without gaps
-  std::uint64_t missing = 0;            ///< samples that gaps between blocks have swallowed
-  std::uint64_t late = 0;               ///< blocks that came more than half an interval late
+  std::optional<double> nominal_hz;    ///< the metadata's sample-frequency
+  double true_hz = unknown_quality;    ///< samples a second by the device's clock
+  double drift_ppm = unknown_quality;  ///< true rate of the second half against the first; of 16 blocks without gaps
+  /// Samples that gaps between blocks have swallowed, and blocks that came more than half an interval late; nothing
+  /// where gaps cannot be seen (StepCounter::knows_gaps()).
+  std::optional<std::uint64_t> missing = 0;
+  std::optional<std::uint64_t> late = 0;
   double interval_s = unknown_quality;  ///< median step between blocks
   /// Steps by how far they are from the median step: up to 1, 5, 10, 25, 50, 100 %, and beyond.
   static constexpr std::array<double, 6> jitter_limits{0.01, 0.05, 0.1, 0.25, 0.5, 1.0};

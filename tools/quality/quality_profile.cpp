@@ -107,8 +107,8 @@ class Judge {
   std::vector<std::string>& problems_;
 };
 
-double share(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? unknown_quality : static_cast<double>(part) / static_cast<double>(whole);
+double share(std::optional<std::uint64_t> part, std::uint64_t whole) {
+  return !part || whole == 0 ? unknown_quality : static_cast<double>(*part) / static_cast<double>(whole);
 }
 
 // One value alone is not stuck; of none it is not known.
@@ -131,7 +131,8 @@ std::vector<std::string> broken_limits(const QualityProfile& profile, const Reco
   Judge judge(problems);
   judge.at_least(quality.path, "lasts (s)", quality.duration_s, profile.min_duration_s);
   for (const auto& s : quality.streams) {
-    judge.at_most(s.id, "share of samples missing", share(s.missing, s.samples + s.missing), profile.max_missing);
+    judge.at_most(s.id, "share of samples missing", share(s.missing, s.samples + s.missing.value_or(0)),
+                  profile.max_missing);
     judge.at_most(s.id, "share of blocks late", share(s.late, s.blocks), profile.max_late);
     if (s.nominal_hz)
       judge.at_most(s.id, "rate error", std::abs(s.true_hz / *s.nominal_hz - 1), profile.max_rate_error);

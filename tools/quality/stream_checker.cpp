@@ -70,7 +70,7 @@ StreamCheck StreamChecker::finish() {
     r.jitter = deviation_.largest();
   }
   r.longest_delta = steps_.longest();
-  r.gaps = steps_.gaps();
+  r.gaps = steps_.knows_gaps() ? std::optional(steps_.gaps()) : std::nullopt;
   return r;
 }
 

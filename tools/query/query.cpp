@@ -28,6 +28,9 @@ struct Bound {
 };
 
 Expected<std::vector<Bound>> bind(const Recording& recording, const Condition& condition) {
+  auto all = choose_streams(recording, {});
+  if (!all) return fail(all);
+  if (auto there = need_values(recording, *all); !there) return fail(there);
   std::vector<Bound> bound;
   for (const auto& name : condition.channels()) {
     std::vector<Bound> found;

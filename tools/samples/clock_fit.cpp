@@ -342,4 +342,10 @@ std::vector<std::string> utc_steps(const Recording& recording) {
   return texts;
 }
 
+std::vector<std::string> utc_steps_in_fit(const Recording& recording) {
+  std::vector<std::string> texts = utc_steps(recording);
+  for (auto& text : texts) text += "; its clock is fitted by the UTC of most of its clock pairs";
+  return texts;
+}
+
 }  // namespace sds

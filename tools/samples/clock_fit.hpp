@@ -82,5 +82,7 @@ std::vector<std::string> clocks_apart(const Recording& recording);
 /// pair to the next, whichever streams have them (of what was merged, in each stream), and when: somebody set the
 /// clock, or the machine slept. Each step once.
 std::vector<std::string> utc_steps(const Recording& recording);
+/// What of it is to be told where times are made UTC by a fit.
+std::vector<std::string> utc_steps_in_fit(const Recording& recording);
 
 }  // namespace sds

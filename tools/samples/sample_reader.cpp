@@ -35,7 +35,8 @@ Expected<std::optional<std::uint64_t>> first_tick(const Recording& recording, st
 
 std::optional<std::string> why_no_samples(const StreamInfo& stream) {
   if (stream.metadata_error) return stream.metadata_error->to_string();
-  if (!stream.metadata) return "it has no metadata";
+  if (!stream.metadata)
+    return fmt::format("it has no metadata ({}.sds.yml, or name one with -y)", stream.description.name);
   if (stream.metadata->image) return "it holds images";
   return std::nullopt;
 }
@@ -223,6 +224,17 @@ tl::unexpected<Error> no_stream_with_values(const Recording& recording, const st
   std::string message = "there is no stream with values";
   for (std::size_t i = 0; i < why.size(); ++i) message += (i == 0 ? ": " : "; ") + why[i];
   return fail(ErrorCode::bad_input, message, recording.path());
+}
+
+Expected<void> need_values(const Recording& recording, const std::vector<std::size_t>& streams) {
+  std::vector<std::string> why;
+  for (const std::size_t i : streams) {
+    const StreamInfo& stream = recording.streams()[i];
+    const auto reason = why_no_samples(stream);
+    if (!reason) return {};
+    why.push_back(stream.id + ": " + *reason);
+  }
+  return no_stream_with_values(recording, why);
 }
 
 }  // namespace sds

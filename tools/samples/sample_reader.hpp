@@ -115,5 +115,7 @@ tl::unexpected<Error> no_stream_with_values(const Recording& recording, const st
 
 /// Why `stream` has no table of values, as a sentence; nothing if it has one.
 std::optional<std::string> why_no_samples(const StreamInfo& stream);
+/// Fails, with the reason of each, where none of these streams has a table of values.
+Expected<void> need_values(const Recording& recording, const std::vector<std::size_t>& streams);
 
 }  // namespace sds

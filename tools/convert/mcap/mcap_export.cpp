@@ -412,6 +412,8 @@ Expected<ExportReport> export_mcap(const Recording& recording, const std::vector
   if (sources.empty()) return no_stream_with_values(recording, report.notes);
   if (auto done = writer.write_channels(); !done) return fail(done);
   const auto clock = options.samples.normalize ? std::nullopt : clock_of(recording);
+  if (clock)
+    for (auto& text : utc_steps_in_fit(recording)) report.notes.push_back(std::move(text));
   std::map<std::string, std::string> session{{"source", recording.path().filename().string()},
                                              {"utc", clock ? "yes" : "no"}};
   const Properties facts = copied_session(recording);

@@ -86,6 +86,8 @@ class StepCounter {
   void add(std::uint64_t step, std::uint64_t block, std::uint64_t samples);
   [[nodiscard]] Finding longest() const;
   [[nodiscard]] Finding gaps() const;
+  /// Whether gaps would be seen: not where half of the steps are 0 because longer blocks are sent together.
+  [[nodiscard]] bool knows_gaps() const { return steps_.empty() || rule().usual > 0; }
   /// The median step, in ticks; 0 if there is none.
   [[nodiscard]] std::uint64_t median() const { return median_from(0); }
   /// All of them, those with the largest ratio of ticks to samples last.
