@@ -343,6 +343,8 @@ Expected<void> decode_times_and_sizes(ColumnCoder& coder, const SectionHeader& h
   const std::uint64_t total = std::accumulate(run.sizes.begin(), run.sizes.end(), std::uint64_t{0});
   if (total + 8 * std::uint64_t{header.block_count} != header.raw_bytes)
     return bad_section("block sizes do not add up");
+  if (!run.sizes.empty())
+    if (auto ok = check_block_size(*std::max_element(run.sizes.begin(), run.sizes.end())); !ok) return ok;
   run.last_tick = header.last_tick;
   run.unsorted = (header.flags & SectionHeader::flag_unsorted) != 0;
   return {};

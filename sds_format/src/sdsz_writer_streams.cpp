@@ -163,9 +163,10 @@ std::uint64_t SdszWriter::State::unlogged_bytes() const {
 Expected<void> SdszWriter::State::accepts(const OpenStream& stream, std::size_t bytes) const {
   if (auto ok = usable(); !ok) return ok;
   if (stream.ended || stream.torn) return fail(ErrorCode::usage, "a block after the stream's end", sink->path());
-  if (bytes > limits::max_block_bytes)
-    return fail(ErrorCode::limit, fmt::format("a block of {} bytes; at most {}", bytes, limits::max_block_bytes),
-                sink->path());
+  if (auto ok = check_block_size(bytes); !ok) {
+    ok.error().path = sink->path();
+    return ok;
+  }
   return stream.run.count() == 0 ? room_for_sections() : Expected<void>{};
 }
 

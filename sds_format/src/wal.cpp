@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <array>
+#include <utility>
 
 #include "retry.hpp"
 #include "sds/format/file_system.hpp"
@@ -219,8 +220,14 @@ class WalScanner {
         continue;
       }
       if (contents.pieces.size() >= limits::max_log_frames) break;
-      skip(contents, at_);
-      good_until_ = at_ = (*piece)->offset + (*piece)->bytes;
+      const std::uint64_t begin = std::exchange(at_, (*piece)->offset + (*piece)->bytes);
+      if (auto taken = take_records(**piece); !taken) {
+        if (contents.refused.empty())
+          contents.refused = fmt::format("the frame at its byte {}: {}", begin, taken.error().message);
+        continue;
+      }
+      skip(contents, begin);
+      good_until_ = at_;
       contents.pieces.push_back(std::move(**piece));
     }
     auto torn = is_torn_end();
@@ -293,29 +300,31 @@ class WalScanner {
     if (*read != records_.size()) return std::nullopt;
     const std::uint64_t sum =
         v1_ ? frame_checksum_v1(ByteView(head).first(24), records_) : seal_->of(ByteView(head).first(32), records_);
-    if (load_le<std::uint64_t>(head.data() + header_bytes() - 8) == sum) {
-      take_ticks(piece);
-      return piece;
-    }
+    if (load_le<std::uint64_t>(head.data() + header_bytes() - 8) == sum) return piece;
     wasted_ += piece.bytes;
     return std::nullopt;
   }
 
-  // Finds the ticks of the frame whose records were read.
-  void take_ticks(WalPiece& piece) const {
-    if (!piece.first_tick) return;
-    TickUnwrapper ticks(*piece.first_tick);
-    std::uint64_t last = *piece.first_tick;
+  // Finds the ticks of the frame whose records were read; fails if it is above the limits.
+  Expected<void> take_records(WalPiece& piece) const {
+    if (piece.stream >= limits::max_streams)
+      return fail(ErrorCode::limit, fmt::format("stream number {} is out of range", piece.stream));
+    if (piece.first_block > limits::max_blocks)
+      return fail(ErrorCode::limit, fmt::format("block number {} is out of range", piece.first_block));
+    TickUnwrapper ticks(piece.first_tick.value_or(0));
+    std::uint64_t last = piece.first_tick.value_or(0);
     ByteReader reader(records_);
     for (std::uint32_t i = 0; i < piece.block_count; ++i) {
       const auto timeslot = reader.number<std::uint32_t>();
       const auto size = reader.number<std::uint32_t>();
-      if (!size || !reader.take(*size)) return;
+      if (!size || !reader.take(*size)) return {};
+      if (auto ok = check_block_size(*size); !ok) return ok;
       const std::uint64_t tick = ticks.next(*timeslot);
-      piece.unsorted = piece.unsorted || tick < last;
+      piece.unsorted = piece.unsorted || (piece.first_tick && tick < last);
       last = tick;
     }
-    piece.last_tick = last;
+    if (piece.first_tick) piece.last_tick = last;
+    return {};
   }
 
   // The next place at or after `from` where a frame's mark stands.

@@ -19,7 +19,7 @@ LOG_MAGIC = {1: bytes.fromhex("89 53 44 53 57 0D 0A 1A"), 2: bytes.fromhex("89 5
 SESSION, STREAM, DATA, TAIL, GAP, CLOCK, INDEX, FOOTER = 1, 2, 3, 4, 5, 6, 9, 10
 MIB = 1 << 20
 LIMITS = {SESSION: MIB, STREAM: 4 * MIB, DATA: 64 * MIB, GAP: 4096, CLOCK: 64, INDEX: 2 * MIB, FOOTER: 64}
-MAX_BLOCK, MAX_FRAME, MAX_SECTIONS, MAX_STREAMS = 32 * MIB, 64 * MIB, 1 << 20, 65536
+MAX_BLOCK, MAX_FRAME, MAX_SECTIONS, MAX_STREAMS, MAX_BLOCK_NUMBER = 32 * MIB, 64 * MIB, 1 << 20, 65536, 1 << 48
 
 
 class Unreadable(Exception):
@@ -285,8 +285,11 @@ def read_log(path, problems):
                 problems.append(f"{path}: no frame from byte {at} on")
         if frame is None:
             break
-        frames.append(frame)
         at = found + head + len(frame[4])
+        if above_limits(frame):
+            problems.append(f"{path}: the frame at byte {found} is above the limits")
+        else:
+            frames.append(frame)
     return version, int.from_bytes(data[8:16], "little"), frames
 
 
@@ -303,6 +306,13 @@ def frame_at(data, at, head):
         expected = hash64(records) ^ 31 * hash64(data[at : at + 24]) % (1 << 64)
     tick = int.from_bytes(data[at + 24 : at + 32], "little") if head == 40 else None
     return (stream, blocks, first_block, tick, records) if sums == expected else None
+
+
+def above_limits(frame):
+    stream, blocks, first_block, _, records = frame
+    r = Bytes(records)
+    sizes = [len(r.take(r.fields("II")[1])) for _ in range(blocks)]
+    return stream >= MAX_STREAMS or first_block > MAX_BLOCK_NUMBER or max(sizes) > MAX_BLOCK
 
 
 @dataclass

@@ -78,11 +78,12 @@ class HandMade:
         self.places.append([header, len(self.content)])
         self.content, self.number = self.content + header + payload, self.number + 1
 
-    def close(self):
-        """An index of what stands in `places`, and a footer."""
+    def close(self, statistics={}):
+        """An index of what stands in `places`, and a footer. `statistics`: by the number of a section, of one column."""
         at = len(self.content)
         self.add(9, struct.pack("<QI", 0, len(self.places))
-                 + b"".join(header + struct.pack("<QII", offset, 0, 0) for header, offset in self.places),
+                 + b"".join(header + struct.pack("<QI", offset, number in statistics) + statistics.get(number, b"")
+                            + bytes(4) for number, (header, offset) in enumerate(self.places)),
                  stream=0xFFFFFFFF)
         self.add(10, struct.pack("<QQ", at, self.number), stream=0xFFFFFFFF)
 

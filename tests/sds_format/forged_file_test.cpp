@@ -171,6 +171,14 @@ TEST_F(DoubleBlocks, ASectionThatIsNotSoundHidesNone) {
     }
 }
 
+TEST_F(DoubleBlocks, ASectionWithABlockAboveTheLimitIsNotSound) {
+  ForgedFile file;
+  file.add({.first_block = 0, .size = limits::max_block_bytes + 1, .value = 'a'});
+  file.add({.first_block = 0, .value = 'b'});
+  EXPECT_EQ(read(file), blocks(0, 1, 'b'));
+  EXPECT_TRUE(is_told("blocks 0 to 0 are not what is in their section"));
+}
+
 TEST_F(DoubleBlocks, WhatSuchASectionPushedOutIsNoneOfThoseThatAreSound) {
   ForgedFile file;
   file.add({.first_block = 0, .blocks = 20, .decodes = false});

@@ -73,8 +73,9 @@ Expected<std::vector<IndexedColumns>> read_statistics(const SdszReader& reader) 
   if (!reader.complete()) return std::vector<IndexedColumns>();
   auto done =
       for_each_statistics(*reader.file(), [&](const IndexEntry& section, std::span<const ColumnStatistics> statistics) {
-        if (section.header.stream >= streams.size()) return;
-        IndexedColumns& stream = streams[section.header.stream];
+        const auto index = reader.index_of(section.header.stream);
+        if (!index) return;
+        IndexedColumns& stream = streams[*index];
         if (stream.sections++ == 0) stream.columns.resize(statistics.size());
         if (statistics.empty() || statistics.size() != stream.columns.size()) stream.whole = false;
         for (std::size_t c = 0; c < std::min(statistics.size(), stream.columns.size()); ++c)
@@ -164,7 +165,7 @@ Expected<void> take_extremes(const Recording& recording, std::size_t index, Stre
         return is_wide(channel) && column != nullptr && column->known;
       }))
     return {};
-  const auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
+  const auto statistics = load_statistics(*recording.sdsz()->file(), recording.sdsz()->streams()[index].number);
   if (!statistics) return fail(statistics);
   auto extremes = rounded_extremes(recording, index, all_values(*metadata), *statistics, on_progress);
   if (!extremes) return fail(extremes);

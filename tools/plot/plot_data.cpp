@@ -216,7 +216,7 @@ Expected<bool> envelopes_from_index(const Recording& recording, std::size_t inde
   for (const auto& section : packed.data)
     if (seconds(section.header.last_tick, ticks) >= begin && seconds(section.header.first_tick, ticks) < end) ++within;
   if (within < columns / 2) return false;
-  auto statistics = load_statistics(*recording.sdsz()->file(), static_cast<std::uint32_t>(index));
+  auto statistics = load_statistics(*recording.sdsz()->file(), packed.number);
   if (!statistics || statistics->size() != packed.data.size()) return false;
   for (std::size_t i = 0; i < packed.data.size(); ++i)
     for (const auto& range :

@@ -147,7 +147,7 @@ class Evaluation {
     if (!recording_.sdsz()) return judged;
     const SdszStream& packed = recording_.sdsz()->streams()[stream];
     Index index{packed.data, {}, SectionTimes(recording_, stream)};
-    if (auto statistics = load_statistics(*recording_.sdsz()->file(), static_cast<std::uint32_t>(stream)))
+    if (auto statistics = load_statistics(*recording_.sdsz()->file(), packed.number))
       for (auto& entry : *statistics) index.statistics[entry.section_offset] = std::move(entry.statistics);
     const SectionFilter in_time = in_part ? time_filter(recording_, stream, options_.within) : SectionFilter();
     const std::vector<double> behind = earliest_behind(packed, index.times);

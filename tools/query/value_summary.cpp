@@ -34,7 +34,7 @@ const ColumnStatistics* statistics_of_value(const Channel& channel, std::size_t 
   return at == statistics.size() ? found : nullptr;
 }
 
-// By stream, in file order; the index is read once. Empty where there is none.
+// By the number of the stream, in file order; the index is read once. Empty where there is none.
 std::map<std::uint32_t, std::vector<IndexedStatistics>> statistics_of_all(const Recording& recording) {
   std::map<std::uint32_t, std::vector<IndexedStatistics>> all;
   if (!recording.sdsz()) return all;
@@ -263,8 +263,8 @@ Expected<std::vector<ValueSummary>> summarize_values(const Recording& recording,
     }
     bool from_index = !exact && recording.sdsz() && !recording.sdsz()->streams()[index].log_needed;
     if (from_index) {
-      const auto& statistics = indexed[static_cast<std::uint32_t>(index)];
       const SdszStream& packed = recording.sdsz()->streams()[index];
+      const auto& statistics = indexed[packed.number];
       from_index = statistics.size() == packed.data.size();
       std::vector<ColumnStatistics> all(values.size());
       for (std::size_t i = 0; from_index && i < statistics.size(); ++i)

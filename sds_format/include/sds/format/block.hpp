@@ -5,9 +5,14 @@
 #include <vector>
 
 #include "sds/format/bytes.hpp"
+#include "sds/format/error.hpp"
 #include "sds/format/time.hpp"
 
 namespace sds {
+
+/// Fails with ErrorCode::limit for a block of more than limits::max_block_bytes, which no writer makes and no reader
+/// takes.
+[[nodiscard]] Expected<void> check_block_size(std::uint64_t bytes);
 
 /// One block as a cursor hands it out. `data` stays valid until the cursor's next call.
 struct BlockView {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ namespace sds {
 inline constexpr std::uint64_t at_end_of_stream = std::numeric_limits<std::uint64_t>::max();
 
 struct SdszStream {
+  std::uint32_t number = 0;  ///< what sections and frames of the log call it
   StreamDescription description;
   Layout layout;
   bool has_description = false;  ///< false: its stream section was lost, its data cannot be decoded
@@ -68,7 +70,11 @@ class SdszReader {
                                                           const Options& options);
 
   [[nodiscard]] const Properties& session() const { return session_; }
+  /// Those that some section or frame of the log tells of, ascending in numbers. A writer leaves none out; where a
+  /// recording is damaged, some may be missing, and numbers are no indices.
   [[nodiscard]] const std::vector<SdszStream>& streams() const { return streams_; }
+  /// Where the stream of a number stands among streams().
+  [[nodiscard]] std::optional<std::size_t> index_of(std::uint32_t number) const;
   [[nodiscard]] const SectionTable& sections() const { return table_; }
   /// All damage known so far, of the container and of what cursors met.
   [[nodiscard]] std::vector<Damage> damages() const { return damage_log_->all(); }
@@ -97,14 +103,19 @@ class SdszReader {
     std::shared_ptr<const ByteSource> log;
     std::uint64_t offset = 0;
   };
+  using StreamsByNumber = std::map<std::uint32_t, SdszStream>;
   SdszReader() = default;
   Expected<void> take_session(const IndexEntry& entry);
-  Expected<void> take_section(const IndexEntry& entry);
+  Expected<void> take_section(const IndexEntry& entry, StreamsByNumber& streams);
   Expected<void> take_stream(const IndexEntry& entry, SdszStream& stream);
+  void settle_streams(StreamsByNumber streams, std::vector<WalContents>& logs);
   void note_damaged_descriptions();
+  void note_lost_streams();
   void take_facts();
-  Expected<void> take_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
-                           const std::vector<std::uint64_t>& sizes);
+  Expected<std::vector<WalContents>> list_logs(const std::vector<std::shared_ptr<const ByteSource>>& logs,
+                                               const std::vector<std::uint64_t>& sizes);
+  void note_log_damage(const std::vector<std::shared_ptr<const ByteSource>>& logs,
+                       const std::vector<WalContents>& contents);
   Expected<void> leave_out_doubles();
   void join(std::size_t index);
   void note_cut_off();
@@ -125,6 +136,7 @@ class SdszReader {
   std::size_t described_bytes_ = 0;
   std::uint64_t opened_bytes_ = 0;  // of descriptions, of which each stream has two
   std::vector<SdszStream> streams_;
+  std::size_t streams_lost_ = 0;  // numbers below the last stream's that none has: nothing is left of these
   std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();
   mutable std::atomic<std::uint64_t> decoded_bytes_{0};
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "sds/format/block.hpp"
 #include "sds/format/file.hpp"
@@ -93,6 +94,9 @@ struct WalContents {
   /// zeros): damage, from `skipped_at` on.
   std::uint64_t skipped_bytes = 0;
   std::uint64_t skipped_at = 0;
+  /// The first of the skipped frames that check and are above the limits, which no writer makes: where it stands, and
+  /// what is too large. Empty: there is none.
+  std::string refused;
 };
 
 /// Lists the valid frames in the first `size` bytes of a log. `recording_id` is the id in the section headers,
