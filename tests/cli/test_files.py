@@ -49,6 +49,17 @@ class Files(Case):
             self.assertIn(f"; {self.path('ab/a.sdsz')} is there already", json.loads(out)["errors"][0]["message"])
             self.assertIn("is there already", err)
 
+    def test_an_error_behind_both_outputs_of_a_replay_tells_them(self):
+        self.write("In.0.sds", plain(*((10 * t, b"12345678") for t in range(20))))
+        copies = os.path.join(BUILD, "lib", "copies.so")
+        both = ("replay", self.path("In.0.sds"), "--a", copies, "--b", copies, "--out", "A:64", "--channel", "nix")
+        out, err = run(*both, "-o", self.path("ab"), "--json", expect=2)
+        there = "".join(f"; {self.path('ab', side)} is there already" for side in ("a.sdsz", "b.sdsz"))
+        self.assertEqual(sorted(os.listdir(self.path("ab"))), ["a.sdsz", "b.sdsz"])
+        self.assertTrue(json.loads(out)["errors"][0]["message"].endswith(there), out)
+        self.assertIn(there, err)
+        self.assertNotIn("is there already", run(*both, expect=2)[1])  # without -o nothing stays
+
     def test_what_unpack_has_replaced_before_it_fails_is_told(self):
         small = self.write("A.0.sds", plain((0, b"abcd")))
         both = self.path("both.sdsz")

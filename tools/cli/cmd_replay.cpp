@@ -259,20 +259,22 @@ int replay_one(const ReplayArguments& o, const std::string& algorithm, const Rec
   return result->ok() ? 0 : 1;
 }
 
-int replay_both(const ReplayArguments& o, const Recording& recording) {
+// `there`: the files that it has made by then, which an error behind them has to tell.
+Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
+                          std::vector<std::filesystem::path>& there) {
   const auto takes_engine = [](const std::string& text) {
     return parse_algorithm(text).engine.empty() && !is_library(text);
   };
   if (!o.engine.empty() && !takes_engine(o.a) && !takes_engine(o.b))
-    return fail_with({ErrorCode::usage, "--engine has no effect on what runs here", {}, {}});
+    return fail(ErrorCode::usage, "--engine has no effect on what runs here");
   if (o.in_process && !is_library(o.a) && !is_library(o.b))
-    return fail_with({ErrorCode::usage, "--in-process has no effect on what runs here", {}, {}});
+    return fail(ErrorCode::usage, "--in-process has no effect on what runs here");
   const auto scratch = ScratchFolder::create();
-  if (!scratch) return fail_with(scratch.error());
+  if (!scratch) return fail(scratch);
   CompareOptions options;
   options.argmax = true;
   options.channels = name_pairs(o.channels);
-  if (auto parsed = parse_tolerances(o.tolerances, o.relatives, options); !parsed) return fail_with(parsed.error());
+  if (auto parsed = parse_tolerances(o.tolerances, o.relatives, options); !parsed) return fail(parsed);
   const auto pool = make_worker_pool(o.threads);
   nlohmann::json json;
   std::vector<Recording> outputs;
@@ -282,26 +284,24 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
   for (const auto* side : {"a", "b"}) {
     const std::string& algorithm = *side == 'a' ? o.a : o.b;
     auto job = make_job(o, algorithm);
-    if (!job) return fail_with(job.error());
+    if (!job) return fail(job);
     job->may_be_idle = may_be_idle;
     job->executor = pool.get();
     job->output = (o.output.empty() ? scratch->path() : o.output) / (std::string(side) + ".sdsz");
     if (!o.output.empty()) {
-      if (auto made = make_directories(o.output); !made) return fail_with(made.error());
+      if (auto made = make_directories(o.output); !made) return fail(made);
     }
     auto progress = std::make_unique<Progress>(fmt::format("replaying {}", side), total_bytes(recording) * job->repeat);
     job->on_progress = progress->callback();
     auto result = run_beside_labels(recording, *job);
-    if (!result) {
-      if (*side == 'b' && !o.output.empty()) tell_what_is_there(result.error(), {o.output / "a.sdsz"}, {});
-      return fail_with(result.error());
-    }
+    if (!result) return fail(result);
     progress.reset();
     for (const auto& note : result->notes) warn(fmt::format("{}: {}", side, note));
     for (const auto part : result->idle) may_be_idle.erase(part);  // it must have an effect on one of the two
     ok = ok && result->ok();
     is_whole = is_whole && result->runs.front().ok();
     if (o.output.empty()) result->files.clear();  // they are gone when this ends
+    there.insert(there.end(), result->files.begin(), result->files.end());
     if (o.json) {
       json[side] = job_json(*result, algorithm, recording);
     } else {
@@ -309,14 +309,14 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
       print_job(*result, job->repeat, algorithm, recording);
     }
     auto output = Recording::open(job->output);
-    if (!output) return fail_with(output.error());
+    if (!output) return fail(output);
     outputs.push_back(std::move(*output));
   }
   // What an algorithm's only output is called says nothing of it.
   if (outputs[0].streams().size() == 1 && outputs[1].streams().size() == 1)
     options.streams.emplace_back(outputs[0].streams()[0].id, outputs[1].streams()[0].id);
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
-  if (!comparison) return fail_with(comparison.error());
+  if (!comparison) return fail(comparison);
   if (o.json) {
     json["comparison"] = comparison_json(*comparison);
     json["comparison"]["whole"] = is_whole;
@@ -328,6 +328,14 @@ int replay_both(const ReplayArguments& o, const Recording& recording) {
   return ok && comparison->equal() ? 0 : 1;
 }
 
+int run_both(const ReplayArguments& o, const Recording& recording) {
+  std::vector<std::filesystem::path> there;
+  auto code = replay_both(o, recording, there);
+  if (code) return *code;
+  tell_what_is_there(code.error(), there, {});
+  return fail_with(code.error());
+}
+
 int run_replay_command(const ReplayArguments& o) {
   const auto given = std::count_if(std::begin(kWhat), std::end(kWhat), [&](auto what) { return !(o.*what).empty(); });
   if (given > 1 || (given == 1 && !o.a.empty()) || o.a.empty() != o.b.empty())
@@ -335,7 +343,7 @@ int run_replay_command(const ReplayArguments& o) {
         {ErrorCode::usage, "give one of --algorithm, --model, --pipeline and --worker, or --a and --b", {}, {}});
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
-  if (!o.a.empty()) return replay_both(o, *recording);
+  if (!o.a.empty()) return run_both(o, *recording);
   for (const auto what : kWhat)
     if (!(o.*what).empty()) return replay_one(o, o.*what, *recording);
   return fail_with({ErrorCode::usage,
