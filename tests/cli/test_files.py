@@ -60,6 +60,23 @@ class Files(Case):
         self.assertIn(there, err)
         self.assertNotIn("is there already", run(*both, expect=2)[1])  # without -o nothing stays
 
+    def test_the_json_of_a_command_that_fails_has_the_damage_that_it_met(self):
+        packed = self.path("large.sdsz")
+        run("pack", self.write("A.0.sds", plain(*((t, os.urandom(1000)) for t in range(100)))), "-o", packed,
+            "--section-kib", 16)
+        content = self.read("large.sdsz")
+        self.write("large.sdsz", content[: len(content) // 2])
+        command = ("unpack", packed, "-d", self.path("out"), "-f", "--json")
+        whole = json.loads(run(*command, expect=3)[0])
+        self.assertNotIn("errors", whole)
+        failed = json.loads(run(*command, expect=4, preexec_fn=limit_files(10000))[0])
+        self.assertEqual({key: failed[key] for key in ("damages", "not_closed")},
+                         {key: whole[key] for key in ("damages", "not_closed")})
+        self.assertEqual((len(failed["damages"]) > 0, failed["not_closed"]), (True, [packed]))
+        self.assertIn("File too large", failed["errors"][0]["message"])
+        # Of one that opened no recording there is none to tell of.
+        self.assertEqual(set(json.loads(run("unpack", self.path("none"), "--json", expect=4)[0])), {"errors"})
+
     def test_what_unpack_has_replaced_before_it_fails_is_told(self):
         small = self.write("A.0.sds", plain((0, b"abcd")))
         both = self.path("both.sdsz")

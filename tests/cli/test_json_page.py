@@ -74,7 +74,7 @@ class JsonPage(Case):
         report = json.loads(done.stdout)
         first = command.split()[0]
         table = TABLES[COMMANDS[command if command in COMMANDS else first]]
-        if set(report) == {"errors"}:
+        if "errors" in report and set(report) <= {"errors", "damages", "not_closed"}:
             table = {}
         self.object(report, table, command, more=True)
         return report

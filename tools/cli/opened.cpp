@@ -170,6 +170,11 @@ void tell_only_within(const Recording& recording, const StreamTimes& within) {
     if (opened.damages == recording.damage_log()) opened.part = part;
 }
 
+bool has_opened_recordings() {
+  const std::lock_guard lock(g_mutex);
+  return !g_opened.empty();
+}
+
 nlohmann::json damages_json() {
   auto list = nlohmann::json::array();
   for (const auto& [path, damages] : all_damages())

@@ -24,6 +24,9 @@ Expected<void> refuse_companion(const std::filesystem::path& path);
 /// Of a recording that was opened only the part `within` matters: damage that is known to lie outside is not told.
 void tell_only_within(const Recording& recording, const StreamTimes& within);
 
+/// Whether open_recording() has opened any.
+bool has_opened_recordings();
+
 /// Damage known by now, for the key `damages` of reports: of all recordings that were opened, by path; or a list, with
 /// its recording and the ids of the streams that it counts.
 nlohmann::json damages_json();

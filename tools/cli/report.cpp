@@ -142,7 +142,10 @@ void print_json(const nlohmann::json& report, std::FILE* to) {
 }
 
 void print_json_errors() {
-  if (!g_reported && !errors_told().empty()) print_json(nlohmann::json::object());
+  if (g_reported || errors_told().empty()) return;
+  auto report = nlohmann::json::object();
+  if (has_opened_recordings()) report["damages"] = damages_json();
+  print_json(report);
 }
 
 void print_comparison(const RecordingComparison& result, std::string_view equal_where) {

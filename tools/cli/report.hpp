@@ -27,7 +27,7 @@ inline nlohmann::json text_or_null(const std::filesystem::path& path) {
 /// A whole report. One with `damages` gets `not_closed`, too: the recordings that were opened and have no end. Errors
 /// that were told are in it as `errors`. A number that is none (NaN) is null, infinities are "inf" and "-inf".
 void print_json(const nlohmann::json& report, std::FILE* to = stdout);
-/// Of a command that failed before it had a report: one with `errors` alone.
+/// Of a command that failed before it had a report: one with `errors`, and `damages` if it had opened a recording.
 void print_json_errors();
 
 /// A whole number (is_whole()) with all its digits, null where these are not known; others as doubles.
