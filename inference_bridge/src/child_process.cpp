@@ -186,20 +186,22 @@ bool ChildProcess::has_ended() const {
   return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
-bool ChildProcess::await_end(std::chrono::milliseconds patience) const {
+bool ChildProcess::await_end(std::chrono::milliseconds patience, const std::function<Expected<void>()>& ask) const {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!has_ended()) {
     const int left = milliseconds_until(deadline);
-    if (left == 0) return false;
+    if (left == 0 || (ask && !ask())) return false;
+    const int moment = ask ? std::min(left, static_cast<int>(ask_interval.count())) : left;
     pollfd end{ended_.get(), POLLIN, 0};
-    ::poll(&end, 1, ended_.get() >= 0 ? left : 1);
+    ::poll(&end, 1, ended_.get() >= 0 ? moment : 1);
   }
   return true;
 }
 
-std::optional<int> ChildProcess::wait_or_end(std::chrono::milliseconds patience) {
+std::optional<int> ChildProcess::wait_or_end(std::chrono::milliseconds patience,
+                                             const std::function<Expected<void>()>& ask) {
   if (pid_ < 0) return std::nullopt;
-  if (await_end(patience)) return reap();
+  if (await_end(patience, ask)) return reap();
   end();
   return std::nullopt;
 }

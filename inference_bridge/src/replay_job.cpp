@@ -256,6 +256,7 @@ class JobRuns {
     // The one before is gone first: it may hold what this one wants (a board, a port, a file), or be this process's
     // own.
     started_ = {};
+    if (auto go_on = report(job_.on_progress, 0); !go_on) return go_on;
     auto started = start(recording_, job_, static_cast<std::uint8_t>(job_.repeat > 1 ? 1 + number % 255 : 0));
     if (!started) return fail(started);
     started_ = std::move(*started);

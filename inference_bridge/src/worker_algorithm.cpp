@@ -23,14 +23,23 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeaderBytes = 5;  // u32 size of what follows the header, u8 kind
 constexpr std::size_t kMaxFrameBytes = limits::max_block_bytes + (std::size_t{1} << 16);
 constexpr std::size_t kMaxOnTheWay = 32;
-constexpr int kAskMilliseconds = 100;
+constexpr int kAskMilliseconds = static_cast<int>(ask_interval.count());
 constexpr std::size_t kMaxBytesOnTheWay = std::size_t{1} << 20;
+// From the end of its input a worker has so long to give back what it holds.
+constexpr std::chrono::seconds kTimeToEnd{1};
 
 class WorkerAlgorithm final : public Algorithm {
   using Clock = std::chrono::steady_clock;
 
  public:
   explicit WorkerAlgorithm(WorkerOptions options) : options_(std::move(options)), ask_(options_.ask) {}
+
+  // One that owes answers is stuck, or given up: it is killed.
+  ~WorkerAlgorithm() override {
+    if (failure_ || owed_answers_ > 0) return;
+    ::shutdown(socket_.get(), SHUT_WR);
+    child_.wait_or_end(kTimeToEnd, ask_);
+  }
 
   Expected<void> start(std::string& greeting) {
     if (options_.command.empty()) return fail(ErrorCode::usage, "no command for the worker");
@@ -200,6 +209,7 @@ class WorkerAlgorithm final : public Algorithm {
     append_le(to_send_, static_cast<std::uint32_t>(payload.size()));
     to_send_.push_back(static_cast<std::byte>(kind));
     append_bytes(to_send_, payload);
+    ++owed_answers_;
   }
 
   // Hands over as much as the worker takes now.
@@ -232,6 +242,7 @@ class WorkerAlgorithm final : public Algorithm {
             received_.clear();
             parsed_ = 0;
           }
+          --owed_answers_;
           return frame;
         }
       }
@@ -306,6 +317,7 @@ class WorkerAlgorithm final : public Algorithm {
   Bytes taken_;
   std::deque<OnTheWay> on_the_way_;
   std::size_t bytes_on_the_way_ = 0;
+  std::size_t owed_answers_ = 0;  // to frames of whatever kind
 };
 
 }  // namespace

@@ -152,7 +152,9 @@ struct WorkerOptions {
   std::function<Expected<void>()> ask;
 };
 
-/// Starts a program that speaks the worker protocol (docs/worker-protocol.md) on its standard input and output.
+/// Starts a program that speaks the worker protocol (docs/worker-protocol.md) on its standard input and output. The
+/// destructor ends its input and waits up to a second, as long as WorkerOptions::ask lets it, for one that owes no
+/// answer to end; then it kills it.
 Expected<std::unique_ptr<Algorithm>> start_worker_algorithm(const WorkerOptions& options);
 /// Same, and gives the greeting's JSON text: engines describe their models there.
 Expected<std::unique_ptr<Algorithm>> start_worker_algorithm(const WorkerOptions& options, std::string& greeting);

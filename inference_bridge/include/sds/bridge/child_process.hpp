@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,9 @@
 #include "sds/format/error.hpp"
 
 namespace sds {
+
+/// What waits for a child asks this often whether it still should.
+inline constexpr std::chrono::milliseconds ask_interval{100};
 
 /// Closes a file descriptor when it goes.
 class Descriptor {
@@ -57,15 +61,16 @@ class ChildProcess {
   void end();
   /// Waits until it ends by itself; its wait status.
   int wait() { return pid_ < 0 ? 0 : reap(); }
-  /// Same, but nothing if it has not ended after `patience`: then it was killed.
-  std::optional<int> wait_or_end(std::chrono::milliseconds patience);
+  /// Same, but nothing if it has not ended after `patience`, or `ask`, which is called now and then, returned an error:
+  /// then it was killed.
+  std::optional<int> wait_or_end(std::chrono::milliseconds patience, const std::function<Expected<void>()>& ask = {});
   /// Largest resident set in bytes; of a running child as the kernel tells it now.
   [[nodiscard]] std::uint64_t peak_memory() const;
 
  private:
   Expected<void> spawn(const std::vector<std::string>& command, const std::vector<Redirection>& redirections,
                        const std::vector<std::string>& environment);
-  bool await_end(std::chrono::milliseconds patience) const;
+  bool await_end(std::chrono::milliseconds patience, const std::function<Expected<void>()>& ask = {}) const;
   int reap();
   pid_t pid_ = -1;  // of the guard
   Descriptor ended_;

@@ -1,0 +1,125 @@
+"""How algorithms end: they give back what they hold, an interrupt ends them, and what they leave running does no harm."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from harness import SDS, SOURCE, Case, main, plain, run, wait_until
+
+# Takes a board, of which there is one, and gives it back behind its work; its log is written when it is closed. `sys.argv`: what its
+# second block does, and how long it takes to end.
+WORKER = f"""
+import os, sys, time
+sys.path.insert(0, {os.path.join(SOURCE, "inference_bridge", "python")!r})
+import sds_worker
+what, seconds, folder = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+board = os.path.join(folder, "board")
+os.close(os.open(board, os.O_CREAT | os.O_EXCL))
+log = open(os.path.join(folder, "log"), "a")
+blocks = 0
+def execute(block):
+    global blocks
+    blocks += 1
+    if blocks == 2 and what == "fails": raise sds_worker.Failure(7)
+    if blocks == 2 and what == "hangs": time.sleep(100)
+    log.write("block\\n")
+    return [b"1234"]
+def configure(text):
+    if what == "refuses": raise sds_worker.Refusal("not today")
+try:
+    sds_worker.run(["In"], [{{"name": "O", "bytes": 4}}], execute, configure=configure)
+finally:
+    log.close()
+    open(os.path.join(folder, "ending"), "w").close()
+    time.sleep(seconds)
+    os.unlink(board)
+"""
+
+
+class AlgorithmEnds(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("In.0.sds", plain(*((10 * t, bytes([t, 2, 3, 4])) for t in range(5))))
+        self.write("In.sds.yml", "sds:\n  name: In\n  content:\n    - {value: v, type: uint32_t}\n")
+        self.recording = self.path("In.0.sds")
+        self.write("w.py", WORKER)
+
+    def worker(self, what="works", seconds=0.0):
+        return [sys.executable, self.path("w.py"), what, str(seconds), self.folder.name]
+
+    def replay(self, worker, *options, expect=0):
+        return run("replay", self.recording, "--worker", " ".join(worker), *options, expect=expect)
+
+    def logged(self):
+        """The blocks that the log has, which then begins anew."""
+        lines = self.read("log").count(b"\n")
+        os.remove(self.path("log"))
+        return lines
+
+    def assert_given_back(self):
+        self.assertFalse(os.path.exists(self.path("board")))
+
+    def test_each_run_gives_back_what_it_holds_before_the_next_one_starts(self):
+        said = json.loads(self.replay(self.worker("works", 0.2), "--repeat", 3, "--check-reset", "--json")[0])
+        self.assertEqual((said["identical"], said["reset_is_clean"]), (True, True))
+        self.assert_given_back()
+        self.assertEqual(self.logged(), 3 * 5 + 5)
+        suite = self.write("s.yml", "suite:\n  name: s\n  defaults:\n    recordings: In.0.sds\n    repeat: 2\n"
+                                    f"    worker: {json.dumps(self.worker('works', 0.2))}\n  cases: [{{name: a}}, {{name: b}}]\n")
+        self.assertEqual(len(json.loads(run("test", suite, "--jobs", 1, "--json")[0])["tests"]), 2)
+        self.assert_given_back()
+        self.assertEqual(self.logged(), 2 * 2 * 5)
+
+    def test_one_whose_block_fails_or_that_refuses_gives_it_back_too(self):
+        self.replay(self.worker("fails", 0.2), expect=1)
+        self.assert_given_back()
+        self.assertEqual(self.logged(), 4)
+        self.assertIn("not today", self.replay(self.worker("refuses", 0.2), expect=3)[1])
+        self.assert_given_back()
+
+    def test_one_that_does_not_end_is_killed_after_a_second_and_its_run_is_as_good(self):
+        begun = time.monotonic()
+        said = json.loads(self.replay(self.worker("works", 60), "--json")[0])
+        took = time.monotonic() - begun
+        self.assertTrue(said["ok"])
+        self.assertEqual(self.logged(), 5)
+        self.assertTrue(os.path.exists(self.path("board")))
+        self.assertGreater(took, 1)
+        self.assertLess(took, 20)
+
+    def test_one_that_hangs_is_killed_at_once(self):
+        self.assertIn("did not answer", self.replay(self.worker("hangs"), "--timeout", 100, expect=1)[0])
+        self.assertTrue(os.path.exists(self.path("board")))
+        self.assertFalse(os.path.exists(self.path("ending")))
+
+    def interrupted(self, number, begun, *command, env=None):
+        """Starts the command, sends a signal once the file is there; (exit code, stderr, seconds from the signal to the end)."""
+        process = subprocess.Popen([SDS, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        self.addCleanup(process.kill)
+        wait_until(lambda: os.path.exists(begun), f"{begun} is there")
+        sent = time.monotonic()
+        process.send_signal(number)
+        told = process.communicate(timeout=20)[1]
+        os.remove(begun)
+        return process.returncode, told, time.monotonic() - sent
+
+    def test_an_interrupt_ends_the_waiting_for_the_end(self):
+        command = ("replay", self.recording, "--worker", " ".join(self.worker("works", 60)))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # The second run is not begun.
+            code, told, _ = self.interrupted(number, self.path("ending"), *command, "--repeat", "2")
+            self.assertEqual((code, told), (130, "sds: error: interrupted\n"))
+            os.remove(self.path("board"))
+        fastest = 1.0
+        for _ in range(5):  # the machine may be busy
+            code, _, seconds = self.interrupted(signal.SIGINT, self.path("ending"), *command)
+            self.assertEqual(code, 0)  # the run is over
+            os.remove(self.path("board"))
+            fastest = min(fastest, seconds)
+        self.assertLess(fastest, 0.5)
+
+
+if __name__ == "__main__":
+    main()
