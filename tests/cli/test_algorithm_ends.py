@@ -120,6 +120,21 @@ class AlgorithmEnds(Case):
             fastest = min(fastest, seconds)
         self.assertLess(fastest, 0.5)
 
+    def test_an_interrupt_ends_the_start_of_an_engine(self):
+        # It never greets.
+        begun = self.path("begun")
+        for folder in ("bin", "lib/python3/site-packages/tflite_micro"):
+            os.makedirs(self.path("engines", folder))
+        os.chmod(self.write("engines/bin/python", f"#!/bin/sh\ntouch {begun}\nexec sleep 100\n"), 0o755)
+        env = {**os.environ, "SDSKIT_ENGINES": self.path("engines")}
+        model = self.write("m.tflite", "no model")
+        for command in (("model", "info", model), ("model", "info", model, "--json"), ("replay", self.recording, "-m", model)):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(command=command, number=number):
+                    code, told, seconds = self.interrupted(number, begun, *command, env=env)
+                    self.assertEqual((code, told), (130, "sds: error: interrupted\n"))
+                    self.assertLess(seconds, 20)
+
 
 if __name__ == "__main__":
     main()

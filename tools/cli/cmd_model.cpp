@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "progress_line.hpp"
 #include "report.hpp"
 #include "sds/bridge/engine.hpp"
 
@@ -92,6 +93,7 @@ int run_info(const ModelArguments& o) {
   options.engine = o.engine.empty() ? default_engine(o.model) : o.engine;
   options.describe = true;
   options.npu = o.npu;
+  options.ask = may_go_on;
   ModelInfo info;
   auto model = start_model(options, info);
   if (!model) return fail_with(model.error());

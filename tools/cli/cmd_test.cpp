@@ -189,7 +189,7 @@ class Runner {
     const unsigned jobs = options_.jobs > 0 ? options_.jobs : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < std::min<std::size_t>(jobs, tests_.size()); ++i) threads.emplace_back([this] { work(); });
     for (auto& thread : threads) thread.join();
-    if (interrupted()) return fail(ErrorCode::interrupted, "interrupted");
+    if (auto go_on = may_go_on(); !go_on) return fail(go_on);
     return std::move(results_);
   }
 

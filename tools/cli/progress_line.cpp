@@ -40,6 +40,11 @@ extern "C" void on_interrupt(int signal) {
 
 bool interrupted() { return interrupt_seen != 0; }
 
+Expected<void> may_go_on() {
+  if (interrupted()) return fail(ErrorCode::interrupted, "interrupted");
+  return {};
+}
+
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
@@ -62,7 +67,7 @@ Progress::~Progress() {
 }
 
 Expected<void> Progress::add(std::uint64_t bytes) {
-  if (interrupt_seen != 0) return fail(ErrorCode::interrupted, "interrupted");
+  if (auto go_on = may_go_on(); !go_on) return go_on;
   done_ += bytes;
   if (!terminal_) return {};
   const auto now = std::chrono::steady_clock::now();

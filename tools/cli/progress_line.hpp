@@ -17,6 +17,8 @@ inline constexpr std::chrono::milliseconds one_request{100};
 void catch_interrupts();
 /// True once a signal has come.
 bool interrupted();
+/// The same as an error: what waits without any progress asks for it.
+Expected<void> may_go_on();
 
 /// Shows nothing in the first second, and nothing at all where stderr is no terminal.
 class Progress {
