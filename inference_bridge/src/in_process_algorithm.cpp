@@ -54,6 +54,7 @@ class InProcessAlgorithm final : public Algorithm {
   const std::vector<OutputPort>& outputs() const override { return outputs_; }
 
   bool has_arms_functions() const override { return library_.has_arms_functions(); }
+  bool is_fresh() const override { return !library_.was_loaded(); }
 
   Expected<void> reset() override {
     library_.reset();

@@ -3,6 +3,10 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <thread>
 
 #include "own_names.hpp"
 
@@ -15,14 +19,40 @@ Function find(void* library, const char* name) {
   return reinterpret_cast<Function>(dlsym(library, name));
 }
 
+// Of this process, as /proc tells them; 0 where it does not.
+std::size_t count_threads() {
+  std::error_code error;
+  std::size_t count = 0;
+  for (std::filesystem::directory_iterator task("/proc/self/task", error), end; !error && task != end;
+       task.increment(error))
+    ++count;
+  return count;
+}
+
+// A thread that was joined may be told for a moment longer.
+bool threads_end(std::size_t before) {
+  constexpr int kMoments = 50;
+  for (int i = 0; i < kMoments && count_threads() > before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return count_threads() <= before;
+}
+
+bool is_loaded(const char* path) {
+  void* library = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+  if (library != nullptr) dlclose(library);
+  return library != nullptr;
+}
+
 }  // namespace
 
 LoadedLibrary::~LoadedLibrary() {
   if (table_ != nullptr && instance_ != nullptr) table_->destroy(instance_);
-  if (library_ != nullptr) dlclose(library_);
+  if (library_ != nullptr && threads_end(threads_before_)) dlclose(library_);
 }
 
 std::string LoadedLibrary::open(const char* path, const char* configuration, const Port& arm_output) {
+  threads_before_ = count_threads();
+  was_loaded_ = is_loaded(path);
   library_ = load_with_own_names(path);
   if (library_ == nullptr) return std::string("cannot be loaded: ") + dlerror();
   if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr)

@@ -14,6 +14,7 @@ namespace sds {
 class LoadedLibrary {
  public:
   LoadedLibrary() = default;
+  /// Unloads it, but for one whose threads go on: their code stays.
   ~LoadedLibrary();
   LoadedLibrary(const LoadedLibrary&) = delete;
   LoadedLibrary& operator=(const LoadedLibrary&) = delete;
@@ -27,6 +28,9 @@ class LoadedLibrary {
   /// library with Arm's functions has.
   std::string open(const char* path, const char* configuration, const Port& arm_output);
 
+  /// True if it was in memory already: its variables begin as whoever had it left them.
+  [[nodiscard]] bool was_loaded() const { return was_loaded_; }
+
   [[nodiscard]] const std::vector<std::string>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<Port>& outputs() const { return outputs_; }
   [[nodiscard]] bool has_arms_functions() const { return arm_execute_ != nullptr; }
@@ -38,6 +42,8 @@ class LoadedLibrary {
   std::string open_table(const sds_algorithm_table* table, const char* configuration);
 
   void* library_ = nullptr;
+  bool was_loaded_ = false;
+  std::size_t threads_before_ = 0;  // of the process
   std::int32_t (*arm_execute_)(std::uint8_t*, std::uint32_t, std::uint8_t*, std::uint32_t) = nullptr;
   void (*arm_reset_)() = nullptr;
   const sds_algorithm_table* table_ = nullptr;

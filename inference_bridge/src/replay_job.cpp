@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "job_outputs.hpp"
 #include "sds/bridge/pipeline.hpp"
@@ -260,10 +261,19 @@ class JobRuns {
     auto started = start(recording_, job_, static_cast<std::uint8_t>(job_.repeat > 1 ? 1 + number % 255 : 0));
     if (!started) return fail(started);
     started_ = std::move(*started);
+    note_old_variables();
     started_.algorithm->poison_outputs(poison_of(number));
     if (job_.stage_times) started_.algorithm->time_stages();
     options_.input_streams = started_.streams;
     return {};
+  }
+
+  // Once, for however many runs.
+  void note_old_variables() {
+    if (started_.algorithm->is_fresh() || std::exchange(old_variables_are_noted_, true)) return;
+    result_.notes.emplace_back(
+        "the library was still loaded (threads of it go on, or it is never unloaded): its variables begin as an "
+        "earlier run left them");
   }
 
   Expected<void> run_first() {
@@ -332,6 +342,7 @@ class JobRuns {
   const ReplayJob& job_;
   RunOptions options_;
   Started started_;  // of the newest run
+  bool old_variables_are_noted_ = false;
   ReplayJobResult result_;
 };
 

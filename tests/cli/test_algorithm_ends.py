@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from harness import SDS, SOURCE, Case, main, plain, run, wait_until
+from harness import BUILD, SDS, SOURCE, Case, main, plain, run, wait_until
 
 # Takes a board, of which there is one, and gives it back behind its work; its log is written when it is closed. `sys.argv`: what its
 # second block does, and how long it takes to end.
@@ -36,6 +36,8 @@ finally:
     time.sleep(seconds)
     os.unlink(board)
 """
+
+STAYED = "the library was still loaded (threads of it go on, or it is never unloaded): its variables begin as an earlier run left them"
 
 
 class AlgorithmEnds(Case):
@@ -134,6 +136,24 @@ class AlgorithmEnds(Case):
                     code, told, seconds = self.interrupted(number, begun, *command, env=env)
                     self.assertEqual((code, told), (130, "sds: error: interrupted\n"))
                     self.assertLess(seconds, 20)
+
+    def test_a_library_in_this_process_may_leave_a_thread(self):
+        library, other = (os.path.join(BUILD, "lib", name) for name in ("bad_leaves_thread.so", "bad_keeps_state.so"))
+        env = {**os.environ, "TMPDIR": self.path("scratch")}
+        os.mkdir(env["TMPDIR"])
+        replay = lambda *options: json.loads(run("replay", self.recording, "--in-process", "--out", "Sum:4", "--json", *options, env=env)[0])
+        said = replay("-a", library)
+        self.assertEqual((said["ok"], said["runs"][0]["outputs"], said["notes"]), (True, 5, []))
+        said = replay("-a", library, "--repeat", 3)
+        self.assertTrue(said["identical"])
+        self.assertEqual(said["notes"], [STAYED])
+        for a, b in ((library, other), (other, library), (library, library)):
+            said = replay("--a", a, "--b", b)
+            self.assertTrue(said["comparison"]["equal"])
+            self.assertEqual(said["b"]["notes"], [STAYED] if a == b else [])
+        self.assertEqual(os.listdir(env["TMPDIR"]), [])
+        # One that is unloaded begins anew, though nothing resets it.
+        self.assertEqual(replay("-a", other, "--repeat", 3)["notes"], [])
 
 
 if __name__ == "__main__":

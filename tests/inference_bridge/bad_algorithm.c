@@ -1,6 +1,7 @@
 /* Algorithms that misbehave in one way each, chosen by a macro; and a good one behind it all: the output is the sum of
  * the input's bytes so far in this run. */
 #define _DEFAULT_SOURCE
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,25 @@
 
 static uint32_t sum;
 
+#ifdef LEAVES_THREAD
+static void* go_on(void* unused) {
+  for (;;) usleep(300);
+  return unused;
+}
+#endif
+
 int32_t InitAlgorithm(void) {
 #ifdef INIT_FAILS
   return -7;
 #endif
 #ifdef PRINTS
   printf("hello from InitAlgorithm\n");
+#endif
+#ifdef LEAVES_THREAD
+  {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, go_on, NULL) != 0 || pthread_detach(thread) != 0) return -1;
+  }
 #endif
   return 0;
 }

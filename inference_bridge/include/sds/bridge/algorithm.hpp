@@ -73,6 +73,8 @@ class Algorithm {
   [[nodiscard]] virtual const std::vector<OutputPort>& outputs() const = 0;
   /// A library with Arm's three functions, which takes no configuration and does not say what it puts out.
   [[nodiscard]] virtual bool has_arms_functions() const { return false; }
+  /// False where the variables of a library in this process begin as an earlier run of it left them.
+  [[nodiscard]] virtual bool is_fresh() const { return true; }
   /// Forgets everything that earlier blocks left behind. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> reset() = 0;
   /// True if a block of `bytes` may be submitted now; always true if none is on its way.
@@ -139,7 +141,7 @@ std::filesystem::path find_algorithm_library(const std::filesystem::path& name, 
 Expected<std::unique_ptr<Algorithm>> start_process_algorithm(const LibraryOptions& options);
 
 /// Loads the library into this process: fastest, and no protection at all. While it lives, what this process prints to
-/// standard output comes out on standard error.
+/// standard output comes out on standard error. One whose threads go on stays loaded behind its end.
 Expected<std::unique_ptr<Algorithm>> load_in_process_algorithm(const LibraryOptions& options);
 
 struct WorkerOptions {
