@@ -46,6 +46,16 @@ class SuiteUpdates(SuiteCase):
             self.assertIn("e.sdsz is not recorded: the next run could not be compared with what came: ", out)
             self.assertFalse(os.path.exists(self.path("e.sdsz")))
 
+    def test_a_test_that_fails_records_nothing_and_says_whether_there_is_something(self):
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, limits: {p50-us: 0.000001}}\n")
+        out, _ = run("test", suite, "--update", expect=1)
+        self.assertIn("e.sdsz is not recorded: the test itself fails", out)
+        self.assertFalse(os.path.exists(self.path("e.sdsz")))
+        run("test", self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz}\n"), "--update")
+        self.write("In.1.sds", plain((1, b"\x09"), (2, b"\x03"), (3, b"\x06")))
+        suite = self.suite("    - {name: c, recordings: In.1.sds, expected: e.sdsz, limits: {p50-us: 0.000001}}\n")
+        self.assertIn("e.sdsz stays as it is: the test itself fails", run("test", suite, "--update", expect=1)[0])
+
     def test_no_update_passes_a_test_of_other_names(self):
         # What came is what is expected: 2 and 5 in a, 0 in b. The test takes a for b.
         self.write("Sum.sds.yml", "sds:\n  name: Sum\n  content:\n    - {value: a, type: uint8_t}\n    - {value: b, type: uint8_t}\n"

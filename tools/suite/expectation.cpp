@@ -122,13 +122,17 @@ class Expectation {
     if (exists && reasons.empty()) return;
     if (const auto why = why_not_comparable()) {
       for (const auto& reason : reasons) fails(reason);
-      return fails(fmt::format("{} {}: the next run could not be compared with what came: {}", test_.expected.string(),
-                               exists ? "stays as it is" : "is not recorded", *why));
+      return leave("the next run could not be compared with what came: " + *why);
     }
     if (exists) show_changes(reasons);
     if (auto done = write_copy(outputs_, test_.expected, IfExists::overwrite); !done)
       return fails(done.error().to_string());
     result_.notes.push_back((exists ? "replaced " : "recorded ") + test_.expected.string());
+  }
+
+  /// Nothing is recorded, which is a failure.
+  void leave(const std::string& why) {
+    fails(fmt::format("{} {}: {}", test_.expected.string(), is_there() ? "stays as it is" : "is not recorded", why));
   }
 
   /// Whether what is expected, or what is to be, was compared with what came.
@@ -223,7 +227,7 @@ void judge_or_update(Expectation& expectation, const TestSpec& test, bool update
   } else if (!update) {
     result.reasons.push_back(fmt::format("there is no {} yet: 'sds test --update' records it", test.expected.string()));
   }
-  if (update) result.reasons.push_back(fmt::format("{} stays as it is: the test itself fails", test.expected.string()));
+  if (update) expectation.leave("the test itself fails");
 }
 
 }  // namespace
