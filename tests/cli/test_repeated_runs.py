@@ -178,6 +178,20 @@ class RepeatedRuns(Case):
         self.assertNotIn("reset_is_clean", said)
         self.assertEqual(said["not_run"], ["the run after a reset"])
 
+    def test_runs_that_have_executed_nothing_say_nothing_of_the_algorithm(self):
+        told = "nothing was executed, and whether its runs are equal is not known"
+        for blocks in ((), ((0, b""), (10, b""))):
+            self.write("S.0.sds", plain(*blocks))
+            for options in (("--repeat", 2), ("--check-reset",), ("--repeat", 2, "--check-reset")):
+                out, err = self.replay(self.worker("nothing"), *options)
+                self.assertNotIn("equal", out)
+                self.assertIn(told, err)
+                said = json.loads(self.replay(self.worker("nothing"), *options, "--json")[0])
+                self.assertTrue({"identical", "reset_is_clean"}.isdisjoint(said))
+                self.assertIn(told, "".join(said["notes"]))
+        self.assertEqual(self.judged(self.worker("nothing"), ["repeat: 2"], expect=1)["reasons"],
+                         ["the recording has no data for it: nothing was tested"])
+
     def test_limits_hold_for_every_run(self):
         # Five blocks of 1 ms, of one run the second 1 s: its p99 is 1 ms + 0.96 * 999 ms (NumPy's place 0.99 * 4 = 3.96).
         for case, start, number in ((["repeat: 2"], 2, 1), (["check-reset: true"], 1, 2), (["repeat: 3", "check-reset: true"], 3, 2),
