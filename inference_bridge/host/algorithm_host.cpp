@@ -125,7 +125,8 @@ void limit_memory() {
 bool open_library(sds::LoadedLibrary& library, const char* path) {
   Control& c = control();
   limit_memory();
-  const std::string failure = library.open(path, c.configuration, {c.arm_output_name, c.arm_output_bytes});
+  const std::string failure = library.open(path, c.configuration, {c.arm_output_name, c.arm_output_bytes},
+                                           [](sds::StartCall call) { control().start_call = call; });
   copy_text(c.message, sizeof c.message, failure);
   if (!failure.empty()) return false;
   for (std::size_t i = 0; i < library.inputs().size() && c.input_buffer_bytes != 0; ++i)
@@ -188,7 +189,7 @@ void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t numbe
   c.begun.store(call_begun, std::memory_order_release);
   enter(Call::execute);
   const auto start = std::chrono::steady_clock::now();
-  const std::int32_t status = library.execute(block, outputs);
+  const auto executed = library.execute(block, outputs);
   const auto duration = std::chrono::steady_clock::now() - start;
   leave(Call::execute);
   if (call_begun != number + 1) end_with(Verdict::did_not_return);
@@ -207,7 +208,8 @@ void execute(sds::LoadedLibrary& library, std::size_t index, std::uint32_t numbe
     slot.output_bytes[i] = outputs[i].bytes;
   }
   if (!sound) end_with(Verdict::wrote_before);
-  slot.status = status;
+  slot.status = executed.status;
+  slot.output_fault = executed.fault;
   slot.passed_bytes = device.exists() ? static_cast<std::uint32_t>(device.passed()) : 0;
   slot.duration_ns = static_cast<std::uint64_t>(duration.count());
   call_completed = number + 1;

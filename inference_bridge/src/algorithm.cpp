@@ -2,10 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace sds {
 
+void AlgorithmResult::fails_with(std::string why) {
+  status = -1;
+  has_number = false;
+  message = std::move(why);
+}
+
 std::string AlgorithmResult::describe_failure() const {
-  if (status == INT32_MIN && !message.empty()) return message;
+  if (!has_number) return message;
   return fmt::format("the algorithm returned {}{}{}", status, message.empty() ? "" : ": ", message);
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "loaded_library.hpp"
 #include "sds/sds_algorithm.h"
 
 namespace sds::host {
@@ -64,6 +65,7 @@ struct Slot {
   std::uint32_t input_bytes;
   std::uint32_t output_bytes[max_ports];  // before: capacity, afterwards: what was written
   std::int32_t status;
+  OutputFault output_fault;    // told instead of the status
   std::uint32_t passed_bytes;  // so far behind the block's end the algorithm went, in the device's buffer
   std::uint64_t duration_ns;
 };
@@ -76,6 +78,7 @@ struct Control {
   std::atomic<std::uint32_t> answered;   // number of the newest request that is done
   std::atomic<std::uint32_t> begun;      // executions of the present request that have been begun
   std::atomic<std::uint32_t> completed;  // ... and that have returned
+  StartCall start_call;                  // the one that is being made, while it starts
   std::uint32_t init_failed;             // 1: `message` says why
   Verdict verdict;
   std::uint32_t fault_is_write;      // 0 no, 1 yes, 2 not known on this machine

@@ -80,7 +80,7 @@ class InProcessAlgorithm final : public Algorithm {
       outputs[i] = {reinterpret_cast<std::uint8_t*>(buffers_[i].data()), outputs_[i].max_bytes, 0};
     }
     const auto start = std::chrono::steady_clock::now();
-    status_ = library_.execute(block, outputs.data());
+    executed_ = library_.execute(block, outputs.data());
     duration_ = std::chrono::steady_clock::now() - start;
     for (std::size_t i = 0; i < buffers_.size(); ++i) written_[i] = outputs[i].bytes;
     submitted_ = true;
@@ -90,10 +90,10 @@ class InProcessAlgorithm final : public Algorithm {
   Expected<AlgorithmResult> take() override {
     submitted_ = false;
     AlgorithmResult result;
-    result.status = status_;
+    result.status = executed_.status;
     result.duration = duration_;
-    if (status_ == INT32_MIN) result.message = "it claims to have written more than there was room for";
-    if (status_ != 0) return result;
+    if (executed_.fault != OutputFault::none) result.fails_with(describe_fault(executed_.fault));
+    if (result.status != 0) return result;
     for (std::size_t i = 0; i < buffers_.size(); ++i)
       if (written_[i] > 0)
         result.outputs.push_back({static_cast<std::uint32_t>(i), ByteView(buffers_[i]).first(written_[i])});
@@ -107,7 +107,7 @@ class InProcessAlgorithm final : public Algorithm {
   Bytes input_;
   std::vector<Bytes> buffers_;
   std::array<std::uint32_t, SDS_ALGORITHM_MAX_PORTS> written_{};
-  std::int32_t status_ = 0;
+  LoadedLibrary::Executed executed_;
   std::chrono::nanoseconds duration_{0};
   bool submitted_ = false;
   std::byte poison_{0};

@@ -50,13 +50,26 @@ LoadedLibrary::~LoadedLibrary() {
   if (library_ != nullptr && threads_end(threads_before_)) dlclose(library_);
 }
 
-std::string LoadedLibrary::open(const char* path, const char* configuration, const Port& arm_output) {
+const char* describe_fault(OutputFault fault) {
+  return fault == OutputFault::moved ? "it has changed where `data` of an output points to: outputs are written to the "
+                                       "place that they are given"
+                                     : "it claims to have written more than there was room for";
+}
+
+std::string LoadedLibrary::open(const char* path, const char* configuration, const Port& arm_output,
+                                void (*entering)(StartCall)) {
+  const auto enter = [entering](StartCall call) {
+    if (entering != nullptr) entering(call);
+  };
+  enter(StartCall::loading);
   threads_before_ = count_threads();
   was_loaded_ = is_loaded(path);
   library_ = load_with_own_names(path);
   if (library_ == nullptr) return std::string("cannot be loaded: ") + dlerror();
-  if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr)
-    return open_table(make_table(SDS_ALGORITHM_VERSION), configuration);
+  if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr) {
+    enter(StartCall::sds_algorithm);
+    return open_table(make_table(SDS_ALGORITHM_VERSION), configuration, entering);
+  }
   auto* init = find<std::int32_t (*)()>(library_, "InitAlgorithm");
   arm_reset_ = find<decltype(arm_reset_)>(library_, "ResetAlgorithm");
   arm_execute_ = find<decltype(arm_execute_)>(library_, "ExecuteAlgorithm");
@@ -69,11 +82,13 @@ std::string LoadedLibrary::open(const char* path, const char* configuration, con
            " (see algorithm.h; or export sds_algorithm, see sds_algorithm.h)";
   inputs_ = {""};
   outputs_ = {arm_output};
+  enter(StartCall::init_algorithm);
   const std::int32_t result = init();
   return result == 0 ? "" : "InitAlgorithm returned " + std::to_string(result);
 }
 
-std::string LoadedLibrary::open_table(const sds_algorithm_table* table, const char* configuration) {
+std::string LoadedLibrary::open_table(const sds_algorithm_table* table, const char* configuration,
+                                      void (*entering)(StartCall)) {
   if (table == nullptr)
     return "its sds_algorithm() does not work with version " + std::to_string(SDS_ALGORITHM_VERSION) +
            " of the interface";
@@ -89,6 +104,7 @@ std::string LoadedLibrary::open_table(const sds_algorithm_table* table, const ch
     inputs_.emplace_back(table->input_names[i] != nullptr ? table->input_names[i] : "");
   for (std::uint32_t i = 0; i < table->output_count; ++i)
     outputs_.push_back({table->outputs[i].name != nullptr ? table->outputs[i].name : "", table->outputs[i].max_bytes});
+  if (entering != nullptr) entering(StartCall::create);
   std::array<char, 512> error{};
   instance_ = table->create(configuration, error.data(), error.size());
   if (instance_ == nullptr) {
@@ -107,15 +123,24 @@ void LoadedLibrary::reset() {
   }
 }
 
-std::int32_t LoadedLibrary::execute(const sds_block& block, sds_output* outputs) {
-  if (table_ != nullptr) {
-    const std::int32_t result = table_->execute(instance_, &block, outputs);
-    for (std::size_t i = 0; i < outputs_.size(); ++i)
-      if (outputs[i].bytes > outputs[i].capacity) return INT32_MIN;
-    return result;
+LoadedLibrary::Executed LoadedLibrary::execute(const sds_block& block, sds_output* outputs) {
+  if (table_ == nullptr) {
+    outputs[0].bytes = outputs[0].capacity;
+    return {arm_execute_(const_cast<std::uint8_t*>(block.data), block.bytes, outputs[0].data, outputs[0].capacity)};
   }
-  outputs[0].bytes = outputs[0].capacity;
-  return arm_execute_(const_cast<std::uint8_t*>(block.data), block.bytes, outputs[0].data, outputs[0].capacity);
+  std::array<const std::uint8_t*, SDS_ALGORITHM_MAX_PORTS> rooms{};
+  for (std::size_t i = 0; i < outputs_.size(); ++i) rooms[i] = outputs[i].data;
+  const std::int32_t status = table_->execute(instance_, &block, outputs);
+  return {status, find_fault(outputs, rooms.data())};
+}
+
+// What is counted is the room that there was, whatever stands in `outputs` now.
+OutputFault LoadedLibrary::find_fault(const sds_output* outputs, const std::uint8_t* const* rooms) const {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs[i].bytes > outputs_[i].max_bytes) return OutputFault::too_long;
+    if (outputs[i].bytes > 0 && outputs[i].data != rooms[i]) return OutputFault::moved;
+  }
+  return OutputFault::none;
 }
 
 }  // namespace sds

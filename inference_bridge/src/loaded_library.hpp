@@ -11,6 +11,24 @@
 
 namespace sds {
 
+/// What a library has done wrong with the room for its outputs.
+enum class OutputFault : std::uint32_t {
+  none = 0,
+  too_long,  ///< it reports more bytes than there was room for
+  moved,     ///< it points to another place than where the room is
+};
+
+/// A sentence about it; also of numbers that are none of these, which whoever runs a library cannot trust.
+const char* describe_fault(OutputFault fault);
+
+/// The functions of a library that are called before its first reset.
+enum class StartCall : std::uint32_t {
+  loading = 0,  ///< its constructors
+  init_algorithm,
+  sds_algorithm,
+  create,
+};
+
 class LoadedLibrary {
  public:
   LoadedLibrary() = default;
@@ -23,10 +41,15 @@ class LoadedLibrary {
     std::string name;
     std::uint32_t max_bytes = 0;
   };
+  struct Executed {
+    std::int32_t status = 0;
+    OutputFault fault = OutputFault::none;
+  };
 
   /// Loads, checks and initialises; the reason of a failure, or an empty text. `arm_output` is what one output of a
-  /// library with Arm's functions has.
-  std::string open(const char* path, const char* configuration, const Port& arm_output);
+  /// library with Arm's functions has. `entering` is called in front of each function of the library.
+  std::string open(const char* path, const char* configuration, const Port& arm_output,
+                   void (*entering)(StartCall) = nullptr);
 
   /// True if it was in memory already: its variables begin as whoever had it left them.
   [[nodiscard]] bool was_loaded() const { return was_loaded_; }
@@ -36,10 +59,11 @@ class LoadedLibrary {
   [[nodiscard]] bool has_arms_functions() const { return arm_execute_ != nullptr; }
   void reset();
   /// `outputs` has outputs().size() entries, with `bytes` 0. The input may be written to by Arm's interface.
-  std::int32_t execute(const sds_block& block, sds_output* outputs);
+  Executed execute(const sds_block& block, sds_output* outputs);
 
  private:
-  std::string open_table(const sds_algorithm_table* table, const char* configuration);
+  std::string open_table(const sds_algorithm_table* table, const char* configuration, void (*entering)(StartCall));
+  [[nodiscard]] OutputFault find_fault(const sds_output* outputs, const std::uint8_t* const* rooms) const;
 
   void* library_ = nullptr;
   bool was_loaded_ = false;

@@ -110,10 +110,7 @@ class Pipeline final : public Algorithm, private Observer {
     taken_ = true;
     AlgorithmResult result;
     result.duration = block.duration;
-    if (block.failed) {
-      result.status = INT32_MIN;  // the message says it all
-      result.message = block.message;
-    }
+    if (block.failed) result.fails_with(block.message);
     for (const auto& p : block.produced)
       result.outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
     return result;

@@ -82,10 +82,10 @@ class ProcessAlgorithm final : public Algorithm {
 
   Expected<void> reset() override {
     if (failure_) return failure();
-    executing_ = "ResetAlgorithm";
+    call_ = host::Call::reset;
     send(host::Call::reset);
     if (!await_answer(1, options_.timeout)) return failure();
-    executing_ = "ExecuteAlgorithm";
+    call_ = host::Call::execute;
     return {};
   }
 
@@ -202,7 +202,7 @@ class ProcessAlgorithm final : public Algorithm {
       outputs_are_big_ = outputs_are_big_ || max_bytes > host::small_buffer_bytes;
     }
     copies_.resize(output_count);
-    executing_ = "ExecuteAlgorithm";
+    call_ = host::Call::execute;
     return {};
   }
 
@@ -235,7 +235,7 @@ class ProcessAlgorithm final : public Algorithm {
       }
       if (now - since >= timeout) {
         child_.end();
-        fail_with(fmt::format("{} did not return within {} ms", executing_,
+        fail_with(fmt::format("{} did not return within {} ms", executing(),
                               std::chrono::floor<std::chrono::milliseconds>(timeout).count()));
         return false;
       }
@@ -295,6 +295,23 @@ class ProcessAlgorithm final : public Algorithm {
     }
   }
 
+  // What the library calls the function that is being executed.
+  [[nodiscard]] const char* executing() {
+    if (call_ == host::Call::reset) return has_arms_functions_ ? "ResetAlgorithm" : "reset()";
+    if (call_ == host::Call::execute) return has_arms_functions_ ? "ExecuteAlgorithm" : "execute()";
+    switch (control().start_call) {
+      case StartCall::init_algorithm:
+        return "InitAlgorithm";
+      case StartCall::sds_algorithm:
+        return "sds_algorithm()";
+      case StartCall::create:
+        return "create()";
+      case StartCall::loading:
+        break;
+    }
+    return "loading the library";
+  }
+
   // Outputs are copied: what the child goes on to write there is not seen.
   AlgorithmResult result_of(std::size_t index) {
     const host::Slot& slot = control().slots[index];
@@ -303,10 +320,13 @@ class ProcessAlgorithm final : public Algorithm {
     const std::chrono::nanoseconds most = options_.timeout;
     result.duration = std::chrono::nanoseconds(std::min(slot.duration_ns, static_cast<std::uint64_t>(most.count())));
     result.passed_bytes = std::min<std::uint64_t>(slot.passed_bytes, options_.input_buffer_bytes);
+    if (const OutputFault fault = slot.output_fault; fault != OutputFault::none)
+      result.fails_with(sds::describe_fault(fault));
     for (std::size_t i = 0; i < outputs_.size() && result.status == 0; ++i) {
       const std::uint32_t bytes = slot.output_bytes[i];
       if (bytes > outputs_[i].max_bytes) {
-        result.status = INT32_MIN;
+        // The library's side has looked: it was changed since.
+        result.fails_with(sds::describe_fault(OutputFault::too_long));
         result.outputs.clear();
         break;
       }
@@ -315,7 +335,6 @@ class ProcessAlgorithm final : public Algorithm {
       copies_[i].assign(begin, begin + bytes);
       result.outputs.push_back({static_cast<std::uint32_t>(i), copies_[i]});
     }
-    if (result.status == INT32_MIN) result.message = "it claims to have written more than there was room for";
     return result;
   }
 
@@ -339,37 +358,37 @@ class ProcessAlgorithm final : public Algorithm {
     const std::uint64_t before = c.fault_before;
     const bool said = status && WIFSIGNALED(*status) == (verdict == host::Verdict::fault);
     if (verdict == host::Verdict::fault && said && c.fault_is_stack != 0) {
-      fail_with(fmt::format("{} overflowed its stack", executing_));
+      fail_with(fmt::format("{} overflowed its stack", executing()));
     } else if (verdict == host::Verdict::fault && said && behind > 0) {
-      fail_with(fmt::format("{} {} past the end of its input buffer of {} bytes (byte {} behind it)", executing_,
+      fail_with(fmt::format("{} {} past the end of its input buffer of {} bytes (byte {} behind it)", executing(),
                             verb_of(c.fault_is_write), options_.input_buffer_bytes, behind));
     } else if (verdict == host::Verdict::fault && said && before > 0) {
-      fail_with(fmt::format("{} {} before the start of its input buffer (byte {} before it)", executing_,
+      fail_with(fmt::format("{} {} before the start of its input buffer (byte {} before it)", executing(),
                             verb_of(c.fault_is_write), before));
     } else if (verdict == host::Verdict::fault && said && offset < host::memory_bytes) {
-      fail_with(fmt::format("{} {}", executing_, describe_fault(offset, c.fault_is_write)));
+      fail_with(fmt::format("{} {}", executing(), describe_fault(offset, c.fault_is_write)));
     } else if (verdict != host::Verdict::none && verdict != host::Verdict::fault && said) {
       fail_with(describe(verdict));
     } else {
-      fail_with(fmt::format("{} {}", executing_, status ? describe_exit(*status) : "ended"));
+      fail_with(fmt::format("{} {}", executing(), status ? describe_exit(*status) : "ended"));
     }
   }
 
-  [[nodiscard]] std::string describe(host::Verdict verdict) const {
+  [[nodiscard]] std::string describe(host::Verdict verdict) {
     switch (verdict) {
       case host::Verdict::forked:
-        return fmt::format("{} called fork(): a copy of the algorithm would go on beside it", executing_);
+        return fmt::format("{} called fork(): a copy of the algorithm would go on beside it", executing());
       case host::Verdict::wrote_records:
-        return fmt::format("{} wrote over memory that is not its own (sdskit's records of its calls)", executing_);
+        return fmt::format("{} wrote over memory that is not its own (sdskit's records of its calls)", executing());
       case host::Verdict::wrote_before:
-        return fmt::format("{} wrote before the start of a buffer", executing_);
+        return fmt::format("{} wrote before the start of a buffer", executing());
       case host::Verdict::set_handler:
         return fmt::format(
             "{} set a signal handler of its own (for SIGSEGV, SIGBUS or SIGTRAP), which would hide "
             "accesses past its buffers",
-            executing_);
+            executing());
       default:
-        return fmt::format("{} was left without returning (longjmp)", executing_);
+        return fmt::format("{} was left without returning (longjmp)", executing());
     }
   }
 
@@ -412,7 +431,7 @@ class ProcessAlgorithm final : public Algorithm {
   std::vector<OutputPort> outputs_;
   bool has_arms_functions_ = false;
   bool outputs_are_big_ = false;
-  const char* executing_ = "InitAlgorithm";
+  host::Call call_ = host::Call::init;  // the one that is being made, or the next
   std::optional<Error> failure_;
   bool failure_is_told_ = false;
   std::function<Expected<void>()> ask_;

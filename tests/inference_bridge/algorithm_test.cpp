@@ -259,6 +259,16 @@ TEST(TableAlgorithm, HasSeveralInputsAndOutputsAConfigurationAndExactTime) {
     input.data = as_bytes("lie");
     EXPECT_EQ((*algorithm)->execute(input)->describe_failure(),
               "it claims to have written more than there was room for");
+    input.data = as_bytes("room");
+    EXPECT_EQ((*algorithm)->execute(input)->describe_failure(),
+              "it claims to have written more than there was room for");
+    input.data = as_bytes("own");
+    EXPECT_EQ((*algorithm)->execute(input)->describe_failure(),
+              "it has changed where `data` of an output points to: outputs are written to the place that they are "
+              "given");
+    // The least of all numbers is one, too.
+    input.data = as_bytes("least");
+    EXPECT_EQ((*algorithm)->execute(input)->describe_failure(), "the algorithm returned -2147483648");
   }
 }
 
@@ -268,6 +278,20 @@ TEST(TableAlgorithm, OverWritesOfEachOutputAreNamed) {
   ASSERT_TRUE((*algorithm)->reset());
   const std::string message = execute(**algorithm, "overwrite").error().message;
   EXPECT_NE(message.find("past the end of its output buffer Text (byte 1 behind it)"), std::string::npos) << message;
+}
+
+TEST(TableAlgorithm, ItsOwnFunctionsAreNamed) {
+  auto options = options_for("table_algorithm");
+  EXPECT_EQ(execute(**start_process_algorithm(options), "abort").error().message,
+            "execute() crashed: Aborted (signal 6)");
+  options.configuration = "abort in reset";
+  EXPECT_EQ((*start_process_algorithm(options))->reset().error().message, "reset() crashed: Aborted (signal 6)");
+  options.configuration = "abort in create";
+  EXPECT_EQ(start_process_algorithm(options).error().message, "create() crashed: Aborted (signal 6)");
+}
+
+TEST(ProcessAlgorithm, OneThatCrashesWhileItIsLoadedIsToldSo) {
+  EXPECT_EQ(run_three(options_for("bad_crashes_loading")), "loading the library crashed: Aborted (signal 6)");
 }
 
 TEST(TableAlgorithm, ThoseThatCannotBeUsedAreExplained) {

@@ -12,6 +12,10 @@
 
 static uint32_t sum;
 
+#ifdef CRASHES_LOADING
+__attribute__((constructor)) static void crash(void) { abort(); }
+#endif
+
 #ifdef LEAVES_THREAD
 static void* go_on(void* unused) {
   for (;;) usleep(300);

@@ -16,15 +16,30 @@ static void* create(const char* configuration, char* error, size_t error_bytes) 
     snprintf(error, error_bytes, "told to refuse");
     return NULL;
   }
+  if (strcmp(configuration, "abort in create") == 0) abort();
   return strdup(configuration);
 }
 
-static void reset(void* instance) { (void)instance; }
+static void reset(void* instance) {
+  if (strcmp((const char*)instance, "abort in reset") == 0) abort();
+}
 
 static int32_t execute(void* instance, const sds_block* block, sds_output* outputs) {
   const char* data = (const char*)block->data;
   if (block->bytes >= 4 && memcmp(data, "none", 4) == 0) return 0;
   if (block->bytes >= 4 && memcmp(data, "fail", 4) == 0) return 42;
+  if (block->bytes >= 5 && memcmp(data, "least", 5) == 0) return INT32_MIN;
+  if (block->bytes >= 5 && memcmp(data, "abort", 5) == 0) abort();
+  if (block->bytes >= 3 && memcmp(data, "own", 3) == 0) {
+    static uint8_t own[64];
+    outputs[0].data = own;
+    outputs[0].bytes = 8;
+    return 0;
+  }
+  if (block->bytes >= 4 && memcmp(data, "room", 4) == 0) {
+    outputs[1].capacity = outputs[1].bytes = 1000;
+    return 0;
+  }
   if (block->bytes >= 3 && memcmp(data, "lie", 3) == 0) {
     outputs[0].bytes = outputs[0].capacity + 1;
     return 0;

@@ -72,7 +72,7 @@ const Way kWays[] = {
     {"huge-output", End::block_fails, "claims to have written more"},
     {"one-too-many", End::block_fails, "claims to have written more"},
     {"fail", End::block_fails, "returned -1"},
-    {"fail-far", End::block_fails, "claims to have written more"},
+    {"fail-far", End::block_fails, "returned -2147483648"},
 };
 
 void PrintTo(const Way& way, std::ostream* stream) { *stream << way.name; }

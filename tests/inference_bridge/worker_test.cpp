@@ -129,6 +129,7 @@ TEST_F(WorkerTest, AFailureOfOneBlockIsReportedAndTheNextGoesOn) {
   auto worker = start(R"(
 def execute(block):
     if bytes(block.data) == b"bad": raise sds_worker.Failure(7, "no such thing")
+    if bytes(block.data) == b"least": raise sds_worker.Failure(-2**31, "no such thing")
     return [b"ok"]
 sds_worker.run(["a"], [{"name": "x"}], execute)
 )");
@@ -136,6 +137,8 @@ sds_worker.run(["a"], [{"name": "x"}], execute)
   AlgorithmInput input;
   input.data = as_bytes("bad");
   EXPECT_EQ((*worker)->execute(input)->describe_failure(), "the algorithm returned 7: no such thing");
+  input.data = as_bytes("least");
+  EXPECT_EQ((*worker)->execute(input)->describe_failure(), "the algorithm returned -2147483648: no such thing");
   input.data = as_bytes("good");
   EXPECT_EQ((*worker)->execute(input)->outputs.size(), 1u);
 }

@@ -37,12 +37,15 @@ struct AlgorithmOutput {
 struct AlgorithmResult {
   /// 0, or the algorithm's own error number: then there are no outputs, but for those of other windows of the block.
   std::int32_t status = 0;
+  bool has_number = true;                ///< false: `status` is not 0, and `message` says it all
   std::string message;                   ///< what it says about its error; may be empty
   std::vector<AlgorithmOutput> outputs;  ///< in the order in which they came about
   /// So many bytes behind the block's end the algorithm went, see LibraryOptions::input_buffer_bytes.
   std::uint64_t passed_bytes = 0;
   /// Of the work alone, measured where it ran; in a pipeline of all its stages, without waiting for one another.
   std::chrono::nanoseconds duration{0};
+  /// Makes it that of a failure for which the algorithm has no number.
+  void fails_with(std::string why);
   [[nodiscard]] std::string describe_failure() const;  ///< of a status that is not 0
 };
 
