@@ -99,7 +99,8 @@ class Pipeline final : public Algorithm, private Observer {
   Expected<AlgorithmResult> take() override {
     forget_taken();
     Block& block = blocks_.front();
-    for (std::size_t i = 0; i < stages_.size() && !is_lost(block); ++i) {
+    // Also behind a stage that has ended: it has put out what came before that.
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
       if (!stages_[i].stage->is_due(block.number)) continue;
       clock_.switch_to(waiting_account());
       note_error(stages_[i].stage->drain(block.number, emits_[i]), block.number);
@@ -111,9 +112,12 @@ class Pipeline final : public Algorithm, private Observer {
     AlgorithmResult result;
     result.duration = block.duration;
     if (block.failed) result.fails_with(block.message);
-    for (const auto& p : block.produced)
-      result.outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
+    result.outputs = outputs_of(block);
     return result;
+  }
+
+  std::vector<AlgorithmOutput> outputs_before_end() const override {
+    return blocks_.empty() || !is_lost(blocks_.front()) ? std::vector<AlgorithmOutput>() : outputs_of(blocks_.front());
   }
 
   void poison_outputs(std::uint8_t byte) override {
@@ -167,6 +171,13 @@ class Pipeline final : public Algorithm, private Observer {
     std::string message;
     std::chrono::nanoseconds duration{0};
   };
+
+  static std::vector<AlgorithmOutput> outputs_of(const Block& block) {
+    std::vector<AlgorithmOutput> outputs;
+    for (const auto& p : block.produced)
+      outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
+    return outputs;
+  }
 
   Block& block_of(std::uint64_t number) { return blocks_[number - blocks_.front().number]; }
 

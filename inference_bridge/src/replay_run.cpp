@@ -186,7 +186,11 @@ class Run {
 
   Expected<void> take_one() {
     auto result = algorithm_.take();
-    if (!result) return end_with(result.error());
+    if (!result) {
+      if (result.error().code == ErrorCode::algorithm)
+        if (auto taken = take_outputs(pending_.front(), algorithm_.outputs_before_end()); !taken) return taken;
+      return end_with(result.error());
+    }
     last_ = pending_.front();
     pending_.pop_front();
     const Pending& block = last_;
@@ -200,9 +204,14 @@ class Run {
     }
     if (result->status != 0)
       if (auto noted = note_failure(block, result->describe_failure()); !noted) return noted;
-    // Behind outputs, those that are missing next are another gap.
-    if (result->status == 0 || !result->outputs.empty()) failed_before_ = false;
-    for (const auto& output : result->outputs) {
+    if (result->status == 0) failed_before_ = false;
+    return take_outputs(block, result->outputs);
+  }
+
+  // Behind outputs, those that are missing next are another gap.
+  Expected<void> take_outputs(const Pending& block, const std::vector<AlgorithmOutput>& outputs) {
+    if (!outputs.empty()) failed_before_ = false;
+    for (const auto& output : outputs) {
       const std::uint64_t tick = block.tick + static_cast<std::uint64_t>(output.ticks_later);
       output_fingerprint_.add(output.port, tick, block.frequency, output.data);
       ++report_.outputs;

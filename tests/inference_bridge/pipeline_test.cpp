@@ -415,6 +415,28 @@ TEST_F(PipelineTest, WhatFollowsAFrameThatFailedBeginsAnew) {
   EXPECT_EQ(failures_.size(), 1u);
 }
 
+TEST_F(PipelineTest, WhatCameBeforeTheFrameOfACrashIsKeptAsBeforeThatOfAnErrorCode) {
+  // The third window of the second block is "3".
+  test::write_file(dir_ / "S.0.sds",
+                   test::plain({{0, std::string("\1\2\3", 3)}, {3, std::string("\4\5", 2) + "3\6"}, {7, "\7"}}));
+  test::write_file(dir_ / "S.sds.yml",
+                   "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n    - {value: a, type: uint8_t}\n");
+  const std::vector<Out> sums{{0, {1}}, {1, {3}}, {2, {6}}, {3, {10}}, {4, {15}}};
+  const std::vector<Out> sums_of_sums{{0, {1}}, {1, {4}}, {2, {10}}, {3, {20}}, {4, {35}}};
+  const std::string output = ".so\n      output: {type: uint32, labels: [sum]}\n";
+  const std::string another = "    - algorithm: " SDSKIT_LIB_DIR "/bad_keeps_state" + output;
+  for (const std::string fault : {"returns_error", "aborts", "exits"})
+    for (const bool has_another : {false, true}) {
+      auto out = run("    - window: {length: 1}\n    - algorithm: " SDSKIT_LIB_DIR "/bad_" + fault + output +
+                     (has_another ? another : ""));
+      const auto& before = has_another ? sums_of_sums : sums;
+      if (fault == "returns_error") out.resize(std::min(out.size(), before.size()));  // it goes on
+      EXPECT_EQ(out, before) << fault;
+      ASSERT_EQ(failures_.size(), 1u);
+      EXPECT_EQ(failures_[0].ordinal, 1u);
+    }
+}
+
 TEST_F(PipelineTest, ABlockOfOddBytesFailsAloneAndIsNamed) {
   write_stream("S", {{0, 4}});
   test::write_file(dir_ / "S.0.sds", test::plain({{0, "abcd"}, {4000, "xyz"}, {6000, "efgh"}}));
