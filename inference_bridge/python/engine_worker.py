@@ -270,14 +270,10 @@ def main():
                    "operators": model.operators, "arena": model.arena, "model_bytes": os.path.getsize(configuration["model"])}
     if npu is not None:
         description["npu"] = npu
-    try:
-        sds_worker.serve(connection, description, execute, model.reset)
-    except SystemExit as end:
-        if end.code:
-            raise
-        # Nothing is held here: to take NumPy and the engine apart would only take time.
-        sys.stdout.flush()
-        os._exit(0)
+    sds_worker.serve(connection, description, execute, model.reset)
+    # Nothing is held here: to take NumPy and the engine apart would only take time.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

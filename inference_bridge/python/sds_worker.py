@@ -47,15 +47,21 @@ class _Connection:
         os.dup2(null, 0)
 
     def read(self):
+        """(kind, payload) of the next frame; ends the worker where the host is done."""
+        kind, payload = self.read_if_any()
+        if not kind:
+            sys.exit(0)
+        return kind, payload
+
+    def read_if_any(self):
+        """Same, without a kind ("") where the host is done."""
         try:
             header = self._in.read(5)
             size, kind = struct.unpack("<IB", header) if len(header) == 5 else (0, 0)
             payload = self._in.read(size)
         except ConnectionError:  # the host was ended
             os._exit(0)
-        if kind == 0:  # the host is done
-            sys.exit(0)
-        return chr(kind), payload
+        return chr(kind) if kind else "", payload
 
     def write(self, kind, *parts):
         try:
@@ -80,10 +86,13 @@ def connect():
 
 
 def serve(connection, description, execute, reset):
-    """Answers the greeting with `description` (a dict with "inputs" and "outputs"), then works until the host is done."""
+    """Answers the greeting with `description` (a dict with "inputs" and "outputs"), then works until the host is done, and
+    returns: give back then what the worker holds, within a second."""
     connection.write("H", struct.pack("<I", VERSION), json.dumps(description).encode())
     while True:
-        kind, payload = connection.read()
+        kind, payload = connection.read_if_any()
+        if not kind:
+            return
         if kind == "R":
             reset()
             connection.write("R")
@@ -113,5 +122,5 @@ def run(inputs, outputs, execute, reset=lambda: None, configure=None):
             configure(configuration)
     except Refusal as refusal:
         connection.write("E", str(refusal).encode())
-        sys.exit(0)
+        return
     serve(connection, {"inputs": [{"name": name} for name in inputs], "outputs": outputs}, execute, reset)

@@ -33,8 +33,8 @@ try:
 finally:
     log.close()
     open(os.path.join(folder, "ending"), "w").close()
-    time.sleep(seconds)
-    os.unlink(board)
+time.sleep(seconds)
+os.unlink(board)
 """
 
 STAYED = "the library was still loaded (threads of it go on, or it is never unloaded): its variables begin as an earlier run left them"
