@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs all tests. Safe to run again: quick the second time.
 set -euo pipefail
 cd "$(dirname "$0")"
-cmake/install-packages.sh build engines plot test
+cmake/install-packages.sh build engines plot test speech
 cmake/configure-release.sh
 cmake --build --preset release
 # Models are tested in real engines; where they cannot be installed, those tests are skipped and say so.

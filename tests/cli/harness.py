@@ -149,6 +149,25 @@ def wait_until(condition, what, seconds=30):
     raise AssertionError(f"waited {seconds} s for: {what}")
 
 
+# A model of the project's own.
+MODEL = os.path.join(SOURCE, "data", "motion", "motion.tflite")
+
+
+def engine_missing(engine):
+    done = subprocess.run([SDS, "model", "info", MODEL, "--engine", engine], capture_output=True, text=True)
+    return done.stderr.strip() if done.returncode != 0 else None
+
+
+def engine(name):
+    missing = engine_missing(name)
+    return unittest.skipIf(missing, f"{missing}")
+
+
+def shared(*names):
+    path = os.path.join(SHARED, *names)
+    return unittest.skipUnless(os.path.exists(path), "../shared is not there")
+
+
 def main():
     del sys.argv[1:]
     unittest.main(verbosity=1)

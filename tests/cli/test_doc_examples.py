@@ -5,13 +5,9 @@ import re
 import shutil
 import struct
 import subprocess
-import unittest
 import wave
 
-from harness import BUILD, SDS, SHARED, SOURCE, Case, main, plain, run
-
-MODEL = os.path.join(SOURCE, "data", "motion", "motion.tflite")
-NO_ENGINE = subprocess.run([SDS, "model", "info", MODEL, "--engine", "tflm"], capture_output=True).returncode != 0
+from harness import BUILD, SDS, SHARED, SOURCE, Case, engine, main, plain, run, shared
 
 
 def examples(page):
@@ -19,7 +15,8 @@ def examples(page):
         return re.findall(r"^```yaml\n(.*?)^```$", f.read(), re.M | re.S)
 
 
-@unittest.skipIf(NO_ENGINE or not os.path.exists(os.path.join(SHARED, "audio")), "needs an engine and ../shared")
+@engine("tflm")
+@shared("audio")
 class DocExamples(Case):
     def setUp(self):
         super().setUp()

@@ -8,25 +8,9 @@ import tempfile
 import unittest
 import wave
 
-from harness import MOTION, SDS, SHARED, SOURCE, Case, Server, device, main, plain, run
+from harness import MODEL, MOTION, SDS, SHARED, SOURCE, Case, Server, device, engine, engine_missing, main, plain, run, shared
 
-MODEL = os.path.join(SOURCE, "data", "motion", "motion.tflite")
 TWIN = os.path.join(SOURCE, "data", "motion.yml")
-
-
-def engine_missing(engine):
-    done = subprocess.run([SDS, "model", "info", MODEL, "--engine", engine], capture_output=True, text=True)
-    return done.stderr.strip() if done.returncode != 0 else None
-
-
-def engine(name):
-    missing = engine_missing(name)
-    return unittest.skipIf(missing, f"{missing}")
-
-
-def shared(*names):
-    path = os.path.join(SHARED, *names)
-    return unittest.skipUnless(os.path.exists(path), "../shared is not there")
 
 
 class WithoutEngines(Case):
@@ -204,6 +188,40 @@ class Tflm(Case):
             self.assertIn(done.returncode, (0, 1, 3), f"byte {at}: {done.stderr}")
 
 
+# TensorFlow Lite Micro's own example.
+KEYWORD = """pipeline:
+  name: Keyword
+  input: Microphone
+  stages:
+    - window: {length: 480, stride: 320}
+    - model: MODELS/audio_preprocessor_int8.tflite
+    - stack: {count: 49, stride: 1}
+    - model: MODELS/micro_speech_quantized.tflite
+      labels: [silence, unknown, yes, no]
+      record: Scores
+    - smooth: {count: 3}
+    - debounce: {threshold: 0.7, hold: 50, ignore: [silence, unknown]}
+"""
+KEYWORD_SUITE = """suite:
+  name: keyword
+  defaults:
+    pipeline: keyword.yml
+    label-from-file: true
+  cases:
+    - name: scores
+      recordings: Microphone.*.sds
+      judge: Scores
+      accept: {noise: [silence, unknown]}
+    - name: words
+      recordings: Microphone.*.sds
+      judge: Keyword
+      decide: event
+      classes: [silence, unknown, "yes", "no"]
+      none: nothing
+      accept: {noise: nothing, silence: nothing}
+"""
+
+
 @engine("tflm")
 @shared("audio")
 class Keyword(Case):
@@ -215,10 +233,8 @@ class Keyword(Case):
             self.write(f"Microphone.{name}.sds", plain(*((i // 32, pcm[i:i + 640]) for i in range(0, len(pcm), 640))))
         self.write("Microphone.sds.yml",
                    "sds:\n  name: Microphone\n  sample-frequency: 16000\n  content:\n    - {value: mono, type: int16_t}\n")
-        for name in ("keyword.yml", "keyword-suite.yml"):
-            with open(os.path.join(SOURCE, "data", name)) as f:
-                text = f.read()
-            self.write(name, text.replace("../../shared", os.path.abspath(SHARED)).replace("../clips/", ""))
+        self.write("keyword.yml", KEYWORD.replace("MODELS", os.path.abspath(os.path.join(SHARED, "models"))))
+        self.write("keyword-suite.yml", KEYWORD_SUITE)
 
     def test_yes_is_yes_and_noise_is_neither(self):
         results = self.path("results.json")
