@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -292,6 +293,23 @@ YAML::Node load(std::string_view yaml, Metadata& metadata) {
   }
 }
 
+// Of channels of one name the second gets a name of its own, so that it can be asked for and exported.
+void tell_names_apart(Metadata& metadata) {
+  std::set<std::string> names;
+  for (const auto& channel : metadata.channels) names.insert(channel.name);
+  std::map<std::string, std::size_t> seen;
+  for (auto& channel : metadata.channels) {
+    std::size_t& number = seen[channel.name];
+    if (++number == 1) continue;
+    const std::string name = channel.name;
+    while (!names.insert(fmt::format("{}_{}", name, number)).second) ++number;
+    channel.name = fmt::format("{}_{}", name, number);
+    if (metadata.notes.size() < 100)
+      metadata.notes.push_back(
+          fmt::format("channel '{}' is listed twice: this one is called '{}'", name, channel.name));
+  }
+}
+
 void parse_document(const YAML::Node& root, Metadata& metadata) {
   if (!root.IsMap() || !root["sds"].IsDefined()) problem(root, "no 'sds:' at the top");
   const YAML::Node sds = root["sds"];
@@ -319,10 +337,7 @@ void parse_document(const YAML::Node& root, Metadata& metadata) {
   if (!content.IsDefined()) problem(sds, "'content:' is missing");
   if (!content.IsSequence() || content.size() == 0) problem(content, "'content:' must be a list of at least one entry");
   for (const auto& entry : content) builder.entry(entry);
-  std::set<std::string> names;
-  for (const auto& channel : metadata.channels)
-    if (!names.insert(channel.name).second && metadata.notes.size() < 100)
-      metadata.notes.push_back(fmt::format("channel '{}' is listed twice", channel.name));
+  tell_names_apart(metadata);
 }
 
 }  // namespace

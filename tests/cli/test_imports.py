@@ -1000,6 +1000,22 @@ class Imports(Case):
         run("import", "mcap", path, "-o", self.path("r.sdsz"), "-f")
         self.assertEqual(self.csv_of(self.path("r.sdsz")).splitlines()[1:], expected)
 
+    def test_mcap_messages_in_front_of_the_first_number_are_told(self):
+        out = io.BytesIO()
+        w = Writer(out)
+        w.start()
+        schema = w.register_schema("s", "jsonschema", b"{}")
+        late = w.register_channel("/late", "json", schema)
+        always = w.register_channel("/always", "json", schema)
+        for i in range(50):
+            w.add_message(late, i * 10_000_000, b"{}" if i < 20 else json.dumps({"a": i}).encode(), i * 10_000_000)
+            w.add_message(always, i * 10_000_000, json.dumps({"a": i}).encode(), i * 10_000_000)
+        w.finish()
+        _, err = run("import", "mcap", self.write("late.mcap", out.getvalue()), "-o", self.path("r.sdsz"))
+        self.assertEqual(err.count("topic /late: messages in front of the first one with a number are not kept (20 of them)"), 1)
+        self.assertNotIn("/always", err)
+        self.assertEqual(len(run("export", "csv", self.path("r.sdsz"), "-s", "late", "-o", "-")[0].splitlines()), 31)
+
     def test_our_mcap_comes_back_the_same(self):
         self.write("Imu.sds.yml", "sds:\n  name: Imu\n  description: six\n  sample-frequency: 200\n  content:\n"
                                   "    - {value: z, type: int16_t, scale: 0.5, unit: G}\n    - {value: a, type: float}\n")

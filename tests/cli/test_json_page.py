@@ -49,6 +49,9 @@ class JsonPage(Case):
             self.assertIsInstance(value, dict, path)
             for one in value.values():
                 self.value(one, kind[len("map of "):], path + ".*")
+        elif kind.endswith(") or null") and kind.startswith("["):
+            if value is not None:
+                self.value(value, kind[:-len(" or null")], path)
         elif link := re.fullmatch(r"\[[^\]]+\]\(#([\w-]+)\)", kind):
             self.object(value, TABLES[link[1]], path)
         else:

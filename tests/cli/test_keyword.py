@@ -6,13 +6,13 @@ import subprocess
 import sys
 import unittest
 
+import peers
+
 from harness import ADDRESS_SANITIZER, SDS, SOURCE, Case, engine, main, plain, run
 
-try:
-    import numpy as np
-except ImportError:
-    print("NumPy is not there")
-    sys.exit(77)
+peers.use("numpy")
+
+import numpy as np
 
 KEYWORD = os.path.join(SOURCE, "data", "keyword")
 EDGES = [3, 6, 9, 13, 17, 22, 27, 33, 39, 46, 54, 63, 73, 84, 97, 111, 127, 144, 163, 185, 210, 237]

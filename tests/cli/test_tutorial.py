@@ -6,13 +6,11 @@ import subprocess
 import sys
 import unittest
 
+import peers
+
 from harness import ADDRESS_SANITIZER, BUILD, SOURCE, THREAD_SANITIZER, Case, engine, main
 
-try:
-    import numpy  # noqa: F401 (speak.py needs it)
-except ImportError:
-    print("NumPy is not there")
-    sys.exit(77)
+peers.use("numpy")  # for speak.py
 
 
 def told(text):

@@ -127,6 +127,18 @@ TEST(Metadata, BitFieldsBehindOtherValuesAreWhereCHasThem) {
   EXPECT_TRUE(behind->notes.empty());
 }
 
+TEST(Metadata, ChannelsOfOneNameAreToldApart) {
+  const auto m = parse(
+      "sds:\n  name: S\n  content: [{value: g, type: int8_t}, {value: g, type: int8_t}, {value: g_2, type: int8_t},"
+      " {value: g, type: int8_t}]\n");
+  ASSERT_TRUE(m) << m.error().to_string();
+  std::vector<std::string> names;
+  for (const auto& channel : m->channels) names.push_back(channel.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"g", "g_3", "g_2", "g_4"}));
+  EXPECT_EQ(m->notes, (std::vector<std::string>{"channel 'g' is listed twice: this one is called 'g_3'",
+                                                "channel 'g' is listed twice: this one is called 'g_4'"}));
+}
+
 TEST(Metadata, ReadsArraysAudioAndTheOlderForms) {
   const auto tof = parse("sds:\n  name: ToF\n  content:\n    - {value: d, type: uint16_t, dim-x: 8, dim-y: 4}\n");
   ASSERT_TRUE(tof);

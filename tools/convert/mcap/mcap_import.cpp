@@ -91,8 +91,9 @@ struct JsonChannel {
   std::string topic;
   bool json = false;
   std::optional<std::size_t> table;
-  std::vector<std::string> paths;  // of the table's columns
-  std::string metadata;            // the SDS metadata, if sdskit wrote the file
+  std::uint64_t without_numbers = 0;  // messages in front of the first that has some
+  std::vector<std::string> paths;     // of the table's columns
+  std::string metadata;               // the SDS metadata, if sdskit wrote the file
 };
 
 // One pass over a file, record by record; chunks are decompressed one at a time.
@@ -258,7 +259,14 @@ class McapReader {
       return fail(ErrorCode::limit,
                   fmt::format("a message of topic {} has more than {} numbers", channel.topic, kMaxNumbers), path_, at);
     if (!channel.table) {
-      if (numbers_.found.empty()) return {};
+      if (numbers_.found.empty()) {
+        ++channel.without_numbers;
+        return {};
+      }
+      if (channel.without_numbers > 0)
+        notes_.insert(
+            fmt::format("topic {}: messages in front of the first one with a number are not kept ({} of them)",
+                        channel.topic, channel.without_numbers));
       channel.table = tables_.size();
       ImportTable table;
       table.name = channel.topic;
@@ -290,8 +298,8 @@ class McapReader {
     for (const auto& [name, value] : numbers_.found) {
       const auto column = std::find(channel.paths.begin(), channel.paths.end(), name.empty() ? "value" : name);
       if (column == channel.paths.end()) {
-        notes_.insert(fmt::format("topic {}: '{}' is not in its first message, and is not kept", channel.topic,
-                                  name.substr(0, 60)));
+        notes_.insert(fmt::format("topic {}: '{}' is not in its first message with a number, and is not kept",
+                                  channel.topic, name.substr(0, 60)));
       } else {
         row_[static_cast<std::size_t>(column - channel.paths.begin())] = value;
       }
