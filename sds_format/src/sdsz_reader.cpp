@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 
 #include "double_blocks.hpp"
 #include "sds/format/if_damaged.hpp"
@@ -124,7 +125,7 @@ Expected<void> SdszReader::take_session(const IndexEntry& entry) {
 Expected<void> SdszReader::take_section(const IndexEntry& entry, StreamsByNumber& streams) {
   const SectionHeader& header = entry.header;
   if (header.kind == SectionKind::session) return take_session(entry);
-  if (header.stream == SectionHeader::no_stream && !is_of_a_stream(header.kind)) return {};
+  if (!is_of_a_stream(header.kind)) return {};  // labels, attachments and kinds of later versions
   if (header.stream >= limits::max_streams) {
     damage_log_->add({entry.offset, header.section_bytes(), out_of_range(header.stream)});
     return {};
@@ -145,7 +146,7 @@ Expected<void> SdszReader::take_section(const IndexEntry& entry, StreamsByNumber
       stream.stored_bytes += header.section_bytes();
       return {};
     default:
-      return {};  // labels, attachments and kinds of later versions
+      return {};  // gaps and clock pairs are taken by themselves
   }
 }
 
@@ -228,6 +229,10 @@ std::optional<std::size_t> SdszReader::index_of(std::uint32_t number) const {
 
 // Streams are numbered as they begin: one that has a number had all those below before it.
 void SdszReader::note_lost_streams() {
+  // A copy gives the streams that are left numbers of their own: what its original had lost, its session says.
+  const std::string before = session_.get("lost-streams").value_or("");
+  if (std::from_chars(before.data(), before.data() + before.size(), streams_lost_before_).ec != std::errc())
+    streams_lost_before_ = 0;
   if (streams_.empty()) return;
   streams_lost_ = std::size_t{streams_.back().number} + 1 - streams_.size();
   if (streams_lost_ == 0) return;

@@ -161,6 +161,34 @@ class Limits(Case):
         self.assertEqual([s["id"] for s in report["recordings"][0]["streams"]], ["A", "B"])
         self.assertEqual([d["reason"] for d in report["damages"] if "descr" in d["reason"]], [told])
 
+    def test_copies_say_that_streams_are_lost(self):
+        made = recording(0, 2, 5)
+        for number in (0, 2, 5):
+            add_blocks(made, number, 0, [4], b"abcdef"[number:number + 1])
+        made.close({})
+        packed, copy = self.write("in.sdsz", made.content), self.path("copy.sdsz")
+        run("check", packed, expect=1)
+        for command in (["recover", packed], ["pack", packed], ["cut", packed, "--to", "100"], ["merge", "--no-align", packed, self.write("two.sdsz", made.content)]):
+            run(*command, "-o", copy, "-f", expect=3)
+            told = f"{6 if command[0] == 'merge' else 3} streams of what it was made of are lost there"
+            self.assertIn(told, run("check", copy, expect=1)[0], command)
+            # And so do copies of copies.
+            run("pack", copy, "-o", self.path("again.sdsz"), "-f")
+            self.assertIn(told, run("check", self.path("again.sdsz"), expect=1)[0])
+
+    def test_sections_of_other_kinds_are_skipped(self):
+        # Kind 7 is reserved, 50 unknown; what stands where others have their stream is not known to be one.
+        for kind, number in ((7, 3), (50, 11), (50, 70001)):
+            made = recording(0)
+            add_blocks(made, 0, 0, [4], b"a")
+            made.add(kind, b"?", stream=number)
+            made.close({})
+            packed = self.write("in.sdsz", made.content)
+            with self.subTest(kind=kind, number=number):
+                self.assertIn("SOUND", run("check", packed)[0].upper())
+                streams = json.loads(run("info", packed, "--json")[0])["recordings"][0]["streams"]
+                self.assertEqual([s["id"] for s in streams], ["A"])
+
     def test_the_index_knows_streams_by_their_numbers(self):
         yaml = b"sds:\n  name: V\n  content:\n    - {value: v, type: uint16_t}\n"
         made = recording(0, 9, **{"metadata-file": b"V.sds.yml", "metadata": yaml, "layout": struct.pack("<BII", 2, 0, 1)})

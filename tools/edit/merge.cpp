@@ -327,6 +327,9 @@ Expected<EditReport> merge(const std::vector<MergeInput>& inputs, bool align, co
   for (const auto& input : inputs) labels.emplace_back(label_path(input.recording.path()));
   Properties session = copied_session(inputs.front().recording);
   session.set("tool", "sdskit merge");
+  std::uint64_t lost = 0;
+  for (const auto& input : inputs) lost += input.recording.sdsz() ? input.recording.sdsz()->lost_streams() : 0;
+  if (lost > 0) session.set("lost-streams", std::to_string(lost));
   SourceFingerprint source;
   for (const auto& input : inputs) source.add(input.recording);
   const auto made_of = source.to_string();

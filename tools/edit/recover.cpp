@@ -399,6 +399,7 @@ Expected<RecoverReport> recover(const std::filesystem::path& path, const std::fi
   report.closed = is_closed(*recording);
   report.still_open = why_not_closed(*recording);
   for (const auto& text : clocks_apart(*recording)) report.notes.push_back(text);
+  report.recorded_losses = reader.streams_lost_before();
   for (const auto& stream : reader.streams()) report.recorded_losses += stream.gaps.size();
   for (const auto& log : {wal_path(path), new_wal_path(path)})
     if (!reader.has_log() && std::filesystem::exists(log, ignored))

@@ -31,7 +31,7 @@ struct RecoverReport {
   std::vector<Damage> ignored;  ///< sections of other recordings, and second copies: nothing is missing with them
   bool closed = true;           ///< false: it had no end: what more was in it is not known, and the result says so
   std::optional<std::string> still_open;  ///< why_not_closed(), which is no damage
-  std::uint64_t recorded_losses = 0;      ///< gaps that the recording had, and the result has
+  std::uint64_t recorded_losses = 0;      ///< gaps and lost streams that the recording told of, as the result does
   /// Of torn ends that are kept, those of more than a block of their stream: blocks may be in them that none finds.
   std::uint64_t unread_bytes = 0;
   std::filesystem::path labels;    ///< the label file that came along; empty: there was none

@@ -11,12 +11,14 @@
 
 namespace sds {
 
-/// What a copy has of the session of `recording`: all but `lock`, which is said of the writer of that file only.
+/// What a copy has of the session of `recording`: all but `lock`, which is said of the writer of that file only; and
+/// how many streams nothing is left of, which the numbers in a copy do not tell.
 inline Properties copied_session(const Recording& recording) {
   Properties copy;
   if (!recording.sdsz()) return copy;
   for (const auto& [key, value] : recording.sdsz()->session().items())
     if (key != "lock") copy.set(key, value);
+  if (const auto lost = recording.sdsz()->lost_streams(); lost > 0) copy.set("lost-streams", std::to_string(lost));
   return copy;
 }
 

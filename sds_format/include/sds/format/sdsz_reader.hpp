@@ -70,6 +70,10 @@ class SdszReader {
                                                           const Options& options);
 
   [[nodiscard]] const Properties& session() const { return session_; }
+  /// How many streams nothing is left of, here or in what it was made of; a copy says so as `lost-streams`.
+  [[nodiscard]] std::uint64_t lost_streams() const { return streams_lost_ + streams_lost_before_; }
+  /// Those of them that only what it was made of had: no damage of this file.
+  [[nodiscard]] std::uint64_t streams_lost_before() const { return streams_lost_before_; }
   /// Those that some section or frame of the log tells of, ascending in numbers. A writer leaves none out; where a
   /// recording is damaged, some may be missing, and numbers are no indices.
   [[nodiscard]] const std::vector<SdszStream>& streams() const { return streams_; }
@@ -136,7 +140,8 @@ class SdszReader {
   std::size_t described_bytes_ = 0;
   std::uint64_t opened_bytes_ = 0;  // of descriptions, of which each stream has two
   std::vector<SdszStream> streams_;
-  std::size_t streams_lost_ = 0;  // numbers below the last stream's that none has: nothing is left of these
+  std::size_t streams_lost_ = 0;           // numbers below the last stream's that none has: nothing is left of these
+  std::uint64_t streams_lost_before_ = 0;  // by what its session says
   std::shared_ptr<DamageLog> damage_log_ = std::make_shared<DamageLog>();
   mutable std::atomic<std::uint64_t> decoded_bytes_{0};
 };
