@@ -2,12 +2,14 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <thread>
 
+#include "libraries_in_memory.hpp"
 #include "own_names.hpp"
 
 namespace sds {
@@ -19,22 +21,39 @@ Function find(void* library, const char* name) {
   return reinterpret_cast<Function>(dlsym(library, name));
 }
 
-// Of this process, as /proc tells them; 0 where it does not.
-std::size_t count_threads() {
+// Of this process, as /proc tells them.
+ThreadIds running_threads() {
   std::error_code error;
-  std::size_t count = 0;
+  std::set<std::string> ids;
   for (std::filesystem::directory_iterator task("/proc/self/task", error), end; !error && task != end;
        task.increment(error))
-    ++count;
-  return count;
+    ids.insert(task->path().filename().string());
+  if (error) return std::nullopt;
+  return ids;
 }
 
-// A thread that was joined may be told for a moment longer.
-bool threads_end(std::size_t before) {
+// Whether none is left that was not there before. A thread that was joined may be told for a moment longer.
+bool threads_end(const ThreadIds& before) {
   constexpr int kMoments = 50;
-  for (int i = 0; i < kMoments && count_threads() > before; ++i)
+  for (int i = 0; before && i <= kMoments; ++i) {
+    const auto now = running_threads();
+    if (now && std::includes(before->begin(), before->end(), now->begin(), now->end())) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return count_threads() <= before;
+  }
+  return false;
+}
+
+// What the program had in memory in front of the first library: no algorithm has left anything there.
+const LibrariesInMemory& programs_libraries() {
+  static const LibrariesInMemory libraries = libraries_in_memory();
+  return libraries;
+}
+
+// `before`: what was in memory before it was loaded.
+bool finds_old_variables(void* library, const LibrariesInMemory& before) {
+  const auto used = libraries_used_by(library);
+  return std::any_of(used.begin(), used.end(),
+                     [&](const void* one) { return before.contains(one) && !programs_libraries().contains(one); });
 }
 
 bool is_loaded(const char* path) {
@@ -62,10 +81,13 @@ std::string LoadedLibrary::open(const char* path, const char* configuration, con
     if (entering != nullptr) entering(call);
   };
   enter(StartCall::loading);
-  threads_before_ = count_threads();
+  threads_before_ = running_threads();
+  programs_libraries();
+  const auto before = libraries_in_memory();
   was_loaded_ = is_loaded(path);
   library_ = load_with_own_names(path);
   if (library_ == nullptr) return std::string("cannot be loaded: ") + dlerror();
+  was_loaded_ = was_loaded_ || finds_old_variables(library_, before);
   if (auto* make_table = find<decltype(&sds_algorithm)>(library_, "sds_algorithm"); make_table != nullptr) {
     enter(StartCall::sds_algorithm);
     return open_table(make_table(SDS_ALGORITHM_VERSION), configuration, entering);

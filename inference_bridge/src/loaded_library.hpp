@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,10 +31,13 @@ enum class StartCall : std::uint32_t {
   create,
 };
 
+/// As the system names them; nothing where it does not tell.
+using ThreadIds = std::optional<std::set<std::string>>;
+
 class LoadedLibrary {
  public:
   LoadedLibrary() = default;
-  /// Unloads it, but for one whose threads go on: their code stays.
+  /// Unloads it, but for one whose threads go on, or where it is not known whether they do: their code stays.
   ~LoadedLibrary();
   LoadedLibrary(const LoadedLibrary&) = delete;
   LoadedLibrary& operator=(const LoadedLibrary&) = delete;
@@ -51,7 +56,8 @@ class LoadedLibrary {
   std::string open(const char* path, const char* configuration, const Port& arm_output,
                    void (*entering)(StartCall) = nullptr);
 
-  /// True if it was in memory already: its variables begin as whoever had it left them.
+  /// True if it was in memory already, or a library that it is linked with and the program is not: their variables
+  /// begin as whoever had them left them.
   [[nodiscard]] bool was_loaded() const { return was_loaded_; }
 
   [[nodiscard]] const std::vector<std::string>& inputs() const { return inputs_; }
@@ -67,7 +73,7 @@ class LoadedLibrary {
 
   void* library_ = nullptr;
   bool was_loaded_ = false;
-  std::size_t threads_before_ = 0;  // of the process
+  ThreadIds threads_before_;  // of the process
   std::int32_t (*arm_execute_)(std::uint8_t*, std::uint32_t, std::uint8_t*, std::uint32_t) = nullptr;
   void (*arm_reset_)() = nullptr;
   const sds_algorithm_table* table_ = nullptr;

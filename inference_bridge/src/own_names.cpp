@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "dynamic_section.hpp"
+
 namespace sds {
 
 #if defined(RTLD_DEEPBIND) && !defined(SDSKIT_SANITIZED)
@@ -26,7 +28,7 @@ class LoadedObject {
       const Range range{base_ + part.p_vaddr, base_ + part.p_vaddr + part.p_memsz};
       if (part.p_type == PT_LOAD) parts_.push_back(range);
       if (part.p_type == PT_GNU_RELRO) read_only_ = range;
-      if (part.p_type == PT_DYNAMIC) dynamic_ = reinterpret_cast<const ElfW(Dyn)*>(range.begin);
+      if (part.p_type == PT_DYNAMIC) dynamic_ = {base_, reinterpret_cast<const ElfW(Dyn)*>(range.begin)};
     }
   }
 
@@ -38,13 +40,13 @@ class LoadedObject {
   // Hands each place that holds the address of something of another object to `look`: its name, and the place.
   template <class Look>
   void for_each_foreign_name(const Look& look) const {
-    const auto* symbols = at<ElfW(Sym)>(DT_SYMTAB);
-    const auto* names = at<char>(DT_STRTAB);
+    const auto* symbols = dynamic_.at<ElfW(Sym)>(DT_SYMTAB);
+    const auto* names = dynamic_.at<char>(DT_STRTAB);
     if (symbols == nullptr || names == nullptr) return;
     for (const auto& [table, bytes] :
-         {std::pair{DT_RELA, value(DT_RELASZ)}, std::pair{DT_JMPREL, value(DT_PLTRELSZ)}}) {
-      if (table == DT_JMPREL && value(DT_PLTREL) != DT_RELA) continue;
-      const auto* entries = at<ElfW(Rela)>(table);
+         {std::pair{DT_RELA, dynamic_.value(DT_RELASZ)}, std::pair{DT_JMPREL, dynamic_.value(DT_PLTRELSZ)}}) {
+      if (table == DT_JMPREL && dynamic_.value(DT_PLTREL) != DT_RELA) continue;
+      const auto* entries = dynamic_.at<ElfW(Rela)>(table);
       for (std::size_t i = 0; entries != nullptr && i < bytes / sizeof *entries; ++i) {
         const auto& symbol = symbols[entries[i].r_info >> (sizeof(Address) == 8 ? 32 : 8)];
         if (symbol.st_name == 0 || symbol.st_shndx != SHN_UNDEF || (symbol.st_info & 0xF) == STT_TLS ||
@@ -74,23 +76,10 @@ class LoadedObject {
     [[nodiscard]] bool has(Address address) const { return begin <= address && address < end; }
   };
 
-  [[nodiscard]] Address value(std::int64_t tag) const {
-    for (const auto* entry = dynamic_; entry != nullptr && entry->d_tag != DT_NULL; ++entry)
-      if (entry->d_tag == tag) return entry->d_un.d_val;
-    return 0;
-  }
-  // The loader has made addresses of offsets, where it could write them.
-  template <class T>
-  [[nodiscard]] const T* at(std::int64_t tag) const {
-    const Address found = value(tag);
-    if (found == 0) return nullptr;
-    return reinterpret_cast<const T*>(found < base_ ? base_ + found : found);
-  }
-
   Address base_;
   std::vector<Range> parts_;
   Range read_only_;
-  const ElfW(Dyn) * dynamic_ = nullptr;
+  DynamicSection dynamic_;
 };
 
 // The program first.

@@ -249,6 +249,7 @@ class JobRuns {
       if (auto again = run_after_reset(); !again) return fail(again);
     }
     withdraw_empty_comparisons();
+    withdraw_equality_of_old_variables();
     return std::move(result_);
   }
 
@@ -262,6 +263,14 @@ class JobRuns {
     result_.reset.reset();
     result_.notes.emplace_back(
         "the recording has no data for it: nothing was executed, and whether its runs are equal is not known");
+  }
+
+  // Runs that differ do so, whatever they began with.
+  void withdraw_equality_of_old_variables() {
+    if (!has_old_variables_ || !result_.repeated || !result_.repeated->equal()) return;
+    result_.repeated.reset();
+    result_.notes.emplace_back(
+        "whether runs from a fresh start are equal is not known: without --in-process each is one");
   }
 
   // From a fresh start each time, over memory with other contents: what was never initialised shows.
@@ -282,10 +291,10 @@ class JobRuns {
 
   // Once, for however many runs.
   void note_old_variables() {
-    if (started_.algorithm->is_fresh() || std::exchange(old_variables_are_noted_, true)) return;
+    if (started_.algorithm->is_fresh() || std::exchange(has_old_variables_, true)) return;
     result_.notes.emplace_back(
-        "the library was still loaded (threads of it go on, or it is never unloaded): its variables begin as an "
-        "earlier run left them");
+        "the library, or one that it is linked with, was still loaded (threads of it go on, or it is never unloaded): "
+        "its variables begin as an earlier run left them");
   }
 
   Expected<void> run_first() {
@@ -353,8 +362,8 @@ class JobRuns {
   const Recording& recording_;
   const ReplayJob& job_;
   RunOptions options_;
-  Started started_;  // of the newest run
-  bool old_variables_are_noted_ = false;
+  Started started_;                 // of the newest run
+  bool has_old_variables_ = false;  // in one of the runs
   ReplayJobResult result_;
 };
 

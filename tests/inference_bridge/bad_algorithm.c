@@ -1,6 +1,7 @@
 /* Algorithms that misbehave in one way each, chosen by a macro; and a good one behind it all: the output is the sum of
  * the input's bytes so far in this run. */
 #define _DEFAULT_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +17,33 @@ static uint32_t sum;
 __attribute__((constructor)) static void crash(void) { abort(); }
 #endif
 
+#ifdef PRINTS_ON
+__attribute__((destructor)) static void print_last(void) { printf("the library ends\n"); }
+#endif
+
+#if defined(PRINTS_ON) || defined(ENDS_THREAD_LATER) || defined(TAKES_FILES)
+#define LEAVES_THREAD 1
+#endif
+
 #ifdef LEAVES_THREAD
 static void* go_on(void* unused) {
-  for (;;) usleep(300);
+#ifdef ENDS_THREAD_LATER
+  usleep(1000000);
+  return unused;
+#endif
+  for (;;) {
+    usleep(300);
+#ifdef PRINTS_ON
+    printf("the thread goes on\n");
+    fflush(stdout);
+#endif
+  }
   return unused;
 }
+#endif
+
+#ifdef NEEDS_SEED
+uint32_t seed_of_process(void);
 #endif
 
 int32_t InitAlgorithm(void) {
@@ -56,6 +79,13 @@ int32_t ExecuteAlgorithm(uint8_t* in_buf, uint32_t in_num, uint8_t* out_buf, uin
   for (i = 0; i < last; ++i) sum += ((volatile uint8_t*)in_buf)[i];
 #ifdef RETURNS_ERROR
   if (in_buf[0] == '3') return -1;
+#endif
+#ifdef TAKES_FILES
+  while (open("/dev/null", O_RDONLY) >= 0) {
+  }
+#endif
+#ifdef NEEDS_SEED
+  sum += seed_of_process();
 #endif
 #ifdef ABORTS
   if (in_buf[0] == '3') abort();

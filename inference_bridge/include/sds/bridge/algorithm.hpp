@@ -76,7 +76,8 @@ class Algorithm {
   [[nodiscard]] virtual const std::vector<OutputPort>& outputs() const = 0;
   /// A library with Arm's three functions, which takes no configuration and does not say what it puts out.
   [[nodiscard]] virtual bool has_arms_functions() const { return false; }
-  /// False where the variables of a library in this process begin as an earlier run of it left them.
+  /// False where the variables of a library in this process, or of one that it is linked with, begin as an earlier run
+  /// left them.
   [[nodiscard]] virtual bool is_fresh() const { return true; }
   /// Forgets everything that earlier blocks left behind. Nothing may be on its way.
   [[nodiscard]] virtual Expected<void> reset() = 0;
