@@ -190,6 +190,23 @@ class AlgorithmEnds(Case):
             said = self.replay_here("-a", bad("takes_files"))
             self.assertEqual((said["ok"], said["runs"][0]["outputs"]), (True, 5))
 
+    def test_what_stays_in_this_process_prints_to_standard_error(self):
+        library = bad("prints_on")
+        for options in (("-a", library), ("-a", library, "--repeat", 3), ("--a", library, "--b", library)):
+            out, told = run("replay", self.recording, "--in-process", "--out", "Sum:4", *options)
+            self.assertNotIn("the thread goes on", out)
+            self.assertNotIn("the library ends", out)
+            self.assertIn("the thread goes on", told)
+            self.assertIn("the library ends", told)
+            self.replay_here(*options)
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([SDS, "replay", self.recording, "-a", library, "--out", "Sum:4", "--in-process"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("standard output: cannot write: No space left on device", done.stderr)
+        # An error behind the library's begin is JSON, too.
+        self.assertEqual(len(self.replay_here("--a", library, "--b", self.path("none.so"), expect=4)["errors"]), 1)
+
 
 if __name__ == "__main__":
     main()

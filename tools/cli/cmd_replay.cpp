@@ -16,6 +16,7 @@
 #include "outputs.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
+#include "report_output.hpp"
 #include "scratch_folder.hpp"
 #include "sds/bridge/replay_job.hpp"
 #include "sds/format/limits.hpp"
@@ -249,6 +250,7 @@ int replay_one(const ReplayArguments& o, const std::string& algorithm, const Rec
   if (!result) return fail_with(result.error());
   for (const auto& note : result->notes) warn(note);
   const std::string name = job->algorithm.path.empty() ? job->algorithm.name() : job->algorithm.path.string();
+  const ReportOutput report;
   if (o.json) {
     auto json = job_json(*result, name, recording);
     json["damages"] = damages_json();
@@ -305,6 +307,7 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
     if (o.json) {
       json[side] = job_json(*result, algorithm, recording);
     } else {
+      const ReportOutput report;
       fmt::print("{}: ", *side == 'a' ? "A" : "B");
       print_job(*result, job->repeat, algorithm, recording);
     }
@@ -317,6 +320,7 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
     options.streams.emplace_back(outputs[0].streams()[0].id, outputs[1].streams()[0].id);
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
   if (!comparison) return fail(comparison);
+  const ReportOutput report;
   if (o.json) {
     json["comparison"] = comparison_json(*comparison);
     json["comparison"]["whole"] = is_whole;
@@ -343,6 +347,7 @@ int run_replay_command(const ReplayArguments& o) {
         {ErrorCode::usage, "give one of --algorithm, --model, --pipeline and --worker, or --a and --b", {}, {}});
   auto recording = o.input.open();
   if (!recording) return fail_with(recording.error());
+  if (o.in_process) keep_stdout_for_reports();
   if (!o.a.empty()) return run_both(o, *recording);
   for (const auto what : kWhat)
     if (!(o.*what).empty()) return replay_one(o, o.*what, *recording);

@@ -16,6 +16,7 @@
 #include "opened.hpp"
 #include "progress_line.hpp"
 #include "report.hpp"
+#include "report_output.hpp"
 #include "usage.hpp"
 
 namespace {
@@ -23,7 +24,7 @@ namespace {
 // Whatever could not be written to standard output was no answer.
 int with_output_written(int exit_code) {
   const bool failed = std::ferror(stdout) != 0;
-  errno = 0;
+  errno = sds::cli::error_of_reports();
   if (std::fflush(stdout) == 0 && !failed) return exit_code;
   if (exit_code == 130) return exit_code;
   return sds::cli::fail_with(sds::fail_errno(errno != 0 ? errno : EIO, "cannot write", "standard output").value());
@@ -120,6 +121,7 @@ int run_command(int argc, char** argv) {
   sds::cli::catch_interrupts();
   const bool json = wants_json(app);  // now, for there may be no memory in the end
   const auto ended = [json](int exit_code) {
+    const sds::cli::ReportOutput output;
     if (json) sds::cli::print_json_errors();
     return with_output_written(exit_code);
   };
