@@ -109,15 +109,11 @@ class Pipeline final : public Algorithm, private Observer {
     if (times_by_stage_) clock_.close_total(waiting_account());
     if (is_lost(block)) return tl::unexpected<Error>(failure_->error);
     taken_ = true;
-    AlgorithmResult result;
-    result.duration = block.duration;
-    if (block.failed) result.fails_with(block.message);
-    result.outputs = outputs_of(block);
-    return result;
+    return result_of(block);
   }
 
-  std::vector<AlgorithmOutput> outputs_before_end() const override {
-    return blocks_.empty() || !is_lost(blocks_.front()) ? std::vector<AlgorithmOutput>() : outputs_of(blocks_.front());
+  AlgorithmResult result_before_end() const override {
+    return blocks_.empty() || !is_lost(blocks_.front()) ? AlgorithmResult() : result_of(blocks_.front());
   }
 
   void poison_outputs(std::uint8_t byte) override {
@@ -172,11 +168,13 @@ class Pipeline final : public Algorithm, private Observer {
     std::chrono::nanoseconds duration{0};
   };
 
-  static std::vector<AlgorithmOutput> outputs_of(const Block& block) {
-    std::vector<AlgorithmOutput> outputs;
+  static AlgorithmResult result_of(const Block& block) {
+    AlgorithmResult result;
+    result.duration = block.duration;
+    if (block.failed) result.fails_with(block.message);
     for (const auto& p : block.produced)
-      outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
-    return outputs;
+      result.outputs.push_back({p.port, ByteView(block.kept).subspan(p.begin, p.bytes), p.ticks_later});
+    return result;
   }
 
   Block& block_of(std::uint64_t number) { return blocks_[number - blocks_.front().number]; }

@@ -188,7 +188,7 @@ class Run {
     auto result = algorithm_.take();
     if (!result) {
       if (result.error().code == ErrorCode::algorithm)
-        if (auto taken = take_outputs(pending_.front(), algorithm_.outputs_before_end()); !taken) return taken;
+        if (auto taken = take_result(pending_.front(), algorithm_.result_before_end()); !taken) return taken;
       return end_with(result.error());
     }
     last_ = pending_.front();
@@ -202,16 +202,16 @@ class Run {
       }
       report_.passed_bytes = std::max(report_.passed_bytes, result->passed_bytes);
     }
-    if (result->status != 0)
-      if (auto noted = note_failure(block, result->describe_failure()); !noted) return noted;
     if (result->status == 0) failed_before_ = false;
-    return take_outputs(block, result->outputs);
+    return take_result(block, *result);
   }
 
   // Behind outputs, those that are missing next are another gap.
-  Expected<void> take_outputs(const Pending& block, const std::vector<AlgorithmOutput>& outputs) {
-    if (!outputs.empty()) failed_before_ = false;
-    for (const auto& output : outputs) {
+  Expected<void> take_result(const Pending& block, const AlgorithmResult& result) {
+    if (result.status != 0)
+      if (auto noted = note_failure(block, result.describe_failure()); !noted) return noted;
+    if (!result.outputs.empty()) failed_before_ = false;
+    for (const auto& output : result.outputs) {
       const std::uint64_t tick = block.tick + static_cast<std::uint64_t>(output.ticks_later);
       output_fingerprint_.add(output.port, tick, block.frequency, output.data);
       ++report_.outputs;

@@ -437,6 +437,34 @@ TEST_F(PipelineTest, WhatCameBeforeTheFrameOfACrashIsKeptAsBeforeThatOfAnErrorCo
     }
 }
 
+TEST_F(PipelineTest, AnErrorCodeInFrontOfACrashInItsBlockIsToldAndLeavesAGap) {
+  // Sums of the bytes so far; "3" fails. The last one is 0x133, whose first byte is the "3" that the next stage dies
+  // on.
+  test::write_file(dir_ / "S.0.sds", test::plain({{0, "\1"},
+                                                  {1,
+                                                   "\2"
+                                                   "3"
+                                                   "\1\xFC\1"},
+                                                  {6, "\1"}}));
+  test::write_file(dir_ / "S.sds.yml",
+                   "sds:\n  name: s\n  sample-frequency: 1000\n  content:\n    - {value: a, type: uint8_t}\n");
+  const std::string output = ".so\n      output: {type: uint32, labels: [sum]}\n";
+  // Behind the failure the sums of sums begin anew.
+  EXPECT_EQ(run("    - window: {length: 1}\n    - algorithm: " SDSKIT_LIB_DIR "/bad_returns_error" + output +
+                "    - algorithm: " SDSKIT_LIB_DIR "/bad_aborts" + output),
+            (std::vector<Out>{{0, {1}}, {1, {4}}, {3, {55}}}));
+  ASSERT_EQ(failures_.size(), 2u);
+  EXPECT_EQ(failures_[0].ordinal, 1u);
+  EXPECT_NE(failures_[0].reason.find("returned -1"), std::string::npos) << failures_[0].reason;
+  EXPECT_EQ(failures_[1].ordinal, 1u);
+  EXPECT_NE(failures_[1].reason.find("crashed"), std::string::npos) << failures_[1].reason;
+  const auto outputs = Recording::open(dir_ / "out.sdsz");
+  const auto& gaps = outputs->sdsz()->streams()[0].gaps;
+  ASSERT_EQ(gaps.size(), 2u);
+  EXPECT_EQ(gaps[0].before_block, 1u) << "in front of what its block gave";
+  EXPECT_EQ(gaps[1].before_block, 3u);
+}
+
 TEST_F(PipelineTest, ABlockOfOddBytesFailsAloneAndIsNamed) {
   write_stream("S", {{0, 4}});
   test::write_file(dir_ / "S.0.sds", test::plain({{0, "abcd"}, {4000, "xyz"}, {6000, "efgh"}}));

@@ -88,9 +88,9 @@ class Algorithm {
   /// The result of the oldest block on its way; its data stays valid until the next call. An error belongs to that
   /// block.
   [[nodiscard]] virtual Expected<AlgorithmResult> take() = 0;
-  /// Behind an error of take() (ErrorCode::algorithm): what the block that the algorithm has not survived had put out
-  /// before, until the next call.
-  [[nodiscard]] virtual std::vector<AlgorithmOutput> outputs_before_end() const { return {}; }
+  /// Behind an error of take() (ErrorCode::algorithm): what had become of the block that the algorithm has not survived
+  /// before that, until the next call. A status of 0 says only that it had not failed yet.
+  [[nodiscard]] virtual AlgorithmResult result_before_end() const { return {}; }
   /// `ask` is called now and then while a call lasts; an error of it ends the algorithm and is passed on.
   virtual void ask_while_waiting(const std::function<Expected<void>()>& /*ask*/) {}
   /// From now on output buffers hold this byte before each call (0 at first): outputs that the algorithm reports and
