@@ -57,6 +57,7 @@ class Pipeline final : public Algorithm, private Observer {
       const auto bytes = static_cast<std::uint32_t>(type.elements() * size_of(type.type));
       outputs_.push_back({stages_[i].record, bytes, type.to_yaml(stages_[i].record)});
     }
+    executes_from_ = find_executes_from();
     return {};
   }
 
@@ -67,11 +68,13 @@ class Pipeline final : public Algorithm, private Observer {
     clock_.restart(stages_.size() + 2);
     alignment_.reset();
     restarts_ = 0;
+    has_executed_ = false;
     return restart();
   }
   // What others have in hand stays: samples hold until the next one, also across a gap.
   Expected<void> note_gap() override { return restart(); }
   std::uint64_t restarts() const override { return restarts_; }
+  bool has_executed() const override { return has_executed_; }
 
   bool can_submit(std::size_t bytes) const override {
     const std::size_t waiting = blocks_.size() - (taken_ ? 1 : 0);
@@ -224,6 +227,16 @@ class Pipeline final : public Algorithm, private Observer {
     blocks_.pop_front();
   }
 
+  // What stands behind the last stage that runs something shows nothing without it; in front of a stage that waits for
+  // more, a window, nothing is shown yet.
+  [[nodiscard]] std::size_t find_executes_from() const {
+    std::size_t last = stages_.size() - 1;
+    for (std::size_t i = 0; i < stages_.size(); ++i)
+      if (works_here_[i] == 0) last = i;
+    return stages_[last].stage->may_keep_silent() ? last : last + 1;
+  }
+  void note_arrival(std::size_t stage) { has_executed_ = has_executed_ || stage == executes_from_; }
+
   // A stage whose algorithm is gone has told the block; other errors end the run at the block at hand.
   void note_error(const Expected<void>& done, std::uint64_t block) {
     if (done) return;
@@ -273,6 +286,7 @@ class Pipeline final : public Algorithm, private Observer {
   }
 
   Expected<void> push(std::size_t stage, const Frame& frame) {
+    note_arrival(stage);
     if (is_broken_[stage] != 0)
       if (auto anew = begin_anew(stage, frame.block); !anew) return anew;
     if (times_by_stage_) return push_timed(stage, frame);
@@ -306,15 +320,19 @@ class Pipeline final : public Algorithm, private Observer {
                                 static_cast<std::int64_t>(out.tick - block.tick)});
       append_bytes(block.kept, out.data);
     }
-    return stage + 1 < stages_.size() ? push(stage + 1, out) : Expected<void>{};
+    if (stage + 1 < stages_.size()) return push(stage + 1, out);
+    note_arrival(stages_.size());
+    return {};
   }
 
   std::vector<std::string> inputs_;
   std::vector<Source> sources_;
   Alignment alignment_;
   std::vector<PlannedStage> stages_;
-  std::vector<Emit> emits_;       // of each stage: takes its frames on
-  std::vector<char> works_here_;  // 1: in this process
+  std::vector<Emit> emits_;        // of each stage: takes its frames on
+  std::vector<char> works_here_;   // 1: in this process
+  std::size_t executes_from_ = 0;  // a frame that has come to this stage, or out of all, was executed on
+  bool has_executed_ = false;
   bool times_by_stage_ = false;
   StageClock clock_;
   std::vector<int> ports_;  // of each stage, or -1

@@ -248,21 +248,20 @@ class JobRuns {
     } else if (job_.check_reset) {
       if (auto again = run_after_reset(); !again) return fail(again);
     }
-    withdraw_empty_comparisons();
+    note_void_runs();
     withdraw_equality_of_old_variables();
     return std::move(result_);
   }
 
  private:
   // Runs that have executed nothing are equal, whatever the algorithm is.
-  void withdraw_empty_comparisons() {
+  void note_void_runs() {
     const auto runs = result_.all_runs();
-    const auto is_empty = [](const RunReport* run) { return run->ok() && run->durations.count() == 0; };
-    if (runs.size() < 2 || !std::all_of(runs.begin(), runs.end(), is_empty)) return;
+    if (!std::all_of(runs.begin(), runs.end(), [](const RunReport* run) { return run->is_void(); })) return;
     result_.repeated.reset();
     result_.reset.reset();
-    result_.notes.emplace_back(
-        "the recording has no data for it: nothing was executed, and whether its runs are equal is not known");
+    result_.notes.push_back(fmt::format("{}: nothing was executed{}", lack_of_data(*runs.front()),
+                                        runs.size() > 1 ? ", and whether its runs are equal is not known" : ""));
   }
 
   // Runs that differ do so, whatever they began with.

@@ -93,6 +93,7 @@ class Run {
     report_.recorded_seconds = recorded_seconds();
     report_.stages = algorithm_.stage_times();
     report_.restarts = algorithm_.restarts();
+    report_.has_executed = report_.durations.count() > 0 && algorithm_.has_executed();
     return std::move(report_);
   }
 
@@ -287,6 +288,10 @@ std::optional<std::uint64_t> first_difference(const RunReport& a, const RunRepor
     if (a.output_hashes[i] != b.output_hashes[i]) return i;
   if (a.output_hashes.size() != b.output_hashes.size()) return common;
   return std::nullopt;
+}
+
+const char* lack_of_data(const RunReport& run) {
+  return run.durations.count() == 0 ? "the recording has no data for it" : "the recording has too little data for it";
 }
 
 std::string block_text(const RunReport& run, const std::string& stream, std::uint64_t ordinal) {

@@ -343,6 +343,7 @@ class DebounceStage final : public ScoreStage {
     }
     return bind_to_class(in);
   }
+  bool may_keep_silent() const override { return true; }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
     const std::size_t leading = leader(frame);
     const std::size_t best = leading == none ? 0 : leading;

@@ -46,6 +46,8 @@ class Stage {
   [[nodiscard]] virtual bool is_due(std::uint64_t /*block*/) const { return false; }
   /// True if its work is done elsewhere, and told by note_duration(): what it takes here is handing over and waiting.
   [[nodiscard]] virtual bool works_elsewhere() const { return false; }
+  /// True if it works on every frame that it gets, and may have nothing to put out all the same.
+  [[nodiscard]] virtual bool may_keep_silent() const { return works_elsewhere(); }
   /// See Algorithm.
   virtual Expected<void> finish() { return {}; }
   /// Forgets all frames so far.

@@ -5,6 +5,7 @@ import struct
 import sys
 
 from harness import Case, main, plain, run
+from suite_case import COPIES
 
 # Puts out what comes in, 1 ms a block, and nothing if `is_silent`. In the run number `run` of start `start` (from 1, each in its own
 # process) block 2 is what `what` says: it fails, ends the worker, is slow, 1 s, has no output, or another. "reset": the run's reset ends
@@ -191,6 +192,67 @@ class RepeatedRuns(Case):
                 self.assertIn(told, "".join(said["notes"]))
         self.assertEqual(self.judged(self.worker("nothing"), ["repeat: 2"], expect=1)["reasons"],
                          ["the recording has no data for it: nothing was tested"])
+
+    def pipeline(self, name, *stages, streams="S"):
+        text = f"pipeline:\n  name: Out\n  input: {streams}\n  stages:\n" + "".join(f"    - {stage}\n" for stage in stages)
+        return self.write(name, text.replace("COPIES", f"algorithm: {COPIES}\n      output: {{type: uint32, labels: [x]}}"))
+
+    def test_a_pipeline_whose_windows_never_fill_has_executed_nothing(self):
+        # Five samples: a window of 6 is never full. At 100 Hz, for joined streams have a rate.
+        for stream, blocks in (("S", [(10 * i, struct.pack("<I", i)) for i in range(5)]), ("Z", [])):
+            self.write(f"{stream}.sds.yml", f"sds:\n  name: {stream}\n  sample-frequency: 100\n  content:\n    - {{value: x, type: uint32_t}}\n")
+            self.write(f"{stream}.0.sds", plain(*blocks))
+        one, six, debounce = "window: {length: 1}", "window: {length: 6}", "debounce: {threshold: 100, count: 1}"
+        for stages, executes in (((one, "COPIES"), True), ((six, "COPIES"), False), ((one, "COPIES", six), True),
+                                 ((one, "COPIES", "stack: {count: 6}", "COPIES"), False),
+                                 ((one,), True), ((six,), False), ((one, "smooth: {count: 2}", six), False),
+                                 ((one, debounce), True), ((one, "stack: {count: 6}", debounce), False),
+                                 ((one, "COPIES", debounce), True)):
+            with self.subTest(stages=stages):
+                self.void_or_not(self.pipeline("p.yml", *stages), executes, self.recording)
+        self.void_or_not(self.pipeline("p.yml", one, "select: [0.x]", "COPIES", streams="[S, Z]"), False, self.recording, self.path("Z.0.sds"))
+
+    def void_or_not(self, pipeline, executes, *recordings):
+        told = "the recording has too little data for it: nothing was executed"
+        options = ("--repeat", 2, "--check-reset")
+        out, err = run("replay", *recordings, "-p", pipeline, *options)
+        self.assertEqual(("equal" in out, told in err), (executes, not executes))
+        said = json.loads(run("replay", *recordings, "-p", pipeline, *options, "--json")[0])
+        self.assertEqual(("identical" in said, "reset_is_clean" in said, said["notes"]),
+                         (executes, executes, [] if executes else [told + ", and whether its runs are equal is not known"]))
+        self.assertEqual(json.loads(run("replay", *recordings, "-p", pipeline, "--json")[0])["notes"], [] if executes else [told])
+        self.both_void_or_not(pipeline, pipeline, executes, told, *recordings)
+        if len(recordings) > 1:
+            return
+        suite = self.write("s.yml", "suite:\n  name: s\n  cases:\n    - {name: c, recordings: S.0.sds, pipeline: p.yml, expected: e.sdsz}\n")
+        for update in ((), ("--update",)):
+            test = json.loads(run("test", suite, "--json", *update, expect=0 if executes and update else 1)[0])["tests"][0]
+            nothing = "the recording has too little data for it: nothing was tested" in test["reasons"]
+            self.assertEqual((nothing, test["executions"]), (not executes, 5 if executes else 0))
+        self.assertEqual(os.path.exists(self.path("e.sdsz")), executes)
+        if executes:
+            os.remove(self.path("e.sdsz"))
+
+    def both_void_or_not(self, a, b, executes, told, *recordings):
+        out, err = run("replay", *recordings, "--a", a, "--b", b)
+        self.assertEqual(out.splitlines()[-1], "equal" if executes else "not compared: nothing was executed")
+        said = json.loads(run("replay", *recordings, "--a", a, "--b", b, "--json")[0])
+        self.assertEqual("comparison" in said, executes)
+        for side in ("a", "b"):
+            self.assertEqual(f"{side}: {told}" in err, not executes)
+            self.assertEqual(said[side]["notes"], [] if executes else [told])
+
+    def test_two_algorithms_that_have_executed_nothing_are_not_compared(self):
+        self.write("S.0.sds", plain())
+        silent = self.pipeline("a.yml", "window: {length: 1}", "COPIES")
+        self.both_void_or_not(silent, silent, False, "the recording has no data for it: nothing was executed", self.recording)
+
+    def test_one_that_executed_nothing_differs_from_one_that_put_something_out(self):
+        a, b = (self.pipeline(f"{length}.yml", f"window: {{length: {length}}}", "COPIES", "window: {length: 1}") for length in (1, 6))
+        out, err = run("replay", self.recording, "--a", a, "--b", b, expect=1)
+        self.assertEqual(out.splitlines()[-1], "DIFFERENT")
+        self.assertIn("b: the recording has too little data for it: nothing was executed", err)
+        self.assertFalse(json.loads(run("replay", self.recording, "--a", a, "--b", b, "--json", expect=1)[0])["comparison"]["equal"])
 
     def test_limits_hold_for_every_run(self):
         # Five blocks of 1 ms, of one run the second 1 s: its p99 is 1 ms + 0.96 * 999 ms (NumPy's place 0.99 * 4 = 3.96).

@@ -282,6 +282,7 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
   std::vector<Recording> outputs;
   bool ok = true;
   bool is_whole = true;  // all that the two put out is compared
+  bool is_void = false;  // one of them executed nothing
   std::set<JobPart> may_be_idle{JobPart::configuration, JobPart::arm_output};
   for (const auto* side : {"a", "b"}) {
     const std::string& algorithm = *side == 'a' ? o.a : o.b;
@@ -302,6 +303,7 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
     for (const auto part : result->idle) may_be_idle.erase(part);  // it must have an effect on one of the two
     ok = ok && result->ok();
     is_whole = is_whole && result->runs.front().ok();
+    is_void = is_void || result->runs.front().is_void();
     if (o.output.empty()) result->files.clear();  // they are gone when this ends
     there.insert(there.end(), result->files.begin(), result->files.end());
     if (o.json) {
@@ -320,12 +322,18 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
     options.streams.emplace_back(outputs[0].streams()[0].id, outputs[1].streams()[0].id);
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
   if (!comparison) return fail(comparison);
+  // That they are equal would say nothing of them.
+  const bool is_known = !is_void || !comparison->equal();
   const ReportOutput report;
   if (o.json) {
-    json["comparison"] = comparison_json(*comparison);
-    json["comparison"]["whole"] = is_whole;
+    if (is_known) {
+      json["comparison"] = comparison_json(*comparison);
+      json["comparison"]["whole"] = is_whole;
+    }
     json["damages"] = damages_json();
     print_json(json);
+  } else if (!is_known) {
+    fmt::print("not compared: nothing was executed\n");
   } else {
     print_comparison(*comparison, is_whole ? "" : ", as far as they did not fail");
   }

@@ -79,8 +79,8 @@ class Judge {
     for (std::size_t i = 0; i < job.runs.size(); ++i)
       judge_run(job.runs[i], i > 0 ? fmt::format("in run {} of {}: ", i + 1, test_.job.repeat) : std::string());
     if (job.after_reset) judge_run(*job.after_reset, "in the run after a reset: ");
-    if (job.runs.front().finished && job.runs.front().durations.count() == 0)
-      fails("the recording has no data for it: nothing was tested");
+    if (const RunReport& first = job.runs.front(); first.is_void())
+      fails(fmt::format("{}: nothing was tested", lack_of_data(first)));
     if (!job.not_run.empty()) note(job.not_run_text());
     judge_comparison(job.repeated, "repeated runs differ: the algorithm is not deterministic");
     judge_comparison(job.reset, "a run after a reset differs: the algorithm keeps state");
@@ -184,7 +184,7 @@ void take_measures(const ReplayJobResult& job, TestResult& result) {
   const RunReport& first = job.runs.front();
   result.input_fingerprint = first.input_fingerprint;
   result.output_fingerprint = first.output_fingerprint;
-  result.executions = first.durations.count();
+  result.executions = first.is_void() ? 0 : first.durations.count();
   result.recorded_seconds = first.recorded_seconds;
   const auto take = [](double& largest, double value) { largest = std::max(largest, value); };
   const auto us = [](std::chrono::nanoseconds duration) { return static_cast<double>(duration.count()) / 1e3; };

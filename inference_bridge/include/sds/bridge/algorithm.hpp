@@ -96,6 +96,9 @@ class Algorithm {
   /// From now on output buffers hold this byte before each call (0 at first): outputs that the algorithm reports and
   /// has not written differ between runs with different bytes. Nothing may be on its way.
   virtual void poison_outputs(std::uint8_t /*byte*/) {}
+  /// Of blocks that have been submitted since the last reset(): false in a pipeline in which nothing has come as far as
+  /// the last stage that runs a model or an algorithm, or, without such a stage, nothing has come out.
+  [[nodiscard]] virtual bool has_executed() const { return true; }
   /// Behind the last result of a run: an error if the algorithm has more to say than it was asked.
   [[nodiscard]] virtual Expected<void> finish() { return {}; }
   /// Tells of a loss, or a gap in time, in the input: what the algorithm remembers from before it must not be mixed

@@ -38,6 +38,7 @@ struct RunReport {
   std::uint64_t passed_bytes = 0;   ///< how far, at most
   std::uint64_t first_passed = 0;   ///< ordinal of the first such block
   std::string first_passed_stream;  ///< id of its stream
+  bool has_executed = false;        ///< see Algorithm::has_executed()
   std::uint64_t failure_count = 0;
   std::vector<AlgorithmFailure> failures;  ///< the first 100, and the one that ended the run
   bool finished = false;                   ///< false: the algorithm crashed or hung on the last failure's block
@@ -53,6 +54,8 @@ struct RunReport {
 
   /// Of the algorithm. A damaged recording is no fault of it.
   [[nodiscard]] bool ok() const { return finished && failure_count == 0; }
+  /// Nothing failed, for nothing was executed: the run says nothing of the algorithm.
+  [[nodiscard]] bool is_void() const { return ok() && !has_executed; }
 };
 
 struct RunOptions {
@@ -74,6 +77,9 @@ Expected<RunReport> run_replay(const Recording& recording, Algorithm& algorithm,
 /// The first output block in which two runs differ, counted from 0: by its bytes, time or port, or for it is missing in
 /// one. Nothing if none of those that are known differs.
 std::optional<std::uint64_t> first_difference(const RunReport& a, const RunReport& b);
+
+/// Why a run is_void().
+const char* lack_of_data(const RunReport& run);
 
 /// "block 3", of several inputs "block 3 of Imu".
 std::string block_text(const RunReport& run, const std::string& stream, std::uint64_t ordinal);
