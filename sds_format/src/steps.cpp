@@ -9,7 +9,7 @@
 namespace sds {
 
 namespace {
-__extension__ typedef __int128 Wide;
+__extension__ typedef __int128 SignedWide;
 }
 
 void DeviationFinder::add(std::uint64_t index, std::int64_t value) {
@@ -23,7 +23,7 @@ void DeviationFinder::extend(std::vector<Point>& hull, Point point, int side) {
   while (hull.size() >= 2) {
     const Point& a = hull[hull.size() - 2];
     const Point& b = hull[hull.size() - 1];
-    const Wide cross = Wide{b.x - a.x} * (point.y - a.y) - Wide{b.y - a.y} * (point.x - a.x);
+    const SignedWide cross = SignedWide{b.x - a.x} * (point.y - a.y) - SignedWide{b.y - a.y} * (point.x - a.x);
     if (side * cross < 0) break;
     hull.pop_back();
   }
@@ -56,8 +56,8 @@ StepSamples::StepSamples(const std::optional<Metadata>& metadata) {
 }
 
 bool StepCounter::Key::operator<(const Key& other) const {
-  const Wide a = Wide{static_cast<std::int64_t>(ticks)} * static_cast<std::int64_t>(other.samples);
-  const Wide b = Wide{static_cast<std::int64_t>(other.ticks)} * static_cast<std::int64_t>(samples);
+  const SignedWide a = SignedWide{static_cast<std::int64_t>(ticks)} * static_cast<std::int64_t>(other.samples);
+  const SignedWide b = SignedWide{static_cast<std::int64_t>(other.ticks)} * static_cast<std::int64_t>(samples);
   // Of blocks without samples the ratio has no end.
   if (samples == 0 || other.samples == 0)
     return samples != other.samples ? samples > other.samples : ticks < other.ticks;
