@@ -17,21 +17,16 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TENSORFLOW = "tensorflow-cpu==2.21.0"
+sys.path.insert(0, os.path.join(HERE, ".."))
+
+from tensorflow_script import run_in_own_environment, write_or_check
+
 CLASSES = ["silence", "other", "yes", "no", "start", "stop"]
 FRAMES, BANDS = 49, 20
 SEED, EPOCHS, BATCH = 1, 30, 128
 
 # One thread, and Eigen's own kernels: sums in one order, whatever the machine has.
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0", CUDA_VISIBLE_DEVICES="", KERAS_BACKEND="tensorflow")
-
-
-def run_in_own_environment():
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        python = os.path.join(folder, "bin", "python")
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", TENSORFLOW], check=True)
-        sys.exit(subprocess.run([python, os.path.abspath(__file__)] + sys.argv[1:]).returncode)
 
 
 def make_windows(sds, recordings, folder):
@@ -140,15 +135,7 @@ def main():
                            check=True)
         x, y = make_windows(args.sds, recordings, folder)
     model = convert(tensorflow, numpy, train(tensorflow, numpy, x, y), x)
-    path = os.path.join(HERE, "keyword.tflite")
-    if args.check:
-        with open(path, "rb") as f:
-            same = f.read() == model
-        print("the committed keyword.tflite is what this script writes" if same else "keyword.tflite differs")
-        sys.exit(0 if same else 1)
-    with open(path, "wb") as f:
-        f.write(model)
-    print("keyword.tflite: %d bytes" % len(model))
+    write_or_check(os.path.join(HERE, "keyword.tflite"), model, args.check)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,14 @@ trained on. TensorFlow (1.6 GB) is installed into a temporary environment, unles
 import argparse
 import os
 import re
-import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TENSORFLOW = "tensorflow-cpu==2.21.0"
+sys.path.insert(0, os.path.join(HERE, ".."))
 
+from tensorflow_script import run_in_own_environment, write_or_check
 
-def run_in_own_environment():
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        python = os.path.join(folder, "bin", "python")
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", TENSORFLOW], check=True)
-        sys.exit(subprocess.run([python, os.path.abspath(__file__)] + sys.argv[1:]).returncode)
 
 
 def read_header():
@@ -82,15 +76,7 @@ def main():
     except ImportError:
         run_in_own_environment()
     model = convert(tensorflow, numpy)
-    path = os.path.join(HERE, "motion.tflite")
-    if args.check:
-        with open(path, "rb") as f:
-            same = f.read() == model
-        print("the committed motion.tflite is what this script writes" if same else "motion.tflite differs")
-        sys.exit(0 if same else 1)
-    with open(path, "wb") as f:
-        f.write(model)
-    print("motion.tflite: %d bytes" % len(model))
+    write_or_check(os.path.join(HERE, "motion.tflite"), model, args.check)
 
 
 if __name__ == "__main__":
