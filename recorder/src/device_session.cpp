@@ -86,6 +86,7 @@ SdsioConnection::Host DeviceSession::make_host() {
     });
   };
   host.playback_done = [this] { callbacks_.on_playback_done(); };
+  host.session_ended = [this] { callbacks_.on_session_ended(); };
   return host;
 }
 
@@ -146,8 +147,9 @@ std::chrono::steady_clock::duration DeviceSession::idle_time() const {
   return std::chrono::steady_clock::now() - last_heard_;
 }
 
-void DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {
+bool DeviceSession::change_flags(std::uint32_t set, std::uint32_t clear) {
   if (connection_) connection_->change_flags(set, clear);
+  return connection_ != nullptr;
 }
 
 bool DeviceSession::is_busy() const { return connection_ && !connection_->is_idle(); }

@@ -15,6 +15,8 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
     /// The device has gone; `recorder` (may be null) is still writing.
     std::function<void(std::unique_ptr<RecorderThread> recorder)> on_end;
     std::function<void()> on_playback_done;
+    /// A session that was recorded has ended, while the device may stay.
+    std::function<void()> on_session_ended;
     /// Runs something that may wait for a disk, on another thread.
     std::function<void(std::function<void()>)> on_disk;
   };
@@ -27,7 +29,8 @@ class DeviceSession : public std::enable_shared_from_this<DeviceSession> {
   void end(const std::string& reason);
   /// How long the device has been silent with nothing open; zero if it has.
   [[nodiscard]] std::chrono::steady_clock::duration idle_time() const;
-  void change_flags(std::uint32_t set, std::uint32_t clear);
+  /// False if it has gone.
+  bool change_flags(std::uint32_t set, std::uint32_t clear);
   /// True while it has something open.
   [[nodiscard]] bool is_busy() const;
   /// Asks the device to close what it has open, if it was started; false if nothing is to be waited for.

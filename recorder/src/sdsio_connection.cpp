@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "log_limiter.hpp"
 #include "reply_queue.hpp"
@@ -56,8 +57,11 @@ SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, std::sh
       host_(std::move(host)),
       replies_(std::make_unique<ReplyQueue>(host_.on_disk, host_.output_ready)),
       log_(std::make_unique<LogLimiter>(kComplaints)) {
-  set_flags_ = shared_.set_flags;
-  playback_ = shared_.options.playback;
+  set_flags_ = shared_.user_flags | std::exchange(shared_.set_flags, 0);
+  clear_flags_ = std::exchange(shared_.clear_flags, 0);
+  if (shared_.options.protocol == Protocol::before_3) flags_ = Flags::never_before_info;
+  if (shared_.options.protocol == Protocol::from_3) flags_ = Flags::always;
+  playback_ = shared_.options.playback || (set_flags_ & sdsio::flag_playback) != 0;
   if (playback_) {
     set_flags_ |= sdsio::flag_start | sdsio::flag_playback;
     start_pending_ = true;
@@ -247,8 +251,15 @@ Expected<void> SdsioConnection::check_open(const Header& header, const std::stri
   return {};
 }
 
+// Never 0, which is a refusal.
+std::uint32_t SdsioConnection::next_handle() {
+  std::uint32_t& last = shared_.options.dial || shared_.options.serial ? shared_.last_handle : last_handle_;
+  if (++last == 0) ++last;
+  return last;
+}
+
 void SdsioConnection::open(const Header& header, const std::string& name) {
-  const std::uint32_t handle = ++last_handle_;
+  const std::uint32_t handle = next_handle();
   const auto result = check_open(header, name);
   if (result) return header.argument == kWrite ? begin_recording(handle, name) : begin_playback(handle, name);
   answer_open(handle, header.argument, name, result);
@@ -372,6 +383,7 @@ void SdsioConnection::playback_opened(std::uint32_t handle, const Expected<std::
 void SdsioConnection::close(std::uint32_t handle) {
   if (writing_.erase(handle) != 0) {
     batch_.slices.push_back({handle, 0, 0, true});
+    if (writing_.empty()) host_.session_ended();
   } else if (reading_.erase(handle) == 0) {
     complain(fmt::format("CLOSE of handle {}, which is not open", handle));
     return;
@@ -448,6 +460,7 @@ std::unique_ptr<RecorderThread> SdsioConnection::disconnected(const std::string&
   std::string why = reason;
   if (decoder_.inside_message()) why += " in the middle of a message";
   why += not_taken;
+  if (!writing_.empty()) host_.session_ended();
   for (const auto& [handle, name] : writing_) recorder_->close_stream(handle, why);
   writing_.clear();
   reading_.clear();

@@ -11,6 +11,7 @@
 #include <list>
 
 #include "device_session.hpp"
+#include "link_opener.hpp"
 #include "log_limiter.hpp"
 #include "sds/format/worker_pool.hpp"
 #include "tcp_link.hpp"
@@ -65,6 +66,8 @@ class Pending {
 constexpr std::chrono::milliseconds kLastFlags{300};
 // How often it is looked whether the devices that were asked to stop have done so.
 constexpr std::chrono::milliseconds kStopLook{10};
+// Before a line whose device has gone is opened again.
+constexpr std::chrono::milliseconds kReopen{500};
 }  // namespace
 
 struct Server::State {
@@ -77,6 +80,10 @@ struct Server::State {
   asio::steady_timer accept_timer{io};
   std::optional<tcp::socket> at_the_door;  // one that there are no descriptors for yet
   std::chrono::milliseconds accept_pause = server_limits::accept_pause;
+  std::shared_ptr<LinkOpener> opener;  // of the line, instead of the acceptor
+  bool line_in_use = false;            // or about to be
+  asio::steady_timer reopen_timer{io};
+  std::optional<Error> line_error;  // for which it was given up
   LogLimiter accept_errors;
   LogLimiter too_many;
   std::unique_ptr<WorkerPool> pool;
@@ -90,6 +97,33 @@ struct Server::State {
   bool ended = false;  // nobody is waited for any more
   asio::steady_timer stop_timer{io};
   std::vector<std::weak_ptr<DeviceSession>> asked_to_stop;
+
+  Expected<void> listen() {
+    const ServerOptions& options = shared.options;
+    std::error_code error;
+    const auto address = asio::ip::make_address_v4(options.address, error);
+    if (error) return fail(ErrorCode::usage, fmt::format("'{}' is not an IPv4 address", options.address));
+    acceptor.open(tcp::v4(), error);
+    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor.bind(tcp::endpoint(address, options.port), error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error)
+      return fail(
+          ErrorCode::io,
+          fmt::format(
+              "cannot listen on {}:{}: {}{}", options.address, options.port, error.message(),
+              error == asio::error::address_in_use ? ": is another server running? Choose another --port" : ""));
+    return {};
+  }
+
+  Expected<void> get_opener() {
+    const ServerOptions& options = shared.options;
+    auto made =
+        options.serial ? make_serial_opener(io, *options.serial) : make_dialler(io, *options.dial, options.silent_peer);
+    if (!made) return fail(made);
+    opener = std::move(*made);
+    return {};
+  }
 
   void accept() {
     if (at_the_door && !let_in()) return accept_later(std::make_error_code(std::errc::too_many_files_open));
@@ -107,7 +141,31 @@ struct Server::State {
     if (ended) return let_go();
     if (stopping) return end();
     if (enough) return end_after_the_last();
+    if (opener) return open_line();
     if (accepting == 0) accept();
+  }
+
+  void open_line() {
+    if (std::exchange(line_in_use, true)) return;
+    opener->open([this](Expected<std::unique_ptr<Link>> link) {
+      if (stopping || enough) return;
+      if (!link) {
+        line_error = link.error();
+        return stop();
+      }
+      auto descriptors = std::make_shared<TotalShare>(&shared.descriptors);
+      // Where they are missing, files that are being closed have them.
+      if (!descriptors->take(server_limits::device_descriptors)) return open_line_later();
+      admit(std::move(*link), std::move(descriptors));
+    });
+  }
+
+  void open_line_later() {
+    line_in_use = false;
+    reopen_timer.expires_after(kReopen);
+    reopen_timer.async_wait([this](std::error_code cancelled) {
+      if (!cancelled && !stopping && !enough) open_line();
+    });
   }
 
   // False if the device has to wait until there are descriptors for it.
@@ -120,7 +178,7 @@ struct Server::State {
       }
       tcp::socket socket = std::move(*at_the_door);
       at_the_door.reset();
-      admit(std::move(socket), std::move(descriptors));
+      admit(std::make_unique<TcpLink>(std::move(socket), shared.options.silent_peer), std::move(descriptors));
     } catch (const std::exception& error) {
       at_the_door.reset();
       spdlog::error("device   sent away: {}", error.what());
@@ -140,9 +198,8 @@ struct Server::State {
     });
   }
 
-  void admit(tcp::socket socket, std::shared_ptr<TotalShare> descriptors) {
+  void admit(std::unique_ptr<Link> link, std::shared_ptr<TotalShare> descriptors) {
     devices.remove_if([](const auto& device) { return device.expired(); });
-    auto link = std::make_unique<TcpLink>(std::move(socket), shared.options.silent_peer);
     if (devices.size() + closing.size() >= shared.options.max_devices) send_idle_away();
     if (devices.size() + closing.size() >= shared.options.max_devices) {
       if (const auto hidden = too_many.due())
@@ -155,7 +212,8 @@ struct Server::State {
     auto device = std::make_shared<DeviceSession>(
         io, std::move(link), shared, std::move(descriptors),
         DeviceSession::Callbacks{[this, place](auto recorder) { on_end(std::move(recorder), *place); },
-                                 [this] { on_playback_done(); }, [this](auto work) { on_disk(std::move(work)); }});
+                                 [this] { on_playback_done(); }, [this] { on_session_ended(); },
+                                 [this](auto work) { on_disk(std::move(work)); }});
     devices.push_back(device);
     device->start();
   }
@@ -179,6 +237,7 @@ struct Server::State {
 
   // `place` is one for it, so that it needs no memory.
   void on_end(std::unique_ptr<RecorderThread> recorder, Closing& place) {
+    if (opener && !stopping && !enough) open_line_later();
     if (!recorder) return;
     RecorderThread* const key = recorder.get();
     place.front() = std::move(recorder);
@@ -187,10 +246,18 @@ struct Server::State {
   }
 
   void on_closed(const RecorderThread* recorder) {
-    if (recorder->has_recorded()) ++recorded;
+    if (recorder->has_recorded() && !opener) ++recorded;
     closing.remove_if([&](const auto& c) { return c.get() == recorder; });
     if (ended && closing.empty()) return io.stop();
     if (shared.options.sessions != 0 && recorded >= shared.options.sessions) end_after_the_last();
+  }
+
+  // A line goes on when a session on it has ended: those are counted, where it is connections else.
+  void on_session_ended() {
+    if (!opener) return;
+    ++recorded;
+    if (shared.options.sessions != 0 && recorded == shared.options.sessions)
+      asio::post(io, [this] { end_after_the_last(); });
   }
 
   // Takes nobody new, and stops when no device has anything open any more.
@@ -216,6 +283,8 @@ struct Server::State {
     acceptor.close(ignored);
     at_the_door.reset();
     accept_timer.cancel();
+    if (opener) opener->cancel();
+    reopen_timer.cancel();
   }
 
   void on_playback_done() {
@@ -278,17 +347,7 @@ Expected<std::unique_ptr<Server>> Server::create(const ServerOptions& options) {
   auto state = std::make_unique<State>(options);
   state->pool = make_worker_pool(options.threads);
   state->shared.executor = state->pool.get();
-  const auto address = asio::ip::make_address_v4(options.address, error);
-  if (error) return fail(ErrorCode::usage, fmt::format("'{}' is not an IPv4 address", options.address));
-  state->acceptor.open(tcp::v4(), error);
-  if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) state->acceptor.bind(tcp::endpoint(address, options.port), error);
-  if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error)
-    return fail(
-        ErrorCode::io,
-        fmt::format("cannot listen on {}:{}: {}{}", options.address, options.port, error.message(),
-                    error == asio::error::address_in_use ? ": is another server running? Choose another --port" : ""));
+  if (auto ready = options.dial || options.serial ? state->get_opener() : state->listen(); !ready) return fail(ready);
   const std::uint64_t places = state->shared.descriptors.limit() / server_limits::device_descriptors;
   if (places == 0)
     return fail(ErrorCode::io, "too few descriptors for a single device: raise the limit of open files (ulimit -n)");
@@ -320,6 +379,7 @@ Expected<void> Server::run() {
   const std::lock_guard lock(state_->shared.recorders.mutex);
   const auto& loss = state_->shared.recorders.first_loss;
   if (loss) return tl::unexpected<Error>(*loss);
+  if (state_->line_error) return tl::unexpected<Error>(*state_->line_error);
   if (state_->shared.recorders.lacked_memory) return tl::unexpected<Error>(no_memory());
   return {};
 }
@@ -335,10 +395,15 @@ void Server::stop() {
 
 void Server::change_flags(std::uint32_t set, std::uint32_t clear) {
   asio::post(state_->io, [this, set, clear] {
-    // START and PLAYBACK stand for devices that connect later, too.
-    state_->shared.set_flags = (state_->shared.set_flags | set) & ~clear & ~sdsio::flag_reset;
+    auto& shared = state_->shared;
+    shared.user_flags = (shared.user_flags | (set & sdsio::user_flags)) & ~clear;
+    bool taken = false;
     for (auto& weak : state_->devices)
-      if (auto device = weak.lock()) device->change_flags(set, clear);
+      if (auto device = weak.lock()) taken = device->change_flags(set, clear) || taken;
+    if (taken) return;
+    // Nobody is there: the next who comes is asked, and no other.
+    shared.set_flags = (shared.set_flags | set) & ~clear;
+    shared.clear_flags = (shared.clear_flags | clear) & ~set;
   });
 }
 

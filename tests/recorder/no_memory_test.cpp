@@ -139,6 +139,8 @@ class Connection {
     };
     host.post_resume = [] {};
     host.post_give_up = [](const Error&) {};
+    host.playback_done = [] {};
+    host.session_ended = [] {};
     connection_ = std::make_unique<SdsioConnection>(*shared_, "device", nullptr, host);
     Bytes open;
     append_bytes(open, sdsio::Header{sdsio::Command::open, 0, 1, 1}.encode());

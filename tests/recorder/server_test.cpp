@@ -182,6 +182,30 @@ TEST_F(ServerTest, FlagsReachTheDevice) {
   EXPECT_EQ(device.device().flags, SDS_DEVICE_FLAG_START | SDS_DEVICE_FLAG_ALIVE | 1);
 }
 
+// Waits for FLAGS, and returns what the device's flags are then.
+std::uint32_t flags_of(Device& device) {
+  for (int i = 0; i < 250 && (device.device().flags & SDS_DEVICE_FLAG_ALIVE) == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_TRUE(device.exchange());
+  }
+  return device.device().flags;
+}
+
+TEST_F(ServerTest, AStartThatIsAskedForWhileNobodyIsThereGoesToTheNextDeviceOnce) {
+  start({});
+  server_->change_flags(sdsio::flag_start | 2, 0);
+  {
+    Device first(port_);
+    EXPECT_EQ(flags_of(first), SDS_DEVICE_FLAG_START | SDS_DEVICE_FLAG_ALIVE | 2);
+    first.wait();
+  }
+  Device again(port_);
+  EXPECT_EQ(flags_of(again), SDS_DEVICE_FLAG_ALIVE | 2) << "user flags stand, a start does not";
+  server_->change_flags(sdsio::flag_start, 2);
+  Device late(port_);
+  EXPECT_EQ(flags_of(late), static_cast<std::uint32_t>(SDS_DEVICE_FLAG_ALIVE)) << "it was asked of who was there";
+}
+
 TEST_F(ServerTest, ASecondStopEndsTheWaitForDevicesThatWereStarted) {
   ServerOptions options;
   options.stop_wait = std::chrono::hours(1);

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -41,6 +42,10 @@ struct ServeArguments {
   bool quiet = false;
   bool keep_free_given = false;
   std::string given;  // options but for address and port, as a shell takes them
+  DialOptions dial;
+  SerialOptions serial;
+  unsigned connect_ms = 50;
+  std::optional<double> connect_timeout_s;
 };
 
 constexpr std::uint64_t kKeepFree = 64'000'000;
@@ -202,11 +207,8 @@ std::string given_options(const Command& command) {
   return text;
 }
 
-void print_where(const ServerOptions& options, const std::string& given, std::uint16_t port) {
+void print_listening(const ServerOptions& options, const std::string& given, std::uint16_t port) {
   const std::string others = (port == ServerOptions().port ? "" : fmt::format(" --port {}", port)) + given;
-  say(fmt::format("listening on {}:{}, recording {} to {}\n", options.address, port,
-                  options.packed ? "one .sdsz a session" : "plain .sds files",
-                  std::filesystem::absolute(options.directory).lexically_normal().string()));
   if (options.address.rfind("127.", 0) == 0) {
     say(fmt::format("only this machine can connect. To let a board on the network in, use one of:\n"));
     bool any = false;
@@ -221,6 +223,15 @@ void print_where(const ServerOptions& options, const std::string& given, std::ui
   } else {
     say(fmt::format("every device that reaches this address can connect: SDSIO has no authentication\n"));
   }
+}
+
+void print_where(const ServerOptions& options, const std::string& given, std::uint16_t port) {
+  std::string where = fmt::format("listening on {}:{}", options.address, port);
+  if (options.dial) where = fmt::format("connecting to {}:{}", options.dial->address, options.dial->port);
+  if (options.serial) where = fmt::format("opening {} at {} baud", options.serial->port, options.serial->baudrate);
+  say(fmt::format("{}, recording {} to {}\n", where, options.packed ? "one .sdsz a session" : "plain .sds files",
+                  std::filesystem::absolute(options.directory).lexically_normal().string()));
+  if (!options.dial && !options.serial) print_listening(options, given, port);
 }
 
 // As many files as the system lets us: the soft limit is meant for programs that use select().
@@ -273,97 +284,182 @@ int run_serve(const ServeArguments& o) {
   return served.error().exit_code();
 }
 
+constexpr const char* kSessions =
+    "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept "
+    "either\n"
+    "way, and a loss is recorded with it. Ctrl-C, SIGTERM and SIGHUP ask devices to stop, close what is open after "
+    "a\n"
+    "second, and end the server. A second Ctrl-C ends it at once, as a kill does, and so does a SIGTERM when the "
+    "stop\n"
+    "has taken 10 s.\n"
+    "The exit code is 4 if a recording was lost or cut short by the disk.\n\n";
+
+// What every way to a device has. `o` outlives the options.
+void add_common_options(Command& command, ServeArguments* o) {
+  command.add_option("--workdir", o->server.directory, "Directory of recordings and their <stream>.sds.yml files")
+      ->type_name("DIR")
+      ->capture_default_str();
+  command
+      .add_option("--format", o->format,
+                  "sdsz: recording.<n>.sdsz for each session; sds: <stream>.<n>.sds as Arm's server writes them")
+      ->check(one_of({"sds", "sdsz"}))
+      ->capture_default_str();
+  command.add_option("-l,--level", o->level, "Compression: 0 store, 1 fast, 2 dense")
+      ->check(in_range(0, 2))
+      ->capture_default_str();
+  command.add_option("--threads", o->server.threads, "Threads that compress; 0: one for each core")
+      ->check(in_range(0, 256))
+      ->capture_default_str();
+  command
+      .add_option("--flush-interval", o->flush_ms,
+                  "How often what came is made as safe as --durability says: 200ms, 2s; a number alone: ms")
+      ->transform(takes_milliseconds())
+      ->check(in_range(1, 3600000))
+      ->type_name("TIME")
+      ->capture_default_str();
+  command
+      .add_option("--durability", o->durability,
+                  "What came until the last flush survives: none: a clean end only; process: a "
+                  "kill of this process; power: a power cut, too")
+      ->check(one_of({"none", "process", "power"}))
+      ->capture_default_str();
+  command.add_flag("--sync", o->sync, "--durability power")->group("");
+  command
+      .add_option("--on-full", o->on_full,
+                  "When the disk is full: wait: hold the device back until there is space; stop: end its recording")
+      ->check(one_of({"wait", "stop"}))
+      ->capture_default_str();
+  o->server.keep_free = kKeepFree;
+  command
+      .add_option(
+          "--keep-free", o->server.keep_free,
+          "The disk counts as full when less than this is free: 500M, 2GiB; 0: what closing the recordings takes")
+      ->transform(takes_size())
+      ->transform(ValueRule(
+          [](std::string& text) { return text.find('-') == std::string::npos ? "" : text + " is less than nothing"; }))
+      ->each([o](const std::string&) { o->keep_free_given = true; })
+      ->type_name("SIZE")
+      ->default_str("64M, or a tenth of a small disk");
+  command.add_flag("-p,--playback", o->server.playback,
+                   "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
+  command.add_flag("-x,--exit-after-playback", o->server.exit_after_playback, "End when all of them were played");
+  command
+      .add_option("--sessions", o->server.sessions,
+                  "After this many connections that recorded, or sessions on a line, take no more, and end when those "
+                  "that still record are done; 0: never")
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_flag("-v,--verbose", o->verbose, "Log flags, idle rates and pings too");
+  command.add_flag("-q,--quiet", o->quiet, "Log only warnings and errors");
+  command
+      .add_option("--protocol", o->server.protocol,
+                  "The library on the device: 1, 2 or 3 (Arm's version); auto: found by listening, which on a line it "
+                  "has to be there for when the server begins")
+      ->transform(takes_word<Protocol>({{"auto", Protocol::automatic},
+                                        {"1", Protocol::before_3},
+                                        {"2", Protocol::before_3},
+                                        {"3", Protocol::from_3}}))
+      ->default_str("auto");
+}
+
+void begin(Command& command, const std::shared_ptr<ServeArguments>& o, Run& run) {
+  o->given = given_options(command);
+  if (o->sync && command.get_option("--durability")->count() > 0)
+    refuse_option("--sync", "is --durability power: give one of the two");
+  run = [o] { return run_serve(*o); };
+}
+
+void add_socket(Command& serve, Run& run) {
+  auto* socket = serve.add_subcommand("socket", "SDSIO over TCP");
+  auto o = std::make_shared<ServeArguments>();
+  auto* address = socket->add_option("--ipaddr", o->server.address, "IPv4 address to listen on, or to connect to")
+                      ->type_name("IP")
+                      ->capture_default_str();
+  auto* netif = socket->add_option("--netif", o->interface, "Listen on the address of this network interface")
+                    ->type_name("NAME")
+                    ->excludes(address);
+  socket->add_option("--port", o->server.port, "TCP port; 0: any free one")
+      ->check(in_range(0, 65535))
+      ->type_name("N")
+      ->capture_default_str();
+  auto* connect = socket
+                      ->add_option("--connect", o->dial.message,
+                                   "Connect instead of listening, as to a debugger's server for RTT, and send it this "
+                                   "text first, if there is any; again and again until it is there")
+                      ->type_name("[MESSAGE]")
+                      ->value_is_optional()
+                      ->excludes(netif);
+  socket
+      ->add_option(
+          "--connect-time", o->connect_ms,
+          "What comes in so long behind connecting is a greeting, and not the device's: 100ms; a number alone: "
+          "ms")
+      ->transform(takes_milliseconds())
+      ->check(in_range(1, 60000))
+      ->type_name("TIME")
+      ->needs(connect)
+      ->capture_default_str();
+  socket->add_option("--max-devices", o->server.max_devices, "Devices at a time; more are sent away")
+      ->type_name("N")
+      ->check(in_range(1, 10000))
+      ->excludes(connect)
+      ->capture_default_str();
+  add_common_options(*socket, o.get());
+  socket->footer(std::string(kSessions) +
+                 "Examples: sds serve socket --netif eth0 --workdir recordings\n"
+                 "          sds serve socket --port 19021 --connect '$$SEGGER_TELNET_ConfigStr=RTTCh;1$$' "
+                 "--connect-time 100");
+  socket->callback([o, socket, connect, &run] {
+    if (connect->count() > 0) {
+      if (o->server.port == 0) refuse_option("--port", "0 is no port to connect to");
+      o->dial.address = o->server.address;
+      o->dial.port = o->server.port;
+      o->dial.discard = std::chrono::milliseconds(o->connect_ms);
+      o->server.dial = o->dial;
+    }
+    begin(*socket, o, run);
+  });
+}
+
+void add_serial(Command& serve, Run& run) {
+  auto* serial = serve.add_subcommand("serial", "SDSIO over a serial port: UART, USB CDC");
+  auto o = std::make_shared<ServeArguments>();
+  serial->add_option("--port", o->serial.port, "The port: /dev/ttyACM0")->required()->type_name("PATH");
+  serial->add_option("--baudrate", o->serial.baudrate, "Bits a second; the firmware's")
+      ->type_name("N")
+      ->capture_default_str();
+  serial->add_option("--parity", o->serial.parity, "Parity bit")
+      ->transform(takes_word<Parity>({{"none", Parity::none},
+                                      {"odd", Parity::odd},
+                                      {"even", Parity::even},
+                                      {"mark", Parity::mark},
+                                      {"space", Parity::space}}))
+      ->default_str("none");
+  serial->add_option("--stopbits", o->serial.stop_bits, "Stop bits")->check(in_range(1, 2))->capture_default_str();
+  serial
+      ->add_option("--connect-timeout", o->connect_timeout_s,
+                   "Give up where the port cannot be opened for so long: 30s; never, if not given")
+      ->transform(takes_time())
+      ->check(not_negative())
+      ->type_name("TIME");
+  add_common_options(*serial, o.get());
+  serial->footer(std::string(kSessions) +
+                 "Example: sds serve serial --port /dev/ttyACM0 --baudrate 921600 --workdir recordings");
+  serial->callback([o, serial, &run] {
+    if (o->connect_timeout_s)
+      o->serial.connect_timeout = std::chrono::milliseconds(std::llround(std::min(*o->connect_timeout_s, 1e9) * 1000));
+    o->server.serial = o->serial;
+    begin(*serial, o, run);
+  });
+}
+
 }  // namespace
 
 void add_serve(Command& app, Run& run) {
   auto* serve = app.add_subcommand("serve", "Record from devices, and play back to them, over the SDSIO protocol");
   serve->require_subcommand(1);
-  auto* socket = serve->add_subcommand("socket", "SDSIO over TCP");
-  auto o = std::make_shared<ServeArguments>();
-  auto* address = socket->add_option("--ipaddr", o->server.address, "IPv4 address to listen on")
-                      ->type_name("IP")
-                      ->capture_default_str();
-  socket->add_option("--netif", o->interface, "Listen on the address of this network interface")
-      ->type_name("NAME")
-      ->excludes(address);
-  socket->add_option("--port", o->server.port, "TCP port; 0: any free one")
-      ->check(in_range(0, 65535))
-      ->type_name("N")
-      ->capture_default_str();
-  socket->add_option("--workdir", o->server.directory, "Directory of recordings and their <stream>.sds.yml files")
-      ->type_name("DIR")
-      ->capture_default_str();
-  socket
-      ->add_option("--format", o->format,
-                   "sdsz: recording.<n>.sdsz for each session; sds: <stream>.<n>.sds as Arm's server writes them")
-      ->check(one_of({"sds", "sdsz"}))
-      ->capture_default_str();
-  socket->add_option("-l,--level", o->level, "Compression: 0 store, 1 fast, 2 dense")
-      ->check(in_range(0, 2))
-      ->capture_default_str();
-  socket->add_option("--threads", o->server.threads, "Threads that compress; 0: one for each core")
-      ->check(in_range(0, 256))
-      ->capture_default_str();
-  socket
-      ->add_option("--flush-interval", o->flush_ms,
-                   "How often what came is made as safe as --durability says: 200ms, 2s; a number alone: ms")
-      ->transform(takes_milliseconds())
-      ->check(in_range(1, 3600000))
-      ->type_name("TIME")
-      ->capture_default_str();
-  auto* durability = socket
-                         ->add_option("--durability", o->durability,
-                                      "What came until the last flush survives: none: a clean end only; process: a "
-                                      "kill of this process; power: a power cut, too")
-                         ->check(one_of({"none", "process", "power"}))
-                         ->capture_default_str();
-  socket->add_flag("--sync", o->sync, "--durability power")->group("");
-  socket
-      ->add_option("--on-full", o->on_full,
-                   "When the disk is full: wait: hold the device back until there is space; stop: end its recording")
-      ->check(one_of({"wait", "stop"}))
-      ->capture_default_str();
-  o->server.keep_free = kKeepFree;
-  socket
-      ->add_option(
-          "--keep-free", o->server.keep_free,
-          "The disk counts as full when less than this is free: 500M, 2GiB; 0: what closing the recordings takes")
-      ->type_name("SIZE")
-      ->transform(takes_size())
-      ->transform(ValueRule(
-          [](std::string& text) { return text.find('-') == std::string::npos ? "" : text + " is less than nothing"; }))
-      ->each([raw = o.get()](const std::string&) { raw->keep_free_given = true; })
-      ->default_str("64M, or a tenth of a small disk");
-  socket->add_option("--max-devices", o->server.max_devices, "Devices at a time; more are sent away")
-      ->type_name("N")
-      ->check(in_range(1, 10000))
-      ->capture_default_str();
-  socket->add_flag("-p,--playback", o->server.playback,
-                   "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
-  socket->add_flag("-x,--exit-after-playback", o->server.exit_after_playback, "End when all of them were played");
-  socket
-      ->add_option("--sessions", o->server.sessions,
-                   "After this many connections that recorded take no more, and end when those that still record are "
-                   "done; 0: never")
-      ->type_name("N")
-      ->capture_default_str();
-  socket->add_flag("-v,--verbose", o->verbose, "Log flags, idle rates and pings too");
-  socket->add_flag("-q,--quiet", o->quiet, "Log only warnings and errors");
-  socket->footer(
-      "A session lasts from a device's first OPEN to its last CLOSE, or to its disconnection; what came is kept "
-      "either\n"
-      "way, and a loss is recorded with it. Ctrl-C, SIGTERM and SIGHUP ask devices to stop, close what is open after "
-      "a\n"
-      "second, and end the server. A second Ctrl-C ends it at once, as a kill does, and so does a SIGTERM when the "
-      "stop\n"
-      "has taken 10 s.\n"
-      "The exit code is 4 if a recording was lost or cut short by the disk.\n\n"
-      "Example: sds serve socket --netif eth0 --workdir recordings");
-  socket->callback([o, socket, durability, &run] {
-    o->given = given_options(*socket);
-    if (o->sync && durability->count() > 0) refuse_option("--sync", "is --durability power: give one of the two");
-    run = [o] { return run_serve(*o); };
-  });
+  add_socket(*serve, run);
+  add_serial(*serve, run);
 }
 
 }  // namespace sds::cli

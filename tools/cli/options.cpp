@@ -25,7 +25,11 @@ ValueRule::ValueRule(const CLI::Validator& validator, std::vector<std::string> w
 ValueRule in_range(int lowest, int highest) { return ValueRule(CLI::Range(lowest, highest)); }
 ValueRule positive_number() { return ValueRule(CLI::PositiveNumber); }
 ValueRule not_negative() { return ValueRule(CLI::NonNegativeNumber); }
-ValueRule takes_size() { return ValueRule(CLI::AsSizeValue(true)); }
+ValueRule takes_size() {
+  CLI::AsSizeValue rule(true);
+  rule.description("");  // its list of units, which would stand behind the value's name
+  return ValueRule(rule);
+}
 
 ValueRule one_of(std::vector<std::string> words) {
   return ValueRule(
@@ -87,6 +91,11 @@ Option* Option::each(const std::function<void(const std::string&)>& function) {
 
 Option* Option::expected(int values) {
   option_->expected(values);
+  return this;
+}
+
+Option* Option::value_is_optional() {
+  option_->expected(0, 1);
   return this;
 }
 

@@ -79,6 +79,8 @@ class Option {
   Option* each(const std::function<void(const std::string&)>& function);
   /// How many values a name or a place takes.
   Option* expected(int values);
+  /// A name whose value may be left out: "" then.
+  Option* value_is_optional();
   Option* excludes(const std::string& name);
   Option* excludes(const Option* other);
   Option* needs(const std::string& name);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "algorithm.h"
+#include "line_transport.h"
 #include "sds_device.h"
 #include "sim_signals.h"
 #include "socket_transport.h"
@@ -28,6 +29,8 @@ typedef struct {
   int real_time;
   int wait_for_start;
   uint32_t first_timeslot;
+  const char* serial;  /* port of a serial line, instead of TCP */
+  int pty;             /* a pseudo terminal, instead of TCP */
   const char* motions; /* file to write the true motion of each IMU block to */
 } options_t;
 
@@ -40,6 +43,8 @@ static void usage(FILE* out) {
           "A simulated device that streams Imu, Microphone, Temperature and ML_Out to an SDSIO server.\n\n"
           "  --host ADDRESS        IPv4 address of the server (default 127.0.0.1)\n"
           "  --port N              TCP port of the server (default 5050)\n"
+          "  --serial PORT         over a serial line instead: /dev/ttyUSB0\n"
+          "  --pty                 over a pseudo terminal instead, whose port is printed; `sds serve serial` opens it\n"
           "  --seconds S           how much to stream (default 20)\n"
           "  --seed N              what to stream: the same seed gives the same bytes (default 1)\n"
           "  --speed real|max      in real time, or as fast as the server takes it (default real)\n"
@@ -70,8 +75,14 @@ static int parse_options(int argc, char** argv, options_t* o) {
       o->wait_for_start = 1;
       continue;
     }
+    if (strcmp(name, "--pty") == 0) {
+      o->pty = 1;
+      continue;
+    }
     ++i;
-    if (value != NULL && strcmp(name, "--host") == 0) {
+    if (value != NULL && strcmp(name, "--serial") == 0) {
+      o->serial = value;
+    } else if (value != NULL && strcmp(name, "--host") == 0) {
       o->host = value;
     } else if (value != NULL && strcmp(name, "--motions") == 0) {
       o->motions = value;
@@ -108,9 +119,10 @@ static void sleep_until(const struct timespec* start, uint64_t ms) {
   }
 }
 
-static int wait_for_start(sds_device_t* device) {
+/* Until the host has set the flag. */
+static int wait_for_flag(sds_device_t* device, uint32_t flag) {
   const struct timespec pause = {0, 100 * 1000 * 1000};
-  while ((device->flags & SDS_DEVICE_FLAG_START) == 0) {
+  while ((device->flags & flag) == 0) {
     if (sds_device_exchange(device) < 0) return -1;
     nanosleep(&pause, NULL);
   }
@@ -143,10 +155,54 @@ static int32_t stream_step(sds_device_t* device, const uint32_t* handles, uint32
   return result;
 }
 
-int main(int argc, char** argv) {
-  static socket_transport_t transport;
-  options_t o = {"127.0.0.1", 5050, 20, 1, 1, 0, 0, NULL};
+static socket_transport_t tcp;
+static line_transport_t line;
+
+static int is_line(const options_t* o) { return o->pty || o->serial != NULL; }
+
+/* As firmware of SDS 3.x on a line: it says nothing before the host does. */
+static int connect_line(const options_t* o, sds_device_t* device) {
   sds_transport_t interface;
+  char name[128];
+  if ((o->pty ? line_transport_make(&line, name, sizeof name) : line_transport_open(&line, o->serial)) != 0) {
+    fprintf(stderr, "sds-sim-device: cannot open %s: %s\n", o->pty ? "a pseudo terminal" : o->serial, strerror(errno));
+    return -1;
+  }
+  if (o->pty) {
+    printf("sds-sim-device: waiting for: sds serve serial --port %s\n", name);
+    fflush(stdout);
+  }
+  interface = line_transport_interface(&line);
+  sds_device_init(device, &interface);
+  if (wait_for_flag(device, SDS_DEVICE_FLAG_ALIVE) == 0) return 0;
+  fprintf(stderr, "sds-sim-device: the server went away\n");
+  return -1;
+}
+
+static int connect_host(const options_t* o, sds_device_t* device) {
+  sds_transport_t interface;
+  if (is_line(o)) return connect_line(o, device);
+  if (socket_transport_connect(&tcp, o->host, o->port, 5000) != 0) {
+    fprintf(stderr, "sds-sim-device: cannot connect to %s:%u: %s (is `sds serve` running?)\n", o->host, o->port,
+            strerror(errno));
+    return -1;
+  }
+  interface = socket_transport_interface(&tcp);
+  sds_device_init(device, &interface);
+  return 0;
+}
+
+static void disconnect_host(const options_t* o, sds_device_t* device) {
+  if (is_line(o)) {
+    (void)sds_device_ping(device); /* it answers when it has all: what a line still holds is lost when it is closed */
+    line_transport_close(&line);
+  } else {
+    socket_transport_disconnect(&tcp);
+  }
+}
+
+int main(int argc, char** argv) {
+  options_t o = {"127.0.0.1", 5050, 20, 1, 1, 0, 0, NULL, 0, NULL};
   sds_device_t device;
   uint32_t handles[STREAMS];
   sim_imu_t imu;
@@ -162,14 +218,8 @@ int main(int argc, char** argv) {
     fprintf(stderr, "sds-sim-device: %s: cannot create: %s\n", o.motions, strerror(errno));
     return 4;
   }
-  if (socket_transport_connect(&transport, o.host, o.port, 5000) != 0) {
-    fprintf(stderr, "sds-sim-device: cannot connect to %s:%u: %s (is `sds serve` running?)\n", o.host, o.port,
-            strerror(errno));
-    return 4;
-  }
-  interface = socket_transport_interface(&transport);
-  sds_device_init(&device, &interface);
-  if (o.wait_for_start && wait_for_start(&device) != 0) {
+  if (connect_host(&o, &device) != 0) return 4;
+  if (o.wait_for_start && wait_for_flag(&device, SDS_DEVICE_FLAG_START) != 0) {
     fprintf(stderr, "sds-sim-device: the server went away\n");
     return 4;
   }
@@ -190,7 +240,7 @@ int main(int argc, char** argv) {
     if (o.real_time) sleep_until(&start, (uint64_t)step * STEP_MS);
     if (stream_step(&device, handles, step, &o, &imu, &mic, &temperature, motions) < 0) break;
     if (step % 5 == 4 && sds_device_exchange(&device) < 0) break;
-    if (o.real_time && socket_transport_flush(&transport) != 0) break;
+    if (o.real_time && !is_line(&o) && socket_transport_flush(&tcp) != 0) break;
     if (o.wait_for_start && (device.flags & SDS_DEVICE_FLAG_START) == 0) {
       ++step;
       break;
@@ -202,7 +252,7 @@ int main(int argc, char** argv) {
     return 4;
   }
   for (i = 0; i < STREAMS; ++i) (void)sds_device_close(&device, handles[i]);
-  socket_transport_disconnect(&transport);
+  disconnect_host(&o, &device);
   printf("sds-sim-device: streamed %.2f s (seed %" PRIu64 "): Imu, Microphone, Temperature, ML_Out\n",
          step * STEP_MS / 1000.0, o.seed);
   return 0;

@@ -23,7 +23,11 @@ struct ServerShared {
   explicit ServerShared(const ServerOptions& o);
   ServerOptions options;
   Executor* executor = nullptr;
-  std::uint32_t set_flags = 0;  ///< asked for by the user so far
+  std::uint32_t user_flags = 0;   ///< set by the user so far, for every device
+  std::uint32_t set_flags = 0;    ///< asked for while no device was there: for the next one
+  std::uint32_t clear_flags = 0;  ///< the same
+  /// On a line no handle is given twice: what is still written to an old one is told from what is written to a new one.
+  std::uint32_t last_handle = 0;
   PlainLabels labels;
   SharedTotal unfinished;
   OpenBlocks open_blocks;
@@ -42,6 +46,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
     std::function<void()> post_resume;               ///< any thread: advance() may succeed now
     std::function<void(const Error&)> post_give_up;  ///< any thread: recording has ended, drop the device
     std::function<void()> playback_done;             ///< receive thread: all playback files were played
+    std::function<void()> session_ended;  ///< receive thread: of streams that were recorded the last is closed
     /// Receive thread: calls `work` on another thread, and `then`, and advance(), on this one when it is done. If
     /// `then` fails, the device is sent away.
     std::function<void(std::function<void()> work, std::function<Expected<void>()> then)> on_disk;
@@ -98,6 +103,7 @@ class SdsioConnection final : private sdsio::MessageHandler {
   bool on_message(const sdsio::Header& header, ByteView text) override;
   void on_write(std::uint32_t handle, std::size_t begin, std::size_t size) override;
   void learn_version(const sdsio::Header& first);
+  [[nodiscard]] std::uint32_t next_handle();
   void open(const sdsio::Header& header, const std::string& name);
   [[nodiscard]] Expected<void> check_open(const sdsio::Header& header, const std::string& name) const;
   void begin_recording(std::uint32_t handle, const std::string& name);
@@ -141,8 +147,8 @@ class SdsioConnection final : private sdsio::MessageHandler {
   bool flags_due_ = false;
   std::map<std::uint32_t, std::string> writing_;
   std::map<std::uint32_t, std::shared_ptr<PlaybackFile>> reading_;
-  std::map<std::uint32_t, std::uint64_t> refused_bytes_;  // by handle that is not open for writing
   std::uint32_t last_handle_ = 0;
+  std::map<std::uint32_t, std::uint64_t> refused_bytes_;  // by handle that is not open for writing
   std::uint32_t set_flags_ = 0;
   std::uint32_t clear_flags_ = 0;
   std::uint32_t device_flags_ = 0;

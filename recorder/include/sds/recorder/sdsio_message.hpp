@@ -18,6 +18,8 @@ inline constexpr std::uint32_t flag_terminate = 0x40000000;
 inline constexpr std::uint32_t flag_playback = 0x20000000;
 inline constexpr std::uint32_t flag_alive = 0x10000000;
 inline constexpr std::uint32_t flag_reset = 0x08000000;
+/// Those that mean what the user says they mean.
+inline constexpr std::uint32_t user_flags = 0x00FFFFFF;
 
 /// Stream names and error texts longer than this are taken for a broken or hostile peer.
 inline constexpr std::uint32_t max_text_bytes = 4096;

@@ -1,23 +1,39 @@
-// The SDSIO server: devices connect over TCP, and their streams are recorded, or played back to them.
+// The SDSIO server: devices connect over TCP, or are reached over a line, and their streams are recorded, or played
+// back to them.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "sds/recorder/line_options.hpp"
 #include "sds/recorder/server_limits.hpp"
 #include "sds/recorder/session_writer.hpp"
 
 namespace sds {
 
+/// What the library on a device speaks, as far as it matters: one before 3.x takes a FLAGS message that it did not ask
+/// for for the answer to its next request.
+enum class Protocol {
+  automatic,  ///< FLAGS are sent to who is silent for 300 ms, and to who sends INFO
+  before_3,   ///< only to who sends INFO
+  from_3      ///< from the start
+};
+
 struct ServerOptions {
   std::string address = "127.0.0.1";  ///< IPv4 address to bind to
   std::uint16_t port = 5050;          ///< 0: any free port
+  /// One of these: nothing is listened on; the one device is at the line's other end, and looked for again when it is
+  /// lost.
+  std::optional<DialOptions> dial;
+  std::optional<SerialOptions> serial;
+  Protocol protocol = Protocol::automatic;
   std::filesystem::path directory = ".";
   bool packed = true;  ///< one `.sdsz` a session; false: plain `.sds`
   Level level = Level::fast;
@@ -30,8 +46,9 @@ struct ServerOptions {
   unsigned max_devices = server_limits::max_devices;
   bool playback = false;  ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
   bool exit_after_playback = false;
-  unsigned sessions =
-      0;  ///< after this many recorded connections take nobody new, and stop when all is closed; 0: never
+  /// After this many recorded connections, or recorded sessions on a line, take nobody new, and stop when all is
+  /// closed; 0: never.
+  unsigned sessions = 0;
   /// Descriptors that the server may have open; 0: what the process may have open beside those that are at its start,
   /// less server_limits::spare_descriptors.
   std::uint64_t descriptors = 0;
@@ -56,14 +73,16 @@ struct ServerOptions {
 /// while that is full: TCP then holds the device back, and nothing is lost. server_limits.hpp has the bounds.
 class Server {
  public:
-  /// Binds and listens.
+  /// Binds and listens, unless the device is at a line.
   static Expected<std::unique_ptr<Server>> create(const ServerOptions& options);
   ~Server();
 
+  /// 0 where nothing is listened on.
   [[nodiscard]] std::uint16_t port() const;
 
   /// Serves until stop() or a stop condition of the options; open sessions are closed cleanly before it returns. Fails
-  /// if a recording was lost, or cut short, through an I/O error or a full disk: with the first of them.
+  /// if a recording was lost, or cut short, through an I/O error or a full disk: with the first of them; and if a line
+  /// is given up.
   [[nodiscard]] Expected<void> run();
 
   /// Ends run(): devices that were started are asked to stop and have ServerOptions::stop_wait for closing what they
@@ -71,7 +90,8 @@ class Server {
   /// handler's thread.
   void stop();
 
-  /// Asks every connected device, and those that connect later, to set and clear bits of its sdsFlags. Thread-safe.
+  /// Asks every connected device to set and clear bits of its sdsFlags; user flags stand for those that connect later,
+  /// too. What is asked for while none is connected goes to the next one, once. Thread-safe.
   void change_flags(std::uint32_t set, std::uint32_t clear);
 
  private:

@@ -23,6 +23,9 @@ inline constexpr std::size_t queue_batches = 32;
 /// Reads of all devices that wait to be written. A device that has none waiting may always queue one.
 inline constexpr std::uint64_t queue_bytes = std::uint64_t{256} << 20;
 
+/// What a serial line is read ahead of the queue: a device on it cannot be held back.
+inline constexpr std::size_t line_bytes = std::size_t{1} << 20;
+
 /// Blocks that have begun and not ended, of one device and of all. Beyond it the device is sent away, but not for as
 /// little as each may have whatever the others do.
 inline constexpr std::uint64_t unfinished_bytes = std::uint64_t{64} << 20;
