@@ -140,6 +140,7 @@ class Serve(Case):
             wait_until(lambda: json.loads(run("info", recording, "--json")[0])["recordings"][0]["streams"][0]["blocks"] == 2,
                        "the server has both blocks")
             self.assertEqual(server.stop(), 0)
+            self.assertRegex(server.log_text(), r"2 blocks, .* stored in \S+recording\.0\.sdsz, 1 loss\n")
         info = json.loads(run("info", self.path("recording.0.sdsz"), "--json")[0])["recordings"][0]
         self.assertTrue(info["complete"])
         self.assertEqual(info["streams"][0]["blocks"], 2)

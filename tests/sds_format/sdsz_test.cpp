@@ -345,6 +345,8 @@ TEST(SdszWriter, CopiesSectionsAsTheyAreAndRefusesDamagedOnesAndThoseOfAnotherLa
   EXPECT_EQ(writer->append_section(torn, header, stream.layout, payload).error().code, ErrorCode::usage);
   ASSERT_TRUE(writer->end_stream(same));
   EXPECT_EQ(writer->append_section(same, header, stream.layout, payload).error().code, ErrorCode::usage);
+  EXPECT_EQ(writer->append(same, 1'000'000, as_bytes("block ")).error().code, ErrorCode::usage);
+  EXPECT_EQ(writer->append_tail(same, as_bytes("torn")).error().code, ErrorCode::usage);
   ASSERT_TRUE(writer->close());
   EXPECT_EQ(read_blocks(dir / "to.sdsz", 0), blocks);
   EXPECT_TRUE(read_blocks(dir / "to.sdsz", 1).empty());
