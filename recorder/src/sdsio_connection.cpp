@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "log_limiter.hpp"
+#include "packed_playback.hpp"
 #include "reply_queue.hpp"
 #include "sds/format/names.hpp"
 #include "sds/recorder/server_limits.hpp"
@@ -328,8 +329,31 @@ Expected<void> SdsioConnection::make_recorder() {
   return {};
 }
 
-std::filesystem::path SdsioConnection::playback_path(const std::string& name) const {
-  return shared_.options.directory / SdsFileName{name, std::to_string(playback_label_), false}.to_string();
+// What is played back of a stream under a number: the plain file of that name, or else the recording of that number.
+struct SdsioConnection::PlaybackNames {
+  std::string stream;
+  std::filesystem::path plain;
+  std::filesystem::path packed;
+
+  [[nodiscard]] bool is_packed() const {
+    std::error_code ignored;
+    return !std::filesystem::exists(plain, ignored) && std::filesystem::exists(packed, ignored);
+  }
+  /// Whether there is one that can be opened; what is damaged is told.
+  [[nodiscard]] bool is_there(const std::string& peer) const {
+    std::error_code ignored;
+    if (!is_packed()) return std::filesystem::exists(plain, ignored);
+    const auto opened = PackedPlayback::open(packed, stream);
+    if (!opened && opened.error().code != ErrorCode::usage)
+      spdlog::error("playback {}: {}", peer, opened.error().to_string());
+    return opened.has_value();
+  }
+};
+
+SdsioConnection::PlaybackNames SdsioConnection::playback_names(const std::string& stream) const {
+  const auto& folder = shared_.options.directory;
+  const std::string label = std::to_string(playback_label_);
+  return {stream, folder / SdsFileName{stream, label, false}.to_string(), folder / ("recording." + label + ".sdsz")};
 }
 
 std::shared_ptr<PlaybackFile> SdsioConnection::playback_of(std::uint32_t handle) const {
@@ -350,8 +374,15 @@ void SdsioConnection::begin_playback(std::uint32_t handle, const std::string& na
   auto opened = std::make_shared<Expected<std::shared_ptr<PlaybackFile>>>(
       std::make_shared<PlaybackFile>(PlaybackFile{nullptr, name, 0, 0, std::move(place)}));
   host_.on_disk(
-      [opened, path = playback_path(name), open = shared_.options.open_file] {
-        auto file = open(path);
+      [opened, names = playback_names(name), open = shared_.options.open_file, peer = peer_] {
+        Expected<std::shared_ptr<const ByteSource>> file;
+        if (names.is_packed()) {
+          auto packed = PackedPlayback::open(names.packed, names.stream);
+          if (packed && !(*packed)->note().empty()) spdlog::warn("playback {}: {}", peer, (*packed)->note());
+          file = packed ? Expected<std::shared_ptr<const ByteSource>>(*packed) : fail(packed);
+        } else {
+          file = open(names.plain);
+        }
         auto bytes = file ? (*file)->size() : fail(file);
         if (!bytes) {
           *opened = fail(bytes);
@@ -407,16 +438,12 @@ void SdsioConnection::continue_playback() {
   if (playback_stream_.empty()) return next_playback(false);
   looks_for_next_ = true;
   auto found = std::make_shared<bool>(false);
-  host_.on_disk(
-      [found, path = playback_path(playback_stream_)] {
-        std::error_code ignored;
-        *found = std::filesystem::exists(path, ignored);
-      },
-      [this, found]() -> Expected<void> {
-        looks_for_next_ = false;
-        if (may_continue_playback()) next_playback(*found);
-        return {};
-      });
+  host_.on_disk([found, names = playback_names(playback_stream_), peer = peer_] { *found = names.is_there(peer); },
+                [this, found]() -> Expected<void> {
+                  looks_for_next_ = false;
+                  if (may_continue_playback()) next_playback(*found);
+                  return {};
+                });
 }
 
 void SdsioConnection::next_playback(bool there_is_one) {

@@ -340,8 +340,10 @@ void add_common_options(Command& command, ServeArguments* o) {
       ->each([o](const std::string&) { o->keep_free_given = true; })
       ->type_name("SIZE")
       ->default_str("64M, or a tenth of a small disk");
-  command.add_flag("-p,--playback", o->server.playback,
-                   "Ask devices to play back: READ streams come from <stream>.<n>.sds, n = 0, 1, ... in the workdir");
+  command.add_flag(
+      "-p,--playback", o->server.playback,
+      "Ask devices to play back: READ streams come from <stream>.<n>.sds, or else from recording.<n>.sdsz, n = 0, 1, "
+      "... in the workdir");
   command.add_flag("-x,--exit-after-playback", o->server.exit_after_playback, "End when all of them were played");
   command
       .add_option("--sessions", o->server.sessions,

@@ -122,7 +122,8 @@ class SdsioConnection final : private sdsio::MessageHandler {
   void reply(bool queued);
   void complain(const std::string& text);
   [[nodiscard]] std::shared_ptr<PlaybackFile> playback_of(std::uint32_t handle) const;
-  [[nodiscard]] std::filesystem::path playback_path(const std::string& name) const;
+  struct PlaybackNames;
+  [[nodiscard]] PlaybackNames playback_names(const std::string& stream) const;
 
   ServerShared& shared_;
   std::string peer_;

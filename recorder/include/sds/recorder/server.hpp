@@ -44,7 +44,8 @@ struct ServerOptions {
   std::uint64_t keep_free = 0;  ///< bytes of the directory's file system that recordings leave free; 0: none
   std::chrono::milliseconds full_retry{500};  ///< how often a full disk is tried again
   unsigned max_devices = server_limits::max_devices;
-  bool playback = false;  ///< ask devices to play back, from `<stream>.<n>.sds` for n = 0, 1, ...
+  /// Ask devices to play back, for n = 0, 1, ...: `<stream>.<n>.sds`, or the stream of `recording.<n>.sdsz`.
+  bool playback = false;
   bool exit_after_playback = false;
   /// After this many recorded connections, or recorded sessions on a line, take nobody new, and stop when all is
   /// closed; 0: never.
