@@ -299,8 +299,9 @@ class Files(Case):
             with self.assertRaises(subprocess.TimeoutExpired):
                 waits.wait(timeout=1)
             os.close(held)
-            waits.communicate(timeout=60)
+            _, err = waits.communicate(timeout=60)
             self.assertEqual(waits.returncode, 0)
+            self.assertEqual(err.decode().count(f"sds: note: {folder}: another program changes recordings or labels there; it is waited for\n"), 1)
 
     def test_who_waits_for_a_folder_ends_by_ctrl_c(self):
         os.mkdir(self.path("out"))

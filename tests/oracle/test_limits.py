@@ -172,6 +172,9 @@ class Limits(Case):
             run(*command, "-o", copy, "-f", expect=3)
             told = f"{6 if command[0] == 'merge' else 3} streams of what it was made of are lost there"
             self.assertIn(told, run("check", copy, expect=1)[0], command)
+            info, _ = run("info", copy)
+            self.assertIn(f"  loss           {told}\n", info)
+            self.assertNotIn("lost-streams", info)
             # And so do copies of copies.
             run("pack", copy, "-o", self.path("again.sdsz"), "-f")
             self.assertIn(told, run("check", self.path("again.sdsz"), expect=1)[0])

@@ -11,6 +11,7 @@
 
 #include "clock_fit.hpp"
 #include "command.hpp"
+#include "damage_text.hpp"
 #include "opened.hpp"
 #include "progress_line.hpp"
 #include "query.hpp"
@@ -352,8 +353,11 @@ void print_session(const Recording& recording, std::uint64_t raw) {
     fmt::print(" ({} as plain .sds, ratio {:.2f})", human_bytes(raw),
                static_cast<double>(raw) / static_cast<double>(stored + log));
   fmt::print("\n");
-  for (const auto& [key, value] : reader->session().items())
+  for (const auto& [key, value] : reader->session().items()) {
+    if (key == "lost-streams") continue;  // in words, below
     fmt::print("  {:<14} {}\n", key == "start-utc-ns" ? "start" : key, key == "start-utc-ns" ? utc_text(value) : value);
+  }
+  if (const auto lost = lost_streams_text(recording)) fmt::print("  loss           {}\n", *lost);
   if (const auto open = tell_not_closed(recording)) fmt::print("  {}\n", *open);
   for (const auto& text : utc_steps(recording)) fmt::print("  clock          {}\n", text);
   const auto ids = stream_ids(recording);

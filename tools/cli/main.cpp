@@ -18,6 +18,7 @@
 #include "report.hpp"
 #include "report_output.hpp"
 #include "usage.hpp"
+#include "wants_to_end.hpp"
 
 namespace {
 
@@ -119,6 +120,7 @@ int run_command(int argc, char** argv) {
     return std::max(2, with_output_written(2));
   }
   sds::cli::catch_interrupts();
+  sds::set_tell_wait(sds::cli::note);
   const bool json = wants_json(app);  // now, for there may be no memory in the end
   const auto ended = [json](int exit_code) {
     const sds::cli::ReportOutput output;

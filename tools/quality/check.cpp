@@ -86,11 +86,7 @@ Expected<RecordingCheck> check(const Recording& recording, const CheckOptions& o
     if (grows) result.notes.push_back(*open);
     if (!grows) result.damages.push_back(costs_no_block({0, 0, *open}));
   }
-  if (const auto lost = recording.sdsz() ? recording.sdsz()->streams_lost_before() : 0; lost > 0)
-    result.damages.push_back(
-        costs_no_block({0, 0,
-                        lost == 1 ? std::string("a stream of what it was made of is lost there")
-                                  : fmt::format("{} streams of what it was made of are lost there", lost)}));
+  if (const auto lost = lost_streams_text(recording)) result.damages.push_back(costs_no_block({0, 0, *lost}));
   for (const auto& text : clocks_apart(recording)) result.notes.push_back(text);
   for (const auto& text : utc_steps(recording)) result.notes.push_back(text);
   if (recording.sdsz())

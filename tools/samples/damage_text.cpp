@@ -24,6 +24,13 @@ bool nothing_is_lost(const std::vector<Damage>& damages) {
   return std::all_of(damages.begin(), damages.end(), [](const Damage& damage) { return damage.harmless; });
 }
 
+std::optional<std::string> lost_streams_text(const Recording& recording) {
+  const auto lost = recording.sdsz() ? recording.sdsz()->streams_lost_before() : 0;
+  if (lost == 0) return std::nullopt;
+  if (lost == 1) return "a stream of what it was made of is lost there";
+  return fmt::format("{} streams of what it was made of are lost there", lost);
+}
+
 bool is_closed(const Recording& recording) {
   if (recording.sdsz()) return recording.sdsz()->complete();
   return std::none_of(recording.streams().begin(), recording.streams().end(),

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 
 #include "sds/format/recording.hpp"
 
@@ -12,6 +13,10 @@ namespace sds {
 /// threads; without one false.
 bool wants_to_end();
 void set_wants_to_end(bool (*function)());
+
+/// Tells the user that something is waited for; how, the program says, once. Without that nothing is told.
+void tell_wait(const std::string& what);
+void set_tell_wait(void (*function)(const std::string& what));
 
 /// Recording::open(), which ends, as reading the recording does, with ErrorCode::interrupted where the program is to
 /// end.
