@@ -100,8 +100,8 @@ class Input(Case):
         differ = [(100 * k, bytes([20, 60][k % 2])) for k in range(50)]
         alike = [(100 * k, bytes(40)) for k in range(50)]
         for blocks, tail, harmless in ((differ, 100, True), (differ, 168, True), (differ, 169, False), (alike, 48, True),
-                                       (alike, 49, False), (alike, 168, False)):
-            with self.subTest(f"{len(blocks[0][1])} {tail}"):
+                                       (alike, 49, False), (alike, 168, False), (alike[:1], 48, True), (alike[:1], 100, False)):
+            with self.subTest(f"{len(blocks)} of {len(blocks[0][1])} {tail}"):
                 self.write("Q.0.sds", plain(*blocks) + struct.pack("<II", 5000, 0x7fffffff) + bytes(tail - 8))
                 code = 0 if harmless else 3
                 run("pack", self.path("Q.0.sds"), "-o", self.path("q.sdsz"), "--section-kib", 16, "-f", expect=code)
