@@ -3,7 +3,9 @@
 #include <dlfcn.h>
 #include <link.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "dynamic_section.hpp"
 
@@ -33,7 +35,52 @@ void add_used(void* library, LibrariesInMemory& used) {
   });
 }
 
+// As many as a GNU hash table lists; these stand last.
+std::size_t count_symbols(const DynamicSection& section) {
+  const auto* table = section.at<std::uint32_t>(DT_GNU_HASH);
+  if (table == nullptr) return 0;
+  const std::uint32_t buckets = table[0];
+  const std::uint32_t first = table[1];
+  const std::uint32_t* bucket = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof *table);
+  const std::uint32_t* chain = bucket + buckets;
+  const std::uint32_t last = buckets == 0 ? 0 : *std::max_element(bucket, bucket + buckets);
+  if (last < first) return 0;
+  std::uint32_t symbol = last;
+  while ((chain[symbol - first] & 1) == 0) ++symbol;
+  return symbol + 1;
+}
+
+bool has_shared_variables(const DynamicSection& section) {
+  const auto* symbols = section.at<ElfW(Sym)>(DT_SYMTAB);
+  if (symbols == nullptr) return false;
+  return std::any_of(symbols, symbols + count_symbols(section), [](const ElfW(Sym) & symbol) {
+    return symbol.st_info >> 4 == STB_GNU_UNIQUE && symbol.st_shndx != SHN_UNDEF;
+  });
+}
+
+struct SharedVariables {
+  const LibrariesInMemory& before;
+  bool found = false;
+};
+
+int look_for_shared_variables(dl_phdr_info* info, std::size_t, void* search) {
+  auto& shared = *static_cast<SharedVariables*>(search);
+  for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
+    const auto& part = info->dlpi_phdr[i];
+    if (part.p_type != PT_DYNAMIC) continue;
+    const auto* entries = reinterpret_cast<const ElfW(Dyn)*>(info->dlpi_addr + part.p_vaddr);
+    if (!shared.before.contains(entries) && has_shared_variables({info->dlpi_addr, entries})) shared.found = true;
+  }
+  return 0;
+}
+
 }  // namespace
+
+bool new_ones_have_shared_variables(const LibrariesInMemory& before) {
+  SharedVariables shared{before};
+  dl_iterate_phdr(look_for_shared_variables, &shared);
+  return shared.found;
+}
 
 LibrariesInMemory libraries_in_memory() {
   LibrariesInMemory all;

@@ -52,8 +52,9 @@ const LibrariesInMemory& programs_libraries() {
 // `before`: what was in memory before it was loaded.
 bool finds_old_variables(void* library, const LibrariesInMemory& before) {
   const auto used = libraries_used_by(library);
-  return std::any_of(used.begin(), used.end(),
-                     [&](const void* one) { return before.contains(one) && !programs_libraries().contains(one); });
+  const auto is_left = [](const void* one) { return !programs_libraries().contains(one); };
+  return std::any_of(used.begin(), used.end(), [&](const void* one) { return before.contains(one) && is_left(one); }) ||
+         (std::any_of(before.begin(), before.end(), is_left) && new_ones_have_shared_variables(before));
 }
 
 bool is_loaded(const char* path) {

@@ -56,8 +56,8 @@ class LoadedLibrary {
   std::string open(const char* path, const char* configuration, const Port& arm_output,
                    void (*entering)(StartCall) = nullptr);
 
-  /// True if it was in memory already, or a library that it is linked with and the program is not: their variables
-  /// begin as whoever had them left them.
+  /// True if it was in memory already, or a library that it is linked with and the program is not, or one that may have
+  /// variables in common with it: they begin as whoever had them left them.
   [[nodiscard]] bool was_loaded() const { return was_loaded_; }
 
   [[nodiscard]] const std::vector<std::string>& inputs() const { return inputs_; }

@@ -69,12 +69,15 @@ class Pipeline final : public Algorithm, private Observer {
     alignment_.reset();
     restarts_ = 0;
     has_executed_ = false;
+    waiting_.assign(stages_.size(), Waiting::for_a_frame);
     return restart();
   }
   // What others have in hand stays: samples hold until the next one, also across a gap.
   Expected<void> note_gap() override { return restart(); }
   std::uint64_t restarts() const override { return restarts_; }
-  bool has_executed() const override { return has_executed_; }
+  bool has_executed() const override {
+    return has_executed_ && std::count(waiting_.begin(), waiting_.end(), Waiting::for_more) == 0;
+  }
 
   bool can_submit(std::size_t bytes) const override {
     const std::size_t waiting = blocks_.size() - (taken_ ? 1 : 0);
@@ -227,15 +230,19 @@ class Pipeline final : public Algorithm, private Observer {
     blocks_.pop_front();
   }
 
-  // What stands behind the last stage that runs something shows nothing without it; in front of a stage that waits for
-  // more, a window, nothing is shown yet.
+  // What stands behind the last stage that runs something shows nothing without it. What a stage that waits for more, a
+  // window, has got and not put out is not shown either: see has_executed().
   [[nodiscard]] std::size_t find_executes_from() const {
     std::size_t last = stages_.size() - 1;
     for (std::size_t i = 0; i < stages_.size(); ++i)
       if (works_here_[i] == 0) last = i;
     return stages_[last].stage->may_keep_silent() ? last : last + 1;
   }
-  void note_arrival(std::size_t stage) { has_executed_ = has_executed_ || stage == executes_from_; }
+  void note_arrival(std::size_t stage) {
+    has_executed_ = has_executed_ || stage == executes_from_;
+    if (stage < stages_.size() && waiting_[stage] == Waiting::for_a_frame && stages_[stage].stage->waits_for_more())
+      waiting_[stage] = Waiting::for_more;
+  }
 
   // A stage whose algorithm is gone has told the block; other errors end the run at the block at hand.
   void note_error(const Expected<void>& done, std::uint64_t block) {
@@ -314,6 +321,7 @@ class Pipeline final : public Algorithm, private Observer {
   }
 
   Expected<void> pass_on(std::size_t stage, const Frame& out) {
+    waiting_[stage] = Waiting::for_nothing;
     if (ports_[stage] >= 0) {
       Block& block = block_of(out.block);
       block.produced.push_back({static_cast<std::uint32_t>(ports_[stage]), block.kept.size(), out.data.size(),
@@ -333,6 +341,8 @@ class Pipeline final : public Algorithm, private Observer {
   std::vector<char> works_here_;   // 1: in this process
   std::size_t executes_from_ = 0;  // a frame that has come to this stage, or out of all, was executed on
   bool has_executed_ = false;
+  enum class Waiting : char { for_a_frame, for_more, for_nothing };
+  std::vector<Waiting> waiting_;  // by stage: what it has not had, or not put out yet, since the reset
   bool times_by_stage_ = false;
   StageClock clock_;
   std::vector<int> ports_;  // of each stage, or -1

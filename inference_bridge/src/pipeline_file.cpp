@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "feature_plan.hpp"
 #include "sds/format/names.hpp"
@@ -137,6 +138,16 @@ class PlanReader {
     return make_argmax();
   }
 
+  // Values are named by them, so each has one of its own.
+  static std::vector<std::string> labels_of(YamlMap& map) {
+    auto labels = map.strings("labels");
+    const std::set<std::string> different(labels.begin(), labels.end());
+    for (const auto& label : different)
+      if (std::count(labels.begin(), labels.end(), label) > 1)
+        yaml_problem(map.node(), fmt::format("'labels:' names '{}' twice", label));
+    return labels;
+  }
+
   StagePtr make_model_of(const YAML::Node& node, YamlMap& stage) {
     ModelStage model;
     model.options.model = resolve(yaml_string(node, "model"));
@@ -144,7 +155,7 @@ class PlanReader {
         stage.string("engine", options_.engine.empty() ? default_engine(model.options.model) : options_.engine);
     model.options.timeout = options_.timeout;
     model.options.ask = options_.ask;
-    model.labels = stage.strings("labels");
+    model.labels = labels_of(stage);
     const std::string input = stage.string("input", "");
     if (!input.empty() && input != "stored" && input != "physical")
       yaml_problem(node, fmt::format("'input: {}' must be stored or physical", input));
@@ -198,7 +209,7 @@ class PlanReader {
     made.output.columns = output.integer("count", 1, 1, 1u << 24);
     made.output.scale = {output.number("scale", 1.0)};
     made.output.offset = {output.number("offset", 0.0)};
-    made.output.names = output.strings("labels");
+    made.output.names = labels_of(output);
     if (!made.output.names.empty() && made.output.names.size() != made.output.columns)
       yaml_problem(output.node(),
                    fmt::format("{} labels for {} values", made.output.names.size(), made.output.columns));

@@ -254,20 +254,28 @@ class JobRuns {
   }
 
  private:
-  // Runs that have executed nothing are equal, whatever the algorithm is.
+  // Runs that have executed nothing are equal, whatever the algorithm is. Those that differ do so, by what is recorded
+  // in front of where they ended.
   void note_void_runs() {
     const auto runs = result_.all_runs();
     if (!std::all_of(runs.begin(), runs.end(), [](const RunReport* run) { return run->is_void(); })) return;
-    result_.repeated.reset();
-    result_.reset.reset();
-    result_.notes.push_back(fmt::format("{}: nothing was executed{}", lack_of_data(*runs.front()),
-                                        runs.size() > 1 ? ", and whether its runs are equal is not known" : ""));
+    const bool differ = (result_.repeated && !result_.repeated->equal()) || (result_.reset && !result_.reset->equal());
+    withhold_if_equal(result_.repeated);
+    withhold_if_equal(result_.reset);
+    result_.notes.push_back(void_text(*runs.front()) +
+                            (runs.size() > 1 && !differ ? ", and whether its runs are equal is not known" : ""));
+  }
+
+  bool withhold_if_equal(std::optional<RunsCompared>& compared) {
+    if (!compared || !compared->equal()) return false;
+    compared.reset();
+    result_.is_withheld = true;
+    return true;
   }
 
   // Runs that differ do so, whatever they began with.
   void withdraw_equality_of_old_variables() {
-    if (!has_old_variables_ || !result_.repeated || !result_.repeated->equal()) return;
-    result_.repeated.reset();
+    if (!result_.has_old_variables || !withhold_if_equal(result_.repeated)) return;
     result_.notes.emplace_back(
         "whether runs from a fresh start are equal is not known: without --in-process each is one");
   }
@@ -290,10 +298,11 @@ class JobRuns {
 
   // Once, for however many runs.
   void note_old_variables() {
-    if (started_.algorithm->is_fresh() || std::exchange(has_old_variables_, true)) return;
+    if (started_.algorithm->is_fresh() || std::exchange(result_.has_old_variables, true)) return;
     result_.notes.emplace_back(
-        "the library, or one that it is linked with, was still loaded (threads of it go on, or it is never unloaded): "
-        "its variables begin as an earlier run left them");
+        "the library, or one that it is linked with or shares variables with, was still loaded (threads of it go on, "
+        "or "
+        "it is never unloaded): its variables begin as an earlier run left them");
   }
 
   Expected<void> run_first() {
@@ -361,8 +370,7 @@ class JobRuns {
   const Recording& recording_;
   const ReplayJob& job_;
   RunOptions options_;
-  Started started_;                 // of the newest run
-  bool has_old_variables_ = false;  // in one of the runs
+  Started started_;  // of the newest run
   ReplayJobResult result_;
 };
 
@@ -406,7 +414,7 @@ Expected<OutputPort> parse_output_port(const std::string& text) {
 
 bool ReplayJobResult::ok() const {
   const auto all = all_runs();
-  return (!repeated || repeated->equal()) && (!reset || reset->equal()) &&
+  return !is_withheld && (!repeated || repeated->equal()) && (!reset || reset->equal()) &&
          std::all_of(all.begin(), all.end(), [](const auto* run) { return run->ok(); });
 }
 

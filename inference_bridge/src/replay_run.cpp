@@ -294,6 +294,11 @@ const char* lack_of_data(const RunReport& run) {
   return run.durations.count() == 0 ? "the recording has no data for it" : "the recording has too little data for it";
 }
 
+std::string void_text(const RunReport& run) {
+  return fmt::format("{}: {}", lack_of_data(run),
+                     run.durations.count() == 0 ? "nothing was executed" : "it was not executed to its end");
+}
+
 std::string block_text(const RunReport& run, const std::string& stream, std::uint64_t ordinal) {
   return fmt::format("block {}{}{}", ordinal, run.several_inputs ? " of " : "", run.several_inputs ? stream : "");
 }

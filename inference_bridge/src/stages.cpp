@@ -31,6 +31,7 @@ class WindowStage final : public Stage {
     return out;
   }
 
+  bool waits_for_more() const override { return true; }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
     const std::size_t row_bytes = in_.row_bytes();
     const std::size_t rows = frame.data.size() / row_bytes;
@@ -121,6 +122,7 @@ class StackStage final : public Stage {
     flat.columns *= count_;
     return flat;
   }
+  bool waits_for_more() const override { return true; }
   Expected<void> push(const Frame& frame, const Emit& emit) override {
     // A frame is a row, and its time that of the frame.
     return window_.push({frame.tick, frame.data, frame.block, {}}, [&](const Frame& out) {

@@ -48,6 +48,8 @@ class Stage {
   [[nodiscard]] virtual bool works_elsewhere() const { return false; }
   /// True if it works on every frame that it gets, and may have nothing to put out all the same.
   [[nodiscard]] virtual bool may_keep_silent() const { return works_elsewhere(); }
+  /// True if it puts nothing out before it has got several frames.
+  [[nodiscard]] virtual bool waits_for_more() const { return false; }
   /// See Algorithm.
   virtual Expected<void> finish() { return {}; }
   /// Forgets all frames so far.

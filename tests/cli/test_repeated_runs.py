@@ -4,7 +4,7 @@ import os
 import struct
 import sys
 
-from harness import Case, main, plain, run
+from harness import BUILD, Case, main, plain, run
 from suite_case import COPIES
 
 # Puts out what comes in, 1 ms a block, and nothing if `is_silent`. In the run number `run` of start `start` (from 1, each in its own
@@ -184,10 +184,11 @@ class RepeatedRuns(Case):
         for blocks in ((), ((0, b""), (10, b""))):
             self.write("S.0.sds", plain(*blocks))
             for options in (("--repeat", 2), ("--check-reset",), ("--repeat", 2, "--check-reset")):
-                out, err = self.replay(self.worker("nothing"), *options)
+                out, err = self.replay(self.worker("nothing"), *options, expect=1)  # no answer is no yes
                 self.assertNotIn("equal", out)
                 self.assertIn(told, err)
-                said = json.loads(self.replay(self.worker("nothing"), *options, "--json")[0])
+                said = json.loads(self.replay(self.worker("nothing"), *options, "--json", expect=1)[0])
+                self.assertFalse(said["ok"])
                 self.assertTrue({"identical", "reset_is_clean"}.isdisjoint(said))
                 self.assertIn(told, "".join(said["notes"]))
         self.assertEqual(self.judged(self.worker("nothing"), ["repeat: 2"], expect=1)["reasons"],
@@ -203,7 +204,8 @@ class RepeatedRuns(Case):
             self.write(f"{stream}.sds.yml", f"sds:\n  name: {stream}\n  sample-frequency: 100\n  content:\n    - {{value: x, type: uint32_t}}\n")
             self.write(f"{stream}.0.sds", plain(*blocks))
         one, six, debounce = "window: {length: 1}", "window: {length: 6}", "debounce: {threshold: 100, count: 1}"
-        for stages, executes in (((one, "COPIES"), True), ((six, "COPIES"), False), ((one, "COPIES", six), True),
+        for stages, executes in (((one, "COPIES"), True), ((six, "COPIES"), False), ((one, "COPIES", six), False), ((one, "COPIES", "stack: {count: 5}"), True),
+                                 ((one, "COPIES", "stack: {count: 6}", debounce), False),
                                  ((one, "COPIES", "stack: {count: 6}", "COPIES"), False),
                                  ((one,), True), ((six,), False), ((one, "smooth: {count: 2}", six), False),
                                  ((one, debounce), True), ((one, "stack: {count: 6}", debounce), False),
@@ -212,12 +214,18 @@ class RepeatedRuns(Case):
                 self.void_or_not(self.pipeline("p.yml", *stages), executes, self.recording)
         self.void_or_not(self.pipeline("p.yml", one, "select: [0.x]", "COPIES", streams="[S, Z]"), False, self.recording, self.path("Z.0.sds"))
 
+    def test_labels_name_each_value_once(self):
+        stage = f"algorithm: {COPIES}\n      output: {{type: uint32, count: 3, labels: [z, y, y]}}"
+        _, err = run("replay", self.recording, "-p", self.pipeline("p.yml", "window: {length: 3}", stage), expect=3)
+        self.assertIn("'labels:' names 'y' twice", err)
+
     def void_or_not(self, pipeline, executes, *recordings):
-        told = "the recording has too little data for it: nothing was executed"
+        told = "the recording has too little data for it: it was not executed to its end"
         options = ("--repeat", 2, "--check-reset")
-        out, err = run("replay", *recordings, "-p", pipeline, *options)
+        code = 0 if executes else 1
+        out, err = run("replay", *recordings, "-p", pipeline, *options, expect=code)
         self.assertEqual(("equal" in out, told in err), (executes, not executes))
-        said = json.loads(run("replay", *recordings, "-p", pipeline, *options, "--json")[0])
+        said = json.loads(run("replay", *recordings, "-p", pipeline, *options, "--json", expect=code)[0])
         self.assertEqual(("identical" in said, "reset_is_clean" in said, said["notes"]),
                          (executes, executes, [] if executes else [told + ", and whether its runs are equal is not known"]))
         self.assertEqual(json.loads(run("replay", *recordings, "-p", pipeline, "--json")[0])["notes"], [] if executes else [told])
@@ -234,13 +242,26 @@ class RepeatedRuns(Case):
             os.remove(self.path("e.sdsz"))
 
     def both_void_or_not(self, a, b, executes, told, *recordings):
-        out, err = run("replay", *recordings, "--a", a, "--b", b)
-        self.assertEqual(out.splitlines()[-1], "equal" if executes else "not compared: nothing was executed")
-        said = json.loads(run("replay", *recordings, "--a", a, "--b", b, "--json")[0])
+        code = 0 if executes else 1
+        out, err = run("replay", *recordings, "--a", a, "--b", b, expect=code)
+        self.assertEqual(out.splitlines()[-1], "equal" if executes else f"not compared: {told}")
+        said = json.loads(run("replay", *recordings, "--a", a, "--b", b, "--json", expect=code)[0])
         self.assertEqual("comparison" in said, executes)
         for side in ("a", "b"):
             self.assertEqual(f"{side}: {told}" in err, not executes)
             self.assertEqual(said[side]["notes"], [] if executes else [told])
+
+    def test_runs_that_differ_within_do_so_where_nothing_comes_as_far_as_the_end(self):
+        for library, differs in (("bad_reads_clock", ("FINGERPRINTS DIFFER", "RESET IS NOT CLEAN")), ("bad_keeps_state", ("", "RESET IS NOT CLEAN")), ("copies", ("", ""))):
+            with self.subTest(library):
+                first = f"algorithm: {os.path.join(BUILD, 'lib', library)}.so\n      output: {{type: uint32, labels: [x]}}\n      record: Mid"
+                pipeline = self.pipeline("p.yml", "window: {length: 1}", first, "stack: {count: 100}", "COPIES")
+                for options, told, key in ((("--repeat", 3), differs[0], "identical"), (("--check-reset",), differs[1], "reset_is_clean")):
+                    out, err = run("replay", self.recording, "-p", pipeline, *options, expect=1)
+                    self.assertIn(told, out)
+                    self.assertIn("it was not executed to its end", err)
+                    said = json.loads(run("replay", self.recording, "-p", pipeline, *options, "--json", expect=1)[0])
+                    self.assertEqual(said.get(key), False if told else None)
 
     def test_two_algorithms_that_have_executed_nothing_are_not_compared(self):
         self.write("S.0.sds", plain())
@@ -251,7 +272,7 @@ class RepeatedRuns(Case):
         a, b = (self.pipeline(f"{length}.yml", f"window: {{length: {length}}}", "COPIES", "window: {length: 1}") for length in (1, 6))
         out, err = run("replay", self.recording, "--a", a, "--b", b, expect=1)
         self.assertEqual(out.splitlines()[-1], "DIFFERENT")
-        self.assertIn("b: the recording has too little data for it: nothing was executed", err)
+        self.assertIn("b: the recording has too little data for it: it was not executed to its end", err)
         self.assertFalse(json.loads(run("replay", self.recording, "--a", a, "--b", b, "--json", expect=1)[0])["comparison"]["equal"])
 
     def test_limits_hold_for_every_run(self):

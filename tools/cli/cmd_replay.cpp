@@ -282,7 +282,7 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
   std::vector<Recording> outputs;
   bool ok = true;
   bool is_whole = true;  // all that the two put out is compared
-  bool is_void = false;  // one of them executed nothing
+  std::string unknown;   // why it says nothing that the two are equal
   std::set<JobPart> may_be_idle{JobPart::configuration, JobPart::arm_output};
   for (const auto* side : {"a", "b"}) {
     const std::string& algorithm = *side == 'a' ? o.a : o.b;
@@ -303,7 +303,8 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
     for (const auto part : result->idle) may_be_idle.erase(part);  // it must have an effect on one of the two
     ok = ok && result->ok();
     is_whole = is_whole && result->runs.front().ok();
-    is_void = is_void || result->runs.front().is_void();
+    if (result->has_old_variables) unknown = "one of them did not begin anew";
+    if (const auto& first = result->runs.front(); first.is_void()) unknown = void_text(first);
     if (o.output.empty()) result->files.clear();  // they are gone when this ends
     there.insert(there.end(), result->files.begin(), result->files.end());
     if (o.json) {
@@ -323,7 +324,7 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
   auto comparison = compare_recordings(outputs[0], outputs[1], options, {});
   if (!comparison) return fail(comparison);
   // That they are equal would say nothing of them.
-  const bool is_known = !is_void || !comparison->equal();
+  const bool is_known = unknown.empty() || !comparison->equal();
   const ReportOutput report;
   if (o.json) {
     if (is_known) {
@@ -333,11 +334,11 @@ Expected<int> replay_both(const ReplayArguments& o, const Recording& recording,
     json["damages"] = damages_json();
     print_json(json);
   } else if (!is_known) {
-    fmt::print("not compared: nothing was executed\n");
+    fmt::print("not compared: {}\n", unknown);
   } else {
     print_comparison(*comparison, is_whole ? "" : ", as far as they did not fail");
   }
-  return ok && comparison->equal() ? 0 : 1;
+  return ok && is_known && comparison->equal() ? 0 : 1;
 }
 
 int run_both(const ReplayArguments& o, const Recording& recording) {

@@ -76,6 +76,8 @@ struct ReplayJobResult {
   std::vector<std::string> notes;        ///< what may be wrong with the outputs
   std::optional<RunsCompared> repeated;  ///< the first of `runs` that is not equal to the first one; one run: nothing
   std::optional<RunsCompared> reset;     ///< `after_reset`, if there is one
+  bool is_withheld = false;              ///< whether runs are equal was asked, and is not known
+  bool has_old_variables = false;        ///< in one of the runs: see Algorithm::is_fresh()
   std::vector<std::string> not_run;      ///< what was asked for behind a run that failed: "run 3"
 
   [[nodiscard]] bool ok() const;

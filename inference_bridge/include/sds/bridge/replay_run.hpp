@@ -80,6 +80,8 @@ std::optional<std::uint64_t> first_difference(const RunReport& a, const RunRepor
 
 /// Why a run is_void().
 const char* lack_of_data(const RunReport& run);
+/// The same, and what it means: "the recording has no data for it: nothing was executed".
+std::string void_text(const RunReport& run);
 
 /// "block 3", of several inputs "block 3 of Imu".
 std::string block_text(const RunReport& run, const std::string& stream, std::uint64_t ordinal);
