@@ -305,6 +305,7 @@ class Serial(Lines):
             handle = line.open("A")
             line.send(message(WRITE, handle, 0, plain((1, b"one"))))
             line.barrier()
+            time.sleep(0.25)  # while the answer is on its way nothing is said behind it
             self.assertEqual(server.stop(), 0)
         rest = b""
         while select.select([line.fd], [], [], 0.2)[0]:
