@@ -58,11 +58,10 @@ SdsioConnection::SdsioConnection(ServerShared& shared, std::string peer, std::sh
       host_(std::move(host)),
       replies_(std::make_unique<ReplyQueue>(host_.on_disk, host_.output_ready)),
       log_(std::make_unique<LogLimiter>(kComplaints)) {
-  set_flags_ = shared_.user_flags | std::exchange(shared_.set_flags, 0);
-  clear_flags_ = std::exchange(shared_.clear_flags, 0);
+  set_flags_ = shared_.user_flags;
   if (shared_.options.protocol == Protocol::before_3) flags_ = Flags::never_before_info;
   if (shared_.options.protocol == Protocol::from_3) flags_ = Flags::always;
-  playback_ = shared_.options.playback || (set_flags_ & sdsio::flag_playback) != 0;
+  playback_ = shared_.options.playback;
   if (playback_) {
     set_flags_ |= sdsio::flag_start | sdsio::flag_playback;
     start_pending_ = true;
@@ -139,6 +138,10 @@ void SdsioConnection::tick() {
 
 void SdsioConnection::take_output(Bytes& out) {
   if (flags_due_) {
+    // Only who is told them takes them: a peer that goes before, or makes noise, is no device.
+    if (const auto set = std::exchange(shared_.set_flags, 0), clear = std::exchange(shared_.clear_flags, 0);
+        (set | clear) != 0)
+      change_flags(set, clear);
     append_bytes(out, Header{Command::flags, set_flags_ | sdsio::flag_alive, clear_flags_, 0}.encode());
     set_flags_ = clear_flags_ = 0;
     flags_due_ = false;

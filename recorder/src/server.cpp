@@ -384,6 +384,11 @@ Expected<void> Server::run() {
   return {};
 }
 
+bool Server::gave_up() const {
+  const std::lock_guard lock(state_->shared.recorders.mutex);
+  return state_->line_error && !state_->shared.recorders.first_loss;
+}
+
 void Server::stop() {
   when_there_is_memory([this] {
     asio::post(state_->io, [this] {

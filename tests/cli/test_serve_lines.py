@@ -262,7 +262,8 @@ class Serial(Lines):
     def test_ports_that_cannot_be_opened_are_told_with_what_to_do(self):
         file = self.write("file", "no port")
         _, err = run("serve", "serial", "--port", file, "--workdir", self.folder.name, expect=4)
-        self.assertIn(f"{file}: is no serial port", err)
+        self.assertIn(f"sds: error: {file}: is no serial port", err)
+        self.assertNotIn("lost", err)
         _, err = run("serve", "serial", "--port", self.path("none"), "--connect-timeout", "0.1", "--workdir", self.folder.name, expect=4)
         self.assertRegex(err, r"none: No such file or directory; there is (no port of a USB device|/dev/)")
         _, err = run("serve", "serial", "--port", file, "--baudrate", "115201", "--workdir", self.folder.name, expect=2)

@@ -194,6 +194,7 @@ std::uint32_t flags_of(Device& device) {
 TEST_F(ServerTest, AStartThatIsAskedForWhileNobodyIsThereGoesToTheNextDeviceOnce) {
   start({});
   server_->change_flags(sdsio::flag_start | 2, 0);
+  send_raw(port_, "no device");  // it is sent away, and takes nothing with it
   {
     Device first(port_);
     EXPECT_EQ(flags_of(first), SDS_DEVICE_FLAG_START | SDS_DEVICE_FLAG_ALIVE | 2);

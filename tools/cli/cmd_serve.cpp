@@ -277,8 +277,13 @@ int run_serve(const ServeArguments& o) {
     say("keys: R record, P play back, S stop, T reset, A-H and a-h set and clear flags 0-7, X exit\n");
   auto served = (*server)->run();
   keyboard.reset();  // before what it works on
+  const bool gave_up = (*server)->gave_up();
   server->reset();
   if (served) return 0;
+  if (gave_up) {
+    spdlog::error("sds: error: {}", served.error().to_string());
+    return served.error().exit_code();
+  }
   // By way of the log, which nobody need read.
   spdlog::error("sds: error: a recording was lost or cut short: {}", served.error().to_string());
   return served.error().exit_code();

@@ -86,6 +86,9 @@ class Server {
   /// is given up.
   [[nodiscard]] Expected<void> run();
 
+  /// After run(): true if it failed because its line was given up, and no recording was lost.
+  [[nodiscard]] bool gave_up() const;
+
   /// Ends run(): devices that were started are asked to stop and have ServerOptions::stop_wait for closing what they
   /// have open; the others are sent away. A second call ends that wait. Thread-safe and safe to call from a signal
   /// handler's thread.
